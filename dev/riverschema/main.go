@@ -1,0 +1,30 @@
+// Command riverschema prints the schema that River's migrations make, so that sqlc can check our queries on
+// river_job. The output is sql/river.sql; nothing executes it.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "riverschema:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	migrator, err := rivermigrate.New(riverpgxv5.New(nil), nil)
+	if err != nil {
+		return err
+	}
+	fmt.Println("-- Printed by go run ./dev/riverschema from River's own migrations (MPL-2.0), for sqlc to read.")
+	for _, m := range migrator.AllVersions() {
+		fmt.Printf("\n-- %d: %s\n%s", m.Version, m.Name, m.SQLUp)
+	}
+	return nil
+}

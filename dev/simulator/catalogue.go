@@ -1,0 +1,136 @@
+package simulator
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const plenty = 1_000_000 // the quantity shown of a product whose stock was not set
+
+// Product is a row of GET /inventory/stock.
+type Product struct {
+	ProductID int64           `json:"productId"`
+	Quantity  int64           `json:"quantity"` // that can still be reserved
+	Reserved  int64           `json:"reserved"`
+	Price     json.Number     `json:"price,omitempty"`
+	Currency  orders.Currency `json:"currency,omitempty"`
+}
+
+// stockUp applies a stockSet or priceSet.
+func (b *books) stockUp(r *record) {
+	for _, item := range r.Items {
+		s := b.shelf(item.ProductID)
+		if r.Kind == stockSet {
+			s.quantity = new(item.Quantity)
+			continue
+		}
+		price, _ := r.Currency.Parse(string(item.Price)) // putPrice has parsed it
+		s.price, s.currency = &price, r.Currency
+	}
+}
+
+// putStock says how many pieces of a product can be reserved from now on.
+func (s *Simulator) putStock(r *http.Request) answer {
+	var body struct {
+		ProductID int64  `json:"productId"`
+		Quantity  *int64 `json:"quantity"`
+	}
+	if err := decodeRequest(r, &body); err != nil {
+		return badRequest(err)
+	}
+	if body.ProductID < 1 {
+		return badRequest(errors.New("productId must be at least 1"))
+	}
+	if body.Quantity == nil || *body.Quantity < 0 || *body.Quantity > maxQuantity {
+		return badRequest(fmt.Errorf("quantity must be 0 to %d", maxQuantity))
+	}
+	return s.stockUp(body.ProductID, &record{
+		Kind:  stockSet,
+		Entry: Entry{Items: []Item{{ProductID: body.ProductID, Quantity: *body.Quantity}}},
+	})
+}
+
+// putPrice lists a product's price; a reservation at another one is refused from now on.
+func (s *Simulator) putPrice(r *http.Request) answer {
+	var body struct {
+		ProductID int64           `json:"productId"`
+		Price     decimal         `json:"price"`
+		Currency  orders.Currency `json:"currency"`
+	}
+	body.Currency = orders.USD
+	if err := decodeRequest(r, &body); err != nil {
+		return badRequest(err)
+	}
+	l := line{ProductID: body.ProductID, Quantity: 1, Price: body.Price}
+	if err := errors.Join(checkCurrency(body.Currency), l.check(body.Currency)); err != nil {
+		return badRequest(err)
+	}
+	price := json.Number(body.Currency.Format(l.price))
+	return s.stockUp(body.ProductID, &record{
+		Kind:  priceSet,
+		Entry: Entry{Items: []Item{{ProductID: body.ProductID, Price: price}}, Currency: body.Currency},
+	})
+}
+
+func (s *Simulator) stockUp(product int64, r *record) answer {
+	s.mu.Lock()
+	r.At = s.now().UTC()
+	err := s.enter(r)
+	row := s.books.shelves[product].row(product)
+	s.mu.Unlock()
+	if err != nil {
+		return s.ledgerFailed(err)
+	}
+	return s.durably(row)
+}
+
+func (s *Simulator) getStock(r *http.Request) answer {
+	if a, struck := s.strike(r.Context(), s.dice.roll(orders.Inventory, "")); struck {
+		return a
+	}
+	return s.durably(map[string][]Product{"products": s.Stock()})
+}
+
+// Stock lists the products of which anything is known, by id. As long as nobody set a stock or a price it lists a
+// sample, products 1 to 20, so that there is something to read; its prices bind nobody.
+func (s *Simulator) Stock() []Product {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	products := map[int64]Product{}
+	sample := true
+	for id, shelf := range s.books.shelves {
+		products[id] = shelf.row(id)
+		sample = sample && shelf.quantity == nil && shelf.price == nil
+	}
+	for id := int64(1); sample && id <= 20; id++ {
+		p := s.books.shelves[id].row(id)
+		p.Price, p.Currency = json.Number(orders.USD.Format(orders.Money(1000*id-1))), orders.USD
+		products[id] = p
+	}
+	byID := func(a, b Product) int { return cmp.Compare(a.ProductID, b.ProductID) }
+	return slices.SortedFunc(maps.Values(products), byID)
+}
+
+func (s *shelf) row(product int64) Product {
+	if s == nil {
+		s = &shelf{}
+	}
+	p := Product{ProductID: product, Quantity: plenty, Reserved: s.reserved}
+	if s.quantity != nil {
+		p.Quantity = *s.quantity
+	}
+	if product == soldOut {
+		p.Quantity = 0
+	}
+	if s.price != nil {
+		p.Price, p.Currency = json.Number(s.currency.Format(*s.price)), s.currency
+	}
+	return p
+}

@@ -1,0 +1,170 @@
+package simulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// Faults are what goes wrong at the providers. A provider that is not in it is well.
+type Faults map[orders.Provider]Fault
+
+// Fault is what goes wrong at one provider. Rates are shares of calls, 0 to 1. They strike every call of the provider,
+// GETs and repeated keys included, except that only a POST is refused or loses its answer.
+type Fault struct {
+	LatencyMs  int     `json:"latencyMs"`  // before anything happens
+	JitterMs   int     `json:"jitterMs"`   // up to so much more
+	ErrorRate  float64 `json:"errorRate"`  // 503, nothing happened
+	RefuseRate float64 `json:"refuseRate"` // 422 for good, of what would have taken effect
+	HangRate   float64 `json:"hangRate"`   // nothing happens, and no answer until the client leaves, or 60 s
+	LostRate   float64 `json:"lostRate"`   // it is done and durable, then the connection is dropped
+	Down       bool    `json:"down"`       // the connection is dropped at once
+
+	// Operations, if any, are the only ones that the fault strikes.
+	Operations []string `json:"operations,omitempty"`
+}
+
+const hangLimit = time.Minute
+
+func (f Faults) validate() error {
+	var bad []error
+	for provider, fault := range f {
+		if !slices.Contains(orders.Providers(), provider) {
+			bad = append(bad, fmt.Errorf("%s is not a provider", provider))
+		}
+		for _, err := range fault.problems(provider) {
+			bad = append(bad, fmt.Errorf("%s.%w", provider, err))
+		}
+	}
+	return errors.Join(bad...)
+}
+
+func (f Fault) problems(p orders.Provider) (bad []error) {
+	delay := func(field string, ms int) {
+		if ms < 0 || ms > 600_000 {
+			bad = append(bad, fmt.Errorf("%s must be 0 to 600000", field))
+		}
+	}
+	rate := func(field string, r float64) {
+		if !(r >= 0 && r <= 1) { // so that it holds for NaN as well
+			bad = append(bad, fmt.Errorf("%s must be 0 to 1", field))
+		}
+	}
+	delay("latencyMs", f.LatencyMs)
+	delay("jitterMs", f.JitterMs)
+	rate("errorRate", f.ErrorRate)
+	rate("refuseRate", f.RefuseRate)
+	rate("hangRate", f.HangRate)
+	rate("lostRate", f.LostRate)
+	for i, name := range f.Operations {
+		if !slices.ContainsFunc(operations(), func(o operation) bool { return o.provider == p && o.name == name }) {
+			bad = append(bad, fmt.Errorf("operations[%d] %q is not an operation of %s", i, name, p))
+		}
+	}
+	return bad
+}
+
+// dice decide which calls meet a fault.
+type dice struct {
+	mu     sync.Mutex
+	random *rand.Rand
+	faults Faults
+}
+
+func newDice(seed uint64) *dice {
+	return &dice{random: rand.New(rand.NewPCG(seed, 0))}
+}
+
+func (d *dice) set(f Faults) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.faults = maps.Clone(f)
+}
+
+// luck is what is in store for one call.
+type luck struct {
+	down, fail, refuse, hang, lose bool
+	delay                          time.Duration
+}
+
+// roll draws for one call. It draws as often whatever the faults are, so that a change of one knob does not change
+// which calls another one strikes. The operation is empty for a GET.
+func (d *dice) roll(p orders.Provider, operation string) luck {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	jitter, fail, refuse := d.random.Float64(), d.random.Float64(), d.random.Float64()
+	hang, lose := d.random.Float64(), d.random.Float64()
+
+	f := d.faults[p]
+	if len(f.Operations) > 0 && !slices.Contains(f.Operations, operation) {
+		return luck{}
+	}
+	return luck{
+		down: f.Down, fail: fail < f.ErrorRate, refuse: refuse < f.RefuseRate,
+		hang: hang < f.HangRate, lose: lose < f.LostRate,
+		delay: time.Duration((float64(f.LatencyMs) + jitter*float64(f.JitterMs)) * float64(time.Millisecond)),
+	}
+}
+
+// strike lets the faults act that come before any effect. If struck, the call ends with the answer.
+func (s *Simulator) strike(ctx context.Context, l luck) (a answer, struck bool) {
+	switch {
+	case l.down:
+		return dropped, true
+	case !s.pause(ctx, l.delay):
+		return dropped, true
+	case l.hang:
+		s.pause(ctx, hangLimit)
+		return dropped, true
+	case l.fail:
+		return problem(http.StatusServiceUnavailable, "unavailable", "errorRate struck; nothing happened"), true
+	}
+	return answer{}, false
+}
+
+// pause waits; false if the client left, or the simulator was closed, before it was over.
+func (s *Simulator) pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-s.closed.Done():
+	}
+	return false
+}
+
+// getFaults shows all knobs of all providers.
+func (s *Simulator) getFaults(*http.Request) answer {
+	s.dice.mu.Lock()
+	defer s.dice.mu.Unlock()
+	all := Faults{}
+	for _, p := range orders.Providers() {
+		all[p] = s.dice.faults[p]
+	}
+	return ok(all)
+}
+
+// putFaults replaces all faults of all providers.
+func (s *Simulator) putFaults(r *http.Request) answer {
+	var f Faults
+	if err := decodeRequest(r, &f); err != nil {
+		return badRequest(err)
+	}
+	if err := s.SetFaults(f); err != nil {
+		return badRequest(err)
+	}
+	return s.getFaults(r)
+}

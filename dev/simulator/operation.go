@@ -1,0 +1,182 @@
+package simulator
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// operation is a row of the contract: one POST under its provider's base URL.
+type operation struct {
+	provider orders.Provider
+	path     string
+	name     string
+	body     func() body
+}
+
+func operations() []operation {
+	return []operation{
+		{orders.Payment, "/authorizations", authorize, func() body { return new(authorization) }},
+		{orders.Payment, "/captures", capture, func() body { return new(captureBody) }},
+		{orders.Payment, "/voids", void, func() body { return new(voidBody) }},
+		{orders.Payment, "/refunds", refund, func() body { return new(refundBody) }},
+		{orders.Inventory, "/reservations", reserve, func() body { return new(reservation) }},
+		{orders.Inventory, "/releases", release, func() body { return new(releaseBody) }},
+		{orders.Shipping, "/quotes", quote, func() body { return new(quoteBody) }},
+		{orders.Shipping, "/shipments", ship, func() body { return new(shipment) }},
+		{orders.Shipping, "/cancellations", cancelShipment, func() body { return new(cancellation) }},
+		{orders.Email, "/messages", email, func() body { return new(message) }},
+	}
+}
+
+// body is the request of one operation, with its provider's rules.
+type body interface {
+	check() error            // of the form: what is wrong is answered 400 and forgotten
+	order() string           // the order's id
+	decide(b *books) verdict // of the content: only reads the books
+}
+
+// call is one arrival of an operation at a provider.
+type call struct {
+	operation
+	key    string
+	sha256 string
+	body   body
+}
+
+func (c call) slot() slot { return slot{c.provider, c.key} }
+
+// operate is the common path of all operations.
+func (s *Simulator) operate(o operation) func(*http.Request) answer {
+	return func(r *http.Request) answer {
+		luck := s.dice.roll(o.provider, o.name)
+		if luck.down {
+			return dropped
+		}
+		c, err := o.read(r)
+		if err != nil {
+			return badRequest(err)
+		}
+		if !s.arrive(c) {
+			return problem(http.StatusUnprocessableEntity, "key_reused", "the key was sent before with another request")
+		}
+		if a, struck := s.strike(r.Context(), luck); struck {
+			return a
+		}
+		outcome, err := s.settle(c, luck.refuse)
+		if err != nil {
+			return s.ledgerFailed(err)
+		}
+		if luck.lose {
+			return dropped
+		}
+		return outcome.answer()
+	}
+}
+
+func (o operation) read(r *http.Request) (call, error) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" || len(key) > orders.MaxIdempotencyKey {
+		return call{}, fmt.Errorf("the Idempotency-Key header must have 1 to %d bytes", orders.MaxIdempotencyKey)
+	}
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return call{}, fmt.Errorf("read the body: %w", err)
+	}
+	body := o.body()
+	if err := decode(raw, body); err != nil {
+		return call{}, err
+	}
+	if err := body.check(); err != nil {
+		return call{}, err
+	}
+	sum := sha256.Sum256(raw)
+	return call{operation: o, key: key, sha256: hex.EncodeToString(sum[:]), body: body}, nil
+}
+
+// settle returns what came of the call's key, once it is on disk. The first send decides; every other, also one at the
+// same time, is told the same. A send that finds an outcome still on its way to the disk waits for it as well, or it
+// would tell of an effect that a crash can still take back.
+func (s *Simulator) settle(c call, refuse bool) (*record, error) {
+	outcome, err := s.outcome(c, refuse)
+	if err != nil {
+		return nil, err
+	}
+	return outcome, s.journal.sync(outcome.sequence)
+}
+
+func (s *Simulator) outcome(c call, refuse bool) (*record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if outcome, known := s.books.outcomes[c.slot()]; known {
+		return outcome, nil
+	}
+	outcome := s.decide(c, refuse)
+	return outcome, s.enter(outcome)
+}
+
+// decide makes the outcome of a key that has none.
+func (s *Simulator) decide(c call, refuse bool) *record {
+	var v verdict
+	if s.books.undone[c.slot()] {
+		v = refused("undone") // the undo came first: docs/providers.md, rule 4
+	} else {
+		v = c.body.decide(s.books)
+	}
+	if refuse && v.Kind == effect { // not of an undo that has nothing to undo: rule 4 says that it succeeds
+		v = refused("provider_refused")
+	}
+
+	e := v.Entry
+	e.Provider, e.Operation, e.Key, e.OrderID = c.provider, c.name, c.key, c.body.order()
+	e.RequestSHA256, e.At = c.sha256, s.now().UTC()
+	if v.Kind != refusal {
+		e.ID = effectID(c)
+	}
+	return &record{Kind: v.Kind, Code: v.Code, Entry: e}
+}
+
+// enter puts a record into the journal and the books. The caller holds the lock, so both have the same order.
+func (s *Simulator) enter(r *record) (err error) {
+	if r.sequence, err = s.journal.append(r); err == nil {
+		s.books.apply(r)
+	}
+	return err
+}
+
+// effectID is the provider's own id of an effect. It follows from the key, so that a run can be repeated exactly.
+func effectID(c call) string {
+	sum := sha256.Sum256([]byte(string(c.provider) + " " + c.key))
+	return c.name + "_" + hex.EncodeToString(sum[:8])
+}
+
+// lookUp answers what became of a key.
+func (s *Simulator) lookUp(p orders.Provider) func(*http.Request) answer {
+	return func(r *http.Request) answer {
+		if a, struck := s.strike(r.Context(), s.dice.roll(p, "")); struck {
+			return a
+		}
+		s.mu.Lock()
+		outcome, known := s.books.outcomes[slot{p, r.PathValue("key")}]
+		s.mu.Unlock()
+		if !known {
+			return problem(http.StatusNotFound, "not_found", "the key has not arrived, or is in progress")
+		}
+		if err := s.journal.sync(outcome.sequence); err != nil {
+			return s.ledgerFailed(err)
+		}
+		return outcome.state()
+	}
+}
+
+func (s *Simulator) ledgerFailed(err error) answer {
+	if !errors.Is(err, errClosed) {
+		s.log.Error("ledger failed", "err", err)
+	}
+	return problem(http.StatusInternalServerError, "ledger_failed", "the ledger cannot be written")
+}

@@ -1,0 +1,62 @@
+package orders
+
+import (
+	"fmt"
+	"time"
+)
+
+// EventKind is what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	OrderPlaced     EventKind = "order_placed"
+	CancelRequested EventKind = "cancel_requested"
+
+	// The three outcomes of a step. StepUnknown means that no further send will be made and nobody can say whether
+	// the step took effect; its compensation undoes it by key.
+	StepSucceeded EventKind = "step_succeeded"
+	StepRefused   EventKind = "step_refused"
+	StepUnknown   EventKind = "step_unknown"
+)
+
+// EventKinds lists all kinds.
+func EventKinds() []EventKind {
+	return []EventKind{OrderPlaced, CancelRequested, StepSucceeded, StepRefused, StepUnknown}
+}
+
+// Event is one entry of an order's log. Folding an order's events through Decide yields its state.
+type Event struct {
+	OrderID ID
+	Kind    EventKind
+	At      time.Time
+
+	// For the outcome of a step: which one, and what the provider said.
+	Step       StepName
+	Generation int
+	Reference  string // the provider's own id of the effect, if it gave one
+	Reason     string // why it was refused or is unknown: a short code such as card_declined
+
+	// Set by Decide: the order's version and status after the event, its progress, and whether the status changed.
+	Version       int64
+	Status        Status
+	Progress      int
+	StatusChanged bool
+}
+
+// Message says in one sentence what happened.
+func (e Event) Message() string {
+	switch e.Kind {
+	case OrderPlaced:
+		return "Order was placed"
+	case CancelRequested:
+		return "Cancellation was requested"
+	case StepSucceeded:
+		return e.Step.title() + " succeeded"
+	case StepRefused:
+		return fmt.Sprintf("%s was refused: %s", e.Step.title(), e.Reason)
+	case StepUnknown:
+		return fmt.Sprintf("%s has no known outcome: %s", e.Step.title(), e.Reason)
+	}
+	return string(e.Kind)
+}

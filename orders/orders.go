@@ -1,0 +1,107 @@
+// Package orders is the domain: what an order is, what may happen to it, and what has to be done next.
+//
+// It does no I/O and keeps no state. Decide is the whole business logic; store runs it under a row lock and writes
+// what it says, jobs carries out the steps it starts, api shows the result. Everybody may import this package; it
+// imports the standard library and google/uuid only.
+package orders
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ID identifies an order: a UUIDv7 (RFC 9562), made by the application, so ids sort by the time of placing.
+type ID = uuid.UUID
+
+// NewID returns a fresh id. It panics only when the system has no randomness.
+func NewID() ID { return uuid.Must(uuid.NewV7()) }
+
+// Order is an order with its items and its steps. Values are treated as immutable: Decide returns a changed copy.
+type Order struct {
+	ID              ID
+	CustomerID      string
+	Currency        Currency
+	Items           []Item
+	Total           Money // of all items
+	PaymentMethod   string
+	ShippingAddress *Address
+
+	// Version counts the order's events: 1 after it was placed, one more with each event that changed it. It is the
+	// sequence of its events, the ETag, the id on its event stream and the cache's notion of freshness.
+	Version int64
+	Status  Status
+	Goal    Goal
+	Reason  string // why the order is being undone or needs attention; empty while all is well
+	Steps   []Step // in the order they were started
+
+	PlacedAt  time.Time
+	UpdatedAt time.Time
+}
+
+// Item is one line of an order.
+type Item struct {
+	ProductID int64
+	Quantity  int64
+	Price     Money // of one piece
+}
+
+// Address is where the goods go. Country is an ISO 3166-1 alpha-2 code.
+type Address struct {
+	Name       string `json:"name,omitempty"`
+	Line1      string `json:"line1"`
+	Line2      string `json:"line2,omitempty"`
+	City       string `json:"city"`
+	PostalCode string `json:"postalCode,omitempty"`
+	Country    string `json:"country"`
+}
+
+// Step returns the latest generation of the named step, or nil if it was never started.
+func (o *Order) Step(name StepName) *Step {
+	for i := len(o.Steps) - 1; i >= 0; i-- {
+		if o.Steps[i].Name == name {
+			return &o.Steps[i]
+		}
+	}
+	return nil
+}
+
+// Progress is the share of the forward steps that are done, in percent.
+func (o *Order) Progress() int {
+	var done, all int
+	for _, spec := range saga {
+		if spec.Role != Forward {
+			continue
+		}
+		all++
+		if s := o.Step(spec.Name); s != nil && s.State == StateSucceeded {
+			done++
+		}
+	}
+	return 100 * done / all
+}
+
+// Message says in one sentence where the order stands.
+func (o *Order) Message() string {
+	switch o.Status {
+	case Completed:
+		return "Order is completed"
+	case Failed:
+		return "Order failed: " + o.Reason
+	case Cancelled:
+		return "Order is cancelled"
+	case Refunded:
+		return "Order is refunded: " + o.Reason
+	case NeedsAttention:
+		return "Order needs attention: " + o.Reason
+	case Pending, Processing:
+	}
+	switch o.Goal {
+	case GoalCancel:
+		return "Order is being cancelled"
+	case GoalFail:
+		return "Order is being undone: " + o.Reason
+	case GoalComplete:
+	}
+	return "Order is being processed"
+}

@@ -1,0 +1,143 @@
+package orders_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// world is what the providers know: which steps took effect and which keys were undone. It follows the contract of
+// docs/providers.md, so a send may take effect although its answer is lost, and an undo also bars a late original.
+type world struct{ done, barred map[orders.StepName]bool }
+
+func (w world) send(name orders.StepName) (took bool) {
+	for _, spec := range orders.Specs() {
+		if spec.Undo == name {
+			w.barred[spec.Name] = true
+			delete(w.done, spec.Name)
+			return true
+		}
+	}
+	if w.barred[name] {
+		return false
+	}
+	w.done[name] = true
+	return true
+}
+
+// TestSaga runs orders against random providers: answers in any order, refused, lost before or after they took
+// effect, delivered twice, or late; customers who cancel at any moment. Whatever happens, the order comes to rest,
+// and at rest nobody has paid for goods that were not sent, nor holds stock for nothing.
+func TestSaga(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := world{done: map[orders.StepName]bool{}, barred: map[orders.StepName]bool{}}
+		o := orders.Place(placement(), orders.NewID(), epoch).Order
+		log := []orders.Event{{OrderID: o.ID, Kind: orders.OrderPlaced, At: epoch, Version: 1}}
+		undoFails := rapid.Bool().Draw(t, "undo may fail")
+		apply := func(e orders.Event) {
+			e.OrderID, e.Generation, e.At = o.ID, 1, epoch.Add(time.Duration(o.Version)*time.Second)
+			if d, ok := orders.Decide(o, e); ok {
+				require.Equal(t, o.Version+1, d.Event.Version)
+				o = d.Order
+				log = append(log, d.Event)
+			}
+		}
+
+		for turn := 0; !o.Status.AtRest(); turn++ {
+			require.Less(t, turn, 200, "does not come to rest")
+			open := pending(o)
+			require.NotEmpty(t, open, "waits for nothing")
+			name := orders.StepName(rapid.SampledFrom(open).Draw(t, "step"))
+			spec, _ := name.Spec()
+			switch rapid.SampledFrom([]string{"succeed", "succeed", "succeed", "refuse", "lose", "late", "cancel"}).
+				Draw(t, "outcome") {
+			case "succeed":
+				kind := orders.StepSucceeded
+				if !w.send(name) {
+					kind = orders.StepRefused
+				}
+				apply(orders.Event{Kind: kind, Step: name, Reason: "barred"})
+				apply(orders.Event{Kind: orders.StepRefused, Step: name, Reason: "again"}) // must be ignored
+			case "refuse":
+				if spec.Role == orders.Forward || undoFails {
+					apply(orders.Event{Kind: orders.StepRefused, Step: name, Reason: "no"})
+				}
+			case "lose": // it took effect and nobody knows
+				if spec.Role == orders.Forward {
+					w.send(name)
+					apply(orders.Event{Kind: orders.StepUnknown, Step: name, Reason: "deadline"})
+				}
+			case "late": // given up first; a zombie sends it long after
+				if spec.Role == orders.Forward {
+					apply(orders.Event{Kind: orders.StepUnknown, Step: name, Reason: "deadline"})
+					for _, s := range o.Steps {
+						if s.State == orders.StatePending {
+							if undo, _ := s.Name.Spec(); undo.Role == orders.Compensation && w.send(s.Name) {
+								apply(orders.Event{Kind: orders.StepSucceeded, Step: s.Name})
+							}
+						}
+					}
+					if w.barred[name] {
+						w.send(name)
+					}
+				}
+			case "cancel":
+				apply(orders.Event{Kind: orders.CancelRequested})
+			}
+		}
+
+		switch o.Status {
+		case orders.Completed:
+			for _, name := range []orders.StepName{
+				orders.AuthorizePayment, orders.ReserveInventory, orders.CapturePayment, orders.BookShipment,
+			} {
+				require.True(t, w.done[name], "completed without %s", name)
+			}
+		case orders.NeedsAttention:
+			require.True(t, undoFails)
+			require.NotEmpty(t, o.Reason)
+		default:
+			delete(w.done, orders.QuoteShipping) // has no effect
+			require.Empty(t, w.done, "%s with effects left", o.Status)
+		}
+		require.Equal(t, o, fold(o, log), "the fold of the events is the state")
+	})
+}
+
+func fold(o orders.Order, log []orders.Event) orders.Order {
+	folded := orders.Place(placement(), o.ID, epoch).Order
+	for _, e := range log[1:] {
+		d, ok := orders.Decide(folded, e)
+		if !ok {
+			return orders.Order{}
+		}
+		folded = d.Order
+	}
+	return folded
+}
+
+func TestSpecs(t *testing.T) {
+	t.Parallel()
+	for _, spec := range orders.Specs() {
+		require.NotEmpty(t, spec.Provider, spec.Name)
+		require.NotEmpty(t, spec.Title, spec.Name)
+		require.Positive(t, spec.Within, spec.Name)
+		require.LessOrEqual(t, spec.Within, 20*time.Hour, "%s outlives the provider's memory of its key", spec.Name)
+		if spec.Undo != "" {
+			undo, ok := spec.Undo.Spec()
+			require.True(t, ok)
+			require.Equal(t, orders.Compensation, undo.Role)
+			require.Equal(t, spec.Provider, undo.Provider)
+		}
+		for _, name := range spec.After {
+			before, ok := name.Spec()
+			require.True(t, ok)
+			require.Equal(t, orders.Forward, before.Role)
+		}
+	}
+}

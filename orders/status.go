@@ -1,0 +1,34 @@
+package orders
+
+// Status is where an order stands, as its customer sees it. Finer state is in its steps.
+type Status string
+
+// The statuses. An order moves down this list and never back.
+const (
+	Pending        Status = "pending"         // accepted, no step has an outcome yet
+	Processing     Status = "processing"      // on its way to its goal
+	Completed      Status = "completed"       // paid and shipped
+	Failed         Status = "failed"          // undone before any money moved: a step was refused or got no answer
+	Cancelled      Status = "cancelled"       // undone before any money moved, as the customer asked
+	Refunded       Status = "refunded"        // undone after the capture: the money went back
+	NeedsAttention Status = "needs_attention" // a compensation was refused or got no answer: a person must decide
+)
+
+// Statuses lists all statuses.
+func Statuses() []Status {
+	return []Status{Pending, Processing, Completed, Failed, Cancelled, Refunded, NeedsAttention}
+}
+
+// AtRest says that no rule will move the order any further: it ended, or it waits for a person.
+func (s Status) AtRest() bool { return s != Pending && s != Processing }
+
+// Goal is what the order's steps are working towards. It leaves GoalComplete at most once, and never returns to it:
+// from then on the order only undoes.
+type Goal string
+
+// The goals.
+const (
+	GoalComplete Goal = "complete" // get the order paid and shipped
+	GoalCancel   Goal = "cancel"   // undo: the customer asked
+	GoalFail     Goal = "fail"     // undo: a forward step failed
+)

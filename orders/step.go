@@ -1,0 +1,66 @@
+package orders
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// StepName names a step of the saga. It is also the kind of the River job that carries the step out.
+type StepName string
+
+// StepState is how far a step is.
+type StepState string
+
+// The states. A step leaves StatePending exactly once.
+const (
+	StatePending   StepState = "pending" // intended: it may be sent at any time, and may have been sent already
+	StateSucceeded StepState = "succeeded"
+	StateRefused   StepState = "refused" // the provider said no: it did not take effect and never will
+	StateUnknown   StepState = "unknown" // given up without an answer: it may have taken effect
+)
+
+// Step is the intent to make one call to a provider, and what came of it. It is stored in the transaction that
+// decides on it, before any call is made, and every send of it carries exactly these bytes under this key.
+type Step struct {
+	Name       StepName
+	Generation int // 1; higher when a person had the step done again under a new key
+	State      StepState
+	Request    []byte // the frozen request body, JSON
+	Reference  string // the provider's own id of the effect
+	Reason     string // why it was refused or is unknown
+	StartedAt  time.Time
+	DeadlineAt time.Time // no send after this moment
+	SettledAt  time.Time // zero while pending
+}
+
+// StepKey is the idempotency key of a step at its provider: the same for every send of it, and for no other.
+func StepKey(order ID, name StepName, generation int) string {
+	return fmt.Sprintf("%s:%s:%d", order, name, generation)
+}
+
+// mayHaveTakenEffect says that the step has to be undone if the order is.
+func (s *Step) mayHaveTakenEffect() bool { return s.State == StateSucceeded || s.State == StateUnknown }
+
+// StepJob is the args of the River job that carries out one step. Ids only: River UI shows args to operators.
+// That it satisfies river.JobArgs by structure is what lets store enqueue it without knowing any worker.
+type StepJob struct {
+	OrderID    ID       `json:"order_id"`
+	Step       StepName `json:"step"`
+	Generation int      `json:"generation"`
+}
+
+// Kind is the step's name, so that River UI counts and filters by step.
+func (j StepJob) Kind() string { return string(j.Step) }
+
+// SortSteps puts steps in the order in which they were started, those of one moment in the order of the saga.
+func SortSteps(steps []Step) {
+	position := func(s Step) int {
+		return slices.IndexFunc(saga, func(spec Spec) bool { return spec.Name == s.Name })
+	}
+	slices.SortFunc(steps, func(a, b Step) int {
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(position(a), position(b)),
+			cmp.Compare(a.Generation, b.Generation))
+	})
+}

@@ -1,0 +1,138 @@
+-- The order and everything that is true of it. River's own tables are made by River's migrator, before these.
+
+-- +goose Up
+
+CREATE TABLE orders (
+    id uuid NOT NULL,
+    principal text NOT NULL,
+    idempotency_key text,
+    fingerprint bytea,
+    customer_id text NOT NULL,
+    currency text NOT NULL,
+    total_minor bigint NOT NULL,
+    payment_method text NOT NULL,
+    shipping_address jsonb,
+    version bigint NOT NULL,
+    status text NOT NULL,
+    goal text NOT NULL,
+    reason text NOT NULL,
+    placed_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+
+    CONSTRAINT orders_pkey PRIMARY KEY (id),
+    CONSTRAINT orders_principal_length CHECK (char_length(principal) BETWEEN 1 AND 200),
+    CONSTRAINT orders_idempotency_key_length CHECK (octet_length(idempotency_key) BETWEEN 1 AND 255),
+    CONSTRAINT orders_fingerprint_with_key CHECK ((idempotency_key IS NULL) = (fingerprint IS NULL)),
+    CONSTRAINT orders_fingerprint_length CHECK (octet_length(fingerprint) = 32),
+    CONSTRAINT orders_customer_id_length CHECK (char_length(customer_id) BETWEEN 1 AND 200),
+    CONSTRAINT orders_currency_length CHECK (char_length(currency) = 3),
+    CONSTRAINT orders_total_range CHECK (total_minor BETWEEN 0 AND 9007199254740991),
+    CONSTRAINT orders_payment_method_length CHECK (char_length(payment_method) <= 200),
+    CONSTRAINT orders_shipping_address_size CHECK (octet_length(shipping_address::text) <= 8192),
+    CONSTRAINT orders_version_positive CHECK (version >= 1),
+    CONSTRAINT orders_status_known CHECK (status IN
+        ('pending', 'processing', 'completed', 'failed', 'cancelled', 'refunded', 'needs_attention')),
+    CONSTRAINT orders_goal_known CHECK (goal IN ('complete', 'cancel', 'fail')),
+    CONSTRAINT orders_reason_length CHECK (char_length(reason) <= 500)
+-- Every event of an order updates its row: room on the page keeps most of those updates off the indexes (HOT).
+) WITH (fillfactor = 70);
+
+-- I2: one order per (principal, idempotency key).
+CREATE UNIQUE INDEX orders_idempotency_key_idx ON orders (principal, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+-- Lists, newest first: ids are UUIDv7, so they sort by the time of placing.
+CREATE INDEX orders_customer_id_idx ON orders (customer_id, id DESC);
+CREATE INDEX orders_status_idx ON orders (status, id DESC);
+
+CREATE TABLE order_items (
+    order_id uuid NOT NULL,
+    line integer NOT NULL,
+    product_id bigint NOT NULL,
+    quantity bigint NOT NULL,
+    price_minor bigint NOT NULL,
+
+    CONSTRAINT order_items_pkey PRIMARY KEY (order_id, line),
+    CONSTRAINT order_items_order_fkey FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE,
+    CONSTRAINT order_items_line_range CHECK (line BETWEEN 1 AND 100),
+    CONSTRAINT order_items_product_id_positive CHECK (product_id >= 1),
+    CONSTRAINT order_items_quantity_range CHECK (quantity BETWEEN 1 AND 10000),
+    CONSTRAINT order_items_price_range CHECK (price_minor BETWEEN 0 AND 9007199254740991)
+);
+
+-- The intent of every call to a provider, stored before the call is made, and what came of it.
+CREATE TABLE order_steps (
+    order_id uuid NOT NULL,
+    step text NOT NULL,
+    generation integer NOT NULL,
+    state text NOT NULL,
+    request bytea NOT NULL,
+    reference text NOT NULL,
+    reason text NOT NULL,
+    started_at timestamptz NOT NULL,
+    deadline_at timestamptz NOT NULL,
+    settled_at timestamptz,
+
+    CONSTRAINT order_steps_pkey PRIMARY KEY (order_id, step, generation),
+    CONSTRAINT order_steps_order_fkey FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE,
+    CONSTRAINT order_steps_step_length CHECK (char_length(step) BETWEEN 1 AND 100),
+    CONSTRAINT order_steps_generation_positive CHECK (generation >= 1),
+    CONSTRAINT order_steps_state_known CHECK (state IN ('pending', 'succeeded', 'refused', 'unknown')),
+    CONSTRAINT order_steps_settled_with_outcome CHECK ((state = 'pending') = (settled_at IS NULL)),
+    CONSTRAINT order_steps_request_size CHECK (octet_length(request) <= 65536),
+    CONSTRAINT order_steps_reference_length CHECK (char_length(reference) <= 200),
+    CONSTRAINT order_steps_reason_length CHECK (char_length(reason) <= 200)
+) WITH (fillfactor = 80);
+
+-- For the sweeper: steps that have been pending for long.
+CREATE INDEX order_steps_pending_idx ON order_steps (started_at) WHERE state = 'pending';
+
+-- The log. txid is the transaction that wrote the event: ids are handed out before commit, so readers that follow
+-- the id alone skip whatever commits late. Readers follow (txid, id), below the oldest transaction still running.
+CREATE TABLE order_events (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    txid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    order_id uuid NOT NULL,
+    version bigint NOT NULL,
+    kind text NOT NULL,
+    step text NOT NULL,
+    generation integer NOT NULL,
+    reference text NOT NULL,
+    reason text NOT NULL,
+    status text NOT NULL,
+    progress smallint NOT NULL,
+    status_changed boolean NOT NULL,
+    at timestamptz NOT NULL,
+
+    CONSTRAINT order_events_pkey PRIMARY KEY (order_id, version),
+    CONSTRAINT order_events_order_fkey FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE,
+    CONSTRAINT order_events_version_positive CHECK (version >= 1),
+    CONSTRAINT order_events_kind_known CHECK (kind IN
+        ('order_placed', 'cancel_requested', 'step_succeeded', 'step_refused', 'step_unknown')),
+    CONSTRAINT order_events_step_length CHECK (char_length(step) <= 100),
+    CONSTRAINT order_events_reference_length CHECK (char_length(reference) <= 200),
+    CONSTRAINT order_events_reason_length CHECK (char_length(reason) <= 200),
+    CONSTRAINT order_events_status_known CHECK (status IN
+        ('pending', 'processing', 'completed', 'failed', 'cancelled', 'refunded', 'needs_attention')),
+    CONSTRAINT order_events_progress_range CHECK (progress BETWEEN 0 AND 100)
+);
+
+CREATE UNIQUE INDEX order_events_feed_idx ON order_events (txid, id);
+
+-- An order as it is read: one statement, hence one snapshot, so that its version and its steps always agree.
+CREATE VIEW order_documents AS
+SELECT
+    o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.payment_method, o.shipping_address,
+    o.version, o.status, o.goal, o.reason, o.placed_at, o.updated_at,
+    (
+        SELECT jsonb_agg(jsonb_build_object(
+            'product_id', i.product_id, 'quantity', i.quantity, 'price_minor', i.price_minor) ORDER BY i.line)
+        FROM order_items i WHERE i.order_id = o.id
+    ) AS items,
+    (
+        SELECT jsonb_agg(jsonb_build_object(
+            'step', s.step, 'generation', s.generation, 'state', s.state, 'reference', s.reference,
+            'reason', s.reason, 'started_at', s.started_at, 'deadline_at', s.deadline_at,
+            'settled_at', s.settled_at))
+        FROM order_steps s WHERE s.order_id = o.id
+    ) AS steps
+FROM orders o;

@@ -1,0 +1,11 @@
+-- name: QueueDepths :many
+-- QueueDepths counts the unfinished jobs by queue and state, and says since when the oldest one could have run.
+SELECT queue, state::text AS state, count(*) AS jobs, min(scheduled_at)::timestamptz AS oldest_at
+FROM river_job WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+GROUP BY queue, state;
+
+-- name: TryMigrationLock :one
+SELECT pg_try_advisory_lock(@key::bigint);
+
+-- name: ReleaseMigrationLock :exec
+SELECT pg_advisory_unlock(@key::bigint);

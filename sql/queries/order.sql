@@ -1,0 +1,113 @@
+-- name: OrdersInsert :many
+-- OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
+-- idempotency key is taken is left out, with everything that belongs to it: the ids that were stored come back.
+WITH placed AS (
+    INSERT INTO orders (
+        id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
+        shipping_address, version, status, goal, reason, placed_at, updated_at
+    )
+    SELECT
+        unnest(@ids::uuid[]), unnest(@principals::text[]), nullif(unnest(@idempotency_keys::text[]), ''),
+        nullif(unnest(@fingerprints::bytea[]), ''), unnest(@customer_ids::text[]), unnest(@currencies::text[]),
+        unnest(@totals_minor::bigint[]), unnest(@payment_methods::text[]),
+        nullif(unnest(@shipping_addresses::text[]), '')::jsonb, 1, 'pending', 'complete', '',
+        unnest(@placed_at::timestamptz[]), unnest(@placed_at::timestamptz[])
+    ON CONFLICT (principal, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING orders.id
+), items AS (
+    INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)
+    SELECT i.order_id, i.line, i.product_id, i.quantity, i.price_minor
+    FROM (
+        SELECT
+            unnest(@item_order_ids::uuid[]) AS order_id, unnest(@item_lines::integer[]) AS line,
+            unnest(@item_product_ids::bigint[]) AS product_id, unnest(@item_quantities::bigint[]) AS quantity,
+            unnest(@item_prices_minor::bigint[]) AS price_minor
+    ) i JOIN placed ON placed.id = i.order_id
+), steps AS (
+    INSERT INTO order_steps (
+        order_id, step, generation, state, request, reference, reason, started_at, deadline_at
+    )
+    SELECT s.order_id, s.step, s.generation, 'pending', s.request, '', '', s.started_at, s.deadline_at
+    FROM (
+        SELECT
+            unnest(@step_order_ids::uuid[]) AS order_id, unnest(@step_names::text[]) AS step,
+            unnest(@step_generations::integer[]) AS generation, unnest(@step_requests::bytea[]) AS request,
+            unnest(@step_started_at::timestamptz[]) AS started_at,
+            unnest(@step_deadline_at::timestamptz[]) AS deadline_at
+    ) s JOIN placed ON placed.id = s.order_id
+), events AS (
+    INSERT INTO order_events (
+        order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at
+    )
+    SELECT e.order_id, 1, 'order_placed', '', 0, '', '', 'pending', 0, true, e.at
+    FROM (SELECT unnest(@ids::uuid[]) AS order_id, unnest(@placed_at::timestamptz[]) AS at) e
+    JOIN placed ON placed.id = e.order_id
+)
+SELECT placed.id FROM placed;
+
+-- name: OrdersByIdempotencyKey :many
+-- OrdersByIdempotencyKey finds the orders that hold the given (principal, key) pairs.
+SELECT o.id, o.principal, o.idempotency_key, o.fingerprint FROM orders o
+WHERE o.idempotency_key IS NOT NULL AND (o.principal, o.idempotency_key) IN (
+    SELECT unnest(@principals::text[]), unnest(@idempotency_keys::text[])
+);
+
+-- name: OrdersLock :exec
+-- OrdersLock locks orders until the transaction ends. In id order, so that two batches cannot deadlock.
+SELECT FROM orders WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: OrdersUpdate :exec
+-- OrdersUpdate writes what events made of locked orders: the rows, the settled and started steps, and the log.
+WITH changed AS (
+    UPDATE orders o
+    SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, updated_at = u.updated_at
+    FROM (
+        SELECT
+            unnest(@ids::uuid[]) AS id, unnest(@versions::bigint[]) AS version, unnest(@statuses::text[]) AS status,
+            unnest(@goals::text[]) AS goal, unnest(@reasons::text[]) AS reason,
+            unnest(@updated_at::timestamptz[]) AS updated_at
+    ) u WHERE o.id = u.id
+), settled AS (
+    UPDATE order_steps s
+    SET state = u.state, reference = u.reference, reason = u.reason, settled_at = u.settled_at
+    FROM (
+        SELECT
+            unnest(@settled_order_ids::uuid[]) AS order_id, unnest(@settled_names::text[]) AS step,
+            unnest(@settled_generations::integer[]) AS generation, unnest(@settled_states::text[]) AS state,
+            unnest(@settled_references::text[]) AS reference, unnest(@settled_reasons::text[]) AS reason,
+            unnest(@settled_at::timestamptz[]) AS settled_at
+    ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
+), started AS (
+    INSERT INTO order_steps (
+        order_id, step, generation, state, request, reference, reason, started_at, deadline_at
+    )
+    SELECT
+        unnest(@step_order_ids::uuid[]), unnest(@step_names::text[]), unnest(@step_generations::integer[]),
+        'pending', unnest(@step_requests::bytea[]), '', '', unnest(@step_started_at::timestamptz[]),
+        unnest(@step_deadline_at::timestamptz[])
+)
+INSERT INTO order_events (
+    order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at
+)
+SELECT
+    unnest(@event_order_ids::uuid[]), unnest(@event_versions::bigint[]), unnest(@event_kinds::text[]),
+    unnest(@event_steps::text[]), unnest(@event_generations::integer[]), unnest(@event_references::text[]),
+    unnest(@event_reasons::text[]), unnest(@event_statuses::text[]), unnest(@event_progress::smallint[]),
+    unnest(@event_status_changed::boolean[]), unnest(@event_at::timestamptz[]);
+
+-- name: OrdersRead :many
+SELECT * FROM order_documents WHERE id = ANY(@ids::uuid[]);
+
+-- name: OrdersList :many
+-- OrdersList is a page of all orders, newest first, below the given id.
+SELECT * FROM order_documents WHERE id < @before::uuid ORDER BY id DESC LIMIT @page_size;
+
+-- name: OrdersListByStatus :many
+SELECT * FROM order_documents
+WHERE status = @status AND id < @before::uuid ORDER BY id DESC LIMIT @page_size;
+
+-- name: OrdersListByCustomer :many
+-- OrdersListByCustomer is a page of one customer's orders, of any status if status is empty.
+SELECT * FROM order_documents
+WHERE customer_id = @customer_id AND id < @before::uuid AND (@status::text = '' OR status = @status::text)
+ORDER BY id DESC LIMIT @page_size;

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Applied is the answer to one event.
+type Applied struct {
+	Order   orders.Order // after the event
+	Event   orders.Event // as it is in the log; meaningful only if Changed
+	Changed bool         // false: the event changed nothing, for example because it had been applied before
+	Err     error        // orders.ErrNotFound
+}
+
+// Apply makes events happen: it locks their orders, decides, and writes the new states, the log, the next steps and
+// their jobs, in one commit for all of them. Events of one order are applied in the order given.
+//
+// Applying an event twice is a no-op, so callers may repeat after any error.
+func (s *Store) Apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
+	ids := make([]orders.ID, len(events))
+	for i, e := range events {
+		ids[i] = e.OrderID
+	}
+
+	applied := make([]Applied, len(events))
+	var started []orders.StepJob
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := s.queries.OrdersLock(ctx, tx, ids); err != nil {
+			return fmt.Errorf("lock orders: %w", err)
+		}
+		// A statement of its own: its snapshot is taken after the locks were granted, so it sees what the
+		// transactions that held them wrote.
+		current, err := s.read(ctx, tx, ids)
+		if err != nil {
+			return fmt.Errorf("read orders: %w", err)
+		}
+
+		var decisions []orders.Decision
+		started = started[:0]
+		for i, e := range events {
+			order, ok := current[e.OrderID]
+			if !ok {
+				applied[i] = Applied{Err: orders.ErrNotFound}
+				continue
+			}
+			e.At = timestamp(e.At)
+			decision, changed := orders.Decide(order, e)
+			if !changed {
+				applied[i] = Applied{Order: order}
+				continue
+			}
+			applied[i] = Applied{Order: decision.Order, Event: decision.Event, Changed: true}
+			current[e.OrderID] = decision.Order
+			decisions = append(decisions, decision)
+			started = appendJobs(started, decision)
+		}
+		if len(decisions) == 0 {
+			return nil
+		}
+		if err := s.queries.OrdersUpdate(ctx, tx, updateParams(decisions)); err != nil {
+			return fmt.Errorf("update orders: %w", err)
+		}
+		return s.enqueue(ctx, tx, started)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("apply events: %w", err)
+	}
+	if slices.ContainsFunc(applied, func(a Applied) bool { return a.Changed }) {
+		s.bell.Ring(started)
+	}
+	return applied, nil
+}
+
+// updateParams lays decisions out in columns. Of several decisions on one order the last has its final row.
+func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
+	c := new(dbsqlc.OrdersUpdateParams)
+	row := make(map[orders.ID]int, len(decisions))
+	for _, d := range decisions {
+		o, e := d.Order, d.Event
+		i, seen := row[o.ID]
+		if !seen {
+			i = len(c.Ids)
+			row[o.ID] = i
+			c.Ids = append(c.Ids, o.ID)
+			c.Versions = append(c.Versions, 0)
+			c.Statuses = append(c.Statuses, "")
+			c.Goals = append(c.Goals, "")
+			c.Reasons = append(c.Reasons, "")
+			c.UpdatedAt = append(c.UpdatedAt, o.UpdatedAt)
+		}
+		c.Versions[i], c.UpdatedAt[i] = o.Version, o.UpdatedAt
+		c.Statuses[i], c.Goals[i], c.Reasons[i] = string(o.Status), string(o.Goal), o.Reason
+
+		if step := d.Settled; step != nil {
+			c.SettledOrderIds = append(c.SettledOrderIds, o.ID)
+			c.SettledNames = append(c.SettledNames, string(step.Name))
+			c.SettledGenerations = append(c.SettledGenerations, int32(step.Generation))
+			c.SettledStates = append(c.SettledStates, string(step.State))
+			c.SettledReferences = append(c.SettledReferences, step.Reference)
+			c.SettledReasons = append(c.SettledReasons, step.Reason)
+			c.SettledAt = append(c.SettledAt, step.SettledAt)
+		}
+		for _, step := range d.Started {
+			c.StepOrderIds = append(c.StepOrderIds, o.ID)
+			c.StepNames = append(c.StepNames, string(step.Name))
+			c.StepGenerations = append(c.StepGenerations, int32(step.Generation))
+			c.StepRequests = append(c.StepRequests, step.Request)
+			c.StepStartedAt = append(c.StepStartedAt, step.StartedAt)
+			c.StepDeadlineAt = append(c.StepDeadlineAt, step.DeadlineAt)
+		}
+
+		c.EventOrderIds = append(c.EventOrderIds, o.ID)
+		c.EventVersions = append(c.EventVersions, e.Version)
+		c.EventKinds = append(c.EventKinds, string(e.Kind))
+		c.EventSteps = append(c.EventSteps, string(e.Step))
+		c.EventGenerations = append(c.EventGenerations, int32(e.Generation))
+		c.EventReferences = append(c.EventReferences, e.Reference)
+		c.EventReasons = append(c.EventReasons, e.Reason)
+		c.EventStatuses = append(c.EventStatuses, string(e.Status))
+		c.EventProgress = append(c.EventProgress, int16(e.Progress))
+		c.EventStatusChanged = append(c.EventStatusChanged, e.StatusChanged)
+		c.EventAt = append(c.EventAt, e.At)
+	}
+	return c
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// timestamp cuts a time to what Postgres keeps, so that an order reads back exactly as it was decided.
+func timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+type itemDocument struct {
+	ProductID  int64        `json:"product_id"`
+	Quantity   int64        `json:"quantity"`
+	PriceMinor orders.Money `json:"price_minor"`
+}
+
+type stepDocument struct {
+	Step       orders.StepName  `json:"step"`
+	Generation int              `json:"generation"`
+	State      orders.StepState `json:"state"`
+	Reference  string           `json:"reference"`
+	Reason     string           `json:"reason"`
+	StartedAt  time.Time        `json:"started_at"`
+	DeadlineAt time.Time        `json:"deadline_at"`
+	SettledAt  *time.Time       `json:"settled_at"`
+}
+
+// decodeOrder makes an order of a row of order_documents. Steps come without their request bodies.
+func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
+	o := orders.Order{
+		ID: row.ID, CustomerID: row.CustomerID, Currency: orders.Currency(row.Currency),
+		Total: orders.Money(row.TotalMinor), PaymentMethod: row.PaymentMethod, Version: row.Version,
+		Status: orders.Status(row.Status), Goal: orders.Goal(row.Goal), Reason: row.Reason,
+		PlacedAt: row.PlacedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+	}
+	if row.ShippingAddress != nil {
+		o.ShippingAddress = new(orders.Address)
+		if err := json.Unmarshal(row.ShippingAddress, o.ShippingAddress); err != nil {
+			return o, fmt.Errorf("decode address of order %s: %w", row.ID, err)
+		}
+	}
+
+	var items []itemDocument
+	if err := json.Unmarshal(row.Items, &items); err != nil {
+		return o, fmt.Errorf("decode items of order %s: %w", row.ID, err)
+	}
+	o.Items = make([]orders.Item, len(items))
+	for i, item := range items {
+		o.Items[i] = orders.Item{ProductID: item.ProductID, Quantity: item.Quantity, Price: item.PriceMinor}
+	}
+
+	var steps []stepDocument
+	if err := json.Unmarshal(row.Steps, &steps); err != nil {
+		return o, fmt.Errorf("decode steps of order %s: %w", row.ID, err)
+	}
+	o.Steps = make([]orders.Step, len(steps))
+	for i, s := range steps {
+		o.Steps[i] = orders.Step{
+			Name: s.Step, Generation: s.Generation, State: s.State, Reference: s.Reference, Reason: s.Reason,
+			StartedAt: s.StartedAt.UTC(), DeadlineAt: s.DeadlineAt.UTC(),
+		}
+		if s.SettledAt != nil {
+			o.Steps[i].SettledAt = s.SettledAt.UTC()
+		}
+	}
+	orders.SortSteps(o.Steps)
+	return o, nil
+}
+
+func decodeOrders(rows []dbsqlc.OrderDocument) ([]orders.Order, error) {
+	list := make([]orders.Order, len(rows))
+	for i, row := range rows {
+		var err error
+		if list[i], err = decodeOrder(row); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func decodeEvents(rows []dbsqlc.OrderEvent) []orders.Event {
+	events := make([]orders.Event, len(rows))
+	for i, row := range rows {
+		events[i] = orders.Event{
+			OrderID: row.OrderID, Kind: orders.EventKind(row.Kind), At: row.At.UTC(),
+			Step: orders.StepName(row.Step), Generation: int(row.Generation),
+			Reference: row.Reference, Reason: row.Reason,
+			Version: row.Version, Status: orders.Status(row.Status), Progress: int(row.Progress),
+			StatusChanged: row.StatusChanged,
+		}
+	}
+	return events
+}
+
+// encodeAddress is the JSON of an address, empty for none.
+func encodeAddress(a *orders.Address) string {
+	if a == nil {
+		return ""
+	}
+	b, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // strings: cannot happen
+	}
+	return string(b)
+}

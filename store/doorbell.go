@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// ringPause is the least time between two rings of one process: at most a hundred NOTIFYs a second at any load.
+const ringPause = 10 * time.Millisecond
+
+// Doorbell tells all processes, after a commit, that there are new events and new jobs. One ring stands for all
+// commits since the last. A lost ring costs latency only: everybody also polls.
+type Doorbell struct {
+	db      dbsqlc.DBTX
+	logger  *slog.Logger
+	pending chan struct{} // holds a token while somebody has rung
+
+	mu     sync.Mutex
+	queues []string
+}
+
+// NewDoorbell makes a doorbell that sends over db while Run runs.
+func NewDoorbell(db dbsqlc.DBTX, logger *slog.Logger) *Doorbell {
+	return &Doorbell{db: db, logger: logger, pending: make(chan struct{}, 1)}
+}
+
+// Ring asks for a ring, for the feed and for the queues of the given jobs. It never waits.
+func (d *Doorbell) Ring(jobs []orders.StepJob) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	for _, job := range jobs {
+		spec, _ := job.Step.Spec()
+		if !slices.Contains(d.queues, string(spec.Provider)) {
+			d.queues = append(d.queues, string(spec.Provider))
+		}
+	}
+	d.mu.Unlock()
+	select {
+	case d.pending <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends what was rung until ctx ends.
+func (d *Doorbell) Run(ctx context.Context) {
+	pause := time.NewTicker(ringPause)
+	defer pause.Stop()
+	for {
+		select {
+		case <-d.pending:
+		case <-ctx.Done():
+			return
+		}
+		d.mu.Lock()
+		queues := d.queues
+		d.queues = nil
+		d.mu.Unlock()
+		if err := dbsqlc.New().Ring(ctx, d.db, queues); err != nil && ctx.Err() == nil {
+			d.logger.WarnContext(ctx, "doorbell failed", "error", err)
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

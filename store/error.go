@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ErrUnavailable says that the database could not be reached, is full or is restarting. A write that fails with it
+// may nevertheless have been committed: the answer to COMMIT can be lost. Doing it again is safe, for a placement
+// under the same idempotency key.
+var ErrUnavailable = errors.New("database unavailable")
+
+// classify marks the errors that say nothing about the request, only about the database's health.
+func classify(err error) error {
+	if err == nil || !isOutage(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+func isOutage(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), and
+		// a primary that was demoted under us.
+		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
+			strings.HasPrefix(pg.Code, "57") || pg.Code == "25006"
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed)
+}
+
+// isConflict says that Postgres gave this transaction up in favour of another: deadlock or serialisation failure.
+func isConflict(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+}

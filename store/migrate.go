@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/millrace-orders/millrace/sql"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+const (
+	migrationLock     = 0x6d696c6c72616365 // "millrace"
+	migrationLockPoll = 100 * time.Millisecond
+)
+
+// Migrate brings the schema up to date: River's tables first, then ours. Any number of processes may call it at the
+// same time; one migrates, the others wait and find nothing to do. It only goes forward.
+//
+// The lock is polled for, not waited for: a session that waits in Postgres holds a snapshot, and CREATE INDEX
+// CONCURRENTLY waits for all snapshots, so the two would wait for each other for ever.
+func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	defer conn.Release()
+	queries := dbsqlc.New()
+	for {
+		locked, err := queries.TryMigrationLock(ctx, conn, migrationLock)
+		if err != nil {
+			return fmt.Errorf("lock migrations: %w", err)
+		}
+		if locked {
+			break
+		}
+		select {
+		case <-time.After(migrationLockPoll):
+		case <-ctx.Done():
+			return fmt.Errorf("lock migrations: %w", ctx.Err())
+		}
+	}
+	defer func() { _ = queries.ReleaseMigrationLock(context.WithoutCancel(ctx), conn, migrationLock) }()
+
+	if err := migrateRiver(ctx, pool, logger); err != nil {
+		return fmt.Errorf("migrate river: %w", err)
+	}
+	if err := migrateOrders(ctx, pool, logger); err != nil {
+		return fmt.Errorf("migrate orders: %w", err)
+	}
+	return nil
+}
+
+func migrateRiver(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	done, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	if err != nil {
+		return err
+	}
+	for _, v := range done.Versions {
+		logger.InfoContext(ctx, "migrated", "schema", "river", "version", v.Version)
+	}
+	return nil
+}
+
+func migrateOrders(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
+	provider, err := newProvider(pool)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = provider.Close() }()
+	done, err := provider.Up(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range done {
+		logger.InfoContext(ctx, "migrated", "schema", "millrace", "version", m.Source.Version)
+	}
+	return nil
+}
+
+func newProvider(pool *pgxpool.Pool) (*goose.Provider, error) {
+	migrations, err := fs.Sub(sql.Migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, stdlib.OpenDBFromPool(pool), migrations,
+		goose.WithDisableGlobalRegistry(true))
+}
+
+// Migrated says whether the schema is the one this program was built for, or a later one.
+func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
+	provider, err := newProvider(pool)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = provider.Close() }()
+	pending, err := provider.HasPending(ctx)
+	if err != nil {
+		return false, fmt.Errorf("check migrations: %w", err)
+	}
+	return !pending, nil
+}

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Placed is the answer to one placement.
+type Placed struct {
+	Order    orders.Order // as it was accepted; a replay gives the same again, whatever has happened to it since
+	Replayed bool         // the idempotency key had placed this order before
+	Err      error        // orders.ErrIdempotencyMismatch: the key had placed another order
+}
+
+// Place stores new orders. The order, its items, its first event, its first steps and their jobs become visible
+// together, in one commit for all placements. The placements must be valid.
+//
+// The answers are in the order of the placements. An error means that nothing is known to be stored; if it is
+// ErrUnavailable, everything may be.
+func (s *Store) Place(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
+	decisions := make([]orders.Decision, len(placements))
+	for i, p := range placements {
+		decisions[i] = orders.Place(p, orders.NewID(), timestamp(s.now()))
+	}
+
+	placed := make([]Placed, len(placements))
+	var started []orders.StepJob
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		ids, err := s.queries.OrdersInsert(ctx, tx, insertParams(placements, decisions))
+		if err != nil {
+			return fmt.Errorf("insert orders: %w", err)
+		}
+		stored := make(map[orders.ID]bool, len(ids))
+		for _, id := range ids {
+			stored[id] = true
+		}
+
+		var repeated []int
+		started = started[:0]
+		for i, d := range decisions {
+			if !stored[d.Order.ID] {
+				repeated = append(repeated, i)
+				continue
+			}
+			placed[i] = Placed{Order: d.Order}
+			started = appendJobs(started, d)
+		}
+		if len(repeated) > 0 {
+			if err := s.replay(ctx, tx, placements, placed, repeated); err != nil {
+				return fmt.Errorf("replay orders: %w", err)
+			}
+		}
+		return s.enqueue(ctx, tx, started)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("place orders: %w", err)
+	}
+	s.bell.Ring(started)
+	return placed, nil
+}
+
+// replay answers the placements whose idempotency key is taken with the orders that took it.
+func (s *Store) replay(
+	ctx context.Context, tx pgx.Tx, placements []orders.Placement, placed []Placed, repeated []int,
+) error {
+	params := new(dbsqlc.OrdersByIdempotencyKeyParams)
+	for _, i := range repeated {
+		params.Principals = append(params.Principals, placements[i].Principal)
+		params.IdempotencyKeys = append(params.IdempotencyKeys, placements[i].IdempotencyKey)
+	}
+	holders, err := s.queries.OrdersByIdempotencyKey(ctx, tx, params)
+	if err != nil {
+		return err
+	}
+	type key struct{ principal, key string }
+	byKey := make(map[key]dbsqlc.OrdersByIdempotencyKeyRow, len(holders))
+	ids := make([]orders.ID, 0, len(holders))
+	for _, h := range holders {
+		byKey[key{h.Principal, h.IdempotencyKey.String}] = h
+		ids = append(ids, h.ID)
+	}
+	current, err := s.read(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	for _, i := range repeated {
+		p := placements[i]
+		holder, ok := byKey[key{p.Principal, p.IdempotencyKey}]
+		switch order, found := current[holder.ID]; {
+		case !ok || !found:
+			return fmt.Errorf("order of a taken idempotency key is gone")
+		case !bytes.Equal(holder.Fingerprint, p.Fingerprint()):
+			placed[i] = Placed{Err: orders.ErrIdempotencyMismatch}
+		default:
+			// Equal fingerprints: placing it again at the same moment makes exactly the first answer.
+			placed[i] = Placed{Order: orders.Place(p, order.ID, order.PlacedAt).Order, Replayed: true}
+		}
+	}
+	return nil
+}
+
+// insertParams lays placements out in columns, sorted by idempotency key: two batches that share keys wait for each
+// other in the same order, so they cannot deadlock.
+func insertParams(placements []orders.Placement, decisions []orders.Decision) *dbsqlc.OrdersInsertParams {
+	sorted := make([]int, len(placements))
+	for i := range sorted {
+		sorted[i] = i
+	}
+	slices.SortFunc(sorted, func(a, b int) int {
+		return cmp.Or(
+			cmp.Compare(placements[a].Principal, placements[b].Principal),
+			cmp.Compare(placements[a].IdempotencyKey, placements[b].IdempotencyKey),
+		)
+	})
+
+	c := new(dbsqlc.OrdersInsertParams)
+	for _, i := range sorted {
+		p, o := placements[i], decisions[i].Order
+		var fingerprint []byte
+		if p.IdempotencyKey != "" {
+			fingerprint = p.Fingerprint()
+		}
+		c.Ids = append(c.Ids, o.ID)
+		c.Principals = append(c.Principals, p.Principal)
+		c.IdempotencyKeys = append(c.IdempotencyKeys, p.IdempotencyKey)
+		c.Fingerprints = append(c.Fingerprints, fingerprint)
+		c.CustomerIds = append(c.CustomerIds, o.CustomerID)
+		c.Currencies = append(c.Currencies, string(o.Currency))
+		c.TotalsMinor = append(c.TotalsMinor, int64(o.Total))
+		c.PaymentMethods = append(c.PaymentMethods, o.PaymentMethod)
+		c.ShippingAddresses = append(c.ShippingAddresses, encodeAddress(o.ShippingAddress))
+		c.PlacedAt = append(c.PlacedAt, o.PlacedAt)
+
+		for line, item := range o.Items {
+			c.ItemOrderIds = append(c.ItemOrderIds, o.ID)
+			c.ItemLines = append(c.ItemLines, int32(line)+1)
+			c.ItemProductIds = append(c.ItemProductIds, item.ProductID)
+			c.ItemQuantities = append(c.ItemQuantities, item.Quantity)
+			c.ItemPricesMinor = append(c.ItemPricesMinor, int64(item.Price))
+		}
+		for _, step := range decisions[i].Started {
+			c.StepOrderIds = append(c.StepOrderIds, o.ID)
+			c.StepNames = append(c.StepNames, string(step.Name))
+			c.StepGenerations = append(c.StepGenerations, int32(step.Generation))
+			c.StepRequests = append(c.StepRequests, step.Request)
+			c.StepStartedAt = append(c.StepStartedAt, step.StartedAt)
+			c.StepDeadlineAt = append(c.StepDeadlineAt, step.DeadlineAt)
+		}
+	}
+	return c
+}

@@ -1,0 +1,62 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Settings of every connection. A transaction that idles holds back the feed and vacuum for everybody.
+const (
+	connectTimeout    = 5 * time.Second
+	maxConnLifetime   = 5 * time.Minute
+	healthCheckPeriod = 15 * time.Second
+	pingTimeout       = 2 * time.Second
+	statementTimeout  = "10s"
+	idleInTxTimeout   = "10s"
+)
+
+// NewPool connects to the primary that the URL names: with several hosts, the one that accepts writes. Each part of
+// a process has a pool of its own, so that a burst of requests cannot starve the workers, nor they the requests.
+//
+// name shows up in pg_stat_activity. It fails if the URL is malformed, not if the database is down.
+func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("malformed database URL") // pgx's own message may show parts of the password
+	}
+	c.MaxConns = int32(maxConns)
+	c.MaxConnLifetime = maxConnLifetime
+	c.MaxConnLifetimeJitter = maxConnLifetime / 5
+	c.HealthCheckPeriod = healthCheckPeriod
+	c.PingTimeout = pingTimeout
+	c.ConnConfig.ConnectTimeout = connectTimeout
+	if c.ConnConfig.ValidateConnect == nil {
+		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	c.ConnConfig.OnPgError = keepConnection
+	c.ConnConfig.RuntimeParams["application_name"] = "millrace-" + name
+	setDefault(c.ConnConfig.RuntimeParams, "statement_timeout", statementTimeout)
+	setDefault(c.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout", idleInTxTimeout)
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("make pool: %w", err)
+	}
+	return pool, nil
+}
+
+// keepConnection drops connections that are of no more use: those the server ended, and those to a primary that has
+// become a standby, which would otherwise stay in the pool and refuse every write.
+func keepConnection(_ *pgconn.PgConn, err *pgconn.PgError) bool {
+	return err.Severity != "FATAL" && err.Code != "25006"
+}
+
+func setDefault(params map[string]string, name, value string) {
+	if _, ok := params[name]; !ok {
+		params[name] = value
+	}
+}

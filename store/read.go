@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Order reads one order. Error: orders.ErrNotFound.
+func (s *Store) Order(ctx context.Context, id orders.ID) (orders.Order, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	found, err := s.read(ctx, s.db, []orders.ID{id})
+	if err != nil {
+		return orders.Order{}, fmt.Errorf("read order: %w", classify(err))
+	}
+	order, ok := found[id]
+	if !ok {
+		return orders.Order{}, orders.ErrNotFound
+	}
+	return order, nil
+}
+
+func (s *Store) read(ctx context.Context, db dbsqlc.DBTX, ids []orders.ID) (map[orders.ID]orders.Order, error) {
+	rows, err := s.queries.OrdersRead(ctx, db, ids)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[orders.ID]orders.Order, len(rows))
+	for _, row := range rows {
+		order, err := decodeOrder(row)
+		if err != nil {
+			return nil, err
+		}
+		found[row.ID] = order
+	}
+	return found, nil
+}
+
+// Filter selects orders. Empty fields select all.
+type Filter struct {
+	CustomerID string
+	Status     orders.Status
+	Before     orders.ID // only orders placed before this one
+	Limit      int
+}
+
+// Orders lists orders, newest first.
+func (s *Store) Orders(ctx context.Context, f Filter) ([]orders.Order, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	before := f.Before
+	if before == (orders.ID{}) {
+		for i := range before {
+			before[i] = 0xff
+		}
+	}
+	var rows []dbsqlc.OrderDocument
+	var err error
+	switch {
+	case f.CustomerID != "":
+		rows, err = s.queries.OrdersListByCustomer(ctx, s.db, &dbsqlc.OrdersListByCustomerParams{
+			CustomerID: f.CustomerID, Status: string(f.Status), Before: before, PageSize: int32(f.Limit),
+		})
+	case f.Status != "":
+		rows, err = s.queries.OrdersListByStatus(ctx, s.db, &dbsqlc.OrdersListByStatusParams{
+			Status: string(f.Status), Before: before, PageSize: int32(f.Limit),
+		})
+	default:
+		rows, err = s.queries.OrdersList(ctx, s.db, &dbsqlc.OrdersListParams{
+			Before: before, PageSize: int32(f.Limit),
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", classify(err))
+	}
+	return decodeOrders(rows)
+}
+
+// Events is the log of one order after a version, at most limit of it. An unknown order has none.
+func (s *Store) Events(ctx context.Context, id orders.ID, after int64, limit int) ([]orders.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.EventsAfter(ctx, s.db, &dbsqlc.EventsAfterParams{
+		OrderID: id, Version: after, PageSize: int32(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", classify(err))
+	}
+	return decodeEvents(rows), nil
+}
+
+// Intent is a step as a worker needs it.
+type Intent struct {
+	State      orders.StepState
+	Key        string
+	Request    []byte
+	DeadlineAt time.Time
+	Goal       orders.Goal // of the order
+}
+
+// Intent reads the stored intent of a step's call. Error: orders.ErrNotFound.
+func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	row, err := s.queries.StepRead(ctx, s.db, &dbsqlc.StepReadParams{
+		OrderID: job.OrderID, Step: string(job.Step), Generation: int32(job.Generation),
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Intent{}, orders.ErrNotFound
+	}
+	if err != nil {
+		return Intent{}, fmt.Errorf("read step: %w", classify(err))
+	}
+	return Intent{
+		State: orders.StepState(row.State), Key: orders.StepKey(job.OrderID, job.Step, job.Generation),
+		Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: orders.Goal(row.Goal),
+	}, nil
+}

@@ -1,0 +1,94 @@
+// Package store keeps orders in Postgres, and is the only package that knows SQL.
+//
+// Every write is one transaction that carries the order, its log, its steps and their River jobs: all of it is
+// visible at once, or none of it ever is. Every write takes a slice, because one transaction for many callers is what
+// makes it fast. Decisions are never taken here: Place and Apply ask the orders package what to write.
+//
+// store imports orders and River's insert-only client. It knows no worker and no HTTP.
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// DB is a *pgxpool.Pool, or in tests a pgx.Tx that is rolled back, on which a transaction is a savepoint.
+type DB interface {
+	dbsqlc.DBTX
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// Config says what a Store works with.
+type Config struct {
+	DB DB
+	// Now is the clock of everything that is written. Default time.Now.
+	Now func() time.Time
+	// Doorbell is rung after each commit. May be nil: then readers and workers find out by polling.
+	Doorbell *Doorbell
+}
+
+// Store reads and writes orders. It is safe for concurrent use.
+type Store struct {
+	db      DB
+	queries *dbsqlc.Queries
+	jobs    *river.Client[pgx.Tx]
+	now     func() time.Time
+	bell    *Doorbell
+}
+
+// New makes a Store. It does not touch the database.
+func New(c Config) (*Store, error) {
+	jobs, err := newJobInserter()
+	if err != nil {
+		return nil, fmt.Errorf("make job inserter: %w", err)
+	}
+	now := c.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Store{db: c.DB, queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell}, nil
+}
+
+// Limits on how long callers wait. A full pool must answer "busy" soon: a queue of waiting requests only grows.
+const (
+	acquireTimeout = 2 * time.Second
+	writeTimeout   = 5 * time.Second
+	readTimeout    = 5 * time.Second
+	conflictTries  = 3
+)
+
+// inTx runs fn in a transaction and commits it. Deadlocks and serialisation failures are tried again.
+//
+// The caller's cancellation does not reach the transaction: pgx would close the connection, and a client that goes
+// away must find either a whole order or none when it comes back, not a pool that is busy reconnecting.
+func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := pgx.BeginFunc(ctx, impatient{s.db}, func(tx pgx.Tx) error { return fn(ctx, tx) })
+		if err == nil || try == conflictTries || !isConflict(err) {
+			return classify(err)
+		}
+		select {
+		case <-time.After(rand.N(time.Duration(try) * 20 * time.Millisecond)):
+		case <-ctx.Done():
+			return classify(err)
+		}
+	}
+}
+
+// impatient begins transactions only while a connection can be had soon.
+type impatient struct{ db DB }
+
+func (i impatient) Begin(ctx context.Context) (pgx.Tx, error) {
+	ctx, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	return i.db.Begin(ctx)
+}

@@ -1,0 +1,169 @@
+// Package storetest gives tests a real Postgres: a server of the test binary's own, started once, with a migrated
+// template from which each test gets what it needs. Tests only.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/dev/postgres"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+const template = "millrace_template"
+
+// server is started by the first test that asks for it and stopped by Main.
+var server = sync.OnceValues(start)
+
+var (
+	started   atomic.Bool
+	databases atomic.Int64
+)
+
+// Main runs the tests of a package and stops the server: func TestMain(m *testing.M) { storetest.Main(m) }.
+func Main(m *testing.M) {
+	code := m.Run()
+	if started.Load() {
+		s, err := server()
+		if err == nil {
+			_ = s.Stop(context.Background())
+			_ = postgres.Reset(s.dir)
+			_ = os.RemoveAll(s.dir)
+		}
+	}
+	os.Exit(code)
+}
+
+type testServer struct {
+	*postgres.Server
+	dir string
+	// pool is on the template, for tests that roll back.
+	pool *pgxpool.Pool
+}
+
+func start() (*testServer, error) {
+	started.Store(true)
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("/tmp", "millrace-test-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // as root the server runs as another user
+		return nil, err
+	}
+	s, err := postgres.Start(ctx, postgres.Config{
+		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
+		// The data is thrown away, so nothing has to survive a crash of the machine.
+		Settings: map[string]string{
+			"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "300",
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start Postgres for tests: %w", err)
+	}
+	t := &testServer{Server: s, dir: dir}
+	if err := t.exec(ctx, "CREATE DATABASE "+template); err != nil {
+		return nil, err
+	}
+	if t.pool, err = store.NewPool(ctx, s.DSN(template), "test", 50); err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx, t.pool, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	// CREATE DATABASE … TEMPLATE needs a template without connections, so rolled-back tests get a copy.
+	t.pool.Close()
+	if err := t.exec(ctx, "CREATE DATABASE millrace_shared TEMPLATE "+template); err != nil {
+		return nil, err
+	}
+	t.pool, err = store.NewPool(ctx, s.DSN("millrace_shared"), "test", 50)
+	return t, err
+}
+
+func (t *testServer) exec(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, t.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// Tx begins a transaction that is rolled back when the test ends. Whatever takes a store.DB works inside it.
+func Tx(t testing.TB) pgx.Tx {
+	t.Helper()
+	s, err := server()
+	require.NoError(t, err)
+	tx, err := s.pool.Begin(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	return tx
+}
+
+// URL is the address of a fresh, migrated database of the test's own, for tests that must commit or hear NOTIFY.
+func URL(t testing.TB) string {
+	t.Helper()
+	s, err := server()
+	require.NoError(t, err)
+	name := fmt.Sprintf("test_%d", databases.Add(1))
+	require.NoError(t, s.exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy"))
+	t.Cleanup(func() { _ = s.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") })
+	return s.DSN(name)
+}
+
+// Pool connects to a fresh database.
+func Pool(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	pool, err := store.NewPool(t.Context(), URL(t), "test", 20)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// New makes a store on db with the real clock and no doorbell.
+func New(t testing.TB, db store.DB) *store.Store {
+	t.Helper()
+	s, err := store.New(store.Config{DB: db})
+	require.NoError(t, err)
+	return s
+}
+
+// Placement is a valid placement: the seed's order of 209.97 USD.
+func Placement() orders.Placement {
+	return orders.Placement{
+		Principal: "test", CustomerID: "1", Currency: orders.USD,
+		Items: []orders.Item{{ProductID: 1, Quantity: 2, Price: 2999}, {ProductID: 2, Quantity: 1, Price: 14999}},
+	}
+}
+
+// Order places an order.
+func Order(t testing.TB, s *store.Store) orders.Order {
+	t.Helper()
+	placed, err := s.Place(t.Context(), []orders.Placement{Placement()})
+	require.NoError(t, err)
+	require.NoError(t, placed[0].Err)
+	return placed[0].Order
+}
+
+// Outcome is the event that ends a step.
+func Outcome(id orders.ID, step orders.StepName, kind orders.EventKind) orders.Event {
+	reason := ""
+	if kind != orders.StepSucceeded {
+		reason = strings.TrimPrefix(string(kind), "step_")
+	}
+	return orders.Event{OrderID: id, Kind: kind, Step: step, Generation: 1, Reason: reason, At: time.Now()}
+}

@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+const (
+	strandedBatch = 500
+	// strandedAfter leaves a step that was just started alone.
+	strandedAfter = 10 * time.Second
+)
+
+// Sweep gives a new job to every pending step that has none which could still carry it out, and returns how many
+// there were. River is the trigger and our tables are the truth: whatever becomes of River's rows, an unfinished
+// order goes on. A job that turns out to be a duplicate finds its step settled and does nothing.
+//
+// A job that has been running for longer than longest counts as dead: its process was killed.
+func (s *Store) Sweep(ctx context.Context, longest time.Duration) (swept int, err error) {
+	for {
+		n, err := s.sweepBatch(ctx, longest)
+		swept += n
+		if err != nil || n < strandedBatch {
+			return swept, err
+		}
+	}
+}
+
+func (s *Store) sweepBatch(ctx context.Context, longest time.Duration) (int, error) {
+	var jobs []orders.StepJob
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		now := s.now()
+		rows, err := s.queries.StepsStranded(ctx, tx, &dbsqlc.StepsStrandedParams{
+			StartedBefore: now.Add(-strandedAfter), RunningSince: now.Add(-longest), BatchSize: strandedBatch,
+		})
+		if err != nil {
+			return err
+		}
+		jobs = jobs[:0]
+		for _, row := range rows {
+			jobs = append(jobs, orders.StepJob{
+				OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation),
+			})
+		}
+		return s.enqueue(ctx, tx, jobs)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("sweep: %w", err)
+	}
+	if len(jobs) > 0 {
+		s.bell.Ring(jobs)
+	}
+	return len(jobs), nil
+}

@@ -1,0 +1,145 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// maxBody bounds what is read of an answer.
+const maxBody = 64 << 10
+
+// client calls one provider.
+type client struct {
+	provider  orders.Provider
+	base      *url.URL
+	token     string
+	timeout   time.Duration
+	transport http.RoundTripper
+	breaker   *breaker
+	metrics   *metrics
+}
+
+// call is one call to make. judge says what an answer to it means.
+type call struct {
+	label  string // for metrics: the step, or ask
+	method string
+	url    *url.URL
+	key    string // only with a body
+	body   []byte
+	judge  func(orders.Provider, reply) (Answer, error)
+}
+
+func newClient(p orders.Provider, base *url.URL, c Config, m *metrics) *client {
+	transport := c.Transport
+	if transport == nil {
+		transport = newTransport(c.Timeout, c.MaxConns)
+	}
+	return &client{
+		provider: p, base: base, token: c.Tokens[p], timeout: c.Timeout,
+		transport: transport, breaker: newBreaker(p, c.Breaker, c.Logger, m), metrics: m,
+	}
+}
+
+// newTransport returns the transport of one provider. It is bare of what the default one has: no proxy from the
+// environment, no HTTP/2 (a call has a connection to itself, so MaxConnsPerHost is the bulkhead), no compression.
+// Dialling goes on after its call was given up, so it needs limits of its own.
+func newTransport(timeout time.Duration, conns int) *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	setup := min(timeout, 5*time.Second)
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: setup, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    setup,
+		ResponseHeaderTimeout:  timeout,
+		MaxResponseHeaderBytes: maxBody,
+		MaxConnsPerHost:        conns,
+		MaxIdleConnsPerHost:    conns,            // the default of 2 would reconnect for most calls
+		IdleConnTimeout:        30 * time.Second, // before most servers and load balancers close them
+		DisableCompression:     true,
+		Protocols:              &protocols,
+	}
+}
+
+// call makes the call unless the breaker is open.
+func (c *client) call(ctx context.Context, o call) (Answer, error) {
+	start := time.Now()
+	answer, err := c.guarded(ctx, o)
+	c.metrics.observe(c.provider, o.label, err, time.Since(start))
+	return answer, err
+}
+
+func (c *client) guarded(ctx context.Context, o call) (Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return Answer{}, fmt.Errorf("%s: %w", c.provider, err) // not made: no news for the breaker
+	}
+	return c.breaker.do(func() (Answer, error) {
+		r, err := c.exchange(ctx, o)
+		if err != nil {
+			return Answer{}, err
+		}
+		return o.judge(c.provider, r)
+	})
+}
+
+// exchange does one HTTP exchange. It uses the transport as it is: an http.Client would follow redirects.
+func (c *client) exchange(parent context.Context, o call) (reply, error) {
+	ctx, cancel := context.WithTimeout(parent, c.timeout)
+	defer cancel()
+	req, err := c.request(ctx, o)
+	if err != nil {
+		return reply{}, err
+	}
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return reply{}, c.lost(parent, err)
+	}
+	defer resp.Body.Close()
+
+	// Reading to the end gives the connection back; one with more to say than fits is closed instead.
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		err = c.lost(parent, err)
+	}
+	return reply{resp.StatusCode, resp.Header, body, err}, nil
+}
+
+func (c *client) request(ctx context.Context, o call) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, o.method, o.url.String(), bytes.NewReader(o.body))
+	if err != nil {
+		return nil, &MisconfiguredError{Provider: c.provider} // cannot happen: base and key were checked
+	}
+	// Without GetBody the transport sends a POST once. With it, and because there is an Idempotency-Key, it sends
+	// again, unasked, whenever a kept-alive connection breaks before the answer, once for each such connection: a
+	// provider that takes effect and dies gets a call MaxConns+1 times, and the breaker sees one failure. Harmless
+	// by contract, but retries are the jobs' to count. A GET is still sent again; it stays within ctx and reads only.
+	req.GetBody = nil
+
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "millrace")
+	if o.key != "" {
+		req.Header.Set("Idempotency-Key", o.key)
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return req, nil
+}
+
+// lost classifies an exchange without an answer. A caller who gave up is not the provider's fault; a deadline that
+// passed is, whoever set it, or a caller more impatient than us would never learn that the provider hangs.
+func (c *client) lost(parent context.Context, err error) error {
+	if errors.Is(parent.Err(), context.Canceled) {
+		return fmt.Errorf("%s: %w", c.provider, context.Canceled)
+	}
+	return &UnavailableError{Provider: c.provider, Reason: reason(err)}
+}

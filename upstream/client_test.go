@@ -1,0 +1,195 @@
+package upstream_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+// Whatever goes wrong on the way, the outcome is unknown and the reason is in our words.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+
+	hijack := func(w http.ResponseWriter, r *http.Request, write string) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, write)
+			_ = conn.Close()
+		}
+	}
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		reason  string
+	}{
+		"closed without an answer": {func(w http.ResponseWriter, r *http.Request) {
+			hijack(w, r, "")
+		}, "connection lost"},
+		"not HTTP": {func(w http.ResponseWriter, r *http.Request) {
+			hijack(w, r, "hunter2 hunter2\r\n\r\n")
+		}, "connection lost"},
+		"half a body": {func(w http.ResponseWriter, r *http.Request) {
+			hijack(w, r, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":\"hunter2\"}")
+		}, "connection lost"},
+		"half a chunked body": {func(w http.ResponseWriter, r *http.Request) {
+			hijack(w, r, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{\"id\":\"hunter2\"}\r\n")
+		}, "connection lost"},
+		"huge header": {func(w http.ResponseWriter, r *http.Request) {
+			hijack(w, r, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 100<<10)+"\r\n\r\n")
+		}, "connection lost"},
+		"hangs": {func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}, "no answer in time"},
+		"hangs in the body": {func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = io.WriteString(w, `{"id":`)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, "no answer in time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			c := serve(t, upstream.Config{Timeout: 300 * time.Millisecond}, test.handler)
+			reference, err := authorize(t, c)
+			require.Empty(t, reference)
+			var unavailable *upstream.UnavailableError
+			require.ErrorAs(t, err, &unavailable)
+			require.Equal(t, orders.Payment, unavailable.Provider)
+			require.Equal(t, test.reason, unavailable.Reason)
+		})
+	}
+}
+
+func TestCannotConnect(t *testing.T) {
+	t.Parallel()
+
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	c, err := upstream.New(upstream.Config{URLs: urls(server.URL)})
+	require.NoError(t, err)
+	_, err = authorize(t, c)
+	require.EqualError(t, err, "payment unavailable: cannot connect: connect: connection refused")
+
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = discard()
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	c, err = upstream.New(upstream.Config{URLs: urls(secure.URL)})
+	require.NoError(t, err)
+	_, err = authorize(t, c)
+	require.EqualError(t, err, "payment unavailable: certificate is not trusted")
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
+
+	var calls atomic.Int32
+	c := serve(t, upstream.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	})
+	_, err := authorize(t, c)
+	var misconfigured *upstream.MisconfiguredError
+	require.ErrorAs(t, err, &misconfigured)
+	require.Equal(t, http.StatusTemporaryRedirect, misconfigured.Status)
+	require.Equal(t, int32(1), calls.Load())
+}
+
+// With GetBody set, net/http would send again on each kept-alive connection: see client.request.
+func TestOnePOSTPerSend(t *testing.T) {
+	t.Parallel()
+
+	const warm = 4
+	var posts atomic.Int32
+	var drop atomic.Bool
+	all := make(chan struct{})
+	c := serve(t, upstream.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		n := posts.Add(1)
+		if drop.Load() {
+			conn, _, _ := http.NewResponseController(w).Hijack()
+			_ = conn.Close()
+			return
+		}
+		if n == warm {
+			close(all)
+		}
+		<-all // so that each has a connection
+	})
+	done := make(chan error, warm)
+	for range warm {
+		go func() {
+			_, err := authorize(t, c)
+			done <- err
+		}()
+	}
+	for range warm {
+		require.NoError(t, <-done)
+	}
+
+	drop.Store(true)
+	posts.Store(0)
+	_, err := authorize(t, c)
+	require.ErrorContains(t, err, "connection lost")
+	require.Equal(t, int32(1), posts.Load())
+}
+
+func TestCallersDeadlineCounts(t *testing.T) {
+	t.Parallel()
+
+	c := serve(t, upstream.Config{}, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := c.Send(ctx, orders.AuthorizePayment, key, []byte(`{}`))
+	require.ErrorContains(t, err, "no answer in time")
+
+	_, err = c.Send(ctx, orders.AuthorizePayment, key, []byte(`{}`))
+	require.ErrorIs(t, err, context.DeadlineExceeded, "over before it began: not made")
+}
+
+// One provider's slowness takes none of another's connections.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+
+	arrived, release := make(chan string, 8), make(chan struct{})
+	finish := sync.OnceFunc(func() { close(release) })
+	c := serve(t, upstream.Config{MaxConns: 2}, func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- strings.Split(r.URL.Path, "/")[1]
+		if strings.HasPrefix(r.URL.Path, "/payment") {
+			<-release
+		}
+	})
+	t.Cleanup(finish)
+	done := make(chan error, 3)
+	for range 3 {
+		go func() {
+			_, err := authorize(t, c)
+			done <- err
+		}()
+	}
+	require.Equal(t, "payment", <-arrived)
+	require.Equal(t, "payment", <-arrived)
+	_, err := c.Send(t.Context(), orders.SendEmail, key, []byte(`{}`))
+	require.NoError(t, err)
+	require.Equal(t, "email", <-arrived, "the third payment waits")
+	finish()
+	for range 3 {
+		require.NoError(t, <-done)
+	}
+}

@@ -1,0 +1,64 @@
+package upstream
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// metrics are what Prometheus learns of the calls. No label holds an id.
+type metrics struct {
+	duration *prometheus.HistogramVec
+	breaker  *prometheus.GaugeVec
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_upstream_request_duration_seconds",
+			Help: "Calls to providers: ok, refused, unavailable, misconfigured, open (not made) or cancelled (by us). " +
+				"Questions about an earlier call have the step ask.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"provider", "step", "outcome"}),
+		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_breaker_state",
+			Help: "Circuit breaker of a provider: 0 closed, 1 half-open, 2 open.",
+		}, []string{"provider"}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	return m, errors.Join(r.Register(m.duration), r.Register(m.breaker))
+}
+
+func (m *metrics) observe(p orders.Provider, step string, err error, took time.Duration) {
+	m.duration.WithLabelValues(string(p), step, outcome(err)).Observe(took.Seconds())
+}
+
+func (m *metrics) setBreaker(p orders.Provider, s gobreaker.State) {
+	value := map[gobreaker.State]float64{gobreaker.StateClosed: 0, gobreaker.StateHalfOpen: 1, gobreaker.StateOpen: 2}
+	m.breaker.WithLabelValues(string(p)).Set(value[s])
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	if _, ok := errors.AsType[*RefusedError](err); ok {
+		return "refused"
+	}
+	if _, ok := errors.AsType[*UnavailableError](err); ok {
+		return "unavailable"
+	}
+	if _, ok := errors.AsType[*MisconfiguredError](err); ok {
+		return "misconfigured"
+	}
+	if _, ok := errors.AsType[*OpenError](err); ok {
+		return "open"
+	}
+	return "cancelled" // there is no other
+}

@@ -1,0 +1,175 @@
+// Package upstream calls the four providers over HTTP: payment, inventory, shipping and e-mail. docs/providers.md is
+// the contract that it speaks.
+//
+// A call is one HTTP try, with a deadline, behind the provider's circuit breaker, and ends in an answer or in one of
+// the error classes of error.go, each of which says what is known about the money. When to try again is for jobs to
+// say. jobs and cmd may import this package; it imports orders, gobreaker and prometheus, and reads no environment.
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// Config says where the providers are and how patient to be with them. Only URLs has no default.
+type Config struct {
+	// URLs are the base URLs of all providers, such as http://127.0.0.1:8082/payments. No credentials, no query.
+	URLs map[orders.Provider]string
+	// Tokens are sent as "Authorization: Bearer …" to the providers that have one.
+	Tokens map[orders.Provider]string
+	// Timeout bounds one call from the wait for a connection to the last byte of the answer; 10 s. The caller's own
+	// deadline counts too, whichever is earlier.
+	Timeout time.Duration
+	// MaxConns bounds the connections to each provider; 64. More callers than that wait, on their own time.
+	MaxConns int
+	// Breaker is the settings of each provider's circuit breaker.
+	Breaker Breaker
+	// Logger is told when a breaker changes state; nil for nobody. Errors are returned, not logged.
+	Logger *slog.Logger
+	// Registerer gets the metrics; nil for nobody.
+	Registerer prometheus.Registerer
+	// Transport replaces the transport that each provider has of its own. For tests.
+	Transport http.RoundTripper
+}
+
+// Clients are the clients of all providers. They are safe for concurrent use.
+type Clients struct {
+	clients map[orders.Provider]*client
+}
+
+// Answer is what a provider says became of a key.
+type Answer struct {
+	// State is StateSucceeded, StateRefused, or StateUnknown: the provider has not finished it, or never heard of it,
+	// which does not prove that it never will.
+	State     orders.StepState
+	Reference string // the provider's own id, if it succeeded and the provider gave one
+	Code      string // why it was refused
+}
+
+// New returns the clients, or every problem of the configuration at once. No connection is made before the first call.
+func New(c Config) (*Clients, error) {
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	c.MaxConns = cmp.Or(c.MaxConns, 64)
+	c.Breaker = c.Breaker.withDefaults()
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	bases, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(c.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	clients := map[orders.Provider]*client{}
+	for _, p := range orders.Providers() {
+		clients[p] = newClient(p, bases[p], c, m)
+	}
+	return &Clients{clients}, nil
+}
+
+// Send posts the step's request under its idempotency key and returns the provider's own id of the effect. It is
+// empty if the provider gave none that is fit to store: the effect counts, not its name.
+//
+// body is sent as it is. Errors: *RefusedError, *UnavailableError, *MisconfiguredError, *OpenError; or ctx's own
+// error if the caller gave up, and then the outcome is unknown. See each for what it means for the money.
+func (c *Clients) Send(
+	ctx context.Context, step orders.StepName, key string, body []byte,
+) (reference string, err error) {
+	client, path, err := c.route(step)
+	if err != nil {
+		return "", err
+	}
+	if !visible(key) || len(body) == 0 {
+		return "", fmt.Errorf("%s: a key and a body are needed", step)
+	}
+	answer, err := client.call(ctx, call{
+		label: string(step), method: http.MethodPost, url: client.base.JoinPath(path), key: key, body: body,
+		judge: judgeSend,
+	})
+	return answer.Reference, err
+}
+
+// Ask asks the step's provider what became of a key: how an unknown outcome is settled.
+//
+// Errors: as Send's, but never *RefusedError. That the operation was refused is an answer.
+func (c *Clients) Ask(ctx context.Context, step orders.StepName, key string) (Answer, error) {
+	client, _, err := c.route(step)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !visible(key) {
+		return Answer{}, fmt.Errorf("%s: a key is needed", step)
+	}
+	return client.call(ctx, call{
+		label: "ask", method: http.MethodGet, url: client.base.JoinPath("operations", url.PathEscape(key)),
+		judge: judgeAsk,
+	})
+}
+
+// States returns the state of each provider's breaker: closed, half_open or open.
+func (c *Clients) States() map[orders.Provider]string {
+	states := make(map[orders.Provider]string, len(c.clients))
+	for p, client := range c.clients {
+		states[p] = client.breaker.state()
+	}
+	return states
+}
+
+// Close closes idle connections. Calls under way go on, and bring their own to an end.
+func (c *Clients) Close() {
+	for _, client := range c.clients {
+		if t, ok := client.transport.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
+	}
+}
+
+// check parses the base URLs. Its errors name the provider but quote nothing: a URL or a token may hold a secret.
+func (c *Config) check() (map[orders.Provider]*url.URL, error) {
+	bases := map[orders.Provider]*url.URL{}
+	var problems []error
+	for _, p := range orders.Providers() {
+		u, err := url.Parse(c.URLs[p])
+		switch {
+		case c.URLs[p] == "":
+			problems = append(problems, fmt.Errorf("%s: no URL", p))
+		case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+			problems = append(problems, fmt.Errorf("%s: the URL must be like https://host/path", p))
+		case u.User != nil:
+			problems = append(problems, fmt.Errorf("%s: the URL has credentials; set a token instead", p))
+		case u.RawQuery != "" || u.Fragment != "":
+			problems = append(problems, fmt.Errorf("%s: the URL has a query or a fragment", p))
+		}
+		if token := c.Tokens[p]; token != "" && !visible(token) {
+			problems = append(problems, fmt.Errorf("%s: the token has characters that a header cannot carry", p))
+		}
+		bases[p] = u
+	}
+	if c.Timeout < 0 || c.MaxConns < 0 {
+		problems = append(problems, errors.New("the timeout and the number of connections must be positive"))
+	}
+	problems = append(problems, c.Breaker.check())
+	return bases, errors.Join(problems...)
+}
+
+// visible says that s is printable ASCII without spaces, and something: fit for a header, as all our keys are.
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
+}
