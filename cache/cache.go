@@ -18,9 +18,7 @@ import (
 )
 
 const (
-	// ttl bounds what a defect in invalidation could cost. It is spread by a fifth either way, so that entries
-	// which were filled together do not expire together.
-	ttl = 30 * time.Second
+	defaultTTL = 30 * time.Second
 	// maxBehind is how far the feed may lag before the cache is bypassed.
 	maxBehind   = 2 * time.Second
 	loadTimeout = 5 * time.Second
@@ -38,7 +36,10 @@ type Config struct {
 	// Behind says for how long changes may have gone unseen. nil: never.
 	Behind func() time.Duration
 	// MaxBytes bounds the memory of the entries. Default 32 MiB.
-	MaxBytes   int64
+	MaxBytes int64
+	// TTL bounds what a defect in invalidation could cost. Default 30 s. It is spread by a fifth either way, so that
+	// entries which were filled together do not expire together.
+	TTL        time.Duration
 	Registerer prometheus.Registerer // may be nil
 }
 
@@ -67,6 +68,9 @@ type entry struct {
 func New(c Config) (*Orders, error) {
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 32 << 20
+	}
+	if c.TTL == 0 {
+		c.TTL = defaultTTL
 	}
 	if c.Behind == nil {
 		c.Behind = func() time.Duration { return 0 }
@@ -116,7 +120,7 @@ func (c *Orders) Get(ctx context.Context, id orders.ID) (*orders.Order, error) {
 		if err != nil {
 			return nil, err
 		}
-		lifetime := ttl*4/5 + rand.N(ttl*2/5)
+		lifetime := c.config.TTL*4/5 + rand.N(c.config.TTL*2/5)
 		cost := int64(orderBytes + itemBytes*len(order.Items))
 		c.entries.SetWithTTL(key, entry{&order, generation}, cost, lifetime)
 		return &order, nil

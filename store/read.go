@@ -123,3 +123,25 @@ func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) 
 		Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: orders.Goal(row.Goal),
 	}, nil
 }
+
+// QueueDepth is how many unfinished jobs of one state a queue has.
+type QueueDepth struct {
+	Queue, State string
+	Jobs         int64
+	OldestAt     time.Time // when the oldest of them could have run, or will
+}
+
+// QueueDepths counts the unfinished jobs of all queues.
+func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.QueueDepths(ctx, s.db)
+	if err != nil {
+		return nil, fmt.Errorf("count jobs: %w", classify(err))
+	}
+	depths := make([]QueueDepth, len(rows))
+	for i, row := range rows {
+		depths[i] = QueueDepth{Queue: row.Queue, State: row.State, Jobs: row.Jobs, OldestAt: row.OldestAt}
+	}
+	return depths, nil
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+// The settings, in groups that commands share. docs/configuration.md is the table of them.
+
+type databaseFlags struct {
+	DatabaseURL string `env:"DATABASE_URL" required:"" help:"Postgres: postgres://user:password@host/database."`
+}
+
+type connectionFlags struct {
+	APIConnections  int `env:"MILLRACE_API_CONNECTIONS" default:"20" help:"Database connections of the API."`
+	WorkConnections int `env:"MILLRACE_WORK_CONNECTIONS" default:"20" help:"Database connections of the workers."`
+}
+
+type apiFlags struct {
+	APIAddr   string        `env:"MILLRACE_API_ADDR" default:"127.0.0.1:8080" help:"Where the API listens."`
+	CacheSize int64         `env:"MILLRACE_CACHE_BYTES" name:"cache-bytes" default:"33554432" help:"Memory for cached orders."`
+	CacheTTL  time.Duration `env:"MILLRACE_CACHE_TTL" name:"cache-ttl" default:"30s" help:"Longest life of a cached order."`
+}
+
+type workFlags struct {
+	Workers    int           `env:"MILLRACE_WORKERS" default:"50" help:"Steps that run at a time, per provider."`
+	SweepEvery time.Duration `env:"MILLRACE_SWEEP_EVERY" default:"15s" help:"How often stranded steps are looked for."`
+}
+
+type opsFlags struct {
+	OpsAddr string `env:"MILLRACE_OPS_ADDR" default:"127.0.0.1:8081" help:"Where River UI, metrics and profiles listen."`
+}
+
+type securityFlags struct {
+	Token string `env:"MILLRACE_TOKEN" help:"Bearer token of the API, and password of the operations address. Needed to listen anywhere but on loopback; at least 32 characters."`
+}
+
+type providerFlags struct {
+	PaymentURL      string        `env:"MILLRACE_PAYMENT_URL" required:"" help:"Base URL of the payment provider."`
+	InventoryURL    string        `env:"MILLRACE_INVENTORY_URL" required:"" help:"Base URL of the inventory provider."`
+	ShippingURL     string        `env:"MILLRACE_SHIPPING_URL" required:"" help:"Base URL of the shipping provider."`
+	EmailURL        string        `env:"MILLRACE_EMAIL_URL" required:"" help:"Base URL of the e-mail provider."`
+	PaymentToken    string        `env:"MILLRACE_PAYMENT_TOKEN" help:"Bearer token for the payment provider."`
+	InventoryToken  string        `env:"MILLRACE_INVENTORY_TOKEN" help:"Bearer token for the inventory provider."`
+	ShippingToken   string        `env:"MILLRACE_SHIPPING_TOKEN" help:"Bearer token for the shipping provider."`
+	EmailToken      string        `env:"MILLRACE_EMAIL_TOKEN" help:"Bearer token for the e-mail provider."`
+	CallTimeout     time.Duration `env:"MILLRACE_CALL_TIMEOUT" default:"10s" help:"Longest call to a provider, at most 12s."`
+	BreakerFailures uint32        `env:"MILLRACE_BREAKER_FAILURES" default:"5" help:"Failures in a row that open a breaker."`
+	BreakerOpen     time.Duration `env:"MILLRACE_BREAKER_OPEN" default:"30s" help:"How long a breaker stays open."`
+}
+
+// longestCall leaves a job (30 s) room for asking and sending.
+const longestCall = 12 * time.Second
+
+func (f providerFlags) config() upstream.Config {
+	c := upstream.Config{
+		URLs: map[orders.Provider]string{
+			orders.Payment: f.PaymentURL, orders.Inventory: f.InventoryURL,
+			orders.Shipping: f.ShippingURL, orders.Email: f.EmailURL,
+		},
+		Tokens:  map[orders.Provider]string{},
+		Timeout: f.CallTimeout,
+		Breaker: upstream.Breaker{Consecutive: f.BreakerFailures, OpenFor: f.BreakerOpen},
+	}
+	for provider, token := range map[orders.Provider]string{
+		orders.Payment: f.PaymentToken, orders.Inventory: f.InventoryToken,
+		orders.Shipping: f.ShippingToken, orders.Email: f.EmailToken,
+	} {
+		if token != "" {
+			c.Tokens[provider] = token
+		}
+	}
+	return c
+}
+
+func (f providerFlags) check() error {
+	if f.CallTimeout <= 0 || f.CallTimeout > longestCall {
+		return fmt.Errorf("--call-timeout must be above 0 and at most %s", longestCall)
+	}
+	return nil
+}
+
+func (f workFlags) check() error {
+	if f.Workers < 1 || f.SweepEvery < time.Second {
+		return errors.New("--workers must be at least 1, --sweep-every at least 1s")
+	}
+	return nil
+}
+
+func (f connectionFlags) check() error {
+	if f.APIConnections < 1 || f.WorkConnections < 2 {
+		return errors.New("--api-connections must be at least 1, --work-connections at least 2")
+	}
+	return nil
+}
+
+const shortestToken = 32
+
+// check refuses to be open to the world without a credential.
+func (f securityFlags) check(addresses ...string) error {
+	if f.Token != "" {
+		if len(f.Token) < shortestToken {
+			return fmt.Errorf("--token must have at least %d characters", shortestToken)
+		}
+		return nil
+	}
+	var problems []error
+	for _, address := range addresses {
+		if !isLoopback(address) {
+			problems = append(problems, fmt.Errorf("listening on %s needs a --token: anybody could place orders", address))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/dev/postgres"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// devCommand runs everything on one machine, with nothing to set up. It is open to whoever is on this machine.
+type devCommand struct {
+	DatabaseURL string `env:"DATABASE_URL" help:"Use this Postgres instead of a private one."`
+	Data        string `env:"MILLRACE_DATA" help:"Where the data is kept between runs (default: ${default_data})." type:"path"`
+	Reset       bool   `help:"Wipe the data first."`
+	PostgresBin string `env:"MILLRACE_PG_BIN" help:"Directory of the Postgres server's binaries." type:"path"`
+
+	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" help:"Where the simulators listen."`
+	apiFlags
+	opsFlags
+	connectionFlags
+	workFlags
+	LogLevel slog.Level `env:"MILLRACE_LOG_LEVEL" default:"WARN" help:"DEBUG, INFO, WARN or ERROR."`
+}
+
+// Validate keeps everything on loopback: nothing here asks for credentials.
+func (c *devCommand) Validate() error {
+	problems := []error{c.connectionFlags.check(), c.workFlags.check()}
+	for _, address := range []string{c.APIAddr, c.OpsAddr, c.SimulatorAddr} {
+		if !isLoopback(address) {
+			problems = append(problems, fmt.Errorf("dev listens on loopback only, not on %s: use serve", address))
+		}
+	}
+	if c.Reset && c.DatabaseURL != "" {
+		problems = append(problems, errors.New("--reset wipes dev's own data, not the database of DATABASE_URL"))
+	}
+	return errors.Join(problems...)
+}
+
+// startTimeout bounds the start of the private Postgres, which may have to be fetched first.
+const startTimeout = 5 * time.Minute
+
+// Run runs everything until the process is told to stop.
+func (c *devCommand) Run(p *process) (err error) {
+	log := logFlags{LogLevel: c.LogLevel, LogFormat: "text"}
+	logger := log.logger(p.stderr)
+	if c.Data == "" {
+		c.Data = postgres.DefaultDir("millrace")
+	}
+	cluster, ledger := filepath.Join(c.Data, "postgres"), filepath.Join(c.Data, "simulator.ledger")
+	if c.Reset {
+		if err := errors.Join(postgres.Reset(cluster), removeIfThere(ledger)); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(c.Data, 0o755); err != nil {
+		return err
+	}
+	sim, err := startSimulators(p.ctx, c.SimulatorAddr, ledger, 1, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sim.stop()) }()
+
+	if c.DatabaseURL == "" {
+		server, url, err := startPostgres(p.ctx, cluster, c.PostgresBin, logger)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = server.Stop(context.Background()) }()
+		c.DatabaseURL = url
+	}
+	if err := migrate(p.ctx, c.DatabaseURL, logger); err != nil {
+		return err
+	}
+
+	return runNode(p, nodeConfig{
+		database: databaseFlags{DatabaseURL: c.DatabaseURL}, connections: c.connectionFlags,
+		api: &c.apiFlags, work: &c.workFlags, ops: c.opsFlags, log: log,
+		providers: providerFlags{
+			PaymentURL: sim.url(orders.Payment), InventoryURL: sim.url(orders.Inventory),
+			ShippingURL: sim.url(orders.Shipping), EmailURL: sim.url(orders.Email),
+		},
+	}, func() error {
+		_, err := fmt.Fprintf(p.stdout, `API          http://%[1]s/api/orders
+Reference    http://%[1]s/docs/
+River UI     http://%[2]s/riverui/
+Metrics      http://%[2]s/metrics
+Simulators   http://%[3]s/ledger
+`, c.APIAddr, c.OpsAddr, sim.addr)
+		return err
+	})
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func startPostgres(ctx context.Context, dir, bin string, logger *slog.Logger) (*postgres.Server, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	server, err := postgres.Start(ctx, postgres.Config{
+		Dir: dir, Bin: bin, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"), Logger: logger,
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("start Postgres: %w", err)
+	}
+	if err := createDatabase(ctx, server.DSN("postgres")); err != nil {
+		_ = server.Stop(context.Background())
+		return nil, "", fmt.Errorf("create database: %w", err)
+	}
+	return server, server.DSN("millrace"), nil
+}
+
+func createDatabase(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var exists bool
+	const there = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = 'millrace')"
+	if err := conn.QueryRow(ctx, there).Scan(&exists); err != nil || exists {
+		return err
+	}
+	_, err = conn.Exec(ctx, "CREATE DATABASE millrace")
+	return err
+}
+
+func migrate(ctx context.Context, url string, logger *slog.Logger) error {
+	pool, err := store.NewPool(ctx, url, "migrate", migrateConnections)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return store.Migrate(ctx, pool, logger)
+}

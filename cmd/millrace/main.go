@@ -1,0 +1,97 @@
+// Command millrace takes orders over HTTP and carries them to their end, on one Postgres. It is the only package
+// that reads flags and the environment, and the place where everything is wired together.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the Makefile.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "millrace:", err)
+		os.Exit(1)
+	}
+}
+
+// commands is the command line. Each command is a struct with its settings and a Run method.
+type commands struct {
+	Dev      devCommand      `cmd:"" help:"Run everything on this machine: Postgres, simulators, API and workers."`
+	Serve    serveCommand    `cmd:"" help:"Run the API and the workers."`
+	API      apiCommand      `cmd:"" name:"api" help:"Run the API alone."`
+	Work     workCommand     `cmd:"" help:"Run the workers alone."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date."`
+	Simulate simulateCommand `cmd:"" help:"Run the four provider simulators."`
+	OpenAPI  openAPICommand  `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// process is what every command gets from the outside.
+type process struct {
+	ctx    context.Context
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// run parses args and runs the command they name until it is done or ctx ends.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	exited := errors.New("exited") // --help: kong has printed and wants to exit
+	parser, err := kong.New(new(commands), kong.Name("millrace"), kong.UsageOnError(),
+		kong.Description("Order processing on one Postgres."), kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { panic(exited) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		return err
+	}
+	command, err := func() (command *kong.Context, err error) {
+		defer func() {
+			if v := recover(); v != nil && v != any(exited) {
+				panic(v)
+			}
+		}()
+		return parser.Parse(args)
+	}()
+	if err != nil || command == nil {
+		return err
+	}
+	return command.Run(&process{ctx, stdout, stderr})
+}
+
+// logFlags says what to log.
+type logFlags struct {
+	LogLevel  slog.Level `env:"MILLRACE_LOG_LEVEL" default:"${log_level=INFO}" help:"DEBUG, INFO, WARN or ERROR."`
+	LogFormat string     `env:"MILLRACE_LOG_FORMAT" enum:"json,text" default:"json" help:"json or text."`
+}
+
+func (f logFlags) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: f.LogLevel}
+	if f.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+type versionCommand struct{}
+
+// Run prints the version, and what the binary was built with.
+func (versionCommand) Run(p *process) error {
+	goVersion := "unknown Go"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		goVersion = info.GoVersion
+	}
+	_, err := fmt.Fprintf(p.stdout, "millrace %s (%s)\n", version, goVersion)
+	return err
+}

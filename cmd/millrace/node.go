@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/jobs"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+// Limits of the HTTP servers. A request is small and an answer quick; event streams renew their own deadlines.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 16 << 10
+	// drainTimeout and the jobs' soft stop (20 s) fit into the 30 s that orchestrators commonly grant.
+	drainTimeout = 4 * time.Second
+	// feedConnections: the reader and the doorbell. The listener has a connection of its own.
+	feedConnections = 3
+)
+
+// nodeConfig is one process of Millrace: its API, its workers, or both.
+type nodeConfig struct {
+	database    databaseFlags
+	connections connectionFlags
+	api         *apiFlags  // nil: no API
+	work        *workFlags // nil: no workers
+	ops         opsFlags
+	security    securityFlags
+	providers   providerFlags
+	log         logFlags
+}
+
+// node is a process of Millrace while it is put together. stops are undone in reverse order.
+type node struct {
+	config   nodeConfig
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	failed   chan error // a server that ends by itself
+	stops    []func()
+	once     sync.Once
+}
+
+// runNode runs until the process is told to stop or something fails. ready, if not nil, is called once everything
+// listens and works.
+//
+// It stops in the order that loses nothing: not ready any more, event streams closed, requests finished, running
+// steps finished, connections closed.
+func runNode(p *process, c nodeConfig, ready func() error) (err error) {
+	n := &node{
+		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
+	}
+	defer n.stop()
+	n.registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := n.start(p.ctx); err != nil {
+		return err
+	}
+	if ready != nil {
+		if err := ready(); err != nil {
+			return err
+		}
+	}
+	n.logger.InfoContext(p.ctx, "ready", "version", version)
+	select {
+	case err = <-n.failed:
+	case <-p.ctx.Done():
+		n.logger.Info("stopping")
+	}
+	n.stop()
+	n.logger.Info("stopped")
+	return err
+}
+
+func (n *node) stop() {
+	n.once.Do(func() {
+		for i := len(n.stops) - 1; i >= 0; i-- {
+			n.stops[i]()
+		}
+	})
+}
+
+func (n *node) onStop(fn func()) { n.stops = append(n.stops, fn) }
+
+// start wires the process together, from the database up.
+func (n *node) start(ctx context.Context) error {
+	c := n.config
+	feedPool, err := n.pool(ctx, "feed", feedConnections)
+	if err != nil {
+		return err
+	}
+	migrated, err := store.Migrated(ctx, feedPool)
+	if err != nil {
+		return err
+	}
+	if !migrated {
+		return errors.New("the database schema is not up to date: run millrace migrate")
+	}
+
+	bell := store.NewDoorbell(feedPool, n.logger)
+	n.background(bell.Run)
+	feed := store.NewFeed(feedPool, n.logger)
+	n.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "millrace_feed_behind_seconds", Help: "For how long events may have been left unread.",
+	}, func() float64 { return feed.Behind().Seconds() }))
+
+	river, err := n.startJobs(ctx, bell, feedPool)
+	if err != nil {
+		return err
+	}
+	if err := n.startOps(ctx, river); err != nil {
+		return err
+	}
+	if c.api != nil {
+		if err := n.startAPI(ctx, bell, feed); err != nil {
+			return err
+		}
+	}
+	n.background(feed.Run)
+	return nil
+}
+
+// background runs fn until the process stops.
+func (n *node) background(fn func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fn(ctx)
+	}()
+	n.onStop(func() {
+		cancel()
+		<-done
+	})
+}
+
+func (n *node) pool(ctx context.Context, name string, connections int) (*pgxpool.Pool, error) {
+	pool, err := store.NewPool(ctx, n.config.database.DatabaseURL, name, connections)
+	if err != nil {
+		return nil, err
+	}
+	n.onStop(pool.Close)
+	n.registry.MustRegister(store.PoolCollector(name, pool))
+	return pool, nil
+}
+
+// startJobs starts the workers. A process without workers still gets a client, for River UI.
+func (n *node) startJobs(
+	ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool,
+) (*river.Client[pgx.Tx], error) {
+	if n.config.work == nil {
+		return river.NewClient(riverpgxv5.New(feedPool), &river.Config{Logger: n.logger})
+	}
+	pool, err := n.pool(ctx, "work", n.config.connections.WorkConnections)
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.New(store.Config{DB: pool, Doorbell: bell})
+	if err != nil {
+		return nil, err
+	}
+	providers := n.config.providers.config()
+	providers.Logger, providers.Registerer = n.logger, n.registry
+	clients, err := upstream.New(providers)
+	if err != nil {
+		return nil, err
+	}
+	n.onStop(clients.Close)
+	client, err := jobs.NewClient(jobs.Config{
+		Pool: pool, Store: s, Providers: clients,
+		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
+		Logger: n.logger, Registerer: n.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger))
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return nil, fmt.Errorf("start workers: %w", err)
+	}
+	n.onStop(func() {
+		if err := client.Stop(context.Background()); err != nil {
+			n.logger.Warn("workers did not stop cleanly", "error", err)
+		}
+	})
+	return client, nil
+}
+
+func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feed *store.Feed) error {
+	c := n.config
+	pool, err := n.pool(ctx, "api", c.connections.APIConnections)
+	if err != nil {
+		return err
+	}
+	s, err := store.New(store.Config{DB: pool, Doorbell: bell})
+	if err != nil {
+		return err
+	}
+	cached, err := cache.New(cache.Config{
+		Load: s.Order, Behind: feed.Behind, MaxBytes: c.api.CacheSize, TTL: c.api.CacheTTL, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.onStop(cached.Close)
+	feed.Subscribe(cached.Follow)
+	server := api.New(api.Config{
+		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry, Token: c.security.Token,
+		Version: version,
+		Ready: func(ctx context.Context) map[string]error {
+			return map[string]error{"database": pool.Ping(ctx), "feed": feedHealth(feed)}
+		},
+	})
+	return n.listen(ctx, "api", c.api.APIAddr, server, server.Drain)
+}
+
+// feedHealth fails when subscribers have heard nothing for so long that something must be wrong.
+func feedHealth(feed *store.Feed) error {
+	const tooLong = 10 * time.Second
+	if behind := feed.Behind(); behind > tooLong {
+		return errors.New("events are left unread")
+	}
+	return nil
+}
+
+// listen serves HTTP on addr until the process stops. drain is called before the server waits for its requests.
+func (n *node) listen(ctx context.Context, name, addr string, handler http.Handler, drain func()) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w", name, err)
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			n.failed <- fmt.Errorf("serve %s: %w", name, err)
+		}
+	}()
+	n.onStop(func() {
+		drain()
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			n.logger.Warn("requests were cut off", "server", name, "error", err)
+			_ = server.Close()
+		}
+	})
+	return nil
+}

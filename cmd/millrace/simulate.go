@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/millrace-orders/millrace/dev/simulator"
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// simulateCommand runs the provider simulators as a process of their own.
+type simulateCommand struct {
+	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" help:"Where the simulators listen."`
+	Ledger        string `env:"MILLRACE_LEDGER" default:"simulator.ledger" help:"File of everything that happened."`
+	Seed          uint64 `env:"MILLRACE_SEED" default:"1" help:"Seed of the dice that faults are thrown with."`
+	AnyAddr       bool   `env:"MILLRACE_SIMULATOR_ANY_ADDR" help:"Allow an address that is not loopback. The simulators ask nobody for credentials."`
+	logFlags
+}
+
+// Validate keeps the simulators off the network unless that is asked for.
+func (c *simulateCommand) Validate() error {
+	if !c.AnyAddr && !isLoopback(c.SimulatorAddr) {
+		return fmt.Errorf("listening on %s needs --any-addr: the simulators are open to anybody", c.SimulatorAddr)
+	}
+	return nil
+}
+
+// Run simulates until the process is told to stop.
+func (c *simulateCommand) Run(p *process) error {
+	sim, err := startSimulators(p.ctx, c.SimulatorAddr, c.Ledger, c.Seed, c.logger(p.stderr))
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(p.stdout, "simulators on http://%s, ledger at http://%[1]s/ledger\n", sim.addr); err != nil {
+		return err
+	}
+	select {
+	case err = <-sim.failed:
+	case <-p.ctx.Done():
+	}
+	return errors.Join(err, sim.stop())
+}
+
+type simulators struct {
+	addr   string
+	failed chan error
+	stop   func() error
+}
+
+func (s *simulators) url(p orders.Provider) string {
+	path := map[orders.Provider]string{
+		orders.Payment: "payments", orders.Inventory: "inventory", orders.Shipping: "shipping", orders.Email: "email",
+	}
+	return "http://" + s.addr + "/" + path[p]
+}
+
+func startSimulators(ctx context.Context, addr, ledger string, seed uint64, logger *slog.Logger) (*simulators, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for simulators: %w", err)
+	}
+	sim, err := simulator.Open(simulator.Config{Path: ledger, Logger: logger, Seed: seed})
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout}
+	failed := make(chan error, 1)
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve simulators: %w", err)
+		}
+	}()
+	return &simulators{addr: listener.Addr().String(), failed: failed, stop: func() error {
+		return errors.Join(server.Close(), sim.Close())
+	}}, nil
+}

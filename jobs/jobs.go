@@ -1,0 +1,96 @@
+// Package jobs carries out what orders decides: one River worker for all steps of the saga, and a periodic sweep that
+// makes sure no step waits for a job which is not there.
+//
+// A worker sends the stored intent, and applies the outcome in a transaction of its own: no transaction is open
+// during a call. River is only the trigger, the order's tables are the truth. So a job that runs twice, late, or at
+// the same time as another run of it, is harmless.
+//
+// jobs imports store and upstream; api does not know it.
+package jobs
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+// Settings of River that the rest depends on.
+const (
+	// jobTimeout leaves a step room for two calls of the provider's timeout, and is far below rescueAfter: a job is
+	// rescued only when its process is surely gone or frozen.
+	jobTimeout  = 30 * time.Second
+	rescueAfter = 90 * time.Second
+	// longestRun is how long the sweep believes in a running job.
+	longestRun    = jobTimeout + 15*time.Second
+	softStop      = 20 * time.Second
+	pollInterval  = 500 * time.Millisecond
+	fetchCooldown = 50 * time.Millisecond
+)
+
+// Config says what the workers work with.
+type Config struct {
+	Pool      *pgxpool.Pool
+	Store     *store.Store
+	Providers *upstream.Clients
+	// Workers is how many steps of one provider run at a time, per process. Default 50.
+	Workers int
+	// SweepEvery is how often stranded steps are looked for. Default 15 s.
+	SweepEvery time.Duration
+	// Now is the clock that deadlines are measured by. Default time.Now.
+	Now        func() time.Time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // may be nil
+}
+
+// NewClient makes the River client that works all queues. The caller starts and stops it; stopping it waits for
+// running steps for up to 20 s, then cancels them without burning an attempt.
+func NewClient(c Config) (*river.Client[pgx.Tx], error) {
+	if c.Workers == 0 {
+		c.Workers = 50
+	}
+	if c.SweepEvery == 0 {
+		c.SweepEvery = 15 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	m := newMetrics(c.Registerer)
+
+	workers := river.NewWorkers()
+	step := &stepWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger, metrics: m}
+	for _, spec := range orders.Specs() {
+		// One worker and one args type for all steps: the kind is the step's name. AddWorker would need a Go type
+		// for each kind.
+		river.AddWorkerArgs(workers, orders.StepJob{Step: spec.Name}, step)
+	}
+	river.AddWorker(workers, &sweepWorker{store: c.Store, logger: c.Logger, metrics: m})
+
+	queues := map[string]river.QueueConfig{maintenanceQueue: {MaxWorkers: 1}}
+	for _, provider := range orders.Providers() {
+		queues[string(provider)] = river.QueueConfig{MaxWorkers: c.Workers}
+	}
+	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
+		Workers: workers, Queues: queues,
+		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
+		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
+		RetryPolicy:  retryPolicy{},
+		PeriodicJobs: []*river.PeriodicJob{sweepEvery(c.SweepEvery)},
+		Middleware:   []rivertype.Middleware{river.WorkerMiddlewareFunc(m.observe)},
+		Logger:       c.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make job client: %w", err)
+	}
+	return client, nil
+}

@@ -1,0 +1,138 @@
+package jobs_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/dev/simulator"
+	"github.com/millrace-orders/millrace/jobs"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// system is workers, providers and a database of a test's own.
+type system struct {
+	t         *testing.T
+	pool      *pgxpool.Pool
+	store     *store.Store
+	simulator *simulator.Simulator
+	client    *river.Client[pgx.Tx]
+	// ahead is how far the workers' clock is ahead of the real one.
+	ahead atomic.Int64
+	// onCall, if set, sees every call before the provider does.
+	onCall func(*http.Request)
+}
+
+func newSystem(t *testing.T) *system {
+	t.Helper()
+	s := &system{t: t, pool: storetest.Pool(t)}
+	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+
+	bell := store.NewDoorbell(s.pool, logger)
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	go bell.Run(ctx)
+	var err error
+	s.store, err = store.New(store.Config{DB: s.pool, Doorbell: bell})
+	require.NoError(t, err)
+
+	s.simulator, err = simulator.Open(simulator.Config{Seed: 1})
+	require.NoError(t, err)
+	providers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.onCall != nil {
+			s.onCall(r)
+		}
+		s.simulator.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(providers.Close)
+	t.Cleanup(func() { _ = s.simulator.Close() })
+	clients, err := upstream.New(upstream.Config{
+		URLs: map[orders.Provider]string{
+			orders.Payment: providers.URL + "/payments", orders.Inventory: providers.URL + "/inventory",
+			orders.Shipping: providers.URL + "/shipping", orders.Email: providers.URL + "/email",
+		},
+		Breaker: upstream.Breaker{OpenFor: 100 * time.Millisecond},
+	})
+	require.NoError(t, err)
+	t.Cleanup(clients.Close)
+
+	s.client, err = jobs.NewClient(jobs.Config{
+		Pool: s.pool, Store: s.store, Providers: clients, Logger: logger,
+		Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
+	})
+	require.NoError(t, err)
+	return s
+}
+
+// start starts the workers; they stop with the test.
+func (s *system) start() {
+	s.t.Helper()
+	require.NoError(s.t, s.client.Start(context.Background()))
+	s.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = s.client.StopAndCancel(ctx)
+	})
+}
+
+func (s *system) place(change func(*orders.Placement)) orders.ID {
+	s.t.Helper()
+	p := storetest.Placement()
+	if change != nil {
+		change(&p)
+	}
+	placed, err := s.store.Place(s.t.Context(), []orders.Placement{p})
+	require.NoError(s.t, err)
+	return placed[0].Order.ID
+}
+
+func (s *system) cancel(id orders.ID) {
+	s.t.Helper()
+	_, err := s.store.Apply(s.t.Context(), []orders.Event{
+		{OrderID: id, Kind: orders.CancelRequested, At: time.Now()},
+	})
+	require.NoError(s.t, err)
+}
+
+// await waits until the order is as wanted and returns it.
+func (s *system) await(id orders.ID, what string, wanted func(orders.Order) bool) orders.Order {
+	s.t.Helper()
+	var order orders.Order
+	require.Eventually(s.t, func() bool {
+		var err error
+		order, err = s.store.Order(s.t.Context(), id)
+		return err == nil && wanted(order)
+	}, 30*time.Second, 10*time.Millisecond, "waiting for %s", what)
+	return order
+}
+
+func (s *system) awaitStatus(id orders.ID, status orders.Status) orders.Order {
+	s.t.Helper()
+	return s.await(id, string(status), func(o orders.Order) bool { return o.Status.AtRest() && o.Status == status })
+}
+
+// effects counts what really happened at the providers for an order, by operation.
+func (s *system) effects(id orders.ID) map[string]int {
+	effects := map[string]int{}
+	for _, entry := range s.simulator.Ledger() {
+		if entry.OrderID == id.String() {
+			effects[entry.Operation]++
+		}
+	}
+	require.Empty(s.t, s.simulator.Summary().Violations)
+	return effects
+}

@@ -1,0 +1,53 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+const scrapeTimeout = 2 * time.Second
+
+// QueueCollector exports how long the queues are and how old. It asks the database at each scrape.
+type QueueCollector struct {
+	store  *store.Store
+	logger *slog.Logger
+	jobs   *prometheus.Desc
+	age    *prometheus.Desc
+}
+
+// NewQueueCollector makes a collector that reads through s.
+func NewQueueCollector(s *store.Store, logger *slog.Logger) *QueueCollector {
+	return &QueueCollector{
+		store: s, logger: logger,
+		jobs: prometheus.NewDesc("millrace_queue_jobs", "Unfinished jobs.", []string{"queue", "state"}, nil),
+		age: prometheus.NewDesc("millrace_queue_oldest_available_age_seconds",
+			"For how long the oldest job that could run has been waiting.", []string{"queue"}, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.jobs; ch <- c.age }
+
+// Collect implements prometheus.Collector. While the database does not answer, the series are missing and the
+// others are still there.
+func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	depths, err := c.store.QueueDepths(ctx)
+	if err != nil {
+		c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
+		return
+	}
+	for _, d := range depths {
+		ch <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(d.Jobs), d.Queue, d.State)
+		if d.State == "available" {
+			age := max(time.Since(d.OldestAt), 0).Seconds()
+			ch <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, age, d.Queue)
+		}
+	}
+}

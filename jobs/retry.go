@@ -1,0 +1,57 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+const (
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+)
+
+// retryPolicy is exponential with full jitter: attempt n waits anything up to 2^n seconds, at most five minutes.
+// There is no last attempt; a step ends by its deadline.
+//
+// Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+type retryPolicy struct{}
+
+func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	return time.Now().Add(rand.N(retryCeiling(job.Attempt)))
+}
+
+func retryCeiling(attempt int) time.Duration {
+	return min(firstRetry<<min(attempt, 10), lastRetry)
+}
+
+// tryAgain turns an error without an outcome into what River should do with the job. Waiting that a provider or its
+// breaker asks for burns no attempt; it is spread out, so that not everybody comes back at once.
+func (w *stepWorker) tryAgain(ctx context.Context, job orders.StepJob, intent store.Intent, err error) error {
+	var wait time.Duration
+	if open, ok := errors.AsType[*upstream.OpenError](err); ok {
+		wait = open.RetryAfter + rand.N(2*time.Second)
+	}
+	if unavailable, ok := errors.AsType[*upstream.UnavailableError](err); ok && unavailable.RetryAfter > 0 {
+		wait = unavailable.RetryAfter + rand.N(time.Second)
+	}
+	if _, ok := errors.AsType[*upstream.MisconfiguredError](err); ok {
+		w.logger.ErrorContext(ctx, "provider rejects what millrace sends", "order_id", job.OrderID, "step", job.Step,
+			"error", err)
+	}
+	if wait == 0 {
+		return err
+	}
+	if left := intent.DeadlineAt.Sub(w.now()); wait > left {
+		wait = max(left, 0) // the deadline is when the step is given up, not some time after
+	}
+	return river.JobSnooze(wait)
+}

@@ -1,0 +1,265 @@
+package jobs_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/dev/simulator"
+	"github.com/millrace-orders/millrace/orders"
+)
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+
+	t.Run("Completes", func(t *testing.T) {
+		t.Parallel()
+		s := newSystem(t)
+		s.start()
+		id := s.place(nil)
+		order := s.awaitStatus(id, orders.Completed)
+		require.Equal(t, 100, order.Progress())
+		s.await(id, "the e-mail", func(o orders.Order) bool {
+			return o.Step(orders.SendEmail).State == orders.StateSucceeded
+		})
+		require.Equal(t, map[string]int{
+			"authorize": 1, "reserve": 1, "quote": 1, "capture": 1, "ship": 1, "email": 1,
+		}, s.effects(id))
+		for _, entry := range s.simulator.Ledger() {
+			if entry.Operation == "capture" {
+				require.Equal(t, "209.97", entry.Amount.String())
+			}
+		}
+	})
+
+	t.Run("DeclinedIsUndone", func(t *testing.T) {
+		t.Parallel()
+		s := newSystem(t)
+		s.start()
+		id := s.place(func(p *orders.Placement) { p.PaymentMethod = "card_declined" })
+		order := s.awaitStatus(id, orders.Failed)
+		require.Equal(t, "authorize_payment refused: card_declined", order.Reason)
+		effects := s.effects(id)
+		require.Zero(t, effects["capture"])
+		require.Equal(t, effects["reserve"], effects["release"])
+	})
+
+	t.Run("OutOfStockIsVoided", func(t *testing.T) {
+		t.Parallel()
+		s := newSystem(t)
+		s.start()
+		id := s.place(func(p *orders.Placement) { p.Items[0].ProductID = 9999 })
+		s.awaitStatus(id, orders.Failed)
+		effects := s.effects(id)
+		require.Equal(t, 1, effects["authorize"])
+		require.Equal(t, 1, effects["void"])
+		require.Zero(t, effects["capture"])
+	})
+
+	t.Run("ShipmentRefusedIsRefunded", func(t *testing.T) {
+		t.Parallel()
+		s := newSystem(t)
+		require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+			orders.Shipping: {RefuseRate: 1, Operations: []string{"ship"}},
+		}))
+		s.start()
+		id := s.place(nil)
+		s.awaitStatus(id, orders.Refunded)
+		effects := s.effects(id)
+		require.Equal(t, 1, effects["capture"])
+		require.Equal(t, 1, effects["refund"])
+		require.Equal(t, 1, effects["release"])
+	})
+
+	t.Run("RefusedCompensationNeedsAttention", func(t *testing.T) {
+		t.Parallel()
+		s := newSystem(t)
+		require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+			orders.Payment: {RefuseRate: 1, Operations: []string{"void"}},
+		}))
+		s.start()
+		id := s.place(func(p *orders.Placement) { p.Items[0].ProductID = 9999 })
+		order := s.awaitStatus(id, orders.NeedsAttention)
+		require.Equal(t, "void_payment refused: provider_refused", order.Reason)
+	})
+}
+
+// The answer to every second call is lost after the call took effect. Everything still happens exactly once.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	lossy := simulator.Fault{LostRate: 0.5}
+	require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+		orders.Payment: lossy, orders.Inventory: lossy, orders.Shipping: lossy,
+	}))
+	s.start()
+	ids := make([]orders.ID, 20)
+	for i := range ids {
+		ids[i] = s.place(nil)
+	}
+	for _, id := range ids {
+		s.awaitStatus(id, orders.Completed)
+		effects := s.effects(id)
+		delete(effects, "email")
+		require.Equal(t, map[string]int{"authorize": 1, "reserve": 1, "quote": 1, "capture": 1, "ship": 1}, effects)
+	}
+}
+
+// A provider that is down delays its steps, and nobody else's.
+func TestProviderDown(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	require.NoError(t, s.simulator.SetFaults(simulator.Faults{orders.Inventory: {Down: true}}))
+	s.start()
+	id := s.place(nil)
+	s.await(id, "the payment's authorisation", func(o orders.Order) bool {
+		return o.Step(orders.AuthorizePayment).State == orders.StateSucceeded
+	})
+	require.NoError(t, s.simulator.SetFaults(nil))
+	s.awaitStatus(id, orders.Completed)
+}
+
+// A step whose deadline passes without an answer is given up, and what it may have done is undone by key.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+		orders.Payment: {LostRate: 1, Operations: []string{"authorize"}},
+	}))
+	id := s.place(nil)
+	s.ahead.Store(int64(2 * time.Hour))
+	s.start()
+	order := s.awaitStatus(id, orders.Failed)
+	require.Equal(t, orders.StateUnknown, order.Step(orders.AuthorizePayment).State)
+	require.Equal(t, orders.StateSucceeded, order.Step(orders.VoidPayment).State)
+	require.Empty(t, s.effects(id)["authorize"], "nothing is sent after the deadline")
+}
+
+// At the deadline the provider is asked: what did happen is not guessed to have failed.
+func TestDeadlineAsksFirst(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	lost := make(chan struct{}, 100)
+	s.onCall = func(r *http.Request) {
+		if r.URL.Path == "/payments/captures" {
+			s.ahead.Store(int64(30 * time.Hour))
+			lost <- struct{}{}
+		}
+	}
+	require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+		orders.Payment: {LostRate: 1, Operations: []string{"capture"}},
+	}))
+	s.start()
+	id := s.place(nil)
+	<-lost
+	s.await(id, "the capture", func(o orders.Order) bool {
+		step := o.Step(orders.CapturePayment)
+		return step != nil && step.State == orders.StateSucceeded
+	})
+	require.Equal(t, 1, s.effects(id)["capture"])
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+
+	t.Run("BeforeAnythingIsSent", func(t *testing.T) {
+		t.Parallel()
+		s := newSystem(t)
+		id := s.place(nil)
+		s.cancel(id)
+		s.start()
+		s.awaitStatus(id, orders.Cancelled)
+		effects := s.effects(id)
+		delete(effects, "email")
+		require.Empty(t, effects, "steps that nobody wants any more are not sent")
+	})
+
+	t.Run("WhileTheCaptureIsUnderWay", func(t *testing.T) {
+		t.Parallel()
+		s := newSystem(t)
+		captured, cancelled := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		s.onCall = func(r *http.Request) {
+			if r.URL.Path == "/payments/captures" {
+				once.Do(func() { close(captured) })
+				<-cancelled
+			}
+		}
+		s.start()
+		id := s.place(nil)
+		<-captured
+		s.cancel(id)
+		close(cancelled)
+		s.awaitStatus(id, orders.Refunded)
+		effects := s.effects(id)
+		require.Equal(t, 1, effects["capture"])
+		require.Equal(t, 1, effects["refund"])
+		require.Zero(t, effects["ship"])
+		require.Equal(t, effects["reserve"], effects["release"])
+	})
+}
+
+// Jobs that run twice, at the same time or long after, change nothing.
+func TestDuplicateJobs(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	id := s.place(nil)
+	duplicate := func() {
+		for _, spec := range orders.Specs() {
+			_, err := s.client.Insert(t.Context(), orders.StepJob{OrderID: id, Step: spec.Name, Generation: 1},
+				&river.InsertOpts{Queue: string(spec.Provider)})
+			require.NoError(t, err)
+		}
+	}
+	duplicate()
+	s.start()
+	s.awaitStatus(id, orders.Completed)
+	duplicate()
+	order := s.await(id, "the e-mail", func(o orders.Order) bool {
+		return o.Step(orders.SendEmail).State == orders.StateSucceeded
+	})
+	require.Equal(t, int64(7), order.Version)
+	for operation, n := range s.effects(id) {
+		require.Equal(t, 1, n, operation)
+	}
+}
+
+// I11 and I12: when a call is made, its intent is committed, its bytes are the stored ones, and no transaction is
+// open anywhere.
+func TestIntentBeforeCall(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	var mu sync.Mutex
+	var problems []string
+	calls := 0
+	s.onCall = func(r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var stored bool
+		err1 := s.pool.QueryRow(r.Context(), `SELECT EXISTS (SELECT FROM order_steps WHERE request = $1
+			AND order_id || ':' || step || ':' || generation = $2)`, body, r.Header.Get("Idempotency-Key")).Scan(&stored)
+		// The order whose step this is must not be locked. Other orders may be written meanwhile.
+		var free bool
+		err2 := s.pool.QueryRow(r.Context(), `SELECT EXISTS (SELECT FROM orders WHERE id = $1
+			FOR NO KEY UPDATE SKIP LOCKED)`, r.Header.Get("Idempotency-Key")[:36]).Scan(&free)
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		if err1 != nil || err2 != nil || !stored || !free {
+			problems = append(problems, r.URL.Path)
+		}
+	}
+	s.start()
+	id := s.place(nil)
+	s.awaitStatus(id, orders.Completed)
+	mu.Lock()
+	defer mu.Unlock()
+	require.GreaterOrEqual(t, calls, 5)
+	require.Empty(t, problems)
+}

@@ -1,0 +1,42 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+const maintenanceQueue = "maintenance"
+
+// SweepJob looks for stranded steps. It is enqueued by whichever process leads.
+type SweepJob struct{}
+
+// Kind names the job.
+func (SweepJob) Kind() string { return "sweep" }
+
+type sweepWorker struct {
+	river.WorkerDefaults[SweepJob]
+	store   *store.Store
+	logger  *slog.Logger
+	metrics *metrics
+}
+
+func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
+	swept, err := w.store.Sweep(ctx, longestRun)
+	if swept > 0 {
+		w.metrics.swept.Add(float64(swept))
+		w.logger.WarnContext(ctx, "stranded steps have new jobs", "steps", swept)
+	}
+	return err
+}
+
+func sweepEvery(period time.Duration) *river.PeriodicJob {
+	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
+		// A sweep that fails is not worth repeating: the next one is near.
+		return SweepJob{}, &river.InsertOpts{Queue: maintenanceQueue, MaxAttempts: 1}
+	}, &river.PeriodicJobOpts{RunOnStart: true})
+}
