@@ -21,7 +21,7 @@ func PoolCollector(name string, pool *pgxpool.Pool) prometheus.Collector {
 }
 
 type poolCollector struct {
-	pool                                         *pgxpool.Pool
+	pool                                        *pgxpool.Pool
 	connections, limit, acquires, waits, waited *prometheus.Desc
 }
 

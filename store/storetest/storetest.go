@@ -117,10 +117,21 @@ func Tx(t testing.TB) pgx.Tx {
 // URL is the address of a fresh, migrated database of the test's own, for tests that must commit or hear NOTIFY.
 func URL(t testing.TB) string {
 	t.Helper()
+	return create(t, template)
+}
+
+// EmptyURL is the address of a fresh database without any tables.
+func EmptyURL(t testing.TB) string {
+	t.Helper()
+	return create(t, "template1")
+}
+
+func create(t testing.TB, from string) string {
+	t.Helper()
 	s, err := server()
 	require.NoError(t, err)
 	name := fmt.Sprintf("test_%d", databases.Add(1))
-	require.NoError(t, s.exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy"))
+	require.NoError(t, s.exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+from+" STRATEGY file_copy"))
 	t.Cleanup(func() { _ = s.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") })
 	return s.DSN(name)
 }

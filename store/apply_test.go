@@ -1,0 +1,215 @@
+package store_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+func outcome(id orders.ID, step orders.StepName) orders.Event {
+	return storetest.Outcome(id, step, orders.StepSucceeded)
+}
+
+func TestApply(t *testing.T) {
+	t.Parallel()
+
+	t.Run("MovesTheOrderOn", func(t *testing.T) {
+		t.Parallel()
+		tx := storetest.Tx(t)
+		s := storetest.New(t, tx)
+		a, b := storetest.Order(t, s), storetest.Order(t, s)
+		applied, err := s.Apply(t.Context(), []orders.Event{
+			outcome(a.ID, orders.AuthorizePayment),
+			outcome(b.ID, orders.ReserveInventory),
+			outcome(a.ID, orders.ReserveInventory),
+			outcome(a.ID, orders.QuoteShipping),
+		})
+		require.NoError(t, err)
+		require.Equal(t, int64(4), applied[3].Order.Version)
+		require.Equal(t, int64(2), applied[1].Order.Version)
+
+		stored, err := s.Order(t.Context(), a.ID)
+		require.NoError(t, err)
+		require.Equal(t, int64(4), stored.Version)
+		require.Equal(t, orders.Processing, stored.Status)
+		require.Equal(t, orders.StatePending, stored.Step(orders.CapturePayment).State)
+		require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job WHERE kind = 'capture_payment'`))
+
+		events, err := s.Events(t.Context(), a.ID, 1, 10)
+		require.NoError(t, err)
+		require.Len(t, events, 3)
+		for i, e := range events {
+			require.Equal(t, int64(i+2), e.Version)
+		}
+		require.True(t, events[0].StatusChanged)
+		require.False(t, events[1].StatusChanged)
+		require.Equal(t, 60, events[2].Progress)
+	})
+
+	t.Run("TwiceIsOnce", func(t *testing.T) {
+		t.Parallel()
+		tx := storetest.Tx(t)
+		s := storetest.New(t, tx)
+		o := storetest.Order(t, s)
+		for i := range 3 {
+			applied, err := s.Apply(t.Context(), []orders.Event{
+				outcome(o.ID, orders.AuthorizePayment), outcome(o.ID, orders.AuthorizePayment),
+			})
+			require.NoError(t, err)
+			require.Equal(t, i == 0, applied[0].Changed)
+			require.False(t, applied[1].Changed)
+			require.Equal(t, int64(2), applied[1].Order.Version)
+		}
+		require.Equal(t, 2, count(t, tx, "SELECT count(*) FROM order_events"))
+	})
+
+	t.Run("UnknownOrder", func(t *testing.T) {
+		t.Parallel()
+		s := storetest.New(t, storetest.Tx(t))
+		o := storetest.Order(t, s)
+		applied, err := s.Apply(t.Context(), []orders.Event{
+			outcome(orders.NewID(), orders.AuthorizePayment), outcome(o.ID, orders.AuthorizePayment),
+		})
+		require.NoError(t, err)
+		require.ErrorIs(t, applied[0].Err, orders.ErrNotFound)
+		require.True(t, applied[1].Changed)
+	})
+
+	t.Run("NothingIsLeftOfAFailure", func(t *testing.T) {
+		t.Parallel()
+		tx := storetest.Tx(t)
+		s := storetest.New(t, tx)
+		o := storetest.Order(t, s)
+		_, err := tx.Exec(t.Context(), `ALTER TABLE river_job ADD CONSTRAINT no_void CHECK (kind <> 'void_payment')`)
+		require.NoError(t, err)
+		events := []orders.Event{
+			outcome(o.ID, orders.AuthorizePayment), outcome(o.ID, orders.QuoteShipping),
+			storetest.Outcome(o.ID, orders.ReserveInventory, orders.StepRefused),
+		}
+		_, err = s.Apply(t.Context(), events)
+		require.ErrorContains(t, err, "no_void")
+		stored, err := s.Order(t.Context(), o.ID)
+		require.NoError(t, err)
+		require.Equal(t, int64(1), stored.Version)
+	})
+}
+
+// I4 and I5: whoever applies what, at the same time and in any order, an order's versions are 1, 2, 3 … without a
+// gap, each outcome counts once, and the log folds to the state.
+func TestApplyManyAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	s := storetest.New(t, pool)
+	list := make([]orders.Order, 6)
+	for i := range list {
+		list[i] = storetest.Order(t, s)
+	}
+	var wg sync.WaitGroup
+	for worker := range 12 {
+		wg.Go(func() {
+			steps := []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping}
+			for round := range 3 {
+				var events []orders.Event
+				for i := range list { // each worker goes through the orders in an order of its own
+					o := list[(i*(worker%5+1)+worker)%len(list)]
+					events = append(events, outcome(o.ID, steps[(worker+round)%len(steps)]))
+				}
+				if _, err := s.Apply(t.Context(), events); err != nil {
+					t.Errorf("apply: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, placed := range list {
+		stored, err := s.Order(t.Context(), placed.ID)
+		require.NoError(t, err)
+		require.Equal(t, int64(4), stored.Version)
+		events, err := s.Events(t.Context(), placed.ID, 0, 100)
+		require.NoError(t, err)
+		require.Len(t, events, 4)
+
+		folded := orders.Place(storetest.Placement(), placed.ID, events[0].At).Order
+		for i, e := range events {
+			require.Equal(t, int64(i)+1, e.Version)
+			if i > 0 {
+				d, ok := orders.Decide(folded, e)
+				require.True(t, ok)
+				folded = d.Order
+			}
+		}
+		for i := range folded.Steps {
+			folded.Steps[i].Request = nil
+		}
+		require.Equal(t, folded, stored)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	const longest = 45 * time.Second
+	setup := func(t *testing.T) (pgx.Tx, *store.Store, orders.Order) {
+		t.Helper()
+		tx := storetest.Tx(t)
+		now := time.Now()
+		s, err := store.New(store.Config{DB: tx, Now: func() time.Time { return now }})
+		require.NoError(t, err)
+		o := storetest.Order(t, s)
+		now = now.Add(time.Minute)
+		return tx, s, o
+	}
+	sweep := func(t *testing.T, s *store.Store) int {
+		t.Helper()
+		n, err := s.Sweep(t.Context(), longest)
+		require.NoError(t, err)
+		return n
+	}
+	exec := func(t *testing.T, tx pgx.Tx, sql string) {
+		t.Helper()
+		_, err := tx.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+
+	t.Run("LeavesLiveJobsAlone", func(t *testing.T) {
+		t.Parallel()
+		tx, s, _ := setup(t)
+		exec(t, tx, `UPDATE river_job SET state = 'running', attempted_at = now() + interval '50 seconds'
+			WHERE kind = 'quote_shipping'`)
+		exec(t, tx, `UPDATE river_job SET state = 'retryable' WHERE kind = 'reserve_inventory'`)
+		require.Zero(t, sweep(t, s))
+	})
+
+	for name, sql := range map[string]string{
+		"Deleted":   `DELETE FROM river_job WHERE kind = 'quote_shipping'`,
+		"Completed": `UPDATE river_job SET state = 'completed', finalized_at = now() WHERE kind = 'quote_shipping'`,
+		"Discarded": `UPDATE river_job SET state = 'discarded', finalized_at = now() WHERE kind = 'quote_shipping'`,
+		"ProcessKilled": `UPDATE river_job SET state = 'running', attempted_at = now() - interval '1 minute'
+			WHERE kind = 'quote_shipping'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tx, s, _ := setup(t)
+			exec(t, tx, sql)
+			require.Equal(t, 1, sweep(t, s))
+			require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job
+				WHERE kind = 'quote_shipping' AND state = 'available' AND queue = 'shipping'`))
+			require.Zero(t, sweep(t, s), "the new job counts")
+		})
+	}
+
+	t.Run("LeavesNewStepsAlone", func(t *testing.T) {
+		t.Parallel()
+		tx := storetest.Tx(t)
+		s := storetest.New(t, tx)
+		storetest.Order(t, s)
+		exec(t, tx, "DELETE FROM river_job")
+		require.Zero(t, sweep(t, s))
+	})
+}

@@ -1,0 +1,73 @@
+package store_test
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// Any number of processes may migrate at the same time. River's own migrator fails then, and a lock that Postgres
+// waits for can hang.
+func TestMigrateManyAtOnce(t *testing.T) {
+	t.Parallel()
+	url := storetest.EmptyURL(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			pool, err := store.NewPool(t.Context(), url, "test", 4)
+			if err != nil {
+				t.Errorf("connect: %v", err)
+				return
+			}
+			defer pool.Close()
+			if err := store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)); err != nil {
+				t.Errorf("migrate: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	pool, err := store.NewPool(t.Context(), url, "test", 4)
+	require.NoError(t, err)
+	defer pool.Close()
+	migrated, err := store.Migrated(t.Context(), pool)
+	require.NoError(t, err)
+	require.True(t, migrated)
+	storetest.Order(t, storetest.New(t, pool))
+}
+
+// Whatever the code gets wrong, the database refuses what cannot be.
+func TestConstraints(t *testing.T) {
+	t.Parallel()
+	for constraint, sql := range map[string]string{
+		"orders_status_known":              `UPDATE orders SET status = 'lost'`,
+		"orders_goal_known":                `UPDATE orders SET goal = 'win'`,
+		"orders_version_positive":          `UPDATE orders SET version = 0`,
+		"orders_total_range":               `UPDATE orders SET total_minor = -1`,
+		"orders_customer_id_length":        `UPDATE orders SET customer_id = repeat('x', 201)`,
+		"orders_fingerprint_with_key":      `UPDATE orders SET idempotency_key = 'k'`,
+		"orders_reason_length":             `UPDATE orders SET reason = repeat('x', 501)`,
+		"order_items_quantity_range":       `UPDATE order_items SET quantity = 0`,
+		"order_steps_state_known":          `UPDATE order_steps SET state = 'done', settled_at = now()`,
+		"order_steps_settled_with_outcome": `UPDATE order_steps SET state = 'succeeded'`,
+		"order_events_kind_known":          `UPDATE order_events SET kind = 'rumour'`,
+		"order_events_progress_range":      `UPDATE order_events SET progress = 101`,
+		"order_events_pkey": `UPDATE order_events SET version = 2; INSERT INTO order_events (order_id, version, kind, step,
+			generation, reference, reason, status, progress, status_changed, at)
+			SELECT order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at
+			FROM order_events`,
+		"order_steps_order_fkey": `UPDATE order_steps SET order_id = gen_random_uuid()`,
+	} {
+		t.Run(constraint, func(t *testing.T) {
+			t.Parallel()
+			tx := storetest.Tx(t)
+			storetest.Order(t, storetest.New(t, tx))
+			_, err := tx.Exec(t.Context(), sql)
+			require.ErrorContains(t, err, constraint)
+		})
+	}
+}
