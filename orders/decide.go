@@ -53,6 +53,11 @@ func Decide(o Order, e Event) (d Decision, ok bool) {
 	return Decision{}, false
 }
 
+//nolint:gochecknoglobals // a constant; Go has none of this type
+var outcomeState = map[EventKind]StepState{
+	StepSucceeded: StateSucceeded, StepRefused: StateRefused, StepUnknown: StateUnknown,
+}
+
 // settle records the outcome of a pending step; nil if the event is not one.
 func (o *Order) settle(e Event) *Step {
 	s := o.Step(e.Step)
@@ -60,14 +65,7 @@ func (o *Order) settle(e Event) *Step {
 		return nil
 	}
 	s.Reference, s.Reason, s.SettledAt = e.Reference, e.Reason, e.At
-	switch e.Kind {
-	case StepSucceeded:
-		s.State = StateSucceeded
-	case StepRefused:
-		s.State = StateRefused
-	default:
-		s.State = StateUnknown
-	}
+	s.State = outcomeState[e.Kind]
 	if s.State == StateSucceeded {
 		return s
 	}

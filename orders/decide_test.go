@@ -69,65 +69,88 @@ func TestDecide(t *testing.T) {
 		{"Captures", []string{authorize, reserve, quote}, orders.Processing, []string{"capture_payment"}},
 		{"Ships", []string{authorize, reserve, quote, "capture_payment"}, orders.Processing, []string{"book_shipment"}},
 		{
-			"Completes", []string{authorize, reserve, quote, "capture_payment", "book_shipment"},
-			orders.Completed, []string{"send_email"},
+			"Completes",
+			[]string{authorize, reserve, quote, "capture_payment", "book_shipment"},
+			orders.Completed,
+			[]string{"send_email"},
 		},
 		{
-			"EmailNeverMatters", []string{authorize, reserve, quote, "capture_payment", "book_shipment", "send_email!"},
+			"EmailNeverMatters",
+			[]string{authorize, reserve, quote, "capture_payment", "book_shipment", "send_email!"},
 			orders.Completed, nil,
 		},
 		{"DeclinedWaitsForTheOthers", []string{authorize + "!"}, orders.Processing, []string{reserve, quote}},
 		{
-			"DeclinedReleases", []string{authorize + "!", reserve, quote},
-			orders.Processing, []string{"release_inventory"},
+			"DeclinedReleases",
+			[]string{authorize + "!", reserve, quote},
+			orders.Processing,
+			[]string{"release_inventory"},
 		},
 		{
-			"DeclinedFails", []string{authorize + "!", reserve, quote, "release_inventory"},
-			orders.Failed, []string{"send_email"},
+			"DeclinedFails",
+			[]string{authorize + "!", reserve, quote, "release_inventory"},
+			orders.Failed,
+			[]string{"send_email"},
 		},
 		{"AllRefused", []string{authorize + "!", reserve + "!", quote + "!"}, orders.Failed, []string{"send_email"}},
 		{
-			"UnknownIsUndone", []string{authorize + "?", reserve + "!", quote},
-			orders.Processing, []string{"void_payment"},
+			"UnknownIsUndone",
+			[]string{authorize + "?", reserve + "!", quote},
+			orders.Processing,
+			[]string{"void_payment"},
 		},
 		{
-			"CancelledBeforeCapture", []string{"cancel", authorize, reserve, quote, "void_payment", "release_inventory"},
-			orders.Cancelled, []string{"send_email"},
+			"CancelledBeforeCapture",
+			[]string{"cancel", authorize, reserve, quote, "void_payment", "release_inventory"},
+			orders.Cancelled,
+			[]string{"send_email"},
 		},
 		{
-			"CancelledDuringCapture", []string{authorize, reserve, quote, "cancel", "capture_payment"},
-			orders.Processing, []string{"refund_payment"},
+			"CancelledDuringCapture",
+			[]string{authorize, reserve, quote, "cancel", "capture_payment"},
+			orders.Processing,
+			[]string{"refund_payment"},
 		},
 		{
-			"CancelledAfterCapture", []string{
+			"CancelledAfterCapture",
+			[]string{
 				authorize, reserve, quote, "capture_payment", "cancel", "book_shipment", "cancel_shipment",
 				"refund_payment", "void_payment", "release_inventory",
 			},
-			orders.Refunded, []string{"send_email"},
+			orders.Refunded,
+			[]string{"send_email"},
 		},
 		{
-			"CaptureRefused", []string{
+			"CaptureRefused",
+			[]string{
 				authorize, reserve, quote, "capture_payment!", "void_payment", "release_inventory",
 			},
-			orders.Failed, []string{"send_email"},
+			orders.Failed,
+			[]string{"send_email"},
 		},
 		{
-			"CaptureUnknownIsRefundedFirst", []string{authorize, reserve, quote, "capture_payment?"},
-			orders.Processing, []string{"refund_payment"},
+			"CaptureUnknownIsRefundedFirst",
+			[]string{authorize, reserve, quote, "capture_payment?"},
+			orders.Processing,
+			[]string{"refund_payment"},
 		},
 		{
-			"ShipmentRefused", []string{
+			"ShipmentRefused",
+			[]string{
 				authorize, reserve, quote, "capture_payment", "book_shipment!", "refund_payment", "void_payment",
 				"release_inventory",
 			},
-			orders.Refunded, []string{"send_email"},
+			orders.Refunded,
+			[]string{"send_email"},
 		},
 		{
-			"CompensationRefused", []string{authorize + "!", reserve, quote, "release_inventory!"},
+			"CompensationRefused",
+			[]string{authorize + "!", reserve, quote, "release_inventory!"},
 			orders.NeedsAttention, nil,
 		},
 		{
-			"ShipmentCannotBeCancelled", []string{
+			"ShipmentCannotBeCancelled",
+			[]string{
 				authorize, reserve, quote, "capture_payment", "cancel", "book_shipment", "cancel_shipment!",
 			},
 			orders.NeedsAttention, nil, // and nothing was refunded: the goods are on their way

@@ -22,8 +22,12 @@ type Applied struct {
 // Apply makes events happen: it locks their orders, decides, and writes the new states, the log, the next steps and
 // their jobs, in one commit for all of them. Events of one order are applied in the order given.
 //
-// Applying an event twice is a no-op, so callers may repeat after any error.
+// Concurrent callers share a commit. Applying an event twice is a no-op, so callers may repeat after any error.
 func (s *Store) Apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
+	return s.applying.do(ctx, events)
+}
+
+func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
 	ids := make([]orders.ID, len(events))
 	for i, e := range events {
 		ids[i] = e.OrderID

@@ -155,15 +155,15 @@ func TestApplyManyAtOnce(t *testing.T) {
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	const longest = 45 * time.Second
-	setup := func(t *testing.T) (pgx.Tx, *store.Store, orders.Order) {
+	setup := func(t *testing.T) (pgx.Tx, *store.Store) {
 		t.Helper()
 		tx := storetest.Tx(t)
 		now := time.Now()
 		s, err := store.New(store.Config{DB: tx, Now: func() time.Time { return now }})
 		require.NoError(t, err)
-		o := storetest.Order(t, s)
+		storetest.Order(t, s)
 		now = now.Add(time.Minute)
-		return tx, s, o
+		return tx, s
 	}
 	sweep := func(t *testing.T, s *store.Store) int {
 		t.Helper()
@@ -179,7 +179,7 @@ func TestSweep(t *testing.T) {
 
 	t.Run("LeavesLiveJobsAlone", func(t *testing.T) {
 		t.Parallel()
-		tx, s, _ := setup(t)
+		tx, s := setup(t)
 		exec(t, tx, `UPDATE river_job SET state = 'running', attempted_at = now() + interval '50 seconds'
 			WHERE kind = 'quote_shipping'`)
 		exec(t, tx, `UPDATE river_job SET state = 'retryable' WHERE kind = 'reserve_inventory'`)
@@ -195,7 +195,7 @@ func TestSweep(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tx, s, _ := setup(t)
+			tx, s := setup(t)
 			exec(t, tx, sql)
 			require.Equal(t, 1, sweep(t, s))
 			require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job

@@ -25,8 +25,7 @@ func classify(err error) error {
 }
 
 func isOutage(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), and
 		// a primary that was demoted under us.
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
@@ -41,6 +40,6 @@ func isOutage(err error) bool {
 
 // isConflict says that Postgres gave this transaction up in favour of another: deadlock or serialisation failure.
 func isConflict(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40P01" || pg.Code == "40001")
 }

@@ -108,7 +108,7 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	defer func() { _ = provider.Close() }()
 	pending, err := provider.HasPending(ctx)
 	if err != nil {
-		return false, fmt.Errorf("check migrations: %w", err)
+		return false, fmt.Errorf("check migrations: %w", classify(err))
 	}
 	return !pending, nil
 }

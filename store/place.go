@@ -23,9 +23,13 @@ type Placed struct {
 // Place stores new orders. The order, its items, its first event, its first steps and their jobs become visible
 // together, in one commit for all placements. The placements must be valid.
 //
-// The answers are in the order of the placements. An error means that nothing is known to be stored; if it is
-// ErrUnavailable, everything may be.
+// Concurrent callers share a commit. The answers are in the order of the placements. An error means that nothing is
+// known to be stored; if it is ErrUnavailable or ctx's own, everything may be.
 func (s *Store) Place(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
+	return s.placing.do(ctx, placements)
+}
+
+func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
 	decisions := make([]orders.Decision, len(placements))
 	for i, p := range placements {
 		decisions[i] = orders.Place(p, orders.NewID(), timestamp(s.now()))

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
@@ -32,6 +34,9 @@ type Config struct {
 	Now func() time.Time
 	// Doorbell is rung after each commit. May be nil: then readers and workers find out by polling.
 	Doorbell *Doorbell
+	// Alone gives each call a transaction of its own. For comparison: it costs most of the throughput.
+	Alone      bool
+	Registerer prometheus.Registerer // may be nil
 }
 
 // Store reads and writes orders. It is safe for concurrent use.
@@ -41,6 +46,9 @@ type Store struct {
 	jobs    *river.Client[pgx.Tx]
 	now     func() time.Time
 	bell    *Doorbell
+
+	placing  *group[orders.Placement, Placed]
+	applying *group[orders.Event, Applied]
 }
 
 // New makes a Store. It does not touch the database.
@@ -53,7 +61,21 @@ func New(c Config) (*Store, error) {
 	if now == nil {
 		now = time.Now
 	}
-	return &Store{db: c.DB, queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell}, nil
+	s := &Store{db: c.DB, queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell}
+	callers := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "millrace_commit_callers", Help: "Callers that shared a commit.",
+		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
+	}, []string{"operation"})
+	if c.Registerer != nil {
+		c.Registerer.MustRegister(callers)
+	}
+	s.placing = &group[orders.Placement, Placed]{
+		flush: s.place, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("place"),
+	}
+	s.applying = &group[orders.Event, Applied]{
+		flush: s.apply, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("apply"),
+	}
+	return s, nil
 }
 
 // Limits on how long callers wait. A full pool must answer "busy" soon: a queue of waiting requests only grows.

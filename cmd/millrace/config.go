@@ -13,7 +13,7 @@ import (
 // The settings, in groups that commands share. docs/configuration.md is the table of them.
 
 type databaseFlags struct {
-	DatabaseURL string `env:"DATABASE_URL" required:"" help:"Postgres: postgres://user:password@host/database."`
+	DatabaseURL string `env:"DATABASE_URL" help:"Postgres: postgres://user:password@host/database."`
 }
 
 type connectionFlags struct {
@@ -41,10 +41,10 @@ type securityFlags struct {
 }
 
 type providerFlags struct {
-	PaymentURL      string        `env:"MILLRACE_PAYMENT_URL" required:"" help:"Base URL of the payment provider."`
-	InventoryURL    string        `env:"MILLRACE_INVENTORY_URL" required:"" help:"Base URL of the inventory provider."`
-	ShippingURL     string        `env:"MILLRACE_SHIPPING_URL" required:"" help:"Base URL of the shipping provider."`
-	EmailURL        string        `env:"MILLRACE_EMAIL_URL" required:"" help:"Base URL of the e-mail provider."`
+	PaymentURL      string        `env:"MILLRACE_PAYMENT_URL" help:"Base URL of the payment provider."`
+	InventoryURL    string        `env:"MILLRACE_INVENTORY_URL" help:"Base URL of the inventory provider."`
+	ShippingURL     string        `env:"MILLRACE_SHIPPING_URL" help:"Base URL of the shipping provider."`
+	EmailURL        string        `env:"MILLRACE_EMAIL_URL" help:"Base URL of the e-mail provider."`
 	PaymentToken    string        `env:"MILLRACE_PAYMENT_TOKEN" help:"Bearer token for the payment provider."`
 	InventoryToken  string        `env:"MILLRACE_INVENTORY_TOKEN" help:"Bearer token for the inventory provider."`
 	ShippingToken   string        `env:"MILLRACE_SHIPPING_TOKEN" help:"Bearer token for the shipping provider."`
@@ -79,8 +79,16 @@ func (f providerFlags) config() upstream.Config {
 }
 
 func (f providerFlags) check() error {
+	_, err := upstream.New(f.config()) // finds all bad URLs, and connects to nothing
 	if f.CallTimeout <= 0 || f.CallTimeout > longestCall {
-		return fmt.Errorf("--call-timeout must be above 0 and at most %s", longestCall)
+		err = errors.Join(err, fmt.Errorf("--call-timeout must be above 0 and at most %s", longestCall))
+	}
+	return err
+}
+
+func (f databaseFlags) check() error {
+	if f.DatabaseURL == "" {
+		return errors.New("--database-url or DATABASE_URL is needed")
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 // devCommand runs everything on one machine, with nothing to set up. It is open to whoever is on this machine.
 type devCommand struct {
 	DatabaseURL string `env:"DATABASE_URL" help:"Use this Postgres instead of a private one."`
-	Data        string `env:"MILLRACE_DATA" help:"Where the data is kept between runs (default: ${default_data})." type:"path"`
+	Data        string `env:"MILLRACE_DATA" default:"${default_data}" help:"Where the data is kept between runs." type:"path"`
 	Reset       bool   `help:"Wipe the data first."`
 	PostgresBin string `env:"MILLRACE_PG_BIN" help:"Directory of the Postgres server's binaries." type:"path"`
 
@@ -52,9 +52,6 @@ const startTimeout = 5 * time.Minute
 func (c *devCommand) Run(p *process) (err error) {
 	log := logFlags{LogLevel: c.LogLevel, LogFormat: "text"}
 	logger := log.logger(p.stderr)
-	if c.Data == "" {
-		c.Data = postgres.DefaultDir("millrace")
-	}
 	cluster, ledger := filepath.Join(c.Data, "postgres"), filepath.Join(c.Data, "simulator.ledger")
 	if c.Reset {
 		if err := errors.Join(postgres.Reset(cluster), removeIfThere(ledger)); err != nil {
@@ -89,13 +86,13 @@ func (c *devCommand) Run(p *process) (err error) {
 			PaymentURL: sim.url(orders.Payment), InventoryURL: sim.url(orders.Inventory),
 			ShippingURL: sim.url(orders.Shipping), EmailURL: sim.url(orders.Email),
 		},
-	}, func() error {
+	}, func(addrs map[string]string) error {
 		_, err := fmt.Fprintf(p.stdout, `API          http://%[1]s/api/orders
 Reference    http://%[1]s/docs/
 River UI     http://%[2]s/riverui/
 Metrics      http://%[2]s/metrics
 Simulators   http://%[3]s/ledger
-`, c.APIAddr, c.OpsAddr, sim.addr)
+`, addrs["api"], addrs["ops"], sim.addr)
 		return err
 	})
 }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/millrace-orders/millrace/dev/postgres"
 )
 
 // version is set by the Makefile.
@@ -50,9 +52,9 @@ type process struct {
 // run parses args and runs the command they name until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	exited := errors.New("exited") // --help: kong has printed and wants to exit
-	parser, err := kong.New(new(commands), kong.Name("millrace"), kong.UsageOnError(),
-		kong.Description("Order processing on one Postgres."), kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { panic(exited) }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	parser, err := kong.New(new(commands), kong.Name("millrace"), kong.Writers(stdout, stderr),
+		kong.Description("Order processing on one Postgres."), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"default_data": postgres.DefaultDir("millrace")}, kong.Exit(func(int) { panic(exited) }))
 	if err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // logFlags says what to log.
 type logFlags struct {
-	LogLevel  slog.Level `env:"MILLRACE_LOG_LEVEL" default:"${log_level=INFO}" help:"DEBUG, INFO, WARN or ERROR."`
+	LogLevel  slog.Level `env:"MILLRACE_LOG_LEVEL" default:"INFO" help:"DEBUG, INFO, WARN or ERROR."`
 	LogFormat string     `env:"MILLRACE_LOG_FORMAT" enum:"json,text" default:"json" help:"json or text."`
 }
 

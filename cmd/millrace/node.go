@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,19 +55,21 @@ type node struct {
 	config   nodeConfig
 	logger   *slog.Logger
 	registry *prometheus.Registry
-	failed   chan error // a server that ends by itself
+	addrs    map[string]string // where the servers listen, by name
+	failed   chan error        // a server that ends by itself
 	stops    []func()
 	once     sync.Once
 }
 
 // runNode runs until the process is told to stop or something fails. ready, if not nil, is called once everything
-// listens and works.
+// listens and works, with the addresses.
 //
 // It stops in the order that loses nothing: not ready any more, event streams closed, requests finished, running
 // steps finished, connections closed.
-func runNode(p *process, c nodeConfig, ready func() error) (err error) {
+func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
 		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
+		addrs: map[string]string{},
 	}
 	defer n.stop()
 	n.registry.MustRegister(collectors.NewGoCollector(),
@@ -75,11 +78,11 @@ func runNode(p *process, c nodeConfig, ready func() error) (err error) {
 		return err
 	}
 	if ready != nil {
-		if err := ready(); err != nil {
+		if err := ready(n.addrs); err != nil {
 			return err
 		}
 	}
-	n.logger.InfoContext(p.ctx, "ready", "version", version)
+	n.logger.InfoContext(p.ctx, "ready", "version", version, "api", n.addrs["api"], "ops", n.addrs["ops"])
 	select {
 	case err = <-n.failed:
 	case <-p.ctx.Done():
@@ -92,8 +95,8 @@ func runNode(p *process, c nodeConfig, ready func() error) (err error) {
 
 func (n *node) stop() {
 	n.once.Do(func() {
-		for i := len(n.stops) - 1; i >= 0; i-- {
-			n.stops[i]()
+		for _, stop := range slices.Backward(n.stops) {
+			stop()
 		}
 	})
 }
@@ -162,6 +165,11 @@ func (n *node) pool(ctx context.Context, name string, connections int) (*pgxpool
 	return pool, nil
 }
 
+// part registers metrics that the API and the workers both have.
+func (n *node) part(name string) prometheus.Registerer {
+	return prometheus.WrapRegistererWith(prometheus.Labels{"part": name}, n.registry)
+}
+
 // startJobs starts the workers. A process without workers still gets a client, for River UI.
 func (n *node) startJobs(
 	ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool,
@@ -173,7 +181,7 @@ func (n *node) startJobs(
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.New(store.Config{DB: pool, Doorbell: bell})
+	s, err := store.New(store.Config{DB: pool, Doorbell: bell, Registerer: n.part("work")})
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +218,7 @@ func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feed *store.F
 	if err != nil {
 		return err
 	}
-	s, err := store.New(store.Config{DB: pool, Doorbell: bell})
+	s, err := store.New(store.Config{DB: pool, Doorbell: bell, Registerer: n.part("api")})
 	if err != nil {
 		return err
 	}
@@ -248,6 +256,7 @@ func (n *node) listen(ctx context.Context, name, addr string, handler http.Handl
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", name, err)
 	}
+	n.addrs[name] = listener.Addr().String()
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,

@@ -21,7 +21,7 @@ type serveCommand struct {
 
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
-	return errors.Join(c.connectionFlags.check(), c.workFlags.check(), c.providerFlags.check(),
+	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.workFlags.check(), c.providerFlags.check(),
 		c.securityFlags.check(c.APIAddr, c.OpsAddr))
 }
 
@@ -45,7 +45,7 @@ type apiCommand struct {
 
 // Validate reports all problems at once.
 func (c *apiCommand) Validate() error {
-	return errors.Join(c.connectionFlags.check(), c.securityFlags.check(c.APIAddr, c.OpsAddr))
+	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.securityFlags.check(c.APIAddr, c.OpsAddr))
 }
 
 // Run serves until the process is told to stop.
@@ -69,7 +69,7 @@ type workCommand struct {
 
 // Validate reports all problems at once.
 func (c *workCommand) Validate() error {
-	return errors.Join(c.connectionFlags.check(), c.workFlags.check(), c.providerFlags.check(),
+	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.workFlags.check(), c.providerFlags.check(),
 		c.securityFlags.check(c.OpsAddr))
 }
 
@@ -86,6 +86,9 @@ type migrateCommand struct {
 	databaseFlags
 	logFlags
 }
+
+// Validate reports all problems at once.
+func (c *migrateCommand) Validate() error { return c.check() }
 
 // Run migrates. Any number of processes may do it at the same time.
 func (c *migrateCommand) Run(p *process) error {

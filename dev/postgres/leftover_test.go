@@ -3,7 +3,6 @@
 package postgres_test
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,7 +112,7 @@ func TestRunning(t *testing.T) {
 	for _, err := range []error{err, <-reset} {
 		require.ErrorIs(t, err, postgres.ErrRunning)
 		var running *postgres.RunningError
-		require.True(t, errors.As(err, &running))
+		require.ErrorAs(t, err, &running)
 		require.Equal(t, server.PID(), running.PID)
 		require.Equal(t, c.Dir, running.Dir)
 	}

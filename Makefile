@@ -1,0 +1,77 @@
+.DEFAULT_GOAL := help
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# The race detector needs a C compiler. Without one the tests still run.
+RACE    := $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)
+TOOLS   := CGO_ENABLED=0 $(GO) tool -modfile=tools/go.mod
+LINT    := CGO_ENABLED=0 $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Run everything on this machine (Postgres, simulators, API, workers)
+	@exec bin/millrace dev $(ARGS)
+
+.PHONY: build
+build: ## Build bin/millrace
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
+
+.PHONY: test
+test: ## Run all tests, against a Postgres of their own
+	$(GO) test $(RACE) -timeout 10m ./...
+
+.PHONY: test-browser
+test-browser: ## Look at the pages in a headless Chromium, which is installed if there is none
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
+	$(GO) test -tags browser -run '^TestBrowser' -timeout 5m ./cmd/millrace
+
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each
+	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+		grep -hoE 'func Fuzz[A-Za-z]+' "$$dir"/*_test.go 2>/dev/null | sed 's/func //' | while read -r target; do \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; done || exit 1; done
+
+.PHONY: generate
+generate: ## Generate the SQL bindings, the OpenAPI document and the saga's diagram
+	$(GO) run ./dev/riverschema > sql/river.sql
+	$(TOOLS) sqlc generate
+	$(GO) run ./cmd/millrace openapi > api/openapi.yaml
+	$(GO) run ./dev/sagadoc > docs/saga.md
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(LINT) fmt ./...
+
+.PHONY: lint
+lint: ## Run the linters
+	$(LINT) config verify
+	$(LINT) run ./...
+
+# Generated files are compared with what they are generated from, committed or not.
+GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml docs/saga.md
+.PHONY: drift
+drift: ## Check that generated files are up to date
+	@rm -rf .drift && mkdir .drift && tar cf - $(GENERATED) | tar xf - -C .drift
+	@$(MAKE) --no-print-directory generate >/dev/null
+	@status=0; for f in $(GENERATED); do diff -ru .drift/$$f $$f || status=1; done; rm -rf .drift; \
+		[ $$status = 0 ] || { echo 'generated files were out of date; they are not any more'; exit 1; }
+
+.PHONY: tidy
+tidy: ## Check that the go.mod files are tidy
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+	cd tools/lint && $(GO) mod tidy -diff
+
+.PHONY: check
+check: drift tidy lint ## Everything that must be true of a commit, besides the tests
+	$(GO) vet ./...
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin .drift

@@ -1,0 +1,138 @@
+// Package api serves orders over HTTP: Huma operations on a chi router, described by an OpenAPI 3.1 document.
+//
+// It imports orders, store and cache, and knows neither workers nor providers: whatever has to happen outside is
+// stored as an intent, and an answer only says that it will happen.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/web/docs"
+)
+
+const (
+	defaultMaxStreams = 2000
+	defaultHeartbeat  = 15 * time.Second
+)
+
+// ErrDegraded marks the error of a readiness check without which the process can still serve, only worse.
+var ErrDegraded = errors.New("degraded")
+
+// Config says what a Server works with.
+type Config struct {
+	Store *store.Store
+	Cache *cache.Orders
+	// Feed wakes the event streams. New subscribes to it, so it must not run yet. May be nil: then open streams hear
+	// of changes with their heartbeats only.
+	Feed       *store.Feed
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // may be nil
+
+	// Token, if set, is what every operation on orders asks for as a bearer token. If not, the API is open: listen on
+	// loopback only.
+	Token string
+	// Ready runs the readiness checks by name; an error that is ErrDegraded does not take the process out of service.
+	// May be nil.
+	Ready   func(ctx context.Context) map[string]error
+	Version string
+	Now     func() time.Time // default time.Now
+
+	MaxStreams int           // open event streams at a time; default 2000
+	Heartbeat  time.Duration // between two comments on an idle stream; default 15 s
+}
+
+// Server is the HTTP handler of the API.
+type Server struct {
+	config   Config
+	handler  http.Handler
+	metrics  *metrics
+	streams  *streams
+	draining chan struct{}
+	drain    func()
+}
+
+// New makes a Server. It panics if an operation is declared wrongly, which any test would have found.
+func New(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = defaultMaxStreams
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = defaultHeartbeat
+	}
+	s := &Server{config: c, metrics: newMetrics(c.Registerer), streams: newStreams(), draining: make(chan struct{})}
+	s.drain = sync.OnceFunc(func() { close(s.draining) })
+	if c.Feed != nil {
+		c.Feed.Subscribe(s.streams.follow)
+	}
+	s.handler = s.routes()
+	return s
+}
+
+// ServeHTTP serves a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Drain makes /health/ready fail and ends all event streams, whose clients reconnect elsewhere. Call it before
+// http.Server.Shutdown, which otherwise waits for streams that never end.
+func (s *Server) Drain() { s.drain() }
+
+// routes builds the handler. The access log and the metrics are outside of recovered, so that they see its answer.
+func (s *Server) routes() http.Handler {
+	router := chi.NewRouter()
+	router.Use(identified, secured, s.logged, s.measured, s.recovered, limited, middleware.GetHead)
+	router.NotFound(notFound)
+	router.MethodNotAllowed(methodNotAllowed(router))
+
+	api := s.operations(router)
+	document := newDocument(api.OpenAPI())
+	router.Method(http.MethodGet, "/openapi.json", named("openapi", document.serveJSON))
+	router.Method(http.MethodGet, "/openapi.yaml", named("openapi", document.serveYAML))
+	reference := named("docs", docs.Handler().ServeHTTP)
+	router.Handle("/docs", reference)
+	router.Handle("/docs/*", reference)
+	return router
+}
+
+// operations registers every operation of the API. The handlers' dependencies may be nil: only the document is
+// wanted then.
+func (s *Server) operations(router chi.Router) huma.API {
+	api := humachi.New(router, newHumaConfig(s.config.Version))
+	api.UseMiddleware(labelled, s.authorized, strict)
+	s.registerPlace(api)
+	s.registerGet(api)
+	s.registerList(api)
+	s.registerEvents(api)
+	s.registerCancel(api)
+	s.registerHealth(api)
+	shape(api.OpenAPI())
+	return api
+}
+
+// register adds an operation whose errors become problems.
+func register[I, O any](api huma.API, op huma.Operation, fn func(context.Context, *I) (*O, error)) {
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := fn(ctx, in)
+		if err != nil {
+			return nil, problemOf(ctx, err)
+		}
+		return out, nil
+	})
+}

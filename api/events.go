@@ -1,0 +1,154 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const opEvents = "listOrderEvents"
+
+// EventType is what an event is called on the wire: the names that the seeds' hub uses.
+type EventType string
+
+// The types of events.
+const (
+	orderCreated            EventType = "OrderCreated"
+	orderStatusUpdated      EventType = "OrderStatusUpdated"
+	orderProcessingProgress EventType = "OrderProcessingProgress"
+)
+
+func eventTypes() []EventType {
+	return []EventType{orderCreated, orderStatusUpdated, orderProcessingProgress}
+}
+
+// Schema describes it to Huma.
+func (EventType) Schema(r huma.Registry) *huma.Schema {
+	return enum(r, "EventType", "What a listener wants to know: there is a new order, its status changed, or neither",
+		eventTypes())
+}
+
+// EventKind is an orders.EventKind.
+type EventKind string
+
+// Schema describes it to Huma.
+func (EventKind) Schema(r huma.Registry) *huma.Schema {
+	return enum(r, "EventKind", "What happened", orders.EventKinds())
+}
+
+// OrderEvent is one entry of an order's log.
+type OrderEvent struct {
+	OrderID   orders.ID   `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"Whose event it is"`
+	Version   int64       `json:"version" minimum:"1" example:"2" doc:"The order's version after it: 1, 2, 3 and so on without gaps"`
+	Type      EventType   `json:"type" example:"OrderStatusUpdated"`
+	Kind      EventKind   `json:"kind" example:"step_succeeded"`
+	Status    OrderStatus `json:"status" example:"processing" doc:"The order's status after it"`
+	Progress  int         `json:"progress" minimum:"0" maximum:"100" example:"20" doc:"Percent of the steps to completion that were done after it"`
+	Message   string      `json:"message" example:"Payment authorisation succeeded" doc:"What happened, in one sentence"`
+	Step      *StepName   `json:"step,omitempty" example:"authorize_payment" doc:"The step whose outcome it is"`
+	Reason    string      `json:"reason,omitempty" example:"card_declined" doc:"Why the step was refused or has no known outcome"`
+	Timestamp time.Time   `json:"timestamp" example:"2026-11-22T12:00:01Z"`
+}
+
+// OrderEvents is a part of an order's log.
+type OrderEvents struct {
+	Events []OrderEvent `json:"events" doc:"Oldest first"`
+}
+
+func newOrderEvent(e orders.Event) OrderEvent {
+	out := OrderEvent{
+		OrderID: e.OrderID, Version: e.Version, Type: orderProcessingProgress, Kind: EventKind(e.Kind),
+		Status: OrderStatus(e.Status), Progress: e.Progress, Message: e.Message(), Reason: e.Reason, Timestamp: e.At.UTC(),
+	}
+	switch {
+	case e.Kind == orders.OrderPlaced:
+		out.Type = orderCreated
+	case e.StatusChanged:
+		out.Type = orderStatusUpdated
+	}
+	if e.Step != "" {
+		out.Step = new(StepName(e.Step))
+	}
+	return out
+}
+
+type eventsInput struct {
+	ID          orderID `path:"id" doc:"The order's id"`
+	After       int64   `query:"after" minimum:"0" default:"0" doc:"Only events after this version"`
+	Limit       int     `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Events in the answer; a stream has no limit"`
+	LastEventID string  `header:"Last-Event-ID" example:"2" doc:"The id of the last event that was received: a stream goes on after it. Browsers send it when they reconnect"`
+	Accept      string  `header:"Accept" hidden:"true"`
+}
+
+// from is the version after which the caller wants to hear, and where the request says so. What a browser remembers
+// counts more than the address that it was once given.
+func (in *eventsInput) from() (after int64, location string, err error) {
+	if in.LastEventID == "" {
+		return in.After, "query.after", nil
+	}
+	const header = "header.Last-Event-ID"
+	after, err = strconv.ParseInt(in.LastEventID, 10, 64)
+	if err != nil || after < 0 {
+		return 0, header, &inputError{header, "must be the id of an event of this order"}
+	}
+	return after, header, nil
+}
+
+// wantsStream prefers a stream only where it is asked for by name.
+func (in *eventsInput) wantsStream() bool {
+	return strings.Contains(strings.ToLower(in.Accept), mediaStream) &&
+		quality(in.Accept, mediaStream) > 0 && quality(in.Accept, mediaStream) >= quality(in.Accept, mediaJSON)
+}
+
+func (s *Server) registerEvents(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opEvents, Method: http.MethodGet, Path: "/api/orders/{id}/events", Tags: []string{tagOrders},
+		Summary: "Read or follow an order's events",
+		Description: "Everything that happened to the order, oldest first. With `Accept: text/event-stream` as server-sent " +
+			"events, live: the stream ends by itself when the order is at rest and nothing is pending any more. A client " +
+			"that reconnects then with `Last-Event-ID` gets 204, which tells a browser's EventSource to stop.",
+		Security: bearer(), Responses: eventsResponses(api.OpenAPI().Components.Schemas),
+	}, s.events)
+}
+
+func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	id, err := in.ID.parse()
+	if err != nil {
+		return nil, err
+	}
+	after, location, err := in.from()
+	if err != nil {
+		return nil, err
+	}
+	// Not from the cache: what a client has seen elsewhere must not be beyond what is known here.
+	order, err := s.config.Store.Order(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if in.wantsStream() {
+		if after > order.Version {
+			return nil, &inputError{location, "must not be beyond the order's last event"}
+		}
+		return s.openStream(&order, after)
+	}
+	found, err := s.config.Store.Events(ctx, id, after, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	body := OrderEvents{Events: make([]OrderEvent, len(found))}
+	for i, e := range found {
+		body.Events[i] = newOrderEvent(e)
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		hctx.SetHeader("Content-Type", mediaJSON)
+		hctx.SetHeader("Cache-Control", revalidate)
+		hctx.SetHeader("Vary", "Accept")
+		_ = encodeJSON(hctx.BodyWriter(), body)
+	}}, nil
+}

@@ -1,0 +1,38 @@
+package api
+
+import (
+	"context"
+	"net/http"
+)
+
+// exchange is what the middleware and the handlers tell each other about one request.
+type exchange struct {
+	requestID string
+	operation string // the operation's id; for other routes a word; empty if nothing matched
+	principal string // who asks: an idempotency key is unique per principal
+	streaming bool   // the answer is an event stream
+	cause     error  // why the answer is a 5xx: for the log only
+	stack     []byte // of a panic
+}
+
+type exchangeKey struct{}
+
+func withExchange(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+// exchangeOf never returns nil, so that what runs outside of a request needs no check.
+func exchangeOf(ctx context.Context) *exchange {
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		return x
+	}
+	return new(exchange)
+}
+
+// named gives a route that is no operation a name for the metrics and the log.
+func named(name string, h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		exchangeOf(r.Context()).operation = name
+		h(w, r)
+	})
+}

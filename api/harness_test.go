@@ -1,0 +1,151 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// seedBody is what the seed's curl line sends.
+const seedBody = `{"customerId":"1","items":[{"productId":1,"quantity":2,"price":29.99},` +
+	`{"productId":2,"quantity":1,"price":149.99}]}`
+
+// leak is what no answer may contain, whatever went wrong.
+var leak = regexp.MustCompile(`(?i)pgx|SQLSTATE|goroutine|\.go:|Go struct|Go value|huma|postgres|json:|strconv`)
+
+// harness is an API on a real listener.
+type harness struct {
+	*httptest.Server
+	api      *api.Server
+	store    *store.Store
+	registry *prometheus.Registry
+	log      *safeBuffer
+}
+
+func serve(t *testing.T, db store.DB, change ...func(*api.Config)) *harness {
+	t.Helper()
+	h := &harness{store: storetest.New(t, db), registry: prometheus.NewRegistry(), log: new(safeBuffer)}
+	cached, err := cache.New(cache.Config{Load: h.store.Order})
+	require.NoError(t, err)
+	t.Cleanup(cached.Close)
+	c := api.Config{
+		Store: h.store, Cache: cached, Registerer: h.registry, Version: "test",
+		Logger: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	h.api = api.New(c)
+	h.Server = httptest.NewServer(h.api)
+	t.Cleanup(h.Close)
+	return h
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// problem decodes the body, which must be a problem.
+func (a answer) problem(t *testing.T) api.Problem {
+	t.Helper()
+	require.Equal(t, "application/problem+json", a.header.Get("Content-Type"), a.body)
+	var p api.Problem
+	require.NoError(t, json.Unmarshal([]byte(a.body), &p), a.body)
+	require.Equal(t, a.status, p.Status)
+	require.Equal(t, a.header.Get("X-Request-Id"), p.RequestID)
+	return p
+}
+
+func (a answer) order(t *testing.T) api.Order {
+	t.Helper()
+	var o api.Order
+	require.NoError(t, json.Unmarshal([]byte(a.body), &o), a.body)
+	return o
+}
+
+// do sends a request with headers given as name, value, name, value.
+func (h *harness) do(t *testing.T, method, path, body string, header ...string) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, h.URL+path, strings.NewReader(body))
+	require.NoError(t, err)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header[http.CanonicalHeaderKey(header[i])] = []string{header[i+1]}
+	}
+	return h.send(t, r)
+}
+
+func (h *harness) send(t *testing.T, r *http.Request) answer {
+	t.Helper()
+	response, err := h.Client().Do(r)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return answer{response.StatusCode, response.Header, string(b)}
+}
+
+// apply makes events happen to an order.
+func (h *harness) apply(t *testing.T, events ...orders.Event) {
+	t.Helper()
+	for _, e := range events {
+		applied, err := h.store.Apply(t.Context(), []orders.Event{e})
+		require.NoError(t, err)
+		require.True(t, applied[0].Changed, "%s %s changed nothing", e.Kind, e.Step)
+	}
+}
+
+func succeeded(id orders.ID, steps ...orders.StepName) (events []orders.Event) {
+	for _, step := range steps {
+		events = append(events, storetest.Outcome(id, step, orders.StepSucceeded))
+	}
+	return events
+}
+
+// completion is every event of an order that goes well, but the e-mail.
+func completion(id orders.ID) []orders.Event {
+	return succeeded(id, orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping,
+		orders.CapturePayment, orders.BookShipment)
+}
+
+func cancellation(id orders.ID) orders.Event {
+	return orders.Event{OrderID: id, Kind: orders.CancelRequested, At: time.Now()}
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

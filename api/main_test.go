@@ -1,0 +1,9 @@
+package api_test
+
+import (
+	"testing"
+
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// noOperation labels requests that matched nothing. A path would make a series of every guess.
+const noOperation = "none"
+
+type metrics struct {
+	duration *prometheus.HistogramVec
+	requests *prometheus.CounterVec
+	inFlight prometheus.Gauge
+	streams  prometheus.Gauge
+	panics   prometheus.Counter
+}
+
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	m := &metrics{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_http_request_duration_seconds",
+			Help: "Time from the request's header to the end of the answer, without event streams.",
+			Buckets: []float64{
+				.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5,
+			},
+		}, []string{"operation", "code"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "order_requests_total", Help: "Requests about orders.",
+		}, []string{"action", "status"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_http_requests_in_flight", Help: "Requests being answered, without event streams.",
+		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_streams", Help: "Open event streams.",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_panics_total", Help: "Panics of request handlers.",
+		}),
+	}
+	if registerer != nil {
+		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.panics)
+	}
+	return m
+}
+
+// measured counts a request when it ends. An event stream is taken out of the count when it begins: how long it is
+// open says nothing about the server.
+func (s *Server) measured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		x := exchangeOf(r.Context())
+		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		s.metrics.inFlight.Inc()
+		defer func() {
+			code := status(recorder)
+			if action := orderAction(x.operation); action != "" {
+				s.metrics.requests.WithLabelValues(action, orderOutcome(code)).Inc()
+			}
+			if x.streaming {
+				return
+			}
+			s.metrics.inFlight.Dec()
+			operation := x.operation
+			if operation == "" {
+				operation = noOperation
+			}
+			s.metrics.duration.WithLabelValues(operation, strconv.Itoa(code)).Observe(time.Since(start).Seconds())
+		}()
+		next.ServeHTTP(recorder, r)
+	})
+}
+
+func orderAction(operation string) string {
+	switch operation {
+	case opPlace:
+		return "create"
+	case opGet:
+		return "get"
+	case opList:
+		return "list"
+	case opEvents:
+		return "events"
+	case opCancel:
+		return "cancel"
+	default:
+		return ""
+	}
+}
+
+func orderOutcome(code int) string {
+	switch {
+	case code < http.StatusBadRequest:
+		return "success"
+	case code == http.StatusNotFound:
+		return "not_found"
+	case code == http.StatusConflict:
+		return "conflict"
+	case code == http.StatusUnauthorized || code == statusClientGone || code >= http.StatusInternalServerError:
+		return "error"
+	default:
+		return "validation_error"
+	}
+}

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/google/uuid"
+)
+
+// maxBodyBytes is far above what a hundred items need.
+const maxBodyBytes = 256 << 10
+
+// An id from outside goes into the log and into a header: it must not break either.
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// identified gives every request an id, the caller's if it is a sane one.
+func identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get("X-Request-Id")
+		if !requestID.MatchString(id) {
+			id = uuid.NewString()
+		}
+		w.Header().Set("X-Request-Id", id)
+		next.ServeHTTP(w, r.WithContext(withExchange(r.Context(), &exchange{requestID: id})))
+	})
+}
+
+// secured sets what every answer has unless a handler knows better.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// logged writes one line per request. Query strings and bodies stay out of it: they are about people.
+func (s *Server) logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		x := exchangeOf(r.Context())
+		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer func() {
+			attrs := []slog.Attr{
+				slog.String("method", r.Method), slog.String("route", route(r)), slog.String("operation", x.operation),
+				slog.Int("status", status(recorder)), slog.Duration("duration", time.Since(start)),
+				slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
+			}
+			if x.cause != nil {
+				attrs = append(attrs, slog.Any("error", x.cause))
+			}
+			if x.stack != nil {
+				attrs = append(attrs, slog.String("stack", string(x.stack)))
+			}
+			s.config.Logger.LogAttrs(r.Context(), level(x, status(recorder)), "request", attrs...)
+		}()
+		next.ServeHTTP(recorder, r)
+	})
+}
+
+// route is the pattern that matched: unlike a path it is not about one order.
+func route(r *http.Request) string {
+	if c := chi.RouteContext(r.Context()); c != nil {
+		return c.RoutePattern()
+	}
+	return ""
+}
+
+func level(x *exchange, status int) slog.Level {
+	switch {
+	case status == http.StatusServiceUnavailable:
+		return slog.LevelWarn
+	case status >= http.StatusInternalServerError:
+		return slog.LevelError
+	case isHealth(x.operation):
+		return slog.LevelDebug
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// status is what was sent. A handler that sent nothing was cut off: by its client, or by http.ErrAbortHandler.
+func status(recorder middleware.WrapResponseWriter) int {
+	if code := recorder.Status(); code != 0 {
+		return code
+	}
+	return statusClientGone
+}
+
+// recovered answers a panic with a problem, or breaks off an answer that has begun: it must not look complete.
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares like this too
+				panic(v)
+			}
+			s.metrics.panics.Inc()
+			x := exchangeOf(r.Context())
+			x.stack = debug.Stack()
+			err := fmt.Errorf("%w: %v", errPanic, v)
+			if recorder.Status() != 0 {
+				x.cause = err
+				panic(http.ErrAbortHandler)
+			}
+			writeProblem(recorder, r, err)
+		}()
+		next.ServeHTTP(recorder, r)
+	})
+}
+
+// limited refuses bodies that say they are too large, and cuts off those that turn out to be.
+func limited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > maxBodyBytes {
+			writeProblem(w, r, errBodyTooLarge)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-chi/chi/v5"
+)
+
+const (
+	tagOrders = "Orders"
+	tagHealth = "Health"
+)
+
+// setGlobals sets the parts of Huma's behaviour that it keeps in variables of its package.
+//
+//nolint:gochecknoglobals // Huma's are globals; they must be set once, before any API is made
+var setGlobals = sync.OnceFunc(func() {
+	huma.DefaultArrayNullable = false
+	huma.ValidateStrictCasing = true
+	huma.NewErrorWithContext = frameworkProblem
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return frameworkProblem(nil, status, message, errs...)
+	}
+})
+
+// newHumaConfig turns off what Huma adds by itself: links to schemas in every body, pages that load scripts from
+// elsewhere, and a 3.0 version of the document, which its event streams make invalid.
+func newHumaConfig(version string) huma.Config {
+	setGlobals()
+	c := huma.DefaultConfig("Millrace", version)
+	c.CreateHooks = nil
+	c.DocsPath, c.SchemasPath, c.OpenAPIPath = "", "", ""
+	c.RejectUnknownQueryParameters = true
+	c.Formats = map[string]huma.Format{mediaJSON: newJSONFormat(), "json": newJSONFormat()}
+	c.Info.Description = "Places orders and carries each of them out, or undoes it, exactly once."
+	c.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
+	c.Servers = []*huma.Server{{URL: "/"}}
+	c.Tags = []*huma.Tag{
+		{Name: tagOrders, Description: "Placing, reading, following and cancelling orders"},
+		{Name: tagHealth, Description: "Whether the process works"},
+	}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		bearerScheme: {Type: "http", Scheme: bearerScheme, Description: "Not asked for where the server is set up open"},
+	}
+	return c
+}
+
+// shape finishes the document for generators of clients: of all errors only a default response, which becomes one
+// error type, the body of an unhealthy answer, and answers that may get more fields without breaking old clients.
+func shape(doc *huma.OpenAPI) {
+	for name, schema := range doc.Components.Schemas.Map() {
+		if !slices.Contains([]string{"Placement", "PlacementItem", "Address"}, name) {
+			schema.AdditionalProperties = nil
+		}
+	}
+	problem := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post} {
+			if op == nil {
+				continue
+			}
+			maps.DeleteFunc(op.Responses, func(code string, _ *huma.Response) bool { return code[0] == '4' || code[0] == '5' })
+			op.Responses["default"] = &huma.Response{
+				Description: "A problem",
+				Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
+			}
+			if op.OperationID == opHealth || op.OperationID == opReadiness {
+				op.Responses["503"] = &huma.Response{Description: "Down", Content: op.Responses["200"].Content}
+			}
+		}
+	}
+	doc.Paths["/api/orders"].Post.RequestBody.Content[mediaJSON].Example = json.RawMessage(`{"customerId": "1", "items": [
+		{"productId": 1, "quantity": 2, "price": 29.99}, {"productId": 2, "quantity": 1, "price": 149.99}]}`)
+}
+
+func etagHeader() *huma.Header {
+	return &huma.Header{Description: "The order's version", Schema: &huma.Schema{Type: huma.TypeString}}
+}
+
+// eventsResponses describes both forms of an order's events. The stream's events are components with an enum and a
+// discriminator rather than constants, and ids are strings, as they are in a browser: generators read that.
+func eventsResponses(r huma.Registry) map[string]*huma.Response {
+	data := r.Schema(reflect.TypeFor[OrderEvent](), true, "")
+	var variants []*huma.Schema
+	mapping := make(map[string]string)
+	for _, t := range eventTypes() {
+		name := string(t) + "Event"
+		r.Map()[name] = &huma.Schema{
+			Type: huma.TypeObject, Required: []string{"data", "event", "id"},
+			Properties: map[string]*huma.Schema{
+				"id":    {Type: huma.TypeString, Description: "The order's version, for Last-Event-ID"},
+				"event": {Type: huma.TypeString, Enum: []any{string(t)}},
+				"data":  data,
+				"retry": {Type: huma.TypeInteger, Description: "Milliseconds to wait before reconnecting"},
+			},
+		}
+		ref := "#/components/schemas/" + name
+		variants, mapping[string(t)] = append(variants, &huma.Schema{Ref: ref}), ref
+	}
+	r.Map()["OrderStreamEvent"] = &huma.Schema{
+		OneOf: variants, Discriminator: &huma.Discriminator{PropertyName: "event", Mapping: mapping},
+	}
+	list := r.Schema(reflect.TypeFor[OrderEvents](), true, "")
+	events := &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Ref: "#/components/schemas/OrderStreamEvent"}}
+	return map[string]*huma.Response{
+		"200": {Description: "The events", Content: map[string]*huma.MediaType{
+			mediaJSON:   {Schema: list},
+			mediaStream: {Schema: events, Extensions: map[string]any{"x-ogen-sse-event-shape": "full-array"}},
+		}},
+		"204": {Description: "There will be no more events"},
+	}
+}
+
+// OpenAPI is the document that describes the API, as JSON and as YAML.
+func OpenAPI(version string) (asJSON, asYAML []byte, err error) {
+	doc := New(Config{Version: version}).operations(chi.NewRouter()).OpenAPI()
+	if asJSON, err = json.MarshalIndent(doc, "", "  "); err != nil {
+		return nil, nil, fmt.Errorf("encode document: %w", err)
+	}
+	if asYAML, err = doc.YAML(); err != nil {
+		return nil, nil, fmt.Errorf("encode document: %w", err)
+	}
+	return append(asJSON, '\n'), asYAML, nil
+}
+
+// document is what /openapi.json and /openapi.yaml answer.
+type document struct{ asJSON, asYAML func() ([]byte, error) }
+
+func newDocument(doc *huma.OpenAPI) *document {
+	return &document{
+		asJSON: sync.OnceValues(func() ([]byte, error) { return json.Marshal(doc) }),
+		asYAML: sync.OnceValues(doc.YAML),
+	}
+}
+
+func (d *document) serveJSON(w http.ResponseWriter, r *http.Request) {
+	serveDocument(w, r, "application/openapi+json", d.asJSON)
+}
+
+func (d *document) serveYAML(w http.ResponseWriter, r *http.Request) {
+	serveDocument(w, r, "application/openapi+yaml", d.asYAML)
+}
+
+func serveDocument(w http.ResponseWriter, r *http.Request, media string, render func() ([]byte, error)) {
+	body, err := render()
+	if err != nil {
+		writeProblem(w, r, err)
+		return
+	}
+	sum := sha256.Sum256(body)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	h := w.Header()
+	h.Set("Content-Type", media)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", tag)
+	if slices.ContainsFunc(r.Header.Values("If-None-Match"), func(v string) bool { return matchesETag(v, tag) }) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// Order is an order as it stands.
+type Order struct {
+	OrderID         orders.ID   `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The order's id: a UUIDv7, so ids sort by the time of placing"`
+	CustomerID      string      `json:"customerId" example:"1" doc:"Whose order it is"`
+	Status          OrderStatus `json:"status" example:"processing"`
+	Message         string      `json:"message" example:"Order is being processed" doc:"Where the order stands, in one sentence"`
+	Progress        int         `json:"progress" minimum:"0" maximum:"100" example:"60" doc:"Percent of the steps to completion that are done"`
+	Currency        string      `json:"currency" example:"USD" doc:"ISO 4217 code"`
+	Total           Amount      `json:"total" example:"209.97"`
+	Items           []OrderItem `json:"items" doc:"Its lines, as they were sent"`
+	PaymentMethod   string      `json:"paymentMethod,omitempty" example:"card" doc:"As it was sent"`
+	ShippingAddress *Address    `json:"shippingAddress,omitempty"`
+	Reason          string      `json:"reason,omitempty" example:"authorize_payment refused: card_declined" doc:"Why the order is being undone, was undone or needs attention"`
+	Steps           []OrderStep `json:"steps" doc:"What was started at the providers, in the order it was started"`
+	Version         int64       `json:"version" minimum:"1" example:"4" doc:"Counts the order's events; also its ETag"`
+	CreatedAt       time.Time   `json:"createdAt" example:"2026-11-22T12:00:00Z"`
+	UpdatedAt       time.Time   `json:"updatedAt" example:"2026-11-22T12:00:01Z"`
+}
+
+// OrderItem is one line of an order.
+type OrderItem struct {
+	ProductID int64  `json:"productId" minimum:"1" example:"1" doc:"Which product"`
+	Quantity  int64  `json:"quantity" minimum:"1" maximum:"10000" example:"2" doc:"How many"`
+	Price     Amount `json:"price" example:"29.99"`
+}
+
+// Address is where the goods go.
+type Address struct {
+	Name       string `json:"name,omitempty" maxLength:"200" example:"Ada Lovelace"`
+	Line1      string `json:"line1" minLength:"1" maxLength:"200" example:"1 Main St"`
+	Line2      string `json:"line2,omitempty" maxLength:"200"`
+	City       string `json:"city" minLength:"1" maxLength:"200" example:"Springfield"`
+	PostalCode string `json:"postalCode,omitempty" maxLength:"200" example:"12345"`
+	Country    string `json:"country" pattern:"^[A-Z]{2}$" patternDescription:"two capital letters" example:"US" doc:"ISO 3166-1 alpha-2 code"`
+}
+
+// OrderStep is one call to a provider.
+type OrderStep struct {
+	Name      StepName   `json:"name" example:"authorize_payment"`
+	State     StepState  `json:"state" example:"succeeded"`
+	Reason    string     `json:"reason,omitempty" example:"card_declined" doc:"Why it was refused or is unknown"`
+	Reference string     `json:"reference,omitempty" example:"auth_1" doc:"The provider's own id of what it did"`
+	StartedAt time.Time  `json:"startedAt" example:"2026-11-22T12:00:00Z"`
+	SettledAt *time.Time `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"Absent while it is pending"`
+}
+
+func newOrder(o *orders.Order) Order {
+	out := Order{
+		OrderID: o.ID, CustomerID: o.CustomerID,
+		Status: OrderStatus(o.Status), Message: o.Message(), Progress: o.Progress(),
+		Currency: string(o.Currency), Total: newAmount(o.Currency, o.Total), Items: make([]OrderItem, len(o.Items)),
+		PaymentMethod: o.PaymentMethod, ShippingAddress: (*Address)(o.ShippingAddress), Reason: o.Reason,
+		Steps: make([]OrderStep, len(o.Steps)), Version: o.Version,
+		CreatedAt: o.PlacedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
+	}
+	for i, item := range o.Items {
+		out.Items[i] = OrderItem{item.ProductID, item.Quantity, newAmount(o.Currency, item.Price)}
+	}
+	for i, s := range o.Steps {
+		out.Steps[i] = OrderStep{
+			Name: StepName(s.Name), State: StepState(s.State), Reason: s.Reason, Reference: s.Reference,
+			StartedAt: s.StartedAt.UTC(),
+		}
+		if !s.SettledAt.IsZero() {
+			out.Steps[i].SettledAt = new(s.SettledAt.UTC())
+		}
+	}
+	return out
+}
+
+// OrderStatus is an orders.Status.
+type OrderStatus string
+
+// Schema describes it to Huma.
+func (OrderStatus) Schema(r huma.Registry) *huma.Schema {
+	return enum(r, "OrderStatus", "Where an order stands. It is at rest unless it is pending or processing",
+		orders.Statuses())
+}
+
+// StepName is an orders.StepName.
+type StepName string
+
+// Schema describes it to Huma.
+func (StepName) Schema(r huma.Registry) *huma.Schema {
+	var names []orders.StepName
+	for _, spec := range orders.Specs() {
+		names = append(names, spec.Name)
+	}
+	return enum(r, "StepName", "A step of the saga", names)
+}
+
+// StepState is an orders.StepState.
+type StepState string
+
+// Schema describes it to Huma.
+func (StepState) Schema(r huma.Registry) *huma.Schema {
+	return enum(r, "StepState", "How far a step is. Unknown: given up without an answer",
+		[]orders.StepState{orders.StatePending, orders.StateSucceeded, orders.StateRefused, orders.StateUnknown})
+}
+
+// enum refers to a component, so that a generated client has one type for it and not one per use.
+func enum[T ~string](r huma.Registry, name, description string, values []T) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString, Description: description}
+	for _, v := range values {
+		s.Enum = append(s.Enum, string(v))
+	}
+	s.PrecomputeMessages()
+	r.Map()[name] = s
+	return &huma.Schema{Ref: "#/components/schemas/" + name}
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const opPlace = "placeOrder"
+
+// Placement is the body of a request to place an order.
+type Placement struct {
+	CustomerID      string          `json:"customerId" minLength:"1" maxLength:"200" example:"1" doc:"Whose order it is"`
+	Items           []PlacementItem `json:"items" doc:"What is ordered" minItems:"1" maxItems:"100"`
+	Currency        string          `json:"currency,omitempty" default:"USD" pattern:"^[A-Z]{3}$" patternDescription:"three capital letters" example:"USD" doc:"ISO 4217 code"`
+	PaymentMethod   string          `json:"paymentMethod,omitempty" maxLength:"200" example:"card" doc:"Passed on to the payment provider"`
+	ShippingAddress *Address        `json:"shippingAddress,omitempty"`
+	Total           *Amount         `json:"total,omitempty" example:"209.97" doc:"Must be the sum of the items, if sent"`
+}
+
+// PlacementItem is one line of it.
+type PlacementItem OrderItem
+
+type placeInput struct {
+	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the same key and body give the first answer again, however often they are sent. 1 to 255 visible ASCII characters; quotes around them make no difference"`
+	Body           Placement
+}
+
+type placeOutput struct {
+	Location string `header:"Location" doc:"The order's path"`
+	ETag     string `header:"ETag" doc:"The order's version"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true if the key had placed this order before"`
+	Body     Order
+}
+
+func (s *Server) registerPlace(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opPlace, Method: http.MethodPost, Path: "/api/orders", Tags: []string{tagOrders},
+		Summary: "Place an order",
+		Description: "Stores the order and answers before any provider is asked: follow its events, or read it again, " +
+			"to see it progress. Send an Idempotency-Key, and repeat under the same key after any failure.",
+		Security: bearer(), DefaultStatus: http.StatusAccepted,
+		MaxBodyBytes: -1, // limited does it
+	}, s.place)
+}
+
+func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
+	placement, err := newPlacement(in.Body)
+	if err != nil {
+		return nil, err
+	}
+	placement.Principal = exchangeOf(ctx).principal
+	advice := "The order may or may not have been stored. Without an Idempotency-Key, look for it before you repeat."
+	if in.IdempotencyKey != "" {
+		if placement.IdempotencyKey, err = parseIdempotencyKey(in.IdempotencyKey); err != nil {
+			return nil, err
+		}
+		advice = "The order may or may not have been stored. Repeat the request under the same Idempotency-Key."
+	}
+
+	placed, err := s.config.Store.Place(ctx, []orders.Placement{placement})
+	if err != nil {
+		return nil, &uncertainError{advice, err}
+	}
+	if placed[0].Err != nil {
+		return nil, placed[0].Err
+	}
+	order := placed[0].Order
+	out := &placeOutput{
+		Location: "/api/orders/" + order.ID.String(), ETag: etag(order.Version), Body: newOrder(&order),
+	}
+	if placed[0].Replayed {
+		out.Replayed = "true"
+	}
+	return out, nil
+}
+
+// newPlacement reads the amounts, which needs the currency, and checks everything. All mistakes are reported at once.
+func newPlacement(body Placement) (orders.Placement, error) {
+	p := orders.Placement{
+		CustomerID: body.CustomerID, Currency: orders.Currency(body.Currency), Items: make([]orders.Item, len(body.Items)),
+		PaymentMethod: body.PaymentMethod, ShippingAddress: (*orders.Address)(body.ShippingAddress),
+	}
+	if p.Currency == "" {
+		p.Currency = orders.USD
+	}
+	var wrong []orders.FieldError
+	parse := func(field string, a Amount) orders.Money {
+		money, err := p.Currency.Parse(string(a))
+		if err != nil {
+			wrong = append(wrong, orders.FieldError{Field: field, Message: err.Error()})
+		}
+		return money
+	}
+	for i, item := range body.Items {
+		price := parse(fmt.Sprintf("items[%d].price", i), item.Price)
+		p.Items[i] = orders.Item{ProductID: item.ProductID, Quantity: item.Quantity, Price: price}
+	}
+	if body.Total != nil {
+		p.Total = new(parse("total", *body.Total))
+	}
+	if len(wrong) > 0 {
+		p.Total = nil // there is no sum to compare it with
+	}
+
+	var invalid *orders.InvalidError
+	if err := p.Validate(); errors.As(err, &invalid) {
+		wrong = append(wrong, invalid.Fields...)
+	} else if err != nil {
+		return p, err
+	}
+	if len(wrong) > 0 {
+		return p, &orders.InvalidError{Fields: wrong}
+	}
+	return p, nil
+}

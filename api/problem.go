@@ -1,0 +1,169 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// This file is the only place that chooses a status for an error.
+
+// statusClientGone is what nginx logs when the client left before the answer. Nobody receives it.
+const statusClientGone = 499
+
+// Sentinels of the API's own.
+var (
+	errUnauthorized   = errors.New("missing or wrong bearer token")
+	errNotAcceptable  = errors.New("nothing that Accept allows can be sent")
+	errTooManyStreams = errors.New("too many open streams")
+	errNoRoute        = errors.New("no such route")
+	errMethod         = errors.New("method not allowed")
+	errBodyTooLarge   = errors.New("body too large")
+	errPanic          = errors.New("panic")
+)
+
+// inputError is something wrong with a header, a cursor or the query that no schema can say.
+type inputError struct{ location, message string }
+
+func (e *inputError) Error() string { return e.location + " " + e.message }
+
+// uncertainError is the failure of a write that may have happened all the same; advice says what to do.
+type uncertainError struct {
+	advice string
+	err    error
+}
+
+func (e *uncertainError) Error() string { return e.err.Error() }
+func (e *uncertainError) Unwrap() error { return e.err }
+
+// problemOf turns any error into what the client may know of it. The cause of a 5xx goes to the log only.
+func problemOf(ctx context.Context, err error) *Problem {
+	x := exchangeOf(ctx)
+	p := choose(ctx, err)
+	p.RequestID = x.requestID
+	if p.Status >= http.StatusInternalServerError {
+		x.cause = err
+	}
+	return p
+}
+
+func choose(ctx context.Context, err error) *Problem {
+	var input *inputError
+	var invalid *orders.InvalidError
+	var state *orders.StateError
+	switch {
+	// First of all: a database call that was cancelled also looks like an outage.
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return newProblem(statusClientGone, "client_gone", "")
+	case errors.Is(err, orders.ErrNotFound):
+		return newProblem(http.StatusNotFound, "order_not_found", "There is no such order.")
+	case errors.As(err, &invalid):
+		return newProblem(http.StatusUnprocessableEntity, "validation_failed", "The request is not valid.").
+			with(bodyErrors(invalid)...)
+	case errors.As(err, &input):
+		return newProblem(http.StatusBadRequest, "bad_request", "The request is not valid.").
+			with(ProblemError{input.location, input.message})
+	case errors.Is(err, orders.ErrIdempotencyMismatch):
+		return newProblem(http.StatusUnprocessableEntity, "idempotency_key_reused",
+			"This Idempotency-Key was used before, with another request. Use a new key for a new order.")
+	case errors.As(err, &state):
+		return newProblem(http.StatusConflict, "order_not_cancellable",
+			fmt.Sprintf("The order is %s and can no longer be cancelled.", state.Status))
+	case errors.Is(err, store.ErrUnavailable):
+		return unavailable(err)
+	case errors.Is(err, errTooManyStreams):
+		return newProblem(http.StatusServiceUnavailable, "too_many_streams",
+			"Too many event streams are open. Try again soon.").header("Retry-After", "1")
+	case errors.Is(err, errUnauthorized):
+		return newProblem(http.StatusUnauthorized, "unauthorized", "A valid bearer token is needed.").
+			header("WWW-Authenticate", "Bearer")
+	case errors.Is(err, errNotAcceptable):
+		return newProblem(http.StatusNotAcceptable, "not_acceptable", "Nothing that Accept allows can be sent.")
+	case errors.Is(err, errNoRoute):
+		return newProblem(http.StatusNotFound, "not_found", "There is nothing at this path.")
+	case errors.Is(err, errMethod):
+		return newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "This path does not have that method.")
+	case errors.Is(err, errBodyTooLarge):
+		return bodyTooLarge()
+	default:
+		return newProblem(http.StatusInternalServerError, "internal_error", "internal error")
+	}
+}
+
+func unavailable(err error) *Problem {
+	detail := "The database cannot be reached. Try again soon."
+	if uncertain, ok := errors.AsType[*uncertainError](err); ok {
+		detail = "The database cannot be reached. " + uncertain.advice
+	}
+	return newProblem(http.StatusServiceUnavailable, "unavailable", detail).header("Retry-After", "1")
+}
+
+func bodyTooLarge() *Problem {
+	return newProblem(http.StatusRequestEntityTooLarge, "body_too_large",
+		fmt.Sprintf("The body is larger than %d bytes.", maxBodyBytes))
+}
+
+func bodyErrors(e *orders.InvalidError) []ProblemError {
+	list := make([]ProblemError, len(e.Fields))
+	for i, f := range e.Fields {
+		list[i] = ProblemError{"body." + f.Field, f.Message}
+	}
+	return list
+}
+
+// frameworkProblem is Huma's hook for the errors that it finds itself: parsing, validation, reading the body.
+func frameworkProblem(hctx huma.Context, status int, _ string, errs ...error) huma.StatusError {
+	x := new(exchange)
+	if hctx != nil {
+		x = exchangeOf(hctx.Context())
+	}
+	p := chooseFramework(status, errors.Join(errs...))
+	if p.Status >= http.StatusInternalServerError {
+		x.cause = errors.Join(errs...)
+	} else {
+		p.with(frameworkErrors(errs)...)
+	}
+	p.RequestID = x.requestID
+	return p
+}
+
+func chooseFramework(status int, err error) *Problem {
+	var tooLarge *http.MaxBytesError
+	var input *huma.ErrorDetail
+	switch {
+	case errors.As(err, &tooLarge), status == http.StatusRequestEntityTooLarge:
+		return bodyTooLarge()
+	case status == http.StatusBadRequest:
+		return newProblem(status, "bad_request", "The body is missing or is not JSON.")
+	case status == http.StatusRequestTimeout:
+		return newProblem(status, "request_timeout", "The body took too long to arrive.")
+	case status == http.StatusUnsupportedMediaType:
+		return newProblem(status, "unsupported_media_type", "The body must be application/json.")
+	case status == http.StatusUnprocessableEntity:
+		return newProblem(status, "validation_failed", "The request is not valid.")
+	case status == http.StatusInternalServerError && err != nil && !errors.As(err, &input):
+		// The only 500 of Huma's own: the connection failed, or the client broke off, in the middle of the body.
+		return newProblem(http.StatusBadRequest, "bad_request", "The body could not be read to its end.")
+	default:
+		return newProblem(http.StatusInternalServerError, "internal_error", "internal error")
+	}
+}
+
+// writeProblem answers where Huma does not.
+func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(r.Context(), err)
+	maps.Copy(w.Header(), p.headers)
+	w.Header().Set("Content-Type", p.ContentType("application/json"))
+	w.WriteHeader(p.Status)
+	if body, err := json.Marshal(p); err == nil {
+		_, _ = w.Write(append(body, '\n'))
+	}
+}

@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	opGet  = "getOrder"
+	opList = "listOrders"
+
+	// revalidate lets only the caller keep an order, and only to ask each time whether it has changed.
+	revalidate = "private, no-cache"
+)
+
+// orderID is the id in a path: the 36 characters of a UUID, so that an order has one address.
+type orderID string
+
+// Schema describes it to Huma.
+func (orderID) Schema(huma.Registry) *huma.Schema {
+	length := len(uuid.Nil.String())
+	return &huma.Schema{
+		Type: huma.TypeString, Format: "uuid", MinLength: &length, MaxLength: &length,
+		Examples: []any{"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e"},
+	}
+}
+
+func (i orderID) parse() (orders.ID, error) {
+	id, err := uuid.Parse(string(i))
+	if err != nil {
+		return id, &inputError{"path.id", "must be a UUID"}
+	}
+	return id, nil
+}
+
+type getInput struct {
+	ID          orderID `path:"id" doc:"The order's id"`
+	IfNoneMatch string  `header:"If-None-Match" example:"\"4\"" doc:"The ETag of what the caller has: the answer is 304 if that is current"`
+}
+
+type orderOutput struct {
+	Status       int
+	ETag         string `header:"ETag" doc:"The order's version"`
+	CacheControl string `header:"Cache-Control" hidden:"true"`
+	Body         Order
+}
+
+func (s *Server) registerGet(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opGet, Method: http.MethodGet, Path: "/api/orders/{id}", Tags: []string{tagOrders},
+		Summary:     "Get an order",
+		Description: "The order with its items and steps, from a cache that is as fresh as the event feed.",
+		Security:    bearer(),
+		Responses: map[string]*huma.Response{
+			"304": {Description: "The order has not changed", Headers: map[string]*huma.Header{"ETag": etagHeader()}},
+		},
+	}, s.get)
+}
+
+func (s *Server) get(ctx context.Context, in *getInput) (*orderOutput, error) {
+	id, err := in.ID.parse()
+	if err != nil {
+		return nil, err
+	}
+	order, err := s.config.Cache.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := &orderOutput{Status: http.StatusOK, ETag: etag(order.Version), CacheControl: revalidate}
+	if matchesETag(in.IfNoneMatch, out.ETag) {
+		out.Status = http.StatusNotModified
+		return out, nil
+	}
+	out.Body = newOrder(order)
+	return out, nil
+}
+
+// OrderPage is one page of a list.
+type OrderPage struct {
+	Orders     []Order `json:"orders" doc:"Newest first"`
+	NextCursor string  `json:"nextCursor,omitempty" example:"AQGZyKQ_W3wxnV4vaosfTX4h4R2l" doc:"Gets the next page; absent on the last"`
+}
+
+type listInput struct {
+	CustomerID string      `query:"customerId" maxLength:"200" doc:"Only this customer's orders"`
+	Status     OrderStatus `query:"status" doc:"Only orders with this status"`
+	Limit      int         `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+	Cursor     string      `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+}
+
+type listOutput struct {
+	Link         string `header:"Link" doc:"The next page, as rel=\"next\" (RFC 8288)"`
+	CacheControl string `header:"Cache-Control" hidden:"true"`
+	Body         OrderPage
+}
+
+func (s *Server) registerList(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opList, Method: http.MethodGet, Path: "/api/orders", Tags: []string{tagOrders},
+		Summary: "List orders",
+		Description: "Newest first, in pages. Pages are cut by position and not by number, so orders that are placed " +
+			"meanwhile neither repeat nor hide others.",
+		Security: bearer(),
+	}, s.list)
+}
+
+func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	// One more than asked for tells whether there is another page.
+	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), Limit: in.Limit + 1}
+	if in.Cursor != "" {
+		var err error
+		if filter.Before, err = decodeCursor(filter, in.Cursor); err != nil {
+			return nil, err
+		}
+	}
+	found, err := s.config.Store.Orders(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{CacheControl: revalidate, Body: OrderPage{Orders: make([]Order, 0, len(found))}}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		out.Body.NextCursor = encodeCursor(filter, found[len(found)-1].ID)
+		out.Link = nextLink(filter, in.Limit, out.Body.NextCursor)
+	}
+	for i := range found {
+		out.Body.Orders = append(out.Body.Orders, newOrder(&found[i]))
+	}
+	return out, nil
+}

@@ -1,0 +1,166 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const (
+	// A reader that does not take a batch in this time is cut off: it resumes with Last-Event-ID when it can.
+	streamWriteTimeout = 5 * time.Second
+	streamBatch        = 100
+	streamRetry        = time.Second
+)
+
+// openStream answers with the order's events after a version, live.
+func (s *Server) openStream(order *orders.Order, after int64) (*huma.StreamResponse, error) {
+	if after == order.Version && finished(order) {
+		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
+	}
+	if !s.streams.acquire(s.config.MaxStreams) {
+		return nil, errTooManyStreams
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		defer s.streams.release()
+		s.metrics.streams.Inc()
+		defer s.metrics.streams.Dec()
+		s.metrics.inFlight.Dec()
+		r, w := humachi.Unwrap(hctx)
+		exchangeOf(r.Context()).streaming = true
+		st := &stream{Server: s, r: r, w: w, control: http.NewResponseController(w), order: order.ID, sent: after}
+		if err := st.run(); err != nil && r.Context().Err() == nil {
+			exchangeOf(r.Context()).cause = err
+		}
+	}}, nil
+}
+
+// finished says that nothing more will happen to the order by itself.
+func finished(o *orders.Order) bool {
+	for _, s := range o.Steps {
+		if s.State == orders.StatePending {
+			return false
+		}
+	}
+	return o.Status.AtRest()
+}
+
+// stream is one open event stream.
+type stream struct {
+	*Server
+	r       *http.Request
+	w       http.ResponseWriter
+	control *http.ResponseController
+	order   orders.ID
+	sent    int64 // the version of the last event that was sent
+}
+
+// run sends what there is and waits for more, until the order is finished, the client is gone or the server drains.
+// An error ends the stream as well; the client reconnects and goes on where it was.
+func (s *stream) run() error {
+	wake, stop := s.streams.listen(s.order) // before the first read, so that nothing falls in between
+	defer stop()
+	heartbeat := time.NewTicker(s.config.Heartbeat)
+	defer heartbeat.Stop()
+	if err := s.begin(); err != nil || s.r.Method == http.MethodHead {
+		return err
+	}
+	for {
+		done, err := s.catchUp()
+		if err != nil || done {
+			return err
+		}
+		select {
+		case <-wake:
+		case <-heartbeat.C:
+			if err := s.write([]byte(": heartbeat\n\n")); err != nil {
+				return err
+			}
+		case <-s.draining:
+			return nil
+		case <-s.r.Context().Done():
+			return nil
+		}
+	}
+}
+
+// begin sends the header at once, so that the client knows it is connected. The server's own deadlines are about
+// requests that end: even the one for reading, which cancels a request whose client is silent, as this one's is.
+func (s *stream) begin() error {
+	if err := s.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("clear read deadline: %w", err)
+	}
+	h := s.w.Header()
+	h.Set("Content-Type", mediaStream)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept")
+	h.Set("X-Accel-Buffering", "no") // or nginx collects events until it has a page of them
+	return s.write(fmt.Appendf(nil, "retry: %d\n\n", streamRetry.Milliseconds()))
+}
+
+// catchUp sends all events that have not been sent. done means that there will be no more.
+func (s *stream) catchUp() (done bool, err error) {
+	for {
+		events, err := s.config.Store.Events(s.r.Context(), s.order, s.sent, streamBatch)
+		if err != nil {
+			return false, err
+		}
+		if len(events) == 0 {
+			order, err := s.config.Store.Order(s.r.Context(), s.order)
+			if err != nil {
+				return false, err
+			}
+			// If it has moved on since, the feed is about to say so.
+			return order.Version == s.sent && finished(&order), nil
+		}
+		if err := s.send(events); err != nil {
+			return false, err
+		}
+		if last := events[len(events)-1]; len(events) < streamBatch && !last.Status.AtRest() {
+			return false, nil
+		}
+	}
+}
+
+func (s *stream) send(events []orders.Event) error {
+	var b bytes.Buffer
+	for _, e := range events {
+		event := newOrderEvent(e)
+		data, err := json.Marshal(event)
+		if err != nil {
+			return fmt.Errorf("encode event: %w", err)
+		}
+		fmt.Fprintf(&b, "id: %d\nevent: %s\ndata: %s\n\n", event.Version, event.Type, data)
+	}
+	if err := s.write(b.Bytes()); err != nil {
+		return err
+	}
+	s.sent = events[len(events)-1].Version
+	return nil
+}
+
+// write has a deadline for this write only: a stream may be silent for longer than any deadline.
+func (s *stream) write(b []byte) error {
+	deadline := time.Now().Add(streamWriteTimeout)
+	if err := s.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("set write deadline: %w", err)
+	}
+	if _, err := s.w.Write(b); err != nil {
+		return fmt.Errorf("write to stream: %w", err)
+	}
+	if err := s.control.Flush(); err != nil {
+		return fmt.Errorf("flush stream: %w", err)
+	}
+	if err := s.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("clear write deadline: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+)
+
+// labelled tells the log and the metrics which operation this is.
+func labelled(hctx huma.Context, next func(huma.Context)) {
+	exchangeOf(hctx.Context()).operation = hctx.Operation().OperationID
+	next(hctx)
+}
+
+// strict refuses what Huma would silently make something of.
+func strict(hctx huma.Context, next func(huma.Context)) {
+	r, w := humachi.Unwrap(hctx)
+	for _, err := range []error{checkQuery(r.URL.RawQuery), checkHeaders(r.Header), checkAccept(hctx, r.Header)} {
+		if err != nil {
+			writeProblem(w, r, err)
+			return
+		}
+	}
+	next(hctx)
+}
+
+// checkQuery refuses a parameter that is given twice, of which one would be ignored, and one without a value, which
+// would count as not given: a program whose customerId is empty by mistake must not get everybody's orders.
+func checkQuery(raw string) error {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return &inputError{"query", "must be name=value pairs, percent-encoded and joined by &"}
+	}
+	for name, values := range query {
+		switch {
+		case len(values) > 1:
+			return &inputError{"query." + truncate(name), "must be given once"}
+		case values[0] == "":
+			return &inputError{"query." + truncate(name), "must not be empty"}
+		}
+	}
+	return nil
+}
+
+func checkHeaders(h http.Header) error {
+	for _, name := range []string{"Authorization", "Idempotency-Key", "Last-Event-ID"} {
+		switch values := h.Values(name); {
+		case len(values) > 1:
+			return &inputError{"header." + name, "must be given once"}
+		case len(values) == 1 && strings.TrimSpace(values[0]) == "":
+			return &inputError{"header." + name, "must not be empty"}
+		}
+	}
+	return nil
+}
+
+// checkAccept holds Accept against what the operation's document says it can send.
+func checkAccept(hctx huma.Context, h http.Header) error {
+	accept := strings.Join(h.Values("Accept"), ",")
+	for code, response := range hctx.Operation().Responses {
+		if code[0] == '2' && slices.ContainsFunc(mediaTypes(response), func(media string) bool {
+			return quality(accept, media) > 0
+		}) {
+			return nil
+		}
+	}
+	return errNotAcceptable
+}
+
+func mediaTypes(r *huma.Response) (list []string) {
+	for media := range r.Content {
+		list = append(list, media)
+	}
+	return list
+}

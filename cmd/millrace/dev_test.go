@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func dataDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "millrace-dev-") //nolint:usetesting // t.TempDir is closed to other users
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755)) // as root, Postgres runs as somebody else
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// TestDev is the tour of the README: everything on one machine, from placing an order to seeing it completed, twice
+// on the same data.
+func TestDev(t *testing.T) {
+	t.Parallel()
+	data := dataDir(t)
+	m := startDev(t, "--data", data)
+
+	placed := m.place(seedOrder)
+	require.Equal(t, "pending", placed.Status)
+	require.Equal(t, "Order is being processed", placed.Message)
+	names := readStream(t, m.api+"/api/orders/"+placed.OrderID+"/events")
+	require.Equal(t, "OrderCreated", names[0])
+	require.Contains(t, names, "OrderStatusUpdated")
+	require.Contains(t, names, "OrderProcessingProgress")
+	m.await(placed.OrderID, "completed")
+
+	refused := m.place(strings.Replace(seedOrder, `"productId": 1`, `"productId": 9999`, 1))
+	o := m.await(refused.OrderID, "failed")
+	require.Equal(t, "reserve_inventory refused: out_of_stock", o.Reason)
+
+	declined := m.place(strings.Replace(seedOrder, `"customerId": "1"`,
+		`"customerId": "1", "paymentMethod": "card_declined"`, 1))
+	m.await(declined.OrderID, "failed")
+
+	for _, url := range []string{
+		m.api + "/health", m.api + "/health/live", m.api + "/health/ready", m.api + "/openapi.json",
+		m.api + "/openapi.yaml", m.api + "/docs/", m.ops + "/", m.ops + "/riverui/", m.ops + "/riverui/api/queues",
+		m.ops + "/debug/pprof/",
+	} {
+		status, _, body := do(t, http.MethodGet, url, "")
+		require.Equal(t, http.StatusOK, status, "%s: %s", url, body)
+	}
+	status, _, _ := do(t, http.MethodPost, m.ops+"/riverui/api/jobs/retry", `{"ids":[1]}`,
+		"Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
+	require.Equal(t, http.StatusForbidden, status, "another site must not act with the operator's browser")
+	checkMetrics(t, m)
+	require.NoError(t, m.stop())
+
+	again := startDev(t, "--data", data)
+	again.await(placed.OrderID, "completed")
+	require.NoError(t, again.stop())
+
+	empty := startDev(t, "--data", data, "--reset")
+	status, _, _ = do(t, http.MethodGet, empty.api+"/api/orders/"+placed.OrderID, "")
+	require.Equal(t, http.StatusNotFound, status)
+	require.Empty(t, effects(t, empty.simulators))
+}
+
+// readStream reads an event stream until the server ends it and returns the events' names.
+func readStream(t *testing.T, url string) (names []string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	require.NoError(t, err)
+	request.Header.Set("Accept", "text/event-stream")
+	response, err := http.DefaultTransport.RoundTrip(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// checkMetrics compares what /metrics shows with docs/metrics.md.
+func checkMetrics(t *testing.T, m *instance) {
+	t.Helper()
+	var exposition string
+	get(t, m.ops+"/metrics", &exposition)
+	doc, err := os.ReadFile("../../docs/metrics.md")
+	require.NoError(t, err)
+	for line := range strings.Lines(exposition) {
+		fields := strings.Fields(line)
+		if len(fields) != 4 || fields[1] != "TYPE" {
+			continue
+		}
+		name := fields[2]
+		if strings.HasPrefix(name, "millrace_") || strings.HasPrefix(name, "order_") {
+			require.Contains(t, string(doc), "| `"+name+"` | "+fields[3], "docs/metrics.md lacks it")
+		}
+	}
+}
+
+// TestHundredAtOnce is the seed's load test: a hundred orders placed at the same time are all accepted and completed,
+// and each is paid, reserved and shipped exactly once.
+func TestHundredAtOnce(t *testing.T) {
+	t.Parallel()
+	m := startDev(t, "--data", dataDir(t))
+	ids := make([]string, 100)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() { ids[i] = m.place(seedOrder).OrderID })
+	}
+	wg.Wait()
+	for _, id := range ids {
+		m.await(id, "completed")
+	}
+	requireExact(t, m.simulators, ids)
+}
+
+// requireExact checks that every order was authorised, reserved, captured and shipped exactly once.
+func requireExact(t *testing.T, simulators string, ids []string) {
+	t.Helper()
+	byOrder := effects(t, simulators)
+	require.Len(t, byOrder, len(ids))
+	for _, id := range ids {
+		count := map[string]int{}
+		for _, e := range byOrder[id] {
+			count[e.Operation]++
+			if e.Operation == "capture" {
+				require.Equal(t, "209.97", e.Amount.String())
+			}
+		}
+		delete(count, "email") // may still be on its way
+		require.Equal(t, map[string]int{"authorize": 1, "reserve": 1, "quote": 1, "capture": 1, "ship": 1}, count)
+	}
+	var summary struct {
+		Violations []any `json:"violations"`
+	}
+	get(t, simulators+"/ledger/summary", &summary)
+	require.Empty(t, summary.Violations)
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/dev/simulator"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// newSimulators starts simulators that outlive every millrace of the test. They answer after a moment, so that there
+// is always work under way.
+func newSimulators(t *testing.T) string {
+	t.Helper()
+	sim, err := simulator.Open(simulator.Config{Seed: 1})
+	require.NoError(t, err)
+	server := httptest.NewServer(sim.Handler())
+	t.Cleanup(func() {
+		server.Close()
+		_ = sim.Close()
+	})
+	status, _, body := do(t, http.MethodPut, server.URL+"/faults", `{"payment":{"latencyMs":20,"jitterMs":30},
+		"inventory":{"latencyMs":20,"jitterMs":30},"shipping":{"latencyMs":20,"jitterMs":30}}`)
+	require.Less(t, status, 300, string(body))
+	return server.URL
+}
+
+func serveArgs(database, simulators string) []string {
+	return []string{
+		"serve", "--database-url", database, "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
+		"--payment-url", simulators + "/payments", "--inventory-url", simulators + "/inventory",
+		"--shipping-url", simulators + "/shipping", "--email-url", simulators + "/email", "--sweep-every", "1s",
+	}
+}
+
+// TestKilled kills a process in the middle of 200 orders. Everything it had accepted is completed by the next one,
+// and no provider did anything twice.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	simulators, args := newSimulators(t), []string(nil)
+	args = serveArgs(storetest.URL(t), simulators)
+	first := startProcess(t, args...)
+
+	const all = 200
+	accepted := make(chan string, all)
+	var placed atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for placed.Add(1) <= all {
+				accepted <- first.place(seedOrder).OrderID
+			}
+		})
+	}
+	wg.Wait()
+	first.kill()
+	close(accepted)
+	var ids []string
+	for id := range accepted {
+		ids = append(ids, id)
+	}
+	require.Len(t, ids, all)
+	before := len(effects(t, simulators))
+	t.Logf("killed when %d of %d orders had effects", before, all)
+
+	second := startProcess(t, args...)
+	for _, id := range ids {
+		second.await(id, "completed")
+	}
+	requireExact(t, simulators, ids)
+	require.NoError(t, second.stop())
+}
+
+// TestStopped stops a process in the middle of its work. It ends soon, leaves no job running, and burns no attempt.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	database, simulators := storetest.URL(t), newSimulators(t)
+	m := startProcess(t, serveArgs(database, simulators)...)
+	var ids []string
+	for range 50 {
+		ids = append(ids, m.place(seedOrder).OrderID)
+	}
+	start := time.Now()
+	require.NoError(t, m.stop())
+	require.Less(t, time.Since(start), 25*time.Second)
+
+	conn, err := pgx.Connect(t.Context(), database)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	var running, burned int
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE state = 'running'),
+		count(*) FILTER (WHERE attempt > 1 OR (state = 'available' AND attempt > 0)) FROM river_job`).
+		Scan(&running, &burned))
+	require.Zero(t, running)
+	require.Zero(t, burned)
+
+	again := startProcess(t, serveArgs(database, simulators)...)
+	for _, id := range ids {
+		again.await(id, "completed")
+	}
+	requireExact(t, simulators, ids)
+	require.NoError(t, again.stop())
+}
+
+// TestAPIAndWorkApart runs the API and the workers as two processes, as a larger deployment does.
+func TestAPIAndWorkApart(t *testing.T) {
+	t.Parallel()
+	database, simulators := storetest.URL(t), newSimulators(t)
+	args := serveArgs(database, simulators)
+	api := startProcess(t, "api", "--database-url", database, "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
+	placed := api.place(seedOrder)
+
+	work := []string{"work"}
+	for i := 1; i < len(args); i += 2 {
+		if args[i] != "--api-addr" {
+			work = append(work, args[i], args[i+1])
+		}
+	}
+	worker := startProcess(t, work...)
+	api.await(placed.OrderID, "completed")
+	require.NoError(t, worker.stop())
+	require.NoError(t, api.stop())
+}
+
+func TestToken(t *testing.T) {
+	t.Parallel()
+	token := strings.Repeat("secret-", 6)
+	m := startProcess(t, append(serveArgs(storetest.URL(t), newSimulators(t)), "--token", token)...)
+	for url, open := range map[string]bool{
+		m.api + "/health": true, m.api + "/api/orders": false, m.ops + "/metrics": false, m.ops + "/riverui/": false,
+	} {
+		status, header, _ := do(t, http.MethodGet, url, "")
+		if !open {
+			require.Equal(t, http.StatusUnauthorized, status, url)
+			require.NotEmpty(t, header.Get("WWW-Authenticate"))
+		}
+		status, _, _ = do(t, http.MethodGet, url, "", "Authorization", "Bearer "+token)
+		require.Equal(t, http.StatusOK, status, url)
+		status, _, _ = do(t, http.MethodGet, url, "", "Authorization", "Bearer "+token[1:])
+		require.Equal(t, open, status == http.StatusOK, url)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	valid := serveArgs("postgres://127.0.0.1:1/none", "http://127.0.0.1:1")
+	tests := []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"AllProblemsAtOnce", []string{"serve", "--api-addr", "0.0.0.0:80", "--call-timeout", "1m"}, []string{
+			"DATABASE_URL", "payment", "inventory", "shipping", "email", "--call-timeout", "needs a --token",
+		}},
+		{"OpenToTheWorld", append(valid, "--ops-addr", ":8081"), []string{"needs a --token"}},
+		{"ShortToken", append(valid, "--token", "short"), []string{"at least 32 characters"}},
+		{"NoDatabase", valid, []string{"database unavailable"}},
+		{"DevBeyondLoopback", []string{"dev", "--api-addr", "0.0.0.0:80"}, []string{"loopback only"}},
+		{"ResetOfAnotherDatabase", []string{"dev", "--reset", "--database-url", "x"}, []string{"--reset"}},
+		{"SimulateBeyondLoopback", []string{"simulate", "--simulator-addr", ":80"}, []string{"--any-addr"}},
+		{"UnknownCommand", []string{"brew"}, []string{"unexpected argument"}},
+		{"UnknownFlag", append(valid, "--tea"), []string{"unknown flag"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := run(t.Context(), tt.args, t.Output(), t.Output())
+			for _, want := range tt.want {
+				require.ErrorContains(t, err, want)
+			}
+		})
+	}
+
+	t.Run("Help", func(t *testing.T) {
+		t.Parallel()
+		var out bytes.Buffer
+		require.NoError(t, run(t.Context(), []string{"serve", "--help"}, &out, &out))
+		require.Contains(t, out.String(), "$DATABASE_URL")
+		require.NoError(t, run(t.Context(), []string{"version"}, &out, &out))
+		require.Contains(t, out.String(), "millrace dev")
+	})
+}

@@ -1,0 +1,77 @@
+// Command sagadoc prints docs/saga.md: the saga's table and diagram, from the table that the program itself follows.
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+func main() {
+	fmt.Print(`# The saga
+
+Printed by ` + "`make generate`" + ` from orders/saga.go. Solid arrows: a step starts when all steps that point to it
+have succeeded. Dotted arrows: what undoes a step that took effect, or may have.
+
+` + "```mermaid\nflowchart LR\n  placed([placed])\n")
+	followed := map[orders.StepName]bool{}
+	for _, spec := range orders.Specs() {
+		if spec.Role != orders.Forward {
+			continue
+		}
+		shape := "  %s[%s]\n"
+		if spec.Pivot {
+			shape = "  %s{{%s: the pivot}}\n"
+		}
+		fmt.Printf(shape, spec.Name, spec.Name)
+		if len(spec.After) == 0 {
+			fmt.Printf("  placed --> %s\n", spec.Name)
+		}
+		for _, before := range spec.After {
+			followed[before] = true
+			fmt.Printf("  %s --> %s\n", before, spec.Name)
+		}
+		if spec.Undo != "" {
+			fmt.Printf("  %s -.-> %s\n", spec.Name, spec.Undo)
+		}
+	}
+	for _, spec := range orders.Specs() {
+		if spec.Role == orders.Forward && !followed[spec.Name] {
+			fmt.Printf("  %s --> completed([completed])\n", spec.Name)
+		}
+	}
+	fmt.Print("```\n\n| step | role | provider | after | undone by | gives up after |\n")
+	fmt.Print("| --- | --- | --- | --- | --- | --- |\n")
+	roles := map[orders.Role]string{
+		orders.Forward: "forward", orders.Compensation: "compensation", orders.Notice: "notice",
+	}
+	for _, spec := range orders.Specs() {
+		after := make([]string, len(spec.After))
+		for i, name := range spec.After {
+			after[i] = "`" + string(name) + "`"
+		}
+		undo := ""
+		if spec.Undo != "" {
+			undo = "`" + string(spec.Undo) + "`"
+		}
+		fmt.Printf("| `%s` | %s | %s | %s | %s | %.0f h |\n", spec.Name, roles[spec.Role], spec.Provider,
+			strings.Join(after, ", "), undo, spec.Within.Hours())
+	}
+	fmt.Print(`
+An order is undone when a forward step is refused or gets no answer before its deadline, or when the customer cancels.
+Steps under way are waited for; then everything that took effect, or may have, is undone in the reverse order: a step
+is undone only after all steps that build on it. A compensation that is refused, or gets no answer, leaves the order
+in ` + "`needs_attention`" + `.
+
+| status | means |
+| --- | --- |
+| ` + "`pending`" + ` | accepted; no step has an outcome yet |
+| ` + "`processing`" + ` | on its way to its goal: completion, or undoing |
+| ` + "`completed`" + ` | paid and shipped |
+| ` + "`failed`" + ` | undone before any money moved: a step was refused or got no answer |
+| ` + "`cancelled`" + ` | undone before any money moved, as the customer asked |
+| ` + "`refunded`" + ` | undone after the capture: the money went back |
+| ` + "`needs_attention`" + ` | a compensation did not succeed: a person must decide |
+`)
+}

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// groupLanes is how many batches may be in the database at a time: one more than one, so that one is being put
+	// together while another is being committed. More only makes the batches smaller.
+	groupLanes = 2
+	groupBatch = 128  // members of a batch
+	groupQueue = 4096 // members that wait; more than that are turned away
+)
+
+// group is a group commit: calls that come while others are being committed are committed together, next. A caller
+// who is alone waits for nobody. Each caller gets the answers to its own members.
+//
+// Source: the idea is that of commit_delay in Postgres and of every write-ahead log, one level up: what is shared is
+// not only the fsync but the round trips and the statements.
+type group[T, R any] struct {
+	flush   func(ctx context.Context, members []T) ([]R, error)
+	lanes   int
+	alone   bool // no coalescing
+	callers prometheus.Observer
+
+	mu      sync.Mutex
+	waiting []*groupCall[T, R]
+	queued  int // members of waiting
+	running int
+}
+
+type groupCall[T, R any] struct {
+	members []T
+	answers []R
+	err     error
+	done    chan struct{}
+}
+
+// do has members flushed and returns the answers to them. If ctx ends while they are still waiting they are not
+// flushed; if they are under way already, the caller leaves and they go on.
+//
+// Errors: ErrUnavailable if too many are waiting; ctx's; and what flush returned for these members.
+func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
+	if g.alone {
+		return g.flush(ctx, members)
+	}
+	call := &groupCall[T, R]{members: members, done: make(chan struct{})}
+	g.mu.Lock()
+	if g.queued+len(members) > groupQueue && g.queued > 0 {
+		g.mu.Unlock()
+		return nil, fmt.Errorf("%w: too many writes are waiting", ErrUnavailable)
+	}
+	g.waiting = append(g.waiting, call)
+	g.queued += len(members)
+	if g.running < g.lanes {
+		g.running++
+		go g.run()
+	}
+	g.mu.Unlock()
+
+	select {
+	case <-call.done:
+		return call.answers, call.err
+	case <-ctx.Done():
+		g.leave(call)
+		return nil, ctx.Err()
+	}
+}
+
+// leave takes a call out of the queue, if it is still there.
+func (g *group[T, R]) leave(call *groupCall[T, R]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(g.waiting, call); i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+		g.queued -= len(call.members)
+	}
+}
+
+// run is a lane: it flushes batches until nobody waits.
+func (g *group[T, R]) run() {
+	for {
+		batch := g.take()
+		if batch == nil {
+			return
+		}
+		g.callers.Observe(float64(len(batch)))
+		g.answer(batch)
+		for _, call := range batch {
+			close(call.done)
+		}
+	}
+}
+
+// take takes the calls of the next batch out of the queue; nil ends the lane.
+func (g *group[T, R]) take() []*groupCall[T, R] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n, members := 0, 0
+	for n < len(g.waiting) && (n == 0 || members+len(g.waiting[n].members) <= groupBatch) {
+		members += len(g.waiting[n].members)
+		n++
+	}
+	if n == 0 {
+		g.running--
+		return nil
+	}
+	batch := slices.Clone(g.waiting[:n])
+	g.waiting = slices.Delete(g.waiting, 0, n)
+	g.queued -= members
+	return batch
+}
+
+// answer flushes a batch. If it fails for a reason that may lie with one call, each call is flushed alone, so that
+// it fails nobody but itself.
+func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
+	var members []T
+	for _, call := range batch {
+		members = append(members, call.members...)
+	}
+	answers, err := g.flush(context.Background(), members)
+	if err != nil && len(batch) > 1 && !errors.Is(err, ErrUnavailable) {
+		for _, call := range batch {
+			call.answers, call.err = g.flush(context.Background(), call.members)
+		}
+		return
+	}
+	for _, call := range batch {
+		call.err = err
+		if err == nil {
+			call.answers, answers = answers[:len(call.members)], answers[len(call.members):]
+		}
+	}
+}

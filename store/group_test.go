@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+)
+
+// groupTest is a group of ints whose flush can be held up. Answers are the members times ten.
+type groupTest struct {
+	group[int, int]
+	flushes chan []int    // what is about to be flushed
+	release chan struct{} // one for each flush to go on
+}
+
+const (
+	waitFor = 10 * time.Second
+	tick    = time.Millisecond
+)
+
+var errPoison = errors.New("poison")
+
+func newGroupTest(lanes int) *groupTest {
+	g := &groupTest{flushes: make(chan []int, 1000), release: make(chan struct{}, 1000)}
+	g.lanes = lanes
+	g.callers = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "callers", Help: "Callers."})
+	g.flush = func(_ context.Context, members []int) ([]int, error) {
+		g.flushes <- members
+		<-g.release
+		answers := make([]int, len(members))
+		for i, m := range members {
+			if m < 0 {
+				return nil, errPoison
+			}
+			answers[i] = m * 10
+		}
+		return answers, nil
+	}
+	return g
+}
+
+// waitQueued waits until n members are queued.
+func (g *groupTest) waitQueued(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.queued == n
+	}, waitFor, tick)
+}
+
+func TestGroup(t *testing.T) {
+	t.Parallel()
+
+	t.Run("ALoneCallerWaitsForNobody", func(t *testing.T) {
+		t.Parallel()
+		g := newGroupTest(2)
+		g.release <- struct{}{}
+		answers, err := g.do(t.Context(), []int{1, 2})
+		require.NoError(t, err)
+		require.Equal(t, []int{10, 20}, answers)
+		require.Equal(t, []int{1, 2}, <-g.flushes)
+	})
+
+	t.Run("WhoComesMeanwhileSharesTheNext", func(t *testing.T) {
+		t.Parallel()
+		g := newGroupTest(1)
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				answers, err := g.do(context.Background(), []int{i, i + 100})
+				if err != nil || answers[0] != i*10 || answers[1] != (i+100)*10 {
+					t.Errorf("answers to %d: %v, %v", i, answers, err)
+				}
+			})
+			if i == 0 {
+				require.Len(t, <-g.flushes, 2)
+			}
+		}
+		g.waitQueued(t, 98)
+		g.release <- struct{}{}
+		require.Len(t, <-g.flushes, 98)
+		g.release <- struct{}{}
+		wg.Wait()
+	})
+
+	t.Run("BatchesAreBounded", func(t *testing.T) {
+		t.Parallel()
+		g := newGroupTest(1)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = g.do(context.Background(), []int{0}) })
+		<-g.flushes
+		for range 3 {
+			wg.Go(func() { _, _ = g.do(context.Background(), make([]int, groupBatch-1)) })
+		}
+		g.waitQueued(t, 3*(groupBatch-1))
+		for range 4 {
+			g.release <- struct{}{}
+		}
+		wg.Wait()
+		for range 3 {
+			require.Len(t, <-g.flushes, groupBatch-1)
+		}
+	})
+
+	t.Run("APoisonedMemberFailsNobodyElse", func(t *testing.T) {
+		t.Parallel()
+		g := newGroupTest(1)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = g.do(context.Background(), []int{0}) })
+		<-g.flushes
+		for _, m := range []int{1, -1, 2} {
+			wg.Go(func() {
+				answers, err := g.do(context.Background(), []int{m})
+				if m < 0 {
+					if !errors.Is(err, errPoison) {
+						t.Errorf("poison: %v", err)
+					}
+				} else if err != nil || answers[0] != m*10 {
+					t.Errorf("answer to %d: %v, %v", m, answers, err)
+				}
+			})
+		}
+		g.waitQueued(t, 3)
+		for range 5 { // the first, the batch, and its three members
+			g.release <- struct{}{}
+		}
+		wg.Wait()
+	})
+
+	t.Run("WhoLeavesBeforeItsTurnIsNotFlushed", func(t *testing.T) {
+		t.Parallel()
+		g := newGroupTest(1)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = g.do(context.Background(), []int{0}) })
+		<-g.flushes
+		ctx, cancel := context.WithCancel(t.Context())
+		wg.Go(func() {
+			_, err := g.do(ctx, []int{1})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("left with %v", err)
+			}
+		})
+		g.waitQueued(t, 1)
+		wg.Go(func() { _, _ = g.do(context.Background(), []int{2}) })
+		g.waitQueued(t, 2)
+		cancel()
+		g.waitQueued(t, 1)
+		g.release <- struct{}{}
+		require.Equal(t, []int{2}, <-g.flushes)
+		g.release <- struct{}{}
+		wg.Wait()
+	})
+
+	t.Run("AFullQueueTurnsAway", func(t *testing.T) {
+		t.Parallel()
+		g := newGroupTest(1)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = g.do(context.Background(), []int{0}) })
+		<-g.flushes
+		wg.Go(func() { _, _ = g.do(context.Background(), make([]int, groupQueue)) })
+		g.waitQueued(t, groupQueue)
+		_, err := g.do(t.Context(), []int{1})
+		require.ErrorIs(t, err, ErrUnavailable)
+		g.release <- struct{}{}
+		g.release <- struct{}{}
+		wg.Wait()
+	})
+}
