@@ -135,7 +135,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 		if after > order.Version {
 			return nil, &inputError{location, "must not be beyond the order's last event"}
 		}
-		return s.openStream(&order, after)
+		return s.openStream(ctx, &order, after)
 	}
 	found, err := s.config.Store.Events(ctx, id, after, in.Limit)
 	if err != nil {

@@ -130,7 +130,9 @@ func badInput(of string) (scenarios []scenario) {
 			wantStatus: 415, wantBody: "unsupported_media_type",
 		})
 	}
-	for name, last := range map[string]string{"Word": "x", "Beyond": "99", "Overflow": "99999999999999999999", "Sign": "-1"} {
+	for name, last := range map[string]string{
+		"Word": "x", "Sign": "-1", "Beyond": "99", "Overflow": "99999999999999999999",
+	} {
 		scenarios = append(scenarios, scenario{
 			name: "LastEventID" + name, method: "GET", path: of + "/events",
 			header:     []string{"Accept", "text/event-stream", "Last-Event-ID", last},

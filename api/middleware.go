@@ -43,28 +43,31 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// logged writes one line per request. Query strings and bodies stay out of it: they are about people.
+// logged writes one line per request.
 func (s *Server) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		x := exchangeOf(r.Context())
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		defer func() {
-			attrs := []slog.Attr{
-				slog.String("method", r.Method), slog.String("route", route(r)), slog.String("operation", x.operation),
-				slog.Int("status", status(recorder)), slog.Duration("duration", time.Since(start)),
-				slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
-			}
-			if x.cause != nil {
-				attrs = append(attrs, slog.Any("error", x.cause))
-			}
-			if x.stack != nil {
-				attrs = append(attrs, slog.String("stack", string(x.stack)))
-			}
-			s.config.Logger.LogAttrs(r.Context(), level(x, status(recorder)), "request", attrs...)
-		}()
+		defer s.log(r, recorder, time.Now())
 		next.ServeHTTP(recorder, r)
 	})
+}
+
+// log leaves query strings and bodies out: they are about people.
+func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, start time.Time) {
+	ctx := r.Context()
+	x := exchangeOf(ctx)
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("route", route(r)), slog.String("operation", x.operation),
+		slog.Int("status", status(recorder)), slog.Duration("duration", time.Since(start)),
+		slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
+	}
+	if x.cause != nil {
+		attrs = append(attrs, slog.Any("error", x.cause))
+	}
+	if x.stack != nil {
+		attrs = append(attrs, slog.String("stack", string(x.stack)))
+	}
+	s.config.Logger.LogAttrs(ctx, level(x, status(recorder)), "request", attrs...)
 }
 
 // route is the pattern that matched: unlike a path it is not about one order.
@@ -96,30 +99,33 @@ func status(recorder middleware.WrapResponseWriter) int {
 	return statusClientGone
 }
 
-// recovered answers a panic with a problem, or breaks off an answer that has begun: it must not look complete.
+// recovered answers a panic with a problem.
 func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		defer func() {
-			v := recover()
-			if v == nil {
-				return
-			}
-			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares like this too
-				panic(v)
-			}
-			s.metrics.panics.Inc()
-			x := exchangeOf(r.Context())
-			x.stack = debug.Stack()
-			err := fmt.Errorf("%w: %v", errPanic, v)
-			if recorder.Status() != 0 {
-				x.cause = err
-				panic(http.ErrAbortHandler)
-			}
-			writeProblem(recorder, r, err)
-		}()
+		defer s.rescue(r, recorder)
 		next.ServeHTTP(recorder, r)
 	})
+}
+
+// rescue is deferred. An answer that has begun is broken off: it must not look complete.
+func (s *Server) rescue(r *http.Request, recorder middleware.WrapResponseWriter) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares like this too
+		panic(v)
+	}
+	s.metrics.panics.Inc()
+	x := exchangeOf(r.Context())
+	x.stack = debug.Stack()
+	err := fmt.Errorf("%w: %v", errPanic, v)
+	if recorder.Status() != 0 {
+		x.cause = err
+		panic(http.ErrAbortHandler)
+	}
+	writeProblem(recorder, r, err)
 }
 
 // limited refuses bodies that say they are too large, and cuts off those that turn out to be.

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -19,7 +20,7 @@ func TestOpenAPI(t *testing.T) {
 	require.Contains(t, string(asYAML), "openapi: 3.1.0")
 	again, _, err := api.OpenAPI("1.2.3")
 	require.NoError(t, err)
-	require.Equal(t, string(asJSON), string(again), "the document is the same every time")
+	require.True(t, bytes.Equal(asJSON, again), "the document is the same every time")
 	require.NotContains(t, string(asJSON), "$schema")
 	require.NotContains(t, string(asJSON), `"null"`)
 
@@ -114,7 +115,8 @@ func TestDocument(t *testing.T) {
 		got := h.do(t, http.MethodGet, path, "")
 		require.Equal(t, http.StatusOK, got.status)
 		require.Equal(t, media, got.header.Get("Content-Type"))
-		require.Equal(t, http.StatusNotModified, h.do(t, http.MethodGet, path, "", "If-None-Match", got.header.Get("ETag")).status)
+		again := h.do(t, http.MethodGet, path, "", "If-None-Match", got.header.Get("ETag"))
+		require.Equal(t, http.StatusNotModified, again.status)
 	}
 	page := h.do(t, http.MethodGet, "/docs", "")
 	require.Equal(t, http.StatusOK, page.status)

@@ -49,9 +49,10 @@ func TestPlace(t *testing.T) {
 	t.Run("EverythingSent", func(t *testing.T) {
 		t.Parallel()
 		h := serve(t, storetest.Tx(t))
-		got := h.do(t, http.MethodPost, "/api/orders", `{"customerId":"c","currency":"JPY","paymentMethod":"card","total":1000.0,
+		const body = `{"customerId":"c","currency":"JPY","paymentMethod":"card","total":1000.0,
 			"items":[{"productId":7,"quantity":2,"price":500}],"shippingAddress":{"name":"Ada","line1":"1 Main St",
-			"line2":"b","city":"Springfield","postalCode":"1","country":"US"}}`, "Content-Type", "application/json; charset=utf-8")
+			"line2":"b","city":"Springfield","postalCode":"1","country":"US"}}`
+		got := h.do(t, http.MethodPost, "/api/orders", body, "Content-Type", "application/json; charset=utf-8")
 		require.Equal(t, http.StatusAccepted, got.status, got.body)
 		require.Contains(t, got.body, `"total":1000,`)
 		require.Contains(t, got.body, `"shippingAddress":{"name":"Ada","line1":"1 Main St","line2":"b","city":"Springfield",`+
@@ -102,7 +103,8 @@ func TestPlaceIdempotently(t *testing.T) {
 		require.Equal(t, first.header.Get("Location"), again.header.Get("Location"))
 	}
 
-	other := h.do(t, http.MethodPost, "/api/orders", strings.Replace(seedBody, "29.99", "29.98", 1), "Idempotency-Key", "a-1")
+	cheaper := strings.Replace(seedBody, "29.99", "29.98", 1)
+	other := h.do(t, http.MethodPost, "/api/orders", cheaper, "Idempotency-Key", "a-1")
 	require.Equal(t, http.StatusUnprocessableEntity, other.status)
 	require.Equal(t, "idempotency_key_reused", other.problem(t).Code)
 
@@ -183,14 +185,15 @@ func TestList(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	t.Parallel()
-	h := serve(t, storetest.Tx(t))
 	tests := []struct {
 		name   string
 		events func(orders.ID) []orders.Event
 		want   int
 	}{
 		{"Pending", func(orders.ID) []orders.Event { return nil }, http.StatusAccepted},
-		{"BeingCancelled", func(id orders.ID) []orders.Event { return []orders.Event{cancellation(id)} }, http.StatusAccepted},
+		{"BeingCancelled", func(id orders.ID) []orders.Event {
+			return []orders.Event{cancellation(id)}
+		}, http.StatusAccepted},
 		{"BeingUndone", func(id orders.ID) []orders.Event {
 			return []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepRefused)}
 		}, http.StatusAccepted},
@@ -203,7 +206,9 @@ func TestCancel(t *testing.T) {
 		{"Completed", completion, http.StatusConflict},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { //nolint:paralleltest // they share one connection
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := serve(t, storetest.Tx(t))
 			id := storetest.Order(t, h.store).ID
 			path := "/api/orders/" + id.String()
 			h.apply(t, tt.events(id)...)

@@ -129,7 +129,7 @@ func frameworkProblem(hctx huma.Context, status int, _ string, errs ...error) hu
 	if p.Status >= http.StatusInternalServerError {
 		x.cause = errors.Join(errs...)
 	} else {
-		p.with(frameworkErrors(errs)...)
+		p = p.with(frameworkErrors(errs)...)
 	}
 	p.RequestID = x.requestID
 	return p

@@ -14,6 +14,8 @@ const (
 )
 
 // Problem is the body of every error: RFC 9457 with a code for programs and the request's id for whoever reads logs.
+//
+//nolint:errname // the name that RFC 9457 gives it, and so the schema
 type Problem struct {
 	Type      string         `json:"type" format:"uri-reference" example:"about:blank" doc:"Always about:blank: the code says which problem it is"`
 	Title     string         `json:"title" example:"Unprocessable Entity" doc:"The status in words"`

@@ -37,14 +37,15 @@ func TestToken(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t), func(c *api.Config) { c.Token = "s3cret" })
 	for _, header := range [][]string{
-		nil, {"Authorization", "Bearer wrong"}, {"Authorization", "Basic s3cret"}, {"Authorization", "s3cret"},
-		{"Authorization", "Bearer s3cret "}, {"Authorization", "Bearer  s3cret"}, {"Authorization", "Bearer s3cret2"},
+		nil,
+		{"Authorization", "Bearer wrong"},
+		{"Authorization", "Basic s3cret"},
+		{"Authorization", "s3cret"},
+		{"Authorization", "Bearer  s3cret"},
+		{"Authorization", "Bearer s3cret2"},
 	} {
 		for _, path := range []string{"/api/orders", "/api/orders/x", "/api/orders/x/events", "/api/orders?foo=1"} {
 			got := h.do(t, http.MethodGet, path, "", header...)
-			if len(header) > 0 && header[1] == "Bearer s3cret " {
-				continue // HTTP itself trims that
-			}
 			require.Equal(t, http.StatusUnauthorized, got.status, "%s %s", path, header)
 			require.Equal(t, "unauthorized", got.problem(t).Code)
 			require.Equal(t, "Bearer", got.header.Get("WWW-Authenticate"))
@@ -151,11 +152,9 @@ func TestHealth(t *testing.T) {
 		{"NoChecks", nil, 200, `{"status":"ok","version":"test"}`},
 		{"OK", map[string]error{"feed": nil, "database": nil}, 200, `{"status":"ok","version":"test","checks":
 			[{"name":"database","status":"ok"},{"name":"feed","status":"ok"}]}`},
-		{"Degraded", map[string]error{"feed": fmt.Errorf("%w: behind", api.ErrDegraded), "database": nil}, 200,
-			`{"status":"degraded","version":"test","checks":
+		{"Degraded", map[string]error{"feed": fmt.Errorf("%w: late", api.ErrDegraded), "database": nil}, 200, `{"status":"degraded","version":"test","checks":
 			[{"name":"database","status":"ok"},{"name":"feed","status":"degraded"}]}`},
-		{"Down", map[string]error{"feed": api.ErrDegraded, "database": errors.New("dial tcp 10.0.0.3")}, 503,
-			`{"status":"down","version":"test","checks":
+		{"Down", map[string]error{"feed": api.ErrDegraded, "database": errors.New("dial tcp 10.0.0.3")}, 503, `{"status":"down","version":"test","checks":
 			[{"name":"database","status":"down"},{"name":"feed","status":"degraded"}]}`},
 	}
 	for _, tt := range tests {
@@ -178,7 +177,8 @@ func TestRequestID(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t))
 	for id, kept := range map[string]bool{
-		"abc-1.2_X": true, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "a b": false, `a"b`: false, "": false,
+		"abc-1.2_X": true, strings.Repeat("a", 64): true,
+		strings.Repeat("a", 65): false, "a b": false, `a"b`: false, "": false,
 	} {
 		got := h.do(t, http.MethodGet, "/health/live", "", "X-Request-Id", id)
 		require.Equal(t, kept, got.header.Get("X-Request-Id") == id, id)
@@ -251,7 +251,7 @@ func TestClientGone(t *testing.T) {
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/api/orders", nil)
 	require.NoError(t, err)
-	_, err = h.Client().Do(r) //nolint:bodyclose // there is none
+	_, err = h.Client().Do(r)
 	require.Error(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(h.log.String(), `"status":499`) },
 		10*time.Second, 10*time.Millisecond)

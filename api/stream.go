@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const (
 )
 
 // openStream answers with the order's events after a version, live.
-func (s *Server) openStream(order *orders.Order, after int64) (*huma.StreamResponse, error) {
+func (s *Server) openStream(ctx context.Context, order *orders.Order, after int64) (*huma.StreamResponse, error) {
 	if after == order.Version && finished(order) {
 		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
 	}
@@ -35,10 +36,15 @@ func (s *Server) openStream(order *orders.Order, after int64) (*huma.StreamRespo
 		defer s.metrics.streams.Dec()
 		s.metrics.inFlight.Dec()
 		r, w := humachi.Unwrap(hctx)
-		exchangeOf(r.Context()).streaming = true
-		st := &stream{Server: s, r: r, w: w, control: http.NewResponseController(w), order: order.ID, sent: after}
-		if err := st.run(); err != nil && r.Context().Err() == nil {
-			exchangeOf(r.Context()).cause = err
+		x := exchangeOf(ctx)
+		x.streaming = true
+		st := &stream{Server: s, w: w, control: http.NewResponseController(w), order: order.ID, sent: after}
+		err := st.begin()
+		if err == nil && r.Method != http.MethodHead {
+			err = st.run(ctx)
+		}
+		if ctx.Err() == nil {
+			x.cause = err
 		}
 	}}, nil
 }
@@ -56,7 +62,6 @@ func finished(o *orders.Order) bool {
 // stream is one open event stream.
 type stream struct {
 	*Server
-	r       *http.Request
 	w       http.ResponseWriter
 	control *http.ResponseController
 	order   orders.ID
@@ -65,16 +70,13 @@ type stream struct {
 
 // run sends what there is and waits for more, until the order is finished, the client is gone or the server drains.
 // An error ends the stream as well; the client reconnects and goes on where it was.
-func (s *stream) run() error {
+func (s *stream) run(ctx context.Context) error {
 	wake, stop := s.streams.listen(s.order) // before the first read, so that nothing falls in between
 	defer stop()
 	heartbeat := time.NewTicker(s.config.Heartbeat)
 	defer heartbeat.Stop()
-	if err := s.begin(); err != nil || s.r.Method == http.MethodHead {
-		return err
-	}
 	for {
-		done, err := s.catchUp()
+		done, err := s.catchUp(ctx)
 		if err != nil || done {
 			return err
 		}
@@ -86,7 +88,7 @@ func (s *stream) run() error {
 			}
 		case <-s.draining:
 			return nil
-		case <-s.r.Context().Done():
+		case <-ctx.Done():
 			return nil
 		}
 	}
@@ -107,14 +109,14 @@ func (s *stream) begin() error {
 }
 
 // catchUp sends all events that have not been sent. done means that there will be no more.
-func (s *stream) catchUp() (done bool, err error) {
+func (s *stream) catchUp(ctx context.Context) (done bool, err error) {
 	for {
-		events, err := s.config.Store.Events(s.r.Context(), s.order, s.sent, streamBatch)
+		events, err := s.config.Store.Events(ctx, s.order, s.sent, streamBatch)
 		if err != nil {
 			return false, err
 		}
 		if len(events) == 0 {
-			order, err := s.config.Store.Order(s.r.Context(), s.order)
+			order, err := s.config.Store.Order(ctx, s.order)
 			if err != nil {
 				return false, err
 			}

@@ -29,7 +29,8 @@ type openStream struct {
 // open follows an order's events. What it reads is bounded by the test's own deadline.
 func (h *harness) open(t *testing.T, id orders.ID, query string, header ...string) *openStream {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+"/api/orders/"+id.String()+"/events"+query, nil)
+	url := h.URL + "/api/orders/" + id.String() + "/events" + query
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	require.NoError(t, err)
 	r.Header.Set("Accept", "text/event-stream")
 	for i := 0; i < len(header); i += 2 {
@@ -161,10 +162,25 @@ func TestStream(t *testing.T) {
 // Neither the server's deadlines nor silence end a stream.
 func TestStreamOutlivesTimeouts(t *testing.T) {
 	t.Parallel()
+	t.Run("HTTP1", func(t *testing.T) {
+		t.Parallel()
+		outliveTimeouts(t, (*httptest.Server).Start)
+	})
+	t.Run("HTTP2", func(t *testing.T) {
+		t.Parallel()
+		outliveTimeouts(t, func(s *httptest.Server) {
+			s.EnableHTTP2 = true
+			s.StartTLS()
+		})
+	})
+}
+
+func outliveTimeouts(t *testing.T, start func(*httptest.Server)) {
+	t.Helper()
 	h := live(t, func(c *api.Config) { c.Heartbeat = 50 * time.Millisecond })
 	server := httptest.NewUnstartedServer(h.api)
 	server.Config.WriteTimeout, server.Config.ReadTimeout = 200*time.Millisecond, 200*time.Millisecond
-	server.Start()
+	start(server)
 	t.Cleanup(server.Close)
 	h.Server = server
 
