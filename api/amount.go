@@ -32,7 +32,7 @@ func (a *Amount) UnmarshalJSON(b []byte) error {
 func (Amount) Schema(huma.Registry) *huma.Schema {
 	zero := 0.0
 	return &huma.Schema{
-		Type: huma.TypeNumber, Minimum: &zero,
+		Type: huma.TypeNumber, Format: "decimal", Minimum: &zero,
 		Description: "A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: " +
 			"a binary float cannot hold every amount",
 	}

@@ -143,25 +143,28 @@ func TestPanic(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
+	late := fmt.Errorf("%w: late", api.ErrDegraded)
+	down := errors.New("dial tcp 10.0.0.3")
 	tests := []struct {
-		name   string
-		checks map[string]error
-		status int
-		body   string
+		name           string
+		database, feed error
+		status         int
+		body           string
 	}{
-		{"NoChecks", nil, 200, `{"status":"ok","version":"test"}`},
-		{"OK", map[string]error{"feed": nil, "database": nil}, 200, `{"status":"ok","version":"test","checks":
+		{"OK", nil, nil, 200, `{"status":"ok","version":"test","checks":
 			[{"name":"database","status":"ok"},{"name":"feed","status":"ok"}]}`},
-		{"Degraded", map[string]error{"feed": fmt.Errorf("%w: late", api.ErrDegraded), "database": nil}, 200, `{"status":"degraded","version":"test","checks":
+		{"Degraded", nil, late, 200, `{"status":"degraded","version":"test","checks":
 			[{"name":"database","status":"ok"},{"name":"feed","status":"degraded"}]}`},
-		{"Down", map[string]error{"feed": api.ErrDegraded, "database": errors.New("dial tcp 10.0.0.3")}, 503, `{"status":"down","version":"test","checks":
+		{"Down", down, late, 503, `{"status":"down","version":"test","checks":
 			[{"name":"database","status":"down"},{"name":"feed","status":"degraded"}]}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := serve(t, storetest.Tx(t), func(c *api.Config) {
-				c.Ready = func(context.Context) map[string]error { return tt.checks }
+				c.Ready = func(context.Context) map[string]error {
+					return map[string]error{"database": tt.database, "feed": tt.feed}
+				}
 			})
 			for _, path := range []string{"/health", "/health/ready"} {
 				got := h.do(t, http.MethodGet, path, "")

@@ -28,7 +28,7 @@ func TestOrder(t *testing.T) {
 		order := s.awaitStatus(id, orders.Completed)
 		require.Equal(t, 100, order.Progress())
 		s.await(id, "the e-mail", func(o orders.Order) bool {
-			return o.Step(orders.SendEmail).State == orders.StateSucceeded
+			return o.Latest(orders.SendEmail).State == orders.StateSucceeded
 		})
 		require.Equal(t, map[string]int{
 			"authorize": 1, "reserve": 1, "quote": 1, "capture": 1, "ship": 1, "email": 1,
@@ -121,7 +121,7 @@ func TestProviderDown(t *testing.T) {
 	s.start()
 	id := s.place(nil)
 	s.await(id, "the payment's authorisation", func(o orders.Order) bool {
-		return o.Step(orders.AuthorizePayment).State == orders.StateSucceeded
+		return o.Latest(orders.AuthorizePayment).State == orders.StateSucceeded
 	})
 	require.NoError(t, s.simulator.SetFaults(nil))
 	s.awaitStatus(id, orders.Completed)
@@ -138,8 +138,8 @@ func TestDeadline(t *testing.T) {
 	s.ahead.Store(int64(2 * time.Hour))
 	s.start()
 	order := s.awaitStatus(id, orders.Failed)
-	require.Equal(t, orders.StateUnknown, order.Step(orders.AuthorizePayment).State)
-	require.Equal(t, orders.StateSucceeded, order.Step(orders.VoidPayment).State)
+	require.Equal(t, orders.StateUnknown, order.Latest(orders.AuthorizePayment).State)
+	require.Equal(t, orders.StateSucceeded, order.Latest(orders.VoidPayment).State)
 	require.Empty(t, s.effects(id)["authorize"], "nothing is sent after the deadline")
 }
 
@@ -161,7 +161,7 @@ func TestDeadlineAsksFirst(t *testing.T) {
 	id := s.place(nil)
 	<-lost
 	s.await(id, "the capture", func(o orders.Order) bool {
-		step := o.Step(orders.CapturePayment)
+		step := o.Latest(orders.CapturePayment)
 		return step != nil && step.State == orders.StateSucceeded
 	})
 	require.Equal(t, 1, s.effects(id)["capture"])
@@ -224,7 +224,7 @@ func TestDuplicateJobs(t *testing.T) {
 	s.awaitStatus(id, orders.Completed)
 	duplicate()
 	order := s.await(id, "the e-mail", func(o orders.Order) bool {
-		return o.Step(orders.SendEmail).State == orders.StateSucceeded
+		return o.Latest(orders.SendEmail).State == orders.StateSucceeded
 	})
 	require.Equal(t, int64(7), order.Version)
 	for operation, n := range s.effects(id) {

@@ -25,32 +25,55 @@ func Place(p Placement, id ID, at time.Time) Decision {
 	return o.conclude(Event{OrderID: id, Kind: OrderPlaced, At: at}, nil)
 }
 
-// Decide says what an event does to an order. It is total: ok is false for an event that changes nothing, such as
-// the outcome of a step that already has one, or a cancellation of an order that is at rest or being undone already.
-// So a result that is delivered twice, or late, is harmless.
+// Decide says what an event does to an order. It is total: an event that changes nothing is answered with an error
+// that says why, and never with a panic. So a result that is delivered twice, or late, is harmless.
 //
-// The input order is not changed.
-func Decide(o Order, e Event) (d Decision, ok bool) {
+// The input order is not changed. Errors: ErrNoChange, ErrVersionConflict, *StateError, *InvalidError.
+func Decide(o Order, e Event) (Decision, error) {
+	if e.IfVersion != 0 && e.IfVersion != o.Version {
+		return Decision{}, ErrVersionConflict
+	}
 	o.Steps = slices.Clone(o.Steps)
 	switch e.Kind {
 	case CancelRequested:
-		if o.Status.AtRest() || o.Goal != GoalComplete {
-			return Decision{}, false
-		}
-		o.Goal, o.Reason = GoalCancel, "cancelled by the customer"
-		return o.conclude(e, nil), true
-
+		return o.cancel(e)
+	case RefundRequested:
+		return o.refund(e)
 	case StepSucceeded, StepRefused, StepUnknown:
-		step := o.settle(e)
-		if step == nil {
-			return Decision{}, false
+		if step := o.settle(e); step != nil {
+			return o.conclude(e, step), nil
 		}
-		return o.conclude(e, step), true
-
 	case OrderPlaced:
 		// Only Place makes this event, and it makes it once.
 	}
-	return Decision{}, false
+	return Decision{}, ErrNoChange
+}
+
+// cancel turns an order that has not ended towards undoing. After the end it is too late; a refund may do.
+func (o Order) cancel(e Event) (Decision, error) {
+	switch {
+	case o.Goal == GoalCancel && o.Status != NeedsAttention:
+		return Decision{}, ErrNoChange // it is being cancelled, or was
+	case o.Status.AtRest():
+		return Decision{}, &StateError{o.Status}
+	case o.Goal != GoalComplete:
+		return Decision{}, ErrNoChange // it is being undone for another reason
+	}
+	o.Goal, o.Reason = GoalCancel, "cancelled by the customer"
+	return o.conclude(e, nil), nil
+}
+
+// refund starts giving back some of the money of a completed order.
+func (o Order) refund(e Event) (Decision, error) {
+	if o.Status != Completed {
+		return Decision{}, &StateError{o.Status}
+	}
+	if left := o.Refundable(); e.Amount < 1 || e.Amount > left {
+		return Decision{}, &InvalidError{[]FieldError{{
+			Field: "amount", Message: "must be above 0 and at most " + o.Currency.Format(left) + ", what is left",
+		}}}
+	}
+	return o.conclude(e, nil), nil
 }
 
 //nolint:gochecknoglobals // a constant; Go has none of this type
@@ -60,8 +83,8 @@ var outcomeState = map[EventKind]StepState{
 
 // settle records the outcome of a pending step; nil if the event is not one.
 func (o *Order) settle(e Event) *Step {
-	s := o.Step(e.Step)
-	if s == nil || s.Generation != e.Generation || s.State != StatePending {
+	s := o.Step(e.Step, e.Generation)
+	if s == nil || s.State != StatePending {
 		return nil
 	}
 	s.Reference, s.Reason, s.SettledAt = e.Reference, e.Reason, e.At
@@ -88,34 +111,63 @@ func (o *Order) conclude(e Event, settled *Step) Decision {
 	if settled != nil {
 		settled = new(*settled) // starting steps may move o.Steps
 	}
-	started := o.advance(e.At, e.Kind == OrderPlaced)
+	started := o.advance(e)
 	o.Version++
 	o.UpdatedAt = e.At
 	e.Version, e.Status, e.Progress, e.StatusChanged = o.Version, o.Status, o.Progress(), o.Status != before
 	return Decision{Order: *o, Event: e, Settled: settled, Started: started}
 }
 
-// advance starts every step that the goal asks for and that nothing holds up any more.
-func (o *Order) advance(at time.Time, placing bool) []Step {
-	if o.Status.AtRest() {
-		return nil // a notice was settled
+// advance starts every step that the event and the order's goal ask for and that nothing holds up any more.
+func (o *Order) advance(e Event) (started []Step) {
+	begin := func(name StepName, amount Money) {
+		step := o.start(name, amount, e.At)
+		o.Steps = append(o.Steps, step)
+		started = append(started, step)
 	}
-	if !placing {
+	if o.Status.AtRest() {
+		if e.Kind == RefundRequested {
+			begin(RefundPayment, e.Amount)
+		} else if o.settleRefund(e) {
+			begin(SendEmail, o.Refunded)
+		}
+		return started
+	}
+	if e.Kind != OrderPlaced {
 		o.Status = Processing
 	}
-	due := o.due()
-	if len(due) == 0 && !o.waiting() {
-		o.Status = o.end()
+	for _, name := range o.due() {
+		begin(name, o.Total)
+	}
+	if len(started) == 0 && !o.waiting() {
+		if o.Status = o.end(); o.Status == Refunded {
+			o.Refunded = o.Total
+		}
 		if o.Status != NeedsAttention {
-			due = []StepName{SendEmail}
+			begin(SendEmail, o.Total)
 		}
 	}
-	started := make([]Step, len(due))
-	for i, name := range due {
-		started[i] = o.start(name, at)
-	}
-	o.Steps = append(o.Steps, started...)
 	return started
+}
+
+// settleRefund counts a refund of a completed order when its outcome is known, and says whether money went back. A
+// refused refund leaves everything as it was; one without a known outcome is for a person to look at.
+func (o *Order) settleRefund(e Event) bool {
+	if e.Step != RefundPayment || o.Status != Completed {
+		return false
+	}
+	switch e.Kind {
+	case StepSucceeded:
+		o.Refunded += o.Step(RefundPayment, e.Generation).Amount
+		if o.Refunded == o.Total {
+			o.Status, o.Reason = Refunded, "refunded on request"
+		}
+		return true
+	case StepUnknown:
+		o.Status = NeedsAttention
+	case OrderPlaced, CancelRequested, RefundRequested, StepRefused:
+	}
+	return false
 }
 
 // due lists the steps that can start now.
@@ -125,13 +177,14 @@ func (o *Order) due() (names []StepName) {
 			continue
 		}
 		if o.Goal == GoalComplete {
-			if o.Step(spec.Name) == nil && o.allSucceeded(spec.After) {
+			if o.Latest(spec.Name) == nil && o.allSucceeded(spec.After) {
 				names = append(names, spec.Name)
 			}
 			continue
 		}
-		s := o.Step(spec.Name)
-		if s != nil && s.mayHaveTakenEffect() && spec.Undo != "" && o.Step(spec.Undo) == nil && o.followersUndone(spec.Name) {
+		s := o.Latest(spec.Name)
+		if s != nil && s.mayHaveTakenEffect() && spec.Undo != "" && o.Latest(spec.Undo) == nil &&
+			o.followersUndone(spec.Name) {
 			names = append(names, spec.Undo)
 		}
 	}
@@ -140,7 +193,7 @@ func (o *Order) due() (names []StepName) {
 
 func (o *Order) allSucceeded(names []StepName) bool {
 	return !slices.ContainsFunc(names, func(n StepName) bool {
-		s := o.Step(n)
+		s := o.Latest(n)
 		return s == nil || s.State != StateSucceeded
 	})
 }
@@ -152,11 +205,11 @@ func (o *Order) followersUndone(name StepName) bool {
 		if !slices.Contains(spec.After, name) {
 			continue
 		}
-		s := o.Step(spec.Name)
+		s := o.Latest(spec.Name)
 		if s == nil || s.State == StateRefused {
 			continue
 		}
-		undo := o.Step(spec.Undo)
+		undo := o.Latest(spec.Undo)
 		if undo == nil || undo.State != StateSucceeded {
 			return false
 		}
@@ -179,12 +232,12 @@ func (o *Order) end() Status {
 	}
 	captured := false
 	for _, spec := range saga {
-		s := o.Step(spec.Name)
+		s := o.Latest(spec.Name)
 		if s == nil {
 			continue
 		}
 		if spec.Role == Forward && spec.Undo != "" && s.mayHaveTakenEffect() {
-			if undo := o.Step(spec.Undo); undo == nil || undo.State != StateSucceeded {
+			if undo := o.Latest(spec.Undo); undo == nil || undo.State != StateSucceeded {
 				return NeedsAttention
 			}
 		}
@@ -201,11 +254,15 @@ func (o *Order) end() Status {
 }
 
 // start makes the intent: the key, the bytes and the deadline that every send of the step will have.
-func (o *Order) start(name StepName, at time.Time) Step {
+func (o *Order) start(name StepName, amount Money, at time.Time) Step {
 	spec, _ := name.Spec()
-	return Step{
-		Name: name, Generation: 1, State: StatePending,
-		Request:   o.request(name),
+	step := Step{
+		Name: name, Generation: 1, State: StatePending, Amount: amount,
 		StartedAt: at, DeadlineAt: at.Add(spec.Within),
 	}
+	if last := o.Latest(name); last != nil {
+		step.Generation = last.Generation + 1
+	}
+	step.Request = o.request(step)
+	return step
 }

@@ -2,6 +2,8 @@ package orders_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +27,8 @@ func run(t *testing.T, outcomes ...string) orders.Order {
 	t.Helper()
 	o := orders.Place(placement(), orders.NewID(), epoch).Order
 	for _, outcome := range outcomes {
-		d, ok := orders.Decide(o, parse(o.ID, outcome))
-		require.True(t, ok, "%s was ignored", outcome)
+		d, err := orders.Decide(o, parse(o.ID, outcome))
+		require.NoError(t, err, outcome)
 		o = d.Order
 	}
 	return o
@@ -34,9 +36,15 @@ func run(t *testing.T, outcomes ...string) orders.Order {
 
 func parse(id orders.ID, outcome string) orders.Event {
 	e := orders.Event{OrderID: id, Kind: orders.StepSucceeded, Generation: 1, At: epoch.Add(time.Second)}
+	if step, generation, ok := strings.Cut(outcome, "#"); ok { // such as refund_payment#2
+		outcome, e.Generation = step, int(generation[0]-'0')
+	}
 	switch last := len(outcome) - 1; {
 	case outcome == "cancel":
 		return orders.Event{OrderID: id, Kind: orders.CancelRequested, At: e.At}
+	case strings.HasPrefix(outcome, "refund "):
+		amount, _ := orders.USD.Parse(strings.TrimPrefix(outcome, "refund "))
+		return orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: amount, At: e.At}
 	case outcome[last] == '!':
 		e.Kind, e.Reason, outcome = orders.StepRefused, "no", outcome[:last]
 	case outcome[last] == '?':
@@ -167,6 +175,78 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestRefund gives the money of a completed order back in parts. The total is 209.97.
+func TestRefund(t *testing.T) {
+	t.Parallel()
+	completed := []string{
+		"authorize_payment", "reserve_inventory", "quote_shipping", "capture_payment", "book_shipment", "send_email",
+	}
+	tests := []struct {
+		name     string
+		outcomes []string
+		status   orders.Status
+		refunded orders.Money
+		left     orders.Money
+		pending  []string
+	}{
+		{"Requested", []string{"refund 9.97"}, orders.Completed, 0, 20000, []string{"refund_payment"}},
+		{"Partial", []string{"refund 9.97", "refund_payment"}, orders.Completed, 997, 20000, []string{"send_email"}},
+		{
+			"TwoAtATime",
+			[]string{"refund 9.97", "refund 100", "refund_payment#2"},
+			orders.Completed, 10000, 10000,
+			[]string{"refund_payment", "send_email"},
+		},
+		{
+			"AllOfIt",
+			[]string{"refund 9.97", "refund 200", "refund_payment", "refund_payment#2"},
+			orders.Refunded,
+			20997, 0,
+			[]string{"send_email", "send_email"},
+		},
+		{"Refused", []string{"refund 9.97", "refund_payment!"}, orders.Completed, 0, 20997, nil},
+		{"Unknown", []string{"refund 9.97", "refund_payment?"}, orders.NeedsAttention, 0, 20997, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := run(t, append(slices.Clone(completed), tt.outcomes...)...)
+			require.Equal(t, tt.status, o.Status)
+			require.Equal(t, tt.refunded, o.Refunded)
+			require.Equal(t, tt.left, o.Refundable())
+			require.Equal(t, tt.pending, pending(o))
+		})
+	}
+
+	for name, outcomes := range map[string][]string{
+		"MoreThanCaptured":   append(slices.Clone(completed), "refund 209.98"),
+		"Nothing":            append(slices.Clone(completed), "refund 0"),
+		"MoreThanWhatIsLeft": append(slices.Clone(completed), "refund 9.97", "refund 200.01"),
+		"BeforeTheEnd":       append(slices.Clone(completed[:4]), "refund 1"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			last := len(outcomes) - 1
+			o := run(t, outcomes[:last]...)
+			_, err := orders.Decide(o, parse(o.ID, outcomes[last]))
+			require.Error(t, err)
+			require.NotErrorIs(t, err, orders.ErrNoChange, "it must say why")
+		})
+	}
+}
+
+func TestIfVersion(t *testing.T) {
+	t.Parallel()
+	o := run(t, "authorize_payment")
+	cancel := parse(o.ID, "cancel")
+	cancel.IfVersion = 1
+	_, err := orders.Decide(o, cancel)
+	require.ErrorIs(t, err, orders.ErrVersionConflict)
+	cancel.IfVersion = 2
+	_, err = orders.Decide(o, cancel)
+	require.NoError(t, err)
+}
+
 func TestDecideIgnores(t *testing.T) {
 	t.Parallel()
 	completed := []string{"authorize_payment", "reserve_inventory", "quote_shipping", "capture_payment", "book_shipment"}
@@ -187,8 +267,8 @@ func TestDecideIgnores(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o := run(t, tt.outcomes...)
-			_, ok := orders.Decide(o, parse(o.ID, tt.event))
-			require.False(t, ok)
+			_, err := orders.Decide(o, parse(o.ID, tt.event))
+			require.Error(t, err)
 		})
 	}
 
@@ -197,8 +277,8 @@ func TestDecideIgnores(t *testing.T) {
 		o := run(t)
 		e := parse(o.ID, "authorize_payment")
 		e.Generation = 2
-		_, ok := orders.Decide(o, e)
-		require.False(t, ok)
+		_, err := orders.Decide(o, e)
+		require.Error(t, err)
 	})
 }
 
@@ -212,7 +292,7 @@ func TestDecideIsTotal(t *testing.T) {
 			before := fmt.Sprintf("%+v", o)
 			for _, kind := range orders.EventKinds() {
 				for _, spec := range orders.Specs() {
-					orders.Decide(o, orders.Event{OrderID: o.ID, Kind: kind, Step: spec.Name, Generation: 1, At: epoch})
+					_, _ = orders.Decide(o, orders.Event{OrderID: o.ID, Kind: kind, Step: spec.Name, Generation: 1, At: epoch})
 				}
 			}
 			require.Equal(t, before, fmt.Sprintf("%+v", o))
@@ -221,7 +301,7 @@ func TestDecideIsTotal(t *testing.T) {
 				Kind: rapid.SampledFrom(orders.EventKinds()).Draw(t, "kind"),
 				Step: rapid.SampledFrom(orders.Specs()).Draw(t, "step").Name,
 			}
-			if d, ok := orders.Decide(o, e); ok {
+			if d, err := orders.Decide(o, e); err == nil {
 				o = d.Order
 			}
 		}

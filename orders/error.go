@@ -10,6 +10,11 @@ import (
 var (
 	// ErrNotFound says that there is no such order.
 	ErrNotFound = errors.New("order not found")
+	// ErrNoChange says that an event changes nothing: it happened before, or it is about something that does not wait
+	// for it.
+	ErrNoChange = errors.New("event changes nothing")
+	// ErrVersionConflict says that the order has changed since the version that was asked for.
+	ErrVersionConflict = errors.New("order has another version")
 	// ErrIdempotencyMismatch says that the idempotency key was used before, for another order.
 	ErrIdempotencyMismatch = errors.New("idempotency key was used with another request")
 )

@@ -12,6 +12,7 @@ type EventKind string
 const (
 	OrderPlaced     EventKind = "order_placed"
 	CancelRequested EventKind = "cancel_requested"
+	RefundRequested EventKind = "refund_requested"
 
 	// The three outcomes of a step. StepUnknown means that no further send will be made and nobody can say whether
 	// the step took effect; its compensation undoes it by key.
@@ -22,7 +23,7 @@ const (
 
 // EventKinds lists all kinds.
 func EventKinds() []EventKind {
-	return []EventKind{OrderPlaced, CancelRequested, StepSucceeded, StepRefused, StepUnknown}
+	return []EventKind{OrderPlaced, CancelRequested, RefundRequested, StepSucceeded, StepRefused, StepUnknown}
 }
 
 // Event is one entry of an order's log. Folding an order's events through Decide yields its state.
@@ -30,6 +31,11 @@ type Event struct {
 	OrderID ID
 	Kind    EventKind
 	At      time.Time
+
+	// IfVersion, if not 0, is the only version of the order to which the event may happen.
+	IfVersion int64
+	// Amount is how much is asked for, of a request for a refund.
+	Amount Money
 
 	// For the outcome of a step: which one, and what the provider said.
 	Step       StepName
@@ -51,6 +57,8 @@ func (e Event) Message() string {
 		return "Order was placed"
 	case CancelRequested:
 		return "Cancellation was requested"
+	case RefundRequested:
+		return "A refund was requested"
 	case StepSucceeded:
 		return e.Step.title() + " succeeded"
 	case StepRefused:

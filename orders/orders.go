@@ -24,6 +24,7 @@ type Order struct {
 	Currency        Currency
 	Items           []Item
 	Total           Money // of all items
+	Refunded        Money // of the total, what has gone back
 	PaymentMethod   string
 	ShippingAddress *Address
 
@@ -56,14 +57,35 @@ type Address struct {
 	Country    string `json:"country"`
 }
 
-// Step returns the latest generation of the named step, or nil if it was never started.
-func (o *Order) Step(name StepName) *Step {
-	for i := len(o.Steps) - 1; i >= 0; i-- {
-		if o.Steps[i].Name == name {
-			return &o.Steps[i]
+// Step returns a generation of the named step, or nil if it was never started.
+func (o *Order) Step(name StepName, generation int) *Step {
+	for i := range o.Steps {
+		if s := &o.Steps[i]; s.Name == name && s.Generation == generation {
+			return s
 		}
 	}
 	return nil
+}
+
+// Latest returns the latest generation of the named step, or nil if it was never started.
+func (o *Order) Latest(name StepName) (latest *Step) {
+	for i := range o.Steps {
+		if s := &o.Steps[i]; s.Name == name && (latest == nil || s.Generation > latest.Generation) {
+			latest = s
+		}
+	}
+	return latest
+}
+
+// Refundable is how much of a completed order's money has neither gone back nor is about to.
+func (o *Order) Refundable() Money {
+	left := o.Total - o.Refunded
+	for _, s := range o.Steps {
+		if s.Name == RefundPayment && s.State == StatePending {
+			left -= s.Amount
+		}
+	}
+	return left
 }
 
 // Progress is the share of the forward steps that are done, in percent.
@@ -74,7 +96,7 @@ func (o *Order) Progress() int {
 			continue
 		}
 		all++
-		if s := o.Step(spec.Name); s != nil && s.State == StateSucceeded {
+		if s := o.Latest(spec.Name); s != nil && s.State == StateSucceeded {
 			done++
 		}
 	}

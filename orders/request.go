@@ -4,18 +4,18 @@ import "encoding/json"
 
 // request is the body that a step sends to its provider; docs/providers.md is the contract. Steps refer to each
 // other by idempotency key, not by a provider's id, so that undoing works when the answer to the doing was lost.
-func (o *Order) request(name StepName) []byte {
-	amount := json.Number(o.Currency.Format(o.Total))
-	key := func(step StepName) string {
+func (o *Order) request(step Step) []byte {
+	amount := json.Number(o.Currency.Format(step.Amount))
+	key := func(name StepName) string {
 		generation := 1
-		if s := o.Step(step); s != nil {
+		if s := o.Latest(name); s != nil {
 			generation = s.Generation
 		}
-		return StepKey(o.ID, step, generation)
+		return StepKey(o.ID, name, generation)
 	}
 
 	body := map[string]any{"orderId": o.ID, "customerId": o.CustomerID}
-	switch name {
+	switch step.Name {
 	case AuthorizePayment:
 		body["amount"], body["currency"] = amount, o.Currency
 		body["paymentMethod"] = o.PaymentMethod
@@ -44,6 +44,9 @@ func (o *Order) request(name StepName) []byte {
 
 	case SendEmail:
 		body["template"] = "order_" + string(o.Status)
+		if o.Status == Completed && o.Refunded > 0 {
+			body["template"] = "order_" + string(Refunded)
+		}
 		body["amount"], body["currency"] = amount, o.Currency
 		body["reason"] = o.Reason
 	}

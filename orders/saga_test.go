@@ -41,7 +41,7 @@ func TestSaga(t *testing.T) {
 		undoFails := rapid.Bool().Draw(t, "undo may fail")
 		apply := func(e orders.Event) {
 			e.OrderID, e.Generation, e.At = o.ID, 1, epoch.Add(time.Duration(o.Version)*time.Second)
-			if d, ok := orders.Decide(o, e); ok {
+			if d, err := orders.Decide(o, e); err == nil {
 				require.Equal(t, o.Version+1, d.Event.Version)
 				o = d.Order
 				log = append(log, d.Event)
@@ -112,8 +112,8 @@ func TestSaga(t *testing.T) {
 func fold(o orders.Order, log []orders.Event) orders.Order {
 	folded := orders.Place(placement(), o.ID, epoch).Order
 	for _, e := range log[1:] {
-		d, ok := orders.Decide(folded, e)
-		if !ok {
+		d, err := orders.Decide(folded, e)
+		if err != nil {
 			return orders.Order{}
 		}
 		folded = d.Order

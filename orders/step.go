@@ -25,8 +25,9 @@ const (
 // decides on it, before any call is made, and every send of it carries exactly these bytes under this key.
 type Step struct {
 	Name       StepName
-	Generation int // 1; higher when a person had the step done again under a new key
+	Generation int // 1; one more each time the step is done again, under a new key
 	State      StepState
+	Amount     Money  // how much is refunded, of a refund; the order's total otherwise
 	Request    []byte // the frozen request body, JSON
 	Reference  string // the provider's own id of the effect
 	Reason     string // why it was refused or is unknown

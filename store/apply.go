@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,7 +17,7 @@ type Applied struct {
 	Order   orders.Order // after the event
 	Event   orders.Event // as it is in the log; meaningful only if Changed
 	Changed bool         // false: the event changed nothing, for example because it had been applied before
-	Err     error        // orders.ErrNotFound
+	Err     error        // orders.ErrNotFound, or why the order's state rules the event out: see orders.Decide
 }
 
 // Apply makes events happen: it locks their orders, decides, and writes the new states, the log, the next steps and
@@ -55,9 +56,12 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 				continue
 			}
 			e.At = timestamp(e.At)
-			decision, changed := orders.Decide(order, e)
-			if !changed {
+			decision, err := orders.Decide(order, e)
+			if err != nil {
 				applied[i] = Applied{Order: order}
+				if !errors.Is(err, orders.ErrNoChange) {
+					applied[i].Err = err
+				}
 				continue
 			}
 			applied[i] = Applied{Order: decision.Order, Event: decision.Event, Changed: true}
@@ -97,9 +101,10 @@ func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
 			c.Statuses = append(c.Statuses, "")
 			c.Goals = append(c.Goals, "")
 			c.Reasons = append(c.Reasons, "")
+			c.RefundedMinor = append(c.RefundedMinor, 0)
 			c.UpdatedAt = append(c.UpdatedAt, o.UpdatedAt)
 		}
-		c.Versions[i], c.UpdatedAt[i] = o.Version, o.UpdatedAt
+		c.Versions[i], c.RefundedMinor[i], c.UpdatedAt[i] = o.Version, int64(o.Refunded), o.UpdatedAt
 		c.Statuses[i], c.Goals[i], c.Reasons[i] = string(o.Status), string(o.Goal), o.Reason
 
 		if step := d.Settled; step != nil {
@@ -115,6 +120,7 @@ func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
 			c.StepOrderIds = append(c.StepOrderIds, o.ID)
 			c.StepNames = append(c.StepNames, string(step.Name))
 			c.StepGenerations = append(c.StepGenerations, int32(step.Generation))
+			c.StepAmountsMinor = append(c.StepAmountsMinor, int64(step.Amount))
 			c.StepRequests = append(c.StepRequests, step.Request)
 			c.StepStartedAt = append(c.StepStartedAt, step.StartedAt)
 			c.StepDeadlineAt = append(c.StepDeadlineAt, step.DeadlineAt)
@@ -123,6 +129,7 @@ func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
 		c.EventOrderIds = append(c.EventOrderIds, o.ID)
 		c.EventVersions = append(c.EventVersions, e.Version)
 		c.EventKinds = append(c.EventKinds, string(e.Kind))
+		c.EventAmountsMinor = append(c.EventAmountsMinor, int64(e.Amount))
 		c.EventSteps = append(c.EventSteps, string(e.Step))
 		c.EventGenerations = append(c.EventGenerations, int32(e.Generation))
 		c.EventReferences = append(c.EventReferences, e.Reference)

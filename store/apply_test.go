@@ -39,7 +39,7 @@ func TestApply(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, int64(4), stored.Version)
 		require.Equal(t, orders.Processing, stored.Status)
-		require.Equal(t, orders.StatePending, stored.Step(orders.CapturePayment).State)
+		require.Equal(t, orders.StatePending, stored.Latest(orders.CapturePayment).State)
 		require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job WHERE kind = 'capture_payment'`))
 
 		events, err := s.Events(t.Context(), a.ID, 1, 10)
@@ -140,8 +140,8 @@ func TestApplyManyAtOnce(t *testing.T) {
 		for i, e := range events {
 			require.Equal(t, int64(i)+1, e.Version)
 			if i > 0 {
-				d, ok := orders.Decide(folded, e)
-				require.True(t, ok)
+				d, err := orders.Decide(folded, e)
+				require.NoError(t, err)
 				folded = d.Order
 			}
 		}

@@ -22,6 +22,7 @@ type stepDocument struct {
 	Step       orders.StepName  `json:"step"`
 	Generation int              `json:"generation"`
 	State      orders.StepState `json:"state"`
+	Amount     orders.Money     `json:"amount_minor"`
 	Reference  string           `json:"reference"`
 	Reason     string           `json:"reason"`
 	StartedAt  time.Time        `json:"started_at"`
@@ -33,7 +34,8 @@ type stepDocument struct {
 func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
 	o := orders.Order{
 		ID: row.ID, CustomerID: row.CustomerID, Currency: orders.Currency(row.Currency),
-		Total: orders.Money(row.TotalMinor), PaymentMethod: row.PaymentMethod, Version: row.Version,
+		Total: orders.Money(row.TotalMinor), Refunded: orders.Money(row.RefundedMinor),
+		PaymentMethod: row.PaymentMethod, Version: row.Version,
 		Status: orders.Status(row.Status), Goal: orders.Goal(row.Goal), Reason: row.Reason,
 		PlacedAt: row.PlacedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
 	}
@@ -60,7 +62,8 @@ func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
 	o.Steps = make([]orders.Step, len(steps))
 	for i, s := range steps {
 		o.Steps[i] = orders.Step{
-			Name: s.Step, Generation: s.Generation, State: s.State, Reference: s.Reference, Reason: s.Reason,
+			Name: s.Step, Generation: s.Generation, State: s.State, Amount: s.Amount,
+			Reference: s.Reference, Reason: s.Reason,
 			StartedAt: s.StartedAt.UTC(), DeadlineAt: s.DeadlineAt.UTC(),
 		}
 		if s.SettledAt != nil {
@@ -86,7 +89,7 @@ func decodeEvents(rows []dbsqlc.OrderEvent) []orders.Event {
 	events := make([]orders.Event, len(rows))
 	for i, row := range rows {
 		events[i] = orders.Event{
-			OrderID: row.OrderID, Kind: orders.EventKind(row.Kind), At: row.At.UTC(),
+			OrderID: row.OrderID, Kind: orders.EventKind(row.Kind), Amount: orders.Money(row.AmountMinor), At: row.At.UTC(),
 			Step: orders.StepName(row.Step), Generation: int(row.Generation),
 			Reference: row.Reference, Reason: row.Reason,
 			Version: row.Version, Status: orders.Status(row.Status), Progress: int(row.Progress),

@@ -47,7 +47,7 @@ func TestConstraints(t *testing.T) {
 		"orders_status_known":              `UPDATE orders SET status = 'lost'`,
 		"orders_goal_known":                `UPDATE orders SET goal = 'win'`,
 		"orders_version_positive":          `UPDATE orders SET version = 0`,
-		"orders_total_range":               `UPDATE orders SET total_minor = -1`,
+		"orders_total_range":               `UPDATE orders SET total_minor = 9007199254740992`,
 		"orders_customer_id_length":        `UPDATE orders SET customer_id = repeat('x', 201)`,
 		"orders_fingerprint_with_key":      `UPDATE orders SET idempotency_key = 'k'`,
 		"orders_reason_length":             `UPDATE orders SET reason = repeat('x', 501)`,
@@ -56,9 +56,11 @@ func TestConstraints(t *testing.T) {
 		"order_steps_settled_with_outcome": `UPDATE order_steps SET state = 'succeeded'`,
 		"order_events_kind_known":          `UPDATE order_events SET kind = 'rumour'`,
 		"order_events_progress_range":      `UPDATE order_events SET progress = 101`,
-		"order_events_pkey": `UPDATE order_events SET version = 2; INSERT INTO order_events (order_id, version, kind, step,
-			generation, reference, reason, status, progress, status_changed, at)
-			SELECT order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at
+		"order_events_pkey": `UPDATE order_events SET version = 2;
+			INSERT INTO order_events (order_id, version, kind, amount_minor, step, generation, reference, reason, status,
+				progress, status_changed, at)
+			SELECT order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress,
+				status_changed, at
 			FROM order_events`,
 		"order_steps_order_fkey": `UPDATE order_steps SET order_id = gen_random_uuid()`,
 	} {

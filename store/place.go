@@ -154,6 +154,7 @@ func insertParams(placements []orders.Placement, decisions []orders.Decision) *d
 			c.StepOrderIds = append(c.StepOrderIds, o.ID)
 			c.StepNames = append(c.StepNames, string(step.Name))
 			c.StepGenerations = append(c.StepGenerations, int32(step.Generation))
+			c.StepAmountsMinor = append(c.StepAmountsMinor, int64(step.Amount))
 			c.StepRequests = append(c.StepRequests, step.Request)
 			c.StepStartedAt = append(c.StepStartedAt, step.StartedAt)
 			c.StepDeadlineAt = append(c.StepDeadlineAt, step.DeadlineAt)

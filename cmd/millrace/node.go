@@ -244,7 +244,7 @@ func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feed *store.F
 func feedHealth(feed *store.Feed) error {
 	const tooLong = 10 * time.Second
 	if behind := feed.Behind(); behind > tooLong {
-		return errors.New("events are left unread")
+		return fmt.Errorf("events are left unread: %w", api.ErrDegraded) // slower, and still right
 	}
 	return nil
 }

@@ -29,17 +29,17 @@ func TestMillraceBodies(t *testing.T) {
 		for queue := d.Started; len(queue) > 0; queue = queue[1:] {
 			step := queue[0]
 			if cancel && step.Name == orders.BookShipment {
-				later, ok := orders.Decide(d.Order, orders.Event{OrderID: d.Order.ID, Kind: orders.CancelRequested})
-				require.True(t, ok)
+				later, err := orders.Decide(d.Order, orders.Event{OrderID: d.Order.ID, Kind: orders.CancelRequested})
+				require.NoError(t, err)
 				d, queue = later, append(queue, later.Started...)
 			}
 			key := orders.StepKey(d.Order.ID, step.Name, step.Generation)
 			got := sim.send(send{paths[step.Name], key, string(step.Request)})
 			require.Equal(t, "200", got.said(), fmt.Sprint(step.Name, got.Detail))
-			next, ok := orders.Decide(d.Order, orders.Event{
+			next, err := orders.Decide(d.Order, orders.Event{
 				OrderID: d.Order.ID, Kind: orders.StepSucceeded, Step: step.Name, Generation: step.Generation, Reference: got.ID,
 			})
-			require.True(t, ok)
+			require.NoError(t, err)
 			d, queue = next, append(queue, next.Started...)
 		}
 		require.Equal(t, map[bool]orders.Status{false: orders.Completed, true: orders.Refunded}[cancel], d.Order.Status)

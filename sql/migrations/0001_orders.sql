@@ -10,6 +10,7 @@ CREATE TABLE orders (
     customer_id text NOT NULL,
     currency text NOT NULL,
     total_minor bigint NOT NULL,
+    refunded_minor bigint NOT NULL DEFAULT 0,
     payment_method text NOT NULL,
     shipping_address jsonb,
     version bigint NOT NULL,
@@ -27,6 +28,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_customer_id_length CHECK (char_length(customer_id) BETWEEN 1 AND 200),
     CONSTRAINT orders_currency_length CHECK (char_length(currency) = 3),
     CONSTRAINT orders_total_range CHECK (total_minor BETWEEN 0 AND 9007199254740991),
+    CONSTRAINT orders_refunded_range CHECK (refunded_minor BETWEEN 0 AND total_minor),
     CONSTRAINT orders_payment_method_length CHECK (char_length(payment_method) <= 200),
     CONSTRAINT orders_shipping_address_size CHECK (octet_length(shipping_address::text) <= 8192),
     CONSTRAINT orders_version_positive CHECK (version >= 1),
@@ -65,6 +67,7 @@ CREATE TABLE order_steps (
     step text NOT NULL,
     generation integer NOT NULL,
     state text NOT NULL,
+    amount_minor bigint NOT NULL,
     request bytea NOT NULL,
     reference text NOT NULL,
     reason text NOT NULL,
@@ -78,6 +81,7 @@ CREATE TABLE order_steps (
     CONSTRAINT order_steps_generation_positive CHECK (generation >= 1),
     CONSTRAINT order_steps_state_known CHECK (state IN ('pending', 'succeeded', 'refused', 'unknown')),
     CONSTRAINT order_steps_settled_with_outcome CHECK ((state = 'pending') = (settled_at IS NULL)),
+    CONSTRAINT order_steps_amount_range CHECK (amount_minor BETWEEN 0 AND 9007199254740991),
     CONSTRAINT order_steps_request_size CHECK (octet_length(request) <= 65536),
     CONSTRAINT order_steps_reference_length CHECK (char_length(reference) <= 200),
     CONSTRAINT order_steps_reason_length CHECK (char_length(reason) <= 200)
@@ -94,6 +98,7 @@ CREATE TABLE order_events (
     order_id uuid NOT NULL,
     version bigint NOT NULL,
     kind text NOT NULL,
+    amount_minor bigint NOT NULL,
     step text NOT NULL,
     generation integer NOT NULL,
     reference text NOT NULL,
@@ -107,7 +112,8 @@ CREATE TABLE order_events (
     CONSTRAINT order_events_order_fkey FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE,
     CONSTRAINT order_events_version_positive CHECK (version >= 1),
     CONSTRAINT order_events_kind_known CHECK (kind IN
-        ('order_placed', 'cancel_requested', 'step_succeeded', 'step_refused', 'step_unknown')),
+        ('order_placed', 'cancel_requested', 'refund_requested', 'step_succeeded', 'step_refused', 'step_unknown')),
+    CONSTRAINT order_events_amount_range CHECK (amount_minor BETWEEN 0 AND 9007199254740991),
     CONSTRAINT order_events_step_length CHECK (char_length(step) <= 100),
     CONSTRAINT order_events_reference_length CHECK (char_length(reference) <= 200),
     CONSTRAINT order_events_reason_length CHECK (char_length(reason) <= 200),
@@ -121,8 +127,8 @@ CREATE UNIQUE INDEX order_events_feed_idx ON order_events (txid, id);
 -- An order as it is read: one statement, hence one snapshot, so that its version and its steps always agree.
 CREATE VIEW order_documents AS
 SELECT
-    o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.payment_method, o.shipping_address,
-    o.version, o.status, o.goal, o.reason, o.placed_at, o.updated_at,
+    o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.refunded_minor, o.payment_method,
+    o.shipping_address, o.version, o.status, o.goal, o.reason, o.placed_at, o.updated_at,
     (
         SELECT jsonb_agg(jsonb_build_object(
             'product_id', i.product_id, 'quantity', i.quantity, 'price_minor', i.price_minor) ORDER BY i.line)
@@ -130,7 +136,7 @@ SELECT
     ) AS items,
     (
         SELECT jsonb_agg(jsonb_build_object(
-            'step', s.step, 'generation', s.generation, 'state', s.state, 'reference', s.reference,
+            'step', s.step, 'generation', s.generation, 'state', s.state, 'amount_minor', s.amount_minor, 'reference', s.reference,
             'reason', s.reason, 'started_at', s.started_at, 'deadline_at', s.deadline_at,
             'settled_at', s.settled_at))
         FROM order_steps s WHERE s.order_id = o.id

@@ -25,21 +25,24 @@ WITH placed AS (
     ) i JOIN placed ON placed.id = i.order_id
 ), steps AS (
     INSERT INTO order_steps (
-        order_id, step, generation, state, request, reference, reason, started_at, deadline_at
+        order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at
     )
-    SELECT s.order_id, s.step, s.generation, 'pending', s.request, '', '', s.started_at, s.deadline_at
+    SELECT
+        s.order_id, s.step, s.generation, 'pending', s.amount_minor, s.request, '', '', s.started_at, s.deadline_at
     FROM (
         SELECT
             unnest(@step_order_ids::uuid[]) AS order_id, unnest(@step_names::text[]) AS step,
-            unnest(@step_generations::integer[]) AS generation, unnest(@step_requests::bytea[]) AS request,
+            unnest(@step_generations::integer[]) AS generation, unnest(@step_amounts_minor::bigint[]) AS amount_minor,
+            unnest(@step_requests::bytea[]) AS request,
             unnest(@step_started_at::timestamptz[]) AS started_at,
             unnest(@step_deadline_at::timestamptz[]) AS deadline_at
     ) s JOIN placed ON placed.id = s.order_id
 ), events AS (
     INSERT INTO order_events (
-        order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at
+        order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed,
+        at
     )
-    SELECT e.order_id, 1, 'order_placed', '', 0, '', '', 'pending', 0, true, e.at
+    SELECT e.order_id, 1, 'order_placed', 0, '', 0, '', '', 'pending', 0, true, e.at
     FROM (SELECT unnest(@ids::uuid[]) AS order_id, unnest(@placed_at::timestamptz[]) AS at) e
     JOIN placed ON placed.id = e.order_id
 )
@@ -60,12 +63,13 @@ SELECT FROM orders WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 -- OrdersUpdate writes what events made of locked orders: the rows, the settled and started steps, and the log.
 WITH changed AS (
     UPDATE orders o
-    SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, updated_at = u.updated_at
+    SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
+        updated_at = u.updated_at
     FROM (
         SELECT
             unnest(@ids::uuid[]) AS id, unnest(@versions::bigint[]) AS version, unnest(@statuses::text[]) AS status,
             unnest(@goals::text[]) AS goal, unnest(@reasons::text[]) AS reason,
-            unnest(@updated_at::timestamptz[]) AS updated_at
+            unnest(@refunded_minor::bigint[]) AS refunded_minor, unnest(@updated_at::timestamptz[]) AS updated_at
     ) u WHERE o.id = u.id
 ), settled AS (
     UPDATE order_steps s
@@ -79,20 +83,20 @@ WITH changed AS (
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
 ), started AS (
     INSERT INTO order_steps (
-        order_id, step, generation, state, request, reference, reason, started_at, deadline_at
+        order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at
     )
     SELECT
         unnest(@step_order_ids::uuid[]), unnest(@step_names::text[]), unnest(@step_generations::integer[]),
-        'pending', unnest(@step_requests::bytea[]), '', '', unnest(@step_started_at::timestamptz[]),
-        unnest(@step_deadline_at::timestamptz[])
+        'pending', unnest(@step_amounts_minor::bigint[]), unnest(@step_requests::bytea[]), '', '',
+        unnest(@step_started_at::timestamptz[]), unnest(@step_deadline_at::timestamptz[])
 )
 INSERT INTO order_events (
-    order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at
+    order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at
 )
 SELECT
     unnest(@event_order_ids::uuid[]), unnest(@event_versions::bigint[]), unnest(@event_kinds::text[]),
-    unnest(@event_steps::text[]), unnest(@event_generations::integer[]), unnest(@event_references::text[]),
-    unnest(@event_reasons::text[]), unnest(@event_statuses::text[]), unnest(@event_progress::smallint[]),
+    unnest(@event_amounts_minor::bigint[]), unnest(@event_steps::text[]), unnest(@event_generations::integer[]),
+    unnest(@event_references::text[]), unnest(@event_reasons::text[]), unnest(@event_statuses::text[]), unnest(@event_progress::smallint[]),
     unnest(@event_status_changed::boolean[]), unnest(@event_at::timestamptz[]);
 
 -- name: OrdersRead :many

@@ -13,7 +13,7 @@ import (
 )
 
 const eventsAfter = `-- name: EventsAfter :many
-SELECT id, txid, order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
+SELECT id, txid, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
 WHERE order_id = $1 AND version > $2 ORDER BY version LIMIT $3
 `
 
@@ -39,6 +39,7 @@ func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterPara
 			&i.OrderID,
 			&i.Version,
 			&i.Kind,
+			&i.AmountMinor,
 			&i.Step,
 			&i.Generation,
 			&i.Reference,
@@ -79,7 +80,7 @@ func (q *Queries) FeedOldestUnread(ctx context.Context, db DBTX, arg *FeedOldest
 }
 
 const feedRead = `-- name: FeedRead :many
-SELECT id, txid, order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
+SELECT id, txid, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
 WHERE (txid, id) > ($1::xid8, $2::bigint) AND txid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY txid, id LIMIT $3
 `
@@ -107,6 +108,7 @@ func (q *Queries) FeedRead(ctx context.Context, db DBTX, arg *FeedReadParams) ([
 			&i.OrderID,
 			&i.Version,
 			&i.Kind,
+			&i.AmountMinor,
 			&i.Step,
 			&i.Generation,
 			&i.Reference,

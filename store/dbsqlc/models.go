@@ -16,6 +16,7 @@ type OrderDocument struct {
 	CustomerID      string
 	Currency        string
 	TotalMinor      int64
+	RefundedMinor   int64
 	PaymentMethod   string
 	ShippingAddress []byte
 	Version         int64
@@ -34,6 +35,7 @@ type OrderEvent struct {
 	OrderID       uuid.UUID
 	Version       int64
 	Kind          string
+	AmountMinor   int64
 	Step          string
 	Generation    int32
 	Reference     string

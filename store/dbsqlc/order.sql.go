@@ -83,21 +83,24 @@ WITH placed AS (
     ) i JOIN placed ON placed.id = i.order_id
 ), steps AS (
     INSERT INTO order_steps (
-        order_id, step, generation, state, request, reference, reason, started_at, deadline_at
+        order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at
     )
-    SELECT s.order_id, s.step, s.generation, 'pending', s.request, '', '', s.started_at, s.deadline_at
+    SELECT
+        s.order_id, s.step, s.generation, 'pending', s.amount_minor, s.request, '', '', s.started_at, s.deadline_at
     FROM (
         SELECT
             unnest($16::uuid[]) AS order_id, unnest($17::text[]) AS step,
-            unnest($18::integer[]) AS generation, unnest($19::bytea[]) AS request,
-            unnest($20::timestamptz[]) AS started_at,
-            unnest($21::timestamptz[]) AS deadline_at
+            unnest($18::integer[]) AS generation, unnest($19::bigint[]) AS amount_minor,
+            unnest($20::bytea[]) AS request,
+            unnest($21::timestamptz[]) AS started_at,
+            unnest($22::timestamptz[]) AS deadline_at
     ) s JOIN placed ON placed.id = s.order_id
 ), events AS (
     INSERT INTO order_events (
-        order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at
+        order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed,
+        at
     )
-    SELECT e.order_id, 1, 'order_placed', '', 0, '', '', 'pending', 0, true, e.at
+    SELECT e.order_id, 1, 'order_placed', 0, '', 0, '', '', 'pending', 0, true, e.at
     FROM (SELECT unnest($1::uuid[]) AS order_id, unnest($10::timestamptz[]) AS at) e
     JOIN placed ON placed.id = e.order_id
 )
@@ -123,6 +126,7 @@ type OrdersInsertParams struct {
 	StepOrderIds      []uuid.UUID
 	StepNames         []string
 	StepGenerations   []int32
+	StepAmountsMinor  []int64
 	StepRequests      [][]byte
 	StepStartedAt     []time.Time
 	StepDeadlineAt    []time.Time
@@ -150,6 +154,7 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 		arg.StepOrderIds,
 		arg.StepNames,
 		arg.StepGenerations,
+		arg.StepAmountsMinor,
 		arg.StepRequests,
 		arg.StepStartedAt,
 		arg.StepDeadlineAt,
@@ -173,7 +178,7 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 }
 
 const ordersList = `-- name: OrdersList :many
-SELECT id, principal, customer_id, currency, total_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents WHERE id < $1::uuid ORDER BY id DESC LIMIT $2
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents WHERE id < $1::uuid ORDER BY id DESC LIMIT $2
 `
 
 type OrdersListParams struct {
@@ -197,6 +202,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 			&i.CustomerID,
 			&i.Currency,
 			&i.TotalMinor,
+			&i.RefundedMinor,
 			&i.PaymentMethod,
 			&i.ShippingAddress,
 			&i.Version,
@@ -219,7 +225,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 }
 
 const ordersListByCustomer = `-- name: OrdersListByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
 WHERE customer_id = $1 AND id < $2::uuid AND ($3::text = '' OR status = $3::text)
 ORDER BY id DESC LIMIT $4
 `
@@ -252,6 +258,7 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 			&i.CustomerID,
 			&i.Currency,
 			&i.TotalMinor,
+			&i.RefundedMinor,
 			&i.PaymentMethod,
 			&i.ShippingAddress,
 			&i.Version,
@@ -274,7 +281,7 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 }
 
 const ordersListByStatus = `-- name: OrdersListByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
 WHERE status = $1 AND id < $2::uuid ORDER BY id DESC LIMIT $3
 `
 
@@ -299,6 +306,7 @@ func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersLi
 			&i.CustomerID,
 			&i.Currency,
 			&i.TotalMinor,
+			&i.RefundedMinor,
 			&i.PaymentMethod,
 			&i.ShippingAddress,
 			&i.Version,
@@ -331,7 +339,7 @@ func (q *Queries) OrdersLock(ctx context.Context, db DBTX, ids []uuid.UUID) erro
 }
 
 const ordersRead = `-- name: OrdersRead :many
-SELECT id, principal, customer_id, currency, total_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents WHERE id = ANY($1::uuid[])
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents WHERE id = ANY($1::uuid[])
 `
 
 func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrderDocument, error) {
@@ -349,6 +357,7 @@ func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 			&i.CustomerID,
 			&i.Currency,
 			&i.TotalMinor,
+			&i.RefundedMinor,
 			&i.PaymentMethod,
 			&i.ShippingAddress,
 			&i.Version,
@@ -373,46 +382,48 @@ func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 const ordersUpdate = `-- name: OrdersUpdate :exec
 WITH changed AS (
     UPDATE orders o
-    SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, updated_at = u.updated_at
+    SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
+        updated_at = u.updated_at
     FROM (
         SELECT
-            unnest($12::uuid[]) AS id, unnest($13::bigint[]) AS version, unnest($14::text[]) AS status,
-            unnest($15::text[]) AS goal, unnest($16::text[]) AS reason,
-            unnest($17::timestamptz[]) AS updated_at
+            unnest($13::uuid[]) AS id, unnest($14::bigint[]) AS version, unnest($15::text[]) AS status,
+            unnest($16::text[]) AS goal, unnest($17::text[]) AS reason,
+            unnest($18::bigint[]) AS refunded_minor, unnest($19::timestamptz[]) AS updated_at
     ) u WHERE o.id = u.id
 ), settled AS (
     UPDATE order_steps s
     SET state = u.state, reference = u.reference, reason = u.reason, settled_at = u.settled_at
     FROM (
         SELECT
-            unnest($18::uuid[]) AS order_id, unnest($19::text[]) AS step,
-            unnest($20::integer[]) AS generation, unnest($21::text[]) AS state,
-            unnest($22::text[]) AS reference, unnest($23::text[]) AS reason,
-            unnest($24::timestamptz[]) AS settled_at
+            unnest($20::uuid[]) AS order_id, unnest($21::text[]) AS step,
+            unnest($22::integer[]) AS generation, unnest($23::text[]) AS state,
+            unnest($24::text[]) AS reference, unnest($25::text[]) AS reason,
+            unnest($26::timestamptz[]) AS settled_at
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
 ), started AS (
     INSERT INTO order_steps (
-        order_id, step, generation, state, request, reference, reason, started_at, deadline_at
+        order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at
     )
     SELECT
-        unnest($25::uuid[]), unnest($26::text[]), unnest($27::integer[]),
-        'pending', unnest($28::bytea[]), '', '', unnest($29::timestamptz[]),
-        unnest($30::timestamptz[])
+        unnest($27::uuid[]), unnest($28::text[]), unnest($29::integer[]),
+        'pending', unnest($30::bigint[]), unnest($31::bytea[]), '', '',
+        unnest($32::timestamptz[]), unnest($33::timestamptz[])
 )
 INSERT INTO order_events (
-    order_id, version, kind, step, generation, reference, reason, status, progress, status_changed, at
+    order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at
 )
 SELECT
     unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::text[]),
-    unnest($4::text[]), unnest($5::integer[]), unnest($6::text[]),
-    unnest($7::text[]), unnest($8::text[]), unnest($9::smallint[]),
-    unnest($10::boolean[]), unnest($11::timestamptz[])
+    unnest($4::bigint[]), unnest($5::text[]), unnest($6::integer[]),
+    unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), unnest($10::smallint[]),
+    unnest($11::boolean[]), unnest($12::timestamptz[])
 `
 
 type OrdersUpdateParams struct {
 	EventOrderIds      []uuid.UUID
 	EventVersions      []int64
 	EventKinds         []string
+	EventAmountsMinor  []int64
 	EventSteps         []string
 	EventGenerations   []int32
 	EventReferences    []string
@@ -426,6 +437,7 @@ type OrdersUpdateParams struct {
 	Statuses           []string
 	Goals              []string
 	Reasons            []string
+	RefundedMinor      []int64
 	UpdatedAt          []time.Time
 	SettledOrderIds    []uuid.UUID
 	SettledNames       []string
@@ -437,6 +449,7 @@ type OrdersUpdateParams struct {
 	StepOrderIds       []uuid.UUID
 	StepNames          []string
 	StepGenerations    []int32
+	StepAmountsMinor   []int64
 	StepRequests       [][]byte
 	StepStartedAt      []time.Time
 	StepDeadlineAt     []time.Time
@@ -448,6 +461,7 @@ func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdatePa
 		arg.EventOrderIds,
 		arg.EventVersions,
 		arg.EventKinds,
+		arg.EventAmountsMinor,
 		arg.EventSteps,
 		arg.EventGenerations,
 		arg.EventReferences,
@@ -461,6 +475,7 @@ func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdatePa
 		arg.Statuses,
 		arg.Goals,
 		arg.Reasons,
+		arg.RefundedMinor,
 		arg.UpdatedAt,
 		arg.SettledOrderIds,
 		arg.SettledNames,
@@ -472,6 +487,7 @@ func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdatePa
 		arg.StepOrderIds,
 		arg.StepNames,
 		arg.StepGenerations,
+		arg.StepAmountsMinor,
 		arg.StepRequests,
 		arg.StepStartedAt,
 		arg.StepDeadlineAt,
