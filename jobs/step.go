@@ -64,8 +64,10 @@ func (w *stepWorker) carryOut(
 	if !ok {
 		return orders.Event{}, fmt.Errorf("step %q is not in this version's saga", step)
 	}
-	if spec.Role == orders.Forward && intent.Goal != orders.GoalComplete {
-		// The order is being undone. Whether an earlier attempt got through does not matter: undoing is by key.
+	if spec.Role == orders.Forward && (intent.Goal == orders.GoalCancel ||
+		intent.Goal == orders.GoalFail && job.Attempt > 1) {
+		// Nobody wants the step any more. Whether an earlier attempt got through does not matter: undoing is by key.
+		// In a failing order the first attempt is still made: an outcome that is known needs less undoing.
 		return orders.Event{Kind: orders.StepUnknown, Reason: "abandoned"}, nil
 	}
 	expired := !w.now().Before(intent.DeadlineAt)
