@@ -39,10 +39,10 @@ fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each
 
 .PHONY: generate
 generate: ## Generate the SQL bindings, the OpenAPI document and the saga's diagram
-	$(GO) run ./dev/riverschema > sql/river.sql
+	$(GO) run ./dev/riverschema > .generated && mv .generated sql/river.sql
 	$(TOOLS) sqlc generate
-	$(GO) run ./cmd/millrace openapi > api/openapi.yaml
-	$(GO) run ./dev/sagadoc > docs/saga.md
+	$(GO) run ./cmd/millrace openapi > .generated && mv .generated api/openapi.yaml
+	$(GO) run ./dev/sagadoc > .generated && mv .generated docs/saga.md
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -74,4 +74,4 @@ check: drift tidy lint ## Everything that must be true of a commit, besides the 
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin .drift
+	rm -rf bin .drift .generated

@@ -121,6 +121,7 @@ func (s *Server) operations(router chi.Router) huma.API {
 	s.registerList(api)
 	s.registerEvents(api)
 	s.registerCancel(api)
+	s.registerRefund(api)
 	s.registerHealth(api)
 	shape(api.OpenAPI())
 	return api

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -13,11 +15,13 @@ const opCancel = "cancelOrder"
 
 type cancelInput struct {
 	ID orderID `path:"id" doc:"The order's id"`
+	CommandHeaders
 }
 
 type cancelOutput struct {
-	ETag string `header:"ETag" doc:"The order's version"`
-	Body Order
+	ETag     string `header:"ETag" doc:"The order's version"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true if the same was asked before under this key"`
+	Body     Order
 }
 
 func (s *Server) registerCancel(api huma.API) {
@@ -35,26 +39,18 @@ func (s *Server) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, er
 	if err != nil {
 		return nil, err
 	}
-	request := orders.Event{OrderID: id, Kind: orders.CancelRequested, At: s.config.Now()}
-	applied, err := s.config.Store.Apply(ctx, []orders.Event{request})
-	s.config.Cache.Forget(id) // after an error too: it may have been written
+	e, err := in.request(ctx, orders.Event{OrderID: id, Kind: orders.CancelRequested, At: s.config.Now()})
 	if err != nil {
-		return nil, &uncertainError{"The order may or may not be cancelled. Cancelling it again is safe.", err}
+		return nil, err
 	}
-	if applied[0].Err != nil {
-		return nil, applied[0].Err
+	order, replayed, err := s.command(ctx, e, "The order may or may not be cancelled. Cancelling it again is safe.")
+	if state, ok := errors.AsType[*orders.StateError](err); ok {
+		return nil, &conflictError{
+			"order_not_cancellable", fmt.Sprintf("The order is %s and can no longer be cancelled.", state.Status),
+		}
 	}
-	order := applied[0].Order
-	if !beingUndone(&order) {
-		return nil, &orders.StateError{Status: order.Status}
+	if err != nil {
+		return nil, err
 	}
-	return &cancelOutput{ETag: etag(order.Version), Body: newOrder(&order)}, nil
-}
-
-// beingUndone says that the customer has, or will have, what a cancellation is for.
-func beingUndone(o *orders.Order) bool {
-	if !o.Status.AtRest() {
-		return o.Goal != orders.GoalComplete
-	}
-	return o.Goal == orders.GoalCancel && o.Status != orders.NeedsAttention
+	return &cancelOutput{ETag: etag(order.Version), Replayed: replayHeader(replayed), Body: newOrder(&order)}, nil
 }

@@ -87,6 +87,8 @@ func orderAction(operation string) string {
 		return "events"
 	case opCancel:
 		return "cancel"
+	case opRefund:
+		return "refund"
 	default:
 		return ""
 	}

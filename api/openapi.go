@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path"
 	"reflect"
 	"slices"
 	"sync"
@@ -57,8 +58,16 @@ func newHumaConfig(version string) huma.Config {
 // shape finishes the document for generators of clients: of all errors only a default response, which becomes one
 // error type, the body of an unhealthy answer, and answers that may get more fields without breaking old clients.
 func shape(doc *huma.OpenAPI) {
+	sent := make(map[string]bool)
+	for _, item := range doc.Paths {
+		if item.Post != nil && item.Post.RequestBody != nil {
+			for _, media := range item.Post.RequestBody.Content {
+				collect(doc.Components.Schemas, media.Schema, sent)
+			}
+		}
+	}
 	for name, schema := range doc.Components.Schemas.Map() {
-		if !slices.Contains([]string{"Placement", "PlacementItem", "Address"}, name) {
+		if !sent[name] {
 			schema.AdditionalProperties = nil
 		}
 	}
@@ -80,6 +89,25 @@ func shape(doc *huma.OpenAPI) {
 	}
 	doc.Paths["/api/orders"].Post.RequestBody.Content[mediaJSON].Example = json.RawMessage(`{"customerId": "1", "items": [
 		{"productId": 1, "quantity": 2, "price": 29.99}, {"productId": 2, "quantity": 1, "price": 149.99}]}`)
+}
+
+// collect adds the names of all components that a schema is made of.
+func collect(r huma.Registry, schema *huma.Schema, names map[string]bool) {
+	if schema == nil {
+		return
+	}
+	if schema.Ref != "" {
+		name := path.Base(schema.Ref)
+		if names[name] {
+			return
+		}
+		names[name] = true
+		schema = r.SchemaFromRef(schema.Ref)
+	}
+	collect(r, schema.Items, names)
+	for _, property := range schema.Properties {
+		collect(r, property, names)
+	}
 }
 
 func etagHeader() *huma.Header {

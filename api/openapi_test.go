@@ -70,7 +70,8 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 		require.ElementsMatch(t, []string{
-			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "getHealth", "getLiveness", "getReadiness",
+			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder",
+			"getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})
 

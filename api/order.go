@@ -17,6 +17,7 @@ type Order struct {
 	Progress        int         `json:"progress" minimum:"0" maximum:"100" example:"60" doc:"Percent of the steps to completion that are done"`
 	Currency        string      `json:"currency" example:"USD" doc:"ISO 4217 code"`
 	Total           Amount      `json:"total" example:"209.97"`
+	Refunded        Amount      `json:"refunded" example:"0.00"`
 	Items           []OrderItem `json:"items" doc:"Its lines, as they were sent"`
 	PaymentMethod   string      `json:"paymentMethod,omitempty" example:"card" doc:"As it was sent"`
 	ShippingAddress *Address    `json:"shippingAddress,omitempty"`
@@ -46,19 +47,21 @@ type Address struct {
 
 // OrderStep is one call to a provider.
 type OrderStep struct {
-	Name      StepName   `json:"name" example:"authorize_payment"`
-	State     StepState  `json:"state" example:"succeeded"`
-	Reason    string     `json:"reason,omitempty" example:"card_declined" doc:"Why it was refused or is unknown"`
-	Reference string     `json:"reference,omitempty" example:"auth_1" doc:"The provider's own id of what it did"`
-	StartedAt time.Time  `json:"startedAt" example:"2026-11-22T12:00:00Z"`
-	SettledAt *time.Time `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"Absent while it is pending"`
+	Name       StepName   `json:"name" example:"authorize_payment"`
+	Generation int        `json:"generation" minimum:"1" example:"1" doc:"1, and one more each time the step is done again, such as for a second refund"`
+	State      StepState  `json:"state" example:"succeeded"`
+	Reason     string     `json:"reason,omitempty" example:"card_declined" doc:"Why it was refused or is unknown"`
+	Reference  string     `json:"reference,omitempty" example:"auth_1" doc:"The provider's own id of what it did"`
+	StartedAt  time.Time  `json:"startedAt" example:"2026-11-22T12:00:00Z"`
+	SettledAt  *time.Time `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"Absent while it is pending"`
 }
 
 func newOrder(o *orders.Order) Order {
 	out := Order{
 		OrderID: o.ID, CustomerID: o.CustomerID,
 		Status: OrderStatus(o.Status), Message: o.Message(), Progress: o.Progress(),
-		Currency: string(o.Currency), Total: newAmount(o.Currency, o.Total), Items: make([]OrderItem, len(o.Items)),
+		Currency: string(o.Currency), Total: newAmount(o.Currency, o.Total),
+		Refunded: newAmount(o.Currency, o.Refunded), Items: make([]OrderItem, len(o.Items)),
 		PaymentMethod: o.PaymentMethod, ShippingAddress: (*Address)(o.ShippingAddress), Reason: o.Reason,
 		Steps: make([]OrderStep, len(o.Steps)), Version: o.Version,
 		CreatedAt: o.PlacedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
@@ -68,7 +71,8 @@ func newOrder(o *orders.Order) Order {
 	}
 	for i, s := range o.Steps {
 		out.Steps[i] = OrderStep{
-			Name: StepName(s.Name), State: StepState(s.State), Reason: s.Reason, Reference: s.Reference,
+			Name: StepName(s.Name), Generation: s.Generation, State: StepState(s.State),
+			Reason: s.Reason, Reference: s.Reference,
 			StartedAt: s.StartedAt.UTC(),
 		}
 		if !s.SettledAt.IsZero() {

@@ -35,6 +35,11 @@ type inputError struct{ location, message string }
 
 func (e *inputError) Error() string { return e.location + " " + e.message }
 
+// conflictError says that the order's status rules out what was asked.
+type conflictError struct{ code, detail string }
+
+func (e *conflictError) Error() string { return e.code }
+
 // uncertainError is the failure of a write that may have happened all the same; advice says what to do.
 type uncertainError struct {
 	advice string
@@ -58,7 +63,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 func choose(ctx context.Context, err error) *Problem {
 	var input *inputError
 	var invalid *orders.InvalidError
-	var state *orders.StateError
+	var conflict *conflictError
 	switch {
 	// First of all: a database call that was cancelled also looks like an outage.
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
@@ -73,10 +78,12 @@ func choose(ctx context.Context, err error) *Problem {
 			with(ProblemError{input.location, input.message})
 	case errors.Is(err, orders.ErrIdempotencyMismatch):
 		return newProblem(http.StatusUnprocessableEntity, "idempotency_key_reused",
-			"This Idempotency-Key was used before, with another request. Use a new key for a new order.")
-	case errors.As(err, &state):
-		return newProblem(http.StatusConflict, "order_not_cancellable",
-			fmt.Sprintf("The order is %s and can no longer be cancelled.", state.Status))
+			"This Idempotency-Key was used before, with another request. Use a new key for a new request.")
+	case errors.As(err, &conflict):
+		return newProblem(http.StatusConflict, conflict.code, conflict.detail)
+	case errors.Is(err, orders.ErrVersionConflict):
+		return newProblem(http.StatusPreconditionFailed, "order_changed",
+			"The order has changed since the version that If-Match names. Read it again.")
 	case errors.Is(err, store.ErrUnavailable):
 		return unavailable(err)
 	case errors.Is(err, errTooManyStreams):

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 const maintenanceQueue = "maintenance"
 
-// SweepJob looks for stranded steps. It is enqueued by whichever process leads.
+// SweepJob looks for stranded steps, and forgets old idempotency keys. It is enqueued by whichever process leads.
 type SweepJob struct{}
 
 // Kind names the job.
@@ -31,7 +32,7 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
 		w.metrics.swept.Add(float64(swept))
 		w.logger.WarnContext(ctx, "stranded steps have new jobs", "steps", swept)
 	}
-	return err
+	return errors.Join(err, w.store.PurgeCommands(ctx))
 }
 
 func sweepEvery(period time.Duration) *river.PeriodicJob {

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -68,7 +69,7 @@ func (o Order) refund(e Event) (Decision, error) {
 	if o.Status != Completed {
 		return Decision{}, &StateError{o.Status}
 	}
-	if left := o.Refundable(); e.Amount < 1 || e.Amount > left {
+	if left := o.Refundable(); left == 0 || e.Amount < 0 || e.Amount > left {
 		return Decision{}, &InvalidError{[]FieldError{{
 			Field: "amount", Message: "must be above 0 and at most " + o.Currency.Format(left) + ", what is left",
 		}}}
@@ -127,7 +128,7 @@ func (o *Order) advance(e Event) (started []Step) {
 	}
 	if o.Status.AtRest() {
 		if e.Kind == RefundRequested {
-			begin(RefundPayment, e.Amount)
+			begin(RefundPayment, cmp.Or(e.Amount, o.Refundable()))
 		} else if o.settleRefund(e) {
 			begin(SendEmail, o.Refunded)
 		}

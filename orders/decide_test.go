@@ -220,7 +220,7 @@ func TestRefund(t *testing.T) {
 
 	for name, outcomes := range map[string][]string{
 		"MoreThanCaptured":   append(slices.Clone(completed), "refund 209.98"),
-		"Nothing":            append(slices.Clone(completed), "refund 0"),
+		"NothingIsLeft":      append(slices.Clone(completed), "refund 209.97", "refund 0"),
 		"MoreThanWhatIsLeft": append(slices.Clone(completed), "refund 9.97", "refund 200.01"),
 		"BeforeTheEnd":       append(slices.Clone(completed[:4]), "refund 1"),
 	} {

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"time"
 )
@@ -32,9 +33,12 @@ type Event struct {
 	Kind    EventKind
 	At      time.Time
 
+	// For a request: who asks and under which idempotency key, if any. A key is unique per principal and kind.
+	Principal      string
+	IdempotencyKey string
 	// IfVersion, if not 0, is the only version of the order to which the event may happen.
 	IfVersion int64
-	// Amount is how much is asked for, of a request for a refund.
+	// Amount is how much is asked for, of a request for a refund; 0 for all that is left.
 	Amount Money
 
 	// For the outcome of a step: which one, and what the provider said.
@@ -48,6 +52,12 @@ type Event struct {
 	Status        Status
 	Progress      int
 	StatusChanged bool
+}
+
+// Fingerprint identifies what is asked for: a key that comes back with another one is a client's mistake.
+func (e Event) Fingerprint() []byte {
+	sum := sha256.Sum256(fmt.Append(nil, e.Kind, " ", e.OrderID, " ", int64(e.Amount), " ", e.IfVersion))
+	return sum[:]
 }
 
 // Message says in one sentence what happened.

@@ -105,20 +105,10 @@ func TestSaga(t *testing.T) {
 			delete(w.done, orders.QuoteShipping) // has no effect
 			require.Empty(t, w.done, "%s with effects left", o.Status)
 		}
-		require.Equal(t, o, fold(o, log), "the fold of the events is the state")
+		folded, err := orders.Fold(o, log)
+		require.NoError(t, err)
+		require.Equal(t, o, folded, "the fold of the events is the state")
 	})
-}
-
-func fold(o orders.Order, log []orders.Event) orders.Order {
-	folded := orders.Place(placement(), o.ID, epoch).Order
-	for _, e := range log[1:] {
-		d, err := orders.Decide(folded, e)
-		if err != nil {
-			return orders.Order{}
-		}
-		folded = d.Order
-	}
-	return folded
 }
 
 func TestSpecs(t *testing.T) {

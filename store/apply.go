@@ -17,7 +17,11 @@ type Applied struct {
 	Order   orders.Order // after the event
 	Event   orders.Event // as it is in the log; meaningful only if Changed
 	Changed bool         // false: the event changed nothing, for example because it had been applied before
-	Err     error        // orders.ErrNotFound, or why the order's state rules the event out: see orders.Decide
+	// Replayed: the same was asked before under the same idempotency key. Order is as it was after that.
+	Replayed bool
+	// Err is orders.ErrNotFound, orders.ErrIdempotencyMismatch, or why the order's state rules the event out: see
+	// orders.Decide.
+	Err error
 }
 
 // Apply makes events happen: it locks their orders, decides, and writes the new states, the log, the next steps and
@@ -47,12 +51,27 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 			return fmt.Errorf("read orders: %w", err)
 		}
 
+		asked, err := s.commands(ctx, tx, events)
+		if err != nil {
+			return fmt.Errorf("read idempotency keys: %w", err)
+		}
+
 		var decisions []orders.Decision
 		started = started[:0]
 		for i, e := range events {
 			order, ok := current[e.OrderID]
 			if !ok {
 				applied[i] = Applied{Err: orders.ErrNotFound}
+				continue
+			}
+			if before, ok := asked[keyOf(e)]; ok {
+				if applied[i], err = s.repeat(ctx, tx, e, order, before); err != nil {
+					return fmt.Errorf("repeat answer: %w", err)
+				}
+				continue
+			}
+			if twin := findTwin(events[:i], e); twin >= 0 && applied[twin].Changed {
+				applied[i] = repeatTwin(e, applied[twin])
 				continue
 			}
 			e.At = timestamp(e.At)
@@ -74,6 +93,11 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 		}
 		if err := s.queries.OrdersUpdate(ctx, tx, updateParams(decisions)); err != nil {
 			return fmt.Errorf("update orders: %w", err)
+		}
+		if keys := commandParams(decisions); keys != nil {
+			if err := s.queries.CommandsInsert(ctx, tx, keys); err != nil {
+				return fmt.Errorf("insert idempotency keys: %w", err)
+			}
 		}
 		return s.enqueue(ctx, tx, started)
 	})

@@ -136,15 +136,11 @@ func TestApplyManyAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, events, 4)
 
-		folded := orders.Place(storetest.Placement(), placed.ID, events[0].At).Order
 		for i, e := range events {
 			require.Equal(t, int64(i)+1, e.Version)
-			if i > 0 {
-				d, err := orders.Decide(folded, e)
-				require.NoError(t, err)
-				folded = d.Order
-			}
 		}
+		folded, err := orders.Fold(stored, events)
+		require.NoError(t, err)
 		for i := range folded.Steps {
 			folded.Steps[i].Request = nil
 		}

@@ -39,8 +39,9 @@ func isOutage(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, puddle.ErrClosedPool)
 }
 
-// isConflict says that Postgres gave this transaction up in favour of another: deadlock or serialisation failure.
+// isConflict says that this transaction lost against another, and will find out how if it is tried again: deadlock,
+// serialisation failure, or an idempotency key that was taken meanwhile.
 func isConflict(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == "40P01" || pg.Code == "40001")
+	return ok && (pg.Code == "40P01" || pg.Code == "40001" || pg.ConstraintName == "order_commands_pkey")
 }

@@ -90,6 +90,29 @@ CREATE TABLE order_steps (
 -- For the sweeper: steps that have been pending for long.
 CREATE INDEX order_steps_pending_idx ON order_steps (started_at) WHERE state = 'pending';
 
+-- What was asked of an order under an idempotency key, and which version of the order answered it. Written with the
+-- effect. (The key under which an order was placed is on the order.)
+CREATE TABLE order_commands (
+    principal text NOT NULL,
+    kind text NOT NULL,
+    idempotency_key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    order_id uuid NOT NULL,
+    version bigint NOT NULL,
+    at timestamptz NOT NULL,
+
+    CONSTRAINT order_commands_pkey PRIMARY KEY (principal, kind, idempotency_key),
+    CONSTRAINT order_commands_order_fkey FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE,
+    CONSTRAINT order_commands_principal_length CHECK (char_length(principal) BETWEEN 1 AND 200),
+    CONSTRAINT order_commands_kind_length CHECK (char_length(kind) BETWEEN 1 AND 100),
+    CONSTRAINT order_commands_idempotency_key_length CHECK (octet_length(idempotency_key) BETWEEN 1 AND 255),
+    CONSTRAINT order_commands_fingerprint_length CHECK (octet_length(fingerprint) = 32),
+    CONSTRAINT order_commands_version_positive CHECK (version >= 1)
+);
+
+CREATE INDEX order_commands_at_idx ON order_commands (at);
+CREATE INDEX order_commands_order_id_idx ON order_commands (order_id);
+
 -- The log. txid is the transaction that wrote the event: ids are handed out before commit, so readers that follow
 -- the id alone skip whatever commits late. Readers follow (txid, id), below the oldest transaction still running.
 CREATE TABLE order_events (

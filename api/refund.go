@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const opRefund = "refundOrder"
+
+// RefundRequest is the body of a request for a refund.
+type RefundRequest struct {
+	Amount *Amount `json:"amount,omitempty" example:"9.97" doc:"How much to give back. Default: all that is left"`
+}
+
+// Refund is money on its way back. Its outcome is the step refund_payment of the same generation.
+type Refund struct {
+	OrderID    orders.ID `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e"`
+	Generation int       `json:"generation" minimum:"1" example:"1" doc:"Counts the order's refunds; the order's step refund_payment with this generation is this refund"`
+	Amount     Amount    `json:"amount" example:"9.97"`
+	Currency   string    `json:"currency" example:"USD" doc:"ISO 4217 code"`
+	State      StepState `json:"state" example:"pending"`
+	Refundable Amount    `json:"refundable" example:"200.00"`
+	Message    string    `json:"message" example:"9.97 USD will be given back" doc:"What will happen"`
+}
+
+type refundInput struct {
+	ID orderID `path:"id" doc:"The order's id"`
+	CommandHeaders
+	Body *RefundRequest
+}
+
+type refundOutput struct {
+	ETag     string `header:"ETag" doc:"The order's version"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true if the same was asked before under this key"`
+	Body     Refund
+}
+
+func (s *Server) registerRefund(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opRefund, Method: http.MethodPost, Path: "/api/orders/{id}/refunds", Tags: []string{tagOrders},
+		Summary: "Refund a completed order",
+		Description: "Gives back some or all of the money of a completed order, in as many parts as you like, and never " +
+			"more than was taken. The answer says what will happen; the order's history and its steps show it. Send " +
+			"an Idempotency-Key: two requests without one are two refunds.",
+		Security: bearer(), DefaultStatus: http.StatusAccepted,
+		MaxBodyBytes: -1, // limited does it
+	}, s.refund)
+}
+
+func (s *Server) refund(ctx context.Context, in *refundInput) (*refundOutput, error) {
+	id, err := in.ID.parse()
+	if err != nil {
+		return nil, err
+	}
+	// The currency says how to read the amount, and never changes: the cache will do.
+	known, err := s.config.Cache.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	e, err := in.request(ctx, orders.Event{OrderID: id, Kind: orders.RefundRequested, At: s.config.Now()})
+	if err != nil {
+		return nil, err
+	}
+	if in.Body != nil && in.Body.Amount != nil {
+		if e.Amount, err = known.Currency.Parse(string(*in.Body.Amount)); err != nil {
+			return nil, &orders.InvalidError{Fields: []orders.FieldError{{Field: "amount", Message: err.Error()}}}
+		}
+		if e.Amount == 0 {
+			return nil, &orders.InvalidError{Fields: []orders.FieldError{{Field: "amount", Message: "must be above 0"}}}
+		}
+	}
+
+	order, replayed, err := s.command(ctx, e,
+		"The refund may or may not have been accepted. Repeat the request under the same Idempotency-Key; without one, "+
+			"look at the order first.")
+	if state, ok := errors.AsType[*orders.StateError](err); ok {
+		return nil, &conflictError{
+			"order_not_refundable", fmt.Sprintf("The order is %s; only completed orders are refunded.", state.Status),
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &refundOutput{
+		ETag: etag(order.Version), Replayed: replayHeader(replayed), Body: newRefund(&order),
+	}, nil
+}
+
+func newRefund(o *orders.Order) Refund {
+	step := o.Latest(orders.RefundPayment)
+	amount := newAmount(o.Currency, step.Amount)
+	return Refund{
+		OrderID: o.ID, Generation: step.Generation, Amount: amount, Currency: string(o.Currency),
+		State: StepState(step.State), Refundable: newAmount(o.Currency, o.Refundable()),
+		Message: fmt.Sprintf("%s %s will be given back", amount, o.Currency),
+	}
+}

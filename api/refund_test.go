@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// completed makes an order that was paid and shipped and returns its path.
+func (h *harness) completed(t *testing.T) (orders.ID, string) {
+	t.Helper()
+	id := storetest.Order(t, h.store).ID
+	h.apply(t, completion(id)...)
+	return id, "/api/orders/" + id.String()
+}
+
+func TestRefund(t *testing.T) {
+	t.Parallel()
+	decode := func(t *testing.T, a answer) (r api.Refund) {
+		t.Helper()
+		require.Equal(t, http.StatusAccepted, a.status, a.body)
+		require.NoError(t, json.Unmarshal([]byte(a.body), &r))
+		return r
+	}
+
+	t.Run("InParts", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		id, path := h.completed(t)
+		first := h.do(t, http.MethodPost, path+"/refunds", `{"amount":9.97}`)
+		require.Equal(t, api.Refund{
+			OrderID: id, Generation: 1, Amount: "9.97", Currency: "USD", State: "pending", Refundable: "200.00",
+			Message: "9.97 USD will be given back",
+		}, decode(t, first))
+		rest := decode(t, h.do(t, http.MethodPost, path+"/refunds", `{}`))
+		require.Equal(t, api.Amount("200.00"), rest.Amount)
+		require.Equal(t, api.Amount("0.00"), rest.Refundable)
+
+		second := storetest.Outcome(id, orders.RefundPayment, orders.StepSucceeded)
+		second.Generation = 2
+		h.apply(t, storetest.Outcome(id, orders.RefundPayment, orders.StepSucceeded), second)
+		order := h.do(t, http.MethodGet, path, "").order(t)
+		require.Equal(t, api.OrderStatus("refunded"), order.Status)
+		require.Equal(t, api.Amount("209.97"), order.Refunded)
+	})
+
+	t.Run("AllWithoutABody", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		_, path := h.completed(t)
+		require.Equal(t, api.Amount("209.97"), decode(t, h.do(t, http.MethodPost, path+"/refunds", "")).Amount)
+	})
+
+	t.Run("OnceAKey", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		_, path := h.completed(t)
+		first := h.do(t, http.MethodPost, path+"/refunds", `{"amount":1}`, "Idempotency-Key", "k")
+		again := h.do(t, http.MethodPost, path+"/refunds", `{"amount":1.00}`, "Idempotency-Key", `"k"`)
+		require.Equal(t, first.body, again.body)
+		require.Equal(t, first.header.Get("ETag"), again.header.Get("ETag"))
+		require.Empty(t, first.header.Get("Idempotency-Replayed"))
+		require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+		other := h.do(t, http.MethodPost, path+"/refunds", `{"amount":2}`, "Idempotency-Key", "k")
+		require.Equal(t, http.StatusUnprocessableEntity, other.status)
+		require.Equal(t, "idempotency_key_reused", other.problem(t).Code)
+		require.Equal(t, api.Amount("207.97"),
+			decode(t, h.do(t, http.MethodPost, path+"/refunds", `{"amount":1}`, "Idempotency-Key", "other")).Refundable)
+	})
+
+	for name, tt := range map[string]struct {
+		body, location string
+		status         int
+	}{
+		"TooMuch":      {`{"amount":209.98}`, "body.amount", http.StatusUnprocessableEntity},
+		"Nothing":      {`{"amount":0}`, "body.amount", http.StatusUnprocessableEntity},
+		"Negative":     {`{"amount":-1}`, "body.amount", http.StatusUnprocessableEntity},
+		"Decimals":     {`{"amount":0.001}`, "body.amount", http.StatusUnprocessableEntity},
+		"Text":         {`{"amount":"1"}`, "body.amount", http.StatusUnprocessableEntity},
+		"UnknownField": {`{"sum":1}`, "body", http.StatusUnprocessableEntity},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := serve(t, storetest.Tx(t))
+			_, path := h.completed(t)
+			got := h.do(t, http.MethodPost, path+"/refunds", tt.body)
+			require.Equal(t, tt.status, got.status, got.body)
+			require.Contains(t, got.problem(t).Errors[0].Location, tt.location)
+			require.NotRegexp(t, leak, got.body)
+			require.Equal(t, api.Amount("0.00"), h.do(t, http.MethodGet, path, "").order(t).Refunded)
+		})
+	}
+
+	t.Run("NotCompleted", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		path := "/api/orders/" + storetest.Order(t, h.store).ID.String()
+		got := h.do(t, http.MethodPost, path+"/refunds", `{"amount":1}`)
+		require.Equal(t, http.StatusConflict, got.status)
+		require.Equal(t, "order_not_refundable", got.problem(t).Code)
+		missing := h.do(t, http.MethodPost, "/api/orders/"+orders.NewID().String()+"/refunds", `{"amount":1}`)
+		require.Equal(t, http.StatusNotFound, missing.status)
+	})
+}
+
+func TestIfMatch(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		header string
+		want   int
+	}{
+		"Current":   {`"1"`, http.StatusAccepted},
+		"Any":       {`*`, http.StatusAccepted},
+		"Old":       {`"2"`, http.StatusPreconditionFailed},
+		"Foreign":   {`"abc"`, http.StatusPreconditionFailed},
+		"Weak":      {`W/"1"`, http.StatusPreconditionFailed},
+		"Malformed": {`1`, http.StatusBadRequest},
+		"List":      {`"1", "2"`, http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := serve(t, storetest.Tx(t))
+			path := "/api/orders/" + storetest.Order(t, h.store).ID.String()
+			got := h.do(t, http.MethodPost, path+"/cancel", "", "If-Match", tt.header)
+			require.Equal(t, tt.want, got.status, got.body)
+			if tt.want != http.StatusAccepted {
+				require.NotEmpty(t, got.problem(t).Code)
+				require.Equal(t, `"1"`, h.do(t, http.MethodGet, path, "").header.Get("ETag"), "nothing was done")
+			}
+		})
+	}
+
+	// A cancellation whose answer was lost is repeated with the same condition, which no longer holds.
+	t.Run("RepeatedUnderAKey", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		path := "/api/orders/" + storetest.Order(t, h.store).ID.String()
+		first := h.do(t, http.MethodPost, path+"/cancel", "", "If-Match", `"1"`, "Idempotency-Key", "k")
+		again := h.do(t, http.MethodPost, path+"/cancel", "", "If-Match", `"1"`, "Idempotency-Key", "k")
+		require.Equal(t, http.StatusAccepted, again.status, again.body)
+		require.Equal(t, first.body, again.body)
+		require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+	})
+}

@@ -1,0 +1,24 @@
+package orders
+
+import "fmt"
+
+// Fold makes the state that an order had after the given events, the first of which placed it. Of o only what never
+// changes is used. Folding all events gives the order itself: the log is complete.
+func Fold(o Order, events []Event) (Order, error) {
+	placement := Placement{
+		CustomerID: o.CustomerID, Currency: o.Currency, Items: o.Items,
+		PaymentMethod: o.PaymentMethod, ShippingAddress: o.ShippingAddress,
+	}
+	folded := Place(placement, o.ID, o.PlacedAt).Order
+	for _, e := range events {
+		if e.Kind == OrderPlaced {
+			continue
+		}
+		decision, err := Decide(folded, e)
+		if err != nil {
+			return Order{}, fmt.Errorf("fold version %d of order %s: %w", e.Version, o.ID, err)
+		}
+		folded = decision.Order
+	}
+	return folded, nil
+}

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// CommandTTL is for how long the idempotency key of a cancellation or a refund is remembered at least. That of a
+// placement is remembered for as long as the order is.
+const CommandTTL = 7 * 24 * time.Hour
+
+const purgeBatch = 1000
+
+type commandKey struct{ principal, kind, key string }
+
+func keyOf(e orders.Event) commandKey {
+	return commandKey{e.Principal, string(e.Kind), e.IdempotencyKey}
+}
+
+// commands reads what was asked before under the idempotency keys of events. Their orders must be locked: then two
+// requests with one key for one order cannot both find nothing. If the key comes with another order, the second
+// insert fails, and the transaction is tried again.
+func (s *Store) commands(
+	ctx context.Context, tx pgx.Tx, events []orders.Event,
+) (map[commandKey]dbsqlc.CommandsReadRow, error) {
+	params := new(dbsqlc.CommandsReadParams)
+	for _, e := range events {
+		if e.IdempotencyKey != "" {
+			params.Principals = append(params.Principals, e.Principal)
+			params.Kinds = append(params.Kinds, string(e.Kind))
+			params.IdempotencyKeys = append(params.IdempotencyKeys, e.IdempotencyKey)
+		}
+	}
+	if len(params.Kinds) == 0 {
+		return nil, nil //nolint:nilnil // reading a nil map is fine
+	}
+	rows, err := s.queries.CommandsRead(ctx, tx, params)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[commandKey]dbsqlc.CommandsReadRow, len(rows))
+	for _, row := range rows {
+		found[commandKey{row.Principal, row.Kind, row.IdempotencyKey}] = row
+	}
+	return found, nil
+}
+
+// repeat answers an event whose key was used before with the order as it was after that.
+func (s *Store) repeat(
+	ctx context.Context, tx pgx.Tx, e orders.Event, current orders.Order, before dbsqlc.CommandsReadRow,
+) (Applied, error) {
+	if !bytes.Equal(before.Fingerprint, e.Fingerprint()) {
+		return Applied{Err: orders.ErrIdempotencyMismatch}, nil
+	}
+	rows, err := s.queries.EventsAfter(ctx, tx, &dbsqlc.EventsAfterParams{
+		OrderID: e.OrderID, PageSize: int32(before.Version),
+	})
+	if err != nil {
+		return Applied{}, fmt.Errorf("read events: %w", err)
+	}
+	order, err := orders.Fold(current, decodeEvents(rows))
+	return Applied{Order: order, Replayed: true}, err
+}
+
+// findTwin finds an event with the same idempotency key among those before it in its own batch; -1 if there is none.
+func findTwin(before []orders.Event, e orders.Event) int {
+	return slices.IndexFunc(before, func(b orders.Event) bool {
+		return e.IdempotencyKey != "" && keyOf(b) == keyOf(e)
+	})
+}
+
+func repeatTwin(e orders.Event, twin Applied) Applied {
+	if !bytes.Equal(twin.Event.Fingerprint(), e.Fingerprint()) {
+		return Applied{Err: orders.ErrIdempotencyMismatch}
+	}
+	return Applied{Order: twin.Order, Replayed: true}
+}
+
+// commandParams lays out the requests among decisions that came with a key; nil if there are none.
+func commandParams(decisions []orders.Decision) *dbsqlc.CommandsInsertParams {
+	c := new(dbsqlc.CommandsInsertParams)
+	for _, d := range decisions {
+		e := d.Event
+		if e.IdempotencyKey == "" {
+			continue
+		}
+		c.Principals = append(c.Principals, e.Principal)
+		c.Kinds = append(c.Kinds, string(e.Kind))
+		c.IdempotencyKeys = append(c.IdempotencyKeys, e.IdempotencyKey)
+		c.Fingerprints = append(c.Fingerprints, e.Fingerprint())
+		c.OrderIds = append(c.OrderIds, e.OrderID)
+		c.Versions = append(c.Versions, e.Version)
+		c.At = append(c.At, e.At)
+	}
+	if len(c.Kinds) == 0 {
+		return nil
+	}
+	return c
+}
+
+// PurgeCommands forgets idempotency keys that are older than CommandTTL.
+func (s *Store) PurgeCommands(ctx context.Context) error {
+	for {
+		n, err := s.queries.CommandsPurge(ctx, s.db, &dbsqlc.CommandsPurgeParams{
+			Before: s.now().Add(-CommandTTL), BatchSize: purgeBatch,
+		})
+		if err != nil {
+			return fmt.Errorf("purge idempotency keys: %w", classify(err))
+		}
+		if n < purgeBatch {
+			return nil
+		}
+	}
+}
