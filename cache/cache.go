@@ -25,8 +25,9 @@ const (
 
 	stripes      = 1 << 16
 	itemsCounted = 1 << 20
-	orderBytes   = 1 << 10 // of an order and its steps, without items
+	orderBytes   = 1 << 10 // of an order with its strings, without items and steps
 	itemBytes    = 1 << 5
+	stepBytes    = 1 << 8
 )
 
 // Config says what to cache.
@@ -121,7 +122,7 @@ func (c *Orders) Get(ctx context.Context, id orders.ID) (*orders.Order, error) {
 			return nil, err
 		}
 		lifetime := c.config.TTL*4/5 + rand.N(c.config.TTL*2/5)
-		cost := int64(orderBytes + itemBytes*len(order.Items))
+		cost := int64(orderBytes + itemBytes*len(order.Items) + stepBytes*len(order.Steps))
 		c.entries.SetWithTTL(key, entry{&order, generation}, cost, lifetime)
 		return &order, nil
 	})

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -12,12 +13,14 @@ import (
 
 const scrapeTimeout = 2 * time.Second
 
-// QueueCollector exports how long the queues are and how old. It asks the database at each scrape.
+// QueueCollector exports how long the queues are and how old, and how many orders are unfinished. It asks the database
+// at each scrape.
 type QueueCollector struct {
 	store  *store.Store
 	logger *slog.Logger
 	jobs   *prometheus.Desc
 	age    *prometheus.Desc
+	orders *prometheus.Desc
 }
 
 // NewQueueCollector makes a collector that reads through s.
@@ -27,11 +30,17 @@ func NewQueueCollector(s *store.Store, logger *slog.Logger) *QueueCollector {
 		jobs: prometheus.NewDesc("millrace_queue_jobs", "Unfinished jobs.", []string{"queue", "state"}, nil),
 		age: prometheus.NewDesc("millrace_queue_oldest_available_age_seconds",
 			"For how long the oldest job that could run has been waiting.", []string{"queue"}, nil),
+		orders: prometheus.NewDesc("millrace_orders_unfinished",
+			"Orders that are not at rest, or wait for a person.", []string{"status"}, nil),
 	}
 }
 
 // Describe implements prometheus.Collector.
-func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.jobs; ch <- c.age }
+func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.jobs
+	ch <- c.age
+	ch <- c.orders
+}
 
 // Collect implements prometheus.Collector. While the database does not answer, the series are missing and the
 // others are still there.
@@ -39,9 +48,13 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	depths, err := c.store.QueueDepths(ctx)
-	if err != nil {
+	unfinished, err2 := c.store.UnfinishedOrders(ctx)
+	if err = errors.Join(err, err2); err != nil {
 		c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
 		return
+	}
+	for status, n := range unfinished {
+		ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n), string(status))
 	}
 	for _, d := range depths {
 		ch <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(d.Jobs), d.Queue, d.State)

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -50,8 +51,17 @@ func (w *stepWorker) tryAgain(ctx context.Context, job orders.StepJob, intent st
 	if wait == 0 {
 		return err
 	}
-	if left := intent.DeadlineAt.Sub(w.now()); wait > left {
-		wait = max(left, 0) // the deadline is when the step is given up, not some time after
+	if left := intent.DeadlineAt.Sub(w.now()); left > 0 {
+		wait = min(wait, left) // the deadline is when the step is given up, not some time after
 	}
 	return river.JobSnooze(wait)
+}
+
+// snoozes is how often the job was put off, which River does not count as an attempt. The key is River's own.
+func snoozes(job *rivertype.JobRow) int {
+	var metadata struct {
+		Snoozes int `json:"snoozes"`
+	}
+	_ = json.Unmarshal(job.Metadata, &metadata) // none, at worst
+	return metadata.Snoozes
 }

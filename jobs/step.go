@@ -14,9 +14,13 @@ import (
 	"github.com/millrace-orders/millrace/upstream"
 )
 
-// askAfter is the attempt from which on a provider is asked before it is sent the step again: some replay a stored
-// failure for ever, although the step took effect.
-const askAfter = 3
+const (
+	// askAfter is the try from which on a provider is asked before it is sent the step again: some replay a stored
+	// failure for ever, although the step took effect.
+	askAfter = 3
+	// askFor is for how long after its deadline a step's provider is asked what became of it, while it cannot answer.
+	askFor = 15 * time.Minute
+)
 
 // stepWorker carries out any step of the saga.
 type stepWorker struct {
@@ -64,50 +68,59 @@ func (w *stepWorker) carryOut(
 	if !ok {
 		return orders.Event{}, fmt.Errorf("step %q is not in this version's saga", step)
 	}
-	if spec.Role == orders.Forward && (intent.Goal == orders.GoalCancel ||
-		intent.Goal == orders.GoalFail && job.Attempt > 1) {
-		// Nobody wants the step any more. Whether an earlier attempt got through does not matter: undoing is by key.
-		// In a failing order the first attempt is still made: an outcome that is known needs less undoing.
-		return orders.Event{Kind: orders.StepUnknown, Reason: "abandoned"}, nil
+	tries := job.Attempt + snoozes(job.JobRow)
+	unwanted := spec.Role == orders.Forward && intent.Goal != orders.GoalComplete
+	if unwanted && (intent.Goal == orders.GoalCancel || tries > 1) {
+		return abandoned(), nil
 	}
-	expired := !w.now().Before(intent.DeadlineAt)
-	if expired || job.Attempt >= askAfter {
-		outcome, err := w.ask(ctx, step, intent)
-		if err == nil && outcome.Kind != orders.StepUnknown {
-			return outcome, nil
-		}
-		if expired {
+
+	late := w.now().Sub(intent.DeadlineAt)
+	if late >= 0 || tries >= askAfter {
+		answer, err := w.providers.Ask(ctx, step, intent.Key)
+		switch {
+		case err == nil && answer.State != orders.StateUnknown:
+			return outcomeOf(answer, intent), nil
+		case late >= 0 && err != nil && late < askFor:
+			return orders.Event{}, err // nothing is sent any more, but the provider may soon be there to say
+		case late >= 0:
 			return orders.Event{Kind: orders.StepUnknown, Reason: "deadline"}, nil
 		}
 	}
 
-	reference, err := w.providers.Send(ctx, step, intent.Key, intent.Request)
+	answer, err := w.providers.Send(ctx, step, intent.Key, intent.Request)
 	if refused, ok := errors.AsType[*upstream.RefusedError](err); ok {
 		return orders.Event{Kind: orders.StepRefused, Reason: refused.Code}, nil
 	}
-	return orders.Event{Kind: orders.StepSucceeded, Reference: reference}, err
+	if err != nil && unwanted {
+		return abandoned(), nil
+	}
+	return outcomeOf(answer, intent), err
 }
 
-// ask finds out what became of a step that may have been sent before.
-func (w *stepWorker) ask(ctx context.Context, step orders.StepName, intent store.Intent) (orders.Event, error) {
-	answer, err := w.providers.Ask(ctx, step, intent.Key)
-	switch answer.State {
-	case orders.StateSucceeded:
-		return orders.Event{Kind: orders.StepSucceeded, Reference: answer.Reference}, err
-	case orders.StateRefused:
-		return orders.Event{Kind: orders.StepRefused, Reason: answer.Code}, err
-	case orders.StatePending, orders.StateUnknown:
+// abandoned is the outcome of a step that nobody wants any more, because the order is being undone. Whether some
+// attempt got through does not matter: undoing is by key. In a failing order the first attempt is still made, once: an
+// outcome that is known needs less undoing.
+func abandoned() orders.Event { return orders.Event{Kind: orders.StepUnknown, Reason: "abandoned"} }
+
+// outcomeOf is the event that a provider's answer makes. An undo that found nothing, although what it undoes is known
+// to have happened, has undone nothing: the provider has forgotten the key.
+func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
+	switch {
+	case answer.State == orders.StateRefused:
+		return orders.Event{Kind: orders.StepRefused, Reason: answer.Code}
+	case answer.Nothing && intent.Undone == orders.StateSucceeded:
+		return orders.Event{Kind: orders.StepRefused, Reason: "nothing_to_undo", Reference: answer.Reference}
+	default:
+		return orders.Event{Kind: orders.StepSucceeded, Reference: answer.Reference}
 	}
-	return orders.Event{Kind: orders.StepUnknown}, err
 }
 
 // report tells the log and the metrics what a step did to its order.
 func (w *stepWorker) report(ctx context.Context, a store.Applied) {
-	if !a.Changed || !a.Event.StatusChanged || !a.Order.Status.AtRest() {
-		return
+	if a.Ended {
+		w.metrics.finished(a.Order)
 	}
-	w.metrics.finished(a.Order)
-	if a.Order.Status == orders.NeedsAttention {
+	if a.Changed && a.Event.StatusChanged && a.Order.Status == orders.NeedsAttention {
 		w.logger.ErrorContext(ctx, "order needs attention", "order_id", a.Order.ID, "reason", a.Order.Reason)
 	}
 }

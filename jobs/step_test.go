@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/millrace-orders/millrace/dev/simulator"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 func TestOrder(t *testing.T) {
@@ -221,15 +223,60 @@ func TestDuplicateJobs(t *testing.T) {
 	}
 	duplicate()
 	s.start()
-	s.awaitStatus(id, orders.Completed)
-	duplicate()
 	order := s.await(id, "the e-mail", func(o orders.Order) bool {
-		return o.Latest(orders.SendEmail).State == orders.StateSucceeded
+		return o.Status == orders.Completed && o.Latest(orders.SendEmail).State == orders.StateSucceeded
 	})
+	before, sends := map[string]int{}, map[string]int{}
+	for _, key := range s.simulator.Keys() {
+		before[key.Key] = key.Sends
+	}
+	duplicate()
+	require.Eventually(t, func() bool {
+		var open int
+		err := s.pool.QueryRow(t.Context(), `SELECT count(*) FROM river_job
+			WHERE kind <> 'sweep' AND state IN ('available', 'running', 'retryable', 'scheduled')`).Scan(&open)
+		return err == nil && open == 0
+	}, 30*time.Second, 10*time.Millisecond)
 	require.Equal(t, int64(7), order.Version)
 	for operation, n := range s.effects(id) {
 		require.Equal(t, 1, n, operation)
 	}
+	for _, key := range s.simulator.Keys() {
+		if strings.HasPrefix(key.Key, id.String()) {
+			sends[key.Key] = key.Sends
+		}
+	}
+	for key, n := range sends {
+		require.Equal(t, before[key], n, "%s was sent again after it was settled", key)
+	}
+}
+
+// A provider that took the money and answers with an error ever since is asked, and the order goes on.
+func TestStuckAnswer(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+		orders.Payment: {LostRate: 1, Operations: []string{"capture"}},
+	}))
+	s.start()
+	id := s.place(nil)
+	s.awaitStatus(id, orders.Completed)
+	require.Equal(t, 1, s.effects(id)["capture"])
+}
+
+// A provider that has forgotten what it did cannot undo it, and must not be believed when it says that there was
+// nothing to undo.
+func TestForgottenKey(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	id := s.place(func(p *orders.Placement) { p.Items[0].ProductID = 9999 })
+	_, err := s.store.Apply(t.Context(), []orders.Event{ // as if it had happened at a provider that forgot it
+		storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded),
+	})
+	require.NoError(t, err)
+	s.start()
+	order := s.awaitStatus(id, orders.NeedsAttention)
+	require.Equal(t, "void_payment refused: nothing_to_undo", order.Reason)
 }
 
 // I11 and I12: when a call is made, its intent is committed, its bytes are the stored ones, and no transaction is

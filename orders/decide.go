@@ -11,6 +11,7 @@ import (
 type Decision struct {
 	Order   Order  // after the event
 	Event   Event  // as it goes into the log
+	Ended   bool   // the order has come to rest with this event
 	Settled *Step  // the step whose outcome the event is, if it is one
 	Started []Step // steps to store, each with the job that carries it out
 }
@@ -94,14 +95,12 @@ func (o *Order) settle(e Event) *Step {
 		return s
 	}
 	why := fmt.Sprintf("%s %s: %s", s.Name, s.State, s.Reason)
-	switch spec, _ := s.Name.Spec(); spec.Role {
-	case Forward:
-		if o.Goal == GoalComplete {
-			o.Goal, o.Reason = GoalFail, why
-		}
-	case Compensation:
+	switch spec, _ := s.Name.Spec(); {
+	case o.Status.AtRest(): // a refund that was asked for, or a notice: see settleRefund
+	case spec.Role == Forward && o.Goal == GoalComplete:
+		o.Goal, o.Reason = GoalFail, why
+	case spec.Role == Compensation:
 		o.Reason = why
-	case Notice:
 	}
 	return s
 }
@@ -116,7 +115,8 @@ func (o *Order) conclude(e Event, settled *Step) Decision {
 	o.Version++
 	o.UpdatedAt = e.At
 	e.Version, e.Status, e.Progress, e.StatusChanged = o.Version, o.Status, o.Progress(), o.Status != before
-	return Decision{Order: *o, Event: e, Settled: settled, Started: started}
+	ended := !before.AtRest() && o.Status.AtRest()
+	return Decision{Order: *o, Event: e, Ended: ended, Settled: settled, Started: started}
 }
 
 // advance starts every step that the event and the order's goal ask for and that nothing holds up any more.
@@ -129,8 +129,8 @@ func (o *Order) advance(e Event) (started []Step) {
 	if o.Status.AtRest() {
 		if e.Kind == RefundRequested {
 			begin(RefundPayment, cmp.Or(e.Amount, o.Refundable()))
-		} else if o.settleRefund(e) {
-			begin(SendEmail, o.Refunded)
+		} else if amount := o.settleRefund(e); amount > 0 {
+			begin(SendEmail, amount)
 		}
 		return started
 	}
@@ -151,24 +151,26 @@ func (o *Order) advance(e Event) (started []Step) {
 	return started
 }
 
-// settleRefund counts a refund of a completed order when its outcome is known, and says whether money went back. A
-// refused refund leaves everything as it was; one without a known outcome is for a person to look at.
-func (o *Order) settleRefund(e Event) bool {
-	if e.Step != RefundPayment || o.Status != Completed {
-		return false
+// settleRefund counts a refund that was asked for when its outcome is known, and returns how much went back. A refused
+// refund leaves everything as it was; one without a known outcome is for a person to look at. What went back is
+// counted whatever the status: another refund may be the one that needs attention.
+func (o *Order) settleRefund(e Event) Money {
+	if e.Step != RefundPayment || o.Goal != GoalComplete {
+		return 0
 	}
 	switch e.Kind {
 	case StepSucceeded:
-		o.Refunded += o.Step(RefundPayment, e.Generation).Amount
+		amount := o.Step(RefundPayment, e.Generation).Amount
+		o.Refunded += amount
 		if o.Refunded == o.Total {
 			o.Status, o.Reason = Refunded, "refunded on request"
 		}
-		return true
+		return amount
 	case StepUnknown:
-		o.Status = NeedsAttention
+		o.Status, o.Reason = NeedsAttention, fmt.Sprintf("%s %s: %s", e.Step, StateUnknown, e.Reason)
 	case OrderPlaced, CancelRequested, RefundRequested, StepRefused:
 	}
-	return false
+	return 0
 }
 
 // due lists the steps that can start now.
@@ -242,7 +244,7 @@ func (o *Order) end() Status {
 				return NeedsAttention
 			}
 		}
-		captured = captured || spec.Pivot && s.State == StateSucceeded
+		captured = captured || spec.Pivot && s.mayHaveTakenEffect()
 	}
 	switch {
 	case captured:

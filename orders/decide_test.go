@@ -206,6 +206,12 @@ func TestRefund(t *testing.T) {
 		},
 		{"Refused", []string{"refund 9.97", "refund_payment!"}, orders.Completed, 0, 20997, nil},
 		{"Unknown", []string{"refund 9.97", "refund_payment?"}, orders.NeedsAttention, 0, 20997, nil},
+		{
+			"UnknownBesideAnother",
+			[]string{"refund 9.97", "refund 100", "refund_payment?", "refund_payment#2"},
+			orders.NeedsAttention, 10000, 10997,
+			[]string{"send_email"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

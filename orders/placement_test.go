@@ -1,6 +1,7 @@
 package orders_test
 
 import (
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -59,6 +60,9 @@ func TestPlacementFingerprint(t *testing.T) {
 	t.Parallel()
 	base := placement()
 	total := base.Sum()
+	// A request that is repeated after an upgrade must have the fingerprint that it had before.
+	require.Equal(t, "96fb5d441100eb1981312402053741bf99a97e9c87affb3f704f604ce4514b36",
+		hex.EncodeToString(base.Fingerprint()))
 
 	same := placement()
 	same.IdempotencyKey, same.Total = "key", &total // neither changes the order that is made

@@ -128,6 +128,16 @@ func (n StepName) Spec() (spec Spec, ok bool) {
 	return saga[i], true
 }
 
+// Undoes returns the step that this one compensates; empty if it is no compensation.
+func (n StepName) Undoes() StepName {
+	for _, spec := range saga {
+		if spec.Undo == n {
+			return spec.Name
+		}
+	}
+	return ""
+}
+
 func (n StepName) title() string {
 	if spec, ok := n.Spec(); ok {
 		return spec.Title

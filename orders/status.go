@@ -3,14 +3,15 @@ package orders
 // Status is where an order stands, as its customer sees it. Finer state is in its steps.
 type Status string
 
-// The statuses. An order moves down this list and never back.
+// The statuses. An order comes to rest in one of the last five, and stays there, but for a completed one whose money
+// is given back on request.
 const (
 	Pending        Status = "pending"         // accepted, no step has an outcome yet
 	Processing     Status = "processing"      // on its way to its goal
 	Completed      Status = "completed"       // paid and shipped
-	Failed         Status = "failed"          // undone before any money moved: a step was refused or got no answer
-	Cancelled      Status = "cancelled"       // undone before any money moved, as the customer asked
-	Refunded       Status = "refunded"        // undone after the capture: the money went back
+	Failed         Status = "failed"          // undone before the capture: a step was refused or got no answer
+	Cancelled      Status = "cancelled"       // undone before the capture, as the customer asked
+	Refunded       Status = "refunded"        // all the money that was, or may have been, taken went back
 	NeedsAttention Status = "needs_attention" // a compensation was refused or got no answer: a person must decide
 )
 
@@ -19,7 +20,7 @@ func Statuses() []Status {
 	return []Status{Pending, Processing, Completed, Failed, Cancelled, Refunded, NeedsAttention}
 }
 
-// AtRest says that no rule will move the order any further: it ended, or it waits for a person.
+// AtRest says that nothing more will happen to the order by itself: it ended, or it waits for a person.
 func (s Status) AtRest() bool { return s != Pending && s != Processing }
 
 // Goal is what the order's steps are working towards. It leaves GoalComplete at most once, and never returns to it:

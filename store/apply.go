@@ -16,6 +16,7 @@ import (
 type Applied struct {
 	Order   orders.Order // after the event
 	Event   orders.Event // as it is in the log; meaningful only if Changed
+	Ended   bool         // the order has come to rest with the event
 	Changed bool         // false: the event changed nothing, for example because it had been applied before
 	// Replayed: the same was asked before under the same idempotency key. Order is as it was after that.
 	Replayed bool
@@ -27,7 +28,9 @@ type Applied struct {
 // Apply makes events happen: it locks their orders, decides, and writes the new states, the log, the next steps and
 // their jobs, in one commit for all of them. Events of one order are applied in the order given.
 //
-// Concurrent callers share a commit. Applying an event twice is a no-op, so callers may repeat after any error.
+// Concurrent callers share a commit. The outcome of a step may be applied any number of times, and so may a
+// cancellation, or a refund under an idempotency key: callers may repeat them after any error. An event can be about
+// steps that earlier calls started, not about one that is started by the same call.
 func (s *Store) Apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
 	return s.applying.do(ctx, events)
 }
@@ -41,6 +44,9 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 	applied := make([]Applied, len(events))
 	var started []orders.StepJob
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := s.queries.OrdersQueue(ctx, tx, ids); err != nil {
+			return fmt.Errorf("queue for orders: %w", err)
+		}
 		if err := s.queries.OrdersLock(ctx, tx, ids); err != nil {
 			return fmt.Errorf("lock orders: %w", err)
 		}
@@ -83,7 +89,7 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 				}
 				continue
 			}
-			applied[i] = Applied{Order: decision.Order, Event: decision.Event, Changed: true}
+			applied[i] = Applied{Order: decision.Order, Event: decision.Event, Ended: decision.Ended, Changed: true}
 			current[e.OrderID] = decision.Order
 			decisions = append(decisions, decision)
 			started = appendJobs(started, decision)

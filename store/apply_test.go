@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -148,6 +150,40 @@ func TestApplyManyAtOnce(t *testing.T) {
 	}
 }
 
+// A lock that somebody holds on one order fails that order's events, and nobody else's.
+func TestApplyBesideALockedOrder(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	s := storetest.New(t, pool)
+	locked := storetest.Order(t, s)
+	holder, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = holder.Rollback(context.Background()) }()
+	_, err = holder.Exec(t.Context(), "SELECT FROM orders WHERE id = $1 FOR UPDATE", locked.ID)
+	require.NoError(t, err)
+
+	var wg sync.WaitGroup
+	for _, step := range []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping} {
+		wg.Go(func() {
+			if _, err := s.Apply(t.Context(), []orders.Event{outcome(locked.ID, step)}); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("the locked order's event: %v", err)
+			}
+		})
+	}
+	for range 20 {
+		wg.Go(func() {
+			placed, err := s.Place(t.Context(), []orders.Placement{storetest.Placement()})
+			if err == nil {
+				_, err = s.Apply(t.Context(), []orders.Event{outcome(placed[0].Order.ID, orders.AuthorizePayment)})
+			}
+			if err != nil {
+				t.Errorf("another order's event: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	const longest = 45 * time.Second
@@ -199,6 +235,25 @@ func TestSweep(t *testing.T) {
 			require.Zero(t, sweep(t, s), "the new job counts")
 		})
 	}
+
+	// In an outage there are as many pending steps as jobs, and the planner knows of none of them.
+	t.Run("ManyAtOnce", func(t *testing.T) {
+		t.Parallel()
+		tx, s := setup(t)
+		exec(t, tx, `ANALYZE order_steps; ANALYZE river_job;
+			INSERT INTO orders (id, principal, customer_id, currency, total_minor, payment_method, version, status, goal,
+				reason, placed_at, updated_at)
+			SELECT gen_random_uuid(), 'p', '1', 'USD', 1, '', 1, 'pending', 'complete', '', now(), now()
+			FROM generate_series(1, 20000);
+			INSERT INTO order_steps (order_id, step, generation, state, amount_minor, request, reference, reason,
+				started_at, deadline_at)
+			SELECT id, 'quote_shipping', 1, 'pending', 0, '', '', '', now() - interval '1 hour', now() FROM orders
+			ON CONFLICT DO NOTHING;
+			INSERT INTO river_job (args, kind, max_attempts, queue, state)
+			SELECT jsonb_build_object('order_id', order_id, 'generation', 1), step, 10, 'shipping', 'available'
+			FROM order_steps WHERE started_at < now() - interval '30 minutes'`)
+		require.Zero(t, sweep(t, s))
+	})
 
 	t.Run("LeavesNewStepsAlone", func(t *testing.T) {
 		t.Parallel()

@@ -11,8 +11,11 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// ringPause is the least time between two rings of one process: at most a hundred NOTIFYs a second at any load.
-const ringPause = 10 * time.Millisecond
+// ringPause is the least time between two rings of one process: at most a hundred a second at any load.
+const (
+	ringPause   = 10 * time.Millisecond
+	ringTimeout = 2 * time.Second
+)
 
 // Doorbell tells all processes, after a commit, that there are new events and new jobs. One ring stands for all
 // commits since the last. A lost ring costs latency only: everybody also polls.
@@ -53,7 +56,7 @@ func (d *Doorbell) Ring(jobs []orders.StepJob) {
 func (d *Doorbell) Run(ctx context.Context) {
 	pause := time.NewTicker(ringPause)
 	defer pause.Stop()
-	for {
+	for failing := false; ; {
 		select {
 		case <-d.pending:
 		case <-ctx.Done():
@@ -63,13 +66,21 @@ func (d *Doorbell) Run(ctx context.Context) {
 		queues := d.queues
 		d.queues = nil
 		d.mu.Unlock()
-		if err := dbsqlc.New().Ring(ctx, d.db, queues); err != nil && ctx.Err() == nil {
-			d.logger.WarnContext(ctx, "doorbell failed", "error", err)
+		err := d.send(ctx, queues)
+		if err != nil && !failing && ctx.Err() == nil {
+			d.logger.WarnContext(ctx, "doorbell is failing", "error", err)
 		}
+		failing = err != nil
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func (d *Doorbell) send(ctx context.Context, queues []string) error {
+	ctx, cancel := context.WithTimeout(ctx, ringTimeout)
+	defer cancel()
+	return dbsqlc.New().Ring(ctx, d.db, queues)
 }

@@ -25,12 +25,23 @@ func classify(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
+// lockTimeout is the code of a statement that waited for a lock for longer than lock_timeout.
+const lockTimeout = "55P03"
+
+// mayBeOneMember says that a batch failed for a reason that may lie with one of its members, such as an order that
+// somebody else holds locked, and that nothing of it was written: the server refused a statement. Without an answer
+// from the server the commit may have happened, and doing it again would do some of it twice.
+func mayBeOneMember(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == lockTimeout || !isOutage(err))
+}
+
 func isOutage(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), and
-		// a primary that was demoted under us.
+		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), a
+		// primary that was demoted under us, our own idling, and a lock that somebody holds for too long.
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
-			strings.HasPrefix(pg.Code, "57") || pg.Code == "25006"
+			strings.HasPrefix(pg.Code, "57") || pg.Code == "25006" || pg.Code == "25P03" || pg.Code == lockTimeout
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,9 @@ import (
 
 const (
 	feedPoll       = time.Second
+	feedPause      = 10 * time.Millisecond
 	feedBatch      = 1000
+	patience       = 100 * time.Millisecond // with a transaction that holds the feed up, before looking at what it hides
 	reconnectDelay = time.Second
 )
 
@@ -36,8 +39,14 @@ type Feed struct {
 
 	txid uint64
 	id   int64
-	// current is up to when (Unix ns) everything that happened has been handed out.
-	current atomic.Int64
+	// mark is a moment, and the transaction that was the next to begin then. Once all before it are over and read,
+	// everything from before that moment has been handed out.
+	mark struct {
+		txid uint64
+		at   time.Time
+	}
+	// current is the latest such moment, on this process's clock: those of other machines may differ.
+	current atomic.Pointer[time.Time]
 }
 
 // NewFeed makes a feed. Subscribe to it, then Run it.
@@ -51,13 +60,24 @@ func (f *Feed) Subscribe(fn func([]orders.Event)) { f.subscribers = append(f.sub
 
 // Behind says for how long events may have been left unread: because the database does not answer, or because an
 // old transaction holds the cursor back. It is large before Run has read for the first time.
-func (f *Feed) Behind() time.Duration { return time.Since(time.Unix(0, f.current.Load())) }
+func (f *Feed) Behind() time.Duration {
+	if current := f.current.Load(); current != nil {
+		return time.Since(*current)
+	}
+	return math.MaxInt64
+}
 
 // Run reads until ctx ends. It starts with what happens from now on.
 func (f *Feed) Run(ctx context.Context) {
-	go f.listen(ctx)
-	poll := time.NewTicker(feedPoll)
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		f.listen(ctx)
+	}()
+	defer func() { <-listening }()
+	poll, pause := time.NewTicker(feedPoll), time.NewTicker(feedPause)
 	defer poll.Stop()
+	defer pause.Stop()
 	for failing := false; ; {
 		err := f.catchUp(ctx)
 		switch {
@@ -73,6 +93,11 @@ func (f *Feed) Run(ctx context.Context) {
 		select {
 		case <-f.rung:
 		case <-poll.C:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-pause.C: // many processes ring: one read serves all rings of the pause
 		case <-ctx.Done():
 			return
 		}
@@ -103,20 +128,26 @@ func (f *Feed) listen(ctx context.Context) {
 	_ = listener.Listen(ctx) // ends with ctx
 }
 
-// catchUp hands out everything up to the end of the log.
+// catchUp hands out everything up to the oldest transaction that is still running.
 func (f *Feed) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if f.txid == 0 {
-		txid, err := f.queries.FeedStart(ctx, f.pool)
-		if err != nil {
-			return fmt.Errorf("start feed: %w", err)
-		}
-		f.txid = txid
+	now := time.Now()
+	bounds, err := f.queries.FeedBounds(ctx, f.pool)
+	if err != nil {
+		return fmt.Errorf("bound feed: %w", err)
+	}
+	switch {
+	case f.txid == 0:
+		f.txid = bounds.Oldest
+	case bounds.Oldest < f.mark.txid && bounds.Newest < f.mark.txid:
+		// Transaction ids went back: this is another history, restored or failed over to with a loss.
+		f.logger.WarnContext(ctx, "the log's history has changed")
+		f.txid, f.id, f.mark.txid = bounds.Oldest, 0, 0
 	}
 	for {
 		rows, err := f.queries.FeedRead(ctx, f.pool, &dbsqlc.FeedReadParams{
-			Txid: f.txid, ID: f.id, PageSize: feedBatch,
+			Txid: f.txid, ID: f.id, Below: bounds.Oldest, PageSize: feedBatch,
 		})
 		if err != nil {
 			return fmt.Errorf("read feed: %w", err)
@@ -133,10 +164,32 @@ func (f *Feed) catchUp(ctx context.Context) error {
 			break
 		}
 	}
-	oldest, err := f.queries.FeedOldestUnread(ctx, f.pool, &dbsqlc.FeedOldestUnreadParams{Txid: f.txid, ID: f.id})
-	if err != nil {
-		return fmt.Errorf("measure feed: %w", err)
+	return f.measure(ctx, now, bounds)
+}
+
+// measure finds out up to when everything has been handed out.
+func (f *Feed) measure(ctx context.Context, now time.Time, bounds dbsqlc.FeedBoundsRow) error {
+	if f.mark.txid != 0 && bounds.Oldest >= f.mark.txid {
+		f.reached(f.mark.at)
+		f.mark.txid = 0
 	}
-	f.current.Store(oldest.UnixNano())
+	switch {
+	case bounds.Oldest >= bounds.Newest: // nobody is writing
+		f.reached(now)
+		f.mark.txid = 0
+	case f.mark.txid == 0:
+		f.mark.txid, f.mark.at = bounds.Newest, now
+	case now.Sub(f.mark.at) > patience:
+		// An old transaction is in the way. It may have nothing to do with orders.
+		unread, err := f.queries.FeedUnread(ctx, f.pool, &dbsqlc.FeedUnreadParams{Txid: f.txid, ID: f.id})
+		if err != nil {
+			return fmt.Errorf("measure feed: %w", err)
+		}
+		if !unread {
+			f.reached(now)
+		}
+	}
 	return nil
 }
+
+func (f *Feed) reached(at time.Time) { f.current.Store(&at) }

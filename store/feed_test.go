@@ -58,6 +58,7 @@ func TestFeed(t *testing.T) {
 				_ = pool.QueryRow(ctx, "SELECT count(*), coalesce(max(id), $1) FROM order_events WHERE id > $1", last).
 					Scan(&n, &newest)
 				seen, last = seen+n, newest
+				_, _ = pool.Exec(ctx, "NOTIFY millrace_feed") // has the feed read as often as it can
 				select {
 				case <-stop:
 					naive <- int(seen)
@@ -120,12 +121,53 @@ func TestFeed(t *testing.T) {
 		require.Equal(t, stored, got.all())
 	})
 
+	// I15: a writer that waits for another must not show its events first. It would if it had its transaction id
+	// before it waits: here it gets one from an order that is free.
+	t.Run("KeepsEachOrdersSequence", func(t *testing.T) {
+		t.Parallel()
+		pool := storetest.Pool(t)
+		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler))
+		var got reader
+		feed.Subscribe(got.take)
+		go feed.Run(t.Context())
+		require.Eventually(t, func() bool { return feed.Behind() < time.Second }, 10*time.Second, time.Millisecond)
+
+		a, b := storetest.New(t, pool), storetest.New(t, pool)
+		list := make([]orders.Order, 50)
+		for i := range list {
+			list[i] = storetest.Order(t, a)
+		}
+		var wg sync.WaitGroup
+		for i, step := range []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping} {
+			wg.Go(func() {
+				s := []*store.Store{a, b}[i%2]
+				for at := range list { // two orders at a time, of which one is in somebody else's batch as well
+					events := []orders.Event{outcome(list[at].ID, step), outcome(list[(at+i+1)%len(list)].ID, step)}
+					if _, err := s.Apply(t.Context(), events); err != nil {
+						t.Errorf("apply: %v", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		require.Eventually(t, func() bool { return len(got.all()) == 4*len(list) }, 10*time.Second, time.Millisecond)
+		last := map[orders.ID]int64{}
+		for _, e := range got.all() {
+			require.Equal(t, last[e.OrderID]+1, e.Version)
+			last[e.OrderID] = e.Version
+		}
+	})
+
 	// An old transaction holds the cursor back. That must be seen, because the cache relies on it.
 	t.Run("KnowsThatItIsBehind", func(t *testing.T) {
 		t.Parallel()
 		pool := storetest.Pool(t)
 		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler))
 		require.Greater(t, feed.Behind(), time.Hour, "before the first read")
+		t.Cleanup(func() {
+			_, _ = pool.Exec(context.Background(), `SELECT pg_terminate_backend(pid)
+			FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'`)
+		})
 		go feed.Run(t.Context())
 		require.Eventually(t, func() bool { return feed.Behind() < time.Second }, 10*time.Second, time.Millisecond)
 

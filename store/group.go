@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -124,10 +124,10 @@ func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
 	for _, call := range batch {
 		members = append(members, call.members...)
 	}
-	answers, err := g.flush(context.Background(), members)
-	if err != nil && len(batch) > 1 && !errors.Is(err, ErrUnavailable) {
+	answers, err := g.safely(members)
+	if err != nil && len(batch) > 1 && mayBeOneMember(err) {
 		for _, call := range batch {
-			call.answers, call.err = g.flush(context.Background(), call.members)
+			call.answers, call.err = g.safely(call.members)
 		}
 		return
 	}
@@ -137,4 +137,14 @@ func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
 			call.answers, answers = answers[:len(call.members)], answers[len(call.members):]
 		}
 	}
+}
+
+// safely turns a panic into an error: it would end the process, out of reach of whoever recovers for the callers.
+func (g *group[T, R]) safely(members []T) (answers []R, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return g.flush(context.Background(), members)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 )
@@ -23,7 +24,7 @@ const (
 	tick    = time.Millisecond
 )
 
-var errPoison = errors.New("poison")
+var errPoison = &pgconn.PgError{Code: "23514", Message: "poison"}
 
 func newGroupTest(lanes int) *groupTest {
 	g := &groupTest{flushes: make(chan []int, 1000), release: make(chan struct{}, 1000)}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -59,8 +60,12 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error
 	return nil
 }
 
+func newRiverMigrator(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error) {
+	return rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+}
+
 func migrateRiver(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
-	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	migrator, err := newRiverMigrator(pool)
 	if err != nil {
 		return err
 	}
@@ -110,5 +115,13 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("check migrations: %w", classify(err))
 	}
-	return !pending, nil
+	migrator, err := newRiverMigrator(pool)
+	if err != nil {
+		return false, err
+	}
+	river, err := migrator.Validate(ctx, nil)
+	if err != nil {
+		return false, fmt.Errorf("check River's migrations: %w", classify(err))
+	}
+	return !pending && river.OK, nil
 }

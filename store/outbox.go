@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -20,7 +21,7 @@ const maxAttempts = 10_000
 
 // newJobInserter makes a River client that inserts jobs and does nothing else.
 func newJobInserter() (*river.Client[pgx.Tx], error) {
-	return river.NewClient(silentDriver{riverpgxv5.New(nil)}, &river.Config{})
+	return river.NewClient(silentDriver{riverpgxv5.New(nil)}, &river.Config{Logger: slog.New(slog.DiscardHandler)})
 }
 
 // silentDriver keeps River from sending NOTIFY in the order's transaction: Postgres holds a database-wide lock from

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
 // Settings of every connection. A transaction that idles holds back the feed and vacuum for everybody.
@@ -18,12 +20,15 @@ const (
 	pingTimeout       = 2 * time.Second
 	statementTimeout  = "10s"
 	idleInTxTimeout   = "10s"
+	lockWait          = "1s"
 )
 
 // NewPool connects to the primary that the URL names: with several hosts, the one that accepts writes. Each part of
 // a process has a pool of its own, so that a burst of requests cannot starve the workers, nor they the requests.
 //
 // name shows up in pg_stat_activity. It fails if the URL is malformed, not if the database is down.
+//
+// Statements have time limits, except those of NewMigrationPool.
 func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -40,13 +45,36 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	}
 	c.ConnConfig.OnPgError = keepConnection
 	c.ConnConfig.RuntimeParams["application_name"] = "millrace-" + name
-	setDefault(c.ConnConfig.RuntimeParams, "statement_timeout", statementTimeout)
+	if name != migrationPool { // an index on a large table takes as long as it takes
+		setDefault(c.ConnConfig.RuntimeParams, "statement_timeout", statementTimeout)
+	}
+	setDefault(c.ConnConfig.RuntimeParams, "lock_timeout", lockWait)
 	setDefault(c.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout", idleInTxTimeout)
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("make pool: %w", err)
 	}
 	return pool, nil
+}
+
+const (
+	migrationPool        = "migrate"
+	migrationConnections = 4
+)
+
+// NewMigrationPool connects for Migrate.
+func NewMigrationPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	return NewPool(ctx, url, migrationPool, migrationConnections)
+}
+
+// ClockSkew is how far this process's clock is ahead of the database's, give or take a round trip.
+func ClockSkew(ctx context.Context, pool *pgxpool.Pool) (time.Duration, error) {
+	before := time.Now()
+	now, err := dbsqlc.New().Now(ctx, pool)
+	if err != nil {
+		return 0, fmt.Errorf("read clock: %w", classify(err))
+	}
+	return before.Add(time.Since(before) / 2).Sub(now), nil
 }
 
 // keepConnection drops connections that are of no more use: those the server ended, and those to a primary that has

@@ -102,7 +102,8 @@ type Intent struct {
 	Key        string
 	Request    []byte
 	DeadlineAt time.Time
-	Goal       orders.Goal // of the order
+	Goal       orders.Goal      // of the order
+	Undone     orders.StepState // of the step that this one undoes; empty if it undoes none
 }
 
 // Intent reads the stored intent of a step's call. Error: orders.ErrNotFound.
@@ -111,6 +112,7 @@ func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) 
 	defer cancel()
 	row, err := s.queries.StepRead(ctx, s.db, &dbsqlc.StepReadParams{
 		OrderID: job.OrderID, Step: string(job.Step), Generation: int32(job.Generation),
+		Undoes: string(job.Step.Undoes()),
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Intent{}, orders.ErrNotFound
@@ -121,6 +123,7 @@ func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) 
 	return Intent{
 		State: orders.StepState(row.State), Key: orders.StepKey(job.OrderID, job.Step, job.Generation),
 		Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: orders.Goal(row.Goal),
+		Undone: orders.StepState(row.UndoneState),
 	}, nil
 }
 
@@ -144,4 +147,19 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 		depths[i] = QueueDepth{Queue: row.Queue, State: row.State, Jobs: row.Jobs, OldestAt: row.OldestAt}
 	}
 	return depths, nil
+}
+
+// UnfinishedOrders counts the orders that are pending, processing or in need of attention.
+func (s *Store) UnfinishedOrders(ctx context.Context) (map[orders.Status]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.UnfinishedOrders(ctx, s.db)
+	if err != nil {
+		return nil, fmt.Errorf("count orders: %w", classify(err))
+	}
+	counts := map[orders.Status]int64{orders.Pending: 0, orders.Processing: 0, orders.NeedsAttention: 0}
+	for _, row := range rows {
+		counts[orders.Status(row.Status)] = row.Orders
+	}
+	return counts, nil
 }

@@ -95,8 +95,11 @@ func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx
 	defer cancel()
 	for try := 1; ; try++ {
 		err := pgx.BeginFunc(ctx, impatient{s.db}, func(tx pgx.Tx) error { return fn(ctx, tx) })
-		if err == nil || try == conflictTries || !isConflict(err) {
+		if err == nil || !isConflict(err) {
 			return classify(err)
+		}
+		if try == conflictTries {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		select {
 		case <-time.After(rand.N(time.Duration(try) * 20 * time.Millisecond)):

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
 const (
+	sweepLock     = 0x6d696c6c73776565 // "millswee"
 	strandedBatch = 500
 	// strandedAfter leaves a step that was just started alone.
 	strandedAfter = 10 * time.Second
@@ -35,14 +37,21 @@ func (s *Store) Sweep(ctx context.Context, longest time.Duration) (swept int, er
 func (s *Store) sweepBatch(ctx context.Context, longest time.Duration) (int, error) {
 	var jobs []orders.StepJob
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		now := s.now()
+		jobs = jobs[:0]
+		// Two sweeps at a time would both find the same steps.
+		if mine, err := s.queries.SweepBegin(ctx, tx, sweepLock); err != nil || !mine {
+			return err
+		}
+		if err := s.queries.SweepPlan(ctx, tx); err != nil {
+			return err
+		}
 		rows, err := s.queries.StepsStranded(ctx, tx, &dbsqlc.StepsStrandedParams{
-			StartedBefore: now.Add(-strandedAfter), RunningSince: now.Add(-longest), BatchSize: strandedBatch,
+			StartedBefore: s.now().Add(-strandedAfter), BatchSize: strandedBatch,
+			LongestRun: pgtype.Interval{Microseconds: longest.Microseconds(), Valid: true},
 		})
 		if err != nil {
 			return err
 		}
-		jobs = jobs[:0]
 		for _, row := range rows {
 			jobs = append(jobs, orders.StepJob{
 				OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation),

@@ -34,6 +34,8 @@ type fields struct {
 	State orders.StepState `json:"state"`
 	ID    string           `json:"id"`
 	Code  string           `json:"code"`
+	// Nothing says, of an undo, that what it undoes never took effect.
+	Nothing bool `json:"nothing"`
 }
 
 // judgeSend says what the answer to a send means. 2xx is done even if the body makes no sense: it would make none
@@ -44,7 +46,7 @@ func judgeSend(p orders.Provider, r reply) (Answer, error) {
 	case isSuccess(r.status) && r.err != nil:
 		return Answer{}, r.err
 	case isSuccess(r.status):
-		return Answer{State: orders.StateSucceeded, Reference: f.reference()}, nil
+		return Answer{State: orders.StateSucceeded, Reference: f.reference(), Nothing: f.Nothing}, nil
 	case r.status == http.StatusPaymentRequired, r.status == http.StatusUnprocessableEntity:
 		return Answer{}, &RefusedError{f.code()}
 	}
@@ -65,7 +67,7 @@ func judgeAsk(p orders.Provider, r reply) (Answer, error) {
 	f, err := r.fields()
 	switch {
 	case err == nil && f.State == orders.StateSucceeded:
-		return Answer{State: f.State, Reference: f.reference()}, nil
+		return Answer{State: f.State, Reference: f.reference(), Nothing: f.Nothing}, nil
 	case err == nil && f.State == orders.StateRefused:
 		return Answer{State: f.State, Code: f.code()}, nil
 	}

@@ -47,13 +47,14 @@ type Clients struct {
 	clients map[orders.Provider]*client
 }
 
-// Answer is what a provider says became of a key.
+// Answer is what a provider says became of a key. That of Send is always StateSucceeded.
 type Answer struct {
 	// State is StateSucceeded, StateRefused, or StateUnknown: the provider has not finished it, or never heard of it,
 	// which does not prove that it never will.
 	State     orders.StepState
 	Reference string // the provider's own id, if it succeeded and the provider gave one
 	Code      string // why it was refused
+	Nothing   bool   // of an undo that succeeded: the provider never did what it undoes
 }
 
 // New returns the clients, or every problem of the configuration at once. No connection is made before the first call.
@@ -79,26 +80,25 @@ func New(c Config) (*Clients, error) {
 	return &Clients{clients}, nil
 }
 
-// Send posts the step's request under its idempotency key and returns the provider's own id of the effect. It is
-// empty if the provider gave none that is fit to store: the effect counts, not its name.
+// Send posts the step's request under its idempotency key and returns the provider's answer. Its reference is empty if
+// the provider gave none that is fit to store: the effect counts, not its name.
 //
 // body is sent as it is. Errors: *RefusedError, *UnavailableError, *MisconfiguredError, *OpenError; or ctx's own
 // error if the caller gave up, and then the outcome is unknown. See each for what it means for the money.
 func (c *Clients) Send(
 	ctx context.Context, step orders.StepName, key string, body []byte,
-) (reference string, err error) {
+) (Answer, error) {
 	client, path, err := c.route(step)
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	if !visible(key) || len(body) == 0 {
-		return "", fmt.Errorf("%s: a key and a body are needed", step)
+		return Answer{}, fmt.Errorf("%s: a key and a body are needed", step)
 	}
-	answer, err := client.call(ctx, call{
+	return client.call(ctx, call{
 		label: string(step), method: http.MethodPost, url: client.base.JoinPath(path), key: key, body: body,
 		judge: judgeSend,
 	})
-	return answer.Reference, err
 }
 
 // Ask asks the step's provider what became of a key: how an unknown outcome is settled.

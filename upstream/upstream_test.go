@@ -48,7 +48,8 @@ func urls(base string) map[orders.Provider]string {
 
 func authorize(t *testing.T, c *upstream.Clients) (string, error) {
 	t.Helper()
-	return c.Send(t.Context(), orders.AuthorizePayment, key, []byte(`{"amount":209.97}`))
+	answer, err := c.Send(t.Context(), orders.AuthorizePayment, key, []byte(`{"amount":209.97}`))
+	return answer.Reference, err
 }
 
 func TestSendCarriesKeyAndExactBytes(t *testing.T) {
@@ -66,7 +67,8 @@ func TestSendCarriesKeyAndExactBytes(t *testing.T) {
 			_, _ = io.WriteString(w, `{"id":"auth_1"}`)
 		})
 
-	reference, err := c.Send(t.Context(), orders.AuthorizePayment, key, sent)
+	answer, err := c.Send(t.Context(), orders.AuthorizePayment, key, sent)
+	reference := answer.Reference
 	require.NoError(t, err)
 	require.Equal(t, "auth_1", reference)
 	require.Equal(t, "POST /payment/authorizations", line)

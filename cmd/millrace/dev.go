@@ -136,7 +136,7 @@ func createDatabase(ctx context.Context, url string) error {
 }
 
 func migrate(ctx context.Context, url string, logger *slog.Logger) error {
-	pool, err := store.NewPool(ctx, url, "migrate", migrateConnections)
+	pool, err := store.NewMigrationPool(ctx, url)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ const (
 	drainTimeout = 4 * time.Second
 	// feedConnections: the reader and the doorbell. The listener has a connection of its own.
 	feedConnections = 3
+	opsConnections  = 2
+	maxClockSkew    = 2 * time.Second
 )
 
 // nodeConfig is one process of Millrace: its API, its workers, or both.
@@ -118,26 +120,35 @@ func (n *node) start(ctx context.Context) error {
 		return errors.New("the database schema is not up to date: run millrace migrate")
 	}
 
+	if err := checkClock(ctx, feedPool); err != nil {
+		return err
+	}
+
 	bell := store.NewDoorbell(feedPool, n.logger)
 	n.background(bell.Run)
-	feed := store.NewFeed(feedPool, n.logger)
-	n.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "millrace_feed_behind_seconds", Help: "For how long events may have been left unread.",
-	}, func() float64 { return feed.Behind().Seconds() }))
-
-	river, err := n.startJobs(ctx, bell, feedPool)
+	river, err := n.startJobs(ctx, bell)
 	if err != nil {
 		return err
 	}
 	if err := n.startOps(ctx, river); err != nil {
 		return err
 	}
-	if c.api != nil {
-		if err := n.startAPI(ctx, bell, feed); err != nil {
-			return err
-		}
+	if c.api == nil {
+		return nil
 	}
-	n.background(feed.Run)
+	return n.startAPI(ctx, bell, feedPool)
+}
+
+// checkClock refuses to work with a clock that differs from the database's: jobs are due by the one and fetched by
+// the other, so every step of every order would be late by the difference.
+func checkClock(ctx context.Context, pool *pgxpool.Pool) error {
+	skew, err := store.ClockSkew(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if skew.Abs() > maxClockSkew {
+		return fmt.Errorf("this machine's clock is %s ahead of the database's: set them right", skew.Round(time.Second))
+	}
 	return nil
 }
 
@@ -171,11 +182,13 @@ func (n *node) part(name string) prometheus.Registerer {
 }
 
 // startJobs starts the workers. A process without workers still gets a client, for River UI.
-func (n *node) startJobs(
-	ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool,
-) (*river.Client[pgx.Tx], error) {
+func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Client[pgx.Tx], error) {
 	if n.config.work == nil {
-		return river.NewClient(riverpgxv5.New(feedPool), &river.Config{Logger: n.logger})
+		pool, err := n.pool(ctx, "ops", opsConnections)
+		if err != nil {
+			return nil, err
+		}
+		return river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: n.logger})
 	}
 	pool, err := n.pool(ctx, "work", n.config.connections.WorkConnections)
 	if err != nil {
@@ -187,6 +200,7 @@ func (n *node) startJobs(
 	}
 	providers := n.config.providers.config()
 	providers.Logger, providers.Registerer = n.logger, n.registry
+	providers.MaxConns = n.config.work.Workers // waiting for a connection would count against the provider's health
 	clients, err := upstream.New(providers)
 	if err != nil {
 		return nil, err
@@ -212,8 +226,12 @@ func (n *node) startJobs(
 	return client, nil
 }
 
-func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feed *store.Feed) error {
+func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool) error {
 	c := n.config
+	feed := store.NewFeed(feedPool, n.logger)
+	n.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "millrace_feed_behind_seconds", Help: "For how long events may have been left unread.",
+	}, func() float64 { return feed.Behind().Seconds() }))
 	pool, err := n.pool(ctx, "api", c.connections.APIConnections)
 	if err != nil {
 		return err
@@ -237,7 +255,8 @@ func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feed *store.F
 			return map[string]error{"database": pool.Ping(ctx), "feed": feedHealth(feed)}
 		},
 	})
-	return n.listen(ctx, "api", c.api.APIAddr, server, server.Drain)
+	n.background(feed.Run) // everybody has subscribed
+	return n.listen(ctx, "api", c.api.APIAddr, server, server.Drain, drainTimeout)
 }
 
 // feedHealth fails when subscribers have heard nothing for so long that something must be wrong.
@@ -249,8 +268,14 @@ func feedHealth(feed *store.Feed) error {
 	return nil
 }
 
-// listen serves HTTP on addr until the process stops. drain is called before the server waits for its requests.
-func (n *node) listen(ctx context.Context, name, addr string, handler http.Handler, drain func()) error {
+// listen serves HTTP on addr until the process stops. drain is called before the server waits for its requests, which
+// it does for patience.
+func (n *node) listen(
+	ctx context.Context, name, addr string, handler http.Handler, drain func(), patience time.Duration,
+) error {
+	if n.config.security.Token == "" {
+		handler = localOnly(handler)
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -269,7 +294,7 @@ func (n *node) listen(ctx context.Context, name, addr string, handler http.Handl
 	}()
 	n.onStop(func() {
 		drain()
-		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			n.logger.Warn("requests were cut off", "server", name, "error", err)

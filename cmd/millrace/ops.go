@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -43,7 +45,7 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx]) error
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /{$}", opsIndex)
-	return n.listen(ctx, "ops", n.config.ops.OpsAddr, guard(n.config.security.Token, mux), func() {})
+	return n.listen(ctx, "ops", n.config.ops.OpsAddr, guard(n.config.security.Token, mux), func() {}, time.Second)
 }
 
 func opsIndex(w http.ResponseWriter, _ *http.Request) {
@@ -71,6 +73,22 @@ func guard(token string, next http.Handler) http.Handler {
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Basic realm="millrace", charset="UTF-8"`)
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// localOnly answers only to the names of this machine, where nothing asks for credentials: a web page whose name was
+// made to point to 127.0.0.1 is the same origin to the browser that shows it.
+func localOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if !isLoopback(net.JoinHostPort(strings.Trim(host, "[]"), "0")) {
+			http.Error(w, "set a token to be reached by this name", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

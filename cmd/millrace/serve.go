@@ -92,7 +92,7 @@ func (c *migrateCommand) Validate() error { return c.check() }
 
 // Run migrates. Any number of processes may do it at the same time.
 func (c *migrateCommand) Run(p *process) error {
-	pool, err := store.NewPool(p.ctx, c.DatabaseURL, "migrate", migrateConnections)
+	pool, err := store.NewMigrationPool(p.ctx, c.DatabaseURL)
 	if err != nil {
 		return err
 	}
@@ -103,5 +103,3 @@ func (c *migrateCommand) Run(p *process) error {
 	_, err = fmt.Fprintln(p.stdout, "the schema is up to date")
 	return err
 }
-
-const migrateConnections = 4

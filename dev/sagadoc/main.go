@@ -69,9 +69,11 @@ in ` + "`needs_attention`" + `.
 | ` + "`pending`" + ` | accepted; no step has an outcome yet |
 | ` + "`processing`" + ` | on its way to its goal: completion, or undoing |
 | ` + "`completed`" + ` | paid and shipped |
-| ` + "`failed`" + ` | undone before any money moved: a step was refused or got no answer |
-| ` + "`cancelled`" + ` | undone before any money moved, as the customer asked |
-| ` + "`refunded`" + ` | undone after the capture: the money went back |
+| ` + "`failed`" + ` | undone before the capture: a step was refused or got no answer |
+| ` + "`cancelled`" + ` | undone before the capture, as the customer asked |
+| ` + "`refunded`" + ` | all the money that was, or may have been, taken went back |
 | ` + "`needs_attention`" + ` | a compensation did not succeed: a person must decide |
+
+An order that needs attention is moved by a person, at the providers; Millrace alerts and does nothing more to it.
 `)
 }

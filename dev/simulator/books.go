@@ -27,7 +27,7 @@ const (
 // record is a line of the journal: everything that changes the books.
 type record struct {
 	Kind kind   `json:"kind"`
-	Code string `json:"code,omitempty"` // of a refusal
+	Code string `json:"code,omitempty"` // of a refusal, and of an undo whose key was never seen
 	Entry
 
 	sequence uint64 // in the journal of this run; 0: read from disk
@@ -44,10 +44,17 @@ func done(e Entry) verdict             { return verdict{Kind: effect, Entry: e} 
 func refused(code string) verdict      { return verdict{Kind: refusal, Code: code} }
 func nothingToUndo(key string) verdict { return verdict{Kind: nothing, Entry: Entry{RefersTo: key}} }
 
+// neverSeen is nothingToUndo for a key that never took effect here. The difference matters to whoever knows better.
+func neverSeen(key string) verdict {
+	return verdict{Kind: nothing, Code: neverSeenCode, Entry: Entry{RefersTo: key}}
+}
+
+const neverSeenCode = "never_seen"
+
 // answer is the answer to every send of the key.
 func (r *record) answer() answer {
 	if r.Kind != refusal {
-		return ok(map[string]string{"id": r.ID})
+		return ok(map[string]any{"id": r.ID, "nothing": r.Code == neverSeenCode})
 	}
 	status := http.StatusUnprocessableEntity
 	if noMoney(r.Code) {
@@ -61,7 +68,7 @@ func (r *record) state() answer {
 	if r.Kind == refusal {
 		return ok(map[string]string{"state": "refused", "code": r.Code})
 	}
-	return ok(map[string]string{"state": "succeeded", "id": r.ID})
+	return ok(map[string]any{"state": "succeeded", "id": r.ID, "nothing": r.Code == neverSeenCode})
 }
 
 // undoes says that the key it refers to must not take effect any more.

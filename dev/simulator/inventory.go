@@ -55,7 +55,7 @@ func (r *releaseBody) decide(b *books) verdict {
 	reserved := b.find(orders.Inventory, reserve, r.ReservationKey)
 	switch {
 	case reserved == nil:
-		return nothingToUndo(r.ReservationKey)
+		return neverSeen(r.ReservationKey)
 	case reserved.OrderID != r.OrderID:
 		return refused("order_mismatch")
 	case b.undone[slot{orders.Inventory, r.ReservationKey}]:

@@ -88,14 +88,14 @@ func TestKeys(t *testing.T) {
 	short := func(k simulator.Key) string { return fmt.Sprint(k.Key, " ", k.State, " ", k.Code, " ", k.Sends) }
 	require.Len(t, keys, 3)
 	require.Equal(t, "d refusal card_declined 1", short(keys[0]))
-	require.Equal(t, "v nothing  1", short(keys[1]))
+	require.Equal(t, "v nothing never_seen 1", short(keys[1]))
 	require.Equal(t, "a unsettled  2", short(keys[2]))
 
 	require.NoError(t, sim.Close())
 	again := start(t, simulator.Config{Path: path})
 	again.send(void("v", "d"))
 	require.Equal(t, "d refusal card_declined 0", short(again.Keys()[0]), "sends are of this run")
-	require.Equal(t, "v nothing  1", short(again.Keys()[1]))
+	require.Equal(t, "v nothing never_seen 1", short(again.Keys()[1]))
 }
 
 func TestReopen(t *testing.T) {

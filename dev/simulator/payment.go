@@ -71,7 +71,7 @@ func (v *voidBody) decide(b *books) verdict {
 	held := b.find(orders.Payment, authorize, v.AuthorizationKey)
 	switch {
 	case held == nil:
-		return nothingToUndo(v.AuthorizationKey)
+		return neverSeen(v.AuthorizationKey)
 	case held.OrderID != v.OrderID:
 		return refused("order_mismatch")
 	case b.undone[slot{orders.Payment, v.AuthorizationKey}], b.left(held) == 0:
@@ -95,7 +95,7 @@ func (r *refundBody) decide(b *books) verdict {
 	taken := b.find(orders.Payment, capture, r.CaptureKey)
 	switch {
 	case taken == nil:
-		return nothingToUndo(r.CaptureKey)
+		return neverSeen(r.CaptureKey)
 	case taken.OrderID != r.OrderID:
 		return refused("order_mismatch")
 	case b.left(taken) == 0:

@@ -50,7 +50,7 @@ func (c *cancellation) decide(b *books) verdict {
 	booked := b.find(orders.Shipping, ship, c.ShipmentKey)
 	switch {
 	case booked == nil:
-		return nothingToUndo(c.ShipmentKey)
+		return neverSeen(c.ShipmentKey)
 	case booked.OrderID != c.OrderID:
 		return refused("order_mismatch")
 	case b.undone[slot{orders.Shipping, c.ShipmentKey}]:

@@ -85,7 +85,7 @@ CREATE TABLE order_steps (
     CONSTRAINT order_steps_request_size CHECK (octet_length(request) <= 65536),
     CONSTRAINT order_steps_reference_length CHECK (char_length(reference) <= 200),
     CONSTRAINT order_steps_reason_length CHECK (char_length(reason) <= 200)
-) WITH (fillfactor = 80);
+);
 
 -- For the sweeper: steps that have been pending for long.
 CREATE INDEX order_steps_pending_idx ON order_steps (started_at) WHERE state = 'pending';

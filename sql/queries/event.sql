@@ -3,23 +3,21 @@
 SELECT * FROM order_events
 WHERE order_id = @order_id AND version > @version ORDER BY version LIMIT @page_size;
 
--- name: FeedStart :one
--- FeedStart is the cursor's first half for a reader that starts now.
-SELECT pg_snapshot_xmin(pg_current_snapshot())::xid8 AS txid;
+-- name: FeedBounds :one
+-- FeedBounds says how far the feed can be read: everything below the oldest transaction that is still running has
+-- committed or never will, so nothing can appear there later. newest is the next transaction id.
+SELECT pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest
+FROM (SELECT pg_current_snapshot() AS snapshot) s;
 
 -- name: FeedRead :many
--- FeedRead is the log of all orders after a cursor. It stops below the oldest transaction that is still running: a
--- transaction behind that line has committed or never will, so nothing can appear behind the cursor later.
+-- FeedRead is the log of all orders after a cursor and below a bound.
 SELECT * FROM order_events
-WHERE (txid, id) > (@txid::xid8, @id::bigint) AND txid < pg_snapshot_xmin(pg_current_snapshot())
+WHERE (txid, id) > (@txid::xid8, @id::bigint) AND txid < @below::xid8
 ORDER BY txid, id LIMIT @page_size;
 
--- name: FeedOldestUnread :one
--- FeedOldestUnread is when the oldest event after a cursor happened, now if there is none: how far a reader is behind,
--- also when an old transaction holds it back.
-SELECT coalesce(min(at), now())::timestamptz AS at FROM (
-    SELECT at FROM order_events WHERE (txid, id) > (@txid::xid8, @id::bigint) ORDER BY txid, id LIMIT 1
-) e;
+-- name: FeedUnread :one
+-- FeedUnread says whether there is anything after a cursor, readable or not.
+SELECT EXISTS (SELECT FROM order_events WHERE (txid, id) > (@txid::xid8, @id::bigint));
 
 -- name: Ring :exec
 -- Ring wakes everybody who waits: readers of the feed, and the River clients that work the given queues. The

@@ -4,6 +4,14 @@ SELECT queue, state::text AS state, count(*) AS jobs, min(scheduled_at)::timesta
 FROM river_job WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
 GROUP BY queue, state;
 
+-- name: UnfinishedOrders :many
+-- UnfinishedOrders counts the orders that are not at rest, and those that wait for a person.
+SELECT status, count(*) AS orders FROM orders WHERE status IN ('pending', 'processing', 'needs_attention')
+GROUP BY status;
+
+-- name: Now :one
+SELECT clock_timestamp()::timestamptz;
+
 -- name: TryMigrationLock :one
 SELECT pg_try_advisory_lock(@key::bigint);
 

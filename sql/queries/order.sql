@@ -55,8 +55,17 @@ WHERE o.idempotency_key IS NOT NULL AND (o.principal, o.idempotency_key) IN (
     SELECT unnest(@principals::text[]), unnest(@idempotency_keys::text[])
 );
 
+-- name: OrdersQueue :exec
+-- OrdersQueue makes writers of the same orders take turns, before any of them has a transaction id. A row lock alone
+-- would hand out the id first: a writer could then wait with an older id than the one it waits for, and the feed,
+-- which follows the ids, would show their events in the wrong order. In key order, so that two batches cannot deadlock.
+SELECT pg_advisory_xact_lock(k.key) FROM (
+    SELECT DISTINCT hashtextextended(i.id::text, 0) AS key
+    FROM (SELECT unnest(@ids::uuid[]) AS id) i ORDER BY key
+) k;
+
 -- name: OrdersLock :exec
--- OrdersLock locks orders until the transaction ends. In id order, so that two batches cannot deadlock.
+-- OrdersLock locks orders until the transaction ends, against whoever does not queue.
 SELECT FROM orders WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: OrdersUpdate :exec

@@ -1,7 +1,9 @@
 -- name: StepRead :one
 -- StepRead is all that a worker needs to carry a step out. The goal tells it whether the order still wants it.
-SELECT s.state, s.request, s.deadline_at, o.goal FROM order_steps s
+-- undoes is the forward step that it compensates, if it does, and undone_state what became of that.
+SELECT s.state, s.request, s.deadline_at, o.goal, coalesce(u.state, '')::text AS undone_state FROM order_steps s
 JOIN orders o ON o.id = s.order_id
+LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = @undoes AND u.generation = 1
 WHERE s.order_id = @order_id AND s.step = @step AND s.generation = @generation;
 
 -- name: StepsStranded :many
@@ -14,6 +16,15 @@ WHERE s.state = 'pending' AND s.started_at < @started_before AND NOT EXISTS (
         AND j.kind = s.step
         AND j.args ->> 'order_id' = s.order_id::text
         AND j.args ->> 'generation' = s.generation::text
-        AND (j.state <> 'running' OR j.attempted_at > @running_since::timestamptz)
+        AND (j.state <> 'running' OR j.attempted_at > now() - @longest_run::interval)
 )
 ORDER BY s.started_at LIMIT @batch_size;
+
+-- name: SweepBegin :one
+-- SweepBegin takes the sweep's turn, for one transaction; false if somebody else has it.
+SELECT pg_try_advisory_xact_lock(@key::bigint);
+
+-- name: SweepPlan :exec
+-- SweepPlan keeps the planner from joining row by row. Its statistics are from when nothing was pending; in an outage
+-- there are as many pending steps as jobs, and their product takes for ever.
+SET LOCAL enable_nestloop = off;

@@ -7,7 +7,6 @@ package dbsqlc
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -59,42 +58,46 @@ func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterPara
 	return items, nil
 }
 
-const feedOldestUnread = `-- name: FeedOldestUnread :one
-SELECT coalesce(min(at), now())::timestamptz AS at FROM (
-    SELECT at FROM order_events WHERE (txid, id) > ($1::xid8, $2::bigint) ORDER BY txid, id LIMIT 1
-) e
+const feedBounds = `-- name: FeedBounds :one
+SELECT pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest
+FROM (SELECT pg_current_snapshot() AS snapshot) s
 `
 
-type FeedOldestUnreadParams struct {
-	Txid uint64
-	ID   int64
+type FeedBoundsRow struct {
+	Oldest uint64
+	Newest uint64
 }
 
-// FeedOldestUnread is when the oldest event after a cursor happened, now if there is none: how far a reader is behind,
-// also when an old transaction holds it back.
-func (q *Queries) FeedOldestUnread(ctx context.Context, db DBTX, arg *FeedOldestUnreadParams) (time.Time, error) {
-	row := db.QueryRow(ctx, feedOldestUnread, arg.Txid, arg.ID)
-	var at time.Time
-	err := row.Scan(&at)
-	return at, err
+// FeedBounds says how far the feed can be read: everything below the oldest transaction that is still running has
+// committed or never will, so nothing can appear there later. newest is the next transaction id.
+func (q *Queries) FeedBounds(ctx context.Context, db DBTX) (FeedBoundsRow, error) {
+	row := db.QueryRow(ctx, feedBounds)
+	var i FeedBoundsRow
+	err := row.Scan(&i.Oldest, &i.Newest)
+	return i, err
 }
 
 const feedRead = `-- name: FeedRead :many
 SELECT id, txid, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
-WHERE (txid, id) > ($1::xid8, $2::bigint) AND txid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY txid, id LIMIT $3
+WHERE (txid, id) > ($1::xid8, $2::bigint) AND txid < $3::xid8
+ORDER BY txid, id LIMIT $4
 `
 
 type FeedReadParams struct {
 	Txid     uint64
 	ID       int64
+	Below    uint64
 	PageSize int32
 }
 
-// FeedRead is the log of all orders after a cursor. It stops below the oldest transaction that is still running: a
-// transaction behind that line has committed or never will, so nothing can appear behind the cursor later.
+// FeedRead is the log of all orders after a cursor and below a bound.
 func (q *Queries) FeedRead(ctx context.Context, db DBTX, arg *FeedReadParams) ([]OrderEvent, error) {
-	rows, err := db.Query(ctx, feedRead, arg.Txid, arg.ID, arg.PageSize)
+	rows, err := db.Query(ctx, feedRead,
+		arg.Txid,
+		arg.ID,
+		arg.Below,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -128,16 +131,21 @@ func (q *Queries) FeedRead(ctx context.Context, db DBTX, arg *FeedReadParams) ([
 	return items, nil
 }
 
-const feedStart = `-- name: FeedStart :one
-SELECT pg_snapshot_xmin(pg_current_snapshot())::xid8 AS txid
+const feedUnread = `-- name: FeedUnread :one
+SELECT EXISTS (SELECT FROM order_events WHERE (txid, id) > ($1::xid8, $2::bigint))
 `
 
-// FeedStart is the cursor's first half for a reader that starts now.
-func (q *Queries) FeedStart(ctx context.Context, db DBTX) (uint64, error) {
-	row := db.QueryRow(ctx, feedStart)
-	var txid uint64
-	err := row.Scan(&txid)
-	return txid, err
+type FeedUnreadParams struct {
+	Txid uint64
+	ID   int64
+}
+
+// FeedUnread says whether there is anything after a cursor, readable or not.
+func (q *Queries) FeedUnread(ctx context.Context, db DBTX, arg *FeedUnreadParams) (bool, error) {
+	row := db.QueryRow(ctx, feedUnread, arg.Txid, arg.ID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
 const ring = `-- name: Ring :exec

@@ -10,6 +10,17 @@ import (
 	"time"
 )
 
+const now = `-- name: Now :one
+SELECT clock_timestamp()::timestamptz
+`
+
+func (q *Queries) Now(ctx context.Context, db DBTX) (time.Time, error) {
+	row := db.QueryRow(ctx, now)
+	var column_1 time.Time
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const queueDepths = `-- name: QueueDepths :many
 SELECT queue, state::text AS state, count(*) AS jobs, min(scheduled_at)::timestamptz AS oldest_at
 FROM river_job WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
@@ -67,4 +78,35 @@ func (q *Queries) TryMigrationLock(ctx context.Context, db DBTX, key int64) (boo
 	var pg_try_advisory_lock bool
 	err := row.Scan(&pg_try_advisory_lock)
 	return pg_try_advisory_lock, err
+}
+
+const unfinishedOrders = `-- name: UnfinishedOrders :many
+SELECT status, count(*) AS orders FROM orders WHERE status IN ('pending', 'processing', 'needs_attention')
+GROUP BY status
+`
+
+type UnfinishedOrdersRow struct {
+	Status string
+	Orders int64
+}
+
+// UnfinishedOrders counts the orders that are not at rest, and those that wait for a person.
+func (q *Queries) UnfinishedOrders(ctx context.Context, db DBTX) ([]UnfinishedOrdersRow, error) {
+	rows, err := db.Query(ctx, unfinishedOrders)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnfinishedOrdersRow
+	for rows.Next() {
+		var i UnfinishedOrdersRow
+		if err := rows.Scan(&i.Status, &i.Orders); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -332,9 +332,24 @@ const ordersLock = `-- name: OrdersLock :exec
 SELECT FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 `
 
-// OrdersLock locks orders until the transaction ends. In id order, so that two batches cannot deadlock.
+// OrdersLock locks orders until the transaction ends, against whoever does not queue.
 func (q *Queries) OrdersLock(ctx context.Context, db DBTX, ids []uuid.UUID) error {
 	_, err := db.Exec(ctx, ordersLock, ids)
+	return err
+}
+
+const ordersQueue = `-- name: OrdersQueue :exec
+SELECT pg_advisory_xact_lock(k.key) FROM (
+    SELECT DISTINCT hashtextextended(i.id::text, 0) AS key
+    FROM (SELECT unnest($1::uuid[]) AS id) i ORDER BY key
+) k
+`
+
+// OrdersQueue makes writers of the same orders take turns, before any of them has a transaction id. A row lock alone
+// would hand out the id first: a writer could then wait with an older id than the one it waits for, and the feed,
+// which follows the ids, would show their events in the wrong order. In key order, so that two batches cannot deadlock.
+func (q *Queries) OrdersQueue(ctx context.Context, db DBTX, ids []uuid.UUID) error {
+	_, err := db.Exec(ctx, ordersQueue, ids)
 	return err
 }
 

@@ -10,36 +10,47 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const stepRead = `-- name: StepRead :one
-SELECT s.state, s.request, s.deadline_at, o.goal FROM order_steps s
+SELECT s.state, s.request, s.deadline_at, o.goal, coalesce(u.state, '')::text AS undone_state FROM order_steps s
 JOIN orders o ON o.id = s.order_id
-WHERE s.order_id = $1 AND s.step = $2 AND s.generation = $3
+LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = $1 AND u.generation = 1
+WHERE s.order_id = $2 AND s.step = $3 AND s.generation = $4
 `
 
 type StepReadParams struct {
+	Undoes     string
 	OrderID    uuid.UUID
 	Step       string
 	Generation int32
 }
 
 type StepReadRow struct {
-	State      string
-	Request    []byte
-	DeadlineAt time.Time
-	Goal       string
+	State       string
+	Request     []byte
+	DeadlineAt  time.Time
+	Goal        string
+	UndoneState string
 }
 
 // StepRead is all that a worker needs to carry a step out. The goal tells it whether the order still wants it.
+// undoes is the forward step that it compensates, if it does, and undone_state what became of that.
 func (q *Queries) StepRead(ctx context.Context, db DBTX, arg *StepReadParams) (StepReadRow, error) {
-	row := db.QueryRow(ctx, stepRead, arg.OrderID, arg.Step, arg.Generation)
+	row := db.QueryRow(ctx, stepRead,
+		arg.Undoes,
+		arg.OrderID,
+		arg.Step,
+		arg.Generation,
+	)
 	var i StepReadRow
 	err := row.Scan(
 		&i.State,
 		&i.Request,
 		&i.DeadlineAt,
 		&i.Goal,
+		&i.UndoneState,
 	)
 	return i, err
 }
@@ -52,14 +63,14 @@ WHERE s.state = 'pending' AND s.started_at < $1 AND NOT EXISTS (
         AND j.kind = s.step
         AND j.args ->> 'order_id' = s.order_id::text
         AND j.args ->> 'generation' = s.generation::text
-        AND (j.state <> 'running' OR j.attempted_at > $2::timestamptz)
+        AND (j.state <> 'running' OR j.attempted_at > now() - $2::interval)
 )
 ORDER BY s.started_at LIMIT $3
 `
 
 type StepsStrandedParams struct {
 	StartedBefore time.Time
-	RunningSince  time.Time
+	LongestRun    pgtype.Interval
 	BatchSize     int32
 }
 
@@ -72,7 +83,7 @@ type StepsStrandedRow struct {
 // StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,
 // discarded or deleted, or the process that runs the job has been silent for longer than any job may take.
 func (q *Queries) StepsStranded(ctx context.Context, db DBTX, arg *StepsStrandedParams) ([]StepsStrandedRow, error) {
-	rows, err := db.Query(ctx, stepsStranded, arg.StartedBefore, arg.RunningSince, arg.BatchSize)
+	rows, err := db.Query(ctx, stepsStranded, arg.StartedBefore, arg.LongestRun, arg.BatchSize)
 	if err != nil {
 		return nil, err
 	}
@@ -89,4 +100,27 @@ func (q *Queries) StepsStranded(ctx context.Context, db DBTX, arg *StepsStranded
 		return nil, err
 	}
 	return items, nil
+}
+
+const sweepBegin = `-- name: SweepBegin :one
+SELECT pg_try_advisory_xact_lock($1::bigint)
+`
+
+// SweepBegin takes the sweep's turn, for one transaction; false if somebody else has it.
+func (q *Queries) SweepBegin(ctx context.Context, db DBTX, key int64) (bool, error) {
+	row := db.QueryRow(ctx, sweepBegin, key)
+	var pg_try_advisory_xact_lock bool
+	err := row.Scan(&pg_try_advisory_xact_lock)
+	return pg_try_advisory_xact_lock, err
+}
+
+const sweepPlan = `-- name: SweepPlan :exec
+SET LOCAL enable_nestloop = off
+`
+
+// SweepPlan keeps the planner from joining row by row. Its statistics are from when nothing was pending; in an outage
+// there are as many pending steps as jobs, and their product takes for ever.
+func (q *Queries) SweepPlan(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, sweepPlan)
+	return err
 }
