@@ -236,25 +236,6 @@ func TestSweep(t *testing.T) {
 		})
 	}
 
-	// In an outage there are as many pending steps as jobs, and the planner knows of none of them.
-	t.Run("ManyAtOnce", func(t *testing.T) {
-		t.Parallel()
-		tx, s := setup(t)
-		exec(t, tx, `ANALYZE order_steps; ANALYZE river_job;
-			INSERT INTO orders (id, principal, customer_id, currency, total_minor, payment_method, version, status, goal,
-				reason, placed_at, updated_at)
-			SELECT gen_random_uuid(), 'p', '1', 'USD', 1, '', 1, 'pending', 'complete', '', now(), now()
-			FROM generate_series(1, 20000);
-			INSERT INTO order_steps (order_id, step, generation, state, amount_minor, request, reference, reason,
-				started_at, deadline_at)
-			SELECT id, 'quote_shipping', 1, 'pending', 0, '', '', '', now() - interval '1 hour', now() FROM orders
-			ON CONFLICT DO NOTHING;
-			INSERT INTO river_job (args, kind, max_attempts, queue, state)
-			SELECT jsonb_build_object('order_id', order_id, 'generation', 1), step, 10, 'shipping', 'available'
-			FROM order_steps WHERE started_at < now() - interval '30 minutes'`)
-		require.Zero(t, sweep(t, s))
-	})
-
 	t.Run("LeavesNewStepsAlone", func(t *testing.T) {
 		t.Parallel()
 		tx := storetest.Tx(t)

@@ -121,8 +121,8 @@ func TestFeed(t *testing.T) {
 		require.Equal(t, stored, got.all())
 	})
 
-	// I15: a writer that waits for another must not show its events first. It would if it had its transaction id
-	// before it waits: here it gets one from an order that is free.
+	// I15: a writer that waits for another must not have its transaction id already, or its event comes first. Here the
+	// slow writer locks one order, waits for another, and is overtaken on a third.
 	t.Run("KeepsEachOrdersSequence", func(t *testing.T) {
 		t.Parallel()
 		pool := storetest.Pool(t)
@@ -131,26 +131,36 @@ func TestFeed(t *testing.T) {
 		feed.Subscribe(got.take)
 		go feed.Run(t.Context())
 		require.Eventually(t, func() bool { return feed.Behind() < time.Second }, 10*time.Second, time.Millisecond)
+		slow, fast := storetest.New(t, pool), storetest.New(t, pool)
+		first, second, third := storetest.Order(t, slow), storetest.Order(t, slow), storetest.Order(t, slow)
+		waiting := func() int {
+			return count(t, pool, `SELECT count(*) FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+		}
+		holder, err := pool.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = holder.Exec(t.Context(), "SELECT FROM orders WHERE id = $1 FOR UPDATE", second.ID)
+		require.NoError(t, err)
 
-		a, b := storetest.New(t, pool), storetest.New(t, pool)
-		list := make([]orders.Order, 50)
-		for i := range list {
-			list[i] = storetest.Order(t, a)
-		}
-		var wg sync.WaitGroup
-		for i, step := range []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping} {
-			wg.Go(func() {
-				s := []*store.Store{a, b}[i%2]
-				for at := range list { // two orders at a time, of which one is in somebody else's batch as well
-					events := []orders.Event{outcome(list[at].ID, step), outcome(list[(at+i+1)%len(list)].ID, step)}
-					if _, err := s.Apply(t.Context(), events); err != nil {
-						t.Errorf("apply: %v", err)
-					}
-				}
+		done := make(chan error, 2)
+		go func() {
+			_, err := slow.Apply(context.Background(), []orders.Event{
+				outcome(first.ID, orders.QuoteShipping), outcome(second.ID, orders.QuoteShipping),
+				outcome(third.ID, orders.QuoteShipping),
 			})
-		}
-		wg.Wait()
-		require.Eventually(t, func() bool { return len(got.all()) == 4*len(list) }, 10*time.Second, time.Millisecond)
+			done <- err
+		}()
+		require.Eventually(t, func() bool { return waiting() == 1 }, 10*time.Second, time.Millisecond)
+		go func() {
+			_, err := fast.Apply(context.Background(), []orders.Event{outcome(third.ID, orders.AuthorizePayment)})
+			done <- err
+		}()
+		require.Eventually(t, func() bool { return waiting() == 2 || len(done) == 1 }, 10*time.Second, time.Millisecond)
+		require.NoError(t, holder.Rollback(t.Context()))
+		require.NoError(t, <-done)
+		require.NoError(t, <-done)
+
+		require.Eventually(t, func() bool { return len(got.all()) == 7 }, 10*time.Second, time.Millisecond)
 		last := map[orders.ID]int64{}
 		for _, e := range got.all() {
 			require.Equal(t, last[e.OrderID]+1, e.Version)
