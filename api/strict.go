@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
@@ -41,6 +42,8 @@ func checkQuery(raw string) error {
 			return &inputError{"query." + truncate(name), "must be given once"}
 		case values[0] == "":
 			return &inputError{"query." + truncate(name), "must not be empty"}
+		case strings.ContainsRune(values[0], 0) || !utf8.ValidString(values[0]): // Postgres takes neither
+			return &inputError{"query." + truncate(name), "must be valid text without U+0000"}
 		}
 	}
 	return nil

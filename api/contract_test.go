@@ -1,0 +1,236 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+var (
+	contractSeed     = flag.Uint64("contract.seed", uint64(time.Now().UnixNano()), "seed of TestContract")
+	contractRequests = flag.Int("contract.requests", 20_000, "requests that TestContract sends")
+)
+
+// TestContract sends requests made from the document, right ones and wrong ones of every kind, to every operation. No
+// answer may be a 5xx, and every answer must be one that the document describes.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	h := serve(t, storetest.Pool(t))
+	document, _, err := api.OpenAPI("test")
+	require.NoError(t, err)
+	spec, err := openapi3.NewLoader().LoadFromData(document)
+	require.NoError(t, err)
+	t.Logf("-contract.seed %d", *contractSeed)
+	g := &generator{Rand: rand.New(rand.NewPCG(*contractSeed, 0)), spec: spec}
+	for i := range 200 {
+		id := storetest.Order(t, h.store).ID
+		g.ids = append(g.ids, id.String())
+		if i%2 == 0 {
+			h.apply(t, completion(id)...)
+		}
+	}
+
+	var operations []routers.Route
+	for _, path := range slices.Sorted(func(yield func(string) bool) {
+		for path := range spec.Paths.Map() {
+			if !yield(path) {
+				return
+			}
+		}
+	}) {
+		for method, operation := range spec.Paths.Value(path).Operations() {
+			operations = append(operations, routers.Route{
+				Spec: spec, Path: path, PathItem: spec.Paths.Value(path), Method: method, Operation: operation,
+			})
+		}
+	}
+	slices.SortFunc(operations, func(a, b routers.Route) int { return strings.Compare(a.Path+a.Method, b.Path+b.Method) })
+
+	seen := map[string]map[int]int{}
+	for range *contractRequests {
+		route := operations[g.IntN(len(operations))]
+		request := g.request(t.Context(), route)
+		recorder := httptest.NewRecorder()
+		h.api.ServeHTTP(recorder, request)
+		status, body := recorder.Code, recorder.Body.Bytes()
+		what := fmt.Sprintf("%s %s %v\n%s", request.Method, request.URL, request.Header, g.sent)
+		require.Less(t, status, 500, "%s\n%s", what, body)
+		require.NotRegexp(t, leak, string(body), what)
+		if seen[route.Operation.OperationID] == nil {
+			seen[route.Operation.OperationID] = map[int]int{}
+		}
+		seen[route.Operation.OperationID][status]++
+		if status == http.StatusNotModified || strings.HasPrefix(recorder.Header().Get("Content-Type"), "text/event-stream") {
+			continue // nothing to validate, or several values
+		}
+		input := &openapi3filter.ResponseValidationInput{
+			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, Route: &route},
+			Status:                 status, Header: recorder.Header(),
+			Options: &openapi3filter.Options{IncludeResponseStatus: true},
+		}
+		input.SetBodyBytes(body)
+		require.NoError(t, openapi3filter.ValidateResponse(t.Context(), input), "%s\n%d %s", what, status, body)
+	}
+	for operation, statuses := range seen {
+		t.Log(operation, statuses)
+		ok := false
+		for status := range statuses {
+			ok = ok || status < 300
+		}
+		require.True(t, ok, "%s never succeeded: the generator makes nothing right", operation)
+	}
+}
+
+// generator makes requests. Most of each is right, or nothing would get past the first check.
+type generator struct {
+	*rand.Rand
+	spec *openapi3.T
+	ids  []string // of orders that exist
+	sent []byte   // the last body
+}
+
+func (g *generator) one(n int) bool { return g.IntN(n) == 0 }
+
+func (g *generator) request(ctx context.Context, route routers.Route) *http.Request {
+	path, query, header := route.Path, url.Values{}, http.Header{}
+	for _, ref := range route.Operation.Parameters {
+		parameter := ref.Value
+		value := g.text(parameter.Schema.Value)
+		if parameter.Name == "id" && !g.one(8) {
+			value = g.ids[g.IntN(len(g.ids))]
+		}
+		switch parameter.In {
+		case "path":
+			if value == "" {
+				value = "x"
+			}
+			path = strings.ReplaceAll(path, "{"+parameter.Name+"}", url.PathEscape(value))
+		case "query":
+			if g.one(3) {
+				query.Add(parameter.Name, value)
+			}
+		case "header":
+			if g.one(4) {
+				header.Set(parameter.Name, strings.Map(printable, value))
+			}
+		}
+	}
+	if g.one(30) {
+		query.Set("nonsense", "1")
+	}
+	g.sent = nil
+	if body := route.Operation.RequestBody; body != nil && !g.one(30) {
+		var err error
+		if g.sent, err = json.Marshal(g.value(body.Value.Content["application/json"].Schema.Value, 0)); err != nil {
+			panic(err)
+		}
+		if g.one(40) {
+			g.sent = g.sent[:g.IntN(len(g.sent)+1)]
+		}
+		header.Set("Content-Type", "application/json")
+		if g.one(40) {
+			header.Set("Content-Type", "text/plain")
+		}
+	}
+	if header.Get("Accept") == "" && g.one(20) {
+		header.Set("Accept", []string{"text/html", "application/json", "*/*", "text/event-stream;q=0"}[g.IntN(4)])
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	request := httptest.NewRequestWithContext(ctx, route.Method, path, bytes.NewReader(g.sent))
+	request.Header = header
+	return request
+}
+
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return '?'
+	}
+	return r
+}
+
+// strange are texts that programs trip over.
+func (g *generator) strange() string {
+	all := []string{
+		"", " ", "\x00", "a\nb", "'; DROP TABLE orders; --", "../../etc/passwd", "%00", "é", "𝄞", "\u202e", "null",
+		"-1", "1e9", "9223372036854775808", strings.Repeat("x", 300), "NaN", "0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e", "{}",
+		"\ufffd", "\"4\"",
+	}
+	return all[g.IntN(len(all))]
+}
+
+// text makes the text of a parameter.
+func (g *generator) text(schema *openapi3.Schema) string {
+	if g.one(6) {
+		return g.strange()
+	}
+	if s, ok := g.value(schema, 0).(string); ok {
+		return s
+	}
+	b, _ := json.Marshal(g.value(schema, 0))
+	return string(b)
+}
+
+// value makes a value that fits a schema, or one time in a while one that does not.
+func (g *generator) value(schema *openapi3.Schema, depth int) any {
+	if depth > 0 && g.one(25) {
+		return []any{nil, true, -1, 1.5, g.strange(), []any{}, map[string]any{"a": 1}, json.Number("1e400")}[g.IntN(8)]
+	}
+	switch {
+	case len(schema.Enum) > 0:
+		return schema.Enum[g.IntN(len(schema.Enum))]
+	case schema.Type.Is("object"):
+		object := map[string]any{}
+		for name, property := range schema.Properties {
+			if slices.Contains(schema.Required, name) && !g.one(60) || g.one(3) {
+				object[name] = g.value(property.Value, depth+1)
+			}
+		}
+		if g.one(50) {
+			object["nonsense"] = g.strange()
+		}
+		return object
+	case schema.Type.Is("array"):
+		list := make([]any, g.IntN(4))
+		for i := range list {
+			list[i] = g.value(schema.Items.Value, depth+1)
+		}
+		return list
+	case schema.Type.Is("integer"):
+		return g.IntN(12)
+	case schema.Type.Is("number"):
+		return json.Number(fmt.Sprintf("%d.%02d", g.IntN(300), g.IntN(100)))
+	case schema.Type.Is("boolean"):
+		return g.one(2)
+	}
+	switch {
+	case schema.Format == "uuid":
+		return g.ids[g.IntN(len(g.ids))]
+	case strings.Contains(schema.Pattern, "[A-Z]{3}"):
+		return []string{"USD", "EUR", "JPY"}[g.IntN(3)]
+	case strings.Contains(schema.Pattern, "[A-Z]{2}"):
+		return "US"
+	case g.one(8):
+		return g.strange()
+	}
+	return []string{"1", "card", "Springfield", `"4"`, "key-" + fmt.Sprint(g.IntN(50))}[g.IntN(5)]
+}
