@@ -6,7 +6,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs a C compiler. Without one the tests still run.
 RACE    := $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)
 TOOLS   := CGO_ENABLED=0 $(GO) tool -modfile=tools/go.mod
+OPENAPI := CGO_ENABLED=0 $(GO) tool -modfile=tools/openapi/go.mod
 LINT    := CGO_ENABLED=0 $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+LINT_CLIENT := $(subst tools/,../tools/,$(LINT)) --config ../.golangci.yaml
 
 .PHONY: help
 help: ## List the targets
@@ -23,6 +25,7 @@ build: ## Build bin/millrace
 .PHONY: test
 test: ## Run all tests, against a Postgres of their own
 	$(GO) test $(RACE) -timeout 10m ./...
+	cd client && $(GO) test $(RACE) -timeout 5m ./...
 
 .PHONY: test-browser
 test-browser: ## Look at the pages in a headless Chromium, which is installed if there is none
@@ -38,23 +41,29 @@ fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; done || exit 1; done
 
 .PHONY: generate
-generate: ## Generate the SQL bindings, the OpenAPI document and the saga's diagram
+generate: ## Generate the SQL bindings, the OpenAPI document, the client and the saga's diagram
 	$(GO) run ./dev/riverschema > .generated && mv .generated sql/river.sql
 	$(TOOLS) sqlc generate
 	$(GO) run ./cmd/millrace openapi > .generated && mv .generated api/openapi.yaml
+	$(OPENAPI) ogen --config client/ogen.yml --loglevel error --target client/oas --package oas --clean api/openapi.yaml
+	@# A client must not refuse an answer because of a status that was added after it was built.
+	@sed -i.bak 's/return errors.Errorf("invalid value: %v", s)/return nil/' client/oas/oas_validators_gen.go && \
+		rm client/oas/*.bak
 	$(GO) run ./dev/sagadoc > .generated && mv .generated docs/saga.md
 
 .PHONY: fmt
 fmt: ## Format the code
 	$(LINT) fmt ./...
+	cd client && $(LINT_CLIENT) fmt ./...
 
 .PHONY: lint
 lint: ## Run the linters
 	$(LINT) config verify
 	$(LINT) run ./...
+	cd client && $(LINT_CLIENT) run ./...
 
 # Generated files are compared with what they are generated from, committed or not.
-GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml docs/saga.md
+GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas docs/saga.md
 .PHONY: drift
 drift: ## Check that generated files are up to date
 	@rm -rf .drift && mkdir .drift && tar cf - $(GENERATED) | tar xf - -C .drift
@@ -65,12 +74,35 @@ drift: ## Check that generated files are up to date
 .PHONY: tidy
 tidy: ## Check that the go.mod files are tidy
 	$(GO) mod tidy -diff
+	cd client && $(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
 	cd tools/lint && $(GO) mod tidy -diff
+	cd tools/openapi && $(GO) mod tidy -diff
+
+# api/openapi.released.yaml is the document that clients in the field were made from.
+.PHONY: compat
+compat: ## Check that the API breaks no client, or that CHANGELOG.md owns up to it
+	@$(OPENAPI) oasdiff breaking --fail-on ERR api/openapi.released.yaml api/openapi.yaml; status=$$?; \
+		[ $$status = 0 ] || { [ $$status = 1 ] && \
+		awk '/^## /{now = /^## Unreleased/} now && /^- \*\*Breaking\*\*/{found = 1} END{exit !found}' CHANGELOG.md; } || \
+		{ echo 'this breaks clients: undo it, or say so in CHANGELOG.md, under Unreleased: "- **Breaking** …"'; exit 1; }
+
+# Node's linters live in the user's cache: nothing of theirs is needed to build, run or test.
+OPENAPI_LINTERS := @stoplight/spectral-cli@6.16.3 @redocly/cli@2.77.0
+OPENAPI_LINT    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace-openapi-lint/6.16.3-2.77.0
+.PHONY: lint-openapi
+lint-openapi: ## Run Spectral and Redocly over the OpenAPI document, if there is npm
+	@command -v npm >/dev/null || { echo 'skipped: no npm'; exit 0; }; set -e; \
+		[ -x $(OPENAPI_LINT)/node_modules/.bin/redocly ] || npm install --prefix $(OPENAPI_LINT) --ignore-scripts \
+			--no-audit --no-fund --loglevel=error $(OPENAPI_LINTERS); \
+		export SCARF_ANALYTICS=false REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true; \
+		$(OPENAPI_LINT)/node_modules/.bin/spectral lint --ruleset api/spectral.yaml --fail-severity=warn api/openapi.yaml; \
+		$(OPENAPI_LINT)/node_modules/.bin/redocly lint --config api/redocly.yaml api/openapi.yaml
 
 .PHONY: check
-check: drift tidy lint ## Everything that must be true of a commit, besides the tests
+check: drift tidy lint compat ## Everything that must be true of a commit, besides the tests
 	$(GO) vet ./...
+	cd client && $(GO) vet ./...
 
 .PHONY: clean
 clean: ## Remove what was built

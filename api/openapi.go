@@ -43,6 +43,7 @@ func newHumaConfig(version string) huma.Config {
 	c.RejectUnknownQueryParameters = true
 	c.Formats = map[string]huma.Format{mediaJSON: newJSONFormat(), "json": newJSONFormat()}
 	c.Info.Description = "Places orders and carries each of them out, or undoes it, exactly once."
+	c.Info.Contact = &huma.Contact{Name: "Millrace", URL: "https://github.com/millrace-orders/millrace"}
 	c.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
 	c.Servers = []*huma.Server{{URL: "/"}}
 	c.Tags = []*huma.Tag{
@@ -69,6 +70,9 @@ func shape(doc *huma.OpenAPI) {
 	for name, schema := range doc.Components.Schemas.Map() {
 		if !sent[name] {
 			schema.AdditionalProperties = nil
+		}
+		for _, property := range schema.Properties {
+			property.PatternDescription = "" // it is in Huma's messages by now, and in no version of OpenAPI
 		}
 	}
 	problem := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")

@@ -1,0 +1,63 @@
+package client
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+
+	"github.com/millrace-orders/millrace/client/oas"
+)
+
+// CallOption changes one call.
+type CallOption func(*call)
+
+// WithIdempotencyKey names the intent of a call that changes something. Whatever is sent under a key happens once, also
+// if the program is restarted in between: use the id under which your own system knows the order. Without this option
+// each call has a new key, which covers its own retries.
+func WithIdempotencyKey(key string) CallOption { return WithHeader(headerIdempotencyKey, key) }
+
+// WithIfMatch makes a change conditional: it is refused ([IsStale]) unless the order still has this version.
+func WithIfMatch(version int64) CallOption { return WithHeader("If-Match", etag(version)) }
+
+// WithIfNoneMatch makes a read conditional: it is [ErrNotModified] if the order still has this version.
+func WithIfNoneMatch(version int64) CallOption { return WithHeader("If-None-Match", etag(version)) }
+
+// WithHeader sets a header of the request.
+func WithHeader(name, value string) CallOption { return func(c *call) { c.header.Set(name, value) } }
+
+// call is what a call to the generated client takes besides its parameters, and what it gives besides its result.
+type call struct {
+	header   http.Header
+	replayed bool
+}
+
+func newCall(opts []CallOption) *call {
+	c := &call{header: make(http.Header)}
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c
+}
+
+// options passes the call on to the generated client.
+func (c *call) options() []oas.RequestOption {
+	return []oas.RequestOption{
+		oas.WithEditRequest(func(r *http.Request) error {
+			maps.Copy(r.Header, c.header)
+			return nil
+		}),
+		oas.WithEditResponse(func(r *http.Response) error {
+			c.replayed = r.Header.Get("Idempotency-Replayed") == "true"
+			return nil
+		}),
+	}
+}
+
+func etag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
+
+// order is the result of a call whose answer is an order.
+func (c *call) order(answer orderAnswer) *Order {
+	order := newOrder(answer.GetResponse())
+	order.Replayed = c.replayed
+	return order
+}

@@ -1,0 +1,96 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/millrace-orders/millrace/client/oas"
+)
+
+// Event is something that happened to an order.
+type Event struct {
+	OrderID  string
+	Version  int64 // the order's version after it: 1, 2, 3 and so on without gaps
+	Type     EventType
+	Kind     EventKind
+	Status   Status // the order's status after it
+	Progress int    // percent of the steps to completion that were done after it
+	Message  string // what happened, in one sentence
+	Step     StepName
+	Reason   string // why Step was refused or has no known outcome
+	At       time.Time
+}
+
+// EventType is what an event means to a listener. More may be added.
+type EventType = oas.EventType
+
+// The types of events.
+const (
+	OrderCreated            = oas.EventTypeOrderCreated
+	OrderStatusUpdated      = oas.EventTypeOrderStatusUpdated
+	OrderProcessingProgress = oas.EventTypeOrderProcessingProgress
+)
+
+// EventKind is what happened, for example step_succeeded.
+type EventKind = oas.EventKind
+
+// AtRest says that the event brought the order to its end, whichever it is.
+func (e Event) AtRest() bool { return atRest(e.Status) }
+
+// Events follows an order live: every event after a version, 0 for all, each exactly once and in order. It ends when
+// the order is finished: at rest, and with nothing still under way, such as its e-mail.
+//
+// Connections that break are made again, and the stream goes on where it was. It ends with an error if ctx ends, if the
+// server refuses, or if the first connection fails as often as [WithRetry] says. After that it keeps trying until ctx
+// ends: a server that restarts interrupts nobody.
+func (c *Client) Events(ctx context.Context, id string, after int64) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		s, err := c.newStream(id, after)
+		for err == nil {
+			var done bool
+			if done, err = s.follow(ctx, yield); done {
+				return
+			}
+		}
+		yield(Event{}, unwrapped(err))
+	}
+}
+
+// Wait waits until an order is at rest, and returns it then. Bound it with ctx.
+func (c *Client) Wait(ctx context.Context, id string) (*Order, error) {
+	order, err := c.Order(ctx, id)
+	if err != nil || order.AtRest() {
+		return order, err
+	}
+	for event, err := range c.Events(ctx, id, order.Version) {
+		if err != nil {
+			return nil, err
+		}
+		if event.AtRest() {
+			return c.orderAt(ctx, id, event.Version)
+		}
+	}
+	return c.Order(ctx, id)
+}
+
+// orderAt reads an order that has reached a version: another instance may hear of that a moment later.
+func (c *Client) orderAt(ctx context.Context, id string, version int64) (*Order, error) {
+	for attempt := 0; ; attempt++ {
+		order, err := c.Order(ctx, id)
+		if err != nil || order.Version >= version {
+			return order, err
+		}
+		if !wait(ctx, c.transport.backoff(attempt)) {
+			return nil, fmt.Errorf("order %s is still at version %d: %w", id, order.Version, ended(ctx))
+		}
+	}
+}
+
+func newEvent(e *oas.OrderEvent) Event {
+	return Event{
+		OrderID: e.OrderID.String(), Version: e.Version, Type: e.Type, Kind: e.Kind, Status: e.Status,
+		Progress: int(e.Progress), Message: e.Message, Step: e.Step.Value, Reason: e.Reason.Value, At: e.Timestamp,
+	}
+}

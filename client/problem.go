@@ -1,0 +1,103 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrNotModified is what a read with [WithIfNoneMatch] returns if the order has not changed.
+var ErrNotModified = errors.New("the order has not changed")
+
+// Problem is an error answer of the server. Get it with errors.As.
+//
+//nolint:errname // the name that RFC 9457 gives it
+type Problem struct {
+	Status    int          // the HTTP status
+	Code      string       // what went wrong, for programs; empty if the answer came from something in between
+	Detail    string       // what went wrong, for people
+	Fields    []FieldError // each wrong field or parameter
+	RequestID string       // what to look for in the server's log
+	// RetryAfter is how long the server asks to wait. The client has waited, unless it was over a minute.
+	RetryAfter time.Duration
+}
+
+// FieldError is one wrong field or parameter.
+type FieldError struct {
+	Location string `json:"location"` // for example body.items[0].price
+	Message  string `json:"message"`
+}
+
+// Error describes the problem in a line.
+func (p *Problem) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %s", p.Status, http.StatusText(p.Status))
+	if p.Code != "" {
+		fmt.Fprintf(&b, " (%s)", p.Code)
+	}
+	if p.Detail != "" {
+		fmt.Fprintf(&b, ": %s", p.Detail)
+	}
+	for _, f := range p.Fields {
+		fmt.Fprintf(&b, " %s %s;", f.Location, f.Message)
+	}
+	return strings.TrimSuffix(b.String(), ";")
+}
+
+// IsNotFound says that there is no such order, or none that this token may see.
+func IsNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
+
+// IsConflict says that the order's state does not allow what was asked for.
+func IsConflict(err error) bool { return hasStatus(err, http.StatusConflict) }
+
+// IsStale says that the order no longer has the version that [WithIfMatch] asked for.
+func IsStale(err error) bool { return hasStatus(err, http.StatusPreconditionFailed) }
+
+// IsRateLimited says that there were too many requests, also after waiting.
+func IsRateLimited(err error) bool { return hasStatus(err, http.StatusTooManyRequests) }
+
+func hasStatus(err error, status int) bool {
+	problem, ok := errors.AsType[*Problem](err)
+	return ok && problem.Status == status
+}
+
+// newProblem reads an error answer, which need not be the server's own: proxies answer in HTML.
+func newProblem(r *http.Response, body []byte) *Problem {
+	var sent struct {
+		Code      string       `json:"code"`
+		Detail    string       `json:"detail"`
+		RequestID string       `json:"requestId"`
+		Errors    []FieldError `json:"errors"`
+	}
+	_ = json.Unmarshal(body, &sent) // what cannot be read stays empty; the status says enough
+	if sent.RequestID == "" {
+		sent.RequestID = r.Header.Get("X-Request-Id")
+	}
+	return &Problem{
+		Status: r.StatusCode, Code: sent.Code, Detail: sent.Detail, Fields: sent.Errors, RequestID: sent.RequestID,
+		RetryAfter: parseRetryAfter(r.Header.Get("Retry-After")),
+	}
+}
+
+// parseRetryAfter reads seconds or a date (RFC 9110, 10.2.3).
+func parseRetryAfter(header string) time.Duration {
+	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
+}
+
+// unwrapped is the problem itself rather than what the generated client makes of it.
+func unwrapped(err error) error {
+	if problem, ok := errors.AsType[*Problem](err); ok {
+		return problem
+	}
+	return err
+}

@@ -1,0 +1,50 @@
+package client
+
+import (
+	"context"
+
+	"github.com/millrace-orders/millrace/client/oas"
+)
+
+// Refund is money on its way back. Its outcome is the order's step refund_payment of the same Generation.
+type Refund struct {
+	OrderID    string
+	Generation int // counts the order's refunds
+	Amount     Amount
+	Currency   string
+	State      StepState
+	Refundable Amount // what is left to give back
+	Message    string // what will happen, in one sentence
+
+	// Replayed says that this call changed nothing, because an earlier one had done so under the same idempotency key.
+	Replayed bool
+}
+
+// Refund gives back some of the money of a completed order, in as many parts as you like, and never more than was
+// taken. It returns as soon as that is decided. An order that is not completed is a conflict ([IsConflict]).
+func (c *Client) Refund(ctx context.Context, id string, amount Amount, opts ...CallOption) (*Refund, error) {
+	return c.refund(ctx, id, oas.RefundRequest{Amount: oas.NewOptDecimal(amount)}, opts)
+}
+
+// RefundAll gives back all the money of a completed order that is left.
+func (c *Client) RefundAll(ctx context.Context, id string, opts ...CallOption) (*Refund, error) {
+	return c.refund(ctx, id, oas.RefundRequest{}, opts)
+}
+
+func (c *Client) refund(ctx context.Context, id string, body oas.RefundRequest, opts []CallOption) (*Refund, error) {
+	parsed, err := parseID(id)
+	if err != nil {
+		return nil, err
+	}
+	call := newCall(opts)
+	params := oas.RefundOrderParams{ID: parsed}
+	answer, err := c.api.RefundOrder(ctx, oas.NewOptRefundRequest(body), params, call.options()...)
+	if err != nil {
+		return nil, unwrapped(err)
+	}
+	r := answer.Response
+	return &Refund{
+		OrderID: r.OrderID.String(), Generation: int(r.Generation), Amount: r.Amount, Currency: r.Currency, State: r.State,
+		Refundable: r.Refundable, Message: r.Message, Replayed: call.replayed,
+	}, nil
+}

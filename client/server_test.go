@@ -1,0 +1,209 @@
+package client_test
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/client"
+)
+
+// These tests are about the client and the real server together.
+
+func connect(t *testing.T) *client.Client {
+	t.Helper()
+	c, err := client.New(os.Getenv("MILLRACE_URL"))
+	require.NoError(t, err)
+	return c
+}
+
+func orderOf(customer string) client.NewOrder {
+	return client.NewOrder{
+		CustomerID: customer,
+		Items:      []client.Item{{ProductID: 1, Quantity: 2, Price: client.MustAmount("29.99")}},
+	}
+}
+
+func TestEverythingSent(t *testing.T) {
+	t.Parallel()
+	c, total := connect(t), client.MustAmount("59.98")
+	sent := orderOf("everything")
+	sent.Currency, sent.PaymentMethod, sent.Total = "USD", "card", &total
+	sent.ShippingAddress = &client.Address{
+		Name: "Ada", Line1: "1 Main St", Line2: "2nd floor", City: "Springfield", PostalCode: "12345", Country: "US",
+	}
+	placed, err := c.Place(t.Context(), sent)
+	require.NoError(t, err)
+	require.Equal(t, int64(1), placed.Version)
+	require.False(t, placed.Replayed)
+
+	got, err := c.Wait(t.Context(), placed.ID)
+	require.NoError(t, err)
+	require.Equal(t, client.Completed, got.Status, got.Reason)
+	require.Equal(t, 100, got.Progress)
+	require.Equal(t, sent.ShippingAddress, got.ShippingAddress)
+	require.Equal(t, "59.98", got.Total.String())
+	require.Equal(t, "29.99", got.Items[0].Price.String())
+	require.Equal(t, []any{"everything", "USD", "card"}, []any{got.CustomerID, got.Currency, got.PaymentMethod})
+	require.NotEmpty(t, got.Steps)
+	require.NotEmpty(t, got.Steps[0].Reference)
+	require.WithinRange(t, got.Steps[0].SettledAt, got.CreatedAt, time.Now())
+
+	_, err = c.Cancel(t.Context(), got.ID)
+	require.True(t, client.IsConflict(err), "%v", err)
+	require.ErrorContains(t, err, "409 Conflict")
+}
+
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	c := connect(t)
+	order, err := c.Place(t.Context(), orderOf("conditions"))
+	require.NoError(t, err)
+	for _, err := range c.Events(t.Context(), order.ID, 0) { // until nothing changes any more
+		require.NoError(t, err)
+	}
+	order, err = c.Order(t.Context(), order.ID)
+	require.NoError(t, err)
+	_, err = c.Order(t.Context(), order.ID, client.WithIfNoneMatch(order.Version))
+	require.ErrorIs(t, err, client.ErrNotModified)
+	_, err = c.Order(t.Context(), order.ID, client.WithIfNoneMatch(order.Version-1))
+	require.NoError(t, err)
+
+	_, err = c.Order(t.Context(), "0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e")
+	require.True(t, client.IsNotFound(err), "%v", err)
+	for _, err := range c.Events(t.Context(), "0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e", 0) {
+		require.True(t, client.IsNotFound(err), "%v", err)
+	}
+}
+
+// TestLostAnswers places orders through a proxy that passes every request on and loses every other answer, in the
+// middle. There must be one order for each call.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	const all = 20
+	customer := fmt.Sprint("unlucky at ", time.Now())
+	c := throughProxy(t, func(n int64, w http.ResponseWriter, answer *http.Response) {
+		if n%2 == 1 {
+			w.Header().Set("Content-Length", "100000")
+			w.WriteHeader(answer.StatusCode)
+			_, _ = w.Write([]byte("{"))
+			panic(http.ErrAbortHandler)
+		}
+	})
+	ids := map[string]bool{}
+	for range all {
+		order, err := c.Place(t.Context(), orderOf(customer))
+		require.NoError(t, err)
+		require.True(t, order.Replayed)
+		ids[order.ID] = true
+	}
+	require.Len(t, ids, all)
+	listed := 0
+	for order, err := range connect(t).Orders(t.Context(), client.Filter{CustomerID: customer, PageSize: 7}) {
+		require.NoError(t, err)
+		require.True(t, ids[order.ID])
+		listed++
+	}
+	require.Equal(t, all, listed)
+}
+
+// TestCutStream follows an order through a proxy that ends every connection after two events.
+func TestCutStream(t *testing.T) {
+	t.Parallel()
+	c := throughProxy(t, func(_ int64, w http.ResponseWriter, answer *http.Response) {
+		if answer.Header.Get("Content-Type") != "text/event-stream" {
+			return
+		}
+		w.WriteHeader(answer.StatusCode)
+		lines := bufio.NewScanner(answer.Body)
+		for events := 0; lines.Scan(); {
+			line := lines.Text()
+			if line == "retry: 1000" {
+				line = "retry: 1"
+			}
+			if len(line) > 3 && line[:3] == "id:" {
+				events++
+			}
+			if events == 3 {
+				panic(http.ErrAbortHandler)
+			}
+			_, _ = w.Write([]byte(line + "\n"))
+			_ = http.NewResponseController(w).Flush()
+		}
+		panic(http.ErrAbortHandler)
+	})
+	order, err := c.Place(t.Context(), orderOf("cut"))
+	require.NoError(t, err)
+	var version int64
+	for event, err := range c.Events(t.Context(), order.ID, 0) {
+		require.NoError(t, err)
+		version++
+		require.Equal(t, version, event.Version)
+	}
+	got, err := c.Order(t.Context(), order.ID)
+	require.NoError(t, err)
+	require.Equal(t, client.Completed, got.Status)
+	require.Equal(t, got.Version, version)
+}
+
+// throughProxy makes a client whose answers, after the server has given them, go through spoil. If that writes nothing,
+// they arrive as they are.
+func throughProxy(t *testing.T, spoil func(n int64, w http.ResponseWriter, answer *http.Response)) *client.Client {
+	t.Helper()
+	var answers atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out, err := http.NewRequestWithContext(r.Context(), r.Method, os.Getenv("MILLRACE_URL")+r.URL.String(), r.Body)
+		if err != nil {
+			panic(err)
+		}
+		out.Header = r.Header.Clone()
+		answer, err := http.DefaultTransport.RoundTrip(out)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		defer answer.Body.Close()
+		for name := range answer.Header {
+			w.Header().Set(name, answer.Header.Get(name))
+		}
+		spoil(answers.Add(1), w, answer)
+		w.WriteHeader(answer.StatusCode)
+		_, _ = bufio.NewReader(answer.Body).WriteTo(w)
+	}))
+	t.Cleanup(proxy.Close)
+	c, err := client.New(proxy.URL)
+	require.NoError(t, err)
+	return c
+}
+
+func TestRefund(t *testing.T) {
+	t.Parallel()
+	c := connect(t)
+	order, err := c.Place(t.Context(), orderOf("refund"))
+	require.NoError(t, err)
+	order, err = c.Wait(t.Context(), order.ID)
+	require.NoError(t, err)
+
+	_, err = c.Refund(t.Context(), order.ID, client.MustAmount("9.98"), client.WithIfMatch(1))
+	require.True(t, client.IsStale(err), "%v", err)
+	for _, replayed := range []bool{false, true} {
+		refund, err := c.Refund(t.Context(), order.ID, client.MustAmount("9.98"),
+			client.WithIdempotencyKey("some-of-"+order.ID))
+		require.NoError(t, err)
+		require.Equal(t, replayed, refund.Replayed)
+		require.Equal(t, "9.98", refund.Amount.String())
+		require.Equal(t, 1, refund.Generation)
+	}
+	refund, err := c.RefundAll(t.Context(), order.ID)
+	require.NoError(t, err)
+	require.Equal(t, "50", refund.Amount.String())
+	require.True(t, refund.Refundable.IsZero())
+	_, err = c.Refund(t.Context(), order.ID, client.MustAmount("0.01"))
+	require.Error(t, err)
+}
