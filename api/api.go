@@ -41,9 +41,8 @@ type Config struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
 
-	// Token, if set, is what every operation on orders asks for as a bearer token. If not, the API is open: listen on
-	// loopback only.
-	Token string
+	// Auth finds out who asks. nil: nobody gets in.
+	Auth *Authenticator
 	// Ready runs the readiness checks by name; an error that is ErrDegraded does not take the process out of service.
 	// May be nil.
 	Ready   func(ctx context.Context) map[string]error
@@ -56,12 +55,13 @@ type Config struct {
 
 // Server is the HTTP handler of the API.
 type Server struct {
-	config   Config
-	handler  http.Handler
-	metrics  *metrics
-	streams  *streams
-	draining chan struct{}
-	drain    func()
+	config      Config
+	permissions map[string]permission // by operation
+	handler     http.Handler
+	metrics     *metrics
+	streams     *streams
+	draining    chan struct{}
+	drain       func()
 }
 
 // New makes a Server. It panics if an operation is declared wrongly, which any test would have found.
@@ -78,7 +78,10 @@ func New(c Config) *Server {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = defaultHeartbeat
 	}
-	s := &Server{config: c, metrics: newMetrics(c.Registerer), streams: newStreams(), draining: make(chan struct{})}
+	s := &Server{
+		config: c, permissions: permissions(), metrics: newMetrics(c.Registerer), streams: newStreams(),
+		draining: make(chan struct{}),
+	}
 	s.drain = sync.OnceFunc(func() { close(s.draining) })
 	if c.Feed != nil {
 		c.Feed.Subscribe(s.streams.follow)
@@ -115,7 +118,7 @@ func (s *Server) routes() http.Handler {
 // wanted then.
 func (s *Server) operations(router chi.Router) huma.API {
 	api := humachi.New(router, newHumaConfig(s.config.Version))
-	api.UseMiddleware(labelled, s.authorized, strict)
+	api.UseMiddleware(labelled, s.authorized, strict, s.audited)
 	s.registerPlace(api)
 	s.registerGet(api)
 	s.registerList(api)

@@ -1,19 +1,14 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"net/http"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
-)
 
-// Principals: who an idempotency key belongs to.
-const (
-	principalAnyone = "anonymous" // nobody was asked
-	principalToken  = "token"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 )
 
 const bearerScheme = "bearer"
@@ -21,34 +16,82 @@ const bearerScheme = "bearer"
 // bearer is what an operation declares unless it is public.
 func bearer() []map[string][]string { return []map[string][]string{{bearerScheme: {}}} }
 
-// authorized enforces what the document declares. It denies by default: an operation that declares nothing is closed
-// to everybody, unless it is one of the health checks.
+// authorized enforces what permissions declares. It denies by default: an operation that declares nothing is closed
+// to everybody.
 func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
-	switch op := hctx.Operation(); {
-	case isHealth(op.OperationID):
-		x.principal = principalAnyone
-	case len(op.Security) == 0:
-		writeProblem(w, r, errUnauthorized)
+	needed := s.permissions[hctx.Operation().OperationID]
+	if needed == permitAnyone {
+		x.principal = Principal{Name: principalAnyone}
+		next(hctx)
 		return
-	case s.config.Token == "":
-		x.principal = principalAnyone
-	case hasToken(r, s.config.Token):
-		x.principal = principalToken
-	default:
-		writeProblem(w, r, errUnauthorized)
+	}
+	principal, err := s.config.Auth.Authenticate(r, false)
+	if err == nil {
+		x.principal = principal
+		x.stillAllowed = func() error { return s.stillAllowed(r, principal) }
+		err = s.permitted(hctx, principal, needed)
+	}
+	if err != nil {
+		writeProblem(w, r, err)
 		return
 	}
 	next(hctx)
 }
 
-// hasToken takes the same time for every wrong token. Hashing first hides the right one's length as well.
-func hasToken(r *http.Request, token string) bool {
-	scheme, sent, found := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !found || !strings.EqualFold(scheme, bearerScheme) {
-		return false
+// permitted decides whether the operation may run.
+func (s *Server) permitted(hctx huma.Context, p Principal, needed permission) error {
+	if err := p.may(needed); err != nil {
+		return err
 	}
-	want, got := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(sent))
-	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+	return s.visible(hctx, p)
+}
+
+// audited has the audit log know before the operation runs: whatever was done is in the log, at the price that what
+// was asked for and then refused is there, too.
+func (s *Server) audited(hctx huma.Context, next func(huma.Context)) {
+	r, w := humachi.Unwrap(hctx)
+	x := exchangeOf(r.Context())
+	operation := hctx.Operation().OperationID
+	if s.permissions[operation].audited(x.principal) {
+		if err := s.config.Store.Audit(r.Context(), []store.AuditEntry{{
+			Actor: x.principal.Actor(r, x.requestID), Action: operation, Target: hctx.Param(paramOrder),
+		}}); err != nil {
+			writeProblem(w, r, err)
+			return
+		}
+	}
+	next(hctx)
+}
+
+const paramOrder = "id"
+
+// visible hides other customers' orders from a customer: they are missing. The order comes from the cache, and whose
+// it is never changes. An id that is no id is left to the operation.
+func (s *Server) visible(hctx huma.Context, p Principal) error {
+	if p.Role != store.Customer || !strings.Contains(hctx.Operation().Path, "{"+paramOrder+"}") {
+		return nil
+	}
+	id, err := orderID(hctx.Param(paramOrder)).parse()
+	if err != nil {
+		return nil //nolint:nilerr // the operation finds it, too, and says it better
+	}
+	order, err := s.config.Cache.Get(hctx.Context(), id)
+	if err != nil {
+		return err
+	}
+	if !p.owns(order.CustomerID) {
+		return orders.ErrNotFound
+	}
+	return nil
+}
+
+// stillAllowed asks again for an answer that takes long. A role that changed counts as gone.
+func (s *Server) stillAllowed(r *http.Request, was Principal) error {
+	now, err := s.config.Auth.Authenticate(r, false)
+	if err == nil && now != was {
+		return ErrUnauthorized
+	}
+	return err
 }

@@ -17,7 +17,7 @@ type CommandHeaders struct {
 
 // request makes the event that asks for what the caller wants.
 func (h CommandHeaders) request(ctx context.Context, e orders.Event) (orders.Event, error) {
-	e.Principal = exchangeOf(ctx).principal
+	e.Principal = exchangeOf(ctx).principal.Name
 	var err error
 	if h.IdempotencyKey != "" {
 		if e.IdempotencyKey, err = parseIdempotencyKey(h.IdempotencyKey); err != nil {

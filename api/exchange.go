@@ -9,10 +9,13 @@ import (
 type exchange struct {
 	requestID string
 	operation string // the operation's id; for other routes a word; empty if nothing matched
-	principal string // who asks: an idempotency key is unique per principal
+	principal Principal
 	streaming bool   // the answer is an event stream
 	cause     error  // why the answer is a 5xx: for the log only
 	stack     []byte // of a panic
+
+	// stillAllowed says whether the principal would still be let in. nil: nobody was asked.
+	stillAllowed func() error
 }
 
 type exchangeKey struct{}

@@ -35,18 +35,20 @@ type harness struct {
 	*httptest.Server
 	api      *api.Server
 	store    *store.Store
+	pool     store.DB
 	registry *prometheus.Registry
 	log      *safeBuffer
 }
 
 func serve(t *testing.T, db store.DB, change ...func(*api.Config)) *harness {
 	t.Helper()
-	h := &harness{store: storetest.New(t, db), registry: prometheus.NewRegistry(), log: new(safeBuffer)}
+	h := &harness{store: storetest.New(t, db), pool: db, registry: prometheus.NewRegistry(), log: new(safeBuffer)}
 	cached, err := cache.New(cache.Config{Load: h.store.Order})
 	require.NoError(t, err)
 	t.Cleanup(cached.Close)
 	c := api.Config{
 		Store: h.store, Cache: cached, Registerer: h.registry, Version: "test",
+		Auth:   api.NewAuthenticator(api.AuthConfig{Keys: h.store, Open: true}),
 		Logger: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {

@@ -51,7 +51,10 @@ func newHumaConfig(version string) huma.Config {
 		{Name: tagHealth, Description: "Whether the process works"},
 	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		bearerScheme: {Type: "http", Scheme: bearerScheme, Description: "Not asked for where the server is set up open"},
+		bearerScheme: {
+			Type: "http", Scheme: bearerScheme,
+			Description: "A key (mr_…) or, where that is set up, an OIDC token. Not asked for where the server is open",
+		},
 	}
 	return c
 }
@@ -81,6 +84,7 @@ func shape(doc *huma.OpenAPI) {
 			if op == nil {
 				continue
 			}
+			documentRoles(op)
 			maps.DeleteFunc(op.Responses, func(code string, _ *huma.Response) bool { return code[0] == '4' || code[0] == '5' })
 			op.Responses["default"] = &huma.Response{
 				Description: "A problem",

@@ -54,7 +54,11 @@ func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error
 	if err != nil {
 		return nil, err
 	}
-	placement.Principal = exchangeOf(ctx).principal
+	principal := exchangeOf(ctx).principal
+	if err := principal.checkPlacement(&placement); err != nil {
+		return nil, err
+	}
+	placement.Principal = principal.Name
 	advice := "The order may or may not have been stored. Without an Idempotency-Key, look for it before you repeat."
 	if in.IdempotencyKey != "" {
 		if placement.IdempotencyKey, err = parseIdempotencyKey(in.IdempotencyKey); err != nil {

@@ -21,7 +21,7 @@ const statusClientGone = 499
 
 // Sentinels of the API's own.
 var (
-	errUnauthorized   = errors.New("missing or wrong bearer token")
+	errNoIssuer       = errors.New("identity provider unavailable")
 	errNotAcceptable  = errors.New("nothing that Accept allows can be sent")
 	errTooManyStreams = errors.New("too many open streams")
 	errNoRoute        = errors.New("no such route")
@@ -39,6 +39,11 @@ func (e *inputError) Error() string { return e.location + " " + e.message }
 type conflictError struct{ code, detail string }
 
 func (e *conflictError) Error() string { return e.code }
+
+// forbiddenError is what somebody who is known may not do.
+type forbiddenError struct{ detail string }
+
+func (e *forbiddenError) Error() string { return "forbidden: " + e.detail }
 
 // uncertainError is the failure of a write that may have happened all the same; advice says what to do.
 type uncertainError struct {
@@ -64,6 +69,7 @@ func choose(ctx context.Context, err error) *Problem {
 	var input *inputError
 	var invalid *orders.InvalidError
 	var conflict *conflictError
+	var forbidden *forbiddenError
 	switch {
 	// First of all: a database call that was cancelled also looks like an outage.
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
@@ -89,9 +95,14 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.Is(err, errTooManyStreams):
 		return newProblem(http.StatusServiceUnavailable, "too_many_streams",
 			"Too many event streams are open. Try again soon.").header("Retry-After", "1")
-	case errors.Is(err, errUnauthorized):
+	case errors.Is(err, errNoIssuer):
+		return newProblem(http.StatusServiceUnavailable, "unavailable",
+			"The identity provider cannot be reached. Try again soon.").header("Retry-After", "1")
+	case errors.Is(err, ErrUnauthorized):
 		return newProblem(http.StatusUnauthorized, "unauthorized", "A valid bearer token is needed.").
 			header("WWW-Authenticate", "Bearer")
+	case errors.As(err, &forbidden):
+		return newProblem(http.StatusForbidden, "forbidden", forbidden.detail)
 	case errors.Is(err, errNotAcceptable):
 		return newProblem(http.StatusNotAcceptable, "not_acceptable", "Nothing that Accept allows can be sent.")
 	case errors.Is(err, errNoRoute):

@@ -104,8 +104,8 @@ func (s *Server) registerList(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: opList, Method: http.MethodGet, Path: "/api/orders", Tags: []string{tagOrders},
 		Summary: "List orders",
-		Description: "Newest first, in pages. Pages are cut by position and not by number, so orders that are placed " +
-			"meanwhile neither repeat nor hide others.",
+		Description: "Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so " +
+			"orders that are placed meanwhile neither repeat nor hide others.",
 		Security: bearer(),
 	}, s.list)
 }
@@ -113,15 +113,19 @@ func (s *Server) registerList(api huma.API) {
 func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	// One more than asked for tells whether there is another page.
 	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), Limit: in.Limit + 1}
+	visible := exchangeOf(ctx).principal.restrict(&filter)
 	if in.Cursor != "" {
 		var err error
 		if filter.Before, err = decodeCursor(filter, in.Cursor); err != nil {
 			return nil, err
 		}
 	}
-	found, err := s.config.Store.Orders(ctx, filter)
-	if err != nil {
-		return nil, err
+	var found []orders.Order
+	if visible {
+		var err error
+		if found, err = s.config.Store.Orders(ctx, filter); err != nil {
+			return nil, err
+		}
 	}
 	out := &listOutput{CacheControl: revalidate, Body: OrderPage{Orders: make([]Order, 0, len(found))}}
 	if len(found) > in.Limit {

@@ -35,7 +35,9 @@ func (plainWriter) WriteHeader(int)     {}
 
 func TestToken(t *testing.T) {
 	t.Parallel()
-	h := serve(t, storetest.Tx(t), func(c *api.Config) { c.Token = "s3cret" })
+	h := serve(t, storetest.Tx(t), func(c *api.Config) {
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Token: "s3cret"})
+	})
 	for _, header := range [][]string{
 		nil,
 		{"Authorization", "Bearer wrong"},

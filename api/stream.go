@@ -38,7 +38,9 @@ func (s *Server) openStream(ctx context.Context, order *orders.Order, after int6
 		r, w := humachi.Unwrap(hctx)
 		x := exchangeOf(ctx)
 		x.streaming = true
-		st := &stream{Server: s, w: w, control: http.NewResponseController(w), order: order.ID, sent: after}
+		st := &stream{
+			Server: s, w: w, control: http.NewResponseController(w), order: order.ID, sent: after, allowed: x.stillAllowed,
+		}
 		err := st.begin()
 		if err == nil && r.Method != http.MethodHead {
 			err = st.run(ctx)
@@ -66,6 +68,7 @@ type stream struct {
 	control *http.ResponseController
 	order   orders.ID
 	sent    int64 // the version of the last event that was sent
+	allowed func() error
 }
 
 // run sends what there is and waits for more, until the order is finished, the client is gone or the server drains.
@@ -76,6 +79,9 @@ func (s *stream) run(ctx context.Context) error {
 	heartbeat := time.NewTicker(s.config.Heartbeat)
 	defer heartbeat.Stop()
 	for {
+		if s.allowed() != nil {
+			return nil // a key that was revoked; or nobody can tell, and the client asks again
+		}
 		done, err := s.catchUp(ctx)
 		if err != nil || done {
 			return err

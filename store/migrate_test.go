@@ -63,11 +63,21 @@ func TestConstraints(t *testing.T) {
 				status_changed, at
 			FROM order_events`,
 		"order_steps_order_fkey": `UPDATE order_steps SET order_id = gen_random_uuid()`,
+
+		"api_keys_role_known":              `UPDATE api_keys SET role = 'root'`,
+		"api_keys_customer_id_of_customer": `UPDATE api_keys SET customer_id = '1'`,
+		"api_keys_secret_sha256_length":    `UPDATE api_keys SET secret_sha256 = ''`,
+		"api_keys_name_length":             `UPDATE api_keys SET name = repeat('x', 201)`,
+		"api_keys_id_length":               `UPDATE api_keys SET id = 'x'`,
+		"audit_log_detail_size": `INSERT INTO audit_log (at, actor, role, action, target, request_id, remote_address, detail)
+			SELECT now(), 'a', '', 'b', '', '', '', to_jsonb(repeat('x', 70000))`,
 	} {
 		t.Run(constraint, func(t *testing.T) {
 			t.Parallel()
 			tx := storetest.Tx(t)
-			storetest.Order(t, storetest.New(t, tx))
+			s := storetest.New(t, tx)
+			storetest.Order(t, s)
+			makeKey(t, s, store.NewKey{Role: store.Admin})
 			_, err := tx.Exec(t.Context(), sql)
 			require.ErrorContains(t, err, constraint)
 		})

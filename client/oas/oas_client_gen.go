@@ -292,8 +292,8 @@ type Invoker interface {
 	ListOrderEvents(ctx context.Context, params ListOrderEventsParams, options ...RequestOption) (ListOrderEventsRes, error)
 	// ListOrders invokes listOrders operation.
 	//
-	// Newest first, in pages. Pages are cut by position and not by number, so orders that are placed
-	// meanwhile neither repeat nor hide others.
+	// Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so
+	// orders that are placed meanwhile neither repeat nor hide others.
 	//
 	// GET /api/orders
 	ListOrders(ctx context.Context, params ListOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
@@ -1032,8 +1032,8 @@ func (c *Client) sendListOrderEvents(ctx context.Context, params ListOrderEvents
 
 // ListOrders invokes listOrders operation.
 //
-// Newest first, in pages. Pages are cut by position and not by number, so orders that are placed
-// meanwhile neither repeat nor hide others.
+// Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so
+// orders that are placed meanwhile neither repeat nor hide others.
 //
 // GET /api/orders
 func (c *Client) ListOrders(ctx context.Context, params ListOrdersParams, options ...RequestOption) (*OrderPageHeaders, error) {

@@ -12,7 +12,7 @@ import (
 // SecuritySource is provider of security values (tokens, passwords, etc.).
 type SecuritySource interface {
 	// Bearer provides bearer security value.
-	// Not asked for where the server is set up open.
+	// A key (mr_…) or, where that is set up, an OIDC token. Not asked for where the server is open.
 	Bearer(ctx context.Context, operationName OperationName) (Bearer, error)
 }
 

@@ -36,10 +36,6 @@ type opsFlags struct {
 	OpsAddr string `env:"MILLRACE_OPS_ADDR" default:"127.0.0.1:8081" help:"Where River UI, metrics and profiles listen."`
 }
 
-type securityFlags struct {
-	Token string `env:"MILLRACE_TOKEN" help:"Bearer token of the API, and password of the operations address. Needed to listen anywhere but on loopback; at least 32 characters."`
-}
-
 type providerFlags struct {
 	PaymentURL      string        `env:"MILLRACE_PAYMENT_URL" help:"Base URL of the payment provider."`
 	InventoryURL    string        `env:"MILLRACE_INVENTORY_URL" help:"Base URL of the inventory provider."`
@@ -105,25 +101,6 @@ func (f connectionFlags) check() error {
 		return errors.New("--api-connections must be at least 1, --work-connections at least 2")
 	}
 	return nil
-}
-
-const shortestToken = 32
-
-// check refuses to be open to the world without a credential.
-func (f securityFlags) check(addresses ...string) error {
-	if f.Token != "" {
-		if len(f.Token) < shortestToken {
-			return fmt.Errorf("--token must have at least %d characters", shortestToken)
-		}
-		return nil
-	}
-	var problems []error
-	for _, address := range addresses {
-		if !isLoopback(address) {
-			problems = append(problems, fmt.Errorf("listening on %s needs a --token: anybody could place orders", address))
-		}
-	}
-	return errors.Join(problems...)
 }
 
 func isLoopback(address string) bool {

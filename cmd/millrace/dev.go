@@ -81,7 +81,7 @@ func (c *devCommand) Run(p *process) (err error) {
 
 	return runNode(p, nodeConfig{
 		database: databaseFlags{DatabaseURL: c.DatabaseURL}, connections: c.connectionFlags,
-		api: &c.apiFlags, work: &c.workFlags, ops: c.opsFlags, log: log,
+		api: &c.apiFlags, work: &c.workFlags, ops: c.opsFlags, open: true, log: log,
 		providers: providerFlags{
 			PaymentURL: sim.url(orders.Payment), InventoryURL: sim.url(orders.Inventory),
 			ShippingURL: sim.url(orders.Shipping), EmailURL: sim.url(orders.Email),

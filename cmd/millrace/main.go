@@ -37,6 +37,8 @@ type commands struct {
 	API      apiCommand      `cmd:"" name:"api" help:"Run the API alone."`
 	Work     workCommand     `cmd:"" help:"Run the workers alone."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date."`
+	Keys     keysCommand     `cmd:"" help:"Make, list and revoke API keys."`
+	Audit    auditCommand    `cmd:"" help:"Show what operators did, newest first."`
 	Simulate simulateCommand `cmd:"" help:"Run the four provider simulators."`
 	OpenAPI  openAPICommand  `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

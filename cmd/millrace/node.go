@@ -40,6 +40,8 @@ const (
 	maxClockSkew    = 2 * time.Second
 )
 
+var errNotMigrated = errors.New("the database schema is not up to date: run millrace migrate")
+
 // nodeConfig is one process of Millrace: its API, its workers, or both.
 type nodeConfig struct {
 	database    databaseFlags
@@ -48,6 +50,7 @@ type nodeConfig struct {
 	work        *workFlags // nil: no workers
 	ops         opsFlags
 	security    securityFlags
+	open        bool // let in who has no credential
 	providers   providerFlags
 	log         logFlags
 }
@@ -57,6 +60,8 @@ type node struct {
 	config   nodeConfig
 	logger   *slog.Logger
 	registry *prometheus.Registry
+	open     bool              // let in who has no credential
+	oidc     *api.OIDC         // nil: no identity provider
 	addrs    map[string]string // where the servers listen, by name
 	failed   chan error        // a server that ends by itself
 	stops    []func()
@@ -117,7 +122,15 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 	if !migrated {
-		return errors.New("the database schema is not up to date: run millrace migrate")
+		return errNotMigrated
+	}
+
+	guarding, err := store.New(store.Config{DB: feedPool})
+	if err != nil {
+		return err
+	}
+	if err := n.secure(ctx, guarding); err != nil {
+		return err
 	}
 
 	if err := checkClock(ctx, feedPool); err != nil {
@@ -130,7 +143,7 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.startOps(ctx, river); err != nil {
+	if err := n.startOps(ctx, river, guarding); err != nil {
 		return err
 	}
 	if c.api == nil {
@@ -249,8 +262,8 @@ func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feedPool *pgx
 	n.onStop(cached.Close)
 	feed.Subscribe(cached.Follow)
 	server := api.New(api.Config{
-		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry, Token: c.security.Token,
-		Version: version,
+		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry,
+		Auth: n.authenticator(s), Version: version,
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{"database": pool.Ping(ctx), "feed": feedHealth(feed)}
 		},
@@ -273,7 +286,7 @@ func feedHealth(feed *store.Feed) error {
 func (n *node) listen(
 	ctx context.Context, name, addr string, handler http.Handler, drain func(), patience time.Duration,
 ) error {
-	if n.config.security.Token == "" {
+	if n.open {
 		handler = localOnly(handler)
 	}
 	var config net.ListenConfig

@@ -22,7 +22,7 @@ type serveCommand struct {
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
 	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.workFlags.check(), c.providerFlags.check(),
-		c.securityFlags.check(c.APIAddr, c.OpsAddr))
+		c.securityFlags.check())
 }
 
 // Run serves until the process is told to stop.
@@ -45,7 +45,7 @@ type apiCommand struct {
 
 // Validate reports all problems at once.
 func (c *apiCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.securityFlags.check(c.APIAddr, c.OpsAddr))
+	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.securityFlags.check())
 }
 
 // Run serves until the process is told to stop.
@@ -70,7 +70,7 @@ type workCommand struct {
 // Validate reports all problems at once.
 func (c *workCommand) Validate() error {
 	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.workFlags.check(), c.providerFlags.check(),
-		c.securityFlags.check(c.OpsAddr))
+		c.securityFlags.check())
 }
 
 // Run works until the process is told to stop.

@@ -159,9 +159,10 @@ func TestSettings(t *testing.T) {
 		want []string
 	}{
 		{"AllProblemsAtOnce", []string{"serve", "--api-addr", "0.0.0.0:80", "--call-timeout", "1m"}, []string{
-			"DATABASE_URL", "payment", "inventory", "shipping", "email", "--call-timeout", "needs a --token",
+			"DATABASE_URL", "payment", "inventory", "shipping", "email", "--call-timeout",
 		}},
-		{"OpenToTheWorld", append(valid, "--ops-addr", ":8081"), []string{"needs a --token"}},
+		{"IssuerAlone", append(valid, "--oidc-issuer", "https://id.invalid"), []string{"need each other"}},
+		{"IssuerInClear", append(valid, "--oidc-issuer", "http://id.invalid", "--oidc-audience", "a"), []string{"https"}},
 		{"ShortToken", append(valid, "--token", "short"), []string{"at least 32 characters"}},
 		{"NoDatabase", valid, []string{"database unavailable"}},
 		{"DevBeyondLoopback", []string{"dev", "--api-addr", "0.0.0.0:80"}, []string{"loopback only"}},

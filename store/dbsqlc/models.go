@@ -8,7 +8,32 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+type ApiKey struct {
+	ID           string
+	SecretSha256 []byte
+	LastFour     string
+	Role         string
+	CustomerID   string
+	Name         string
+	CreatedAt    time.Time
+	ExpiresAt    pgtype.Timestamptz
+	RevokedAt    pgtype.Timestamptz
+}
+
+type AuditLog struct {
+	ID            int64
+	At            time.Time
+	Actor         string
+	Role          string
+	Action        string
+	Target        string
+	RequestID     string
+	RemoteAddress string
+	Detail        []byte
+}
 
 type OrderDocument struct {
 	ID              uuid.UUID

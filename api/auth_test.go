@@ -1,0 +1,178 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// countingDB counts reads and can be down.
+type countingDB struct {
+	*pgxpool.Pool
+	reads atomic.Int64
+	down  atomic.Bool
+}
+
+func (c *countingDB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	c.reads.Add(1)
+	if c.down.Load() {
+		return errRow{}
+	}
+	return c.Pool.QueryRow(ctx, sql, args...)
+}
+
+type errRow struct{}
+
+func (errRow) Scan(...any) error { return context.DeadlineExceeded }
+
+// keyed is an authenticator with a clock of its own, and a key that it knows.
+func keyed(t *testing.T) (verify func(key string) error, db *countingDB, key string, now *atomic.Int64) {
+	t.Helper()
+	db, now = &countingDB{Pool: storetest.Pool(t)}, new(atomic.Int64)
+	clock := func() time.Time { return time.Unix(1_800_000_000, now.Load()) }
+	s, err := store.New(store.Config{DB: db, Now: clock})
+	require.NoError(t, err)
+	made, err := s.MakeKeys(t.Context(), []store.NewKey{{Role: store.Viewer}}, store.Actor{Name: "test"})
+	require.NoError(t, err)
+	auth := api.NewAuthenticator(api.AuthConfig{Keys: s, Now: clock})
+	return func(key string) error {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+key)
+		_, err = auth.Authenticate(r, false)
+		return err
+	}, db, made[0].Text, now
+}
+
+// A right key is looked up once a second; a wrong one, known or not, each time, so that they cost the same.
+func TestVerifiedForASecond(t *testing.T) {
+	t.Parallel()
+	verify, db, key, now := keyed(t)
+	for range 10 {
+		require.NoError(t, verify(key))
+	}
+	require.Equal(t, int64(1), db.reads.Load())
+	now.Store(int64(time.Second))
+	require.NoError(t, verify(key))
+	require.Equal(t, int64(2), db.reads.Load())
+
+	wrong := key[:len(key)-1] + "0"
+	if wrong == key {
+		wrong = key[:len(key)-1] + "1"
+	}
+	for _, text := range []string{wrong, "mr_aaaaaaaaaaaa_" + strings.Repeat("0", 43)} {
+		before := db.reads.Load()
+		for range 3 {
+			require.ErrorIs(t, verify(text), api.ErrUnauthorized)
+		}
+		require.Equal(t, before+3, db.reads.Load(), "%s", text)
+	}
+	before := db.reads.Load()
+	require.ErrorIs(t, verify("mr_short"), api.ErrUnauthorized)
+	require.ErrorIs(t, verify(strings.Repeat("x", 9000)), api.ErrUnauthorized)
+	require.Equal(t, before, db.reads.Load())
+}
+
+// A key is not called wrong because nobody can tell.
+func TestAuthenticationDuringOutage(t *testing.T) {
+	t.Parallel()
+	verify, db, key, now := keyed(t)
+	require.NoError(t, verify(key))
+	db.down.Store(true)
+	require.NoError(t, verify(key), "for a second nobody needs to ask")
+	now.Store(int64(time.Second))
+	require.ErrorIs(t, verify(key), store.ErrUnavailable)
+	require.NotErrorIs(t, verify(key), api.ErrUnauthorized)
+	db.down.Store(false)
+	require.NoError(t, verify(key))
+
+	pool, err := store.NewPool(t.Context(), "postgres://127.0.0.1:1/none", "test", 1)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	h := serve(t, pool)
+	got := h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer "+key)
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.NotEmpty(t, got.header.Get("Retry-After"))
+	require.Empty(t, got.header.Get("WWW-Authenticate"))
+}
+
+// Two servers on one database: what one was told to forget, the other forgets.
+func TestRevocationReachesEverybody(t *testing.T) {
+	t.Parallel()
+	h := live(t, func(c *api.Config) {
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store})
+		c.Heartbeat = 100 * time.Millisecond
+	})
+	key := h.key(t, store.Customer)
+	header := []string{"Authorization", "Bearer " + key}
+	stream := h.open(t, h.placeFor(t, ownCustomer), "", header...)
+	_, ok := stream.next(t)
+	require.True(t, ok)
+	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/api/orders", "", header...).status)
+
+	other := storetest.New(t, h.pool) // as another process has one
+	_, err := other.RevokeKeys(t.Context(), []string{key[3:15]}, store.Actor{Name: "test"})
+	require.NoError(t, err)
+	revoked := time.Now()
+	require.Eventually(t, func() bool {
+		return h.do(t, http.MethodGet, "/api/orders", "", header...).status == http.StatusUnauthorized
+	}, 2*time.Second, 10*time.Millisecond)
+	for ok {
+		_, ok = stream.next(t)
+	}
+	require.Less(t, time.Since(revoked), 2*time.Second, "the stream ended, too")
+}
+
+// Every way of not being let in is the same answer.
+func TestUnauthorizedTellsNothing(t *testing.T) {
+	t.Parallel()
+	h, _ := secured(t)
+	revoked := h.key(t, store.Admin)
+	_, err := h.store.RevokeKeys(t.Context(), []string{revoked[3:15]}, store.Actor{Name: "test"})
+	require.NoError(t, err)
+	expired, err := h.store.MakeKeys(t.Context(), []store.NewKey{{
+		Role: store.Admin, ExpiresAt: time.Now().Add(-time.Hour),
+	}}, store.Actor{Name: "test"})
+	require.NoError(t, err)
+	ask := func(header ...string) answer {
+		got := h.do(t, http.MethodGet, "/api/orders", "", append(header, "X-Request-Id", "same")...)
+		got.header.Del("Date")
+		return got
+	}
+	want := ask()
+	require.Equal(t, http.StatusUnauthorized, want.status)
+	require.Equal(t, "Bearer", want.header.Get("WWW-Authenticate"))
+	for _, credential := range []string{
+		"Bearer " + revoked, "Bearer " + expired[0].Text, "Bearer mr_aaaaaaaaaaaa_" + strings.Repeat("0", 43),
+		"Bearer mr_", "Bearer ", "Bearer", "Basic bXI6bXI=", "Bearer " + strings.Repeat(".", 100_000),
+		"Bearer " + revoked[:len(revoked)-1] + "é",
+	} {
+		require.Equal(t, want, ask("Authorization", credential))
+	}
+	require.NotContains(t, h.log.String(), revoked[16:])
+}
+
+// Without an authenticator nobody gets in, and where nobody needs a credential a wrong one is still wrong.
+func TestDefaultDeny(t *testing.T) {
+	t.Parallel()
+	h := serve(t, storetest.Tx(t), func(c *api.Config) { c.Auth = nil })
+	require.Equal(t, http.StatusUnauthorized, h.do(t, http.MethodGet, "/api/orders", "").status)
+	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/health", "").status)
+
+	open := serve(t, storetest.Tx(t))
+	require.Equal(t, http.StatusOK, open.do(t, http.MethodGet, "/api/orders", "").status)
+	wrong := "Bearer mr_aaaaaaaaaaaa_" + strings.Repeat("0", 43)
+	got := open.do(t, http.MethodGet, "/api/orders", "", "Authorization", wrong)
+	require.Equal(t, http.StatusUnauthorized, got.status)
+}

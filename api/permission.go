@@ -1,0 +1,72 @@
+package api
+
+import (
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+// permission is what an operation asks of whoever calls it. An operation that is declared as none of these is closed
+// to everybody.
+type permission string
+
+const (
+	permitAnyone  permission = "anyone"  // without any credential
+	permitRead    permission = "read"    // orders and products; of orders a customer sees its own
+	permitPlace   permission = "place"   // orders; a customer places its own
+	permitChange  permission = "change"  // an order that there is; a customer its own. Operators' changes are audited
+	permitObserve permission = "observe" // the system as a whole
+)
+
+// permissions declares what each operation asks for: one line each. Operations whose path has an {id} are about one
+// order, and the order of another customer is hidden from a customer before the operation runs.
+func permissions() map[string]permission {
+	return map[string]permission{
+		opHealth:    permitAnyone,
+		opLiveness:  permitAnyone,
+		opReadiness: permitAnyone,
+
+		opPlace:  permitPlace,
+		opGet:    permitRead,
+		opList:   permitRead,
+		opEvents: permitRead,
+		opCancel: permitChange,
+		opRefund: permitChange,
+	}
+}
+
+func (p permission) roles() []store.Role {
+	switch p {
+	case permitAnyone, permitRead:
+		return store.Roles()
+	case permitPlace:
+		return []store.Role{store.Admin, store.Service, store.Customer}
+	case permitChange:
+		return []store.Role{store.Admin, store.Operator, store.Service, store.Customer}
+	case permitObserve:
+		return []store.Role{store.Admin, store.Operator, store.Viewer}
+	}
+	return nil
+}
+
+func (p permission) includes(role store.Role) bool { return slices.Contains(p.roles(), role) }
+
+// audited says whether the audit log hears of it. A shop's own services and customers act on their own behalf, and
+// the order's history has it; where nobody is asked who they are, there is nobody to name.
+func (p permission) audited(who Principal) bool {
+	return p == permitChange && who.Name != principalDev && (who.Role == store.Admin || who.Role == store.Operator)
+}
+
+// documentRoles shows in the document who may call what.
+func documentRoles(op *huma.Operation) {
+	needed := permissions()[op.OperationID]
+	if needed == permitAnyone {
+		return
+	}
+	if op.Extensions == nil {
+		op.Extensions = map[string]any{}
+	}
+	op.Extensions["x-roles"] = needed.roles()
+}

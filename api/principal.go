@@ -1,0 +1,64 @@
+package api
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// Principals that are no key and no OIDC subject.
+const (
+	principalAnyone = "anonymous" // nobody was asked: a health check
+	principalDev    = "dev"       // nobody was asked: the server is set up open
+	principalToken  = "token"     // the bootstrap token of the configuration
+)
+
+// Principal is who asks.
+type Principal struct {
+	// Name is a key's id, oidc:<subject> or one of the words above, of at most 200 characters. An idempotency key is
+	// unique per name, and the audit log knows people by it.
+	Name       string
+	Role       store.Role // empty: it may do nothing
+	CustomerID string     // of a customer: whose orders it may see
+}
+
+// owns says whether a customer's orders are there for the principal. To a customer nobody else's are.
+func (p Principal) owns(customerID string) bool {
+	return p.Role != store.Customer || p.CustomerID == customerID
+}
+
+// restrict narrows a list to what the principal may see. false: that is nothing.
+func (p Principal) restrict(f *store.Filter) bool {
+	if f.CustomerID == "" && p.Role == store.Customer {
+		f.CustomerID = p.CustomerID
+	}
+	return p.owns(f.CustomerID)
+}
+
+// checkPlacement refuses an order for somebody else.
+func (p Principal) checkPlacement(placement *orders.Placement) error {
+	if !p.owns(placement.CustomerID) {
+		return &forbiddenError{"A customer places orders of its own only: customerId must be its own."}
+	}
+	return nil
+}
+
+// may says whether the principal has a permission.
+func (p Principal) may(needed permission) error {
+	if !needed.includes(p.Role) {
+		return &forbiddenError{fmt.Sprintf("The role %q may not do this.", p.Role)}
+	}
+	return nil
+}
+
+// Actor is the principal as the audit log knows it.
+func (p Principal) Actor(r *http.Request, requestID string) store.Actor {
+	address := r.RemoteAddr
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	return store.Actor{Name: p.Name, Role: p.Role, RequestID: requestID, RemoteAddress: address}
+}

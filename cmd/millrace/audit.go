@@ -1,0 +1,36 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+// auditCommand shows what people with power did.
+type auditCommand struct {
+	databaseFlags
+	Limit int `default:"50" help:"How many entries."`
+}
+
+// Validate reports all problems at once.
+func (c *auditCommand) Validate() error { return errors.Join(c.check(), checkLimit(c.Limit)) }
+
+// Run prints the end of the audit log, newest first.
+func (c *auditCommand) Run(p *process) error {
+	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
+		entries, err := s.AuditLog(p.ctx, c.Limit)
+		if err != nil {
+			return err
+		}
+		return printTable(p.stdout, "AT\tACTOR\tROLE\tACTION\tTARGET\tFROM\tREQUEST\tDETAIL", func(w io.Writer) {
+			for _, e := range entries {
+				detail, _ := json.Marshal(e.Detail) // it was JSON a moment ago
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at(e.At), e.Name, e.Role, e.Action, orDash(e.Target),
+					orDash(e.RemoteAddress), orDash(e.RequestID), detail)
+			}
+		})
+	})
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/store"
+)
+
+type securityFlags struct {
+	Token             string `env:"MILLRACE_TOKEN" help:"Bearer token of an admin, to make the first key with; at least 32 characters."`
+	OIDCIssuer        string `env:"MILLRACE_OIDC_ISSUER" name:"oidc-issuer" help:"Accept OIDC tokens of this issuer, too."`
+	OIDCAudience      string `env:"MILLRACE_OIDC_AUDIENCE" name:"oidc-audience" help:"Whom OIDC tokens must be for."`
+	OIDCRoleClaim     string `env:"MILLRACE_OIDC_ROLE_CLAIM" name:"oidc-role-claim" default:"role" help:"OIDC claim that has the role."`
+	OIDCCustomerClaim string `env:"MILLRACE_OIDC_CUSTOMER_CLAIM" name:"oidc-customer-claim" default:"customer_id" help:"OIDC claim that has the customer's id."`
+}
+
+const shortestToken = 32
+
+func (f securityFlags) check() error {
+	var problems []error
+	if f.Token != "" && len(f.Token) < shortestToken {
+		problems = append(problems, fmt.Errorf("--token must have at least %d characters", shortestToken))
+	}
+	if (f.OIDCIssuer == "") != (f.OIDCAudience == "") {
+		problems = append(problems, errors.New("--oidc-issuer and --oidc-audience need each other"))
+	}
+	if f.OIDCIssuer != "" && !isSecureURL(f.OIDCIssuer) {
+		problems = append(problems, errors.New("--oidc-issuer must be an https URL"))
+	}
+	return errors.Join(problems...)
+}
+
+// isSecureURL says whether what is read there cannot be changed on the way.
+func isSecureURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Host))
+}
+
+func (f securityFlags) oidc() *api.OIDC {
+	if f.OIDCIssuer == "" {
+		return nil
+	}
+	return api.NewOIDC(api.OIDCConfig{
+		Issuer: f.OIDCIssuer, Audience: f.OIDCAudience, RoleClaim: f.OIDCRoleClaim, CustomerClaim: f.OIDCCustomerClaim,
+	})
+}
+
+// secure decides whether credentials are asked for, and refuses to be open to the world. On loopback that takes a
+// credential that could be sent: a token, an identity provider, or a key that was ever made, even if it was revoked.
+func (n *node) secure(ctx context.Context, s *store.Store) error {
+	c := n.config.security
+	n.oidc = c.oidc()
+	if c.Token != "" || n.oidc != nil || n.config.open {
+		n.open = n.config.open
+		return nil
+	}
+	made, usable, err := s.KeysExist(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, address := range n.config.addresses() {
+		if !usable && !isLoopback(address) {
+			problems = append(problems, fmt.Errorf("listening on %s needs a --token, an --oidc-issuer or a key "+
+				"(millrace keys create): anybody could place orders", address))
+		}
+	}
+	n.open = !made
+	if n.open && problems == nil {
+		n.logger.WarnContext(ctx, "open to everybody on this machine: there is no token and no key")
+	}
+	return errors.Join(problems...)
+}
+
+func (c nodeConfig) addresses() []string {
+	if c.api == nil {
+		return []string{c.ops.OpsAddr}
+	}
+	return []string{c.api.APIAddr, c.ops.OpsAddr}
+}
+
+// authenticator makes one that looks keys up in s.
+func (n *node) authenticator(s *store.Store) *api.Authenticator {
+	return api.NewAuthenticator(api.AuthConfig{Keys: s, Token: n.config.security.Token, OIDC: n.oidc, Open: n.open})
+}

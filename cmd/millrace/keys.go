@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"text/tabwriter"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// keysCommand manages API keys. It needs the database and no server.
+type keysCommand struct {
+	Create createKeyCommand `cmd:"" help:"Make a key and print it, this once."`
+	List   listKeysCommand  `cmd:"" help:"List keys, newest first."`
+	Revoke revokeKeyCommand `cmd:"" help:"End a key, in every process within two seconds."`
+}
+
+type createKeyCommand struct {
+	databaseFlags
+	Role     string        `required:"" enum:"admin,operator,viewer,service,customer" help:"admin, operator, viewer, service or customer."`
+	Customer string        `help:"Id of the customer, for the role customer."`
+	Name     string        `help:"What the key is for."`
+	Expires  time.Duration `help:"How long the key is good, such as 720h. Default: until it is revoked."`
+}
+
+func (c *createKeyCommand) request() store.NewKey {
+	key := store.NewKey{Role: store.Role(c.Role), CustomerID: c.Customer, Name: c.Name}
+	if c.Expires > 0 {
+		key.ExpiresAt = time.Now().Add(c.Expires)
+	}
+	return key
+}
+
+// Validate reports all problems at once.
+func (c *createKeyCommand) Validate() error {
+	problems := []error{c.check()}
+	if invalid, ok := errors.AsType[*orders.InvalidError](c.request().Validate()); ok {
+		for _, f := range invalid.Fields {
+			problems = append(problems, fmt.Errorf("--%s %s", f.Field, f.Message))
+		}
+	}
+	if c.Expires < 0 {
+		problems = append(problems, errors.New("--expires must be positive"))
+	}
+	return errors.Join(problems...)
+}
+
+// Run prints the key alone on the standard output, where a script can take it from.
+func (c *createKeyCommand) Run(p *process) error {
+	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
+		made, err := s.MakeKeys(p.ctx, []store.NewKey{c.request()}, commandLine())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stderr, "made key %s (%s): this is the only time it is shown\n", made[0].ID, made[0].Role)
+		_, err = fmt.Fprintln(p.stdout, made[0].Text)
+		return err
+	})
+}
+
+type listKeysCommand struct {
+	databaseFlags
+	Limit int `default:"1000" help:"How many."`
+}
+
+// Validate reports all problems at once.
+func (c *listKeysCommand) Validate() error { return errors.Join(c.check(), checkLimit(c.Limit)) }
+
+// Run prints a table.
+func (c *listKeysCommand) Run(p *process) error {
+	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
+		keys, err := s.Keys(p.ctx, c.Limit)
+		if err != nil {
+			return err
+		}
+		return printTable(p.stdout, "ID\tENDS IN\tROLE\tCUSTOMER\tNAME\tMADE\tEXPIRES\tREVOKED", func(w io.Writer) {
+			for _, k := range keys {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.LastFour, k.Role, orDash(k.CustomerID),
+					orDash(k.Name), at(k.CreatedAt), at(k.ExpiresAt), at(k.RevokedAt))
+			}
+		})
+	})
+}
+
+type revokeKeyCommand struct {
+	databaseFlags
+	IDs []string `arg:"" name:"id" help:"The part of the key between the underscores."`
+}
+
+// Validate reports all problems at once.
+func (c *revokeKeyCommand) Validate() error { return c.check() }
+
+// Run revokes all of them or none.
+func (c *revokeKeyCommand) Run(p *process) error {
+	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
+		revoked, err := s.RevokeKeys(p.ctx, c.IDs, commandLine())
+		if err != nil {
+			return err
+		}
+		for _, k := range revoked {
+			fmt.Fprintf(p.stdout, "revoked key %s (%s %s)\n", k.ID, k.Role, k.Name)
+		}
+		return nil
+	})
+}
+
+// commandLine is who runs the command. Whoever can reach the database needs no key.
+func commandLine() store.Actor {
+	name := fmt.Sprint(os.Getuid()) // in a container there may be no name
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, _ := os.Hostname()
+	return store.Actor{Name: "cli:" + name, Role: store.Admin, RemoteAddress: host}
+}
+
+// withStore runs fn on a store, and fails before that if the schema is not up to date.
+func withStore(ctx context.Context, f databaseFlags, fn func(*store.Store) error) error {
+	pool, err := store.NewPool(ctx, f.DatabaseURL, "cli", 1)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	migrated, err := store.Migrated(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if !migrated {
+		return errNotMigrated
+	}
+	s, err := store.New(store.Config{DB: pool})
+	if err != nil {
+		return err
+	}
+	return fn(s)
+}
+
+func checkLimit(limit int) error {
+	if limit < 1 || limit > 1_000_000 {
+		return errors.New("--limit must be 1 to 1000000")
+	}
+	return nil
+}
+
+func printTable(out io.Writer, header string, rows func(io.Writer)) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, header)
+	rows(w)
+	return w.Flush()
+}
+
+func at(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

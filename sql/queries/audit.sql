@@ -1,0 +1,10 @@
+-- name: AuditInsert :exec
+INSERT INTO audit_log (at, actor, role, action, target, request_id, remote_address, detail)
+SELECT
+    unnest(@at::timestamptz[]), unnest(@actors::text[]), unnest(@roles::text[]), unnest(@actions::text[]),
+    unnest(@targets::text[]), unnest(@request_ids::text[]), unnest(@remote_addresses::text[]),
+    unnest(@details::text[])::jsonb;
+
+-- name: AuditList :many
+-- AuditList is the end of the log, newest first.
+SELECT * FROM audit_log ORDER BY id DESC LIMIT @page_size;

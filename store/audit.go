@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Actor is who did something, and from where.
+type Actor struct {
+	Name          string // a key's id, oidc:<subject>, or what else somebody is known by
+	Role          Role
+	RequestID     string // empty on the command line
+	RemoteAddress string
+}
+
+// AuditEntry is one thing that was done, or tried, by somebody with power over others.
+type AuditEntry struct {
+	ID int64     // set by the log
+	At time.Time // likewise
+	Actor
+	Action string         // what: an operation's id, keys.create, or a method and a path
+	Target string         // to what
+	Detail map[string]any // what else there is to say; small
+}
+
+// Audit appends to the audit log. The log refuses changes of what is in it.
+func (s *Store) Audit(ctx context.Context, entries []AuditEntry) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return s.audit(ctx, tx, entries) })
+	if err != nil {
+		return fmt.Errorf("write audit log: %w", err)
+	}
+	return nil
+}
+
+// audit appends in the transaction of what the entries are about.
+func (s *Store) audit(ctx context.Context, tx pgx.Tx, entries []AuditEntry) error {
+	params := new(dbsqlc.AuditInsertParams)
+	for _, e := range entries {
+		if e.Detail == nil {
+			e.Detail = map[string]any{}
+		}
+		detail, err := json.Marshal(e.Detail)
+		if err != nil {
+			return fmt.Errorf("encode detail: %w", err)
+		}
+		params.At = append(params.At, timestamp(s.now()))
+		params.Actors = append(params.Actors, auditText(e.Name, orders.MaxTextLength))
+		params.Roles = append(params.Roles, string(e.Role))
+		params.Actions = append(params.Actions, auditText(e.Action, 100))
+		params.Targets = append(params.Targets, auditText(e.Target, orders.MaxTextLength))
+		params.RequestIds = append(params.RequestIds, auditText(e.RequestID, 64))
+		params.RemoteAddresses = append(params.RemoteAddresses, auditText(e.RemoteAddress, 100))
+		params.Details = append(params.Details, string(detail))
+	}
+	return s.queries.AuditInsert(ctx, tx, params)
+}
+
+// auditText makes a text fit for the column and for the terminal on which it will be read. Paths and headers are made
+// by strangers, and an entry must not be lost over what is in them.
+func auditText(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most])
+	}
+	return s
+}
+
+// AuditLog is the end of the audit log, newest first.
+func (s *Store) AuditLog(ctx context.Context, limit int) ([]AuditEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.AuditList(ctx, s.db, int32(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read audit log: %w", classify(err))
+	}
+	entries := make([]AuditEntry, len(rows))
+	for i, row := range rows {
+		entries[i] = AuditEntry{
+			ID: row.ID, At: row.At, Action: row.Action, Target: row.Target,
+			Actor: Actor{
+				Name: row.Actor, Role: Role(row.Role), RequestID: row.RequestID, RemoteAddress: row.RemoteAddress,
+			},
+		}
+		if err := json.Unmarshal(row.Detail, &entries[i].Detail); err != nil {
+			return nil, fmt.Errorf("decode detail: %w", err)
+		}
+	}
+	return entries, nil
+}

@@ -1,0 +1,199 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Errors about keys.
+var (
+	// ErrKeyRefused says that a key is malformed, unknown, wrong, expired or revoked, and not which of them.
+	ErrKeyRefused = errors.New("key refused")
+	// ErrKeyNotFound says that there is no key with such an id.
+	ErrKeyNotFound = errors.New("key not found")
+)
+
+// Key is an API key without its secret, of which only a hash is stored.
+type Key struct {
+	ID         string
+	LastFour   string // of the secret, to tell keys apart
+	Role       Role
+	CustomerID string // of a customer's key
+	Name       string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // zero: never
+	RevokedAt  time.Time // zero: it is not
+}
+
+// Usable says whether the key opens anything at a time.
+func (k Key) Usable(now time.Time) bool {
+	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(now))
+}
+
+// NewKey is a request to make a key.
+type NewKey struct {
+	Role       Role
+	CustomerID string // needed for a customer's key, and for no other
+	Name       string
+	ExpiresAt  time.Time // zero: never
+}
+
+// Validate returns nil or an *orders.InvalidError.
+func (k NewKey) Validate() error {
+	var bad []orders.FieldError
+	when := func(is bool, field, message string) {
+		if is {
+			bad = append(bad, orders.FieldError{Field: field, Message: message})
+		}
+	}
+	when(!k.Role.Known(), "role", "must be admin, operator, viewer, service or customer")
+	when((k.Role == Customer) != (k.CustomerID != ""), "customer", "is needed for the role customer, and for no other")
+	when(!isShortText(k.CustomerID), "customer", "must have at most 200 printable characters")
+	when(!isShortText(k.Name), "name", "must have at most 200 printable characters")
+	if bad == nil {
+		return nil
+	}
+	return &orders.InvalidError{Fields: bad}
+}
+
+func isShortText(s string) bool {
+	printable := !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= orders.MaxTextLength && printable
+}
+
+// MadeKey is a new key with the text that opens doors. It is not stored: whoever loses it makes another key.
+type MadeKey struct {
+	Key
+	Text string
+}
+
+// MakeKeys makes keys, and notes in the audit log who did. The requests must be valid.
+func (s *Store) MakeKeys(ctx context.Context, requests []NewKey, by Actor) ([]MadeKey, error) {
+	now := timestamp(s.now())
+	made := make([]MadeKey, len(requests))
+	entries := make([]AuditEntry, len(requests))
+	params := new(dbsqlc.KeysInsertParams)
+	for i, r := range requests {
+		id, secret := newCredential()
+		key := Key{
+			ID: id, LastFour: secret[len(secret)-keyLastFour:], Role: r.Role, CustomerID: r.CustomerID, Name: r.Name,
+			CreatedAt: now, ExpiresAt: timestamp(r.ExpiresAt),
+		}
+		made[i] = MadeKey{key, keyPrefix + id + "_" + secret}
+		entries[i] = AuditEntry{Actor: by, Action: "keys.create", Target: id, Detail: map[string]any{"role": key.Role}}
+		params.Ids = append(params.Ids, key.ID)
+		params.SecretsSha256 = append(params.SecretsSha256, hashSecret(secret))
+		params.LastFour = append(params.LastFour, key.LastFour)
+		params.Roles = append(params.Roles, string(key.Role))
+		params.CustomerIds = append(params.CustomerIds, key.CustomerID)
+		params.Names = append(params.Names, key.Name)
+		params.CreatedAt = append(params.CreatedAt, key.CreatedAt)
+		params.ExpiresAt = append(params.ExpiresAt, key.ExpiresAt)
+	}
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := s.queries.KeysInsert(ctx, tx, params); err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, entries)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make keys: %w", err)
+	}
+	return made, nil
+}
+
+// RevokeKeys ends keys at once, and notes in the audit log who did. Doing it again is harmless. Error: ErrKeyNotFound
+// if one of them does not exist; then all stay as they are.
+func (s *Store) RevokeKeys(ctx context.Context, ids []string, by Actor) ([]Key, error) {
+	entries := make([]AuditEntry, len(ids))
+	for i, id := range ids {
+		entries[i] = AuditEntry{Actor: by, Action: "keys.revoke", Target: id}
+	}
+	var rows []dbsqlc.ApiKey
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		rows, err = s.queries.KeysRevoke(ctx, tx, &dbsqlc.KeysRevokeParams{Ids: ids, RevokedAt: timestamp(s.now())})
+		switch {
+		case err != nil:
+			return err
+		case len(rows) != len(ids):
+			return ErrKeyNotFound
+		}
+		return s.audit(ctx, tx, entries)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("revoke keys: %w", err)
+	}
+	return decodeKeys(rows), nil
+}
+
+// Keys lists keys, also those of no more use, newest first.
+func (s *Store) Keys(ctx context.Context, limit int) ([]Key, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.KeysList(ctx, s.db, int32(limit))
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", classify(err))
+	}
+	return decodeKeys(rows), nil
+}
+
+// KeysExist says whether there ever was a key, and whether one can be used now.
+func (s *Store) KeysExist(ctx context.Context) (made, usable bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	row, err := s.queries.KeysExist(ctx, s.db, s.now())
+	if err != nil {
+		return false, false, fmt.Errorf("look for keys: %w", classify(err))
+	}
+	return row.Made, row.Usable, nil
+}
+
+// VerifyKey finds the key that a text opens. An unknown id costs the same as a wrong secret, and answers the same.
+//
+// Errors: ErrKeyRefused; any other is the database's and says nothing about the key.
+func (s *Store) VerifyKey(ctx context.Context, text string) (Key, error) {
+	id, secret, ok := parseCredential(text)
+	if !ok {
+		return Key{}, ErrKeyRefused
+	}
+	row, err := s.queries.KeyRead(ctx, s.db, id)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		row.SecretSha256 = make([]byte, sha256.Size) // which no secret has
+	case err != nil:
+		return Key{}, fmt.Errorf("read key: %w", classify(err))
+	}
+	right := subtle.ConstantTimeCompare(row.SecretSha256, hashSecret(secret)) == 1
+	key := decodeKey(row)
+	if !right || !key.Usable(s.now()) {
+		return Key{}, ErrKeyRefused
+	}
+	return key, nil
+}
+
+func decodeKeys(rows []dbsqlc.ApiKey) []Key {
+	keys := make([]Key, len(rows))
+	for i, row := range rows {
+		keys[i] = decodeKey(row)
+	}
+	return keys
+}
+
+func decodeKey(row dbsqlc.ApiKey) Key {
+	return Key{
+		ID: row.ID, LastFour: row.LastFour, Role: Role(row.Role), CustomerID: row.CustomerID, Name: row.Name,
+		CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.Time.UTC(), RevokedAt: row.RevokedAt.Time.UTC(),
+	}
+}

@@ -1,0 +1,21 @@
+package store
+
+import "slices"
+
+// Role is what somebody may do; docs/security.md has the table. api decides by it, store only keeps it.
+type Role string
+
+// The roles.
+const (
+	Admin    Role = "admin"    // everything
+	Operator Role = "operator" // reads everything, acts on jobs, cancels and refunds
+	Viewer   Role = "viewer"   // reads everything
+	Service  Role = "service"  // places, reads, cancels and refunds for any customer
+	Customer Role = "customer" // the same for one customer
+)
+
+// Roles lists all roles.
+func Roles() []Role { return []Role{Admin, Operator, Viewer, Service, Customer} }
+
+// Known says whether it is one of them.
+func (r Role) Known() bool { return slices.Contains(Roles(), r) }
