@@ -1,6 +1,6 @@
 // Package api serves orders over HTTP: Huma operations on a chi router, described by an OpenAPI 3.1 document.
 //
-// It imports orders, store and cache, and knows neither workers nor providers: whatever has to happen outside is
+// It imports orders, store, cache and limit, and knows neither workers nor providers: whatever has to happen outside is
 // stored as an intent, and an answer only says that it will happen.
 package api
 
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -19,13 +20,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/web/docs"
 )
 
 const (
-	defaultMaxStreams = 2000
-	defaultHeartbeat  = 15 * time.Second
+	defaultMaxStreams  = 2000
+	defaultMaxInFlight = 512
+	defaultHeartbeat   = 15 * time.Second
 )
 
 // ErrDegraded marks the error of a readiness check without which the process can still serve, only worse.
@@ -49,8 +52,16 @@ type Config struct {
 	Version string
 	Now     func() time.Time // default time.Now
 
-	MaxStreams int           // open event streams at a time; default 2000
-	Heartbeat  time.Duration // between two comments on an idle stream; default 15 s
+	// RateLimit is how many requests a principal, or without one a client address, may send in the Limiter's window.
+	// 0, or no Limiter: any number. Whoever makes the Limiter runs it.
+	RateLimit int
+	Limiter   *limit.Limiter
+	// TrustedProxies are whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+
+	MaxInFlight int           // requests being answered at a time, without event streams; default 512
+	MaxStreams  int           // open event streams at a time; default 2000
+	Heartbeat   time.Duration // between two comments on an idle stream; default 15 s
 }
 
 // Server is the HTTP handler of the API.
@@ -60,6 +71,7 @@ type Server struct {
 	handler     http.Handler
 	metrics     *metrics
 	streams     *streams
+	flights     flights
 	draining    chan struct{}
 	drain       func()
 }
@@ -74,6 +86,9 @@ func New(c Config) *Server {
 	}
 	if c.MaxStreams == 0 {
 		c.MaxStreams = defaultMaxStreams
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = defaultMaxInFlight
 	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = defaultHeartbeat
@@ -100,7 +115,7 @@ func (s *Server) Drain() { s.drain() }
 // routes builds the handler. The access log and the metrics are outside of recovered, so that they see its answer.
 func (s *Server) routes() http.Handler {
 	router := chi.NewRouter()
-	router.Use(identified, secured, s.logged, s.measured, s.recovered, limited, middleware.GetHead)
+	router.Use(identified, secured, s.logged, s.measured, s.recovered, s.shed, s.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))
 
@@ -118,7 +133,7 @@ func (s *Server) routes() http.Handler {
 // wanted then.
 func (s *Server) operations(router chi.Router) huma.API {
 	api := humachi.New(router, newHumaConfig(s.config.Version))
-	api.UseMiddleware(labelled, s.authorized, strict, s.audited)
+	api.UseMiddleware(labelled, s.authorized, s.rated, strict, s.audited)
 	s.registerPlace(api)
 	s.registerGet(api)
 	s.registerList(api)

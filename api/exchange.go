@@ -11,6 +11,7 @@ type exchange struct {
 	operation string // the operation's id; for other routes a word; empty if nothing matched
 	principal Principal
 	streaming bool   // the answer is an event stream
+	rated     bool   // it was counted against a rate limit
 	cause     error  // why the answer is a 5xx: for the log only
 	stack     []byte // of a panic
 

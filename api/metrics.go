@@ -18,6 +18,8 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	streams  prometheus.Gauge
 	panics   prometheus.Counter
+	limited  *prometheus.CounterVec
+	overload prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -41,9 +43,15 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_panics_total", Help: "Panics of request handlers.",
 		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_rate_limited_total", Help: "Requests refused because their sender sent too many.",
+		}, []string{"subject"}),
+		overload: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_overload_total", Help: "Requests turned away because too many were in flight.",
+		}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.panics)
+		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.panics, m.limited, m.overload)
 	}
 	return m
 }
@@ -102,6 +110,8 @@ func orderOutcome(code int) string {
 		return "not_found"
 	case code == http.StatusConflict:
 		return "conflict"
+	case code == http.StatusTooManyRequests:
+		return "rate_limited"
 	case code == http.StatusUnauthorized || code == statusClientGone || code >= http.StatusInternalServerError:
 		return "error"
 	default:

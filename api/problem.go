@@ -24,6 +24,7 @@ var (
 	errNoIssuer       = errors.New("identity provider unavailable")
 	errNotAcceptable  = errors.New("nothing that Accept allows can be sent")
 	errTooManyStreams = errors.New("too many open streams")
+	errOverloaded     = errors.New("too many requests in flight")
 	errNoRoute        = errors.New("no such route")
 	errMethod         = errors.New("method not allowed")
 	errBodyTooLarge   = errors.New("body too large")
@@ -70,6 +71,7 @@ func choose(ctx context.Context, err error) *Problem {
 	var invalid *orders.InvalidError
 	var conflict *conflictError
 	var forbidden *forbiddenError
+	var limited *limitError
 	switch {
 	// First of all: a database call that was cancelled also looks like an outage.
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
@@ -98,6 +100,12 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.Is(err, errNoIssuer):
 		return newProblem(http.StatusServiceUnavailable, "unavailable",
 			"The identity provider cannot be reached. Try again soon.").header("Retry-After", "1")
+	case errors.Is(err, errOverloaded):
+		return newProblem(http.StatusServiceUnavailable, "overloaded",
+			"Too many requests are being answered. Try again soon.").header("Retry-After", "1")
+	case errors.As(err, &limited):
+		return newProblem(http.StatusTooManyRequests, "rate_limited",
+			"Too many requests. Try again after the seconds in Retry-After.").header("Retry-After", seconds(limited.after))
 	case errors.Is(err, ErrUnauthorized):
 		return newProblem(http.StatusUnauthorized, "unauthorized", "A valid bearer token is needed.").
 			header("WWW-Authenticate", "Bearer")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,9 +101,30 @@ func TestUnavailable(t *testing.T) {
 		require.NoError(t, err)
 		defer conn.Release()
 		h := serve(t, pool)
-		scenario{
-			method: "POST", path: "/api/orders", body: seedBody, wantStatus: 503, wantBody: `"code":"unavailable"`,
-		}.run(t, h)
+		const path = "/api/orders/0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e"
+		var wg sync.WaitGroup
+		for _, s := range []scenario{
+			{method: "POST", path: "/api/orders", body: seedBody},
+			{method: "GET", path: path},
+			{method: "GET", path: "/api/orders"},
+			{method: "GET", path: path + "/events"},
+			{method: "POST", path: path + "/cancel"},
+		} {
+			s.wantStatus, s.wantBody, s.wantHeader = 503, `"code":"unavailable"`, []string{"Retry-After", "1"}
+			for range 20 { // more than are tried at a time: the others queue behind them
+				wg.Go(func() {
+					start := time.Now()
+					s.run(t, h)
+					if took := time.Since(start); took > 3*time.Second {
+						t.Errorf("%s %s was answered after %s", s.method, s.path, took)
+					}
+				})
+				if s.method == "GET" {
+					break
+				}
+			}
+		}
+		wg.Wait()
 		require.Contains(t, h.log.String(), `"level":"WARN"`)
 	})
 }

@@ -35,6 +35,7 @@ func (s *Server) openStream(ctx context.Context, order *orders.Order, after int6
 		s.metrics.streams.Inc()
 		defer s.metrics.streams.Dec()
 		s.metrics.inFlight.Dec()
+		s.flights.leave()
 		r, w := humachi.Unwrap(hctx)
 		x := exchangeOf(ctx)
 		x.streaming = true

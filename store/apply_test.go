@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -187,9 +187,10 @@ func TestApplyBesideALockedOrder(t *testing.T) {
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	const longest = 45 * time.Second
-	setup := func(t *testing.T) (pgx.Tx, *store.Store) {
+	// Each has a database of its own: one sweep at a time is made in each.
+	setup := func(t *testing.T) (*pgxpool.Pool, *store.Store) {
 		t.Helper()
-		tx := storetest.Tx(t)
+		tx := storetest.Pool(t)
 		now := time.Now()
 		s, err := store.New(store.Config{DB: tx, Now: func() time.Time { return now }})
 		require.NoError(t, err)
@@ -203,7 +204,7 @@ func TestSweep(t *testing.T) {
 		require.NoError(t, err)
 		return n
 	}
-	exec := func(t *testing.T, tx pgx.Tx, sql string) {
+	exec := func(t *testing.T, tx *pgxpool.Pool, sql string) {
 		t.Helper()
 		_, err := tx.Exec(t.Context(), sql)
 		require.NoError(t, err)
@@ -238,7 +239,7 @@ func TestSweep(t *testing.T) {
 
 	t.Run("LeavesNewStepsAlone", func(t *testing.T) {
 		t.Parallel()
-		tx := storetest.Tx(t)
+		tx := storetest.Pool(t)
 		s := storetest.New(t, tx)
 		storetest.Order(t, s)
 		exec(t, tx, "DELETE FROM river_job")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -117,6 +118,18 @@ func (g *group[T, R]) take() []*groupCall[T, R] {
 	return batch
 }
 
+// turnAway fails all who wait, when no connection could be had: each batch after this one would wait as long again.
+func (g *group[T, R]) turnAway(err error) {
+	g.mu.Lock()
+	waiting := g.waiting
+	g.waiting, g.queued = nil, 0
+	g.mu.Unlock()
+	for _, call := range waiting {
+		call.err = err
+		close(call.done)
+	}
+}
+
 // answer flushes a batch. If it fails for a reason that may lie with one call, each call is flushed alone, so that
 // it fails nobody but itself.
 func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
@@ -125,6 +138,9 @@ func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
 		members = append(members, call.members...)
 	}
 	answers, err := g.safely(members)
+	if errors.Is(err, errBusy) {
+		g.turnAway(err)
+	}
 	if err != nil && len(batch) > 1 && mayBeOneMember(err) {
 		for _, call := range batch {
 			call.answers, call.err = g.safely(call.members)

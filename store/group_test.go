@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -156,6 +157,36 @@ func TestGroup(t *testing.T) {
 		require.Equal(t, []int{2}, <-g.flushes)
 		g.release <- struct{}{}
 		wg.Wait()
+	})
+
+	// A pool without connections fails a batch after seconds. Those behind it must not wait for that once each.
+	t.Run("WithoutConnectionsNobodyWaitsInLine", func(t *testing.T) {
+		t.Parallel()
+		g := newGroupTest(1)
+		flushes := 0
+		first, goOn := make(chan struct{}), make(chan struct{})
+		g.flush = func(context.Context, []int) ([]int, error) {
+			flushes++
+			close(first)
+			<-goOn
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, errBusy)
+		}
+		var wg sync.WaitGroup
+		call := func() {
+			if _, err := g.do(context.Background(), make([]int, groupBatch)); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("answer: %v", err)
+			}
+		}
+		wg.Go(call)
+		<-first
+		for range 5 {
+			wg.Go(call)
+		}
+		g.waitQueued(t, 5*groupBatch)
+		close(goOn)
+		wg.Wait()
+		require.Equal(t, 1, flushes)
+		g.waitQueued(t, 0)
 	})
 
 	t.Run("AFullQueueTurnsAway", func(t *testing.T) {

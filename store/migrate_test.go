@@ -71,6 +71,8 @@ func TestConstraints(t *testing.T) {
 		"api_keys_id_length":               `UPDATE api_keys SET id = 'x'`,
 		"audit_log_detail_size": `INSERT INTO audit_log (at, actor, role, action, target, request_id, remote_address, detail)
 			SELECT now(), 'a', '', 'b', '', '', '', to_jsonb(repeat('x', 70000))`,
+		"rate_counts_subject_length":    `INSERT INTO rate_counts VALUES (repeat('x', 251), now(), 1, now())`,
+		"rate_counts_requests_positive": `INSERT INTO rate_counts VALUES ('x', now(), 0, now())`,
 	} {
 		t.Run(constraint, func(t *testing.T) {
 			t.Parallel()

@@ -61,7 +61,7 @@ func New(c Config) (*Store, error) {
 	if now == nil {
 		now = time.Now
 	}
-	s := &Store{db: c.DB, queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell}
+	s := &Store{db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell}
 	callers := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "millrace_commit_callers", Help: "Callers that shared a commit.",
 		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
@@ -78,12 +78,11 @@ func New(c Config) (*Store, error) {
 	return s, nil
 }
 
-// Limits on how long callers wait. A full pool must answer "busy" soon: a queue of waiting requests only grows.
+// Limits on how long a transaction, or a read, may take.
 const (
-	acquireTimeout = 2 * time.Second
-	writeTimeout   = 5 * time.Second
-	readTimeout    = 5 * time.Second
-	conflictTries  = 3
+	writeTimeout  = 5 * time.Second
+	readTimeout   = 5 * time.Second
+	conflictTries = 3
 )
 
 // inTx runs fn in a transaction and commits it. Deadlocks and serialisation failures are tried again.
@@ -94,7 +93,7 @@ func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, impatient{s.db}, func(tx pgx.Tx) error { return fn(ctx, tx) })
+		err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error { return fn(ctx, tx) })
 		if err == nil || !isConflict(err) {
 			return classify(err)
 		}
@@ -107,13 +106,4 @@ func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx
 			return classify(err)
 		}
 	}
-}
-
-// impatient begins transactions only while a connection can be had soon.
-type impatient struct{ db DB }
-
-func (i impatient) Begin(ctx context.Context) (pgx.Tx, error) {
-	ctx, cancel := context.WithTimeout(ctx, acquireTimeout)
-	defer cancel()
-	return i.db.Begin(ctx)
 }

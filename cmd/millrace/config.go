@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -25,6 +26,15 @@ type apiFlags struct {
 	APIAddr   string        `env:"MILLRACE_API_ADDR" default:"127.0.0.1:8080" help:"Where the API listens."`
 	CacheSize int64         `env:"MILLRACE_CACHE_BYTES" name:"cache-bytes" default:"33554432" help:"Memory for cached orders."`
 	CacheTTL  time.Duration `env:"MILLRACE_CACHE_TTL" name:"cache-ttl" default:"30s" help:"Longest life of a cached order."`
+
+	RateWindow     time.Duration  `env:"MILLRACE_RATE_WINDOW" default:"1m" help:"The time in which --rate-limit requests may be sent."`
+	TrustedProxies []netip.Prefix `env:"MILLRACE_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-For is believed, as CIDR."`
+	MaxInFlight    int            `env:"MILLRACE_MAX_IN_FLIGHT" default:"512" help:"Requests being answered at a time, without event streams."`
+}
+
+// rateFlags are not part of apiFlags, because dev limits nobody unless it is asked to.
+type rateFlags struct {
+	RateLimit int `env:"MILLRACE_RATE_LIMIT" default:"100" help:"Requests per key, or without one per client address, in --rate-window; 0 for no limit."`
 }
 
 type workFlags struct {
@@ -80,6 +90,20 @@ func (f providerFlags) check() error {
 		err = errors.Join(err, fmt.Errorf("--call-timeout must be above 0 and at most %s", longestCall))
 	}
 	return err
+}
+
+func (f apiFlags) check(rateLimit int) error {
+	var problems []error
+	if rateLimit < 0 {
+		problems = append(problems, errors.New("--rate-limit must be at least 0"))
+	}
+	if f.RateWindow < time.Second || f.RateWindow > time.Hour {
+		problems = append(problems, errors.New("--rate-window must be from 1s to 1h"))
+	}
+	if f.MaxInFlight < 1 {
+		problems = append(problems, errors.New("--max-in-flight must be at least 1"))
+	}
+	return errors.Join(problems...)
 }
 
 func (f databaseFlags) check() error {

@@ -25,6 +25,7 @@ type devCommand struct {
 
 	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" help:"Where the simulators listen."`
 	apiFlags
+	RateLimit int `env:"MILLRACE_RATE_LIMIT" default:"0" help:"Requests per client address in --rate-window; 0 for no limit."`
 	opsFlags
 	connectionFlags
 	workFlags
@@ -33,7 +34,7 @@ type devCommand struct {
 
 // Validate keeps everything on loopback: nothing here asks for credentials.
 func (c *devCommand) Validate() error {
-	problems := []error{c.connectionFlags.check(), c.workFlags.check()}
+	problems := []error{c.connectionFlags.check(), c.apiFlags.check(c.RateLimit), c.workFlags.check()}
 	for _, address := range []string{c.APIAddr, c.OpsAddr, c.SimulatorAddr} {
 		if !isLoopback(address) {
 			problems = append(problems, fmt.Errorf("dev listens on loopback only, not on %s: use serve", address))
@@ -81,7 +82,7 @@ func (c *devCommand) Run(p *process) (err error) {
 
 	return runNode(p, nodeConfig{
 		database: databaseFlags{DatabaseURL: c.DatabaseURL}, connections: c.connectionFlags,
-		api: &c.apiFlags, work: &c.workFlags, ops: c.opsFlags, open: true, log: log,
+		api: &c.apiFlags, rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags, open: true, log: log,
 		providers: providerFlags{
 			PaymentURL: sim.url(orders.Payment), InventoryURL: sim.url(orders.Inventory),
 			ShippingURL: sim.url(orders.Shipping), EmailURL: sim.url(orders.Email),

@@ -63,10 +63,12 @@ func TestDev(t *testing.T) {
 	again.await(placed.OrderID, "completed")
 	require.NoError(t, again.stop())
 
-	empty := startDev(t, "--data", data, "--reset")
+	empty := startDev(t, "--data", data, "--reset", "--rate-limit", "1")
 	status, _, _ = do(t, http.MethodGet, empty.api+"/api/orders/"+placed.OrderID, "")
 	require.Equal(t, http.StatusNotFound, status)
 	require.Empty(t, effects(t, empty.simulators))
+	status, _, _ = do(t, http.MethodGet, empty.api+"/api/orders", "")
+	require.Equal(t, http.StatusTooManyRequests, status, "dev limits nobody unless it is asked to")
 }
 
 // readStream reads an event stream until the server ends it and returns the events' names.

@@ -31,13 +31,12 @@ const (
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 60 * time.Second
-	maxHeaderBytes    = 16 << 10
+	maxHeaderBytes    = 12 << 10 // to which net/http adds 4 KiB
 	// drainTimeout and the jobs' soft stop (20 s) fit into the 30 s that orchestrators commonly grant.
 	drainTimeout = 4 * time.Second
-	// feedConnections: the reader and the doorbell. The listener has a connection of its own.
-	feedConnections = 3
+	// feedConnections: the reader, the doorbell and the rate limiter. The listener has a connection of its own.
+	feedConnections = 4
 	opsConnections  = 2
-	maxClockSkew    = 2 * time.Second
 )
 
 var errNotMigrated = errors.New("the database schema is not up to date: run millrace migrate")
@@ -47,6 +46,7 @@ type nodeConfig struct {
 	database    databaseFlags
 	connections connectionFlags
 	api         *apiFlags  // nil: no API
+	rateLimit   int        // of the API; 0: none
 	work        *workFlags // nil: no workers
 	ops         opsFlags
 	security    securityFlags
@@ -152,19 +152,6 @@ func (n *node) start(ctx context.Context) error {
 	return n.startAPI(ctx, bell, feedPool)
 }
 
-// checkClock refuses to work with a clock that differs from the database's: jobs are due by the one and fetched by
-// the other, so every step of every order would be late by the difference.
-func checkClock(ctx context.Context, pool *pgxpool.Pool) error {
-	skew, err := store.ClockSkew(ctx, pool)
-	if err != nil {
-		return err
-	}
-	if skew.Abs() > maxClockSkew {
-		return fmt.Errorf("this machine's clock is %s ahead of the database's: set them right", skew.Round(time.Second))
-	}
-	return nil
-}
-
 // background runs fn until the process stops.
 func (n *node) background(fn func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -264,6 +251,8 @@ func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feedPool *pgx
 	server := api.New(api.Config{
 		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry,
 		Auth: n.authenticator(s), Version: version,
+		Limiter: n.startLimiter(feedPool), RateLimit: c.rateLimit, TrustedProxies: c.api.TrustedProxies,
+		MaxInFlight: c.api.MaxInFlight,
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{"database": pool.Ping(ctx), "feed": feedHealth(feed)}
 		},

@@ -12,6 +12,7 @@ type serveCommand struct {
 	databaseFlags
 	connectionFlags
 	apiFlags
+	rateFlags
 	workFlags
 	opsFlags
 	securityFlags
@@ -21,15 +22,16 @@ type serveCommand struct {
 
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.workFlags.check(), c.providerFlags.check(),
-		c.securityFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.apiFlags.check(c.RateLimit),
+		c.workFlags.check(), c.providerFlags.check(), c.securityFlags.check())
 }
 
 // Run serves until the process is told to stop.
 func (c *serveCommand) Run(p *process) error {
 	return runNode(p, nodeConfig{
-		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags, work: &c.workFlags,
-		ops: c.opsFlags, security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
+		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
+		rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags,
+		security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
 	}, nil)
 }
 
@@ -38,6 +40,7 @@ type apiCommand struct {
 	databaseFlags
 	connectionFlags
 	apiFlags
+	rateFlags
 	opsFlags
 	securityFlags
 	logFlags
@@ -45,14 +48,15 @@ type apiCommand struct {
 
 // Validate reports all problems at once.
 func (c *apiCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.securityFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.apiFlags.check(c.RateLimit),
+		c.securityFlags.check())
 }
 
 // Run serves until the process is told to stop.
 func (c *apiCommand) Run(p *process) error {
 	return runNode(p, nodeConfig{
-		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags, ops: c.opsFlags,
-		security: c.securityFlags, log: c.logFlags,
+		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
+		rateLimit: c.RateLimit, ops: c.opsFlags, security: c.securityFlags, log: c.logFlags,
 	}, nil)
 }
 

@@ -39,6 +39,7 @@ func serveArgs(database, simulators string) []string {
 		"serve", "--database-url", database, "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
 		"--payment-url", simulators + "/payments", "--inventory-url", simulators + "/inventory",
 		"--shipping-url", simulators + "/shipping", "--email-url", simulators + "/email", "--sweep-every", "1s",
+		"--rate-limit", "0",
 	}
 }
 
@@ -116,12 +117,13 @@ func TestAPIAndWorkApart(t *testing.T) {
 	t.Parallel()
 	database, simulators := storetest.URL(t), newSimulators(t)
 	args := serveArgs(database, simulators)
-	api := startProcess(t, "api", "--database-url", database, "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
+	api := startProcess(t, "api", "--database-url", database, "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
+		"--rate-limit", "0")
 	placed := api.place(seedOrder)
 
 	work := []string{"work"}
 	for i := 1; i < len(args); i += 2 {
-		if args[i] != "--api-addr" {
+		if args[i] != "--api-addr" && args[i] != "--rate-limit" {
 			work = append(work, args[i], args[i+1])
 		}
 	}
@@ -164,6 +166,12 @@ func TestSettings(t *testing.T) {
 		{"IssuerAlone", append(valid, "--oidc-issuer", "https://id.invalid"), []string{"need each other"}},
 		{"IssuerInClear", append(valid, "--oidc-issuer", "http://id.invalid", "--oidc-audience", "a"), []string{"https"}},
 		{"ShortToken", append(valid, "--token", "short"), []string{"at least 32 characters"}},
+		{
+			"BadLimits",
+			append(valid, "--rate-limit=-1", "--rate-window", "1ms", "--max-in-flight", "0"),
+			[]string{"--rate-limit", "--rate-window", "--max-in-flight"},
+		},
+		{"BadProxies", append(valid, "--trusted-proxies", "10.0.0.1/8,proxy"), []string{"--trusted-proxies"}},
 		{"NoDatabase", valid, []string{"database unavailable"}},
 		{"DevBeyondLoopback", []string{"dev", "--api-addr", "0.0.0.0:80"}, []string{"loopback only"}},
 		{"ResetOfAnotherDatabase", []string{"dev", "--reset", "--database-url", "x"}, []string{"--reset"}},

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+)
+
+// limitError says that a subject has used up its limit.
+type limitError struct{ after time.Duration }
+
+func (e *limitError) Error() string { return "rate limit exceeded" }
+
+// seconds is a time as headers have it: rounded up and never 0, so that who waits for it has waited long enough.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64(max(1, (d+time.Second-1)/time.Second)), 10)
+}
+
+// rated limits the requests whose sender is known by now. It comes after authorized.
+func (s *Server) rated(hctx huma.Context, next func(huma.Context)) {
+	r, w := humachi.Unwrap(hctx)
+	x := exchangeOf(r.Context())
+	if s.limits(r) {
+		if err := s.rate(w, r, s.subject(r, x)); err != nil {
+			writeProblem(w, r, err)
+			return
+		}
+	}
+	next(hctx)
+}
+
+func (s *Server) limits(r *http.Request) bool {
+	return s.config.RateLimit > 0 && s.config.Limiter != nil && strings.HasPrefix(r.URL.Path, apiPrefix)
+}
+
+// subject is whose request it is: the principal's, or if nobody was asked for a credential, the client address's.
+func (s *Server) subject(r *http.Request, x *exchange) string {
+	if name := x.principal.Name; name != "" && name != principalDev {
+		return "principal:" + name
+	}
+	return s.addressOf(r)
+}
+
+func (s *Server) addressOf(r *http.Request) string {
+	return "address:" + client(r, s.config.TrustedProxies).String()
+}
+
+// limit is how many requests whoever sends this one may send in a window: the place where a role gets its own.
+func (s *Server) limit(*exchange) int { return s.config.RateLimit }
+
+// rate counts a request of a subject and sets the fields of draft-ietf-httpapi-ratelimit-headers.
+func (s *Server) rate(w http.ResponseWriter, r *http.Request, subject string) error {
+	x := exchangeOf(r.Context())
+	x.rated = true
+	limit := s.limit(x)
+	d := s.config.Limiter.Allow(subject, limit)
+	window := seconds(s.config.Limiter.Window())
+	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%s`, limit, window))
+	w.Header().Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%s`, d.Remaining, seconds(d.Reset)))
+	if d.Allowed {
+		return nil
+	}
+	kind, _, _ := strings.Cut(subject, ":")
+	s.metrics.limited.WithLabelValues(kind).Inc()
+	return &limitError{d.Reset}
+}
+
+// gated limits what is answered before its sender is known: wrong credentials, paths that there are not. That counts
+// for the client's address. An address that has used up its limit learns nothing more, not even whether a key is
+// wrong, but a client with a right key is not held up by others behind the same address.
+func (s *Server) gated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.limits(r) {
+			w = &gate{ResponseWriter: w, server: s, request: r}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// gate replaces an answer by a 429 when it begins, if it has not been rated and would exceed the limit. A failure of
+// ours is left as it is.
+type gate struct {
+	http.ResponseWriter
+	server  *Server
+	request *http.Request
+	begun   bool
+	closed  bool // the answer was replaced
+}
+
+// Unwrap is for http.ResponseController.
+func (g *gate) Unwrap() http.ResponseWriter { return g.ResponseWriter }
+
+// WriteHeader begins the answer.
+func (g *gate) WriteHeader(code int) {
+	if !g.begun {
+		g.begun = true
+		if code < http.StatusInternalServerError && !exchangeOf(g.request.Context()).rated {
+			if err := g.server.rate(g.ResponseWriter, g.request, g.server.addressOf(g.request)); err != nil {
+				g.closed = true
+				g.Header().Del("WWW-Authenticate")
+				g.Header().Del("Allow")
+				writeProblem(g.ResponseWriter, g.request, err)
+			}
+		}
+	}
+	if !g.closed {
+		g.ResponseWriter.WriteHeader(code)
+	}
+}
+
+// Write drops what belongs to an answer that was replaced.
+func (g *gate) Write(b []byte) (int, error) {
+	if !g.begun {
+		g.WriteHeader(http.StatusOK)
+	}
+	if g.closed {
+		return len(b), nil
+	}
+	return g.ResponseWriter.Write(b)
+}

@@ -1,0 +1,149 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/limit"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+func limited(n int, now func() time.Time) func(*api.Config) {
+	return func(c *api.Config) {
+		c.RateLimit, c.Limiter = n, limit.New(limit.Config{Now: now})
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	h := serve(t, storetest.Tx(t), limited(3, func() time.Time { return now }))
+	for i, path := range []string{"/api/orders", "/api/orders?limit=0", "/api/nothing"} {
+		got := h.do(t, http.MethodGet, path, "")
+		require.NotEqual(t, http.StatusTooManyRequests, got.status)
+		require.Equal(t, `"default";q=3;w=60`, got.header.Get("RateLimit-Policy"))
+		require.Equal(t, fmt.Sprintf(`"default";r=%d;t=60`, 2-i), got.header.Get("RateLimit"))
+		require.Empty(t, got.header.Get("Retry-After"))
+	}
+	now = now.Add(500 * time.Millisecond)
+	for _, s := range []scenario{
+		{method: "GET", path: "/api/orders"},
+		{method: "POST", path: "/api/orders", body: seedBody},
+		{method: "GET", path: "/api/orders?foo=1"},
+		{method: "GET", path: "/api/orders/x/events", header: []string{"Accept", "text/event-stream"}},
+		{method: "GET", path: "/api/nothing"},
+		{method: "DELETE", path: "/api/orders"},
+		{method: "POST", path: "/api/orders", body: strings.Repeat("x", 300<<10)},
+		{method: "GET", path: "/api/orders", header: []string{"X-Forwarded-For", "192.0.2.1"}},
+		{method: "GET", path: "/api/orders", header: []string{"X-Real-IP", "192.0.2.1"}},
+		{method: "GET", path: "/api/orders", header: []string{"True-Client-IP", "192.0.2.1"}},
+	} {
+		s.wantStatus, s.wantBody = 429, `"code":"rate_limited"`
+		s.wantHeader = []string{
+			"Retry-After", "60", "RateLimit", `"default";r=0;t=60`, "RateLimit-Policy", `"default";q=3;w=60`, "Allow", "",
+		}
+		s.run(t, h)
+	}
+	for _, path := range []string{"/health", "/health/live", "/health/ready", "/openapi.json", "/openapi.yaml", "/docs/"} {
+		got := h.do(t, http.MethodGet, path, "")
+		require.Equal(t, http.StatusOK, got.status, path)
+		require.Empty(t, got.header.Get("RateLimit"))
+	}
+	require.Contains(t, h.metrics(t), `millrace_rate_limited_total{subject="address"} 10`)
+	require.Contains(t, h.metrics(t), `order_requests_total{action="create",status="rate_limited"} 1`)
+	require.Contains(t, h.metrics(t), `order_requests_total{action="list",status="rate_limited"} 5`)
+
+	now = now.Add(59*time.Second + 500*time.Millisecond)
+	got := h.do(t, http.MethodGet, "/api/orders", "")
+	require.Equal(t, http.StatusOK, got.status)
+	require.Equal(t, `"default";r=2;t=60`, got.header.Get("RateLimit"))
+}
+
+func TestRateLimitOff(t *testing.T) {
+	t.Parallel()
+	h := serve(t, storetest.Tx(t))
+	for range 3 {
+		got := h.do(t, http.MethodGet, "/api/orders", "")
+		require.Equal(t, http.StatusOK, got.status)
+		require.Empty(t, got.header.Get("RateLimit"))
+	}
+}
+
+func TestRateLimitBehindProxy(t *testing.T) {
+	t.Parallel()
+	h := serve(t, storetest.Tx(t), limited(1, nil), func(c *api.Config) {
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	})
+	for from, status := range map[string]int{"192.0.2.1": 200, "192.0.2.2": 200, "2001:db8::1": 200} {
+		require.Equal(t, status, h.do(t, http.MethodGet, "/api/orders", "", "X-Forwarded-For", from).status, from)
+	}
+	for _, from := range []string{"192.0.2.1", "1.2.3.4, 192.0.2.1", "2001:db8::2"} {
+		require.Equal(t, 429, h.do(t, http.MethodGet, "/api/orders", "", "X-Forwarded-For", from).status, from)
+	}
+}
+
+// A principal is limited wherever it comes from, and whoever guesses is, without holding up who knows.
+func TestRateLimitByPrincipal(t *testing.T) {
+	t.Parallel()
+	h := serve(t, storetest.Tx(t), limited(2, nil), func(c *api.Config) {
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Token: "s3cret"})
+	})
+	guess := func() answer { return h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer wrong") }
+	for range 2 {
+		got := guess()
+		require.Equal(t, http.StatusUnauthorized, got.status)
+		require.NotEmpty(t, got.header.Get("RateLimit"))
+	}
+	got := guess()
+	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Equal(t, "rate_limited", got.problem(t).Code)
+	require.Empty(t, got.header.Get("WWW-Authenticate"))
+	require.NotEmpty(t, got.header.Get("Retry-After"))
+
+	for _, status := range []int{200, 200, 429} {
+		require.Equal(t, status, h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer s3cret").status)
+	}
+	require.Contains(t, h.metrics(t), `millrace_rate_limited_total{subject="principal"} 1`)
+	require.Contains(t, h.metrics(t), `millrace_rate_limited_total{subject="address"} 1`)
+}
+
+// A stream passes the limiter like any other answer, flushes and all.
+func TestRateLimitStream(t *testing.T) {
+	t.Parallel()
+	h := serve(t, storetest.Tx(t), limited(1, nil))
+	s := h.open(t, storetest.Order(t, h.store).ID, "")
+	require.Equal(t, http.StatusOK, s.StatusCode)
+	require.Equal(t, `"default";r=0;t=60`, s.Header.Get("RateLimit"))
+}
+
+// TestRateLimitWithoutDatabase: a database that hangs must not hold up a decision.
+func TestRateLimitWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	pool, err := store.NewPool(t.Context(), storetest.URL(t), "test", 1)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	conn, err := pool.Acquire(t.Context()) // so that sharing has to wait
+	require.NoError(t, err)
+	defer conn.Release()
+	rates := store.NewRates(pool)
+	limiter := limit.New(limit.Config{Share: rates.Count, Prune: rates.Prune})
+	go limiter.Run(t.Context())
+	h := serve(t, storetest.Tx(t), func(c *api.Config) { c.RateLimit, c.Limiter = 5, limiter })
+	start := time.Now()
+	for i := range 10 {
+		want := http.StatusOK
+		if i >= 5 {
+			want = http.StatusTooManyRequests
+		}
+		require.Equal(t, want, h.do(t, http.MethodGet, "/api/orders", "").status)
+	}
+	require.Less(t, time.Since(start), 2*time.Second)
+}

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-orders/millrace/limit"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// startLimiter starts what counts requests. It shares the feed's connections, which requests do not use up.
+func (n *node) startLimiter(pool *pgxpool.Pool) *limit.Limiter {
+	if n.config.rateLimit == 0 {
+		return nil
+	}
+	rates := store.NewRates(pool)
+	limiter := limit.New(limit.Config{
+		Window: n.config.api.RateWindow, Share: rates.Count, Prune: rates.Prune, Logger: n.logger, Registerer: n.registry,
+	})
+	n.background(limiter.Run)
+	return limiter
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// TestTwoProcessesShareLimits sends a client's requests to two processes, which limit it as if they were one.
+func TestTwoProcessesShareLimits(t *testing.T) {
+	t.Parallel()
+	args := append(serveArgs(storetest.URL(t), newSimulators(t)), "--trusted-proxies", "127.0.0.0/8,::1/128")
+	i := slices.Index(args, "--rate-limit")
+	args = slices.Delete(args, i, i+2) // the default is 100 a minute
+	a, b := startProcess(t, args...), startProcess(t, args...)
+	ask := func(i *instance, header ...string) (int, http.Header) {
+		status, h, _ := do(t, http.MethodGet, i.api+"/api/orders", "", header...)
+		require.Contains(t, []int{http.StatusOK, http.StatusTooManyRequests}, status)
+		require.Equal(t, `"default";q=100;w=60`, h.Get("RateLimit-Policy"))
+		return status, h
+	}
+
+	for range 60 {
+		status, _ := ask(a)
+		require.Equal(t, http.StatusOK, status)
+	}
+	atB := 0
+	require.Eventually(t, func() bool {
+		atB++
+		status, h := ask(b)
+		return status == http.StatusOK && strings.HasPrefix(h.Get("RateLimit"), fmt.Sprintf(`"default";r=%d;`, 40-atB))
+	}, 10*time.Second, 300*time.Millisecond, "b never heard of the 60 at a")
+	for {
+		status, h := ask(b)
+		if status == http.StatusTooManyRequests {
+			after, err := strconv.Atoi(h.Get("Retry-After"))
+			require.NoError(t, err)
+			require.True(t, 1 <= after && after <= 60, after)
+			break
+		}
+		atB++
+	}
+	require.Equal(t, 40, atB)
+
+	// a admits what it can before it hears of b, which is the error that two processes may make.
+	above := 0
+	require.Eventually(t, func() bool {
+		status, _ := ask(a)
+		if status == http.StatusOK {
+			above++
+		}
+		return status == http.StatusTooManyRequests
+	}, 10*time.Second, 100*time.Millisecond)
+	require.LessOrEqual(t, above, 40)
+	t.Logf("%d above the limit of 100", above)
+
+	status, _ := ask(b, "X-Forwarded-For", "192.0.2.1")
+	require.Equal(t, http.StatusOK, status, "another client, behind the trusted proxy")
+	for _, i := range []*instance{a, b} {
+		status, _, _ := do(t, http.MethodGet, i.api+"/health/ready", "")
+		require.Equal(t, http.StatusOK, status)
+	}
+	checkMetrics(t, a)
+	require.NoError(t, a.stop())
+	require.NoError(t, b.stop())
+}
+
+// TestSlowClients holds connections as an attacker would, who has few and wants the server to run out. The server
+// cuts them off, and serves others meanwhile.
+func TestSlowClients(t *testing.T) {
+	t.Parallel()
+	m := startProcess(t, serveArgs(storetest.URL(t), newSimulators(t))...)
+	const body = "POST /api/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+		"Content-Length: 200000\r\n\r\n{"
+	tests := []struct {
+		name, start, drip string
+		within            time.Duration
+		want              string // the first line of the answer; empty: none
+	}{
+		{"Silent", "", "", 7 * time.Second, ""},
+		{"SlowHeader", "GET /api/orders HTTP/1.1\r\nHost: x\r\n", "X-Slow: x\r\n", 7 * time.Second, ""},
+		{"SlowBody", body, " ", 17 * time.Second, "HTTP/1.1 408 Request Timeout"},
+		{"SilentBody", body, "", 17 * time.Second, "HTTP/1.1 408 Request Timeout"},
+		{
+			"HeaderOf16KiB", "GET /api/orders HTTP/1.1\r\nHost: x\r\nX-Flood: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", "",
+			2 * time.Second, "HTTP/1.1 431 Request Header Fields Too Large",
+		},
+		{
+			"ManyHeaders", "GET /api/orders HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-Flood: x\r\n", 1500) + "\r\n", "",
+			2 * time.Second, "HTTP/1.1 431 Request Header Fields Too Large",
+		},
+	}
+	var slow sync.WaitGroup
+	for _, tt := range tests {
+		for range 20 {
+			slow.Go(func() {
+				conn, err := net.Dial("tcp", strings.TrimPrefix(m.api, "http://"))
+				if err != nil {
+					t.Errorf("%s: %v", tt.name, err)
+					return
+				}
+				defer func() { _ = conn.Close() }()
+				start := time.Now()
+				go drip(conn, tt.start, tt.drip)
+				_ = conn.SetReadDeadline(start.Add(30 * time.Second))
+				answer := bufio.NewReader(conn)
+				line, _ := answer.ReadString('\n')
+				_, err = io.Copy(io.Discard, answer)
+				if line = strings.TrimSpace(line); line != tt.want {
+					t.Errorf("%s: %q instead of %q", tt.name, line, tt.want)
+				}
+				if took := time.Since(start); took > tt.within {
+					t.Errorf("%s: cut off after %s (%v)", tt.name, took, err)
+				}
+			})
+		}
+	}
+	for range 20 { // others are served
+		start := time.Now()
+		status, _, _ := do(t, http.MethodGet, m.api+"/api/orders", "")
+		require.Equal(t, http.StatusOK, status)
+		require.Less(t, time.Since(start), 2*time.Second)
+	}
+	slow.Wait()
+	almost := strings.Repeat("x", 15<<10)
+	status, _, _ := do(t, http.MethodGet, m.api+"/api/orders", "", "X-Large", almost)
+	require.Equal(t, http.StatusOK, status, "a header just below the limit")
+	require.NoError(t, m.stop())
+}
+
+// drip sends one piece after another until the connection is cut.
+func drip(conn net.Conn, start, piece string) {
+	_, err := io.WriteString(conn, start)
+	every := time.NewTicker(200 * time.Millisecond)
+	defer every.Stop()
+	for err == nil && piece != "" {
+		<-every.C
+		_, err = io.WriteString(conn, piece)
+	}
+}

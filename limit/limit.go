@@ -1,0 +1,190 @@
+// Package limit says who has sent too many requests. It counts in memory and shares what it counted through the
+// database, a few times a second for everybody at once, so that no request waits for it and none causes a write.
+//
+// It imports store for the shape of a count only: what shares the counts is passed in. api stands on it.
+package limit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	// segments is how many there are in a window. More would forget requests more exactly, and take more memory.
+	segments = 6
+
+	defaultWindow      = time.Minute
+	defaultFlushEvery  = 250 * time.Millisecond
+	defaultMaxSubjects = 50_000 // 30 MB at most
+	// evictionSample is how many subjects are looked at to find one that can be forgotten.
+	evictionSample = 8
+	maxName        = 200 // bytes
+)
+
+// Config says how to count.
+type Config struct {
+	// Window is the time in which a subject may send its limit of requests. Default one minute.
+	Window time.Duration
+	// Share adds counts to those of all processes and returns the totals of the same subjects since a time:
+	// store.Rates.Count. nil: this process counts alone.
+	Share func(ctx context.Context, counts []store.RateCount, since time.Time) ([]store.RateCount, error)
+	// Prune deletes shared counts from before a time. May be nil.
+	Prune func(ctx context.Context, before time.Time) error
+	// FlushEvery is the least time between two calls of Share. Default 250 ms.
+	FlushEvery time.Duration
+	// MaxSubjects bounds the memory. Default 50,000.
+	MaxSubjects int
+	Now         func() time.Time // default time.Now
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer // may be nil
+}
+
+// Limiter is a sliding window of six segments, shared by processes. It is safe for concurrent use.
+//
+// One process never admits more than the limit in any span of one window, wherever it begins. Time is cut into
+// segments of a sixth of the window, and all requests of a segment are forgotten together, one window after the last
+// of them: so a request counts for one window at least and for a sixth longer at most, which can only refuse too much.
+//
+// N processes share their counts. Each decides on the totals that it has read and on what it has counted since. It
+// writes the one and reads the other in one statement, as soon as there is something to write and at most once per
+// FlushEvery (f); let d be the time that this takes. When the total of a subject reaches the limit in the database,
+// each process finds out with the first flush after it: whatever else it admits falls into one span of f+d. So the
+// processes together admit at most as much above the limit as all of them admit in one such span each, which for a
+// subject that sends evenly is f+d of its own rate, and never more than N-1 times the limit.
+//
+// A flush whose answer was lost is repeated and may count twice, for one window. The processes' clocks have to agree:
+// where they differ by s, a request counts s longer or shorter.
+//
+// While the database does not answer, every process decides on what it knows, and never waits: then the bound is N
+// times the limit. The same holds after a crash of the database, which forgets the counts; no process forgets its own.
+type Limiter struct {
+	config  Config
+	segment time.Duration
+	flushed *prometheus.HistogramVec
+	pending chan struct{} // holds a token while there is something to flush
+
+	mu       sync.Mutex
+	subjects map[string]*subject
+	unsent   map[string]struct{} // subjects with requests that were not shared yet
+	failing  bool
+}
+
+// New makes a Limiter. It shares counts, and forgets subjects that have gone, while Run runs.
+func New(c Config) *Limiter {
+	if c.Window == 0 {
+		c.Window = defaultWindow
+	}
+	if c.FlushEvery == 0 {
+		c.FlushEvery = defaultFlushEvery
+	}
+	if c.MaxSubjects == 0 {
+		c.MaxSubjects = defaultMaxSubjects
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	flushed := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "millrace_rate_flush_duration_seconds", Help: "Time to share counts of requests with the other processes.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
+	}, []string{"outcome"})
+	if c.Registerer != nil {
+		c.Registerer.MustRegister(flushed)
+	}
+	return &Limiter{
+		config: c, segment: (c.Window / segments).Truncate(time.Microsecond), flushed: flushed,
+		pending:  make(chan struct{}, 1),
+		subjects: make(map[string]*subject), unsent: make(map[string]struct{}),
+	}
+}
+
+// Window is the time in which a subject may send its limit.
+func (l *Limiter) Window() time.Duration { return l.config.Window }
+
+// Decision is the answer to one request.
+type Decision struct {
+	Allowed   bool
+	Remaining int // requests that would be allowed now
+	// Reset is how long it takes until more is allowed than now: more than 0 and at most one window.
+	Reset time.Duration
+}
+
+// Allow decides on one request by a subject that may send limit requests per window, and counts it if it is allowed.
+// A request that is refused does not count: who keeps trying is let in as soon as who waits.
+func (l *Limiter) Allow(name string, limit int) Decision {
+	name = key(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	s := l.find(name, now)
+	s.forget(now.Add(-l.config.Window))
+	used := s.requests()
+	if used >= limit {
+		return Decision{Reset: l.reset(s, used-limit+1, now)}
+	}
+	s.add(now.Truncate(l.segment), now)
+	if l.config.Share != nil {
+		l.unsent[name] = struct{}{}
+		l.wake()
+	}
+	return Decision{Allowed: true, Remaining: limit - used - 1, Reset: l.reset(s, 1, now)}
+}
+
+// reset is how long it takes until n requests are forgotten.
+func (l *Limiter) reset(s *subject, n int, now time.Time) time.Duration {
+	return min(max(s.free(n).Add(l.config.Window).Sub(now), time.Microsecond), l.config.Window)
+}
+
+// now is as exact as the database.
+func (l *Limiter) now() time.Time { return l.config.Now().UTC().Truncate(time.Microsecond) }
+
+// key keeps a name as it is, unless the database would not take it: one such name would keep all from being shared.
+func key(name string) string {
+	if name != "" && len(name) <= maxName && utf8.ValidString(name) && strings.IndexByte(name, 0) < 0 {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:])
+}
+
+// find returns a subject. If it is new and there is no room, the least active of a few others is forgotten. So nobody
+// gets rid of a count by sending under other names, short of sending as much under nearly all of them.
+func (l *Limiter) find(name string, now time.Time) *subject {
+	if s, ok := l.subjects[name]; ok {
+		return s
+	}
+	if len(l.subjects) >= l.config.MaxSubjects {
+		var least string
+		fewest, seen := 0, 0
+		for other, s := range l.subjects { // begins anywhere
+			s.forget(now.Add(-l.config.Window))
+			if n := s.requests(); seen == 0 || n < fewest {
+				least, fewest = other, n
+			}
+			if seen++; seen == evictionSample {
+				break
+			}
+		}
+		l.remove(least)
+	}
+	s := new(subject)
+	l.subjects[name] = s
+	return s
+}
+
+func (l *Limiter) remove(name string) {
+	delete(l.subjects, name)
+	delete(l.unsent, name)
+}

@@ -1,0 +1,19 @@
+-- Requests by subject and segment of time, added up over all processes, for rate limits. Not logged: a crash of the
+-- database forgets them, and each process goes on with what it counted itself.
+
+-- +goose Up
+
+CREATE UNLOGGED TABLE rate_counts (
+    subject text NOT NULL,
+    segment_at timestamptz NOT NULL,
+    requests bigint NOT NULL,
+    last_at timestamptz NOT NULL,
+
+    CONSTRAINT rate_counts_pkey PRIMARY KEY (subject, segment_at),
+    CONSTRAINT rate_counts_subject_length CHECK (char_length(subject) BETWEEN 1 AND 250),
+    CONSTRAINT rate_counts_requests_positive CHECK (requests >= 1)
+-- Every flush updates its rows: room on the page keeps those updates off the indexes (HOT).
+) WITH (fillfactor = 50);
+
+-- For pruning.
+CREATE INDEX rate_counts_segment_at_idx ON rate_counts (segment_at);

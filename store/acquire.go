@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// acquireTimeout is how long anybody waits for a connection. A full pool must answer "busy" soon: a queue of waiting
+// requests only grows.
+const acquireTimeout = 2 * time.Second
+
+// errBusy says that no connection could be had in time.
+var errBusy = errors.New("no connection in time")
+
+// impatient is a pool that gives up when no connection can be had soon. What is then done with the connection has the
+// caller's own, longer deadline, which is why that alone will not do.
+type impatient struct{ pool *pgxpool.Pool }
+
+// newImpatient leaves a transaction as it is: it has its connection.
+func newImpatient(db DB) DB {
+	if pool, ok := db.(*pgxpool.Pool); ok {
+		return impatient{pool}
+	}
+	return db
+}
+
+// soon runs fn, which acquires a connection, under the shorter deadline.
+func soon[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
+	short, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	v, err := fn(short)
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return v, fmt.Errorf("%w: %w", errBusy, err)
+	}
+	return v, err
+}
+
+func (i impatient) Begin(ctx context.Context) (pgx.Tx, error) { return soon(ctx, i.pool.Begin) }
+
+func (i impatient) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	conn, err := soon(ctx, i.pool.Acquire)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	defer conn.Release()
+	return conn.Exec(ctx, sql, args...)
+}
+
+func (i impatient) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	conn, err := soon(ctx, i.pool.Acquire)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, sql, args...)
+	if err != nil {
+		conn.Release()
+		return nil, err
+	}
+	return &heldRows{Rows: rows, conn: conn}, nil
+}
+
+func (i impatient) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	rows, err := i.Query(ctx, sql, args...)
+	return heldRow{rows, err}
+}
+
+// heldRows gives its connection back when it is read to its end or closed.
+type heldRows struct {
+	pgx.Rows
+	conn *pgxpool.Conn // nil: given back
+}
+
+func (r *heldRows) Close() {
+	r.Rows.Close()
+	if r.conn != nil {
+		r.conn.Release()
+		r.conn = nil
+	}
+}
+
+func (r *heldRows) Next() bool {
+	more := r.Rows.Next()
+	if !more {
+		r.Close()
+	}
+	return more
+}
+
+// heldRow is the first of rows, as pgx has it.
+type heldRow struct {
+	rows pgx.Rows
+	err  error
+}
+
+func (r heldRow) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return pgx.ErrNoRows
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	r.rows.Close()
+	return r.rows.Err()
+}
