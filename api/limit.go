@@ -99,8 +99,10 @@ func (g *gate) Unwrap() http.ResponseWriter { return g.ResponseWriter }
 func (g *gate) WriteHeader(code int) {
 	if !g.begun {
 		g.begun = true
-		if code < http.StatusInternalServerError && !exchangeOf(g.request.Context()).rated {
-			if err := g.server.rate(g.ResponseWriter, g.request, g.server.addressOf(g.request)); err != nil {
+		x := exchangeOf(g.request.Context())
+		if code < http.StatusInternalServerError && !x.rated {
+			subject := g.server.subject(g.request, x) // known if it was refused for what it may not do
+			if err := g.server.rate(g.ResponseWriter, g.request, subject); err != nil {
 				g.closed = true
 				g.Header().Del("WWW-Authenticate")
 				g.Header().Del("Allow")
