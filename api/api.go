@@ -50,7 +50,13 @@ type Config struct {
 	// May be nil.
 	Ready   func(ctx context.Context) map[string]error
 	Version string
-	Now     func() time.Time // default time.Now
+	// Instance is this process's name among the River clients, of which one leads.
+	Instance string
+	// Breakers returns the states of this process's circuit breakers by provider: closed, half_open or open. nil: none.
+	Breakers func() map[string]string
+	// Gatherer is what the metrics of /api/system/metrics are read from. nil: there are none.
+	Gatherer prometheus.Gatherer
+	Now      func() time.Time // default time.Now
 
 	// RateLimit is how many requests a principal, or without one a client address, may send in the Limiter's window.
 	// 0, or no Limiter: any number. Whoever makes the Limiter runs it.
@@ -72,6 +78,10 @@ type Server struct {
 	metrics     *metrics
 	streams     *streams
 	flights     flights
+	exports     chan struct{} // holds a token for each export under way
+	started     time.Time
+	system      sample[systemSample]
+	gathered    sample[families]
 	draining    chan struct{}
 	drain       func()
 }
@@ -95,7 +105,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{
 		config: c, permissions: permissions(), metrics: newMetrics(c.Registerer), streams: newStreams(),
-		draining: make(chan struct{}),
+		exports: make(chan struct{}, maxExports), started: c.Now(), draining: make(chan struct{}),
 	}
 	s.drain = sync.OnceFunc(func() { close(s.draining) })
 	if c.Feed != nil {
@@ -108,7 +118,8 @@ func New(c Config) *Server {
 // ServeHTTP serves a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Drain makes /health/ready fail and ends all event streams, whose clients reconnect elsewhere. Call it before
+// Drain makes /health/ready fail, ends all event streams and exports, whose clients go on elsewhere, and answers all
+// placements that wait. Call it before
 // http.Server.Shutdown, which otherwise waits for streams that never end.
 func (s *Server) Drain() { s.drain() }
 
@@ -140,6 +151,13 @@ func (s *Server) operations(router chi.Router) huma.API {
 	s.registerEvents(api)
 	s.registerCancel(api)
 	s.registerRefund(api)
+	s.registerExport(api)
+	s.registerCustomerOrders(api)
+	s.registerUserOrders(api)
+	s.registerInventory(api)
+	s.registerProduct(api)
+	s.registerStatus(api)
+	s.registerMetrics(api)
 	s.registerHealth(api)
 	shape(api.OpenAPI())
 	return api

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
@@ -47,6 +48,12 @@ func TestContract(t *testing.T) {
 			h.apply(t, completion(id)...)
 		}
 	}
+
+	var products []orders.Stock // there is one for most small numbers
+	for id := range int64(12) {
+		products = append(products, orders.Stock{ProductID: id + 1, Quantity: id})
+	}
+	require.NoError(t, h.store.ReplaceInventory(t.Context(), products, time.Now()))
 
 	var operations []routers.Route
 	for _, path := range slices.Sorted(func(yield func(string) bool) {

@@ -14,44 +14,51 @@ import (
 const (
 	cursorVersion = 1
 	cursorCheck   = 4 // bytes
-	cursorLength  = 1 + len(orders.ID{}) + cursorCheck
 )
 
 // encodeCursor says where a page of a list ended. It names the filter as well, by a short checksum: a cursor that is
 // damaged or belongs to another list is found out. It is no secret and grants nothing.
-func encodeCursor(f store.Filter, last orders.ID) string {
-	b := append([]byte{cursorVersion}, last[:]...)
-	b = append(b, checkCursor(b, f)...)
-	return base64.RawURLEncoding.EncodeToString(b)
+func encodeCursor(f store.Filter, last orders.ID) string { return sealCursor(scope(f), last[:]) }
+
+func decodeCursor(f store.Filter, cursor string) (id orders.ID, err error) {
+	position, err := openCursor(scope(f), cursor, len(id))
+	copy(id[:], position)
+	return id, err
 }
 
-func decodeCursor(f store.Filter, cursor string) (orders.ID, error) {
+// scope tells the lists of orders apart by their filters.
+func scope(f store.Filter) string {
+	return strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status))
+}
+
+// sealCursor makes a cursor of a position in a list that a scope names.
+func sealCursor(scope string, position []byte) string {
+	b := append([]byte{cursorVersion}, position...)
+	return base64.RawURLEncoding.EncodeToString(append(b, checkCursor(b, scope)...))
+}
+
+// openCursor returns the position, which has length bytes.
+func openCursor(scope, cursor string, length int) ([]byte, error) {
 	// Strict: two texts for one cursor would be one too many.
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(b) != cursorLength || b[0] != cursorVersion {
-		return orders.ID{}, &inputError{"query.cursor", "must be a nextCursor of this list"}
+	if err != nil || len(b) != 1+length+cursorCheck || b[0] != cursorVersion {
+		return nil, &inputError{"query.cursor", "must be a nextCursor of this list"}
 	}
-	position := b[:cursorLength-cursorCheck]
-	if !bytes.Equal(b[len(position):], checkCursor(position, f)) {
-		return orders.ID{}, &inputError{"query.cursor", "must be a nextCursor of this list, with the same filter"}
+	position, check := b[:1+length], b[1+length:]
+	if !bytes.Equal(check, checkCursor(position, scope)) {
+		return nil, &inputError{"query.cursor", "must be a nextCursor of this list, with the same filter"}
 	}
-	return orders.ID(position[1:]), nil
+	return position[1:], nil
 }
 
-func checkCursor(position []byte, f store.Filter) []byte {
-	text := string(position) + strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status))
-	sum := sha256.Sum256([]byte(text))
+func checkCursor(position []byte, scope string) []byte {
+	sum := sha256.Sum256([]byte(string(position) + scope))
 	return sum[:cursorCheck]
 }
 
 // nextLink is the Link header (RFC 8288) to the page after a cursor.
-func nextLink(f store.Filter, limit int, cursor string) string {
-	query := url.Values{"limit": {strconv.Itoa(limit)}, "cursor": {cursor}}
-	if f.CustomerID != "" {
-		query.Set("customerId", f.CustomerID)
-	}
-	if f.Status != "" {
-		query.Set("status", string(f.Status))
-	}
-	return "</api/orders?" + query.Encode() + `>; rel="next"`
+func nextLink(path string, limit int, cursor string, query url.Values) string {
+	query.Set("limit", strconv.Itoa(limit))
+	query.Set("cursor", cursor)
+	return "<" + path + "?" + query.Encode() + `>; rel="next"`
 }

@@ -10,10 +10,11 @@ type exchange struct {
 	requestID string
 	operation string // the operation's id; for other routes a word; empty if nothing matched
 	principal Principal
-	streaming bool   // the answer is an event stream
-	rated     bool   // it was counted against a rate limit
-	cause     error  // why the answer is a 5xx: for the log only
-	stack     []byte // of a panic
+	streaming bool                     // the answer is an event stream, or waits for one's end
+	rated     bool                     // it was counted against a rate limit
+	control   *http.ResponseController // of the connection's deadlines
+	cause     error                    // why the answer is a 5xx: for the log only
+	stack     []byte                   // of a panic
 
 	// stillAllowed says whether the principal would still be let in. nil: nobody was asked.
 	stillAllowed func() error

@@ -11,6 +11,7 @@ import (
 const (
 	mediaJSON   = "application/json"
 	mediaStream = "text/event-stream"
+	mediaLines  = "application/x-ndjson"
 )
 
 // etag is the entity tag of an order: two answers with the same version are the same answer.

@@ -26,7 +26,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_http_request_duration_seconds",
-			Help: "Time from the request's header to the end of the answer, without event streams.",
+			Help: "Time from the request's header to the end of the answer, without event streams and waiting placements.",
 			Buckets: []float64{
 				.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5,
 			},
@@ -35,10 +35,11 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "order_requests_total", Help: "Requests about orders.",
 		}, []string{"action", "status"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "millrace_http_requests_in_flight", Help: "Requests being answered, without event streams.",
+			Name: "millrace_http_requests_in_flight",
+			Help: "Requests being answered, without event streams and waiting placements.",
 		}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "millrace_streams", Help: "Open event streams.",
+			Name: "millrace_streams", Help: "Open event streams, and placements that wait for their order's end.",
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_panics_total", Help: "Panics of request handlers.",
@@ -56,8 +57,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	return m
 }
 
-// measured counts a request when it ends. An event stream is taken out of the count when it begins: how long it is
-// open says nothing about the server.
+// measured counts a request when it ends. An event stream, or a placement that waits, is taken out of the count when
+// it begins: how long it is open says nothing about the server.
 func (s *Server) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -89,8 +90,10 @@ func orderAction(operation string) string {
 		return "create"
 	case opGet:
 		return "get"
-	case opList:
+	case opList, opCustomerOrders, opUserOrders:
 		return "list"
+	case opExport:
+		return "export"
 	case opEvents:
 		return "events"
 	case opCancel:

@@ -27,7 +27,8 @@ func identified(next http.Handler) http.Handler {
 			id = uuid.NewString()
 		}
 		w.Header().Set("X-Request-Id", id)
-		next.ServeHTTP(w, r.WithContext(withExchange(r.Context(), &exchange{requestID: id})))
+		x := &exchange{requestID: id, control: http.NewResponseController(w)}
+		next.ServeHTTP(w, r.WithContext(withExchange(r.Context(), x)))
 	})
 }
 

@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	tagOrders = "Orders"
-	tagHealth = "Health"
+	tagOrders    = "Orders"
+	tagInventory = "Inventory"
+	tagSystem    = "System"
+	tagHealth    = "Health"
 )
 
 // setGlobals sets the parts of Huma's behaviour that it keeps in variables of its package.
@@ -48,6 +50,8 @@ func newHumaConfig(version string) huma.Config {
 	c.Servers = []*huma.Server{{URL: "/"}}
 	c.Tags = []*huma.Tag{
 		{Name: tagOrders, Description: "Placing, reading, following and cancelling orders"},
+		{Name: tagInventory, Description: "What the inventory provider last said of its stock"},
+		{Name: tagSystem, Description: "How this process and the queues that it shares are doing"},
 		{Name: tagHealth, Description: "Whether the process works"},
 	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

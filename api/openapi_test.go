@@ -71,7 +71,8 @@ func TestOpenAPI(t *testing.T) {
 		}
 		require.ElementsMatch(t, []string{
 			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder",
-			"getHealth", "getLiveness", "getReadiness",
+			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
+			"getSystemStatus", "getSystemMetrics", "getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})
 

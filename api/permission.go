@@ -34,6 +34,15 @@ func permissions() map[string]permission {
 		opEvents: permitRead,
 		opCancel: permitChange,
 		opRefund: permitChange,
+
+		opExport:         permitRead,
+		opCustomerOrders: permitRead,
+		opUserOrders:     permitRead,
+		opInventory:      permitRead,
+		opProduct:        permitRead,
+
+		opStatus:  permitObserve,
+		opMetrics: permitObserve,
 	}
 }
 

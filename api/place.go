@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,13 +29,16 @@ type PlacementItem OrderItem
 
 type placeInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the same key and body give the first answer again, however often they are sent. 1 to 255 visible ASCII characters; quotes around them make no difference"`
+	Prefer         string `header:"Prefer" example:"wait=10" doc:"wait=N: answer when the order is at rest, or after N seconds, at most 30 (RFC 7240)"`
 	Body           Placement
 }
 
 type placeOutput struct {
+	Status   int
 	Location string `header:"Location" doc:"The order's path"`
 	ETag     string `header:"ETag" doc:"The order's version"`
 	Replayed string `header:"Idempotency-Replayed" doc:"true if the key had placed this order before"`
+	Applied  string `header:"Preference-Applied" doc:"wait if the answer waited as Prefer asked: then it is the order as it is now, also under a key that was used before"`
 	Body     Order
 }
 
@@ -43,8 +47,10 @@ func (s *Server) registerPlace(api huma.API) {
 		OperationID: opPlace, Method: http.MethodPost, Path: "/api/orders", Tags: []string{tagOrders},
 		Summary: "Place an order",
 		Description: "Stores the order and answers before any provider is asked: follow its events, or read it again, " +
-			"to see it progress. Send an Idempotency-Key, and repeat under the same key after any failure.",
-		Security: bearer(), DefaultStatus: http.StatusAccepted,
+			"to see it progress. Send an Idempotency-Key, and repeat under the same key after any failure. With " +
+			"`Prefer: wait=10` the answer comes when the order is at rest, with 200 and the status that it ended in, or " +
+			"after 10 seconds, with 202.",
+		Security: bearer(), DefaultStatus: http.StatusAccepted, Responses: placeResponses(api.OpenAPI().Components.Schemas),
 		MaxBodyBytes: -1, // limited does it
 	}, s.place)
 }
@@ -74,14 +80,34 @@ func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error
 	if placed[0].Err != nil {
 		return nil, placed[0].Err
 	}
-	order := placed[0].Order
-	out := &placeOutput{
-		Location: "/api/orders/" + order.ID.String(), ETag: etag(order.Version), Body: newOrder(&order),
-	}
+	order, out := placed[0].Order, &placeOutput{Status: http.StatusAccepted}
 	if placed[0].Replayed {
 		out.Replayed = "true"
 	}
+	if patience, ok := preferredWait(in.Prefer); ok {
+		if order, ok = s.await(ctx, order, patience); ok {
+			out.Applied = "wait"
+		}
+		if order.Status.AtRest() {
+			out.Status = http.StatusOK
+		}
+	}
+	out.Location, out.ETag, out.Body = "/api/orders/"+order.ID.String(), etag(order.Version), newOrder(&order)
 	return out, nil
+}
+
+// placeResponses describes the answer to whoever waited.
+func placeResponses(r huma.Registry) map[string]*huma.Response {
+	text := &huma.Schema{Type: huma.TypeString}
+	return map[string]*huma.Response{"200": {
+		Description: "The order, which has come to rest while the caller waited",
+		Headers: map[string]*huma.Header{
+			"ETag": etagHeader(), "Location": {Description: "The order's path", Schema: text},
+			"Idempotency-Replayed": {Description: "true if the key had placed this order before", Schema: text},
+			"Preference-Applied":   {Description: "wait", Schema: text},
+		},
+		Content: map[string]*huma.MediaType{mediaJSON: {Schema: r.Schema(reflect.TypeFor[Order](), true, "")}},
+	}}
 }
 
 // newPlacement reads the amounts, which needs the currency, and checks everything. All mistakes are reported at once.

@@ -25,6 +25,7 @@ var (
 	errNotAcceptable  = errors.New("nothing that Accept allows can be sent")
 	errTooManyStreams = errors.New("too many open streams")
 	errOverloaded     = errors.New("too many requests in flight")
+	errTooManyExports = errors.New("too many exports")
 	errNoRoute        = errors.New("no such route")
 	errMethod         = errors.New("method not allowed")
 	errBodyTooLarge   = errors.New("body too large")
@@ -78,6 +79,8 @@ func choose(ctx context.Context, err error) *Problem {
 		return newProblem(statusClientGone, "client_gone", "")
 	case errors.Is(err, orders.ErrNotFound):
 		return newProblem(http.StatusNotFound, "order_not_found", "There is no such order.")
+	case errors.Is(err, orders.ErrProductNotFound):
+		return newProblem(http.StatusNotFound, "product_not_found", "The inventory has no such product.")
 	case errors.As(err, &invalid):
 		return newProblem(http.StatusUnprocessableEntity, "validation_failed", "The request is not valid.").
 			with(bodyErrors(invalid)...)
@@ -97,6 +100,9 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.Is(err, errTooManyStreams):
 		return newProblem(http.StatusServiceUnavailable, "too_many_streams",
 			"Too many event streams are open. Try again soon.").header("Retry-After", "1")
+	case errors.Is(err, errTooManyExports):
+		return newProblem(http.StatusServiceUnavailable, "too_many_exports",
+			"Too many exports are under way. Try again later.").header("Retry-After", "5")
 	case errors.Is(err, errNoIssuer):
 		return newProblem(http.StatusServiceUnavailable, "unavailable",
 			"The identity provider cannot be reached. Try again soon.").header("Retry-After", "1")

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -111,12 +112,28 @@ func (s *Server) registerList(api huma.API) {
 }
 
 func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	// One more than asked for tells whether there is another page.
-	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), Limit: in.Limit + 1}
+	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status)}
+	out, err := s.page(ctx, filter, in.Limit, in.Cursor)
+	if err == nil && out.Body.NextCursor != "" {
+		query := url.Values{}
+		if in.CustomerID != "" {
+			query.Set("customerId", in.CustomerID)
+		}
+		if in.Status != "" {
+			query.Set("status", string(in.Status))
+		}
+		out.Link = nextLink("/api/orders", in.Limit, out.Body.NextCursor, query)
+	}
+	return out, err
+}
+
+// page reads a page of the orders that a filter selects, after a cursor.
+func (s *Server) page(ctx context.Context, filter store.Filter, limit int, cursor string) (*listOutput, error) {
 	visible := exchangeOf(ctx).principal.restrict(&filter)
-	if in.Cursor != "" {
+	filter.Limit = limit + 1 // one more than asked for tells whether there is another page
+	if cursor != "" {
 		var err error
-		if filter.Before, err = decodeCursor(filter, in.Cursor); err != nil {
+		if filter.Before, err = decodeCursor(filter, cursor); err != nil {
 			return nil, err
 		}
 	}
@@ -128,10 +145,9 @@ func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
 		}
 	}
 	out := &listOutput{CacheControl: revalidate, Body: OrderPage{Orders: make([]Order, 0, len(found))}}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
+	if len(found) > limit {
+		found = found[:limit]
 		out.Body.NextCursor = encodeCursor(filter, found[len(found)-1].ID)
-		out.Link = nextLink(filter, in.Limit, out.Body.NextCursor)
 	}
 	for i := range found {
 		out.Body.Orders = append(out.Body.Orders, newOrder(&found[i]))

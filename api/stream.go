@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -16,10 +15,8 @@ import (
 )
 
 const (
-	// A reader that does not take a batch in this time is cut off: it resumes with Last-Event-ID when it can.
-	streamWriteTimeout = 5 * time.Second
-	streamBatch        = 100
-	streamRetry        = time.Second
+	streamBatch = 100
+	streamRetry = time.Second
 )
 
 // openStream answers with the order's events after a version, live.
@@ -40,7 +37,7 @@ func (s *Server) openStream(ctx context.Context, order *orders.Order, after int6
 		x := exchangeOf(ctx)
 		x.streaming = true
 		st := &stream{
-			Server: s, w: w, control: http.NewResponseController(w), order: order.ID, sent: after, allowed: x.stillAllowed,
+			Server: s, liveWriter: newLiveWriter(w), order: order.ID, sent: after, allowed: x.stillAllowed,
 		}
 		err := st.begin()
 		if err == nil && r.Method != http.MethodHead {
@@ -65,8 +62,7 @@ func finished(o *orders.Order) bool {
 // stream is one open event stream.
 type stream struct {
 	*Server
-	w       http.ResponseWriter
-	control *http.ResponseController
+	liveWriter
 	order   orders.ID
 	sent    int64 // the version of the last event that was sent
 	allowed func() error
@@ -101,11 +97,10 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// begin sends the header at once, so that the client knows it is connected. The server's own deadlines are about
-// requests that end: even the one for reading, which cancels a request whose client is silent, as this one's is.
+// begin sends the header at once, so that the client knows it is connected.
 func (s *stream) begin() error {
-	if err := s.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("clear read deadline: %w", err)
+	if err := clearReadDeadline(s.control); err != nil {
+		return err
 	}
 	h := s.w.Header()
 	h.Set("Content-Type", mediaStream)
@@ -153,23 +148,5 @@ func (s *stream) send(events []orders.Event) error {
 		return err
 	}
 	s.sent = events[len(events)-1].Version
-	return nil
-}
-
-// write has a deadline for this write only: a stream may be silent for longer than any deadline.
-func (s *stream) write(b []byte) error {
-	deadline := time.Now().Add(streamWriteTimeout)
-	if err := s.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("set write deadline: %w", err)
-	}
-	if _, err := s.w.Write(b); err != nil {
-		return fmt.Errorf("write to stream: %w", err)
-	}
-	if err := s.control.Flush(); err != nil {
-		return fmt.Errorf("flush stream: %w", err)
-	}
-	if err := s.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("clear write deadline: %w", err)
-	}
 	return nil
 }

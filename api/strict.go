@@ -20,13 +20,25 @@ func labelled(hctx huma.Context, next func(huma.Context)) {
 // strict refuses what Huma would silently make something of.
 func strict(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
-	for _, err := range []error{checkQuery(r.URL.RawQuery), checkHeaders(r.Header), checkAccept(hctx, r.Header)} {
+	for _, err := range []error{
+		checkPath(r.URL.Path), checkQuery(r.URL.RawQuery), checkHeaders(r.Header), checkAccept(hctx, r.Header),
+	} {
 		if err != nil {
 			writeProblem(w, r, err)
 			return
 		}
 	}
 	next(hctx)
+}
+
+// storable says that Postgres takes a text.
+func storable(s string) bool { return !strings.ContainsRune(s, 0) && utf8.ValidString(s) }
+
+func checkPath(path string) error {
+	if !storable(path) {
+		return &inputError{"path", "must be valid text without U+0000"}
+	}
+	return nil
 }
 
 // checkQuery refuses a parameter that is given twice, of which one would be ignored, and one without a value, which
@@ -42,7 +54,7 @@ func checkQuery(raw string) error {
 			return &inputError{"query." + truncate(name), "must be given once"}
 		case values[0] == "":
 			return &inputError{"query." + truncate(name), "must not be empty"}
-		case strings.ContainsRune(values[0], 0) || !utf8.ValidString(values[0]): // Postgres takes neither
+		case !storable(values[0]):
 			return &inputError{"query." + truncate(name), "must be valid text without U+0000"}
 		}
 	}

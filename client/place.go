@@ -29,7 +29,11 @@ func (c *Client) Place(ctx context.Context, order NewOrder, opts ...CallOption) 
 	if err != nil {
 		return nil, unwrapped(err)
 	}
-	return call.order(answer), nil
+	if ended, ok := answer.(*oas.PlaceOrderOK); ok { // the call had the header Prefer: wait
+		return call.order((*oas.OrderHeaders)(ended)), nil
+	}
+	accepted, _ := answer.(*oas.PlaceOrderAccepted) // there is no other
+	return call.order((*oas.OrderHeaders)(accepted)), nil
 }
 
 func (o NewOrder) placement() *oas.Placement {

@@ -1,5 +1,5 @@
 // Package jobs carries out what orders decides: one River worker for all steps of the saga, and a periodic sweep that
-// makes sure no step waits for a job which is not there.
+// makes sure no step waits for a job which is not there. Another periodic job copies the inventory for the API to show.
 //
 // A worker sends the stored intent, and applies the outcome in a transaction of its own: no transaction is open
 // during a call. River is only the trigger, the order's tables are the truth. So a job that runs twice, late, or at
@@ -47,6 +47,8 @@ type Config struct {
 	Workers int
 	// SweepEvery is how often stranded steps are looked for. Default 15 s.
 	SweepEvery time.Duration
+	// SyncInventoryEvery is how often the inventory provider is asked for its stock. 0: never.
+	SyncInventoryEvery time.Duration
 	// Now is the clock that deadlines are measured by. Default time.Now.
 	Now        func() time.Time
 	Logger     *slog.Logger
@@ -75,6 +77,11 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerArgs(workers, orders.StepJob{Step: spec.Name}, step)
 	}
 	river.AddWorker(workers, &sweepWorker{store: c.Store, logger: c.Logger, metrics: m})
+	river.AddWorker(workers, &inventoryWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger})
+	periodic := []*river.PeriodicJob{sweepEvery(c.SweepEvery)}
+	if c.SyncInventoryEvery > 0 {
+		periodic = append(periodic, syncInventoryEvery(c.SyncInventoryEvery))
+	}
 
 	queues := map[string]river.QueueConfig{maintenanceQueue: {MaxWorkers: 1}}
 	for _, provider := range orders.Providers() {
@@ -85,7 +92,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
 		RetryPolicy:  retryPolicy{},
-		PeriodicJobs: []*river.PeriodicJob{sweepEvery(c.SweepEvery)},
+		PeriodicJobs: periodic,
 		Middleware:   []rivertype.Middleware{river.WorkerMiddlewareFunc(m.observe)},
 		Logger:       c.Logger,
 	})

@@ -10,6 +10,8 @@ import (
 var (
 	// ErrNotFound says that there is no such order.
 	ErrNotFound = errors.New("order not found")
+	// ErrProductNotFound says that the inventory provider does not list the product.
+	ErrProductNotFound = errors.New("product not found")
 	// ErrNoChange says that an event changes nothing: it happened before, or it is about something that does not wait
 	// for it.
 	ErrNoChange = errors.New("event changes nothing")

@@ -71,8 +71,11 @@ func TestConstraints(t *testing.T) {
 		"api_keys_id_length":               `UPDATE api_keys SET id = 'x'`,
 		"audit_log_detail_size": `INSERT INTO audit_log (at, actor, role, action, target, request_id, remote_address, detail)
 			SELECT now(), 'a', '', 'b', '', '', '', to_jsonb(repeat('x', 70000))`,
-		"rate_counts_subject_length":    `INSERT INTO rate_counts VALUES (repeat('x', 251), now(), 1, now())`,
-		"rate_counts_requests_positive": `INSERT INTO rate_counts VALUES ('x', now(), 0, now())`,
+		"rate_counts_subject_length":             `INSERT INTO rate_counts VALUES (repeat('x', 251), now(), 1, now())`,
+		"rate_counts_requests_positive":          `INSERT INTO rate_counts VALUES ('x', now(), 0, now())`,
+		"inventory_snapshot_one_row":             `INSERT INTO inventory_snapshot (singleton, as_of) VALUES (false, now())`,
+		"inventory_products_price_with_currency": `INSERT INTO inventory_products VALUES (1, 1, 0, 5, '')`,
+		"inventory_products_quantity_range":      `INSERT INTO inventory_products VALUES (1, -1, 0, 0, '')`,
 	} {
 		t.Run(constraint, func(t *testing.T) {
 			t.Parallel()

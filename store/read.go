@@ -48,6 +48,7 @@ type Filter struct {
 	CustomerID string
 	Status     orders.Status
 	Before     orders.ID // only orders placed before this one
+	Skip       int       // of one customer's orders, how many to leave out; each costs as much as one that is read
 	Limit      int
 }
 
@@ -66,7 +67,8 @@ func (s *Store) Orders(ctx context.Context, f Filter) ([]orders.Order, error) {
 	switch {
 	case f.CustomerID != "":
 		rows, err = s.queries.OrdersListByCustomer(ctx, s.db, &dbsqlc.OrdersListByCustomerParams{
-			CustomerID: f.CustomerID, Status: string(f.Status), Before: before, PageSize: int32(f.Limit),
+			CustomerID: f.CustomerID, Status: string(f.Status), Before: before,
+			Skip: int32(f.Skip), PageSize: int32(f.Limit),
 		})
 	case f.Status != "":
 		rows, err = s.queries.OrdersListByStatus(ctx, s.db, &dbsqlc.OrdersListByStatusParams{

@@ -257,6 +257,17 @@ type Invoker interface {
 	//
 	// POST /api/orders/{id}/cancel
 	CancelOrder(ctx context.Context, params CancelOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error)
+	// ExportOrders invokes exportOrders operation.
+	//
+	// All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many
+	// there are. Each is as it stands when it is read. An export that is complete just ends. One that the
+	// server has to break off, because it stops or its database fails, ends with the line
+	// `{"nextAfter": "…"}`: ask again with that as `after`. If the connection breaks, ask again after
+	// the last order that arrived whole. Orders placed while the export runs may be missing at its end;
+	// set `to` to a moment that has passed to get every order up to it.
+	//
+	// GET /api/orders/export
+	ExportOrders(ctx context.Context, params ExportOrdersParams, options ...RequestOption) (ExportOrdersOK, error)
 	// GetHealth invokes getHealth operation.
 	//
 	// Every check by name. 503 if one that matters is down; degraded is not down.
@@ -275,12 +286,49 @@ type Invoker interface {
 	//
 	// GET /api/orders/{id}
 	GetOrder(ctx context.Context, params GetOrderParams, options ...RequestOption) (GetOrderRes, error)
+	// GetProduct invokes getProduct operation.
+	//
+	// What the inventory provider said of the product when it was last asked, and when that was. A product
+	// that it did not list is not found (404).
+	//
+	// GET /api/inventory/{productId}
+	GetProduct(ctx context.Context, params GetProductParams, options ...RequestOption) (*ProductSnapshot, error)
 	// GetReadiness invokes getReadiness operation.
 	//
 	// As /health, and 503 from the moment the process is asked to stop.
 	//
 	// GET /health/ready
 	GetReadiness(ctx context.Context, options ...RequestOption) (GetReadinessRes, error)
+	// GetSystemMetrics invokes getSystemMetrics operation.
+	//
+	// The metrics that people look at first, of the process that answers, as JSON. All of them, for
+	// Prometheus, are at /metrics of the operations address. It may be a second old.
+	//
+	// GET /api/system/metrics
+	GetSystemMetrics(ctx context.Context, options ...RequestOption) (*SystemMetrics, error)
+	// GetSystemStatus invokes getSystemStatus operation.
+	//
+	// Which version runs since when, who leads, how the database, the breakers and the queues are, and
+	// what is not as it should be. It answers 200 however bad things are: ask /health/ready whether to
+	// send requests here. What comes from the database may be a second old.
+	//
+	// GET /api/system/status
+	GetSystemStatus(ctx context.Context, options ...RequestOption) (*SystemStatus, error)
+	// ListCustomerOrders invokes listCustomerOrders operation.
+	//
+	// As listOrders with its customerId: newest first, in pages, and with the same cursors. A customer who
+	// has not ordered yet has no orders; that is not an error.
+	//
+	// GET /api/customers/{customerId}/orders
+	ListCustomerOrders(ctx context.Context, params ListCustomerOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
+	// ListInventory invokes listInventory operation.
+	//
+	// What the inventory provider said of its stock when it was last asked, and when that was. It is for
+	// showing: whether an order can be reserved is decided by the provider, later. Empty if the provider
+	// tells nobody.
+	//
+	// GET /api/inventory
+	ListInventory(ctx context.Context, params ListInventoryParams, options ...RequestOption) (*InventoryPageHeaders, error)
 	// ListOrderEvents invokes listOrderEvents operation.
 	//
 	// Everything that happened to the order, oldest first. With `Accept: text/event-stream` as server-sent
@@ -297,13 +345,25 @@ type Invoker interface {
 	//
 	// GET /api/orders
 	ListOrders(ctx context.Context, params ListOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
+	// ListUserOrders invokes listUserOrders operation.
+	//
+	// For programs that were written for numbered pages, of which there are at most 50: orders that are
+	// placed meanwhile move others to the next page. Use listCustomerOrders, to which Link points and
+	// whose cursor is in the answer.
+	//
+	// Deprecated: schema marks this operation as deprecated.
+	//
+	// GET /api/orders/user/{userId}
+	ListUserOrders(ctx context.Context, params ListUserOrdersParams, options ...RequestOption) (*ListUserOrdersOKHeaders, error)
 	// PlaceOrder invokes placeOrder operation.
 	//
 	// Stores the order and answers before any provider is asked: follow its events, or read it again, to
-	// see it progress. Send an Idempotency-Key, and repeat under the same key after any failure.
+	// see it progress. Send an Idempotency-Key, and repeat under the same key after any failure. With
+	// `Prefer: wait=10` the answer comes when the order is at rest, with 200 and the status that it ended
+	// in, or after 10 seconds, with 202.
 	//
 	// POST /api/orders
-	PlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, options ...RequestOption) (*OrderHeaders, error)
+	PlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, options ...RequestOption) (PlaceOrderRes, error)
 	// RefundOrder invokes refundOrder operation.
 	//
 	// Gives back some or all of the money of a completed order, in as many parts as you like, and never
@@ -477,6 +537,193 @@ func (c *Client) sendCancelOrder(ctx context.Context, params CancelOrderParams, 
 	}
 
 	result, err := decodeCancelOrderResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// ExportOrders invokes exportOrders operation.
+//
+// All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many
+// there are. Each is as it stands when it is read. An export that is complete just ends. One that the
+// server has to break off, because it stops or its database fails, ends with the line
+// `{"nextAfter": "…"}`: ask again with that as `after`. If the connection breaks, ask again after
+// the last order that arrived whole. Orders placed while the export runs may be missing at its end;
+// set `to` to a moment that has passed to get every order up to it.
+//
+// GET /api/orders/export
+func (c *Client) ExportOrders(ctx context.Context, params ExportOrdersParams, options ...RequestOption) (ExportOrdersOK, error) {
+	res, err := c.sendExportOrders(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendExportOrders(ctx context.Context, params ExportOrdersParams, requestOptions ...RequestOption) (res ExportOrdersOK, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/orders/export"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "after" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "after",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.After.Get(); ok {
+				return e.EncodeValue(conv.UUIDToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "customerId" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "customerId",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.CustomerID.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "status" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "status",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Status.Get(); ok {
+				return e.EncodeValue(conv.StringToString(string(val)))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "from" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "from",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.From.Get(); ok {
+				return e.EncodeValue(conv.DateTimeToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "to" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "to",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.To.Get(); ok {
+				return e.EncodeValue(conv.DateTimeToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ExportOrdersOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeExportOrdersResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}
@@ -734,6 +981,119 @@ func (c *Client) sendGetOrder(ctx context.Context, params GetOrderParams, reques
 	return result, nil
 }
 
+// GetProduct invokes getProduct operation.
+//
+// What the inventory provider said of the product when it was last asked, and when that was. A product
+// that it did not list is not found (404).
+//
+// GET /api/inventory/{productId}
+func (c *Client) GetProduct(ctx context.Context, params GetProductParams, options ...RequestOption) (*ProductSnapshot, error) {
+	res, err := c.sendGetProduct(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendGetProduct(ctx context.Context, params GetProductParams, requestOptions ...RequestOption) (res *ProductSnapshot, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [2]string
+	pathParts[0] = "/api/inventory/"
+	{
+		// Encode "productId" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "productId",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.Int64ToString(params.ProductID))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, GetProductOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeGetProductResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
 // GetReadiness invokes getReadiness operation.
 //
 // As /health, and 503 from the moment the process is asked to stop.
@@ -788,6 +1148,498 @@ func (c *Client) sendGetReadiness(ctx context.Context, requestOptions ...Request
 	}
 
 	result, err := decodeGetReadinessResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// GetSystemMetrics invokes getSystemMetrics operation.
+//
+// The metrics that people look at first, of the process that answers, as JSON. All of them, for
+// Prometheus, are at /metrics of the operations address. It may be a second old.
+//
+// GET /api/system/metrics
+func (c *Client) GetSystemMetrics(ctx context.Context, options ...RequestOption) (*SystemMetrics, error) {
+	res, err := c.sendGetSystemMetrics(ctx, options...)
+	return res, err
+}
+
+func (c *Client) sendGetSystemMetrics(ctx context.Context, requestOptions ...RequestOption) (res *SystemMetrics, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/system/metrics"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, GetSystemMetricsOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeGetSystemMetricsResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// GetSystemStatus invokes getSystemStatus operation.
+//
+// Which version runs since when, who leads, how the database, the breakers and the queues are, and
+// what is not as it should be. It answers 200 however bad things are: ask /health/ready whether to
+// send requests here. What comes from the database may be a second old.
+//
+// GET /api/system/status
+func (c *Client) GetSystemStatus(ctx context.Context, options ...RequestOption) (*SystemStatus, error) {
+	res, err := c.sendGetSystemStatus(ctx, options...)
+	return res, err
+}
+
+func (c *Client) sendGetSystemStatus(ctx context.Context, requestOptions ...RequestOption) (res *SystemStatus, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/system/status"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, GetSystemStatusOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeGetSystemStatusResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// ListCustomerOrders invokes listCustomerOrders operation.
+//
+// As listOrders with its customerId: newest first, in pages, and with the same cursors. A customer who
+// has not ordered yet has no orders; that is not an error.
+//
+// GET /api/customers/{customerId}/orders
+func (c *Client) ListCustomerOrders(ctx context.Context, params ListCustomerOrdersParams, options ...RequestOption) (*OrderPageHeaders, error) {
+	res, err := c.sendListCustomerOrders(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendListCustomerOrders(ctx context.Context, params ListCustomerOrdersParams, requestOptions ...RequestOption) (res *OrderPageHeaders, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [3]string
+	pathParts[0] = "/api/customers/"
+	{
+		// Encode "customerId" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "customerId",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.StringToString(params.CustomerID))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	pathParts[2] = "/orders"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "status" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "status",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Status.Get(); ok {
+				return e.EncodeValue(conv.StringToString(string(val)))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "limit" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "limit",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Limit.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "cursor" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "cursor",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Cursor.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ListCustomerOrdersOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeListCustomerOrdersResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// ListInventory invokes listInventory operation.
+//
+// What the inventory provider said of its stock when it was last asked, and when that was. It is for
+// showing: whether an order can be reserved is decided by the provider, later. Empty if the provider
+// tells nobody.
+//
+// GET /api/inventory
+func (c *Client) ListInventory(ctx context.Context, params ListInventoryParams, options ...RequestOption) (*InventoryPageHeaders, error) {
+	res, err := c.sendListInventory(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendListInventory(ctx context.Context, params ListInventoryParams, requestOptions ...RequestOption) (res *InventoryPageHeaders, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/inventory"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "limit" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "limit",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Limit.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "cursor" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "cursor",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Cursor.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ListInventoryOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeListInventoryResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}
@@ -1196,18 +2048,173 @@ func (c *Client) sendListOrders(ctx context.Context, params ListOrdersParams, re
 	return result, nil
 }
 
+// ListUserOrders invokes listUserOrders operation.
+//
+// For programs that were written for numbered pages, of which there are at most 50: orders that are
+// placed meanwhile move others to the next page. Use listCustomerOrders, to which Link points and
+// whose cursor is in the answer.
+//
+// Deprecated: schema marks this operation as deprecated.
+//
+// GET /api/orders/user/{userId}
+func (c *Client) ListUserOrders(ctx context.Context, params ListUserOrdersParams, options ...RequestOption) (*ListUserOrdersOKHeaders, error) {
+	res, err := c.sendListUserOrders(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendListUserOrders(ctx context.Context, params ListUserOrdersParams, requestOptions ...RequestOption) (res *ListUserOrdersOKHeaders, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [2]string
+	pathParts[0] = "/api/orders/user/"
+	{
+		// Encode "userId" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "userId",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.StringToString(params.UserID))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "page" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "page",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Page.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "pageSize" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "pageSize",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.PageSize.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ListUserOrdersOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeListUserOrdersResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
 // PlaceOrder invokes placeOrder operation.
 //
 // Stores the order and answers before any provider is asked: follow its events, or read it again, to
-// see it progress. Send an Idempotency-Key, and repeat under the same key after any failure.
+// see it progress. Send an Idempotency-Key, and repeat under the same key after any failure. With
+// `Prefer: wait=10` the answer comes when the order is at rest, with 200 and the status that it ended
+// in, or after 10 seconds, with 202.
 //
 // POST /api/orders
-func (c *Client) PlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, options ...RequestOption) (*OrderHeaders, error) {
+func (c *Client) PlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, options ...RequestOption) (PlaceOrderRes, error) {
 	res, err := c.sendPlaceOrder(ctx, request, params, options...)
 	return res, err
 }
 
-func (c *Client) sendPlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, requestOptions ...RequestOption) (res *OrderHeaders, err error) {
+func (c *Client) sendPlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, requestOptions ...RequestOption) (res PlaceOrderRes, err error) {
 
 	var reqCfg requestConfig
 	reqCfg.setDefaults(c.baseClient)
@@ -1240,6 +2247,20 @@ func (c *Client) sendPlaceOrder(ctx context.Context, request *Placement, params 
 		}
 		if err := h.EncodeParam(cfg, func(e uri.Encoder) error {
 			if val, ok := params.IdempotencyKey.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode header")
+		}
+	}
+	{
+		cfg := uri.HeaderParameterEncodingConfig{
+			Name:    "Prefer",
+			Explode: false,
+		}
+		if err := h.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Prefer.Get(); ok {
 				return e.EncodeValue(conv.StringToString(val))
 			}
 			return nil

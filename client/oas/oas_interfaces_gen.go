@@ -17,3 +17,7 @@ type ListOrderEventsRes interface {
 	initSSEStream(sseConnectFunc, sseClientConfig)
 	listOrderEventsRes()
 }
+
+type PlaceOrderRes interface {
+	placeOrderRes()
+}

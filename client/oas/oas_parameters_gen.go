@@ -18,12 +18,52 @@ type CancelOrderParams struct {
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
 
+// ExportOrdersParams is parameters of exportOrders operation.
+type ExportOrdersParams struct {
+	// Only orders placed after this one: the last one of the export before.
+	After OptUUID `json:",omitempty,omitzero"`
+	// Only this customer's orders.
+	CustomerID OptString `json:",omitempty,omitzero"`
+	// Only orders with this status.
+	Status OptOrderStatus `json:",omitempty,omitzero"`
+	// Only orders placed at this moment or later.
+	From OptDateTime `json:",omitempty,omitzero"`
+	// Only orders placed before this moment.
+	To OptDateTime `json:",omitempty,omitzero"`
+}
+
 // GetOrderParams is parameters of getOrder operation.
 type GetOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
 	// The ETag of what the caller has: the answer is 304 if that is current.
 	IfNoneMatch OptString `json:",omitempty,omitzero"`
+}
+
+// GetProductParams is parameters of getProduct operation.
+type GetProductParams struct {
+	// Which product.
+	ProductID int64
+}
+
+// ListCustomerOrdersParams is parameters of listCustomerOrders operation.
+type ListCustomerOrdersParams struct {
+	// Whose orders.
+	CustomerID string
+	// Only orders with this status.
+	Status OptOrderStatus `json:",omitempty,omitzero"`
+	// Orders per page.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+	// The nextCursor of the page before, with the same filter.
+	Cursor OptString `json:",omitempty,omitzero"`
+}
+
+// ListInventoryParams is parameters of listInventory operation.
+type ListInventoryParams struct {
+	// Products per page.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+	// The nextCursor of the page before.
+	Cursor OptString `json:",omitempty,omitzero"`
 }
 
 // ListOrderEventsParams is parameters of listOrderEvents operation.
@@ -51,11 +91,23 @@ type ListOrdersParams struct {
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
+// ListUserOrdersParams is parameters of listUserOrders operation.
+type ListUserOrdersParams struct {
+	// Whose orders: the customerId.
+	UserID string
+	// Which page.
+	Page OptInt64 `json:",omitempty,omitzero"`
+	// Orders per page.
+	PageSize OptInt64 `json:",omitempty,omitzero"`
+}
+
 // PlaceOrderParams is parameters of placeOrder operation.
 type PlaceOrderParams struct {
 	// Makes repeating safe: the same key and body give the first answer again, however often they are
 	// sent. 1 to 255 visible ASCII characters; quotes around them make no difference.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
+	// Wait=N: answer when the order is at rest, or after N seconds, at most 30 (RFC 7240).
+	Prefer OptString `json:",omitempty,omitzero"`
 }
 
 // RefundOrderParams is parameters of refundOrder operation.

@@ -119,6 +119,132 @@ func (s *Bearer) SetRoles(val []string) {
 	s.Roles = val
 }
 
+// Ref: #/components/schemas/BreakerStatus
+type BreakerStatus struct {
+	Provider string `json:"provider"`
+	// Open: calls wait until the provider has had time to recover.
+	State BreakerStatusState `json:"state"`
+}
+
+// GetProvider returns the value of Provider.
+func (s *BreakerStatus) GetProvider() string {
+	return s.Provider
+}
+
+// GetState returns the value of State.
+func (s *BreakerStatus) GetState() BreakerStatusState {
+	return s.State
+}
+
+// SetProvider sets the value of Provider.
+func (s *BreakerStatus) SetProvider(val string) {
+	s.Provider = val
+}
+
+// SetState sets the value of State.
+func (s *BreakerStatus) SetState(val BreakerStatusState) {
+	s.State = val
+}
+
+// Open: calls wait until the provider has had time to recover.
+type BreakerStatusState string
+
+const (
+	BreakerStatusStateClosed   BreakerStatusState = "closed"
+	BreakerStatusStateHalfOpen BreakerStatusState = "half_open"
+	BreakerStatusStateOpen     BreakerStatusState = "open"
+)
+
+// AllValues returns all BreakerStatusState values.
+func (BreakerStatusState) AllValues() []BreakerStatusState {
+	return []BreakerStatusState{
+		BreakerStatusStateClosed,
+		BreakerStatusStateHalfOpen,
+		BreakerStatusStateOpen,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s BreakerStatusState) MarshalText() ([]byte, error) {
+	switch s {
+	case BreakerStatusStateClosed:
+		return []byte(s), nil
+	case BreakerStatusStateHalfOpen:
+		return []byte(s), nil
+	case BreakerStatusStateOpen:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *BreakerStatusState) UnmarshalText(data []byte) error {
+	switch BreakerStatusState(data) {
+	case BreakerStatusStateClosed:
+		*s = BreakerStatusStateClosed
+		return nil
+	case BreakerStatusStateHalfOpen:
+		*s = BreakerStatusStateHalfOpen
+		return nil
+	case BreakerStatusStateOpen:
+		*s = BreakerStatusStateOpen
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Ref: #/components/schemas/CacheMetrics
+type CacheMetrics struct {
+	// Reads past the cache, because the feed was behind.
+	Bypasses int64 `json:"bypasses"`
+	// Absent before the first read.
+	HitRatio OptFloat64 `json:"hitRatio"`
+	Hits     int64      `json:"hits"`
+	Misses   int64      `json:"misses"`
+}
+
+// GetBypasses returns the value of Bypasses.
+func (s *CacheMetrics) GetBypasses() int64 {
+	return s.Bypasses
+}
+
+// GetHitRatio returns the value of HitRatio.
+func (s *CacheMetrics) GetHitRatio() OptFloat64 {
+	return s.HitRatio
+}
+
+// GetHits returns the value of Hits.
+func (s *CacheMetrics) GetHits() int64 {
+	return s.Hits
+}
+
+// GetMisses returns the value of Misses.
+func (s *CacheMetrics) GetMisses() int64 {
+	return s.Misses
+}
+
+// SetBypasses sets the value of Bypasses.
+func (s *CacheMetrics) SetBypasses(val int64) {
+	s.Bypasses = val
+}
+
+// SetHitRatio sets the value of HitRatio.
+func (s *CacheMetrics) SetHitRatio(val OptFloat64) {
+	s.HitRatio = val
+}
+
+// SetHits sets the value of Hits.
+func (s *CacheMetrics) SetHits(val int64) {
+	s.Hits = val
+}
+
+// SetMisses sets the value of Misses.
+func (s *CacheMetrics) SetMisses(val int64) {
+	s.Misses = val
+}
+
 // CancelOrderAcceptedHeaders wraps Order with response headers.
 type CancelOrderAcceptedHeaders struct {
 	ETag                OptString
@@ -204,6 +330,59 @@ func (s *Condition) UnmarshalText(data []byte) error {
 	default:
 		return errors.Errorf("invalid value: %q", data)
 	}
+}
+
+// Ref: #/components/schemas/DatabaseStatus
+type DatabaseStatus struct {
+	// How long it took to read one row, or to fail to.
+	LatencySeconds float64   `json:"latencySeconds"`
+	Status         Condition `json:"status"`
+}
+
+// GetLatencySeconds returns the value of LatencySeconds.
+func (s *DatabaseStatus) GetLatencySeconds() float64 {
+	return s.LatencySeconds
+}
+
+// GetStatus returns the value of Status.
+func (s *DatabaseStatus) GetStatus() Condition {
+	return s.Status
+}
+
+// SetLatencySeconds sets the value of LatencySeconds.
+func (s *DatabaseStatus) SetLatencySeconds(val float64) {
+	s.LatencySeconds = val
+}
+
+// SetStatus sets the value of Status.
+func (s *DatabaseStatus) SetStatus(val Condition) {
+	s.Status = val
+}
+
+// Ref: #/components/schemas/EndedCount
+type EndedCount struct {
+	Count  int64       `json:"count"`
+	Status OrderStatus `json:"status"`
+}
+
+// GetCount returns the value of Count.
+func (s *EndedCount) GetCount() int64 {
+	return s.Count
+}
+
+// GetStatus returns the value of Status.
+func (s *EndedCount) GetStatus() OrderStatus {
+	return s.Status
+}
+
+// SetCount sets the value of Count.
+func (s *EndedCount) SetCount(val int64) {
+	s.Count = val
+}
+
+// SetStatus sets the value of Status.
+func (s *EndedCount) SetStatus(val OrderStatus) {
+	s.Status = val
 }
 
 // What happened.
@@ -325,6 +504,36 @@ func (s *EventType) UnmarshalText(data []byte) error {
 	default:
 		return errors.Errorf("invalid value: %q", data)
 	}
+}
+
+type ExportOrdersOK struct {
+	Data io.Reader
+}
+
+// Read reads data from the Data reader.
+//
+// Kept to satisfy the io.Reader interface.
+func (s ExportOrdersOK) Read(p []byte) (n int, err error) {
+	if s.Data == nil {
+		return 0, io.EOF
+	}
+	return s.Data.Read(p)
+}
+
+// Ref: #/components/schemas/FeedStatus
+type FeedStatus struct {
+	// For how long events may have been left unread.
+	BehindSeconds float64 `json:"behindSeconds"`
+}
+
+// GetBehindSeconds returns the value of BehindSeconds.
+func (s *FeedStatus) GetBehindSeconds() float64 {
+	return s.BehindSeconds
+}
+
+// SetBehindSeconds sets the value of BehindSeconds.
+func (s *FeedStatus) SetBehindSeconds(val float64) {
+	s.BehindSeconds = val
 }
 
 type GetHealthOK Health
@@ -451,6 +660,161 @@ func (s *HealthCheck) SetName(val string) {
 // SetStatus sets the value of Status.
 func (s *HealthCheck) SetStatus(val Condition) {
 	s.Status = val
+}
+
+// Ref: #/components/schemas/InFlight
+type InFlight struct {
+	Requests int64 `json:"requests"`
+	// Event streams, and placements that wait.
+	Streams int64 `json:"streams"`
+}
+
+// GetRequests returns the value of Requests.
+func (s *InFlight) GetRequests() int64 {
+	return s.Requests
+}
+
+// GetStreams returns the value of Streams.
+func (s *InFlight) GetStreams() int64 {
+	return s.Streams
+}
+
+// SetRequests sets the value of Requests.
+func (s *InFlight) SetRequests(val int64) {
+	s.Requests = val
+}
+
+// SetStreams sets the value of Streams.
+func (s *InFlight) SetStreams(val int64) {
+	s.Streams = val
+}
+
+// Ref: #/components/schemas/InventoryPage
+type InventoryPage struct {
+	// How long ago that was.
+	AgeSeconds OptFloat64 `json:"ageSeconds"`
+	// When the provider was asked; absent before the first time.
+	AsOf OptDateTime `json:"asOf"`
+	// Gets the next page; absent on the last.
+	NextCursor OptString `json:"nextCursor"`
+	// By productId.
+	Products []Product `json:"products"`
+}
+
+// GetAgeSeconds returns the value of AgeSeconds.
+func (s *InventoryPage) GetAgeSeconds() OptFloat64 {
+	return s.AgeSeconds
+}
+
+// GetAsOf returns the value of AsOf.
+func (s *InventoryPage) GetAsOf() OptDateTime {
+	return s.AsOf
+}
+
+// GetNextCursor returns the value of NextCursor.
+func (s *InventoryPage) GetNextCursor() OptString {
+	return s.NextCursor
+}
+
+// GetProducts returns the value of Products.
+func (s *InventoryPage) GetProducts() []Product {
+	return s.Products
+}
+
+// SetAgeSeconds sets the value of AgeSeconds.
+func (s *InventoryPage) SetAgeSeconds(val OptFloat64) {
+	s.AgeSeconds = val
+}
+
+// SetAsOf sets the value of AsOf.
+func (s *InventoryPage) SetAsOf(val OptDateTime) {
+	s.AsOf = val
+}
+
+// SetNextCursor sets the value of NextCursor.
+func (s *InventoryPage) SetNextCursor(val OptString) {
+	s.NextCursor = val
+}
+
+// SetProducts sets the value of Products.
+func (s *InventoryPage) SetProducts(val []Product) {
+	s.Products = val
+}
+
+// InventoryPageHeaders wraps InventoryPage with response headers.
+type InventoryPageHeaders struct {
+	Link     OptString
+	Response InventoryPage
+}
+
+// GetLink returns the value of Link.
+func (s *InventoryPageHeaders) GetLink() OptString {
+	return s.Link
+}
+
+// GetResponse returns the value of Response.
+func (s *InventoryPageHeaders) GetResponse() InventoryPage {
+	return s.Response
+}
+
+// SetLink sets the value of Link.
+func (s *InventoryPageHeaders) SetLink(val OptString) {
+	s.Link = val
+}
+
+// SetResponse sets the value of Response.
+func (s *InventoryPageHeaders) SetResponse(val InventoryPage) {
+	s.Response = val
+}
+
+// Ref: #/components/schemas/Latency
+type Latency struct {
+	// How many there were.
+	Count int64 `json:"count"`
+	// Half took no longer than this.
+	P50Seconds float64 `json:"p50Seconds"`
+	P95Seconds float64 `json:"p95Seconds"`
+	P99Seconds float64 `json:"p99Seconds"`
+}
+
+// GetCount returns the value of Count.
+func (s *Latency) GetCount() int64 {
+	return s.Count
+}
+
+// GetP50Seconds returns the value of P50Seconds.
+func (s *Latency) GetP50Seconds() float64 {
+	return s.P50Seconds
+}
+
+// GetP95Seconds returns the value of P95Seconds.
+func (s *Latency) GetP95Seconds() float64 {
+	return s.P95Seconds
+}
+
+// GetP99Seconds returns the value of P99Seconds.
+func (s *Latency) GetP99Seconds() float64 {
+	return s.P99Seconds
+}
+
+// SetCount sets the value of Count.
+func (s *Latency) SetCount(val int64) {
+	s.Count = val
+}
+
+// SetP50Seconds sets the value of P50Seconds.
+func (s *Latency) SetP50Seconds(val float64) {
+	s.P50Seconds = val
+}
+
+// SetP95Seconds sets the value of P95Seconds.
+func (s *Latency) SetP95Seconds(val float64) {
+	s.P95Seconds = val
+}
+
+// SetP99Seconds sets the value of P99Seconds.
+func (s *Latency) SetP99Seconds(val float64) {
+	s.P99Seconds = val
 }
 
 // ListOrderEventsNoContent is response for ListOrderEvents operation.
@@ -708,6 +1072,104 @@ func (s *ListOrderEventsOKTextEventStream) decodeEvent(raw sse.Event,
 
 func (*ListOrderEventsOKTextEventStream) listOrderEventsRes() {}
 
+// ListUserOrdersOKHeaders wraps OrderPage with response headers.
+type ListUserOrdersOKHeaders struct {
+	Deprecation OptString
+	Link        OptString
+	Response    OrderPage
+}
+
+// GetDeprecation returns the value of Deprecation.
+func (s *ListUserOrdersOKHeaders) GetDeprecation() OptString {
+	return s.Deprecation
+}
+
+// GetLink returns the value of Link.
+func (s *ListUserOrdersOKHeaders) GetLink() OptString {
+	return s.Link
+}
+
+// GetResponse returns the value of Response.
+func (s *ListUserOrdersOKHeaders) GetResponse() OrderPage {
+	return s.Response
+}
+
+// SetDeprecation sets the value of Deprecation.
+func (s *ListUserOrdersOKHeaders) SetDeprecation(val OptString) {
+	s.Deprecation = val
+}
+
+// SetLink sets the value of Link.
+func (s *ListUserOrdersOKHeaders) SetLink(val OptString) {
+	s.Link = val
+}
+
+// SetResponse sets the value of Response.
+func (s *ListUserOrdersOKHeaders) SetResponse(val OrderPage) {
+	s.Response = val
+}
+
+// Ref: #/components/schemas/OperationTiming
+type OperationTiming struct {
+	// How many there were.
+	Count     int64  `json:"count"`
+	Operation string `json:"operation"`
+	// Half took no longer than this.
+	P50Seconds float64 `json:"p50Seconds"`
+	P95Seconds float64 `json:"p95Seconds"`
+	P99Seconds float64 `json:"p99Seconds"`
+}
+
+// GetCount returns the value of Count.
+func (s *OperationTiming) GetCount() int64 {
+	return s.Count
+}
+
+// GetOperation returns the value of Operation.
+func (s *OperationTiming) GetOperation() string {
+	return s.Operation
+}
+
+// GetP50Seconds returns the value of P50Seconds.
+func (s *OperationTiming) GetP50Seconds() float64 {
+	return s.P50Seconds
+}
+
+// GetP95Seconds returns the value of P95Seconds.
+func (s *OperationTiming) GetP95Seconds() float64 {
+	return s.P95Seconds
+}
+
+// GetP99Seconds returns the value of P99Seconds.
+func (s *OperationTiming) GetP99Seconds() float64 {
+	return s.P99Seconds
+}
+
+// SetCount sets the value of Count.
+func (s *OperationTiming) SetCount(val int64) {
+	s.Count = val
+}
+
+// SetOperation sets the value of Operation.
+func (s *OperationTiming) SetOperation(val string) {
+	s.Operation = val
+}
+
+// SetP50Seconds sets the value of P50Seconds.
+func (s *OperationTiming) SetP50Seconds(val float64) {
+	s.P50Seconds = val
+}
+
+// SetP95Seconds sets the value of P95Seconds.
+func (s *OperationTiming) SetP95Seconds(val float64) {
+	s.P95Seconds = val
+}
+
+// SetP99Seconds sets the value of P99Seconds.
+func (s *OperationTiming) SetP99Seconds(val float64) {
+	s.P99Seconds = val
+}
+
 // NewOptAddress returns new OptAddress with value set to v.
 func NewOptAddress(v Address) OptAddress {
 	return OptAddress{
@@ -846,6 +1308,98 @@ func (o OptDecimal) Or(d decimal.Decimal) decimal.Decimal {
 	return d
 }
 
+// NewOptFeedStatus returns new OptFeedStatus with value set to v.
+func NewOptFeedStatus(v FeedStatus) OptFeedStatus {
+	return OptFeedStatus{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptFeedStatus is optional FeedStatus.
+type OptFeedStatus struct {
+	Value FeedStatus
+	Set   bool
+}
+
+// IsSet returns true if OptFeedStatus was set.
+func (o OptFeedStatus) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptFeedStatus) Reset() {
+	var v FeedStatus
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptFeedStatus) SetTo(v FeedStatus) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptFeedStatus) Get() (v FeedStatus, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptFeedStatus) Or(d FeedStatus) FeedStatus {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptFloat64 returns new OptFloat64 with value set to v.
+func NewOptFloat64(v float64) OptFloat64 {
+	return OptFloat64{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptFloat64 is optional float64.
+type OptFloat64 struct {
+	Value float64
+	Set   bool
+}
+
+// IsSet returns true if OptFloat64 was set.
+func (o OptFloat64) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptFloat64) Reset() {
+	var v float64
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptFloat64) SetTo(v float64) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptFloat64) Get() (v float64, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptFloat64) Or(d float64) float64 {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
 // NewOptInt returns new OptInt with value set to v.
 func NewOptInt(v int) OptInt {
 	return OptInt{
@@ -932,6 +1486,52 @@ func (o OptInt64) Get() (v int64, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptInt64) Or(d int64) int64 {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptLatency returns new OptLatency with value set to v.
+func NewOptLatency(v Latency) OptLatency {
+	return OptLatency{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptLatency is optional Latency.
+type OptLatency struct {
+	Value Latency
+	Set   bool
+}
+
+// IsSet returns true if OptLatency was set.
+func (o OptLatency) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptLatency) Reset() {
+	var v Latency
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptLatency) SetTo(v Latency) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptLatency) Get() (v Latency, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptLatency) Or(d Latency) Latency {
 	if v, ok := o.Get(); ok {
 		return v
 	}
@@ -1116,6 +1716,52 @@ func (o OptString) Get() (v string, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptString) Or(d string) string {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptUUID returns new OptUUID with value set to v.
+func NewOptUUID(v uuid.UUID) OptUUID {
+	return OptUUID{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptUUID is optional uuid.UUID.
+type OptUUID struct {
+	Value uuid.UUID
+	Set   bool
+}
+
+// IsSet returns true if OptUUID was set.
+func (o OptUUID) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptUUID) Reset() {
+	var v uuid.UUID
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptUUID) SetTo(v uuid.UUID) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptUUID) Get() (v uuid.UUID, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptUUID) Or(d uuid.UUID) uuid.UUID {
 	if v, ok := o.Get(); ok {
 		return v
 	}
@@ -1545,6 +2191,7 @@ type OrderHeaders struct {
 	ETag                OptString
 	IdempotencyReplayed OptString
 	Location            OptString
+	PreferenceApplied   OptString
 	Response            Order
 }
 
@@ -1561,6 +2208,11 @@ func (s *OrderHeaders) GetIdempotencyReplayed() OptString {
 // GetLocation returns the value of Location.
 func (s *OrderHeaders) GetLocation() OptString {
 	return s.Location
+}
+
+// GetPreferenceApplied returns the value of PreferenceApplied.
+func (s *OrderHeaders) GetPreferenceApplied() OptString {
+	return s.PreferenceApplied
 }
 
 // GetResponse returns the value of Response.
@@ -1581,6 +2233,11 @@ func (s *OrderHeaders) SetIdempotencyReplayed(val OptString) {
 // SetLocation sets the value of Location.
 func (s *OrderHeaders) SetLocation(val OptString) {
 	s.Location = val
+}
+
+// SetPreferenceApplied sets the value of PreferenceApplied.
+func (s *OrderHeaders) SetPreferenceApplied(val OptString) {
+	s.PreferenceApplied = val
 }
 
 // SetResponse sets the value of Response.
@@ -1627,6 +2284,34 @@ func (s *OrderItem) SetProductID(val int64) {
 // SetQuantity sets the value of Quantity.
 func (s *OrderItem) SetQuantity(val int64) {
 	s.Quantity = val
+}
+
+// Ref: #/components/schemas/OrderMetrics
+type OrderMetrics struct {
+	// By the status that they ended in.
+	Ended []EndedCount `json:"ended"`
+	// From placing an order to its end; absent before the first.
+	Processing OptLatency `json:"processing"`
+}
+
+// GetEnded returns the value of Ended.
+func (s *OrderMetrics) GetEnded() []EndedCount {
+	return s.Ended
+}
+
+// GetProcessing returns the value of Processing.
+func (s *OrderMetrics) GetProcessing() OptLatency {
+	return s.Processing
+}
+
+// SetEnded sets the value of Ended.
+func (s *OrderMetrics) SetEnded(val []EndedCount) {
+	s.Ended = val
+}
+
+// SetProcessing sets the value of Processing.
+func (s *OrderMetrics) SetProcessing(val OptLatency) {
+	s.Processing = val
 }
 
 // Ref: #/components/schemas/OrderPage
@@ -2112,6 +2797,14 @@ func NewOrderProcessingProgressEventOrderStreamEvent(v OrderProcessingProgressEv
 	return s
 }
 
+type PlaceOrderAccepted OrderHeaders
+
+func (*PlaceOrderAccepted) placeOrderRes() {}
+
+type PlaceOrderOK OrderHeaders
+
+func (*PlaceOrderOK) placeOrderRes() {}
+
 // Ref: #/components/schemas/Placement
 type Placement struct {
 	// ISO 4217 code.
@@ -2226,6 +2919,90 @@ func (s *PlacementItem) SetProductID(val int64) {
 // SetQuantity sets the value of Quantity.
 func (s *PlacementItem) SetQuantity(val int64) {
 	s.Quantity = val
+}
+
+// Ref: #/components/schemas/PoolMetrics
+type PoolMetrics struct {
+	// Connections that were handed out.
+	Acquires int64  `json:"acquires"`
+	Idle     int64  `json:"idle"`
+	InUse    int64  `json:"inUse"`
+	Limit    int64  `json:"limit"`
+	Name     string `json:"name"`
+	// For how long in all.
+	WaitSeconds float64 `json:"waitSeconds"`
+	// How often somebody had to wait for one.
+	Waits int64 `json:"waits"`
+}
+
+// GetAcquires returns the value of Acquires.
+func (s *PoolMetrics) GetAcquires() int64 {
+	return s.Acquires
+}
+
+// GetIdle returns the value of Idle.
+func (s *PoolMetrics) GetIdle() int64 {
+	return s.Idle
+}
+
+// GetInUse returns the value of InUse.
+func (s *PoolMetrics) GetInUse() int64 {
+	return s.InUse
+}
+
+// GetLimit returns the value of Limit.
+func (s *PoolMetrics) GetLimit() int64 {
+	return s.Limit
+}
+
+// GetName returns the value of Name.
+func (s *PoolMetrics) GetName() string {
+	return s.Name
+}
+
+// GetWaitSeconds returns the value of WaitSeconds.
+func (s *PoolMetrics) GetWaitSeconds() float64 {
+	return s.WaitSeconds
+}
+
+// GetWaits returns the value of Waits.
+func (s *PoolMetrics) GetWaits() int64 {
+	return s.Waits
+}
+
+// SetAcquires sets the value of Acquires.
+func (s *PoolMetrics) SetAcquires(val int64) {
+	s.Acquires = val
+}
+
+// SetIdle sets the value of Idle.
+func (s *PoolMetrics) SetIdle(val int64) {
+	s.Idle = val
+}
+
+// SetInUse sets the value of InUse.
+func (s *PoolMetrics) SetInUse(val int64) {
+	s.InUse = val
+}
+
+// SetLimit sets the value of Limit.
+func (s *PoolMetrics) SetLimit(val int64) {
+	s.Limit = val
+}
+
+// SetName sets the value of Name.
+func (s *PoolMetrics) SetName(val string) {
+	s.Name = val
+}
+
+// SetWaitSeconds sets the value of WaitSeconds.
+func (s *PoolMetrics) SetWaitSeconds(val float64) {
+	s.WaitSeconds = val
+}
+
+// SetWaits sets the value of Waits.
+func (s *PoolMetrics) SetWaits(val int64) {
+	s.Waits = val
 }
 
 // Ref: #/components/schemas/Problem
@@ -2370,6 +3147,373 @@ func (s *ProblemStatusCode) SetResponse(val Problem) {
 	s.Response = val
 }
 
+// Ref: #/components/schemas/ProcessMetrics
+type ProcessMetrics struct {
+	CPUSeconds    float64 `json:"cpuSeconds"`
+	Goroutines    int64   `json:"goroutines"`
+	HeapBytes     int64   `json:"heapBytes"`
+	ResidentBytes int64   `json:"residentBytes"`
+}
+
+// GetCPUSeconds returns the value of CPUSeconds.
+func (s *ProcessMetrics) GetCPUSeconds() float64 {
+	return s.CPUSeconds
+}
+
+// GetGoroutines returns the value of Goroutines.
+func (s *ProcessMetrics) GetGoroutines() int64 {
+	return s.Goroutines
+}
+
+// GetHeapBytes returns the value of HeapBytes.
+func (s *ProcessMetrics) GetHeapBytes() int64 {
+	return s.HeapBytes
+}
+
+// GetResidentBytes returns the value of ResidentBytes.
+func (s *ProcessMetrics) GetResidentBytes() int64 {
+	return s.ResidentBytes
+}
+
+// SetCPUSeconds sets the value of CPUSeconds.
+func (s *ProcessMetrics) SetCPUSeconds(val float64) {
+	s.CPUSeconds = val
+}
+
+// SetGoroutines sets the value of Goroutines.
+func (s *ProcessMetrics) SetGoroutines(val int64) {
+	s.Goroutines = val
+}
+
+// SetHeapBytes sets the value of HeapBytes.
+func (s *ProcessMetrics) SetHeapBytes(val int64) {
+	s.HeapBytes = val
+}
+
+// SetResidentBytes sets the value of ResidentBytes.
+func (s *ProcessMetrics) SetResidentBytes(val int64) {
+	s.ResidentBytes = val
+}
+
+// Ref: #/components/schemas/Product
+type Product struct {
+	// ISO 4217 code of the price.
+	Currency OptString `json:"currency"`
+	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
+	// binary float cannot hold every amount.
+	Price OptDecimal `json:"price"`
+	// Which product.
+	ProductID int64 `json:"productId"`
+	// How many can still be reserved.
+	Quantity int64 `json:"quantity"`
+	// How many are reserved.
+	Reserved int64 `json:"reserved"`
+}
+
+// GetCurrency returns the value of Currency.
+func (s *Product) GetCurrency() OptString {
+	return s.Currency
+}
+
+// GetPrice returns the value of Price.
+func (s *Product) GetPrice() OptDecimal {
+	return s.Price
+}
+
+// GetProductID returns the value of ProductID.
+func (s *Product) GetProductID() int64 {
+	return s.ProductID
+}
+
+// GetQuantity returns the value of Quantity.
+func (s *Product) GetQuantity() int64 {
+	return s.Quantity
+}
+
+// GetReserved returns the value of Reserved.
+func (s *Product) GetReserved() int64 {
+	return s.Reserved
+}
+
+// SetCurrency sets the value of Currency.
+func (s *Product) SetCurrency(val OptString) {
+	s.Currency = val
+}
+
+// SetPrice sets the value of Price.
+func (s *Product) SetPrice(val OptDecimal) {
+	s.Price = val
+}
+
+// SetProductID sets the value of ProductID.
+func (s *Product) SetProductID(val int64) {
+	s.ProductID = val
+}
+
+// SetQuantity sets the value of Quantity.
+func (s *Product) SetQuantity(val int64) {
+	s.Quantity = val
+}
+
+// SetReserved sets the value of Reserved.
+func (s *Product) SetReserved(val int64) {
+	s.Reserved = val
+}
+
+// Ref: #/components/schemas/ProductSnapshot
+type ProductSnapshot struct {
+	// How long ago that was.
+	AgeSeconds float64 `json:"ageSeconds"`
+	// When the provider was asked.
+	AsOf time.Time `json:"asOf"`
+	// ISO 4217 code of the price.
+	Currency OptString `json:"currency"`
+	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
+	// binary float cannot hold every amount.
+	Price OptDecimal `json:"price"`
+	// Which product.
+	ProductID int64 `json:"productId"`
+	// How many can still be reserved.
+	Quantity int64 `json:"quantity"`
+	// How many are reserved.
+	Reserved int64 `json:"reserved"`
+}
+
+// GetAgeSeconds returns the value of AgeSeconds.
+func (s *ProductSnapshot) GetAgeSeconds() float64 {
+	return s.AgeSeconds
+}
+
+// GetAsOf returns the value of AsOf.
+func (s *ProductSnapshot) GetAsOf() time.Time {
+	return s.AsOf
+}
+
+// GetCurrency returns the value of Currency.
+func (s *ProductSnapshot) GetCurrency() OptString {
+	return s.Currency
+}
+
+// GetPrice returns the value of Price.
+func (s *ProductSnapshot) GetPrice() OptDecimal {
+	return s.Price
+}
+
+// GetProductID returns the value of ProductID.
+func (s *ProductSnapshot) GetProductID() int64 {
+	return s.ProductID
+}
+
+// GetQuantity returns the value of Quantity.
+func (s *ProductSnapshot) GetQuantity() int64 {
+	return s.Quantity
+}
+
+// GetReserved returns the value of Reserved.
+func (s *ProductSnapshot) GetReserved() int64 {
+	return s.Reserved
+}
+
+// SetAgeSeconds sets the value of AgeSeconds.
+func (s *ProductSnapshot) SetAgeSeconds(val float64) {
+	s.AgeSeconds = val
+}
+
+// SetAsOf sets the value of AsOf.
+func (s *ProductSnapshot) SetAsOf(val time.Time) {
+	s.AsOf = val
+}
+
+// SetCurrency sets the value of Currency.
+func (s *ProductSnapshot) SetCurrency(val OptString) {
+	s.Currency = val
+}
+
+// SetPrice sets the value of Price.
+func (s *ProductSnapshot) SetPrice(val OptDecimal) {
+	s.Price = val
+}
+
+// SetProductID sets the value of ProductID.
+func (s *ProductSnapshot) SetProductID(val int64) {
+	s.ProductID = val
+}
+
+// SetQuantity sets the value of Quantity.
+func (s *ProductSnapshot) SetQuantity(val int64) {
+	s.Quantity = val
+}
+
+// SetReserved sets the value of Reserved.
+func (s *ProductSnapshot) SetReserved(val int64) {
+	s.Reserved = val
+}
+
+// Ref: #/components/schemas/QueueStatus
+type QueueStatus struct {
+	// Jobs that wait for a worker.
+	Available int64  `json:"available"`
+	Name      string `json:"name"`
+	// For how long the oldest available job has waited; 0 if there is none.
+	OldestAgeSeconds float64 `json:"oldestAgeSeconds"`
+	// Whether an operator has paused it.
+	Paused bool `json:"paused"`
+	// Jobs that failed and wait to be tried again.
+	Retryable int64 `json:"retryable"`
+	// Jobs that are being worked.
+	Running int64 `json:"running"`
+	// Jobs that wait for their time.
+	Scheduled int64 `json:"scheduled"`
+}
+
+// GetAvailable returns the value of Available.
+func (s *QueueStatus) GetAvailable() int64 {
+	return s.Available
+}
+
+// GetName returns the value of Name.
+func (s *QueueStatus) GetName() string {
+	return s.Name
+}
+
+// GetOldestAgeSeconds returns the value of OldestAgeSeconds.
+func (s *QueueStatus) GetOldestAgeSeconds() float64 {
+	return s.OldestAgeSeconds
+}
+
+// GetPaused returns the value of Paused.
+func (s *QueueStatus) GetPaused() bool {
+	return s.Paused
+}
+
+// GetRetryable returns the value of Retryable.
+func (s *QueueStatus) GetRetryable() int64 {
+	return s.Retryable
+}
+
+// GetRunning returns the value of Running.
+func (s *QueueStatus) GetRunning() int64 {
+	return s.Running
+}
+
+// GetScheduled returns the value of Scheduled.
+func (s *QueueStatus) GetScheduled() int64 {
+	return s.Scheduled
+}
+
+// SetAvailable sets the value of Available.
+func (s *QueueStatus) SetAvailable(val int64) {
+	s.Available = val
+}
+
+// SetName sets the value of Name.
+func (s *QueueStatus) SetName(val string) {
+	s.Name = val
+}
+
+// SetOldestAgeSeconds sets the value of OldestAgeSeconds.
+func (s *QueueStatus) SetOldestAgeSeconds(val float64) {
+	s.OldestAgeSeconds = val
+}
+
+// SetPaused sets the value of Paused.
+func (s *QueueStatus) SetPaused(val bool) {
+	s.Paused = val
+}
+
+// SetRetryable sets the value of Retryable.
+func (s *QueueStatus) SetRetryable(val int64) {
+	s.Retryable = val
+}
+
+// SetRunning sets the value of Running.
+func (s *QueueStatus) SetRunning(val int64) {
+	s.Running = val
+}
+
+// SetScheduled sets the value of Scheduled.
+func (s *QueueStatus) SetScheduled(val int64) {
+	s.Scheduled = val
+}
+
+// What is not as it should be. Behind: for more than 10 s (feed), or a minute (queue).
+// Ref: #/components/schemas/ReasonCode
+type ReasonCode string
+
+const (
+	ReasonCodeDraining     ReasonCode = "draining"
+	ReasonCodeDatabaseDown ReasonCode = "database_down"
+	ReasonCodeFeedBehind   ReasonCode = "feed_behind"
+	ReasonCodeNoLeader     ReasonCode = "no_leader"
+	ReasonCodeBreakerOpen  ReasonCode = "breaker_open"
+	ReasonCodeQueuePaused  ReasonCode = "queue_paused"
+	ReasonCodeQueueBehind  ReasonCode = "queue_behind"
+)
+
+// AllValues returns all ReasonCode values.
+func (ReasonCode) AllValues() []ReasonCode {
+	return []ReasonCode{
+		ReasonCodeDraining,
+		ReasonCodeDatabaseDown,
+		ReasonCodeFeedBehind,
+		ReasonCodeNoLeader,
+		ReasonCodeBreakerOpen,
+		ReasonCodeQueuePaused,
+		ReasonCodeQueueBehind,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ReasonCode) MarshalText() ([]byte, error) {
+	switch s {
+	case ReasonCodeDraining:
+		return []byte(s), nil
+	case ReasonCodeDatabaseDown:
+		return []byte(s), nil
+	case ReasonCodeFeedBehind:
+		return []byte(s), nil
+	case ReasonCodeNoLeader:
+		return []byte(s), nil
+	case ReasonCodeBreakerOpen:
+		return []byte(s), nil
+	case ReasonCodeQueuePaused:
+		return []byte(s), nil
+	case ReasonCodeQueueBehind:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ReasonCode) UnmarshalText(data []byte) error {
+	switch ReasonCode(data) {
+	case ReasonCodeDraining:
+		*s = ReasonCodeDraining
+		return nil
+	case ReasonCodeDatabaseDown:
+		*s = ReasonCodeDatabaseDown
+		return nil
+	case ReasonCodeFeedBehind:
+		*s = ReasonCodeFeedBehind
+		return nil
+	case ReasonCodeNoLeader:
+		*s = ReasonCodeNoLeader
+		return nil
+	case ReasonCodeBreakerOpen:
+		*s = ReasonCodeBreakerOpen
+		return nil
+	case ReasonCodeQueuePaused:
+		*s = ReasonCodeQueuePaused
+		return nil
+	case ReasonCodeQueueBehind:
+		*s = ReasonCodeQueueBehind
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // Ref: #/components/schemas/Refund
 type Refund struct {
 	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
@@ -2509,6 +3653,72 @@ func (s *RefundRequest) GetAmount() OptDecimal {
 // SetAmount sets the value of Amount.
 func (s *RefundRequest) SetAmount(val OptDecimal) {
 	s.Amount = val
+}
+
+// Ref: #/components/schemas/RequestCount
+type RequestCount struct {
+	// What was asked.
+	Action string `json:"action"`
+	Count  int64  `json:"count"`
+	// Success, validation_error, not_found, conflict or error.
+	Status string `json:"status"`
+}
+
+// GetAction returns the value of Action.
+func (s *RequestCount) GetAction() string {
+	return s.Action
+}
+
+// GetCount returns the value of Count.
+func (s *RequestCount) GetCount() int64 {
+	return s.Count
+}
+
+// GetStatus returns the value of Status.
+func (s *RequestCount) GetStatus() string {
+	return s.Status
+}
+
+// SetAction sets the value of Action.
+func (s *RequestCount) SetAction(val string) {
+	s.Action = val
+}
+
+// SetCount sets the value of Count.
+func (s *RequestCount) SetCount(val int64) {
+	s.Count = val
+}
+
+// SetStatus sets the value of Status.
+func (s *RequestCount) SetStatus(val string) {
+	s.Status = val
+}
+
+// Ref: #/components/schemas/StatusReason
+type StatusReason struct {
+	Code ReasonCode `json:"code"`
+	// Which queue or provider it is about.
+	Subject OptString `json:"subject"`
+}
+
+// GetCode returns the value of Code.
+func (s *StatusReason) GetCode() ReasonCode {
+	return s.Code
+}
+
+// GetSubject returns the value of Subject.
+func (s *StatusReason) GetSubject() OptString {
+	return s.Subject
+}
+
+// SetCode sets the value of Code.
+func (s *StatusReason) SetCode(val ReasonCode) {
+	s.Code = val
+}
+
+// SetSubject sets the value of Subject.
+func (s *StatusReason) SetSubject(val OptString) {
+	s.Subject = val
 }
 
 // A step of the saga.
@@ -2665,4 +3875,244 @@ func (s *StepState) UnmarshalText(data []byte) error {
 	default:
 		return errors.Errorf("invalid value: %q", data)
 	}
+}
+
+// Ref: #/components/schemas/SystemMetrics
+type SystemMetrics struct {
+	AsOf     time.Time    `json:"asOf"`
+	Cache    CacheMetrics `json:"cache"`
+	InFlight InFlight     `json:"inFlight"`
+	// How long answers took, by operation.
+	Latency []OperationTiming `json:"latency"`
+	Orders  OrderMetrics      `json:"orders"`
+	// The connection pools of the database, by name.
+	Pools   []PoolMetrics  `json:"pools"`
+	Process ProcessMetrics `json:"process"`
+	// By name; of all processes.
+	Queues []QueueStatus `json:"queues"`
+	// Requests about orders, by what was asked and how it went.
+	Requests []RequestCount `json:"requests"`
+}
+
+// GetAsOf returns the value of AsOf.
+func (s *SystemMetrics) GetAsOf() time.Time {
+	return s.AsOf
+}
+
+// GetCache returns the value of Cache.
+func (s *SystemMetrics) GetCache() CacheMetrics {
+	return s.Cache
+}
+
+// GetInFlight returns the value of InFlight.
+func (s *SystemMetrics) GetInFlight() InFlight {
+	return s.InFlight
+}
+
+// GetLatency returns the value of Latency.
+func (s *SystemMetrics) GetLatency() []OperationTiming {
+	return s.Latency
+}
+
+// GetOrders returns the value of Orders.
+func (s *SystemMetrics) GetOrders() OrderMetrics {
+	return s.Orders
+}
+
+// GetPools returns the value of Pools.
+func (s *SystemMetrics) GetPools() []PoolMetrics {
+	return s.Pools
+}
+
+// GetProcess returns the value of Process.
+func (s *SystemMetrics) GetProcess() ProcessMetrics {
+	return s.Process
+}
+
+// GetQueues returns the value of Queues.
+func (s *SystemMetrics) GetQueues() []QueueStatus {
+	return s.Queues
+}
+
+// GetRequests returns the value of Requests.
+func (s *SystemMetrics) GetRequests() []RequestCount {
+	return s.Requests
+}
+
+// SetAsOf sets the value of AsOf.
+func (s *SystemMetrics) SetAsOf(val time.Time) {
+	s.AsOf = val
+}
+
+// SetCache sets the value of Cache.
+func (s *SystemMetrics) SetCache(val CacheMetrics) {
+	s.Cache = val
+}
+
+// SetInFlight sets the value of InFlight.
+func (s *SystemMetrics) SetInFlight(val InFlight) {
+	s.InFlight = val
+}
+
+// SetLatency sets the value of Latency.
+func (s *SystemMetrics) SetLatency(val []OperationTiming) {
+	s.Latency = val
+}
+
+// SetOrders sets the value of Orders.
+func (s *SystemMetrics) SetOrders(val OrderMetrics) {
+	s.Orders = val
+}
+
+// SetPools sets the value of Pools.
+func (s *SystemMetrics) SetPools(val []PoolMetrics) {
+	s.Pools = val
+}
+
+// SetProcess sets the value of Process.
+func (s *SystemMetrics) SetProcess(val ProcessMetrics) {
+	s.Process = val
+}
+
+// SetQueues sets the value of Queues.
+func (s *SystemMetrics) SetQueues(val []QueueStatus) {
+	s.Queues = val
+}
+
+// SetRequests sets the value of Requests.
+func (s *SystemMetrics) SetRequests(val []RequestCount) {
+	s.Requests = val
+}
+
+// Ref: #/components/schemas/SystemStatus
+type SystemStatus struct {
+	// The circuit breakers of this process, by provider; none if it runs no workers.
+	Breakers []BreakerStatus `json:"breakers"`
+	Database DatabaseStatus  `json:"database"`
+	// Whether there is any reason to look closer. Orders are taken and carried out as far as that goes
+	// without.
+	Degraded bool          `json:"degraded"`
+	Feed     OptFeedStatus `json:"feed"`
+	// The name of the process that answers.
+	Instance OptString `json:"instance"`
+	// The instance that starts the periodic jobs; absent if there is none or it is not known.
+	Leader OptString `json:"leader"`
+	// By name; of all processes.
+	Queues []QueueStatus `json:"queues"`
+	// Why it is degraded.
+	Reasons       []StatusReason `json:"reasons"`
+	StartedAt     time.Time      `json:"startedAt"`
+	UptimeSeconds float64        `json:"uptimeSeconds"`
+	// The version of Millrace.
+	Version string `json:"version"`
+}
+
+// GetBreakers returns the value of Breakers.
+func (s *SystemStatus) GetBreakers() []BreakerStatus {
+	return s.Breakers
+}
+
+// GetDatabase returns the value of Database.
+func (s *SystemStatus) GetDatabase() DatabaseStatus {
+	return s.Database
+}
+
+// GetDegraded returns the value of Degraded.
+func (s *SystemStatus) GetDegraded() bool {
+	return s.Degraded
+}
+
+// GetFeed returns the value of Feed.
+func (s *SystemStatus) GetFeed() OptFeedStatus {
+	return s.Feed
+}
+
+// GetInstance returns the value of Instance.
+func (s *SystemStatus) GetInstance() OptString {
+	return s.Instance
+}
+
+// GetLeader returns the value of Leader.
+func (s *SystemStatus) GetLeader() OptString {
+	return s.Leader
+}
+
+// GetQueues returns the value of Queues.
+func (s *SystemStatus) GetQueues() []QueueStatus {
+	return s.Queues
+}
+
+// GetReasons returns the value of Reasons.
+func (s *SystemStatus) GetReasons() []StatusReason {
+	return s.Reasons
+}
+
+// GetStartedAt returns the value of StartedAt.
+func (s *SystemStatus) GetStartedAt() time.Time {
+	return s.StartedAt
+}
+
+// GetUptimeSeconds returns the value of UptimeSeconds.
+func (s *SystemStatus) GetUptimeSeconds() float64 {
+	return s.UptimeSeconds
+}
+
+// GetVersion returns the value of Version.
+func (s *SystemStatus) GetVersion() string {
+	return s.Version
+}
+
+// SetBreakers sets the value of Breakers.
+func (s *SystemStatus) SetBreakers(val []BreakerStatus) {
+	s.Breakers = val
+}
+
+// SetDatabase sets the value of Database.
+func (s *SystemStatus) SetDatabase(val DatabaseStatus) {
+	s.Database = val
+}
+
+// SetDegraded sets the value of Degraded.
+func (s *SystemStatus) SetDegraded(val bool) {
+	s.Degraded = val
+}
+
+// SetFeed sets the value of Feed.
+func (s *SystemStatus) SetFeed(val OptFeedStatus) {
+	s.Feed = val
+}
+
+// SetInstance sets the value of Instance.
+func (s *SystemStatus) SetInstance(val OptString) {
+	s.Instance = val
+}
+
+// SetLeader sets the value of Leader.
+func (s *SystemStatus) SetLeader(val OptString) {
+	s.Leader = val
+}
+
+// SetQueues sets the value of Queues.
+func (s *SystemStatus) SetQueues(val []QueueStatus) {
+	s.Queues = val
+}
+
+// SetReasons sets the value of Reasons.
+func (s *SystemStatus) SetReasons(val []StatusReason) {
+	s.Reasons = val
+}
+
+// SetStartedAt sets the value of StartedAt.
+func (s *SystemStatus) SetStartedAt(val time.Time) {
+	s.StartedAt = val
+}
+
+// SetUptimeSeconds sets the value of UptimeSeconds.
+func (s *SystemStatus) SetUptimeSeconds(val float64) {
+	s.UptimeSeconds = val
+}
+
+// SetVersion sets the value of Version.
+func (s *SystemStatus) SetVersion(val string) {
+	s.Version = val
 }

@@ -18,12 +18,19 @@ type SecuritySource interface {
 
 // operationRolesBearer is a private map storing roles per operation.
 var operationRolesBearer = map[string][]string{
-	CancelOrderOperation:     []string{},
-	GetOrderOperation:        []string{},
-	ListOrderEventsOperation: []string{},
-	ListOrdersOperation:      []string{},
-	PlaceOrderOperation:      []string{},
-	RefundOrderOperation:     []string{},
+	CancelOrderOperation:        []string{},
+	ExportOrdersOperation:       []string{},
+	GetOrderOperation:           []string{},
+	GetProductOperation:         []string{},
+	GetSystemMetricsOperation:   []string{},
+	GetSystemStatusOperation:    []string{},
+	ListCustomerOrdersOperation: []string{},
+	ListInventoryOperation:      []string{},
+	ListOrderEventsOperation:    []string{},
+	ListOrdersOperation:         []string{},
+	ListUserOrdersOperation:     []string{},
+	PlaceOrderOperation:         []string{},
+	RefundOrderOperation:        []string{},
 }
 
 // GetRolesForBearer returns the required roles for the given operation.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -57,6 +58,7 @@ func TestDev(t *testing.T) {
 		"Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
 	require.Equal(t, http.StatusForbidden, status, "another site must not act with the operator's browser")
 	checkMetrics(t, m)
+	checkSystem(t, m)
 	require.NoError(t, m.stop())
 
 	again := startDev(t, "--data", data)
@@ -109,6 +111,54 @@ func checkMetrics(t *testing.T, m *instance) {
 			require.Contains(t, string(doc), "| `"+name+"` | "+fields[3], "docs/metrics.md lacks it")
 		}
 	}
+}
+
+// checkSystem looks at what the API says of the process: everything is wired.
+func checkSystem(t *testing.T, m *instance) {
+	t.Helper()
+	var status struct {
+		Instance, Leader string
+		Breakers, Queues []struct{ State, Name string }
+		Reasons          []any
+	}
+	require.Eventually(t, func() bool {
+		get(t, m.api+"/api/system/status", &status)
+		return status.Leader != "" && status.Leader == status.Instance && len(status.Reasons) == 0
+	}, 30*time.Second, 100*time.Millisecond, "this process leads")
+	require.Len(t, status.Breakers, 4)
+	require.Len(t, status.Queues, 5)
+
+	var metrics struct {
+		Orders struct {
+			Processing struct{ Count, P99Seconds float64 }
+			Ended      []any
+		}
+		Pools   []any
+		Process struct{ ResidentBytes, Goroutines float64 }
+		Cache   struct{ HitRatio *float64 }
+	}
+	get(t, m.api+"/api/system/metrics", &metrics)
+	require.InDelta(t, 3, metrics.Orders.Processing.Count, 0)
+	require.Positive(t, metrics.Orders.Processing.P99Seconds)
+	require.Len(t, metrics.Orders.Ended, 2)
+	require.Len(t, metrics.Pools, 3)
+	require.Positive(t, metrics.Process.Goroutines)
+	require.NotNil(t, metrics.Cache.HitRatio)
+
+	var inventory struct {
+		AgeSeconds *float64
+		Products   []any
+	}
+	require.Eventually(t, func() bool {
+		get(t, m.api+"/api/inventory", &inventory)
+		return inventory.AgeSeconds != nil && len(inventory.Products) > 0
+	}, 30*time.Second, 100*time.Millisecond, "the inventory is synchronised")
+
+	status200, _, body := do(t, http.MethodPost, m.api+"/api/orders", seedOrder, "Prefer", "wait=20")
+	require.Equal(t, http.StatusOK, status200, string(body))
+	var export string
+	get(t, m.api+"/api/orders/export?status=completed", &export)
+	require.Equal(t, 2, strings.Count(export, "\n"))
 }
 
 // TestHundredAtOnce is the seed's load test: a hundred orders placed at the same time are all accepted and completed,

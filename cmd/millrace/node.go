@@ -60,10 +60,11 @@ type node struct {
 	config   nodeConfig
 	logger   *slog.Logger
 	registry *prometheus.Registry
-	open     bool              // let in who has no credential
-	oidc     *api.OIDC         // nil: no identity provider
-	addrs    map[string]string // where the servers listen, by name
-	failed   chan error        // a server that ends by itself
+	open     bool                     // let in who has no credential
+	oidc     *api.OIDC                // nil: no identity provider
+	addrs    map[string]string        // where the servers listen, by name
+	failed   chan error               // a server that ends by itself
+	breakers func() map[string]string // the states of this process's breakers by provider; nil without workers
 	stops    []func()
 	once     sync.Once
 }
@@ -149,7 +150,7 @@ func (n *node) start(ctx context.Context) error {
 	if c.api == nil {
 		return nil
 	}
-	return n.startAPI(ctx, bell, feedPool)
+	return n.startAPI(ctx, bell, feedPool, river.ID())
 }
 
 // background runs fn until the process stops.
@@ -206,10 +207,18 @@ func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Clie
 		return nil, err
 	}
 	n.onStop(clients.Close)
+	n.breakers = func() map[string]string {
+		states := map[string]string{}
+		for provider, state := range clients.States() {
+			states[string(provider)] = state
+		}
+		return states
+	}
 	client, err := jobs.NewClient(jobs.Config{
 		Pool: pool, Store: s, Providers: clients,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
-		Logger: n.logger, Registerer: n.registry,
+		SyncInventoryEvery: n.config.work.InventorySyncEvery,
+		Logger:             n.logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return nil, err
@@ -226,7 +235,7 @@ func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Clie
 	return client, nil
 }
 
-func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool) error {
+func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool, instance string) error {
 	c := n.config
 	feed := store.NewFeed(feedPool, n.logger)
 	n.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -250,7 +259,7 @@ func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feedPool *pgx
 	feed.Subscribe(cached.Follow)
 	server := api.New(api.Config{
 		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry,
-		Auth: n.authenticator(s), Version: version,
+		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
 		Limiter: n.startLimiter(feedPool), RateLimit: c.rateLimit, TrustedProxies: c.api.TrustedProxies,
 		MaxInFlight: c.api.MaxInFlight,
 		Ready: func(ctx context.Context) map[string]error {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/millrace-orders/millrace/orders"
 )
@@ -91,11 +93,25 @@ func (s *Simulator) stockUp(product int64, r *record) answer {
 	return s.durably(row)
 }
 
+// getStock lists the stock: all of it, or a page of it above a product and up to a number of products.
 func (s *Simulator) getStock(r *http.Request) answer {
 	if a, struck := s.strike(r.Context(), s.dice.roll(orders.Inventory, "")); struck {
 		return a
 	}
-	return s.durably(map[string][]Product{"products": s.Stock()})
+	after, limit := int64(0), int64(math.MaxInt64)
+	for name, value := range map[string]*int64{"after": &after, "limit": &limit} {
+		text := r.URL.Query().Get(name)
+		if text == "" {
+			continue
+		}
+		var err error
+		if *value, err = strconv.ParseInt(text, 10, 64); err != nil || *value < 0 {
+			return badRequest(fmt.Errorf("%s must be a number of 0 or more", name))
+		}
+	}
+	page := slices.DeleteFunc(s.Stock(), func(p Product) bool { return p.ProductID <= after })
+	page = page[:min(int64(len(page)), limit)]
+	return s.durably(map[string][]Product{"products": page})
 }
 
 // Stock lists the products of which anything is known, by id. As long as nobody set a stock or a price it lists a

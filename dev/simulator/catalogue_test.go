@@ -46,4 +46,13 @@ func TestStockAndPrices(t *testing.T) {
 	require.JSONEq(t, `{"products":[
 		{"productId":1,"quantity":1000000,"reserved":1,"price":29.99,"currency":"USD"},
 		{"productId":7,"quantity":8,"reserved":2}]}`, sim.get("/inventory/stock").raw)
+
+	require.JSONEq(t, `{"products":[{"productId":1,"quantity":1000000,"reserved":1,"price":29.99,"currency":"USD"}]}`,
+		sim.get("/inventory/stock?limit=1").raw)
+	require.JSONEq(t, `{"products":[{"productId":7,"quantity":8,"reserved":2}]}`,
+		sim.get("/inventory/stock?after=1&limit=5").raw)
+	require.JSONEq(t, `{"products":[]}`, sim.get("/inventory/stock?after=7").raw)
+	for _, bad := range []string{"after=x", "limit=-1"} {
+		require.Equal(t, "400 bad_request", sim.get("/inventory/stock?"+bad).said(), bad)
+	}
 }

@@ -123,4 +123,23 @@ WHERE status = @status AND id < @before::uuid ORDER BY id DESC LIMIT @page_size;
 -- OrdersListByCustomer is a page of one customer's orders, of any status if status is empty.
 SELECT * FROM order_documents
 WHERE customer_id = @customer_id AND id < @before::uuid AND (@status::text = '' OR status = @status::text)
-ORDER BY id DESC LIMIT @page_size;
+ORDER BY id DESC LIMIT @page_size OFFSET @skip;
+
+-- name: OrdersExport :many
+-- OrdersExport is a page of all orders, oldest first, between two ids and two moments. The ids are what the index
+-- knows; the moments are exact.
+SELECT * FROM order_documents
+WHERE id > @after::uuid AND id < @before::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
+ORDER BY id LIMIT @page_size;
+
+-- name: OrdersExportByStatus :many
+SELECT * FROM order_documents
+WHERE status = @status AND id > @after::uuid AND id < @before::uuid
+    AND placed_at >= @placed_from AND placed_at < @placed_to
+ORDER BY id LIMIT @page_size;
+
+-- name: OrdersExportByCustomer :many
+SELECT * FROM order_documents
+WHERE customer_id = @customer_id AND (@status::text = '' OR status = @status::text)
+    AND id > @after::uuid AND id < @before::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
+ORDER BY id LIMIT @page_size;

@@ -35,6 +35,14 @@ type AuditLog struct {
 	Detail        []byte
 }
 
+type InventoryProduct struct {
+	ProductID  int64
+	Quantity   int64
+	Reserved   int64
+	PriceMinor int64
+	Currency   string
+}
+
 type OrderDocument struct {
 	ID              uuid.UUID
 	Principal       string

@@ -58,6 +58,187 @@ func (q *Queries) OrdersByIdempotencyKey(ctx context.Context, db DBTX, arg *Orde
 	return items, nil
 }
 
+const ordersExport = `-- name: OrdersExport :many
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+WHERE id > $1::uuid AND id < $2::uuid AND placed_at >= $3 AND placed_at < $4
+ORDER BY id LIMIT $5
+`
+
+type OrdersExportParams struct {
+	After      uuid.UUID
+	Before     uuid.UUID
+	PlacedFrom time.Time
+	PlacedTo   time.Time
+	PageSize   int32
+}
+
+// OrdersExport is a page of all orders, oldest first, between two ids and two moments. The ids are what the index
+// knows; the moments are exact.
+func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportParams) ([]OrderDocument, error) {
+	rows, err := db.Query(ctx, ordersExport,
+		arg.After,
+		arg.Before,
+		arg.PlacedFrom,
+		arg.PlacedTo,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrderDocument
+	for rows.Next() {
+		var i OrderDocument
+		if err := rows.Scan(
+			&i.ID,
+			&i.Principal,
+			&i.CustomerID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.RefundedMinor,
+			&i.PaymentMethod,
+			&i.ShippingAddress,
+			&i.Version,
+			&i.Status,
+			&i.Goal,
+			&i.Reason,
+			&i.PlacedAt,
+			&i.UpdatedAt,
+			&i.Items,
+			&i.Steps,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersExportByCustomer = `-- name: OrdersExportByCustomer :many
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+WHERE customer_id = $1 AND ($2::text = '' OR status = $2::text)
+    AND id > $3::uuid AND id < $4::uuid AND placed_at >= $5 AND placed_at < $6
+ORDER BY id LIMIT $7
+`
+
+type OrdersExportByCustomerParams struct {
+	CustomerID string
+	Status     string
+	After      uuid.UUID
+	Before     uuid.UUID
+	PlacedFrom time.Time
+	PlacedTo   time.Time
+	PageSize   int32
+}
+
+func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *OrdersExportByCustomerParams) ([]OrderDocument, error) {
+	rows, err := db.Query(ctx, ordersExportByCustomer,
+		arg.CustomerID,
+		arg.Status,
+		arg.After,
+		arg.Before,
+		arg.PlacedFrom,
+		arg.PlacedTo,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrderDocument
+	for rows.Next() {
+		var i OrderDocument
+		if err := rows.Scan(
+			&i.ID,
+			&i.Principal,
+			&i.CustomerID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.RefundedMinor,
+			&i.PaymentMethod,
+			&i.ShippingAddress,
+			&i.Version,
+			&i.Status,
+			&i.Goal,
+			&i.Reason,
+			&i.PlacedAt,
+			&i.UpdatedAt,
+			&i.Items,
+			&i.Steps,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersExportByStatus = `-- name: OrdersExportByStatus :many
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+WHERE status = $1 AND id > $2::uuid AND id < $3::uuid
+    AND placed_at >= $4 AND placed_at < $5
+ORDER BY id LIMIT $6
+`
+
+type OrdersExportByStatusParams struct {
+	Status     string
+	After      uuid.UUID
+	Before     uuid.UUID
+	PlacedFrom time.Time
+	PlacedTo   time.Time
+	PageSize   int32
+}
+
+func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *OrdersExportByStatusParams) ([]OrderDocument, error) {
+	rows, err := db.Query(ctx, ordersExportByStatus,
+		arg.Status,
+		arg.After,
+		arg.Before,
+		arg.PlacedFrom,
+		arg.PlacedTo,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrderDocument
+	for rows.Next() {
+		var i OrderDocument
+		if err := rows.Scan(
+			&i.ID,
+			&i.Principal,
+			&i.CustomerID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.RefundedMinor,
+			&i.PaymentMethod,
+			&i.ShippingAddress,
+			&i.Version,
+			&i.Status,
+			&i.Goal,
+			&i.Reason,
+			&i.PlacedAt,
+			&i.UpdatedAt,
+			&i.Items,
+			&i.Steps,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ordersInsert = `-- name: OrdersInsert :many
 WITH placed AS (
     INSERT INTO orders (
@@ -227,13 +408,14 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 const ordersListByCustomer = `-- name: OrdersListByCustomer :many
 SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
 WHERE customer_id = $1 AND id < $2::uuid AND ($3::text = '' OR status = $3::text)
-ORDER BY id DESC LIMIT $4
+ORDER BY id DESC LIMIT $5 OFFSET $4
 `
 
 type OrdersListByCustomerParams struct {
 	CustomerID string
 	Before     uuid.UUID
 	Status     string
+	Skip       int32
 	PageSize   int32
 }
 
@@ -243,6 +425,7 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 		arg.CustomerID,
 		arg.Before,
 		arg.Status,
+		arg.Skip,
 		arg.PageSize,
 	)
 	if err != nil {

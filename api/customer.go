@@ -1,0 +1,46 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+const opCustomerOrders = "listCustomerOrders"
+
+type customerOrdersInput struct {
+	CustomerID string      `path:"customerId" minLength:"1" maxLength:"200" example:"1" doc:"Whose orders"`
+	Status     OrderStatus `query:"status" example:"completed" doc:"Only orders with this status"`
+	Limit      int         `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+	Cursor     string      `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+}
+
+func (s *Server) registerCustomerOrders(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opCustomerOrders, Method: http.MethodGet, Path: "/api/customers/{customerId}/orders",
+		Tags: []string{tagOrders}, Summary: "List a customer's orders",
+		Description: "As listOrders with its customerId: newest first, in pages, and with the same cursors. A customer " +
+			"who has not ordered yet has no orders; that is not an error.",
+		Security: bearer(),
+	}, s.customerOrders)
+}
+
+func (s *Server) customerOrders(ctx context.Context, in *customerOrdersInput) (*listOutput, error) {
+	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status)}
+	out, err := s.page(ctx, filter, in.Limit, in.Cursor)
+	if err == nil && out.Body.NextCursor != "" {
+		query := url.Values{}
+		if in.Status != "" {
+			query.Set("status", string(in.Status))
+		}
+		out.Link = nextLink(customerOrdersPath(in.CustomerID), in.Limit, out.Body.NextCursor, query)
+	}
+	return out, err
+}
+
+func customerOrdersPath(id string) string { return "/api/customers/" + url.PathEscape(id) + "/orders" }

@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"encoding/binary"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const (
+	opInventory    = "listInventory"
+	opProduct      = "getProduct"
+	inventoryScope = "inventory" // of cursors
+)
+
+// Product is what the inventory provider last said of a product.
+type Product struct {
+	ProductID int64  `json:"productId" minimum:"1" example:"7" doc:"Which product"`
+	Quantity  int64  `json:"quantity" minimum:"0" example:"8" doc:"How many can still be reserved"`
+	Reserved  int64  `json:"reserved" minimum:"0" example:"2" doc:"How many are reserved"`
+	Price     Amount `json:"price,omitempty" example:"29.99"`
+	Currency  string `json:"currency,omitempty" example:"USD" doc:"ISO 4217 code of the price"`
+}
+
+// ProductSnapshot is one product, with the age of what is known of it.
+type ProductSnapshot struct {
+	Product
+	AsOf       time.Time `json:"asOf" example:"2026-11-22T12:00:00Z" doc:"When the provider was asked"`
+	AgeSeconds float64   `json:"ageSeconds" minimum:"0" example:"12.5" doc:"How long ago that was"`
+}
+
+// InventoryPage is one page of the inventory.
+type InventoryPage struct {
+	AsOf       *time.Time `json:"asOf,omitempty" example:"2026-11-22T12:00:00Z" doc:"When the provider was asked; absent before the first time"`
+	AgeSeconds *float64   `json:"ageSeconds,omitempty" minimum:"0" example:"12.5" doc:"How long ago that was"`
+	Products   []Product  `json:"products" doc:"By productId"`
+	NextCursor string     `json:"nextCursor,omitempty" example:"AQAAAAAAAAAHq6urqw" doc:"Gets the next page; absent on the last"`
+}
+
+type inventoryInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"Products per page"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before"`
+}
+
+type inventoryOutput struct {
+	Link string `header:"Link" doc:"The next page, as rel=\"next\" (RFC 8288)"`
+	Body InventoryPage
+}
+
+func (s *Server) registerInventory(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opInventory, Method: http.MethodGet, Path: "/api/inventory", Tags: []string{tagInventory},
+		Summary: "List the inventory",
+		Description: "What the inventory provider said of its stock when it was last asked, and when that was. It is for " +
+			"showing: whether an order can be reserved is decided by the provider, later. Empty if the provider tells " +
+			"nobody.",
+		Security: bearer(),
+	}, s.inventory)
+}
+
+func (s *Server) inventory(ctx context.Context, in *inventoryInput) (*inventoryOutput, error) {
+	var after int64
+	if in.Cursor != "" {
+		position, err := openCursor(inventoryScope, in.Cursor, 8)
+		if err != nil {
+			return nil, err
+		}
+		after = int64(binary.BigEndian.Uint64(position)) //nolint:gosec // it was made of an int64
+	}
+	found, asOf, err := s.config.Store.Inventory(ctx, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &inventoryOutput{Body: InventoryPage{Products: make([]Product, 0, len(found))}}
+	if !asOf.IsZero() {
+		out.Body.AsOf, out.Body.AgeSeconds = &asOf, new(s.age(asOf))
+	}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		last := binary.BigEndian.AppendUint64(nil, uint64(found[in.Limit-1].ProductID)) //nolint:gosec // above 0
+		out.Body.NextCursor = sealCursor(inventoryScope, last)
+		out.Link = nextLink("/api/inventory", in.Limit, out.Body.NextCursor, url.Values{})
+	}
+	for _, p := range found {
+		out.Body.Products = append(out.Body.Products, newProduct(p))
+	}
+	return out, nil
+}
+
+type productInput struct {
+	ProductID int64 `path:"productId" minimum:"1" example:"7" doc:"Which product"`
+}
+
+type productOutput struct{ Body ProductSnapshot }
+
+func (s *Server) registerProduct(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opProduct, Method: http.MethodGet, Path: "/api/inventory/{productId}", Tags: []string{tagInventory},
+		Summary: "Get a product's stock",
+		Description: "What the inventory provider said of the product when it was last asked, and when that was. A product " +
+			"that it did not list is not found (404).",
+		Security: bearer(),
+	}, s.product)
+}
+
+func (s *Server) product(ctx context.Context, in *productInput) (*productOutput, error) {
+	found, asOf, err := s.config.Store.Product(ctx, in.ProductID)
+	if err != nil {
+		return nil, err
+	}
+	return &productOutput{ProductSnapshot{Product: newProduct(found), AsOf: asOf, AgeSeconds: s.age(asOf)}}, nil
+}
+
+func newProduct(p orders.Stock) Product {
+	out := Product{ProductID: p.ProductID, Quantity: p.Quantity, Reserved: p.Reserved, Currency: string(p.Currency)}
+	if p.Currency != "" {
+		out.Price = newAmount(p.Currency, p.Price)
+	}
+	return out
+}
+
+// age is in seconds. Another process's clock may be ahead.
+func (s *Server) age(t time.Time) float64 { return max(s.config.Now().Sub(t), 0).Seconds() }

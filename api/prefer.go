@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// longestWait bounds how long a placement may wait for its order's end. Most proxies cut an answer off after a minute.
+const longestWait = 30 * time.Second
+
+// preferredWait reads the wait preference (RFC 7240, 4.3). What is malformed or unknown is no preference.
+func preferredWait(header string) (patience time.Duration, ok bool) {
+	for preference := range strings.SplitSeq(header, ",") {
+		preference, _, _ = strings.Cut(preference, ";") // parameters, of which it has none
+		name, value, _ := strings.Cut(preference, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+			continue
+		}
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		seconds, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			return 0, false
+		}
+		return time.Duration(min(seconds, uint64(longestWait/time.Second), math.MaxInt64)) * time.Second, true
+	}
+	return 0, false
+}
+
+// await waits until an order that was just placed is at rest, its caller's patience ends or the server drains, and
+// returns it as it is then. It waits for the feed like an event stream, and counts as one. ok is false if there are
+// too many of them: a preference is nothing that has to be met.
+func (s *Server) await(ctx context.Context, placed orders.Order, patience time.Duration) (now orders.Order, ok bool) {
+	if !s.streams.acquire(s.config.MaxStreams) {
+		return placed, false
+	}
+	defer s.streams.release()
+	x := exchangeOf(ctx)
+	x.streaming = true
+	s.metrics.inFlight.Dec()
+	s.flights.leave()
+	s.metrics.streams.Inc()
+	defer s.metrics.streams.Dec()
+
+	wake, stop := s.streams.listen(placed.ID) // before the first read, so that nothing falls in between
+	defer stop()
+	if err := x.allow(patience); err != nil {
+		return placed, false
+	}
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	fallback := time.NewTicker(s.config.Heartbeat)
+	defer fallback.Stop()
+	for now = placed; ; {
+		current, err := s.config.Store.Order(ctx, placed.ID)
+		if err != nil {
+			if ctx.Err() == nil {
+				x.cause = err
+			}
+			return now, true // it is placed all the same
+		}
+		if now = current; now.Status.AtRest() || x.stillAllowed != nil && x.stillAllowed() != nil {
+			return now, true
+		}
+		select {
+		case <-wake:
+		case <-fallback.C:
+		case <-timeout.C:
+			return now, true
+		case <-s.draining:
+			return now, true
+		case <-ctx.Done():
+			return now, true
+		}
+	}
+}
+
+// allow moves the server's deadline for writing, which is about requests that are answered at once. Huma has cleared
+// the one for reading, after the body.
+func (x *exchange) allow(patience time.Duration) error {
+	if x.control == nil {
+		return nil
+	}
+	return supported(x.control.SetWriteDeadline(time.Now().Add(patience + liveWriteTimeout)))
+}

@@ -1,0 +1,167 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// placing is a placement that may be waiting for its answer.
+type placing struct {
+	t    *testing.T
+	done chan answer
+}
+
+func (h *harness) placeWaiting(t *testing.T, header ...string) placing {
+	t.Helper()
+	p := placing{t, make(chan answer, 1)}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL+"/api/orders", strings.NewReader(seedBody))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	go func() {
+		defer cancel()
+		defer close(p.done)
+		response, err := h.Client().Do(r)
+		if err != nil {
+			t.Errorf("place: %v", err)
+			return
+		}
+		defer response.Body.Close()
+		var body json.RawMessage
+		_ = json.NewDecoder(response.Body).Decode(&body)
+		p.done <- answer{response.StatusCode, response.Header, string(body)}
+	}()
+	return p
+}
+
+// soon is the answer, which must come much sooner than anybody looks again by himself.
+func (p placing) soon() answer {
+	p.t.Helper()
+	select {
+	case a, ok := <-p.done:
+		require.True(p.t, ok)
+		return a
+	case <-time.After(8 * time.Second):
+		require.Fail(p.t, "there is no answer")
+		return answer{}
+	}
+}
+
+// waiting is the order that a placement waits for.
+func (h *harness) waiting(t *testing.T) orders.ID {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(h.metrics(t), "millrace_streams 1\n") },
+		10*time.Second, 5*time.Millisecond, "it counts as a stream")
+	found, err := h.store.Orders(t.Context(), storeFilter())
+	require.NoError(t, err)
+	return found[0].ID
+}
+
+func TestPreferWait(t *testing.T) {
+	t.Parallel()
+
+	t.Run("Ends", func(t *testing.T) {
+		t.Parallel()
+		h := live(t)
+		p := h.placeWaiting(t, "Prefer", "wait=20", "Idempotency-Key", "k")
+		id := h.waiting(t)
+		require.Contains(t, h.metrics(t), "millrace_http_requests_in_flight 0\n")
+		h.apply(t, completion(id)...)
+		got := p.soon()
+		require.Equal(t, http.StatusOK, got.status, got.body)
+		require.Equal(t, "wait", got.header.Get("Preference-Applied"))
+		require.Equal(t, "/api/orders/"+id.String(), got.header.Get("Location"))
+		require.Equal(t, `"6"`, got.header.Get("ETag"))
+		require.Empty(t, got.header.Get("Idempotency-Replayed"))
+		require.Equal(t, api.OrderStatus("completed"), got.order(t).Status)
+
+		replay := h.do(t, http.MethodPost, "/api/orders", seedBody, "Prefer", "wait=20", "Idempotency-Key", "k")
+		require.Equal(t, http.StatusOK, replay.status)
+		require.Equal(t, "true", replay.header.Get("Idempotency-Replayed"))
+		require.JSONEq(t, got.body, replay.body)
+		first := h.do(t, http.MethodPost, "/api/orders", seedBody, "Idempotency-Key", "k")
+		require.Equal(t, http.StatusAccepted, first.status, "who does not wait gets the first answer")
+		require.Equal(t, api.OrderStatus("pending"), first.order(t).Status)
+
+		require.Eventually(t, func() bool { return strings.Contains(h.metrics(t), "millrace_streams 0\n") },
+			10*time.Second, 5*time.Millisecond)
+		require.Contains(t, h.metrics(t),
+			`millrace_http_request_duration_seconds_count{code="202",operation="placeOrder"} 1`)
+		require.NotContains(t, h.metrics(t), `code="200",operation="placeOrder"`, "waiting is no latency")
+	})
+
+	t.Run("DoesNotEnd", func(t *testing.T) {
+		t.Parallel()
+		h := live(t)
+		// The server's deadlines are shorter than the wait.
+		server := httptest.NewUnstartedServer(h.api)
+		server.Config.WriteTimeout, server.Config.ReadTimeout = 200*time.Millisecond, 200*time.Millisecond
+		server.Start()
+		t.Cleanup(server.Close)
+		h.Server = server
+		start := time.Now()
+		p := h.placeWaiting(t, "Prefer", `respond-async, Wait = "1"; x=y`)
+		h.apply(t, succeeded(h.waiting(t), orders.AuthorizePayment)...)
+		got := p.soon()
+		require.GreaterOrEqual(t, time.Since(start), time.Second)
+		require.Equal(t, http.StatusAccepted, got.status, got.body)
+		require.Equal(t, "wait", got.header.Get("Preference-Applied"))
+		require.Equal(t, `"2"`, got.header.Get("ETag"))
+		require.Equal(t, api.OrderStatus("processing"), got.order(t).Status)
+	})
+
+	t.Run("Drain", func(t *testing.T) {
+		t.Parallel()
+		h := live(t)
+		p := h.placeWaiting(t, "Prefer", "wait=30")
+		h.waiting(t)
+		h.api.Drain()
+		got := p.soon()
+		require.Equal(t, http.StatusAccepted, got.status, got.body)
+		require.Equal(t, "wait", got.header.Get("Preference-Applied"))
+	})
+
+	t.Run("TooMany", func(t *testing.T) {
+		t.Parallel()
+		h := live(t, func(c *api.Config) { c.MaxStreams = 1 })
+		_, ok := h.open(t, storetest.Order(t, h.store).ID, "").next(t)
+		require.True(t, ok)
+		got := h.placeWaiting(t, "Prefer", "wait=30").soon()
+		require.Equal(t, http.StatusAccepted, got.status, "the order is placed all the same")
+		require.Empty(t, got.header.Get("Preference-Applied"))
+	})
+
+	// Without a feed somebody looks again now and then.
+	t.Run("Fallback", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Pool(t), func(c *api.Config) { c.Heartbeat = 50 * time.Millisecond })
+		p := h.placeWaiting(t, "Prefer", "wait=30")
+		h.apply(t, completion(h.waiting(t))...)
+		require.Equal(t, http.StatusOK, p.soon().status)
+	})
+
+	t.Run("NoPreference", func(t *testing.T) {
+		t.Parallel()
+		h := live(t)
+		for _, prefer := range []string{"return=minimal", "wait", "wait=", "wait=-1", "wait=soon", "waiting=3", ";,=", ""} {
+			got := h.placeWaiting(t, "Prefer", prefer).soon()
+			require.Equal(t, http.StatusAccepted, got.status, prefer)
+			require.Empty(t, got.header.Get("Preference-Applied"), prefer)
+		}
+		require.Equal(t, "wait", h.placeWaiting(t, "Prefer", "wait=0").soon().header.Get("Preference-Applied"))
+	})
+}

@@ -1,0 +1,27 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// sampleFor is how long what was measured stands for what is.
+const sampleFor = time.Second
+
+// sample keeps what is costly to measure for a second: however many ask, it is measured once.
+type sample[T any] struct {
+	mu    sync.Mutex
+	at    time.Time
+	value T
+}
+
+// get measures unless that was done just now. The measuring does not end with the caller who happened to start it.
+func (s *sample[T]) get(ctx context.Context, measure func(context.Context) T) T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at.IsZero() || time.Since(s.at) > sampleFor {
+		s.value, s.at = measure(context.WithoutCancel(ctx)), time.Now()
+	}
+	return s.value
+}

@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	opUserOrders = "listUserOrders"
+	// deprecated is when, in the form of RFC 9745.
+	deprecated = "@1795305600" // 2026-11-22
+)
+
+// userOrdersInput has pages by number, which cost more the later they are: so there is a last one.
+type userOrdersInput struct {
+	UserID   string `path:"userId" minLength:"1" maxLength:"200" example:"1" doc:"Whose orders: the customerId"`
+	Page     int    `query:"page" minimum:"1" maximum:"50" default:"1" doc:"Which page"`
+	PageSize int    `query:"pageSize" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+}
+
+type userOrdersOutput struct {
+	Deprecation  string `header:"Deprecation" doc:"Since when this operation is deprecated (RFC 9745)"`
+	Link         string `header:"Link" doc:"listCustomerOrders, as rel=\"successor-version\" (RFC 5829)"`
+	CacheControl string `header:"Cache-Control" hidden:"true"`
+	Body         OrderPage
+}
+
+func (s *Server) registerUserOrders(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opUserOrders, Method: http.MethodGet, Path: "/api/orders/user/{userId}", Tags: []string{tagOrders},
+		Summary: "List a customer's orders by page number", Deprecated: true,
+		Description: "For programs that were written for numbered pages, of which there are at most 50: orders that are " +
+			"placed meanwhile move others to the next page. Use listCustomerOrders, to which Link points and whose cursor " +
+			"is in the answer.",
+		Security: bearer(),
+	}, s.userOrders)
+}
+
+func (s *Server) userOrders(ctx context.Context, in *userOrdersInput) (*userOrdersOutput, error) {
+	filter := store.Filter{CustomerID: in.UserID, Skip: (in.Page - 1) * in.PageSize}
+	out, err := s.page(ctx, filter, in.PageSize, "")
+	if err != nil {
+		return nil, err
+	}
+	successor := "<" + customerOrdersPath(in.UserID) + `>; rel="successor-version"`
+	return &userOrdersOutput{deprecated, successor, out.CacheControl, out.Body}, nil
+}

@@ -1,0 +1,29 @@
+-- What the inventory provider said of its stock when it was last asked, for the API to show. Reservations do not look
+-- here: only the provider itself knows what it can promise.
+
+-- +goose Up
+
+-- When the provider was asked. One row, and none before the first time.
+CREATE TABLE inventory_snapshot (
+    singleton boolean NOT NULL DEFAULT true,
+    as_of timestamptz NOT NULL,
+
+    CONSTRAINT inventory_snapshot_pkey PRIMARY KEY (singleton),
+    CONSTRAINT inventory_snapshot_one_row CHECK (singleton)
+);
+
+CREATE TABLE inventory_products (
+    product_id bigint NOT NULL,
+    quantity bigint NOT NULL,
+    reserved bigint NOT NULL,
+    price_minor bigint NOT NULL,
+    currency text NOT NULL,
+
+    CONSTRAINT inventory_products_pkey PRIMARY KEY (product_id),
+    CONSTRAINT inventory_products_product_id_positive CHECK (product_id >= 1),
+    CONSTRAINT inventory_products_quantity_range CHECK (quantity >= 0),
+    CONSTRAINT inventory_products_reserved_range CHECK (reserved >= 0),
+    CONSTRAINT inventory_products_price_range CHECK (price_minor BETWEEN 0 AND 9007199254740991),
+    CONSTRAINT inventory_products_currency_length CHECK (char_length(currency) IN (0, 3)),
+    CONSTRAINT inventory_products_price_with_currency CHECK (currency <> '' OR price_minor = 0)
+) WITH (fillfactor = 80);

@@ -1,0 +1,7 @@
+-- name: Leader :one
+-- Leader is the River client that enqueues the periodic jobs.
+SELECT leader_id FROM river_leader WHERE expires_at > now();
+
+-- name: QueuesPaused :many
+-- QueuesPaused lists the queues that somebody works, and says which of them an operator has paused.
+SELECT name, (paused_at IS NOT NULL)::boolean AS paused FROM river_queue ORDER BY name;

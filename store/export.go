@@ -1,0 +1,72 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Export selects orders to read from the oldest on. Empty fields select all.
+type Export struct {
+	CustomerID string
+	Status     orders.Status
+	From, To   time.Time // placed at From or later, and before To
+	After      orders.ID // only orders placed after this one
+	Limit      int
+}
+
+// idSlack is more than the moment in an order's id and the moment of its placing are ever apart. The ids narrow a
+// range of time down for the index, the moments decide.
+const idSlack = time.Minute
+
+// Export reads a page of orders, oldest first. The page after it is the one after its last order.
+func (s *Store) Export(ctx context.Context, e Export) ([]orders.Order, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	after, before := e.After, orders.ID(bytes.Repeat([]byte{0xff}, len(orders.ID{})))
+	if !e.From.IsZero() {
+		if first := firstID(e.From.Add(-idSlack)); bytes.Compare(first[:], after[:]) > 0 {
+			after = first
+		}
+	}
+	to := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	if !e.To.IsZero() {
+		to, before = e.To, firstID(e.To.Add(idSlack))
+	}
+
+	var rows []dbsqlc.OrderDocument
+	var err error
+	switch {
+	case e.CustomerID != "":
+		rows, err = s.queries.OrdersExportByCustomer(ctx, s.db, &dbsqlc.OrdersExportByCustomerParams{
+			CustomerID: e.CustomerID, Status: string(e.Status), After: after, Before: before,
+			PlacedFrom: e.From, PlacedTo: to, PageSize: int32(e.Limit),
+		})
+	case e.Status != "":
+		rows, err = s.queries.OrdersExportByStatus(ctx, s.db, &dbsqlc.OrdersExportByStatusParams{
+			Status: string(e.Status), After: after, Before: before,
+			PlacedFrom: e.From, PlacedTo: to, PageSize: int32(e.Limit),
+		})
+	default:
+		rows, err = s.queries.OrdersExport(ctx, s.db, &dbsqlc.OrdersExportParams{
+			After: after, Before: before, PlacedFrom: e.From, PlacedTo: to, PageSize: int32(e.Limit),
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("export orders: %w", classify(err))
+	}
+	return decodeOrders(rows)
+}
+
+// firstID is the lowest UUIDv7 of a millisecond.
+func firstID(t time.Time) (id orders.ID) {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(max(t.UnixMilli(), 0)))
+	copy(id[:6], ms[2:])
+	return id
+}

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Leader is the id of the River client that enqueues the periodic jobs; empty if nobody leads.
+func (s *Store) Leader(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	leader, err := s.queries.Leader(ctx, s.db)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("read leader: %w", classify(err))
+	}
+	return leader, nil
+}
+
+// Queue is how much work waits in a queue.
+type Queue struct {
+	Name   string
+	Paused bool // by an operator: nothing of it is worked
+	// Available jobs wait for a worker, scheduled and retryable ones for their time, running ones are being worked.
+	Available, Scheduled, Retryable, Running int64
+	// OldestAt is since when the oldest available job could have run; zero if there is none.
+	OldestAt time.Time
+}
+
+// Queues lists the queues that somebody works or that have unfinished jobs, by name.
+func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
+	depths, err := s.QueueDepths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	known, err := s.queries.QueuesPaused(ctx, s.db)
+	if err != nil {
+		return nil, fmt.Errorf("read queues: %w", classify(err))
+	}
+	var queues []Queue
+	place := map[string]int{}
+	at := func(name string) *Queue {
+		i, ok := place[name]
+		if !ok {
+			i = len(queues)
+			place[name], queues = i, append(queues, Queue{Name: name})
+		}
+		return &queues[i]
+	}
+	for _, q := range known {
+		at(q.Name).Paused = q.Paused
+	}
+	for _, d := range depths {
+		q := at(d.Queue)
+		switch d.State {
+		case "available":
+			q.Available, q.OldestAt = d.Jobs, d.OldestAt
+		case "running":
+			q.Running = d.Jobs
+		case "retryable":
+			q.Retryable = d.Jobs
+		default: // scheduled and pending
+			q.Scheduled += d.Jobs
+		}
+	}
+	slices.SortFunc(queues, func(a, b Queue) int { return cmp.Compare(a.Name, b.Name) })
+	return queues, nil
+}

@@ -1,0 +1,107 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// stockPage is how many products are asked for at a time: of any lengths, they fit into maxBody.
+const stockPage = 250
+
+// ErrNoStock says that the inventory provider does not tell its stock (404, 501), which it need not.
+var ErrNoStock = errors.New("inventory provider does not list its stock")
+
+// Stock lists all products of the inventory provider, in ascending order of their ids.
+//
+// It looks at no breaker and counts for none: nobody waits for this answer, it is asked for once in a while, and a
+// provider whose list is broken may reserve as well as ever.
+//
+// Errors: ErrNoStock; *UnavailableError, *MisconfiguredError; or ctx's own error.
+func (c *Clients) Stock(ctx context.Context) ([]orders.Stock, error) {
+	client := c.clients[orders.Inventory]
+	var all []orders.Stock
+	for after := int64(0); ; {
+		start := time.Now()
+		page, err := client.stock(ctx, after)
+		client.metrics.observe(client.provider, "stock", err, time.Since(start))
+		if err != nil {
+			return nil, err
+		}
+		// Only an empty page is the last one: how many a page has is for the provider to say.
+		if len(page) == 0 {
+			return all, nil
+		}
+		all = append(all, page...)
+		after = page[len(page)-1].ProductID
+	}
+}
+
+func (c *client) stock(ctx context.Context, after int64) ([]orders.Stock, error) {
+	u := c.base.JoinPath("stock")
+	u.RawQuery = url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(stockPage)}}.Encode()
+	r, err := c.exchange(ctx, call{method: http.MethodGet, url: u})
+	switch {
+	case err != nil:
+		return nil, err
+	case r.status == http.StatusNotFound, r.status == http.StatusNotImplemented:
+		return nil, ErrNoStock
+	case !isSuccess(r.status):
+		return nil, r.failure(c.provider)
+	case r.err != nil:
+		return nil, r.err
+	}
+	page, err := r.products(after)
+	if err != nil {
+		return nil, &UnavailableError{Provider: c.provider, Reason: "stock is not of the contract", status: r.status}
+	}
+	return page, nil
+}
+
+type product struct {
+	ProductID int64           `json:"productId"`
+	Quantity  int64           `json:"quantity"`
+	Reserved  int64           `json:"reserved"`
+	Price     json.Number     `json:"price"`
+	Currency  orders.Currency `json:"currency"`
+}
+
+// products reads a page. One product that makes no sense spoils it: a list that is partly right looks right.
+func (r reply) products(after int64) ([]orders.Stock, error) {
+	if len(r.body) > maxBody {
+		return nil, errors.New("body is too long")
+	}
+	var body struct {
+		Products *[]product `json:"products"`
+	}
+	if err := json.Unmarshal(r.body, &body); err != nil {
+		return nil, err
+	}
+	if body.Products == nil {
+		return nil, errors.New("no products")
+	}
+	page := make([]orders.Stock, len(*body.Products))
+	for i, p := range *body.Products {
+		if p.ProductID <= after || p.Quantity < 0 || p.Reserved < 0 {
+			return nil, fmt.Errorf("product %d is out of order or out of range", p.ProductID)
+		}
+		after = p.ProductID
+		page[i] = orders.Stock{ProductID: p.ProductID, Quantity: p.Quantity, Reserved: p.Reserved}
+		if p.Price == "" {
+			continue
+		}
+		price, err := p.Currency.Parse(string(p.Price))
+		if err != nil || !p.Currency.Valid() {
+			return nil, fmt.Errorf("product %d has no proper price", p.ProductID)
+		}
+		page[i].Price, page[i].Currency = price, p.Currency
+	}
+	return page, nil
+}
