@@ -25,6 +25,8 @@ build: ## Build bin/millrace
 .PHONY: test
 test: ## Run all tests, against a Postgres of their own
 	$(GO) test $(RACE) -timeout 10m ./...
+	@# Many more requests than the race detector has time for.
+	$(GO) test -timeout 5m -run '^TestContract$$' ./api -contract.requests 20000
 	cd client && $(GO) test $(RACE) -timeout 5m ./...
 
 .PHONY: test-browser
