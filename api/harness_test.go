@@ -28,7 +28,8 @@ const seedBody = `{"customerId":"1","items":[{"productId":1,"quantity":2,"price"
 	`{"productId":2,"quantity":1,"price":149.99}]}`
 
 // leak is what no answer may contain, whatever went wrong.
-var leak = regexp.MustCompile(`(?i)\bpgx\b|SQLSTATE|goroutine [0-9]|\.go:|Go struct|Go value|\bhuma\b|postgres|json:|strconv`)
+var leak = regexp.MustCompile(
+	`(?i)\bpgx\b|SQLSTATE|goroutine [0-9]|\.go:|Go struct|Go value|\bhuma\b|postgres|json:|strconv`)
 
 // harness is an API on a real listener.
 type harness struct {

@@ -14,6 +14,7 @@ import (
 
 // Settings of every connection. A transaction that idles holds back the feed and vacuum for everybody.
 const (
+	warmConns         = 2
 	connectTimeout    = 5 * time.Second
 	maxConnLifetime   = 5 * time.Minute
 	healthCheckPeriod = 15 * time.Second
@@ -35,6 +36,7 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 		return nil, errors.New("malformed database URL") // pgx's own message may show parts of the password
 	}
 	c.MaxConns = int32(maxConns)
+	c.MinIdleConns = int32(min(maxConns, warmConns)) // a burst does not have to wait for its connections
 	c.MaxConnLifetime = maxConnLifetime
 	c.MaxConnLifetimeJitter = maxConnLifetime / 5
 	c.HealthCheckPeriod = healthCheckPeriod

@@ -46,6 +46,17 @@ func TestDev(t *testing.T) {
 		`"customerId": "1", "paymentMethod": "card_declined"`, 1))
 	m.await(declined.OrderID, "failed")
 
+	// Nobody can invent a price: the provider compares it with its own, before any money moves.
+	status, _, body := do(t, http.MethodPut, m.simulators+"/inventory/prices", `{"productId":2,"price":150}`)
+	require.Less(t, status, 300, string(body))
+	invented := m.place(seedOrder)
+	o = m.await(invented.OrderID, "failed")
+	require.Equal(t, "reserve_inventory refused: price_mismatch", o.Reason)
+	for _, e := range effects(t, m.simulators)[invented.OrderID] {
+		require.NotEqual(t, "capture", e.Operation)
+	}
+	do(t, http.MethodPut, m.simulators+"/inventory/prices", `{"productId":2,"price":149.99}`)
+
 	for _, url := range []string{
 		m.api + "/health", m.api + "/health/live", m.api + "/health/ready", m.api + "/openapi.json",
 		m.api + "/openapi.yaml", m.api + "/docs/", m.ops + "/", m.ops + "/riverui/", m.ops + "/riverui/api/queues",
@@ -54,7 +65,7 @@ func TestDev(t *testing.T) {
 		status, _, body := do(t, http.MethodGet, url, "")
 		require.Equal(t, http.StatusOK, status, "%s: %s", url, body)
 	}
-	status, _, _ := do(t, http.MethodPost, m.ops+"/riverui/api/jobs/retry", `{"ids":[1]}`,
+	status, _, _ = do(t, http.MethodPost, m.ops+"/riverui/api/jobs/retry", `{"ids":[1]}`,
 		"Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
 	require.Equal(t, http.StatusForbidden, status, "another site must not act with the operator's browser")
 	checkMetrics(t, m)
@@ -138,7 +149,7 @@ func checkSystem(t *testing.T, m *instance) {
 		Cache   struct{ HitRatio *float64 }
 	}
 	get(t, m.api+"/api/system/metrics", &metrics)
-	require.InDelta(t, 3, metrics.Orders.Processing.Count, 0)
+	require.InDelta(t, 4, metrics.Orders.Processing.Count, 0)
 	require.Positive(t, metrics.Orders.Processing.P99Seconds)
 	require.Len(t, metrics.Orders.Ended, 2)
 	require.Len(t, metrics.Pools, 3)

@@ -82,7 +82,7 @@ func TestTwoProcessesShareLimits(t *testing.T) {
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	m := startProcess(t, serveArgs(storetest.URL(t), newSimulators(t))...)
-	const body = "POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+	const body = "POST /api/orders HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\n" +
 		"Content-Length: 200000\r\n\r\n{"
 	tests := []struct {
 		name, start, drip string
@@ -90,15 +90,16 @@ func TestSlowClients(t *testing.T) {
 		want              string // the first line of the answer; empty: none
 	}{
 		{"Silent", "", "", 7 * time.Second, ""},
-		{"SlowHeader", "GET /api/orders HTTP/1.1\r\nHost: localhost\r\n", "X-Slow: x\r\n", 7 * time.Second, ""},
+		{"SlowHeader", "GET /api/orders HTTP/1.1\r\nHost: [::1]\r\n", "X-Slow: x\r\n", 7 * time.Second, ""},
 		{"SlowBody", body, " ", 17 * time.Second, "HTTP/1.1 408 Request Timeout"},
 		{"SilentBody", body, "", 17 * time.Second, "HTTP/1.1 408 Request Timeout"},
 		{
-			"HeaderOf16KiB", "GET /api/orders HTTP/1.1\r\nHost: localhost\r\nX-Flood: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", "",
+			"HeaderOf16KiB",
+			"GET /api/orders HTTP/1.1\r\nHost: [::1]\r\nX-Flood: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", "",
 			2 * time.Second, "HTTP/1.1 431 Request Header Fields Too Large",
 		},
 		{
-			"ManyHeaders", "GET /api/orders HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("X-Flood: x\r\n", 1500) + "\r\n", "",
+			"ManyHeaders", "GET /api/orders HTTP/1.1\r\nHost: [::1]\r\n" + strings.Repeat("X-Flood: x\r\n", 1500) + "\r\n", "",
 			2 * time.Second, "HTTP/1.1 431 Request Header Fields Too Large",
 		},
 	}
