@@ -43,7 +43,7 @@ type issuer struct {
 	keys []jose.JSONWebKey
 }
 
-func newIssuer(t *testing.T) *issuer {
+func newIssuer(t testing.TB) *issuer {
 	t.Helper()
 	i := new(issuer)
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -73,7 +73,7 @@ func newIssuer(t *testing.T) *issuer {
 }
 
 // signer makes a key of the issuer's.
-func (i *issuer) signer(t *testing.T, id string, algorithm jose.SignatureAlgorithm) jose.SigningKey {
+func (i *issuer) signer(t testing.TB, id string, algorithm jose.SignatureAlgorithm) jose.SigningKey {
 	t.Helper()
 	var private crypto.Signer
 	var err error
@@ -100,7 +100,7 @@ func (i *issuer) claims(change map[string]any) map[string]any {
 	return claims
 }
 
-func sign(t *testing.T, key jose.SigningKey, claims map[string]any) string {
+func sign(t testing.TB, key jose.SigningKey, claims map[string]any) string {
 	t.Helper()
 	signer, err := jose.NewSigner(key, nil)
 	require.NoError(t, err)
@@ -270,6 +270,30 @@ func TestForgedTokensAllocateLittle(t *testing.T) { //nolint:paralleltest // it 
 		runtime.ReadMemStats(&after)
 		require.Less(t, (after.TotalAlloc-before.TotalAlloc)/runs, uint64(64<<10), "%s: bytes for one token", name)
 	}
+}
+
+// FuzzToken: no text that the issuer has not signed lets anybody in, or fails in another way.
+func FuzzToken(f *testing.F) {
+	i := newIssuer(f)
+	valid := sign(f, i.signer(f, "rsa", jose.RS256), i.claims(nil))
+	auth := api.NewAuthenticator(api.AuthConfig{
+		OIDC: api.NewOIDC(api.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
+	})
+	f.Add(valid[:len(valid)-4])
+	f.Add("..")
+	f.Add("mr_abcdefghijkl_x")
+	f.Add("eyJhbGciOiJub25lIn0.e30.")
+	f.Fuzz(func(t *testing.T, token string) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+token)
+		if _, err = auth.Authenticate(r, false); err != nil {
+			require.ErrorIs(t, err, api.ErrUnauthorized)
+			return
+		}
+		// One signature has several spellings in base64; what it signs has one.
+		require.Contains(t, token, valid[:strings.LastIndex(valid, ".")])
+	})
 }
 
 // A provider that changes its keys is followed, and one that withdraws a key, too.
