@@ -59,7 +59,7 @@ func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, st
 	x := exchangeOf(ctx)
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("route", route(r)), slog.String("operation", x.operation),
-		slog.Int("status", status(recorder)), slog.Duration("duration", time.Since(start)),
+		slog.Int("status", status(recorder)), slog.Float64("duration_seconds", time.Since(start).Seconds()),
 		slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
 	}
 	if x.cause != nil {

@@ -37,7 +37,7 @@ type Order struct {
 type Item struct {
 	ProductID int64
 	Quantity  int64
-	Price     Amount // of one
+	Price     Amount // of one; the zero value is a price of zero, and accepted as such
 }
 
 // Address is where to send an order.

@@ -22,6 +22,9 @@ type Refund struct {
 
 // Refund gives back some of the money of a completed order, in as many parts as you like, and never more than was
 // taken. It returns as soon as that is decided. An order that is not completed is a conflict ([IsConflict]).
+//
+// The order is at rest all the while, so [Client.Wait] does not wait for the money. [Client.Events] from version 0
+// does: it ends when the refund has an outcome.
 func (c *Client) Refund(ctx context.Context, id string, amount Amount, opts ...CallOption) (*Refund, error) {
 	return c.refund(ctx, id, oas.RefundRequest{Amount: oas.NewOptDecimal(amount)}, opts)
 }

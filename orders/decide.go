@@ -61,7 +61,7 @@ func (o Order) cancel(e Event) (Decision, error) {
 	case o.Goal != GoalComplete:
 		return Decision{}, ErrNoChange // it is being undone for another reason
 	}
-	o.Goal, o.Reason = GoalCancel, "cancelled by the customer"
+	o.Goal, o.Reason = GoalCancel, "cancelled on request"
 	return o.conclude(e, nil), nil
 }
 

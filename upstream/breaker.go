@@ -72,13 +72,15 @@ func newBreaker(p orders.Provider, s Breaker, log *slog.Logger, m *metrics) *bre
 		},
 		// Runs under the circuit's mutex: asking it for its state here would hang.
 		OnStateChange: func(_ string, from, to gobreaker.State) {
-			level := slog.LevelInfo
 			if to == gobreaker.StateOpen {
 				now := time.Now()
 				b.opened.Store(&now)
-				level = slog.LevelWarn
 			}
 			m.setBreaker(p, to)
+			level := slog.LevelWarn // also when it closes: who was told that it opened wants to know
+			if to == gobreaker.StateHalfOpen {
+				level = slog.LevelInfo
+			}
 			log.Log(context.Background(), level, "circuit breaker changed state",
 				"provider", string(p), "from", stateName(from), "to", stateName(to))
 		},

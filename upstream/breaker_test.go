@@ -216,7 +216,7 @@ func TestBreakerRecovers(t *testing.T) {
 			"level=INFO " + message + "from=open to=half_open",
 			"level=WARN " + message + "from=half_open to=open",
 			"level=INFO " + message + "from=open to=half_open",
-			"level=INFO " + message + "from=half_open to=closed",
+			"level=WARN " + message + "from=half_open to=closed",
 		}, lines)
 	})
 }

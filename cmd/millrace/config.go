@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -87,7 +88,18 @@ func (f providerFlags) config() upstream.Config {
 }
 
 func (f providerFlags) check() error {
-	_, err := upstream.New(f.config()) // finds all bad URLs, and connects to nothing
+	config := f.config()
+	var missing []error
+	for _, provider := range orders.Providers() {
+		if config.URLs[provider] == "" {
+			missing = append(missing, fmt.Errorf("--%s-url or MILLRACE_%s_URL is needed", provider,
+				strings.ToUpper(string(provider))))
+		}
+	}
+	err := errors.Join(missing...)
+	if err == nil {
+		_, err = upstream.New(config) // finds all bad URLs, and connects to nothing
+	}
 	if f.CallTimeout <= 0 || f.CallTimeout > longestCall {
 		err = errors.Join(err, fmt.Errorf("--call-timeout must be above 0 and at most %s", longestCall))
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -90,7 +91,7 @@ func (c *listKeysCommand) Run(p *process) error {
 
 type revokeKeyCommand struct {
 	databaseFlags
-	IDs []string `arg:"" name:"id" help:"The part of the key between the underscores."`
+	IDs []string `arg:"" name:"id" help:"The part of the key between the underscores, or the whole key."`
 }
 
 // Validate reports all problems at once.
@@ -99,9 +100,13 @@ func (c *revokeKeyCommand) Validate() error { return c.check() }
 // Run revokes all of them or none.
 func (c *revokeKeyCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
-		revoked, err := s.RevokeKeys(p.ctx, c.IDs, commandLine())
+		ids := make([]string, len(c.IDs))
+		for i, id := range c.IDs { // the whole key is what people have at hand
+			ids[i], _, _ = strings.Cut(strings.TrimPrefix(id, "mr_"), "_")
+		}
+		revoked, err := s.RevokeKeys(p.ctx, ids, commandLine())
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", strings.Join(ids, ", "), err)
 		}
 		for _, k := range revoked {
 			fmt.Fprintf(p.stdout, "revoked key %s (%s %s)\n", k.ID, k.Role, k.Name)

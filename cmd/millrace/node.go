@@ -290,7 +290,8 @@ func (n *node) listen(
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return fmt.Errorf("listen for %s: %w", name, err)
+		return fmt.Errorf("listen for %s (is another millrace running? --%s-addr chooses another address): %w",
+			name, name, err)
 	}
 	n.addrs[name] = listener.Addr().String()
 	server := &http.Server{

@@ -62,7 +62,8 @@ func startSimulators(ctx context.Context, addr, ledger string, seed uint64, logg
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen for simulators: %w", err)
+		return nil, fmt.Errorf("listen for simulators (is another millrace running? --simulator-addr chooses another "+
+			"address): %w", err)
 	}
 	sim, err := simulator.Open(simulator.Config{Path: ledger, Logger: logger, Seed: seed})
 	if err != nil {
