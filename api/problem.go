@@ -26,10 +26,12 @@ var (
 	errTooManyStreams = errors.New("too many open streams")
 	errOverloaded     = errors.New("too many requests in flight")
 	errTooManyExports = errors.New("too many exports")
-	errNoRoute        = errors.New("no such route")
-	errMethod         = errors.New("method not allowed")
-	errBodyTooLarge   = errors.New("body too large")
-	errPanic          = errors.New("panic")
+
+	errVersionNotReached = errors.New("order has not reached the version")
+	errNoRoute           = errors.New("no such route")
+	errMethod            = errors.New("method not allowed")
+	errBodyTooLarge      = errors.New("body too large")
+	errPanic             = errors.New("panic")
 )
 
 // inputError is something wrong with a header, a cursor or the query that no schema can say.
@@ -95,6 +97,10 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.Is(err, orders.ErrVersionConflict):
 		return newProblem(http.StatusPreconditionFailed, "order_changed",
 			"The order has changed since the version that If-Match names. Read it again.")
+	case errors.Is(err, errVersionNotReached):
+		return newProblem(http.StatusPreconditionFailed, "version_not_reached",
+			"The order has not had the version that Minimum-Version names.").
+			with(ProblemError{"header.Minimum-Version", "must be a version that the order has had"})
 	case errors.Is(err, store.ErrUnavailable):
 		return unavailable(err)
 	case errors.Is(err, errTooManyStreams):

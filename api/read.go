@@ -42,6 +42,7 @@ func (i orderID) parse() (orders.ID, error) {
 
 type getInput struct {
 	ID          orderID `path:"id" doc:"The order's id"`
+	AtLeast     int64   `header:"Minimum-Version" minimum:"1" example:"4" doc:"A version that the order is known to have, such as the one in the ETag of a write: the answer is at least as new, whichever process gives it"`
 	IfNoneMatch string  `header:"If-None-Match" example:"\"4\"" doc:"The ETag of what the caller has: the answer is 304 if that is current"`
 }
 
@@ -55,9 +56,11 @@ type orderOutput struct {
 func (s *Server) registerGet(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: opGet, Method: http.MethodGet, Path: "/api/orders/{id}", Tags: []string{tagOrders},
-		Summary:     "Get an order",
-		Description: "The order with its items and steps, from a cache that is as fresh as the event feed.",
-		Security:    bearer(),
+		Summary: "Get an order",
+		Description: "The order with its items and steps, from a cache that is as fresh as the event feed. A process shows " +
+			"its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see a write " +
+			"that another process answered.",
+		Security: bearer(),
 		Responses: map[string]*huma.Response{
 			"304": {Description: "The order has not changed", Headers: map[string]*huma.Header{"ETag": etagHeader()}},
 		},
@@ -69,9 +72,12 @@ func (s *Server) get(ctx context.Context, in *getInput) (*orderOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	order, err := s.config.Cache.Get(ctx, id)
+	order, err := s.config.Cache.Get(ctx, id, in.AtLeast)
 	if err != nil {
 		return nil, err
+	}
+	if order.Version < in.AtLeast {
+		return nil, errVersionNotReached
 	}
 	out := &orderOutput{Status: http.StatusOK, ETag: etag(order.Version), CacheControl: revalidate}
 	if matchesETag(in.IfNoneMatch, out.ETag) {

@@ -59,7 +59,7 @@ func (s *Server) refund(ctx context.Context, in *refundInput) (*refundOutput, er
 		return nil, err
 	}
 	// The currency says how to read the amount, and never changes: the cache will do.
-	known, err := s.config.Cache.Get(ctx, id)
+	known, err := s.config.Cache.Get(ctx, id, 0)
 	if err != nil {
 		return nil, err
 	}

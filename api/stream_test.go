@@ -93,7 +93,7 @@ func live(t *testing.T, change ...func(*api.Config)) *harness {
 	var bell *store.Doorbell
 	var feed *store.Feed
 	h := serve(t, pool, append([]func(*api.Config){func(c *api.Config) {
-		feed = store.NewFeed(pool, c.Logger)
+		feed = store.NewFeed(pool, c.Logger, nil)
 		bell = store.NewDoorbell(pool, c.Logger)
 		s, err := store.New(store.Config{DB: pool, Doorbell: bell})
 		require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 )
 
 // streams is the open event streams by order. It keeps no events: a stream that is woken reads them from the log, so
@@ -55,10 +56,10 @@ func (s *streams) listen(id orders.ID) (wake <-chan struct{}, stop func()) {
 }
 
 // follow subscribes to the feed. It never blocks: one token stands for any number of changes.
-func (s *streams) follow(events []orders.Event) {
+func (s *streams) follow(entries []store.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range events {
+	for _, e := range entries {
 		for c := range s.listeners[e.OrderID] {
 			select {
 			case c <- struct{}{}:

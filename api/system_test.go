@@ -68,7 +68,7 @@ func TestSystemStatus(t *testing.T) {
 		tx := storetest.Tx(t)
 		h := serve(t, tx, func(c *api.Config) {
 			c.Breakers = func() map[string]string { return map[string]string{"payment": "open"} }
-			c.Feed = store.NewFeed(nil, c.Logger) // which never runs
+			c.Feed = store.NewFeed(nil, c.Logger, nil) // which never runs
 		})
 		exec(t, tx, `INSERT INTO river_leader (elected_at, expires_at, leader_id) 
 			VALUES (now(), now() - '1 s'::interval, 'x')`)

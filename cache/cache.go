@@ -4,6 +4,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
@@ -22,6 +23,8 @@ const (
 	// maxBehind is how far the feed may lag before the cache is bypassed.
 	maxBehind   = 2 * time.Second
 	loadTimeout = 5 * time.Second
+	// missingTTL is for how long an id without an order is remembered as such.
+	missingTTL = time.Second
 
 	stripes      = 1 << 16
 	itemsCounted = 1 << 20
@@ -61,7 +64,7 @@ type Orders struct {
 }
 
 type entry struct {
-	order      *orders.Order
+	order      *orders.Order // nil: there is none
 	generation uint64
 }
 
@@ -94,19 +97,38 @@ func New(c Config) (*Orders, error) {
 // Close frees the cache. Get must not be called any more.
 func (c *Orders) Close() { c.entries.Close() }
 
-// Get returns an order, which the caller must not change. Errors are those of Load.
+// Get returns an order, which the caller must not change. If atLeast is not 0, the caller knows that the order has that
+// version, and an older one is not taken from memory. Errors are those of Load.
 //
 // It knows nothing of who asks: check after Get, never before, that the caller may see the order.
-func (c *Orders) Get(ctx context.Context, id orders.ID) (*orders.Order, error) {
+func (c *Orders) Get(ctx context.Context, id orders.ID, atLeast int64) (*orders.Order, error) {
 	if c.config.Behind() > maxBehind {
-		c.requests.WithLabelValues("bypass").Inc()
-		order, err := c.config.Load(ctx, id)
-		return &order, err
+		return c.bypass(ctx, id)
 	}
+	order, err := c.get(ctx, id)
+	if known := err == nil && order.Version >= atLeast; !known && atLeast > 0 {
+		return c.bypass(ctx, id) // another process has written, and the feed has not told this one yet
+	}
+	return order, err
+}
+
+func (c *Orders) bypass(ctx context.Context, id orders.ID) (*orders.Order, error) {
+	c.requests.WithLabelValues("bypass").Inc()
+	order, err := c.config.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &order, nil
+}
+
+func (c *Orders) get(ctx context.Context, id orders.ID) (*orders.Order, error) {
 	key := string(id[:])
 	generation := c.stripe(id).Load()
 	if e, ok := c.entries.Get(key); ok && e.generation == generation {
 		c.requests.WithLabelValues("hit").Inc()
+		if e.order == nil {
+			return nil, orders.ErrNotFound
+		}
 		return e.order, nil
 	}
 	c.requests.WithLabelValues("miss").Inc()
@@ -118,6 +140,9 @@ func (c *Orders) Get(ctx context.Context, id orders.ID) (*orders.Order, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		order, err := c.config.Load(ctx, id)
+		if errors.Is(err, orders.ErrNotFound) {
+			c.entries.SetWithTTL(key, entry{generation: generation}, orderBytes, missingTTL)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -132,15 +157,8 @@ func (c *Orders) Get(ctx context.Context, id orders.ID) (*orders.Order, error) {
 	return loaded.(*orders.Order), nil
 }
 
-// Forget drops what is known of an order: call it after writing to it.
+// Forget drops what is known of an order: call it after writing to it, and when the feed says that it has changed.
 func (c *Orders) Forget(id orders.ID) { c.stripe(id).Add(1) }
-
-// Follow drops what is known of the orders that events changed; it subscribes to the feed.
-func (c *Orders) Follow(events []orders.Event) {
-	for _, e := range events {
-		c.Forget(e.OrderID)
-	}
-}
 
 func (c *Orders) stripe(id orders.ID) *atomic.Uint64 {
 	return &c.generations[maphash.Comparable(c.seed, id)%stripes]

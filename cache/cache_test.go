@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,7 +65,7 @@ func setup(t *testing.T, change func(*cache.Config)) (*cache.Orders, *database, 
 
 func get(t *testing.T, c *cache.Orders, id orders.ID) int64 {
 	t.Helper()
-	order, err := c.Get(t.Context(), id)
+	order, err := c.Get(t.Context(), id, 0)
 	require.NoError(t, err)
 	return order.Version
 }
@@ -83,21 +84,66 @@ func TestGet(t *testing.T) {
 		}, 5*time.Second, time.Millisecond)
 
 		version := db.write(id)
-		c.Follow([]orders.Event{{OrderID: id}})
+		c.Forget(id)
 		require.Equal(t, version, get(t, c, id))
 		n, err := testutil.GatherAndCount(registry, "millrace_cache_requests_total")
 		require.NoError(t, err)
 		require.Equal(t, 2, n) // hit and miss
 	})
 
-	t.Run("ErrorsAreNotKept", func(t *testing.T) {
+	t.Run("AMissingOrderIsKeptUntilItIsThere", func(t *testing.T) {
 		t.Parallel()
 		c, db, _ := setup(t, nil)
 		id := orders.NewID()
-		_, err := c.Get(t.Context(), id)
-		require.ErrorIs(t, err, orders.ErrNotFound)
+		require.Eventually(t, func() bool {
+			before := db.loads.Load()
+			_, err := c.Get(t.Context(), id, 0)
+			require.ErrorIs(t, err, orders.ErrNotFound)
+			return db.loads.Load() == before
+		}, 5*time.Second, time.Millisecond)
 		db.write(id)
+		order, err := c.Get(t.Context(), id, 1)
+		require.NoError(t, err, "the caller knows better")
+		require.Equal(t, int64(1), order.Version)
+		c.Forget(id)
 		require.Equal(t, int64(1), get(t, c, id))
+	})
+
+	t.Run("OtherErrorsAreNotKept", func(t *testing.T) {
+		t.Parallel()
+		broken := errors.New("broken")
+		c, _, id := setup(t, func(config *cache.Config) {
+			load, failed := config.Load, false
+			config.Load = func(ctx context.Context, id orders.ID) (orders.Order, error) {
+				if !failed {
+					failed = true
+					return orders.Order{}, broken
+				}
+				return load(ctx, id)
+			}
+		})
+		_, err := c.Get(t.Context(), id, 0)
+		require.ErrorIs(t, err, broken)
+		require.Equal(t, int64(1), get(t, c, id))
+	})
+
+	// I17 across processes: the feed has not told of the write yet, the caller does.
+	t.Run("AtLeastWhatTheCallerKnows", func(t *testing.T) {
+		t.Parallel()
+		c, db, id := setup(t, nil)
+		require.Eventually(t, func() bool {
+			before := db.loads.Load()
+			get(t, c, id)
+			return db.loads.Load() == before
+		}, 5*time.Second, time.Millisecond)
+		written := db.write(id)
+		require.Less(t, get(t, c, id), written, "the control: without it the old version is served")
+		order, err := c.Get(t.Context(), id, written)
+		require.NoError(t, err)
+		require.Equal(t, written, order.Version)
+		order, err = c.Get(t.Context(), id, written+1)
+		require.NoError(t, err)
+		require.Equal(t, written, order.Version, "there is no newer one")
 	})
 
 	t.Run("BypassedWhileTheFeedIsBehind", func(t *testing.T) {
@@ -120,7 +166,7 @@ func TestGet(t *testing.T) {
 		db.paused = func() { <-release }
 		var wg sync.WaitGroup
 		for range 100 {
-			wg.Go(func() { _, _ = c.Get(context.Background(), id) })
+			wg.Go(func() { _, _ = c.Get(context.Background(), id, 0) })
 		}
 		require.Eventually(t, func() bool { return db.loads.Load() == 1 }, 5*time.Second, time.Millisecond)
 		close(release)
@@ -136,7 +182,7 @@ func TestGet(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		first := make(chan error, 1)
 		go func() {
-			_, err := c.Get(ctx, id)
+			_, err := c.Get(ctx, id, 0)
 			first <- err
 		}()
 		require.Eventually(t, func() bool { return db.loads.Load() == 1 }, 5*time.Second, time.Millisecond)
@@ -161,7 +207,7 @@ func TestFillThatRacesWithAChange(t *testing.T) {
 	}
 	slow := make(chan int64, 1)
 	go func() {
-		order, _ := c.Get(context.Background(), id)
+		order, _ := c.Get(context.Background(), id, 0)
 		slow <- order.Version
 	}()
 	<-reading
@@ -186,7 +232,7 @@ func TestReadYourOwnWrites(t *testing.T) {
 			for range 2000 {
 				version := db.write(id)
 				c.Forget(id)
-				order, err := c.Get(context.Background(), id)
+				order, err := c.Get(context.Background(), id, 0)
 				if err != nil || order.Version < version {
 					t.Errorf("read version %d after writing %d: %v", order.Version, version, err)
 					return

@@ -22,6 +22,12 @@ func WithIfMatch(version int64) CallOption { return WithHeader("If-Match", etag(
 // WithIfNoneMatch makes a read conditional: it is [ErrNotModified] if the order still has this version.
 func WithIfNoneMatch(version int64) CallOption { return WithHeader("If-None-Match", etag(version)) }
 
+// WithMinimumVersion makes a read at least as new as a version that the order is known to have, such as the one that
+// a write returned: another process of the server may not have heard of it yet.
+func WithMinimumVersion(version int64) CallOption {
+	return WithHeader("Minimum-Version", strconv.FormatInt(version, 10))
+}
+
 // WithHeader sets a header of the request.
 func WithHeader(name, value string) CallOption { return func(c *call) { c.header.Set(name, value) } }
 

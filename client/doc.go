@@ -33,8 +33,8 @@
 //
 // # Versions
 //
-// An order's Version is its ETag. [WithIfNoneMatch] reads an order only if it has changed, and [WithIfMatch] changes it
-// only if it has not.
+// An order's Version is its ETag. [WithIfNoneMatch] reads an order only if it has changed, [WithMinimumVersion] reads it
+// at least as new as a version that is known, and [WithIfMatch] changes it only if it has not changed.
 //
 // # Undoing
 //

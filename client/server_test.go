@@ -73,6 +73,10 @@ func TestConditions(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Order(t.Context(), order.ID, client.WithIfNoneMatch(order.Version))
 	require.ErrorIs(t, err, client.ErrNotModified)
+	_, err = c.Order(t.Context(), order.ID, client.WithMinimumVersion(order.Version))
+	require.NoError(t, err)
+	_, err = c.Order(t.Context(), order.ID, client.WithMinimumVersion(order.Version+1000))
+	require.Error(t, err, "it has not had that version")
 	_, err = c.Order(t.Context(), order.ID, client.WithIfNoneMatch(order.Version-1))
 	require.NoError(t, err)
 

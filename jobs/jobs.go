@@ -49,6 +49,8 @@ type Config struct {
 	SweepEvery time.Duration
 	// SyncInventoryEvery is how often the inventory provider is asked for its stock. 0: never.
 	SyncInventoryEvery time.Duration
+	// KeepEvents is for how long the log is kept at least. Default 90 days.
+	KeepEvents time.Duration
 	// Now is the clock that deadlines are measured by. Default time.Now.
 	Now        func() time.Time
 	Logger     *slog.Logger
@@ -64,6 +66,9 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	if c.SweepEvery == 0 {
 		c.SweepEvery = 15 * time.Second
 	}
+	if c.KeepEvents == 0 {
+		c.KeepEvents = 90 * 24 * time.Hour
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -78,7 +83,8 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	}
 	river.AddWorker(workers, &sweepWorker{store: c.Store, logger: c.Logger, metrics: m})
 	river.AddWorker(workers, &inventoryWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger})
-	periodic := []*river.PeriodicJob{sweepEvery(c.SweepEvery)}
+	river.AddWorker(workers, &logWorker{store: c.Store, keep: c.KeepEvents, logger: c.Logger})
+	periodic := []*river.PeriodicJob{sweepEvery(c.SweepEvery), maintainLogHourly()}
 	if c.SyncInventoryEvery > 0 {
 		periodic = append(periodic, syncInventoryEvery(c.SyncInventoryEvery))
 	}

@@ -88,15 +88,18 @@ func decodeOrders(rows []dbsqlc.OrderDocument) ([]orders.Order, error) {
 func decodeEvents(rows []dbsqlc.OrderEvent) []orders.Event {
 	events := make([]orders.Event, len(rows))
 	for i, row := range rows {
-		events[i] = orders.Event{
-			OrderID: row.OrderID, Kind: orders.EventKind(row.Kind), Amount: orders.Money(row.AmountMinor), At: row.At.UTC(),
-			Step: orders.StepName(row.Step), Generation: int(row.Generation),
-			Reference: row.Reference, Reason: row.Reason,
-			Version: row.Version, Status: orders.Status(row.Status), Progress: int(row.Progress),
-			StatusChanged: row.StatusChanged,
-		}
+		events[i] = decodeEvent(row)
 	}
 	return events
+}
+
+func decodeEvent(row dbsqlc.OrderEvent) orders.Event {
+	return orders.Event{
+		OrderID: row.OrderID, Kind: orders.EventKind(row.Kind), Amount: orders.Money(row.AmountMinor), At: row.At.UTC(),
+		Step: orders.StepName(row.Step), Generation: int(row.Generation), Reference: row.Reference, Reason: row.Reason,
+		Version: row.Version, Status: orders.Status(row.Status), Progress: int(row.Progress),
+		StatusChanged: row.StatusChanged,
+	}
 }
 
 // encodeAddress is the JSON of an address, empty for none.

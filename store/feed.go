@@ -12,15 +12,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgxlisten"
+	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
 const (
 	feedPoll       = time.Second
 	feedPause      = 10 * time.Millisecond
-	feedBatch      = 1000
 	patience       = 100 * time.Millisecond // with a transaction that holds the feed up, before looking at what it hides
 	reconnectDelay = time.Second
 )
@@ -34,11 +33,11 @@ type Feed struct {
 	pool        *pgxpool.Pool
 	logger      *slog.Logger
 	queries     *dbsqlc.Queries
-	subscribers []func([]orders.Event)
+	subscribers []func([]Entry)
 	rung        chan struct{}
+	age         prometheus.Histogram
 
-	txid uint64
-	id   int64
+	cursor Cursor
 	// mark is a moment, and the transaction that was the next to begin then. Once all before it are over and read,
 	// everything from before that moment has been handed out.
 	mark struct {
@@ -49,14 +48,26 @@ type Feed struct {
 	current atomic.Pointer[time.Time]
 }
 
-// NewFeed makes a feed. Subscribe to it, then Run it.
-func NewFeed(pool *pgxpool.Pool, logger *slog.Logger) *Feed {
-	return &Feed{pool: pool, logger: logger, queries: dbsqlc.New(), rung: make(chan struct{}, 1)}
+// NewFeed makes a feed. Subscribe to it, then Run it. registerer may be nil.
+func NewFeed(pool *pgxpool.Pool, logger *slog.Logger, registerer prometheus.Registerer) *Feed {
+	f := &Feed{
+		pool: pool, logger: logger, queries: dbsqlc.New(), rung: make(chan struct{}, 1),
+		age: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "millrace_feed_event_age_seconds", Help: "Age of events when they are handed out.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}),
+	}
+	if registerer != nil {
+		registerer.MustRegister(f.age, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "millrace_feed_behind_seconds", Help: "For how long events may have been left unread.",
+		}, func() float64 { return f.Behind().Seconds() }))
+	}
+	return f
 }
 
-// Subscribe has fn called with every batch of events, one batch at a time. It must be called before Run, and fn must
+// Subscribe has fn called with every batch of entries, one batch at a time. It must be called before Run, and fn must
 // not block: it holds up everybody.
-func (f *Feed) Subscribe(fn func([]orders.Event)) { f.subscribers = append(f.subscribers, fn) }
+func (f *Feed) Subscribe(fn func([]Entry)) { f.subscribers = append(f.subscribers, fn) }
 
 // Behind says for how long events may have been left unread: because the database does not answer, or because an
 // old transaction holds the cursor back. It is large before Run has read for the first time.
@@ -133,34 +144,34 @@ func (f *Feed) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	now := time.Now()
-	bounds, err := f.queries.FeedBounds(ctx, f.pool)
+	bounds, err := f.queries.LogBounds(ctx, f.pool)
 	if err != nil {
 		return fmt.Errorf("bound feed: %w", err)
 	}
 	switch {
-	case f.txid == 0:
-		f.txid = bounds.Oldest
-	case bounds.Oldest < f.mark.txid && bounds.Newest < f.mark.txid:
+	case f.cursor == (Cursor{}):
+		f.cursor = Cursor{Epoch: bounds.Epoch}.advance(bounds)
+	case f.cursor.Epoch != bounds.Epoch || bounds.Newest < f.cursor.Txid:
 		// Transaction ids went back: this is another history, restored or failed over to with a loss.
 		f.logger.WarnContext(ctx, "the log's history has changed")
-		f.txid, f.id, f.mark.txid = bounds.Oldest, 0, 0
+		f.cursor, f.mark.txid = Cursor{Epoch: bounds.Epoch}.advance(bounds), 0
 	}
 	for {
-		rows, err := f.queries.FeedRead(ctx, f.pool, &dbsqlc.FeedReadParams{
-			Txid: f.txid, ID: f.id, Below: bounds.Oldest, PageSize: feedBatch,
-		})
+		entries, err := readLog(ctx, f.queries, f.pool, f.cursor, bounds, logPage)
 		if err != nil {
 			return fmt.Errorf("read feed: %w", err)
 		}
-		if len(rows) > 0 {
-			events := decodeEvents(rows)
+		if len(entries) > 0 {
 			for _, fn := range f.subscribers {
-				fn(events)
+				fn(entries)
 			}
-			last := rows[len(rows)-1]
-			f.txid, f.id = last.Txid, last.ID
+			for _, e := range entries {
+				f.age.Observe(time.Since(e.At).Seconds())
+			}
+			f.cursor = entries[len(entries)-1].Cursor
 		}
-		if len(rows) < feedBatch {
+		if len(entries) < logPage {
+			f.cursor = f.cursor.advance(bounds)
 			break
 		}
 	}
@@ -168,7 +179,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 }
 
 // measure finds out up to when everything has been handed out.
-func (f *Feed) measure(ctx context.Context, now time.Time, bounds dbsqlc.FeedBoundsRow) error {
+func (f *Feed) measure(ctx context.Context, now time.Time, bounds dbsqlc.LogBoundsRow) error {
 	if f.mark.txid != 0 && bounds.Oldest >= f.mark.txid {
 		f.reached(f.mark.at)
 		f.mark.txid = 0
@@ -181,7 +192,9 @@ func (f *Feed) measure(ctx context.Context, now time.Time, bounds dbsqlc.FeedBou
 		f.mark.txid, f.mark.at = bounds.Newest, now
 	case now.Sub(f.mark.at) > patience:
 		// An old transaction is in the way. It may have nothing to do with orders.
-		unread, err := f.queries.FeedUnread(ctx, f.pool, &dbsqlc.FeedUnreadParams{Txid: f.txid, ID: f.id})
+		unread, err := f.queries.LogUnread(ctx, f.pool, &dbsqlc.LogUnreadParams{
+			Txid: f.cursor.Txid, ID: f.cursor.ID, Since: f.cursor.At.Add(-readBehind),
+		})
 		if err != nil {
 			return fmt.Errorf("measure feed: %w", err)
 		}

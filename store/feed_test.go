@@ -22,10 +22,12 @@ type reader struct {
 	events []orders.Event
 }
 
-func (r *reader) take(events []orders.Event) {
+func (r *reader) take(entries []store.Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, events...)
+	for _, e := range entries {
+		r.events = append(r.events, e.Event)
+	}
 }
 
 func (r *reader) all() []orders.Event {
@@ -42,7 +44,7 @@ func TestFeed(t *testing.T) {
 	t.Run("LosesNothing", func(t *testing.T) {
 		t.Parallel()
 		pool := storetest.Pool(t)
-		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler))
+		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler), nil)
 		var got reader
 		feed.Subscribe(got.take)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -104,7 +106,7 @@ func TestFeed(t *testing.T) {
 		go bell.Run(t.Context())
 		s, err := store.New(store.Config{DB: pool, Doorbell: bell})
 		require.NoError(t, err)
-		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler))
+		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler), nil)
 		var got reader
 		feed.Subscribe(got.take)
 		go feed.Run(t.Context())
@@ -126,7 +128,7 @@ func TestFeed(t *testing.T) {
 	t.Run("KeepsEachOrdersSequence", func(t *testing.T) {
 		t.Parallel()
 		pool := storetest.Pool(t)
-		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler))
+		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler), nil)
 		var got reader
 		feed.Subscribe(got.take)
 		go feed.Run(t.Context())
@@ -172,7 +174,7 @@ func TestFeed(t *testing.T) {
 	t.Run("KnowsThatItIsBehind", func(t *testing.T) {
 		t.Parallel()
 		pool := storetest.Pool(t)
-		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler))
+		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler), nil)
 		require.Greater(t, feed.Behind(), time.Hour, "before the first read")
 		t.Cleanup(func() {
 			_, _ = pool.Exec(context.Background(), `SELECT pg_terminate_backend(pid)
@@ -195,7 +197,7 @@ func TestFeed(t *testing.T) {
 	t.Run("HealsItsListener", func(t *testing.T) {
 		t.Parallel()
 		pool := storetest.Pool(t)
-		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler))
+		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler), nil)
 		var got reader
 		feed.Subscribe(got.take)
 		go feed.Run(t.Context())

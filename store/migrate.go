@@ -57,7 +57,23 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error
 	if err := migrateOrders(ctx, pool, logger); err != nil {
 		return fmt.Errorf("migrate orders: %w", err)
 	}
-	return nil
+	return prepareLog(ctx, pool, logger)
+}
+
+// prepareLog makes the log ready to be written to and, if it was restored from another cluster, to be read.
+func prepareLog(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
+	queries := dbsqlc.New()
+	foreign, err := queries.LogFromOtherCluster(ctx, pool)
+	if err != nil {
+		return fmt.Errorf("look at log: %w", err)
+	}
+	if foreign {
+		logger.InfoContext(ctx, "the log is from another cluster: it begins a new history")
+		if err := queries.LogAdopt(ctx, pool); err != nil {
+			return fmt.Errorf("adopt log: %w", err)
+		}
+	}
+	return createPartitions(ctx, queries, pool, time.Now())
 }
 
 func newRiverMigrator(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error) {
@@ -104,7 +120,8 @@ func newProvider(pool *pgxpool.Pool) (*goose.Provider, error) {
 		goose.WithDisableGlobalRegistry(true))
 }
 
-// Migrated says whether the schema is the one this program was built for, or a later one.
+// Migrated says whether Migrate has nothing to do: the schema is the one this program was built for, or a later one,
+// and the log is this cluster's.
 func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	provider, err := newProvider(pool)
 	if err != nil {
@@ -123,5 +140,12 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("check River's migrations: %w", classify(err))
 	}
-	return !pending && river.OK, nil
+	if pending || !river.OK {
+		return false, nil
+	}
+	foreign, err := dbsqlc.New().LogFromOtherCluster(ctx, pool)
+	if err != nil {
+		return false, fmt.Errorf("look at log: %w", classify(err))
+	}
+	return !foreign, nil
 }

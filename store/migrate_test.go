@@ -56,13 +56,8 @@ func TestConstraints(t *testing.T) {
 		"order_steps_settled_with_outcome": `UPDATE order_steps SET state = 'succeeded'`,
 		"order_events_kind_known":          `UPDATE order_events SET kind = 'rumour'`,
 		"order_events_progress_range":      `UPDATE order_events SET progress = 101`,
-		"order_events_pkey": `UPDATE order_events SET version = 2;
-			INSERT INTO order_events (order_id, version, kind, amount_minor, step, generation, reference, reason, status,
-				progress, status_changed, at)
-			SELECT order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress,
-				status_changed, at
-			FROM order_events`,
-		"order_steps_order_fkey": `UPDATE order_steps SET order_id = gen_random_uuid()`,
+		"order_steps_order_fkey":           `UPDATE order_steps SET order_id = gen_random_uuid()`,
+		"log_history_one_row":              `INSERT INTO log_history VALUES (false, 1, now())`,
 
 		"api_keys_role_known":              `UPDATE api_keys SET role = 'root'`,
 		"api_keys_customer_id_of_customer": `UPDATE api_keys SET customer_id = '1'`,

@@ -282,7 +282,9 @@ type Invoker interface {
 	GetLiveness(ctx context.Context, options ...RequestOption) (*Health, error)
 	// GetOrder invokes getOrder operation.
 	//
-	// The order with its items and steps, from a cache that is as fresh as the event feed.
+	// The order with its items and steps, from a cache that is as fresh as the event feed. A process shows
+	// its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see
+	// a write that another process answered.
 	//
 	// GET /api/orders/{id}
 	GetOrder(ctx context.Context, params GetOrderParams, options ...RequestOption) (GetOrderRes, error)
@@ -855,7 +857,9 @@ func (c *Client) sendGetLiveness(ctx context.Context, requestOptions ...RequestO
 
 // GetOrder invokes getOrder operation.
 //
-// The order with its items and steps, from a cache that is as fresh as the event feed.
+// The order with its items and steps, from a cache that is as fresh as the event feed. A process shows
+// its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see
+// a write that another process answered.
 //
 // GET /api/orders/{id}
 func (c *Client) GetOrder(ctx context.Context, params GetOrderParams, options ...RequestOption) (GetOrderRes, error) {
@@ -904,6 +908,20 @@ func (c *Client) sendGetOrder(ctx context.Context, params GetOrderParams, reques
 	}
 
 	h := uri.NewHeaderEncoder(r.Header)
+	{
+		cfg := uri.HeaderParameterEncodingConfig{
+			Name:    "Minimum-Version",
+			Explode: false,
+		}
+		if err := h.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.MinimumVersion.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode header")
+		}
+	}
 	{
 		cfg := uri.HeaderParameterEncodingConfig{
 			Name:    "If-None-Match",

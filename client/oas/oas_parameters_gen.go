@@ -36,6 +36,9 @@ type ExportOrdersParams struct {
 type GetOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
+	// A version that the order is known to have, such as the one in the ETag of a write: the answer is at
+	// least as new, whichever process gives it.
+	MinimumVersion OptInt64 `json:",omitempty,omitzero"`
 	// The ETag of what the caller has: the answer is 304 if that is current.
 	IfNoneMatch OptString `json:",omitempty,omitzero"`
 }

@@ -41,6 +41,7 @@ type rateFlags struct {
 type workFlags struct {
 	Workers    int           `env:"MILLRACE_WORKERS" default:"50" help:"Steps that run at a time, per provider."`
 	SweepEvery time.Duration `env:"MILLRACE_SWEEP_EVERY" default:"15s" help:"How often stranded steps are looked for."`
+	KeepEvents time.Duration `env:"MILLRACE_KEEP_EVENTS" default:"2160h" help:"For how long the log of events is kept at least."`
 
 	InventorySyncEvery time.Duration `env:"MILLRACE_INVENTORY_SYNC_EVERY" default:"1m" help:"How often the inventory provider is asked for its stock; 0 for never."`
 }
@@ -130,6 +131,9 @@ func (f databaseFlags) check() error {
 func (f workFlags) check() error {
 	if f.Workers < 1 || f.SweepEvery < time.Second {
 		return errors.New("--workers must be at least 1, --sweep-every at least 1s")
+	}
+	if f.KeepEvents < 24*time.Hour {
+		return errors.New("--keep-events must be at least 24h")
 	}
 	if f.InventorySyncEvery != 0 && f.InventorySyncEvery < time.Second {
 		return errors.New("--inventory-sync-every must be at least 1s, or 0")

@@ -140,6 +140,7 @@ func (n *node) start(ctx context.Context) error {
 
 	bell := store.NewDoorbell(feedPool, n.logger)
 	n.background(bell.Run)
+	feed := store.NewFeed(feedPool, n.logger, n.registry)
 	river, err := n.startJobs(ctx, bell)
 	if err != nil {
 		return err
@@ -148,9 +149,15 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 	if c.api == nil {
+		n.background(feed.Run)
 		return nil
 	}
-	return n.startAPI(ctx, bell, feedPool, river.ID())
+	server, err := n.newAPI(ctx, bell, feed, feedPool, river.ID())
+	if err != nil {
+		return err
+	}
+	n.background(feed.Run) // everybody has subscribed, and nobody is served from a cache that hears nothing
+	return n.listen(ctx, "api", c.api.APIAddr, server, server.Drain, drainTimeout)
 }
 
 // background runs fn until the process stops.
@@ -217,8 +224,8 @@ func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Clie
 	client, err := jobs.NewClient(jobs.Config{
 		Pool: pool, Store: s, Providers: clients,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
-		SyncInventoryEvery: n.config.work.InventorySyncEvery,
-		Logger:             n.logger, Registerer: n.registry,
+		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
+		Logger: n.logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return nil, err
@@ -235,29 +242,31 @@ func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Clie
 	return client, nil
 }
 
-func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool, instance string) error {
+func (n *node) newAPI(
+	ctx context.Context, bell *store.Doorbell, feed *store.Feed, feedPool *pgxpool.Pool, instance string,
+) (*api.Server, error) {
 	c := n.config
-	feed := store.NewFeed(feedPool, n.logger)
-	n.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "millrace_feed_behind_seconds", Help: "For how long events may have been left unread.",
-	}, func() float64 { return feed.Behind().Seconds() }))
 	pool, err := n.pool(ctx, "api", c.connections.APIConnections)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s, err := store.New(store.Config{DB: pool, Doorbell: bell, Registerer: n.part("api")})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cached, err := cache.New(cache.Config{
 		Load: s.Order, Behind: feed.Behind, MaxBytes: c.api.CacheSize, TTL: c.api.CacheTTL, Registerer: n.registry,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	n.onStop(cached.Close)
-	feed.Subscribe(cached.Follow)
-	server := api.New(api.Config{
+	feed.Subscribe(func(entries []store.Entry) {
+		for _, e := range entries {
+			cached.Forget(e.OrderID)
+		}
+	})
+	return api.New(api.Config{
 		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry,
 		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
 		Limiter: n.startLimiter(feedPool), RateLimit: c.rateLimit, TrustedProxies: c.api.TrustedProxies,
@@ -265,9 +274,7 @@ func (n *node) startAPI(ctx context.Context, bell *store.Doorbell, feedPool *pgx
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{"database": pool.Ping(ctx), "feed": feedHealth(feed)}
 		},
-	})
-	n.background(feed.Run) // everybody has subscribed
-	return n.listen(ctx, "api", c.api.APIAddr, server, server.Drain, drainTimeout)
+	}), nil
 }
 
 // feedHealth fails when subscribers have heard nothing for so long that something must be wrong.

@@ -3,21 +3,50 @@
 SELECT * FROM order_events
 WHERE order_id = @order_id AND version > @version ORDER BY version LIMIT @page_size;
 
--- name: FeedBounds :one
--- FeedBounds says how far the feed can be read: everything below the oldest transaction that is still running has
+-- name: LogBounds :one
+-- LogBounds says how far the log can be read: everything below the oldest transaction that is still running has
 -- committed or never will, so nothing can appear there later. newest is the next transaction id.
-SELECT pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest
-FROM (SELECT pg_current_snapshot() AS snapshot) s;
+SELECT
+    pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest, s.at, h.epoch,
+    h.pruned_to
+FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, log_history h;
 
--- name: FeedRead :many
--- FeedRead is the log of all orders after a cursor and below a bound.
-SELECT * FROM order_events
-WHERE (txid, id) > (@txid::xid8, @id::bigint) AND txid < @below::xid8
-ORDER BY txid, id LIMIT @page_size;
+-- name: LogRead :many
+-- LogRead is the log of all orders after a cursor and below a bound. Nothing after the cursor was written before since:
+-- it only spares looking into old partitions. The LIMIT 1 keeps the planner from reading all orders to join them.
+SELECT sqlc.embed(e), o.customer_id, o.principal
+FROM order_events e, LATERAL (
+    SELECT orders.customer_id, orders.principal FROM orders WHERE orders.id = e.order_id LIMIT 1
+) o
+WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8 AND e.logged_at >= @since::timestamptz
+ORDER BY e.txid, e.id LIMIT @page_size;
 
--- name: FeedUnread :one
--- FeedUnread says whether there is anything after a cursor, readable or not.
-SELECT EXISTS (SELECT FROM order_events WHERE (txid, id) > (@txid::xid8, @id::bigint));
+-- name: LogUnread :one
+-- LogUnread says whether there is anything after a cursor, readable or not.
+SELECT EXISTS (
+    SELECT FROM order_events
+    WHERE (txid, id) > (@txid::xid8, @id::bigint) AND logged_at >= @since::timestamptz
+);
+
+-- name: LogFromOtherCluster :one
+-- LogFromOtherCluster says that the log has transactions which have not happened yet: those of the cluster that it was
+-- dumped from.
+SELECT EXISTS (
+    SELECT FROM order_events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())
+);
+
+-- name: LogAdopt :exec
+-- LogAdopt puts all that the log has before everything that will be written to it, and begins a new history.
+WITH adopted AS (
+    UPDATE order_events SET txid = '0'
+)
+UPDATE log_history SET epoch = epoch + 1;
+
+-- name: LogPartitionCreate :one
+SELECT log_partition_create(@starts::timestamptz)::boolean AS there;
+
+-- name: LogPartitionDrop :one
+SELECT log_partition_drop(@before::timestamptz)::integer AS dropped;
 
 -- name: Ring :exec
 -- Ring wakes everybody who waits: readers of the feed, and the River clients that work the given queues. The

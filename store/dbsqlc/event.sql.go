@@ -7,12 +7,13 @@ package dbsqlc
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 const eventsAfter = `-- name: EventsAfter :many
-SELECT id, txid, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
+SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
 WHERE order_id = $1 AND version > $2 ORDER BY version LIMIT $3
 `
 
@@ -35,6 +36,7 @@ func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterPara
 		if err := rows.Scan(
 			&i.ID,
 			&i.Txid,
+			&i.LoggedAt,
 			&i.OrderID,
 			&i.Version,
 			&i.Kind,
@@ -58,68 +60,144 @@ func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterPara
 	return items, nil
 }
 
-const feedBounds = `-- name: FeedBounds :one
-SELECT pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest
-FROM (SELECT pg_current_snapshot() AS snapshot) s
+const logAdopt = `-- name: LogAdopt :exec
+WITH adopted AS (
+    UPDATE order_events SET txid = '0'
+)
+UPDATE log_history SET epoch = epoch + 1
 `
 
-type FeedBoundsRow struct {
-	Oldest uint64
-	Newest uint64
+// LogAdopt puts all that the log has before everything that will be written to it, and begins a new history.
+func (q *Queries) LogAdopt(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, logAdopt)
+	return err
 }
 
-// FeedBounds says how far the feed can be read: everything below the oldest transaction that is still running has
+const logBounds = `-- name: LogBounds :one
+SELECT
+    pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest, s.at, h.epoch,
+    h.pruned_to
+FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, log_history h
+`
+
+type LogBoundsRow struct {
+	Oldest   uint64
+	Newest   uint64
+	At       time.Time
+	Epoch    int64
+	PrunedTo time.Time
+}
+
+// LogBounds says how far the log can be read: everything below the oldest transaction that is still running has
 // committed or never will, so nothing can appear there later. newest is the next transaction id.
-func (q *Queries) FeedBounds(ctx context.Context, db DBTX) (FeedBoundsRow, error) {
-	row := db.QueryRow(ctx, feedBounds)
-	var i FeedBoundsRow
-	err := row.Scan(&i.Oldest, &i.Newest)
+func (q *Queries) LogBounds(ctx context.Context, db DBTX) (LogBoundsRow, error) {
+	row := db.QueryRow(ctx, logBounds)
+	var i LogBoundsRow
+	err := row.Scan(
+		&i.Oldest,
+		&i.Newest,
+		&i.At,
+		&i.Epoch,
+		&i.PrunedTo,
+	)
 	return i, err
 }
 
-const feedRead = `-- name: FeedRead :many
-SELECT id, txid, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
-WHERE (txid, id) > ($1::xid8, $2::bigint) AND txid < $3::xid8
-ORDER BY txid, id LIMIT $4
+const logFromOtherCluster = `-- name: LogFromOtherCluster :one
+SELECT EXISTS (
+    SELECT FROM order_events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())
+)
 `
 
-type FeedReadParams struct {
+// LogFromOtherCluster says that the log has transactions which have not happened yet: those of the cluster that it was
+// dumped from.
+func (q *Queries) LogFromOtherCluster(ctx context.Context, db DBTX) (bool, error) {
+	row := db.QueryRow(ctx, logFromOtherCluster)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const logPartitionCreate = `-- name: LogPartitionCreate :one
+SELECT log_partition_create($1::timestamptz)::boolean AS there
+`
+
+func (q *Queries) LogPartitionCreate(ctx context.Context, db DBTX, starts time.Time) (bool, error) {
+	row := db.QueryRow(ctx, logPartitionCreate, starts)
+	var there bool
+	err := row.Scan(&there)
+	return there, err
+}
+
+const logPartitionDrop = `-- name: LogPartitionDrop :one
+SELECT log_partition_drop($1::timestamptz)::integer AS dropped
+`
+
+func (q *Queries) LogPartitionDrop(ctx context.Context, db DBTX, before time.Time) (int32, error) {
+	row := db.QueryRow(ctx, logPartitionDrop, before)
+	var dropped int32
+	err := row.Scan(&dropped)
+	return dropped, err
+}
+
+const logRead = `-- name: LogRead :many
+SELECT e.id, e.txid, e.logged_at, e.order_id, e.version, e.kind, e.amount_minor, e.step, e.generation, e.reference, e.reason, e.status, e.progress, e.status_changed, e.at, o.customer_id, o.principal
+FROM order_events e, LATERAL (
+    SELECT orders.customer_id, orders.principal FROM orders WHERE orders.id = e.order_id LIMIT 1
+) o
+WHERE (e.txid, e.id) > ($1::xid8, $2::bigint) AND e.txid < $3::xid8 AND e.logged_at >= $4::timestamptz
+ORDER BY e.txid, e.id LIMIT $5
+`
+
+type LogReadParams struct {
 	Txid     uint64
 	ID       int64
 	Below    uint64
+	Since    time.Time
 	PageSize int32
 }
 
-// FeedRead is the log of all orders after a cursor and below a bound.
-func (q *Queries) FeedRead(ctx context.Context, db DBTX, arg *FeedReadParams) ([]OrderEvent, error) {
-	rows, err := db.Query(ctx, feedRead,
+type LogReadRow struct {
+	OrderEvent OrderEvent
+	CustomerID string
+	Principal  string
+}
+
+// LogRead is the log of all orders after a cursor and below a bound. Nothing after the cursor was written before since:
+// it only spares looking into old partitions. The LIMIT 1 keeps the planner from reading all orders to join them.
+func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]LogReadRow, error) {
+	rows, err := db.Query(ctx, logRead,
 		arg.Txid,
 		arg.ID,
 		arg.Below,
+		arg.Since,
 		arg.PageSize,
 	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []OrderEvent
+	var items []LogReadRow
 	for rows.Next() {
-		var i OrderEvent
+		var i LogReadRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.Txid,
-			&i.OrderID,
-			&i.Version,
-			&i.Kind,
-			&i.AmountMinor,
-			&i.Step,
-			&i.Generation,
-			&i.Reference,
-			&i.Reason,
-			&i.Status,
-			&i.Progress,
-			&i.StatusChanged,
-			&i.At,
+			&i.OrderEvent.ID,
+			&i.OrderEvent.Txid,
+			&i.OrderEvent.LoggedAt,
+			&i.OrderEvent.OrderID,
+			&i.OrderEvent.Version,
+			&i.OrderEvent.Kind,
+			&i.OrderEvent.AmountMinor,
+			&i.OrderEvent.Step,
+			&i.OrderEvent.Generation,
+			&i.OrderEvent.Reference,
+			&i.OrderEvent.Reason,
+			&i.OrderEvent.Status,
+			&i.OrderEvent.Progress,
+			&i.OrderEvent.StatusChanged,
+			&i.OrderEvent.At,
+			&i.CustomerID,
+			&i.Principal,
 		); err != nil {
 			return nil, err
 		}
@@ -131,18 +209,22 @@ func (q *Queries) FeedRead(ctx context.Context, db DBTX, arg *FeedReadParams) ([
 	return items, nil
 }
 
-const feedUnread = `-- name: FeedUnread :one
-SELECT EXISTS (SELECT FROM order_events WHERE (txid, id) > ($1::xid8, $2::bigint))
+const logUnread = `-- name: LogUnread :one
+SELECT EXISTS (
+    SELECT FROM order_events
+    WHERE (txid, id) > ($1::xid8, $2::bigint) AND logged_at >= $3::timestamptz
+)
 `
 
-type FeedUnreadParams struct {
-	Txid uint64
-	ID   int64
+type LogUnreadParams struct {
+	Txid  uint64
+	ID    int64
+	Since time.Time
 }
 
-// FeedUnread says whether there is anything after a cursor, readable or not.
-func (q *Queries) FeedUnread(ctx context.Context, db DBTX, arg *FeedUnreadParams) (bool, error) {
-	row := db.QueryRow(ctx, feedUnread, arg.Txid, arg.ID)
+// LogUnread says whether there is anything after a cursor, readable or not.
+func (q *Queries) LogUnread(ctx context.Context, db DBTX, arg *LogUnreadParams) (bool, error) {
+	row := db.QueryRow(ctx, logUnread, arg.Txid, arg.ID, arg.Since)
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err

@@ -65,6 +65,7 @@ type OrderDocument struct {
 type OrderEvent struct {
 	ID            int64
 	Txid          uint64
+	LoggedAt      time.Time
 	OrderID       uuid.UUID
 	Version       int64
 	Kind          string

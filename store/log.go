@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+const (
+	logPage  = 1000
+	logPages = 10 // that one call looks through at most for entries that a filter lets pass
+	// readBehind is how much older than a cursor an entry after it may be: the time of an entry is that of the beginning
+	// of its transaction, and the cursor follows the transactions' ids.
+	readBehind = time.Hour
+)
+
+// Entry is an event in the log, with what its readers select by.
+type Entry struct {
+	orders.Event
+	Cursor     Cursor // the place right after it
+	CustomerID string // of the order
+	Placer     string // the principal that placed the order
+}
+
+// LogFilter selects entries. The zero value selects all.
+type LogFilter struct {
+	CustomerID string
+}
+
+func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.CustomerID == e.CustomerID }
+
+// Log reads what follows a place in the log, at most limit entries of it, in the order in which all readers see them:
+// each order's events by version, none left out. next is where to go on; it may be ahead of the last entry, and move
+// although nothing was selected, because one call looks through at most 10,000 entries.
+//
+// Entries that could still be preceded by another, because a transaction older than theirs is running, are not there
+// yet. Error: ErrCursorExpired.
+func (s *Store) Log(
+	ctx context.Context, after Cursor, f LogFilter, limit int,
+) (entries []Entry, next Cursor, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	bounds, err := s.queries.LogBounds(ctx, s.db)
+	if err != nil {
+		return nil, after, fmt.Errorf("bound log: %w", classify(err))
+	}
+	if after.Epoch != bounds.Epoch || after.Txid > bounds.Newest || after.At.Before(bounds.PrunedTo) {
+		return nil, after, ErrCursorExpired
+	}
+	page := logPage
+	if f == (LogFilter{}) {
+		page = limit
+	}
+	next = after
+	for range logPages {
+		read, err := readLog(ctx, s.queries, s.db, next, bounds, page)
+		if err != nil {
+			return nil, after, fmt.Errorf("read log: %w", classify(err))
+		}
+		for _, e := range read {
+			next = e.Cursor
+			if !f.selects(e) {
+				continue
+			}
+			if entries = append(entries, e); len(entries) == limit {
+				return entries, next, nil
+			}
+		}
+		if len(read) < page {
+			return entries, next.advance(bounds), nil
+		}
+	}
+	return entries, next, nil
+}
+
+// LogStart is the beginning of what is kept of the log.
+func (s *Store) LogStart(ctx context.Context) (Cursor, error) {
+	bounds, err := s.queries.LogBounds(ctx, s.db)
+	if err != nil {
+		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
+	}
+	return Cursor{Epoch: bounds.Epoch, At: bounds.PrunedTo}, nil
+}
+
+// LogEnd is where a reader starts who wants only what happens from now on. What is being committed right now may be
+// before it or after it.
+func (s *Store) LogEnd(ctx context.Context) (Cursor, error) {
+	bounds, err := s.queries.LogBounds(ctx, s.db)
+	if err != nil {
+		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
+	}
+	return Cursor{Epoch: bounds.Epoch}.advance(bounds), nil
+}
+
+// advance is the place after everything that can be read: nothing appears below the oldest running transaction any
+// more. It keeps the cursor of a reader that has seen all from growing old.
+func (c Cursor) advance(bounds dbsqlc.LogBoundsRow) Cursor {
+	if c.Txid < bounds.Oldest {
+		c.Txid, c.ID = bounds.Oldest, 0
+	}
+	c.At = bounds.At
+	return c
+}
+
+func readLog(
+	ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX, after Cursor, bounds dbsqlc.LogBoundsRow, limit int,
+) ([]Entry, error) {
+	rows, err := queries.LogRead(ctx, db, &dbsqlc.LogReadParams{
+		Txid: after.Txid, ID: after.ID, Below: bounds.Oldest, Since: after.At.Add(-readBehind), PageSize: int32(limit),
+	})
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, len(rows))
+	for i, row := range rows {
+		e := row.OrderEvent
+		entries[i] = Entry{
+			Event: decodeEvent(e), CustomerID: row.CustomerID, Placer: row.Principal,
+			Cursor: Cursor{Epoch: bounds.Epoch, Txid: e.Txid, ID: e.ID, At: e.LoggedAt.UTC()},
+		}
+	}
+	return entries, nil
+}
