@@ -11,6 +11,7 @@ package jobs
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -99,8 +100,11 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
 		RetryPolicy:  retryPolicy{},
 		PeriodicJobs: periodic,
-		Middleware:   []rivertype.Middleware{river.WorkerMiddlewareFunc(m.observe)},
-		Logger:       c.Logger,
+		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
+			return name == "river_job_args_index" || name == "river_job_metadata_index" // our migrations dropped them
+		}),
+		Middleware: []rivertype.Middleware{river.WorkerMiddlewareFunc(m.observe)},
+		Logger:     c.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)

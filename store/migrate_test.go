@@ -56,7 +56,6 @@ func TestConstraints(t *testing.T) {
 		"order_steps_settled_with_outcome": `UPDATE order_steps SET state = 'succeeded'`,
 		"order_events_kind_known":          `UPDATE order_events SET kind = 'rumour'`,
 		"order_events_progress_range":      `UPDATE order_events SET progress = 101`,
-		"order_steps_order_fkey":           `UPDATE order_steps SET order_id = gen_random_uuid()`,
 		"log_history_one_row":              `INSERT INTO log_history VALUES (false, 1, now())`,
 
 		"api_keys_role_known":              `UPDATE api_keys SET role = 'root'`,

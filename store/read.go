@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
@@ -96,37 +93,6 @@ func (s *Store) Events(ctx context.Context, id orders.ID, after int64, limit int
 		return nil, fmt.Errorf("read events: %w", classify(err))
 	}
 	return decodeEvents(rows), nil
-}
-
-// Intent is a step as a worker needs it.
-type Intent struct {
-	State      orders.StepState
-	Key        string
-	Request    []byte
-	DeadlineAt time.Time
-	Goal       orders.Goal      // of the order
-	Undone     orders.StepState // of the step that this one undoes; empty if it undoes none
-}
-
-// Intent reads the stored intent of a step's call. Error: orders.ErrNotFound.
-func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	row, err := s.queries.StepRead(ctx, s.db, &dbsqlc.StepReadParams{
-		OrderID: job.OrderID, Step: string(job.Step), Generation: int32(job.Generation),
-		Undoes: string(job.Step.Undoes()),
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Intent{}, orders.ErrNotFound
-	}
-	if err != nil {
-		return Intent{}, fmt.Errorf("read step: %w", classify(err))
-	}
-	return Intent{
-		State: orders.StepState(row.State), Key: orders.StepKey(job.OrderID, job.Step, job.Generation),
-		Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: orders.Goal(row.Goal),
-		Undone: orders.StepState(row.UndoneState),
-	}, nil
 }
 
 // QueueDepth is how many unfinished jobs of one state a queue has.

@@ -49,6 +49,7 @@ type Store struct {
 
 	placing  *group[orders.Placement, Placed]
 	applying *group[orders.Event, Applied]
+	reading  *group[orders.StepJob, Intent]
 }
 
 // New makes a Store. It does not touch the database.
@@ -63,7 +64,7 @@ func New(c Config) (*Store, error) {
 	}
 	s := &Store{db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell}
 	callers := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "millrace_commit_callers", Help: "Callers that shared a commit.",
+		Name: "millrace_commit_callers", Help: "Callers that shared a transaction.",
 		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
 	}, []string{"operation"})
 	if c.Registerer != nil {
@@ -74,6 +75,9 @@ func New(c Config) (*Store, error) {
 	}
 	s.applying = &group[orders.Event, Applied]{
 		flush: s.apply, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("apply"),
+	}
+	s.reading = &group[orders.StepJob, Intent]{
+		flush: s.intents, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_step"),
 	}
 	return s, nil
 }

@@ -1,10 +1,17 @@
--- name: StepRead :one
--- StepRead is all that a worker needs to carry a step out. The goal tells it whether the order still wants it.
--- undoes is the forward step that it compensates, if it does, and undone_state what became of that.
-SELECT s.state, s.request, s.deadline_at, o.goal, coalesce(u.state, '')::text AS undone_state FROM order_steps s
+-- name: StepsRead :many
+-- StepsRead is all that workers need to carry steps out. The goal tells them whether the order still wants it. undoes is
+-- the forward step that each compensates, if it does, and undone_state what became of that.
+SELECT
+    s.order_id, s.step, s.generation, s.state, s.request, s.deadline_at, o.goal,
+    coalesce(u.state, '')::text AS undone_state
+FROM (
+    SELECT
+        unnest(@order_ids::uuid[]) AS order_id, unnest(@steps::text[]) AS step,
+        unnest(@generations::integer[]) AS generation, unnest(@undoes::text[]) AS undoes
+) w
+JOIN order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
 JOIN orders o ON o.id = s.order_id
-LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = @undoes AND u.generation = 1
-WHERE s.order_id = @order_id AND s.step = @step AND s.generation = @generation;
+LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1;
 
 -- name: StepsStranded :many
 -- StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,

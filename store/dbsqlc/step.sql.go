@@ -13,21 +13,31 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const stepRead = `-- name: StepRead :one
-SELECT s.state, s.request, s.deadline_at, o.goal, coalesce(u.state, '')::text AS undone_state FROM order_steps s
+const stepsRead = `-- name: StepsRead :many
+SELECT
+    s.order_id, s.step, s.generation, s.state, s.request, s.deadline_at, o.goal,
+    coalesce(u.state, '')::text AS undone_state
+FROM (
+    SELECT
+        unnest($1::uuid[]) AS order_id, unnest($2::text[]) AS step,
+        unnest($3::integer[]) AS generation, unnest($4::text[]) AS undoes
+) w
+JOIN order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
 JOIN orders o ON o.id = s.order_id
-LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = $1 AND u.generation = 1
-WHERE s.order_id = $2 AND s.step = $3 AND s.generation = $4
+LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1
 `
 
-type StepReadParams struct {
-	Undoes     string
-	OrderID    uuid.UUID
-	Step       string
-	Generation int32
+type StepsReadParams struct {
+	OrderIds    []uuid.UUID
+	Steps       []string
+	Generations []int32
+	Undoes      []string
 }
 
-type StepReadRow struct {
+type StepsReadRow struct {
+	OrderID     uuid.UUID
+	Step        string
+	Generation  int32
 	State       string
 	Request     []byte
 	DeadlineAt  time.Time
@@ -35,24 +45,40 @@ type StepReadRow struct {
 	UndoneState string
 }
 
-// StepRead is all that a worker needs to carry a step out. The goal tells it whether the order still wants it.
-// undoes is the forward step that it compensates, if it does, and undone_state what became of that.
-func (q *Queries) StepRead(ctx context.Context, db DBTX, arg *StepReadParams) (StepReadRow, error) {
-	row := db.QueryRow(ctx, stepRead,
+// StepsRead is all that workers need to carry steps out. The goal tells them whether the order still wants it. undoes is
+// the forward step that each compensates, if it does, and undone_state what became of that.
+func (q *Queries) StepsRead(ctx context.Context, db DBTX, arg *StepsReadParams) ([]StepsReadRow, error) {
+	rows, err := db.Query(ctx, stepsRead,
+		arg.OrderIds,
+		arg.Steps,
+		arg.Generations,
 		arg.Undoes,
-		arg.OrderID,
-		arg.Step,
-		arg.Generation,
 	)
-	var i StepReadRow
-	err := row.Scan(
-		&i.State,
-		&i.Request,
-		&i.DeadlineAt,
-		&i.Goal,
-		&i.UndoneState,
-	)
-	return i, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StepsReadRow
+	for rows.Next() {
+		var i StepsReadRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Step,
+			&i.Generation,
+			&i.State,
+			&i.Request,
+			&i.DeadlineAt,
+			&i.Goal,
+			&i.UndoneState,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const stepsStranded = `-- name: StepsStranded :many

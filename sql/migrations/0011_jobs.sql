@@ -1,0 +1,7 @@
+-- River's two GIN indexes serve searches in the arguments and the metadata of jobs. Nothing here searches them, and they
+-- more than double what each job writes to the log of the database.
+
+-- +goose Up
+
+DROP INDEX IF EXISTS river_job_args_index;
+DROP INDEX IF EXISTS river_job_metadata_index;
