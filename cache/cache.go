@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +29,7 @@ const (
 
 	stripes      = 1 << 16
 	itemsCounted = 1 << 20
-	orderBytes   = 1 << 10 // of an order with its strings, without items and steps
+	orderBytes   = 1 << 10 // of an order with its strings, without items and steps, and as much again in its body
 	itemBytes    = 1 << 5
 	stepBytes    = 1 << 8
 )
@@ -63,8 +64,22 @@ type Orders struct {
 	requests    *prometheus.CounterVec
 }
 
+// Order is an order in the cache, with what it is answered with. Nobody may change it.
+type Order struct {
+	orders.Order
+
+	encode sync.Once
+	body   []byte
+}
+
+// Body is what encode makes of the order: it is called once for a version of an order, however often that is asked for.
+func (o *Order) Body(encode func(*orders.Order) []byte) []byte {
+	o.encode.Do(func() { o.body = encode(&o.Order) })
+	return o.body
+}
+
 type entry struct {
-	order      *orders.Order // nil: there is none
+	order      *Order // nil: there is none
 	generation uint64
 }
 
@@ -101,7 +116,7 @@ func (c *Orders) Close() { c.entries.Close() }
 // version, and an older one is not taken from memory. Errors are those of Load.
 //
 // It knows nothing of who asks: check after Get, never before, that the caller may see the order.
-func (c *Orders) Get(ctx context.Context, id orders.ID, atLeast int64) (*orders.Order, error) {
+func (c *Orders) Get(ctx context.Context, id orders.ID, atLeast int64) (*Order, error) {
 	if c.config.Behind() > maxBehind {
 		return c.bypass(ctx, id)
 	}
@@ -112,16 +127,16 @@ func (c *Orders) Get(ctx context.Context, id orders.ID, atLeast int64) (*orders.
 	return order, err
 }
 
-func (c *Orders) bypass(ctx context.Context, id orders.ID) (*orders.Order, error) {
+func (c *Orders) bypass(ctx context.Context, id orders.ID) (*Order, error) {
 	c.requests.WithLabelValues("bypass").Inc()
 	order, err := c.config.Load(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return &order, nil
+	return &Order{Order: order}, nil
 }
 
-func (c *Orders) get(ctx context.Context, id orders.ID) (*orders.Order, error) {
+func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 	key := string(id[:])
 	generation := c.stripe(id).Load()
 	if e, ok := c.entries.Get(key); ok && e.generation == generation {
@@ -147,14 +162,15 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*orders.Order, error) {
 			return nil, err
 		}
 		lifetime := c.config.TTL*4/5 + rand.N(c.config.TTL*2/5)
-		cost := int64(orderBytes + itemBytes*len(order.Items) + stepBytes*len(order.Steps))
-		c.entries.SetWithTTL(key, entry{&order, generation}, cost, lifetime)
-		return &order, nil
+		cost := 2 * int64(orderBytes+itemBytes*len(order.Items)+stepBytes*len(order.Steps))
+		cached := &Order{Order: order}
+		c.entries.SetWithTTL(key, entry{cached, generation}, cost, lifetime)
+		return cached, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return loaded.(*orders.Order), nil
+	return loaded.(*Order), nil
 }
 
 // Forget drops what is known of an order: call it after writing to it, and when the feed says that it has changed.
