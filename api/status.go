@@ -38,7 +38,7 @@ type SystemStatus struct {
 // StatusReason is one reason to look closer.
 type StatusReason struct {
 	Code    ReasonCode `json:"code" example:"breaker_open"`
-	Subject string     `json:"subject,omitempty" example:"payment" doc:"Which queue or provider it is about"`
+	Subject string     `json:"subject,omitempty" example:"payment" doc:"Which queue, provider or check it is about"`
 }
 
 // ReasonCode says what is not as it should be.
@@ -53,6 +53,7 @@ const (
 	reasonBreakerOpen  ReasonCode = "breaker_open"
 	reasonQueuePaused  ReasonCode = "queue_paused"
 	reasonQueueBehind  ReasonCode = "queue_behind"
+	reasonViolation    ReasonCode = "invariant_violated"
 )
 
 // Schema describes it to Huma.
@@ -60,7 +61,7 @@ func (ReasonCode) Schema(r huma.Registry) *huma.Schema {
 	return enum(r, "ReasonCode", "What is not as it should be. Behind: for more than 10 s (feed), or a minute (queue)",
 		[]ReasonCode{
 			reasonDraining, reasonDatabaseDown, reasonFeedBehind, reasonNoLeader, reasonBreakerOpen, reasonQueuePaused,
-			reasonQueueBehind,
+			reasonQueueBehind, reasonViolation,
 		})
 }
 
@@ -132,6 +133,9 @@ func (s *Server) status(ctx context.Context, _ *struct{}) (*statusOutput, error)
 	default:
 	}
 	out.Reasons = append(out.Reasons, out.reasons()...)
+	for _, v := range shared.violations {
+		out.Reasons = append(out.Reasons, StatusReason{reasonViolation, v.Check})
+	}
 	out.Degraded = len(out.Reasons) > 0
 	return &statusOutput{out}, nil
 }
@@ -162,7 +166,9 @@ type systemSample struct {
 	leader  string
 	latency time.Duration
 	queues  []store.Queue
-	err     error
+
+	violations []store.Violation
+	err        error
 }
 
 func (s *Server) measureSystem(ctx context.Context) (m systemSample) {
@@ -173,6 +179,11 @@ func (s *Server) measureSystem(ctx context.Context) (m systemSample) {
 	m.latency = time.Since(start)
 	if m.err == nil {
 		m.queues, m.err = s.config.Store.Queues(ctx)
+	}
+	if m.err == nil {
+		var v store.Verification
+		v, m.err = s.config.Store.LastVerification(ctx)
+		m.violations = v.Violations
 	}
 	return m
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
@@ -82,10 +81,7 @@ func syncInventoryEvery(period time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
 		return SyncInventoryJob{}, &river.InsertOpts{
 			Queue: string(orders.Inventory), Priority: 4, MaxAttempts: 1,
-			UniqueOpts: river.UniqueOpts{ByState: []rivertype.JobState{
-				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
-				rivertype.JobStateRunning, rivertype.JobStateScheduled,
-			}},
+			UniqueOpts: oneAtATime(),
 		}
 	}, &river.PeriodicJobOpts{RunOnStart: true})
 }

@@ -50,6 +50,8 @@ type Config struct {
 	SweepEvery time.Duration
 	// SyncInventoryEvery is how often the inventory provider is asked for its stock. 0: never.
 	SyncInventoryEvery time.Duration
+	// VerifyEvery is how often the invariants are verified. 0: never.
+	VerifyEvery time.Duration
 	// KeepEvents is for how long the log is kept at least. Default 90 days.
 	KeepEvents time.Duration
 	// Now is the clock that deadlines are measured by. Default time.Now.
@@ -85,12 +87,16 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &sweepWorker{store: c.Store, logger: c.Logger, metrics: m})
 	river.AddWorker(workers, &inventoryWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger})
 	river.AddWorker(workers, &logWorker{store: c.Store, keep: c.KeepEvents, logger: c.Logger})
+	river.AddWorker(workers, &verifyWorker{store: c.Store, logger: c.Logger})
 	periodic := []*river.PeriodicJob{sweepEvery(c.SweepEvery), maintainLogHourly()}
 	if c.SyncInventoryEvery > 0 {
 		periodic = append(periodic, syncInventoryEvery(c.SyncInventoryEvery))
 	}
+	if c.VerifyEvery > 0 {
+		periodic = append(periodic, verifyEvery(c.VerifyEvery))
+	}
 
-	queues := map[string]river.QueueConfig{maintenanceQueue: {MaxWorkers: 1}}
+	queues := map[string]river.QueueConfig{maintenanceQueue: {MaxWorkers: maintenanceWorkers}}
 	for _, provider := range orders.Providers() {
 		queues[string(provider)] = river.QueueConfig{MaxWorkers: c.Workers}
 	}

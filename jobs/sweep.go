@@ -11,7 +11,11 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-const maintenanceQueue = "maintenance"
+const (
+	maintenanceQueue = "maintenance"
+	// maintenanceWorkers lets the sweep run while another periodic job takes its time.
+	maintenanceWorkers = 4
+)
 
 // SweepJob looks for stranded steps, and forgets old idempotency keys. It is enqueued by whichever process leads.
 type SweepJob struct{}

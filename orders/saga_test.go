@@ -36,8 +36,8 @@ func TestSaga(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := world{done: map[orders.StepName]bool{}, barred: map[orders.StepName]bool{}}
-		o := orders.Place(placement(), orders.NewID(), epoch).Order
-		log := []orders.Event{{OrderID: o.ID, Kind: orders.OrderPlaced, At: epoch, Version: 1}}
+		placed := orders.Place(placement(), orders.NewID(), epoch)
+		o, log := placed.Order, []orders.Event{placed.Event}
 		undoFails := rapid.Bool().Draw(t, "undo may fail")
 		apply := func(e orders.Event) {
 			e.OrderID, e.Generation, e.At = o.ID, 1, epoch.Add(time.Duration(o.Version)*time.Second)
@@ -45,6 +45,7 @@ func TestSaga(t *testing.T) {
 				require.Equal(t, o.Version+1, d.Event.Version)
 				o = d.Order
 				log = append(log, d.Event)
+				require.Empty(t, orders.Verify(o, log, time.Time{}))
 			}
 		}
 

@@ -5911,6 +5911,8 @@ func (s *ReasonCode) Decode(d *jx.Decoder) error {
 		*s = ReasonCodeQueuePaused
 	case ReasonCodeQueueBehind:
 		*s = ReasonCodeQueueBehind
+	case ReasonCodeInvariantViolated:
+		*s = ReasonCodeInvariantViolated
 	default:
 		*s = ReasonCode(v)
 	}

@@ -3441,13 +3441,14 @@ func (s *QueueStatus) SetScheduled(val int64) {
 type ReasonCode string
 
 const (
-	ReasonCodeDraining     ReasonCode = "draining"
-	ReasonCodeDatabaseDown ReasonCode = "database_down"
-	ReasonCodeFeedBehind   ReasonCode = "feed_behind"
-	ReasonCodeNoLeader     ReasonCode = "no_leader"
-	ReasonCodeBreakerOpen  ReasonCode = "breaker_open"
-	ReasonCodeQueuePaused  ReasonCode = "queue_paused"
-	ReasonCodeQueueBehind  ReasonCode = "queue_behind"
+	ReasonCodeDraining          ReasonCode = "draining"
+	ReasonCodeDatabaseDown      ReasonCode = "database_down"
+	ReasonCodeFeedBehind        ReasonCode = "feed_behind"
+	ReasonCodeNoLeader          ReasonCode = "no_leader"
+	ReasonCodeBreakerOpen       ReasonCode = "breaker_open"
+	ReasonCodeQueuePaused       ReasonCode = "queue_paused"
+	ReasonCodeQueueBehind       ReasonCode = "queue_behind"
+	ReasonCodeInvariantViolated ReasonCode = "invariant_violated"
 )
 
 // AllValues returns all ReasonCode values.
@@ -3460,6 +3461,7 @@ func (ReasonCode) AllValues() []ReasonCode {
 		ReasonCodeBreakerOpen,
 		ReasonCodeQueuePaused,
 		ReasonCodeQueueBehind,
+		ReasonCodeInvariantViolated,
 	}
 }
 
@@ -3479,6 +3481,8 @@ func (s ReasonCode) MarshalText() ([]byte, error) {
 	case ReasonCodeQueuePaused:
 		return []byte(s), nil
 	case ReasonCodeQueueBehind:
+		return []byte(s), nil
+	case ReasonCodeInvariantViolated:
 		return []byte(s), nil
 	default:
 		return nil, errors.Errorf("invalid value: %q", s)
@@ -3508,6 +3512,9 @@ func (s *ReasonCode) UnmarshalText(data []byte) error {
 		return nil
 	case ReasonCodeQueueBehind:
 		*s = ReasonCodeQueueBehind
+		return nil
+	case ReasonCodeInvariantViolated:
+		*s = ReasonCodeInvariantViolated
 		return nil
 	default:
 		return errors.Errorf("invalid value: %q", data)
@@ -3697,7 +3704,7 @@ func (s *RequestCount) SetStatus(val string) {
 // Ref: #/components/schemas/StatusReason
 type StatusReason struct {
 	Code ReasonCode `json:"code"`
-	// Which queue or provider it is about.
+	// Which queue, provider or check it is about.
 	Subject OptString `json:"subject"`
 }
 

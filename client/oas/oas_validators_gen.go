@@ -2622,6 +2622,8 @@ func (s ReasonCode) Validate() error {
 		return nil
 	case "queue_behind":
 		return nil
+	case "invariant_violated":
+		return nil
 	default:
 		return nil
 	}

@@ -41,7 +41,9 @@ type rateFlags struct {
 type workFlags struct {
 	Workers    int           `env:"MILLRACE_WORKERS" default:"50" help:"Steps that run at a time, per provider."`
 	SweepEvery time.Duration `env:"MILLRACE_SWEEP_EVERY" default:"15s" help:"How often stranded steps are looked for."`
-	KeepEvents time.Duration `env:"MILLRACE_KEEP_EVENTS" default:"2160h" help:"For how long the log of events is kept at least."`
+
+	VerifyEvery time.Duration `env:"MILLRACE_VERIFY_EVERY" default:"1m" help:"How often the invariants are verified; 0 for never."`
+	KeepEvents  time.Duration `env:"MILLRACE_KEEP_EVENTS" default:"2160h" help:"For how long the log of events is kept at least."`
 
 	InventorySyncEvery time.Duration `env:"MILLRACE_INVENTORY_SYNC_EVERY" default:"1m" help:"How often the inventory provider is asked for its stock; 0 for never."`
 }
@@ -134,6 +136,9 @@ func (f workFlags) check() error {
 	}
 	if f.KeepEvents < 24*time.Hour {
 		return errors.New("--keep-events must be at least 24h")
+	}
+	if f.VerifyEvery != 0 && f.VerifyEvery < time.Second {
+		return errors.New("--verify-every must be at least 1s, or 0")
 	}
 	if f.InventorySyncEvery != 0 && f.InventorySyncEvery < time.Second {
 		return errors.New("--inventory-sync-every must be at least 1s, or 0")

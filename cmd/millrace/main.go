@@ -26,8 +26,17 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "millrace:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
+}
+
+// exitStatus is 1, but 2 where 1 is an answer: after verify it says that something is wrong, so a setting that is
+// wrong must not look like it.
+func exitStatus(err error) int {
+	if _, parsing := errors.AsType[*kong.ParseError](err); parsing || errors.Is(err, errNotVerified) {
+		return 2
+	}
+	return 1
 }
 
 // commands is the command line. Each command is a struct with its settings and a Run method.
@@ -37,6 +46,7 @@ type commands struct {
 	API      apiCommand      `cmd:"" name:"api" help:"Run the API alone."`
 	Work     workCommand     `cmd:"" help:"Run the workers alone."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date."`
+	Verify   verifyCommand   `cmd:"" help:"Check that nothing is lost, doubled or stuck."`
 	Keys     keysCommand     `cmd:"" help:"Make, list and revoke API keys."`
 	Audit    auditCommand    `cmd:"" help:"Show what operators did, newest first."`
 	Simulate simulateCommand `cmd:"" help:"Run the four provider simulators."`

@@ -224,13 +224,14 @@ func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Clie
 	client, err := jobs.NewClient(jobs.Config{
 		Pool: pool, Store: s, Providers: clients,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
+		VerifyEvery:        n.config.work.VerifyEvery,
 		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
 		Logger: n.logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return nil, err
 	}
-	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger))
+	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger))
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)
 	}
@@ -272,9 +273,23 @@ func (n *node) newAPI(
 		Limiter: n.startLimiter(feedPool), RateLimit: c.rateLimit, TrustedProxies: c.api.TrustedProxies,
 		MaxInFlight: c.api.MaxInFlight,
 		Ready: func(ctx context.Context) map[string]error {
-			return map[string]error{"database": pool.Ping(ctx), "feed": feedHealth(feed)}
+			return map[string]error{
+				"database": pool.Ping(ctx), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),
+			}
 		},
 	}), nil
+}
+
+// invariantsHealth fails if the latest verification found something: worth a look, and no reason to refuse orders.
+func invariantsHealth(ctx context.Context, s *store.Store) error {
+	v, err := s.LastVerification(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", api.ErrDegraded, err)
+	}
+	if len(v.Violations) > 0 {
+		return fmt.Errorf("%d invariants are violated: %w", len(v.Violations), api.ErrDegraded)
+	}
+	return nil
 }
 
 // feedHealth fails when subscribers have heard nothing for so long that something must be wrong.

@@ -79,3 +79,12 @@ type OrderEvent struct {
 	StatusChanged bool
 	At            time.Time
 }
+
+type Verification struct {
+	Single          bool
+	StartedAt       time.Time
+	DurationSeconds float64
+	Orders          int64
+	Events          int64
+	Violations      []byte
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// TestVerifyCommand runs the command as a process, since its exit status is half of what it says.
+func TestVerifyCommand(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	pool, err := store.NewPool(t.Context(), database, "test", 2)
+	require.NoError(t, err)
+	defer pool.Close()
+	order := storetest.Order(t, storetest.New(t, pool))
+
+	verify := func(args ...string) (string, int) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), os.Args[0], append([]string{"verify"}, args...)...)
+		command.Env = append(os.Environ(), asMillrace+"=1")
+		var out bytes.Buffer
+		command.Stdout, command.Stderr = &out, t.Output()
+		_ = command.Run()
+		return out.String(), command.ProcessState.ExitCode()
+	}
+	out, status := verify("--database-url", database, "--deep")
+	require.Equal(t, 1, status, out)
+	require.Contains(t, out, "leader L9: 1\n", "nobody works here")
+	out, status = verify("--database-url", database, "--skip", "leader")
+	require.Equal(t, 0, status, out)
+	require.Contains(t, out, "looked at 1 orders and 1 events")
+
+	_, err = pool.Exec(t.Context(), "UPDATE orders SET total_minor = 1")
+	require.NoError(t, err)
+	out, status = verify("--database-url", database, "--skip", "leader", "--json")
+	require.Equal(t, 1, status, out)
+	var found store.Verification
+	require.NoError(t, json.Unmarshal([]byte(out), &found))
+	require.Len(t, found.Violations, 1)
+	require.Equal(t, "items", found.Violations[0].Check)
+	require.Equal(t, order.ID, found.Violations[0].Orders[0])
+
+	for _, args := range [][]string{
+		{},
+		{"--database-url", database, "--skip", "nonsense"},
+		{"--database-url", "postgres://127.0.0.1:1/none"},
+		{"--database-url", storetest.EmptyURL(t)},
+		{"--nonsense"},
+	} {
+		_, status := verify(args...)
+		require.Equal(t, 2, status, args)
+	}
+}
+
+// TestVerifiesItself sees a violation come into the metrics, the health and the status of a running process.
+func TestVerifiesItself(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	m := startDev(t, "--data", dataDir(t), "--database-url", database, "--verify-every", "1s")
+	m.await(m.place(seedOrder).OrderID, "completed")
+	violations := func(line string) func() bool {
+		return func() bool {
+			var metrics string
+			get(t, m.ops+"/metrics", &metrics)
+			return strings.Contains(metrics, line)
+		}
+	}
+	require.Eventually(t, violations(`millrace_verify_violations{check="guards"} 0`), time.Minute, 50*time.Millisecond)
+	var health string
+	get(t, m.api+"/health", &health)
+	require.Contains(t, health, `{"name":"invariants","status":"ok"}`)
+	checkMetrics(t, m)
+
+	conn, err := pgx.Connect(t.Context(), database)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	_, err = conn.Exec(t.Context(), "ALTER TABLE audit_log DISABLE TRIGGER audit_log_append_only")
+	require.NoError(t, err)
+	require.Eventually(t, violations(`millrace_verify_violations{check="guards"} 1`), time.Minute, 50*time.Millisecond)
+	get(t, m.api+"/health", &health)
+	require.Contains(t, health, `{"name":"invariants","status":"degraded"}`)
+	var system struct {
+		Reasons []struct{ Code, Subject string }
+	}
+	require.Eventually(t, func() bool {
+		get(t, m.api+"/api/system/status", &system)
+		return len(system.Reasons) == 1 && system.Reasons[0].Code == "invariant_violated" &&
+			system.Reasons[0].Subject == "guards"
+	}, time.Minute, 50*time.Millisecond)
+
+	_, err = conn.Exec(t.Context(), "ALTER TABLE audit_log ENABLE TRIGGER audit_log_append_only")
+	require.NoError(t, err)
+	require.Eventually(t, violations(`millrace_verify_violations{check="guards"} 0`), time.Minute, 50*time.Millisecond)
+}

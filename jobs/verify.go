@@ -1,0 +1,105 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+// VerifyJob checks the invariants, and keeps what it finds for all processes to show. It is enqueued by whichever
+// process leads.
+type VerifyJob struct{}
+
+// Kind names the job.
+func (VerifyJob) Kind() string { return "verify" }
+
+type verifyWorker struct {
+	river.WorkerDefaults[VerifyJob]
+	store  *store.Store
+	logger *slog.Logger
+}
+
+// Work fails if something could not be checked; that something is wrong is no failure of the job.
+func (w *verifyWorker) Work(ctx context.Context, _ *river.Job[VerifyJob]) error {
+	v, err := w.store.Verify(ctx, store.VerifyOptions{Limits: store.Limits{Job: rescueAfter}})
+	if err != nil {
+		return err
+	}
+	for _, violation := range v.Violations {
+		w.logger.ErrorContext(ctx, "invariant is violated", "check", violation.Check, "count", violation.Count,
+			"details", violation.Details)
+	}
+	return w.store.SaveVerification(ctx, v)
+}
+
+func verifyEvery(period time.Duration) *river.PeriodicJob {
+	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
+		return VerifyJob{}, &river.InsertOpts{
+			Queue: maintenanceQueue, Priority: 4, MaxAttempts: 1, UniqueOpts: oneAtATime(),
+		}
+	}, nil) // not at the start: after a crash the sweep goes first
+}
+
+// oneAtATime keeps a periodic job from being enqueued again before it has run.
+func oneAtATime() river.UniqueOpts {
+	return river.UniqueOpts{ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning,
+		rivertype.JobStateScheduled,
+	}}
+}
+
+// VerifyCollector exports what the latest verification found, whichever process ran it. It asks the database at each
+// scrape, so that no process shows what it found long ago.
+type VerifyCollector struct {
+	store      *store.Store
+	logger     *slog.Logger
+	violations *prometheus.Desc
+	at         *prometheus.Desc
+	duration   *prometheus.Desc
+}
+
+// NewVerifyCollector makes a collector that reads through s.
+func NewVerifyCollector(s *store.Store, logger *slog.Logger) *VerifyCollector {
+	return &VerifyCollector{
+		store: s, logger: logger,
+		violations: prometheus.NewDesc("millrace_verify_violations", "Violations of invariants.", []string{"check"}, nil),
+		at: prometheus.NewDesc("millrace_verify_timestamp_seconds", "When invariants were last verified, in Unix time.",
+			nil, nil),
+		duration: prometheus.NewDesc("millrace_verify_duration_seconds", "Time that the last verification took.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *VerifyCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.violations
+	ch <- c.at
+	ch <- c.duration
+}
+
+// Collect implements prometheus.Collector. There are no series before the first verification.
+func (c *VerifyCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	v, err := c.store.LastVerification(ctx)
+	if err != nil {
+		c.logger.WarnContext(ctx, "verification could not be read", "error", err)
+	}
+	if err != nil || v.StartedAt.IsZero() {
+		return
+	}
+	counts := map[string]int{}
+	for _, violation := range v.Violations {
+		counts[violation.Check] = violation.Count
+	}
+	for _, check := range store.Checks() {
+		ch <- prometheus.MustNewConstMetric(c.violations, prometheus.GaugeValue, float64(counts[check.Name]), check.Name)
+	}
+	ch <- prometheus.MustNewConstMetric(c.at, prometheus.GaugeValue, float64(v.StartedAt.UnixMilli())/1000)
+	ch <- prometheus.MustNewConstMetric(c.duration, prometheus.GaugeValue, v.DurationSeconds)
+}

@@ -1,0 +1,251 @@
+package orders
+
+import (
+	"fmt"
+	"time"
+)
+
+// Rule names something that must be true of every order at every moment. docs/verify.md explains each.
+type Rule string
+
+// The rules.
+const (
+	RuleItems      Rule = "items"      // the items add up to the total
+	RuleLog        Rule = "log"        // the versions are 1, 2, 3 … up to the order's own
+	RuleFold       Rule = "fold"       // the log, decided again, gives the state
+	RuleTransition Rule = "transition" // the saga allows each event where it is
+	RuleSteps      Rule = "steps"      // each step was started when it could be
+	RuleMoney      Rule = "money"      // captured is at most authorised, refunded at most captured
+	RuleRest       Rule = "rest"       // at rest, the steps agree with the status
+	RuleStuck      Rule = "stuck"      // an unfinished order waits for something
+)
+
+// Rules lists all rules.
+func Rules() []Rule {
+	return []Rule{RuleItems, RuleLog, RuleFold, RuleTransition, RuleSteps, RuleMoney, RuleRest, RuleStuck}
+}
+
+// Breach is a rule that an order breaks, and how. The detail names no customer.
+type Breach struct {
+	Rule   Rule
+	Detail string
+}
+
+// clockSlack is more than the clock that dates an order and the one that dates its log entries ever differ.
+const clockSlack = time.Minute
+
+// Verify checks an order against its log and against the saga. The events are all that the log has of the order, by
+// version; what was written to it before prunedTo may be missing. It says what is wrong, and nothing if all is well.
+//
+// It is written apart from Decide as far as that goes: a mistake there has to show here. Request bodies and deadlines
+// are not compared, since a later version of the program may make others.
+func Verify(o Order, events []Event, prunedTo time.Time) []Breach {
+	v := &verifier{o: o, events: events, horizon: prunedTo.Add(clockSlack)}
+	v.items()
+	v.steps()
+	v.money()
+	v.rest()
+	v.log()
+	return v.breaches
+}
+
+type verifier struct {
+	o        Order
+	events   []Event
+	horizon  time.Time
+	breaches []Breach
+}
+
+func (v *verifier) expect(holds bool, rule Rule, format string, args ...any) {
+	if !holds {
+		v.breaches = append(v.breaches, Breach{rule, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (v *verifier) items() {
+	sum := (&Placement{Items: v.o.Items}).Sum()
+	v.expect(len(v.o.Items) > 0 && sum == v.o.Total, RuleItems, "%d items add up to %s, the total is %s",
+		len(v.o.Items), v.o.Currency.Format(sum), v.o.Currency.Format(v.o.Total))
+}
+
+// log checks that the log is whole. If it is whole from the beginning, it is decided again.
+func (v *verifier) log() {
+	if len(v.events) == 0 {
+		v.expect(v.o.UpdatedAt.Before(v.horizon), RuleLog, "version %d has no events", v.o.Version)
+		return
+	}
+	first, last := v.events[0], v.events[len(v.events)-1]
+	whole := first.Version == 1
+	v.expect(whole || v.o.PlacedAt.Before(v.horizon), RuleLog, "it begins with version %d", first.Version)
+	v.expect(whole == (first.Kind == OrderPlaced), RuleLog, "version %d is %s", first.Version, first.Kind)
+	for i, e := range v.events[1:] {
+		before := v.events[i].Version
+		v.expect(e.Version == before+1, RuleLog, "version %d comes after version %d", e.Version, before)
+		whole = whole && e.Version == before+1
+	}
+	v.expect(last.Version == v.o.Version, RuleLog, "it ends with version %d, the order has %d", last.Version, v.o.Version)
+	if whole && last.Version == v.o.Version && (&Placement{Items: v.o.Items}).Sum() == v.o.Total {
+		v.fold()
+		return
+	}
+	for i, e := range v.events[1:] {
+		before := v.events[i].Status
+		v.expect(before.mayBecome(e.Status), RuleTransition, "version %d: %s became %s", e.Version, before, e.Status)
+	}
+	if last.Version == v.o.Version {
+		v.expect(last.Status == v.o.Status, RuleFold, "status is %s, the log says %s", v.o.Status, last.Status)
+	}
+}
+
+// fold decides the whole log again. An event that Decide refuses ends it: what comes after has no meaning.
+func (v *verifier) fold() {
+	folded, _ := Fold(v.o, v.events[:1])
+	v.recorded(folded, v.events[0])
+	for _, e := range v.events[1:] {
+		d, err := Decide(folded, e)
+		if err != nil {
+			v.expect(false, RuleTransition, "version %d: %s %s: %v", e.Version, e.Kind, e.Step, err)
+			return
+		}
+		folded = d.Order
+		v.recorded(folded, e)
+	}
+	v.same("goal", folded.Goal, v.o.Goal)
+	v.same("reason", folded.Reason, v.o.Reason)
+	v.same("refunded", folded.Refunded, v.o.Refunded)
+	v.same("status", folded.Status, v.o.Status)
+	v.same("time of change", folded.UpdatedAt, v.o.UpdatedAt)
+	v.same("number of steps", len(folded.Steps), len(v.o.Steps))
+	for _, want := range folded.Steps {
+		key := fmt.Sprintf("%s:%d", want.Name, want.Generation)
+		s := v.o.Step(want.Name, want.Generation)
+		if s == nil {
+			v.expect(false, RuleFold, "%s is missing", key)
+			continue
+		}
+		v.same(key+" state", want.State, s.State)
+		v.same(key+" amount", want.Amount, s.Amount)
+		v.same(key+" reference", want.Reference, s.Reference)
+		v.same(key+" reason", want.Reason, s.Reason)
+		v.same(key+" start", want.StartedAt, s.StartedAt)
+		v.same(key+" end", want.SettledAt, s.SettledAt)
+	}
+}
+
+// recorded compares what an event in the log says of the order with what deciding it again gives.
+func (v *verifier) recorded(after Order, e Event) {
+	v.expect(e.Status == after.Status && e.Progress == after.Progress(), RuleFold,
+		"version %d is logged as %s at %d %%, the saga says %s at %d %%",
+		e.Version, e.Status, e.Progress, after.Status, after.Progress())
+}
+
+func (v *verifier) same(what string, log, state any) {
+	v.expect(log == state, RuleFold, "%s is %v, the log says %v", what, state, log)
+}
+
+// steps checks each step by itself and against those that it needs.
+func (v *verifier) steps() {
+	generations := map[StepName]int{}
+	for _, s := range v.o.Steps {
+		generations[s.Name]++
+	}
+	for _, s := range v.o.Steps {
+		spec, known := s.Name.Spec()
+		v.expect(known, RuleSteps, "%s is no step of the saga", s.Name)
+		v.expect(s.Generation >= 1 && s.Generation <= generations[s.Name], RuleSteps,
+			"%s has generation %d of %d", s.Name, s.Generation, generations[s.Name])
+		v.expect(!s.StartedAt.Before(v.o.PlacedAt) && s.DeadlineAt.After(s.StartedAt), RuleSteps,
+			"%s was started before the order, or ends before it starts", s.Name)
+		v.expect(s.State == StatePending || !s.SettledAt.Before(s.StartedAt), RuleSteps,
+			"%s was settled before it was started", s.Name)
+		for _, name := range spec.After {
+			before := v.o.Latest(name)
+			v.expect(before != nil && before.State == StateSucceeded, RuleSteps,
+				"%s was started, but %s has not succeeded", s.Name, name)
+		}
+		if undone := s.Name.Undoes(); undone != "" {
+			original := v.o.Latest(undone)
+			v.expect(original != nil && original.State != StatePending, RuleSteps,
+				"%s undoes %s, which has no outcome", s.Name, undone)
+		}
+	}
+}
+
+// total adds up the amounts of all generations of a step that are in one of the states.
+func (v *verifier) total(name StepName, states ...StepState) (sum Money) {
+	for _, s := range v.o.Steps {
+		for _, state := range states {
+			if s.Name == name && s.State == state {
+				sum += s.Amount
+			}
+		}
+	}
+	return sum
+}
+
+func (v *verifier) money() {
+	format := v.o.Currency.Format
+	authorized := v.total(AuthorizePayment, StateSucceeded)
+	captured := v.total(CapturePayment, StateSucceeded)
+	mayBeCaptured := captured + v.total(CapturePayment, StateUnknown)
+	refunded := v.total(RefundPayment, StateSucceeded)
+	refunding := refunded + v.total(RefundPayment, StatePending)
+	v.expect(captured <= authorized, RuleMoney, "captured %s of %s", format(captured), format(authorized))
+	v.expect(captured <= v.o.Total, RuleMoney, "captured %s, the total is %s", format(captured), format(v.o.Total))
+	v.expect(refunding <= mayBeCaptured, RuleMoney, "refunded %s of %s", format(refunding), format(mayBeCaptured))
+	if v.o.Goal == GoalComplete {
+		v.expect(v.o.Refunded == refunded, RuleMoney, "the order says %s went back, its refunds %s",
+			format(v.o.Refunded), format(refunded))
+	}
+}
+
+// rest checks what the status promises of the steps: money and goods where they belong, and nothing left to do.
+func (v *verifier) rest() {
+	waits := v.o.waiting()
+	switch v.o.Status {
+	case Pending, Processing:
+		v.expect(waits, RuleStuck, "%s, and waits for no step", v.o.Status)
+		return
+	case Completed:
+		for _, spec := range saga {
+			if s := v.o.Latest(spec.Name); spec.Role == Forward {
+				v.expect(s != nil && s.State == StateSucceeded, RuleRest, "completed without %s", spec.Name)
+			}
+		}
+		captured := v.total(CapturePayment, StateSucceeded)
+		v.expect(captured == v.o.Total, RuleRest, "completed with %s captured", v.o.Currency.Format(captured))
+	case Failed, Cancelled, Refunded:
+		for _, spec := range saga {
+			if s := v.o.Latest(spec.Name); spec.Role == Forward && spec.Undo != "" && s != nil && v.o.Goal != GoalComplete {
+				undo := v.o.Latest(spec.Undo)
+				v.expect(s.State == StateRefused || undo != nil && undo.State == StateSucceeded, RuleRest,
+					"%s, but %s is not undone", v.o.Status, spec.Name)
+			}
+		}
+		if v.o.Status == Refunded {
+			v.expect(v.o.Refunded == v.o.Total, RuleRest, "refunded, but only %s", v.o.Currency.Format(v.o.Refunded))
+		}
+	case NeedsAttention:
+		v.expect(v.o.Reason != "", RuleRest, "needs attention for no reason")
+	}
+	for _, s := range v.o.Steps {
+		spec, _ := s.Name.Spec()
+		asked := s.Name == RefundPayment && v.o.Goal == GoalComplete
+		v.expect(s.State != StatePending || spec.Role == Notice || asked, RuleRest, "%s with %s pending",
+			v.o.Status, s.Name)
+	}
+}
+
+// mayBecome says that an event can lead from one status to another. It serves where the beginning of a log is gone,
+// and no event can be decided again.
+func (s Status) mayBecome(next Status) bool {
+	switch s {
+	case Pending, Processing, NeedsAttention: // a person may set an order going again
+		return next != Pending
+	case Completed:
+		return next == Completed || next == Refunded || next == NeedsAttention
+	case Failed, Cancelled, Refunded:
+		return next == s
+	}
+	return false
+}

@@ -1,0 +1,142 @@
+package store
+
+import "github.com/millrace-orders/millrace/orders"
+
+// Check is one thing that Verify looks at. docs/verify.md shows the table of them.
+type Check struct {
+	Name      string // stable: a label of metrics
+	Invariant string // as docs/design.md numbers them; L is for liveness
+	Means     string // what is wrong when it reports something
+	Do        string // what whoever sees it should do
+}
+
+// The checks that are not rules of a single order.
+const (
+	checkUnreadable    = "unreadable"
+	checkKey           = "idempotency_key"
+	checkFeedOrder     = "feed_order"
+	checkOrphan        = "orphan_event"
+	checkJob           = "job"
+	checkOverdue       = "overdue"
+	checkLongJob       = "long_job"
+	checkBacklog       = "backlog"
+	checkLeader        = "leader"
+	checkOldWriter     = "old_writer"
+	checkOldSnapshot   = "old_snapshot"
+	checkNotifications = "notifications"
+	checkDeadRows      = "dead_rows"
+	checkGuards        = "guards"
+	checkClock         = "clock"
+)
+
+const bySaga = "Compare the order's history (`GET /api/orders/{id}/events`) with its steps, and look in the " +
+	"database's log for who else writes to these tables: Millrace writes both in one transaction"
+
+// Checks lists all checks, in the order in which they are reported.
+func Checks() []Check {
+	return []Check{
+		{
+			checkUnreadable, "I3", "An order cannot be read: its items, its steps or its address are not there or no JSON",
+			"Restore the order's rows from a backup",
+		},
+		{
+			string(orders.RuleItems), "", "The items of an order do not add up to its total", bySaga,
+		},
+		{
+			string(orders.RuleLog), "I3, I4", "An order's log has a gap, has a version twice, or does not end with the " +
+				"order's version. A beginning that was pruned is no gap", bySaga,
+		},
+		{
+			string(orders.RuleFold), "I4", "Deciding an order's log again gives another order than the one that is stored. " +
+				"After a release that changed the saga, orders from before it may show up", bySaga,
+		},
+		{
+			string(orders.RuleTransition), "I5", "The log has an event that the saga does not allow there", bySaga,
+		},
+		{
+			string(orders.RuleSteps), "I11", "A step is none of the saga, or was started before what it needs", bySaga,
+		},
+		{
+			string(orders.RuleMoney), "I7", "More was captured than authorised, or more is refunded than was captured",
+			"Look the order up at the payment provider, put the money right there, and find out who wrote the step",
+		},
+		{
+			string(orders.RuleRest), "I8, I9", "An order is at rest, and its steps do not say what its status says: money " +
+				"or goods are where they should not be, or work is left",
+			"Look the order up at its providers, by the keys of its steps, and put right what is wrong there",
+		},
+		{
+			string(orders.RuleStuck), "L1", "An unfinished order waits for no step: nothing will ever move it",
+			"Cancel the order (`POST /api/orders/{id}/cancel`). Keep its history: this is a defect of Millrace",
+		},
+		{
+			checkKey, "I2", "Two orders of one principal have the same idempotency key",
+			"Find out which of the two the client knows and cancel the other; then see `guards`",
+		},
+		{
+			checkFeedOrder, "I15", "An order's events are in the log in another sequence than that of its versions: readers " +
+				"of the feed saw the later one first", bySaga,
+		},
+		{
+			checkOrphan, "I3", "The log has events of an order that is not there",
+			"Restore the order from a backup; an order is never deleted by Millrace",
+		},
+		{
+			checkJob, "L1", "A step has been pending for a minute without a job that could carry it out. The sweep gives it " +
+				"one every `--sweep-every`", "See that a process with workers runs, and what its log says of `sweep`",
+		},
+		{
+			checkOverdue, "L7", "A step is pending half an hour after its deadline",
+			"Look its job up in River UI: its errors say why it has not ended",
+		},
+		{
+			checkLongJob, "L2", "A job has been running for longer than any job may, and was not rescued",
+			"See that there is a leader (`leader`), and look the job up in River UI",
+		},
+		{
+			checkBacklog, "L8", "Jobs have been ready for a minute, and nobody works them",
+			"Add workers or connections; or see that processes with workers run at all",
+		},
+		{
+			checkLeader, "L9", "No process leads: retries, sweeps and verification itself are not started",
+			"See that a process with workers runs. After a crash it takes 15 s",
+		},
+		{
+			checkOldWriter, "L6", "A transaction that writes has been open for more than 10 s. Until it ends, nobody sees " +
+				"what was logged after it began: caches, event streams and webhooks wait",
+			"End it: `SELECT pg_terminate_backend(pid)`",
+		},
+		{
+			checkOldSnapshot, "L8", "A transaction has been open for more than 5 min. Until it ends, vacuum removes nothing, " +
+				"and fetching jobs gets slower", "End it, if it is no backup: `SELECT pg_terminate_backend(pid)`",
+		},
+		{
+			checkNotifications, "L8", "More than 1 % of the notification queue is used: some session listens in a " +
+				"transaction that it does not end", "End the oldest session that listens",
+		},
+		{
+			checkDeadRows, "L8", "Vacuum does not keep up with a table",
+			"See `old_snapshot`; else give autovacuum more workers or a higher cost limit",
+		},
+		{
+			checkGuards, "I2, I4, I20", "A constraint, a unique index or a trigger that Millrace relies on is not there, or " +
+				"not in force", "Find out what it has let through with `millrace verify --deep`, and make it again as in " +
+				"`sql/migrations`",
+		},
+		{
+			checkClock, "I14", "This machine's clock and the database's differ by more than 2 s",
+			"Set them right: deadlines are kept by the one, jobs become due by the other",
+		},
+	}
+}
+
+// guards are the constraints, unique indexes and triggers without which an invariant is only a habit.
+func guards() []string {
+	return []string{
+		"orders_pkey", "orders_idempotency_key_idx", "orders_refunded_range", "orders_status_known",
+		"order_items_pkey", "order_items_order_fkey",
+		"order_steps_pkey", "order_steps_order_fkey", "order_steps_settled_with_outcome",
+		"order_commands_pkey", "order_commands_order_fkey", "order_events_pkey",
+		"audit_log_append_only",
+	}
+}

@@ -1,0 +1,191 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+const (
+	verifyTimeout = 8 * time.Second // of each transaction
+	verifyPage    = 500             // orders
+	verifyLogPage = 5000            // events
+	// verifyRecent is how many events the cheap mode goes back. At ten events an order it sees the last 500 orders.
+	verifyRecent = 5000
+	// examples is how many orders, and details, are kept of each violation. The count is exact.
+	examples = 20
+)
+
+// VerifyOptions says what to verify.
+type VerifyOptions struct {
+	// Deep looks at all orders and the whole log, and not only at the orders that the last 5,000 events are about. It
+	// takes as long as it takes, in transactions of a page each: a long one would hold up vacuum.
+	Deep bool
+	// Skip leaves checks out, by name.
+	Skip   []string
+	Limits Limits
+}
+
+// Limits are from when on something has taken too long, or too much.
+type Limits struct {
+	Job           time.Duration // from a job's start to its rescue; 90 s
+	Writer        time.Duration // a transaction that writes; 10 s
+	Snapshot      time.Duration // any other transaction; 5 min
+	Notifications float64       // the share of the notification queue that is used; 0.01
+}
+
+// Verification is what Verify found.
+type Verification struct {
+	StartedAt       time.Time   `json:"startedAt"`
+	DurationSeconds float64     `json:"durationSeconds"`
+	Deep            bool        `json:"deep"`
+	Orders          int64       `json:"orders"` // looked at
+	Events          int64       `json:"events"`
+	Violations      []Violation `json:"violations"` // none if all is well
+}
+
+// Violation is a check that found something.
+type Violation struct {
+	Check     string      `json:"check"`
+	Invariant string      `json:"invariant,omitempty"`
+	Count     int         `json:"count"`
+	Orders    []orders.ID `json:"orders,omitempty"`  // at most 20
+	Details   []string    `json:"details,omitempty"` // at most 20, without personal data
+	Means     string      `json:"means"`
+	Do        string      `json:"do"`
+}
+
+// Verify checks the invariants that the database can show, and whether everything moves. It changes nothing: each part
+// of it sees one moment, in a transaction that can only read.
+//
+// An error says that something could not be checked; it says nothing about the invariants.
+func (s *Store) Verify(ctx context.Context, options VerifyOptions) (Verification, error) {
+	limits := &options.Limits
+	limits.Job, limits.Writer = cmp.Or(limits.Job, 90*time.Second), cmp.Or(limits.Writer, 10*time.Second)
+	limits.Snapshot, limits.Notifications = cmp.Or(limits.Snapshot, 5*time.Minute), cmp.Or(limits.Notifications, 0.01)
+	v := &verification{
+		store: s, options: options, found: map[string]*Violation{},
+		Verification: Verification{StartedAt: timestamp(s.now()), Deep: options.Deep, Violations: []Violation{}},
+	}
+	start := time.Now()
+	err := v.run(ctx)
+	if err != nil {
+		return Verification{}, fmt.Errorf("verify: %w", classify(err))
+	}
+	v.DurationSeconds = time.Since(start).Seconds()
+	for _, check := range Checks() {
+		if found := v.found[check.Name]; found != nil {
+			v.Violations = append(v.Violations, *found)
+		}
+	}
+	return v.Verification, nil
+}
+
+// verification is a verification under way.
+type verification struct {
+	Verification
+
+	store   *Store
+	options VerifyOptions
+	found   map[string]*Violation
+}
+
+func (v *verification) run(ctx context.Context) error {
+	// jobs has a transaction of its own because it changes how the rest of it is planned.
+	for _, part := range []func(context.Context, pgx.Tx) error{v.system, v.jobs} {
+		if err := v.transaction(ctx, part); err != nil {
+			return err
+		}
+	}
+	if !v.options.Deep {
+		return v.transaction(ctx, v.recentOrders)
+	}
+	if err := v.allOrders(ctx); err != nil {
+		return err
+	}
+	return v.wholeLog(ctx)
+}
+
+// transaction runs fn in a transaction that sees one moment and can only read.
+func (v *verification) transaction(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	return pgx.BeginFunc(ctx, v.store.db, func(tx pgx.Tx) error {
+		if err := v.store.queries.VerifyBegin(ctx, tx); err != nil {
+			return err
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// report notes a violation. id is the order that it is about; the zero id is none.
+func (v *verification) report(check string, id orders.ID, format string, args ...any) {
+	if slices.Contains(v.options.Skip, check) {
+		return
+	}
+	found := v.found[check]
+	if found == nil {
+		i := slices.IndexFunc(Checks(), func(c Check) bool { return c.Name == check })
+		c := Checks()[i]
+		found = &Violation{Check: check, Invariant: c.Invariant, Means: c.Means, Do: c.Do}
+		v.found[check] = found
+	}
+	found.Count++
+	detail := fmt.Sprintf(format, args...)
+	if id != (orders.ID{}) {
+		detail = id.String() + ": " + detail
+		if len(found.Orders) < examples && !slices.Contains(found.Orders, id) {
+			found.Orders = append(found.Orders, id)
+		}
+	}
+	if len(found.Details) < examples {
+		found.Details = append(found.Details, detail)
+	}
+}
+
+// SaveVerification keeps a verification as the latest one, unless there is a later one.
+func (s *Store) SaveVerification(ctx context.Context, v Verification) error {
+	violations, err := json.Marshal(v.Violations)
+	if err != nil {
+		return fmt.Errorf("encode violations: %w", err)
+	}
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return s.queries.VerificationWrite(ctx, tx, &dbsqlc.VerificationWriteParams{
+			StartedAt: v.StartedAt, DurationSeconds: v.DurationSeconds, Orders: v.Orders, Events: v.Events,
+			Violations: violations,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("save verification: %w", err)
+	}
+	return nil
+}
+
+// LastVerification is the latest one that was saved; its StartedAt is zero if there was none.
+func (s *Store) LastVerification(ctx context.Context) (Verification, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	row, err := s.queries.VerificationRead(ctx, s.db)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Verification{}, nil
+	}
+	if err != nil {
+		return Verification{}, fmt.Errorf("read verification: %w", classify(err))
+	}
+	v := Verification{
+		StartedAt: row.StartedAt.UTC(), DurationSeconds: row.DurationSeconds, Orders: row.Orders, Events: row.Events,
+	}
+	if err := json.Unmarshal(row.Violations, &v.Violations); err != nil {
+		return Verification{}, fmt.Errorf("decode violations: %w", err)
+	}
+	return v, nil
+}

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// When something that takes time has taken too much of it.
+const (
+	jobWithin     = time.Minute      // of a step's start
+	overdueAfter  = 30 * time.Minute // its deadline: for 15 min after it its provider is still asked
+	longJobGrace  = time.Minute      // after a job should have been rescued
+	backlogAfter  = time.Minute
+	mostClockSkew = 2 * time.Second
+	deadRowsLeast = 50_000
+	// verifyScan is how many of the oldest unfinished orders are looked at for being stuck: in an outage there may be
+	// any number, and those that are stuck get old.
+	verifyScan = 5000
+	// verifyMost bounds what one check of the whole system reports.
+	verifyMost = 1000
+)
+
+// system checks what is not about single orders, or is found without reading them.
+func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
+	before := v.store.now()
+	now, err := v.store.queries.Now(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("read clock: %w", err)
+	}
+	if skew := before.Sub(now); skew > mostClockSkew || -skew > mostClockSkew+v.store.now().Sub(before) {
+		v.report(checkClock, orders.ID{}, "this machine is %s ahead", skew.Round(time.Millisecond))
+	}
+	for _, check := range []struct {
+		name string
+		fn   func(context.Context, pgx.Tx, time.Time) error
+	}{
+		{checkGuards, v.guards},
+		{string(orders.RuleStuck), v.stuck},
+		{checkOverdue, v.overdue},
+		{checkLongJob, v.longJobs},
+		{checkBacklog, v.backlog},
+		{checkLeader, v.leader},
+		{checkOldWriter, v.transactions},
+		{checkNotifications, v.notifications},
+		{checkDeadRows, v.deadRows},
+	} {
+		if err := check.fn(ctx, tx, now); err != nil {
+			return fmt.Errorf("check %s: %w", check.name, err)
+		}
+	}
+	return nil
+}
+
+func (v *verification) guards(ctx context.Context, tx pgx.Tx, _ time.Time) error {
+	missing, err := v.store.queries.VerifyGuards(ctx, tx, guards())
+	for _, name := range missing {
+		v.report(checkGuards, orders.ID{}, "%s", name)
+	}
+	return err
+}
+
+// stuck finds what orders.RuleStuck is about, also in orders that nothing has happened to for long.
+func (v *verification) stuck(ctx context.Context, tx pgx.Tx, _ time.Time) error {
+	if v.options.Deep {
+		return nil // all orders are looked at one by one
+	}
+	var notices []string
+	for _, spec := range orders.Specs() {
+		if spec.Role == orders.Notice {
+			notices = append(notices, string(spec.Name))
+		}
+	}
+	rows, err := v.store.queries.VerifyStuck(ctx, tx, &dbsqlc.VerifyStuckParams{ScanSize: verifyScan, Notices: notices})
+	for _, row := range rows {
+		v.report(string(orders.RuleStuck), row.ID, "%s, and waits for no step", row.Status)
+	}
+	return err
+}
+
+func (v *verification) jobs(ctx context.Context, tx pgx.Tx) error {
+	if err := v.store.queries.SweepPlan(ctx, tx); err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	longest := v.options.Limits.Job + longJobGrace
+	rows, err := v.store.queries.StepsStranded(ctx, tx, &dbsqlc.StepsStrandedParams{
+		StartedBefore: v.store.now().Add(-jobWithin), BatchSize: verifyMost,
+		LongestRun: pgtype.Interval{Microseconds: longest.Microseconds(), Valid: true},
+	})
+	for _, row := range rows {
+		v.report(checkJob, row.OrderID, "%s:%d has no job", row.Step, row.Generation)
+	}
+	if err != nil {
+		return fmt.Errorf("check %s: %w", checkJob, err)
+	}
+	return nil
+}
+
+func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) error {
+	rows, err := v.store.queries.VerifyOverdue(ctx, tx, &dbsqlc.VerifyOverdueParams{
+		Before: now.Add(-overdueAfter), Most: verifyMost,
+	})
+	for _, row := range rows {
+		v.report(checkOverdue, row.OrderID, "%s:%d should have ended by %s", row.Step, row.Generation,
+			row.DeadlineAt.UTC().Format(time.RFC3339))
+	}
+	return err
+}
+
+func (v *verification) longJobs(ctx context.Context, tx pgx.Tx, now time.Time) error {
+	rows, err := v.store.queries.VerifyLongJobs(ctx, tx, &dbsqlc.VerifyLongJobsParams{
+		Before: now.Add(-v.options.Limits.Job - longJobGrace), Most: verifyMost,
+	})
+	for _, row := range rows {
+		order, _ := uuid.Parse(row.OrderID) // none of a job that is about no order
+		v.report(checkLongJob, order, "job %d (%s) runs since %s", row.ID, row.Kind,
+			row.AttemptedAt.UTC().Format(time.RFC3339))
+	}
+	return err
+}
+
+func (v *verification) backlog(ctx context.Context, tx pgx.Tx, now time.Time) error {
+	rows, err := v.store.queries.VerifyBacklog(ctx, tx, now.Add(-backlogAfter))
+	for _, row := range rows {
+		v.report(checkBacklog, orders.ID{}, "%d jobs in %s, the oldest for %s", row.Jobs, row.Queue,
+			now.Sub(row.OldestAt).Round(time.Second))
+	}
+	return err
+}
+
+func (v *verification) leader(ctx context.Context, tx pgx.Tx, _ time.Time) error {
+	_, err := v.store.queries.Leader(ctx, tx)
+	if errors.Is(err, pgx.ErrNoRows) {
+		v.report(checkLeader, orders.ID{}, "nobody leads")
+		return nil
+	}
+	return err
+}
+
+func (v *verification) transactions(ctx context.Context, tx pgx.Tx, now time.Time) error {
+	limits := v.options.Limits
+	rows, err := v.store.queries.VerifyTransactions(ctx, tx, &dbsqlc.VerifyTransactionsParams{
+		WritesBefore: now.Add(-limits.Writer), ReadsBefore: now.Add(-limits.Snapshot), Most: verifyMost,
+	})
+	for _, row := range rows {
+		age := now.Sub(row.StartedAt)
+		if row.Writes {
+			v.report(checkOldWriter, orders.ID{}, "pid %d (%s) for %s", row.Pid, row.Application, age.Round(time.Second))
+		}
+		if age > limits.Snapshot {
+			v.report(checkOldSnapshot, orders.ID{}, "pid %d (%s) for %s", row.Pid, row.Application, age.Round(time.Second))
+		}
+	}
+	return err
+}
+
+func (v *verification) notifications(ctx context.Context, tx pgx.Tx, _ time.Time) error {
+	usage, err := v.store.queries.VerifyNotifications(ctx, tx)
+	if usage > v.options.Limits.Notifications {
+		v.report(checkNotifications, orders.ID{}, "%.1f %% is used", 100*usage)
+	}
+	return err
+}
+
+func (v *verification) deadRows(ctx context.Context, tx pgx.Tx, _ time.Time) error {
+	rows, err := v.store.queries.VerifyDeadRows(ctx, tx, deadRowsLeast)
+	for _, row := range rows {
+		v.report(checkDeadRows, orders.ID{}, "%s has %d dead rows and %d live ones", row.Relation, row.Dead, row.Live)
+	}
+	return err
+}
