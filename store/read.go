@@ -101,6 +101,7 @@ func (s *Store) Events(ctx context.Context, id orders.ID, after int64, limit int
 // Intent is a step as a worker needs it.
 type Intent struct {
 	State      orders.StepState
+	Again      bool // it is another try, under the same key, of one that got no answer
 	Key        string
 	Request    []byte
 	DeadlineAt time.Time
@@ -123,7 +124,8 @@ func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) 
 		return Intent{}, fmt.Errorf("read step: %w", classify(err))
 	}
 	return Intent{
-		State: orders.StepState(row.State), Key: orders.StepKey(job.OrderID, job.Step, job.Generation),
+		State: orders.StepState(row.State), Again: int(row.KeyGeneration) != job.Generation,
+		Key:     orders.StepKey(job.OrderID, job.Step, int(row.KeyGeneration)),
 		Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: orders.Goal(row.Goal),
 		Undone: orders.StepState(row.UndoneState),
 	}, nil

@@ -1,8 +1,12 @@
 -- name: StepRead :one
 -- StepRead is all that a worker needs to carry a step out. The goal tells it whether the order still wants it.
--- undoes is the forward step that it compensates, if it does, and undone_state what became of that.
-SELECT s.state, s.request, s.deadline_at, o.goal, coalesce(u.state, '')::text AS undone_state FROM order_steps s
+-- undoes is the forward step that it compensates, if it does, and undone_state what became of that. The request is
+-- that of the generation whose key is used.
+SELECT
+    s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal, coalesce(u.state, '')::text AS undone_state
+FROM order_steps s
 JOIN orders o ON o.id = s.order_id
+JOIN order_steps k ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
 LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = @undoes AND u.generation = 1
 WHERE s.order_id = @order_id AND s.step = @step AND s.generation = @generation;
 

@@ -78,4 +78,5 @@ type OrderEvent struct {
 	Progress      int16
 	StatusChanged bool
 	At            time.Time
+	Actor         string
 }

@@ -14,8 +14,11 @@ import (
 )
 
 const stepRead = `-- name: StepRead :one
-SELECT s.state, s.request, s.deadline_at, o.goal, coalesce(u.state, '')::text AS undone_state FROM order_steps s
+SELECT
+    s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal, coalesce(u.state, '')::text AS undone_state
+FROM order_steps s
 JOIN orders o ON o.id = s.order_id
+JOIN order_steps k ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
 LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = $1 AND u.generation = 1
 WHERE s.order_id = $2 AND s.step = $3 AND s.generation = $4
 `
@@ -28,15 +31,17 @@ type StepReadParams struct {
 }
 
 type StepReadRow struct {
-	State       string
-	Request     []byte
-	DeadlineAt  time.Time
-	Goal        string
-	UndoneState string
+	State         string
+	KeyGeneration int32
+	Request       []byte
+	DeadlineAt    time.Time
+	Goal          string
+	UndoneState   string
 }
 
 // StepRead is all that a worker needs to carry a step out. The goal tells it whether the order still wants it.
-// undoes is the forward step that it compensates, if it does, and undone_state what became of that.
+// undoes is the forward step that it compensates, if it does, and undone_state what became of that. The request is
+// that of the generation whose key is used.
 func (q *Queries) StepRead(ctx context.Context, db DBTX, arg *StepReadParams) (StepReadRow, error) {
 	row := db.QueryRow(ctx, stepRead,
 		arg.Undoes,
@@ -47,6 +52,7 @@ func (q *Queries) StepRead(ctx context.Context, db DBTX, arg *StepReadParams) (S
 	var i StepReadRow
 	err := row.Scan(
 		&i.State,
+		&i.KeyGeneration,
 		&i.Request,
 		&i.DeadlineAt,
 		&i.Goal,
