@@ -34,3 +34,14 @@ SELECT
         FROM order_steps s WHERE s.order_id = o.id
     ) AS steps
 FROM orders o;
+
+-- The processes that carry out steps. A process whose heartbeat stops has died: its running jobs are given to others.
+CREATE TABLE instances (
+    id text NOT NULL,
+    started_at timestamptz NOT NULL,
+    heartbeat_at timestamptz NOT NULL,
+
+    CONSTRAINT instances_pkey PRIMARY KEY (id),
+    CONSTRAINT instances_id_length CHECK (char_length(id) BETWEEN 1 AND 200)
+-- Every heartbeat updates its row: room on the page keeps those updates off the index (HOT).
+) WITH (fillfactor = 50);

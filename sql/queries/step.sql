@@ -12,7 +12,8 @@ WHERE s.order_id = @order_id AND s.step = @step AND s.generation = @generation;
 
 -- name: StepsStranded :many
 -- StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,
--- discarded or deleted, or the process that runs the job has been silent for longer than any job may take.
+-- discarded or deleted, or the process that runs the job has been silent for longer than any job may take, or the job
+-- is known to be lost.
 SELECT s.order_id, s.step, s.generation FROM order_steps s
 WHERE s.state = 'pending' AND s.started_at < @started_before AND NOT EXISTS (
     SELECT FROM river_job j
@@ -20,7 +21,7 @@ WHERE s.state = 'pending' AND s.started_at < @started_before AND NOT EXISTS (
         AND j.kind = s.step
         AND j.args ->> 'order_id' = s.order_id::text
         AND j.args ->> 'generation' = s.generation::text
-        AND (j.state <> 'running' OR j.attempted_at > now() - @longest_run::interval)
+        AND (j.state <> 'running' OR j.attempted_at > now() - @longest_run::interval AND j.id <> ALL(@lost::bigint[]))
 )
 ORDER BY s.started_at LIMIT @batch_size;
 

@@ -69,14 +69,15 @@ WHERE s.state = 'pending' AND s.started_at < $1 AND NOT EXISTS (
         AND j.kind = s.step
         AND j.args ->> 'order_id' = s.order_id::text
         AND j.args ->> 'generation' = s.generation::text
-        AND (j.state <> 'running' OR j.attempted_at > now() - $2::interval)
+        AND (j.state <> 'running' OR j.attempted_at > now() - $2::interval AND j.id <> ALL($3::bigint[]))
 )
-ORDER BY s.started_at LIMIT $3
+ORDER BY s.started_at LIMIT $4
 `
 
 type StepsStrandedParams struct {
 	StartedBefore time.Time
 	LongestRun    pgtype.Interval
+	Lost          []int64
 	BatchSize     int32
 }
 
@@ -87,9 +88,15 @@ type StepsStrandedRow struct {
 }
 
 // StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,
-// discarded or deleted, or the process that runs the job has been silent for longer than any job may take.
+// discarded or deleted, or the process that runs the job has been silent for longer than any job may take, or the job
+// is known to be lost.
 func (q *Queries) StepsStranded(ctx context.Context, db DBTX, arg *StepsStrandedParams) ([]StepsStrandedRow, error) {
-	rows, err := db.Query(ctx, stepsStranded, arg.StartedBefore, arg.LongestRun, arg.BatchSize)
+	rows, err := db.Query(ctx, stepsStranded,
+		arg.StartedBefore,
+		arg.LongestRun,
+		arg.Lost,
+		arg.BatchSize,
+	)
 	if err != nil {
 		return nil, err
 	}
