@@ -151,6 +151,7 @@ func (s *Server) operations(router chi.Router) huma.API {
 	s.registerEvents(api)
 	s.registerCancel(api)
 	s.registerRefund(api)
+	s.registerSettle(api)
 	s.registerExport(api)
 	s.registerCustomerOrders(api)
 	s.registerUserOrders(api)

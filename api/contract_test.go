@@ -43,11 +43,16 @@ func TestContract(t *testing.T) {
 	t.Logf("-contract.seed %d", *contractSeed)
 	g := &generator{Rand: rand.New(rand.NewPCG(*contractSeed, 0)), spec: spec}
 	for i := range 200 {
-		id := storetest.Order(t, h.store).ID
-		g.ids = append(g.ids, id.String())
-		if i%2 == 0 {
-			h.apply(t, completion(id)...)
+		var id orders.ID
+		switch i % 4 {
+		case 0:
+			id = storetest.Order(t, h.store).ID
+		case 1:
+			id, _ = h.completed(t)
+		default: // the most, because a settlement is easily wrong
+			id, _ = h.attention(t)
 		}
+		g.ids = append(g.ids, id.String())
 	}
 
 	var products []orders.Stock // there is one for most small numbers

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 )
 
 const opEvents = "listOrderEvents"
@@ -51,8 +52,9 @@ type OrderEvent struct {
 	Status    OrderStatus `json:"status" example:"processing" doc:"The order's status after it"`
 	Progress  int         `json:"progress" minimum:"0" maximum:"100" example:"20" doc:"Percent of the steps to completion that were done after it"`
 	Message   string      `json:"message" example:"Payment authorisation succeeded" doc:"What happened, in one sentence"`
-	Step      *StepName   `json:"step,omitempty" example:"authorize_payment" doc:"The step whose outcome it is"`
-	Reason    string      `json:"reason,omitempty" example:"card_declined" doc:"Why the step was refused or has no known outcome"`
+	Step      *StepName   `json:"step,omitempty" example:"authorize_payment" doc:"The step whose outcome it is, or that a person settled"`
+	Reason    string      `json:"reason,omitempty" example:"card_declined" doc:"Why the step was refused or has no known outcome, or was settled so"`
+	Actor     string      `json:"actor,omitempty" example:"7kq2mxw5a3fd" doc:"Who asked for it; customers are not told"`
 	Timestamp time.Time   `json:"timestamp" example:"2026-11-22T12:00:01Z"`
 }
 
@@ -76,6 +78,14 @@ func newOrderEvent(e orders.Event) OrderEvent {
 		out.Step = new(StepName(e.Step))
 	}
 	return out
+}
+
+// actorOf is who asked for an event, as far as its reader may know: who works at the shop is not its customers' affair.
+func actorOf(e orders.Event, reader Principal) string {
+	if reader.Role == store.Customer {
+		return ""
+	}
+	return e.Principal
 }
 
 type eventsInput struct {
@@ -144,6 +154,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 	body := OrderEvents{Events: make([]OrderEvent, len(found))}
 	for i, e := range found {
 		body.Events[i] = newOrderEvent(e)
+		body.Events[i].Actor = actorOf(e, exchangeOf(ctx).principal)
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		hctx.SetHeader("Content-Type", mediaJSON)

@@ -99,6 +99,8 @@ func shape(doc *huma.OpenAPI) {
 			}
 		}
 	}
+	doc.Paths["/api/orders/{id}/settle"].Post.RequestBody.Content[mediaJSON].Example = json.RawMessage(
+		`{"action": "retry", "reason": "The payment provider is up again"}`)
 	doc.Paths["/api/orders"].Post.RequestBody.Content[mediaJSON].Example = json.RawMessage(`{"customerId": "1", "items": [
 		{"productId": 1, "quantity": 2, "price": 29.99}, {"productId": 2, "quantity": 1, "price": 149.99}]}`)
 }

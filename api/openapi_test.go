@@ -70,7 +70,7 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 		require.ElementsMatch(t, []string{
-			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder",
+			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder", "settleOrder",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"getSystemStatus", "getSystemMetrics", "getHealth", "getLiveness", "getReadiness",
 		}, ids)

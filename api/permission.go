@@ -17,6 +17,7 @@ const (
 	permitRead    permission = "read"    // orders and products; of orders a customer sees its own
 	permitPlace   permission = "place"   // orders; a customer places its own
 	permitChange  permission = "change"  // an order that there is; a customer its own. Operators' changes are audited
+	permitSettle  permission = "settle"  // what needs a person. Audited
 	permitObserve permission = "observe" // the system as a whole
 )
 
@@ -34,6 +35,7 @@ func permissions() map[string]permission {
 		opEvents: permitRead,
 		opCancel: permitChange,
 		opRefund: permitChange,
+		opSettle: permitSettle,
 
 		opExport:         permitRead,
 		opCustomerOrders: permitRead,
@@ -54,6 +56,8 @@ func (p permission) roles() []store.Role {
 		return []store.Role{store.Admin, store.Service, store.Customer}
 	case permitChange:
 		return []store.Role{store.Admin, store.Operator, store.Service, store.Customer}
+	case permitSettle:
+		return []store.Role{store.Admin, store.Operator}
 	case permitObserve:
 		return []store.Role{store.Admin, store.Operator, store.Viewer}
 	}
@@ -65,7 +69,8 @@ func (p permission) includes(role store.Role) bool { return slices.Contains(p.ro
 // audited says whether the audit log hears of it. A shop's own services and customers act on their own behalf, and
 // the order's history has it; where nobody is asked who they are, there is nobody to name.
 func (p permission) audited(who Principal) bool {
-	return p == permitChange && who.Name != principalDev && (who.Role == store.Admin || who.Role == store.Operator)
+	return (p == permitChange || p == permitSettle) && who.Name != principalDev &&
+		(who.Role == store.Admin || who.Role == store.Operator)
 }
 
 // documentRoles shows in the document who may call what.

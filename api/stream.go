@@ -37,7 +37,8 @@ func (s *Server) openStream(ctx context.Context, order *orders.Order, after int6
 		x := exchangeOf(ctx)
 		x.streaming = true
 		st := &stream{
-			Server: s, liveWriter: newLiveWriter(w), order: order.ID, sent: after, allowed: x.stillAllowed,
+			Server: s, liveWriter: newLiveWriter(w), order: order.ID, sent: after, reader: x.principal,
+			allowed: x.stillAllowed,
 		}
 		err := st.begin()
 		if err == nil && r.Method != http.MethodHead {
@@ -65,6 +66,7 @@ type stream struct {
 	liveWriter
 	order   orders.ID
 	sent    int64 // the version of the last event that was sent
+	reader  Principal
 	allowed func() error
 }
 
@@ -138,6 +140,7 @@ func (s *stream) send(events []orders.Event) error {
 	var b bytes.Buffer
 	for _, e := range events {
 		event := newOrderEvent(e)
+		event.Actor = actorOf(e, s.reader)
 		data, err := json.Marshal(event)
 		if err != nil {
 			return fmt.Errorf("encode event: %w", err)

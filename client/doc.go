@@ -39,6 +39,7 @@
 // # Undoing
 //
 // [Client.Cancel] undoes an order that is under way, and [Client.Refund] gives back money of one that is completed.
+// An operator decides with [Client.Settle] about one that needs attention.
 //
 // # Errors
 //

@@ -19,7 +19,8 @@ type Event struct {
 	Progress int    // percent of the steps to completion that were done after it
 	Message  string // what happened, in one sentence
 	Step     StepName
-	Reason   string // why Step was refused or has no known outcome
+	Reason   string // why Step was refused or has no known outcome, or was settled so
+	Actor    string // who asked for it; customers are not told
 	At       time.Time
 }
 
@@ -91,6 +92,7 @@ func (c *Client) orderAt(ctx context.Context, id string, version int64) (*Order,
 func newEvent(e *oas.OrderEvent) Event {
 	return Event{
 		OrderID: e.OrderID.String(), Version: e.Version, Type: e.Type, Kind: e.Kind, Status: e.Status,
-		Progress: int(e.Progress), Message: e.Message, Step: e.Step.Value, Reason: e.Reason.Value, At: e.Timestamp,
+		Progress: int(e.Progress), Message: e.Message, Step: e.Step.Value, Reason: e.Reason.Value,
+		Actor: e.Actor.Value, At: e.Timestamp,
 	}
 }

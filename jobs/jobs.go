@@ -54,6 +54,8 @@ type Config struct {
 	VerifyEvery time.Duration
 	// KeepEvents is for how long the log is kept at least. Default 90 days.
 	KeepEvents time.Duration
+	// Recovery is told which jobs run. May be nil: then only the sweep finds the steps of a process that died.
+	Recovery *Recovery
 	// Now is the clock that deadlines are measured by. Default time.Now.
 	Now        func() time.Time
 	Logger     *slog.Logger
@@ -100,6 +102,10 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	for _, provider := range orders.Providers() {
 		queues[string(provider)] = river.QueueConfig{MaxWorkers: c.Workers}
 	}
+	middleware := []rivertype.Middleware{river.WorkerMiddlewareFunc(m.observe)}
+	if c.Recovery != nil {
+		middleware = append(middleware, river.WorkerMiddlewareFunc(c.Recovery.track))
+	}
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
 		Workers: workers, Queues: queues,
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
@@ -109,11 +115,14 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
 			return name == "river_job_args_index" || name == "river_job_metadata_index" // our migrations dropped them
 		}),
-		Middleware: []rivertype.Middleware{river.WorkerMiddlewareFunc(m.observe)},
+		Middleware: middleware,
 		Logger:     c.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)
+	}
+	if c.Recovery != nil {
+		c.Recovery.id = client.ID()
 	}
 	return client, nil
 }

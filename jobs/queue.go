@@ -21,6 +21,7 @@ type QueueCollector struct {
 	jobs   *prometheus.Desc
 	age    *prometheus.Desc
 	orders *prometheus.Desc
+	nodes  *prometheus.Desc
 }
 
 // NewQueueCollector makes a collector that reads through s.
@@ -32,6 +33,8 @@ func NewQueueCollector(s *store.Store, logger *slog.Logger) *QueueCollector {
 			"For how long the oldest job that could run has been waiting.", []string{"queue"}, nil),
 		orders: prometheus.NewDesc("millrace_orders_unfinished",
 			"Orders that are not at rest, or wait for a person.", []string{"status"}, nil),
+		nodes: prometheus.NewDesc("millrace_instances",
+			"Processes with workers: live, and silent for the last hour at most.", []string{"state"}, nil),
 	}
 }
 
@@ -40,6 +43,7 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.jobs
 	ch <- c.age
 	ch <- c.orders
+	ch <- c.nodes
 }
 
 // Collect implements prometheus.Collector. While the database does not answer, the series are missing and the
@@ -49,10 +53,13 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	defer cancel()
 	depths, err := c.store.QueueDepths(ctx)
 	unfinished, err2 := c.store.UnfinishedOrders(ctx)
-	if err = errors.Join(err, err2); err != nil {
+	live, silent, err3 := c.store.Instances(ctx)
+	if err = errors.Join(err, err2, err3); err != nil {
 		c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
 		return
 	}
+	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(live), "live")
+	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(silent), "silent")
 	for status, n := range unfinished {
 		ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n), string(status))
 	}

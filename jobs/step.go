@@ -75,13 +75,13 @@ func (w *stepWorker) carryOut(
 	}
 
 	late := w.now().Sub(intent.DeadlineAt)
-	if late >= 0 || tries >= askAfter {
+	if late >= 0 || tries >= askAfter || intent.Again {
 		answer, err := w.providers.Ask(ctx, step, intent.Key)
 		switch {
 		case err == nil && answer.State != orders.StateUnknown:
 			return outcomeOf(answer, intent), nil
-		case late >= 0 && err != nil && late < askFor:
-			return orders.Event{}, err // nothing is sent any more, but the provider may soon be there to say
+		case err != nil && intent.Again && late < 0, err != nil && late >= 0 && late < askFor:
+			return orders.Event{}, err // nothing is sent before, or any more, but the provider may soon be there to say
 		case late >= 0:
 			return orders.Event{Kind: orders.StepUnknown, Reason: "deadline"}, nil
 		}

@@ -2,7 +2,6 @@ package orders
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -41,6 +40,8 @@ func Decide(o Order, e Event) (Decision, error) {
 		return o.cancel(e)
 	case RefundRequested:
 		return o.refund(e)
+	case RetryRequested, UndoRequested, SuccessDeclared, RefusalDeclared:
+		return o.attend(e)
 	case StepSucceeded, StepRefused, StepUnknown:
 		if step := o.settle(e); step != nil {
 			return o.conclude(e, step), nil
@@ -94,13 +95,8 @@ func (o *Order) settle(e Event) *Step {
 	if s.State == StateSucceeded {
 		return s
 	}
-	why := fmt.Sprintf("%s %s: %s", s.Name, s.State, s.Reason)
-	switch spec, _ := s.Name.Spec(); {
-	case o.Status.AtRest(): // a refund that was asked for, or a notice: see settleRefund
-	case spec.Role == Forward && o.Goal == GoalComplete:
-		o.Goal, o.Reason = GoalFail, why
-	case spec.Role == Compensation:
-		o.Reason = why
+	if spec, _ := s.Name.Spec(); spec.Role == Forward && o.Goal == GoalComplete {
+		o.Goal, o.Reason = GoalFail, s.problem()
 	}
 	return s
 }
@@ -111,7 +107,7 @@ func (o *Order) conclude(e Event, settled *Step) Decision {
 	if settled != nil {
 		settled = new(*settled) // starting steps may move o.Steps
 	}
-	started := o.advance(e)
+	started := o.advance(e, settled)
 	o.Version++
 	o.UpdatedAt = e.At
 	e.Version, e.Status, e.Progress, e.StatusChanged = o.Version, o.Status, o.Progress(), o.Status != before
@@ -120,57 +116,61 @@ func (o *Order) conclude(e Event, settled *Step) Decision {
 }
 
 // advance starts every step that the event and the order's goal ask for and that nothing holds up any more.
-func (o *Order) advance(e Event) (started []Step) {
-	begin := func(name StepName, amount Money) {
-		step := o.start(name, amount, e.At)
-		o.Steps = append(o.Steps, step)
-		started = append(started, step)
+func (o *Order) advance(e Event, settled *Step) (started []Step) {
+	before := len(o.Steps)
+	switch {
+	case e.Kind.settlement():
+		o.resume(e, settled)
+	case e.Kind == RefundRequested:
+		o.begin(RefundPayment, cmp.Or(e.Amount, o.Refundable()), e.At)
+	case o.Status.AtRest():
+		o.settleRefund(e.At, settled)
+	default:
+		o.proceed(e)
 	}
-	if o.Status.AtRest() {
-		if e.Kind == RefundRequested {
-			begin(RefundPayment, cmp.Or(e.Amount, o.Refundable()))
-		} else if amount := o.settleRefund(e); amount > 0 {
-			begin(SendEmail, amount)
-		}
-		return started
-	}
+	return slices.Clone(o.Steps[before:])
+}
+
+// proceed starts what can start now, or puts the order to rest.
+func (o *Order) proceed(e Event) {
 	if e.Kind != OrderPlaced {
 		o.Status = Processing
 	}
 	for _, name := range o.due() {
-		begin(name, o.Total)
+		o.begin(name, o.Total, e.At)
 	}
-	if len(started) == 0 && !o.waiting() {
-		if o.Status = o.end(); o.Status == Refunded {
-			o.Refunded = o.Total
-		}
-		if o.Status != NeedsAttention {
-			begin(SendEmail, o.Total)
-		}
+	if o.waiting() {
+		return
 	}
-	return started
+	switch o.Status = o.end(); o.Status {
+	case NeedsAttention:
+		o.Reason = o.cause()
+		return
+	case Refunded:
+		o.Refunded = o.Total
+	case Pending, Processing, Completed, Failed, Cancelled:
+	}
+	o.begin(SendEmail, o.Total, e.At)
 }
 
-// settleRefund counts a refund that was asked for when its outcome is known, and returns how much went back. A refused
-// refund leaves everything as it was; one without a known outcome is for a person to look at. What went back is
-// counted whatever the status: another refund may be the one that needs attention.
-func (o *Order) settleRefund(e Event) Money {
-	if e.Step != RefundPayment || o.Goal != GoalComplete {
-		return 0
+// settleRefund counts a refund that was asked for when its outcome is known, and tells the customer. A refused refund
+// leaves everything as it was; one without a known outcome is for a person to look at. What went back is counted
+// whatever the status: another refund may be the one that needs attention.
+func (o *Order) settleRefund(at time.Time, refund *Step) {
+	if refund == nil || refund.Name != RefundPayment || o.Goal != GoalComplete {
+		return
 	}
-	switch e.Kind {
-	case StepSucceeded:
-		amount := o.Step(RefundPayment, e.Generation).Amount
-		o.Refunded += amount
+	switch refund.State {
+	case StateSucceeded:
+		o.Refunded += refund.Amount
 		if o.Refunded == o.Total {
 			o.Status, o.Reason = Refunded, "refunded on request"
 		}
-		return amount
-	case StepUnknown:
-		o.Status, o.Reason = NeedsAttention, fmt.Sprintf("%s %s: %s", e.Step, StateUnknown, e.Reason)
-	case OrderPlaced, CancelRequested, RefundRequested, StepRefused:
+		o.begin(SendEmail, refund.Amount, at)
+	case StateUnknown:
+		o.Status, o.Reason = NeedsAttention, refund.problem()
+	case StatePending, StateRefused:
 	}
-	return 0
 }
 
 // due lists the steps that can start now.
@@ -220,17 +220,22 @@ func (o *Order) followersUndone(name StepName) bool {
 	return true
 }
 
-// waiting says that a step which decides how the order ends has no outcome yet.
+// waiting says that a step which decides how the order ends has no outcome yet. A refund that was asked for is none.
 func (o *Order) waiting() bool {
 	return slices.ContainsFunc(o.Steps, func(s Step) bool {
 		spec, _ := s.Name.Spec()
-		return s.State == StatePending && spec.Role != Notice
+		return s.State == StatePending && (spec.Role == Forward || spec.Role == Compensation && o.Goal != GoalComplete)
 	})
 }
 
 // end is the status of an order that has nothing left to do.
 func (o *Order) end() Status {
-	if o.Goal == GoalComplete {
+	switch {
+	case o.Goal == GoalComplete && len(o.Stuck()) > 0:
+		return NeedsAttention
+	case o.Goal == GoalComplete && o.Refunded > 0 && o.Refunded == o.Total:
+		return Refunded
+	case o.Goal == GoalComplete:
 		return Completed
 	}
 	captured := false
@@ -256,16 +261,19 @@ func (o *Order) end() Status {
 	}
 }
 
-// start makes the intent: the key, the bytes and the deadline that every send of the step will have.
-func (o *Order) start(name StepName, amount Money, at time.Time) Step {
-	spec, _ := name.Spec()
-	step := Step{
-		Name: name, Generation: 1, State: StatePending, Amount: amount,
-		StartedAt: at, DeadlineAt: at.Add(spec.Within),
-	}
+// begin starts a step: it makes the key, the bytes and the deadline that every send of it will have.
+func (o *Order) begin(name StepName, amount Money, at time.Time) {
+	step := Step{Name: name, Generation: 1, Amount: amount}
 	if last := o.Latest(name); last != nil {
 		step.Generation = last.Generation + 1
 	}
+	step.KeyGeneration = step.Generation
 	step.Request = o.request(step)
-	return step
+	o.start(step, at)
+}
+
+func (o *Order) start(step Step, at time.Time) {
+	spec, _ := step.Name.Spec()
+	step.State, step.StartedAt, step.DeadlineAt = StatePending, at, at.Add(spec.Within)
+	o.Steps = append(o.Steps, step)
 }

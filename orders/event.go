@@ -15,6 +15,12 @@ const (
 	CancelRequested EventKind = "cancel_requested"
 	RefundRequested EventKind = "refund_requested"
 
+	// What a person asks of an order that needs attention; see Order.Stuck. A declaration says how it really was.
+	RetryRequested  EventKind = "retry_requested"
+	UndoRequested   EventKind = "undo_requested"
+	SuccessDeclared EventKind = "success_declared"
+	RefusalDeclared EventKind = "refusal_declared"
+
 	// The three outcomes of a step. StepUnknown means that no further send will be made and nobody can say whether
 	// the step took effect; its compensation undoes it by key.
 	StepSucceeded EventKind = "step_succeeded"
@@ -24,7 +30,15 @@ const (
 
 // EventKinds lists all kinds.
 func EventKinds() []EventKind {
-	return []EventKind{OrderPlaced, CancelRequested, RefundRequested, StepSucceeded, StepRefused, StepUnknown}
+	return []EventKind{
+		OrderPlaced, CancelRequested, RefundRequested, RetryRequested, UndoRequested, SuccessDeclared, RefusalDeclared,
+		StepSucceeded, StepRefused, StepUnknown,
+	}
+}
+
+// settlement says that a person asks it of an order that needs attention.
+func (k EventKind) settlement() bool {
+	return k == RetryRequested || k == UndoRequested || k == SuccessDeclared || k == RefusalDeclared
 }
 
 // Event is one entry of an order's log. Folding an order's events through Decide yields its state.
@@ -33,7 +47,7 @@ type Event struct {
 	Kind    EventKind
 	At      time.Time
 
-	// For a request: who asks and under which idempotency key, if any. A key is unique per principal and kind.
+	// For a request: who asks and under which idempotency key, if any. See Command.
 	Principal      string
 	IdempotencyKey string
 	// IfVersion, if not 0, is the only version of the order to which the event may happen.
@@ -41,7 +55,8 @@ type Event struct {
 	// Amount is how much is asked for, of a request for a refund; 0 for all that is left.
 	Amount Money
 
-	// For the outcome of a step: which one, and what the provider said.
+	// For the outcome of a step: which one, and what the provider said. A person who settles an order may leave out
+	// which one, and gives the reason for settling it so.
 	Step       StepName
 	Generation int
 	Reference  string // the provider's own id of the effect, if it gave one
@@ -54,9 +69,18 @@ type Event struct {
 	StatusChanged bool
 }
 
+// Command is what an idempotency key is unique for, with its principal: the kind, and one for all settlements.
+func (e Event) Command() string {
+	if e.Kind.settlement() {
+		return "settle"
+	}
+	return string(e.Kind)
+}
+
 // Fingerprint identifies what is asked for: a key that comes back with another one is a client's mistake.
 func (e Event) Fingerprint() []byte {
-	sum := sha256.Sum256(fmt.Append(nil, e.Kind, " ", e.OrderID, " ", int64(e.Amount), " ", e.IfVersion))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %s %d %q %q",
+		e.Kind, e.OrderID, e.Amount, e.IfVersion, e.Step, e.Generation, e.Reference, e.Reason))
 	return sum[:]
 }
 
@@ -69,6 +93,14 @@ func (e Event) Message() string {
 		return "Cancellation was requested"
 	case RefundRequested:
 		return "A refund was requested"
+	case RetryRequested:
+		return "Another try was requested"
+	case UndoRequested:
+		return "Undoing was requested"
+	case SuccessDeclared:
+		return e.Step.title() + " was declared done"
+	case RefusalDeclared:
+		return e.Step.title() + " was declared not done"
 	case StepSucceeded:
 		return e.Step.title() + " succeeded"
 	case StepRefused:

@@ -9,7 +9,7 @@ func (o *Order) request(step Step) []byte {
 	key := func(name StepName) string {
 		generation := 1
 		if s := o.Latest(name); s != nil {
-			generation = s.Generation
+			generation = s.KeyGeneration
 		}
 		return StepKey(o.ID, name, generation)
 	}

@@ -4,7 +4,7 @@ package orders
 type Status string
 
 // The statuses. An order comes to rest in one of the last five, and stays there, but for a completed one whose money
-// is given back on request.
+// is given back on request, and for one that a person settles.
 const (
 	Pending        Status = "pending"         // accepted, no step has an outcome yet
 	Processing     Status = "processing"      // on its way to its goal
@@ -23,8 +23,8 @@ func Statuses() []Status {
 // AtRest says that nothing more will happen to the order by itself: it ended, or it waits for a person.
 func (s Status) AtRest() bool { return s != Pending && s != Processing }
 
-// Goal is what the order's steps are working towards. It leaves GoalComplete at most once, and never returns to it:
-// from then on the order only undoes.
+// Goal is what the order's steps are working towards. It leaves GoalComplete at most once: from then on the order only
+// undoes. It returns only if nothing was undone and a person says that nothing can be.
 type Goal string
 
 // The goals.

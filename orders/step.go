@@ -25,24 +25,30 @@ const (
 // decides on it, before any call is made, and every send of it carries exactly these bytes under this key.
 type Step struct {
 	Name       StepName
-	Generation int // 1; one more each time the step is done again, under a new key
-	State      StepState
-	Amount     Money  // how much is refunded, of a refund; the order's total otherwise
-	Request    []byte // the frozen request body, JSON
-	Reference  string // the provider's own id of the effect
-	Reason     string // why it was refused or is unknown
-	StartedAt  time.Time
-	DeadlineAt time.Time // no send after this moment
-	SettledAt  time.Time // zero while pending
+	Generation int // 1; one more each time the step is done again
+	// KeyGeneration is the generation whose idempotency key and bytes the step is sent with: its own, but for another
+	// try of one that got no answer. Whatever became of that is asked first, and under one key it happens once.
+	KeyGeneration int
+	State         StepState
+	Amount        Money  // how much is refunded, of a refund; the order's total otherwise
+	Request       []byte // the frozen request body, JSON; empty if those of an earlier generation are sent
+	Reference     string // the provider's own id of the effect
+	Reason        string // why it was refused or is unknown
+	StartedAt     time.Time
+	DeadlineAt    time.Time // no send after this moment
+	SettledAt     time.Time // zero while pending
 }
 
-// StepKey is the idempotency key of a step at its provider: the same for every send of it, and for no other.
+// StepKey is the idempotency key of a step at its provider, by its KeyGeneration: the same for every send of it.
 func StepKey(order ID, name StepName, generation int) string {
 	return fmt.Sprintf("%s:%s:%d", order, name, generation)
 }
 
 // mayHaveTakenEffect says that the step has to be undone if the order is.
 func (s *Step) mayHaveTakenEffect() bool { return s.State == StateSucceeded || s.State == StateUnknown }
+
+// problem says in one line why a step did not succeed.
+func (s *Step) problem() string { return fmt.Sprintf("%s %s: %s", s.Name, s.State, s.Reason) }
 
 // StepJob is the args of the River job that carries out one step. Ids only: River UI shows args to operators.
 // That it satisfies river.JobArgs by structure is what lets store enqueue it without knowing any worker.

@@ -150,6 +150,7 @@ func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
 			c.StepOrderIds = append(c.StepOrderIds, o.ID)
 			c.StepNames = append(c.StepNames, string(step.Name))
 			c.StepGenerations = append(c.StepGenerations, int32(step.Generation))
+			c.StepKeyGenerations = append(c.StepKeyGenerations, keyGeneration(step))
 			c.StepAmountsMinor = append(c.StepAmountsMinor, int64(step.Amount))
 			c.StepRequests = append(c.StepRequests, step.Request)
 			c.StepStartedAt = append(c.StepStartedAt, step.StartedAt)
@@ -159,6 +160,7 @@ func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
 		c.EventOrderIds = append(c.EventOrderIds, o.ID)
 		c.EventVersions = append(c.EventVersions, e.Version)
 		c.EventKinds = append(c.EventKinds, string(e.Kind))
+		c.EventActors = append(c.EventActors, e.Principal)
 		c.EventAmountsMinor = append(c.EventAmountsMinor, int64(e.Amount))
 		c.EventSteps = append(c.EventSteps, string(e.Step))
 		c.EventGenerations = append(c.EventGenerations, int32(e.Generation))
@@ -170,4 +172,12 @@ func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
 		c.EventAt = append(c.EventAt, e.At)
 	}
 	return c
+}
+
+// keyGeneration is 0 for a step that has a key of its own.
+func keyGeneration(s orders.Step) int32 {
+	if s.KeyGeneration == s.Generation {
+		return 0
+	}
+	return int32(s.KeyGeneration)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// CommandTTL is for how long the idempotency key of a cancellation or a refund is remembered at least. That of a
-// placement is remembered for as long as the order is.
+// CommandTTL is for how long the idempotency key of a cancellation, a refund or a settlement is remembered at least.
+// That of a placement is remembered for as long as the order is.
 const CommandTTL = 7 * 24 * time.Hour
 
 const purgeBatch = 1000
@@ -22,7 +22,7 @@ const purgeBatch = 1000
 type commandKey struct{ principal, kind, key string }
 
 func keyOf(e orders.Event) commandKey {
-	return commandKey{e.Principal, string(e.Kind), e.IdempotencyKey}
+	return commandKey{e.Principal, e.Command(), e.IdempotencyKey}
 }
 
 // commands reads what was asked before under the idempotency keys of events. Their orders must be locked: then two
@@ -35,7 +35,7 @@ func (s *Store) commands(
 	for _, e := range events {
 		if e.IdempotencyKey != "" {
 			params.Principals = append(params.Principals, e.Principal)
-			params.Kinds = append(params.Kinds, string(e.Kind))
+			params.Kinds = append(params.Kinds, e.Command())
 			params.IdempotencyKeys = append(params.IdempotencyKeys, e.IdempotencyKey)
 		}
 	}
@@ -93,7 +93,7 @@ func commandParams(decisions []orders.Decision) *dbsqlc.CommandsInsertParams {
 			continue
 		}
 		c.Principals = append(c.Principals, e.Principal)
-		c.Kinds = append(c.Kinds, string(e.Kind))
+		c.Kinds = append(c.Kinds, e.Command())
 		c.IdempotencyKeys = append(c.IdempotencyKeys, e.IdempotencyKey)
 		c.Fingerprints = append(c.Fingerprints, e.Fingerprint())
 		c.OrderIds = append(c.OrderIds, e.OrderID)

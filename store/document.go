@@ -19,15 +19,16 @@ type itemDocument struct {
 }
 
 type stepDocument struct {
-	Step       orders.StepName  `json:"step"`
-	Generation int              `json:"generation"`
-	State      orders.StepState `json:"state"`
-	Amount     orders.Money     `json:"amount_minor"`
-	Reference  string           `json:"reference"`
-	Reason     string           `json:"reason"`
-	StartedAt  time.Time        `json:"started_at"`
-	DeadlineAt time.Time        `json:"deadline_at"`
-	SettledAt  *time.Time       `json:"settled_at"`
+	Step          orders.StepName  `json:"step"`
+	Generation    int              `json:"generation"`
+	KeyGeneration int              `json:"key_generation"`
+	State         orders.StepState `json:"state"`
+	Amount        orders.Money     `json:"amount_minor"`
+	Reference     string           `json:"reference"`
+	Reason        string           `json:"reason"`
+	StartedAt     time.Time        `json:"started_at"`
+	DeadlineAt    time.Time        `json:"deadline_at"`
+	SettledAt     *time.Time       `json:"settled_at"`
 }
 
 // decodeOrder makes an order of a row of order_documents. Steps come without their request bodies.
@@ -62,7 +63,7 @@ func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
 	o.Steps = make([]orders.Step, len(steps))
 	for i, s := range steps {
 		o.Steps[i] = orders.Step{
-			Name: s.Step, Generation: s.Generation, State: s.State, Amount: s.Amount,
+			Name: s.Step, Generation: s.Generation, KeyGeneration: s.KeyGeneration, State: s.State, Amount: s.Amount,
 			Reference: s.Reference, Reason: s.Reason,
 			StartedAt: s.StartedAt.UTC(), DeadlineAt: s.DeadlineAt.UTC(),
 		}
@@ -95,7 +96,8 @@ func decodeEvents(rows []dbsqlc.OrderEvent) []orders.Event {
 
 func decodeEvent(row dbsqlc.OrderEvent) orders.Event {
 	return orders.Event{
-		OrderID: row.OrderID, Kind: orders.EventKind(row.Kind), Amount: orders.Money(row.AmountMinor), At: row.At.UTC(),
+		OrderID: row.OrderID, Kind: orders.EventKind(row.Kind), Principal: row.Actor,
+		Amount: orders.Money(row.AmountMinor), At: row.At.UTC(),
 		Step: orders.StepName(row.Step), Generation: int(row.Generation), Reference: row.Reference, Reason: row.Reason,
 		Version: row.Version, Status: orders.Status(row.Status), Progress: int(row.Progress),
 		StatusChanged: row.StatusChanged,

@@ -12,6 +12,7 @@ import (
 // Intent is a step as a worker needs it. The zero value means that there is none.
 type Intent struct {
 	State      orders.StepState
+	Again      bool // it is another try, under the same key, of one that got no answer
 	Key        string
 	Request    []byte
 	DeadlineAt time.Time
@@ -49,7 +50,8 @@ func (s *Store) intents(ctx context.Context, jobs []orders.StepJob) ([]Intent, e
 	for _, row := range rows {
 		job := orders.StepJob{OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation)}
 		found[job] = Intent{
-			State: orders.StepState(row.State), Key: orders.StepKey(job.OrderID, job.Step, job.Generation),
+			State: orders.StepState(row.State), Again: row.KeyGeneration != row.Generation,
+			Key:     orders.StepKey(job.OrderID, job.Step, int(row.KeyGeneration)),
 			Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: orders.Goal(row.Goal),
 			Undone: orders.StepState(row.UndoneState),
 		}

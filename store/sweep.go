@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
@@ -23,10 +22,15 @@ const (
 // there were. River is the trigger and our tables are the truth: whatever becomes of River's rows, an unfinished
 // order goes on. A job that turns out to be a duplicate finds its step settled and does nothing.
 //
-// A job that has been running for longer than longest counts as dead: its process was killed.
+// A job that has been running for longer than longest counts as dead: its process was killed. Recover finds that out
+// sooner.
 func (s *Store) Sweep(ctx context.Context, longest time.Duration) (swept int, err error) {
+	return s.sweep(ctx, longest, []int64{})
+}
+
+func (s *Store) sweep(ctx context.Context, longest time.Duration, lost []int64) (swept int, err error) {
 	for {
-		n, err := s.sweepBatch(ctx, longest)
+		n, err := s.sweepBatch(ctx, longest, lost)
 		swept += n
 		if err != nil || n < strandedBatch {
 			return swept, err
@@ -34,7 +38,7 @@ func (s *Store) Sweep(ctx context.Context, longest time.Duration) (swept int, er
 	}
 }
 
-func (s *Store) sweepBatch(ctx context.Context, longest time.Duration) (int, error) {
+func (s *Store) sweepBatch(ctx context.Context, longest time.Duration, lost []int64) (int, error) {
 	var jobs []orders.StepJob
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		jobs = jobs[:0]
@@ -47,7 +51,7 @@ func (s *Store) sweepBatch(ctx context.Context, longest time.Duration) (int, err
 		}
 		rows, err := s.queries.StepsStranded(ctx, tx, &dbsqlc.StepsStrandedParams{
 			StartedBefore: s.now().Add(-strandedAfter), BatchSize: strandedBatch,
-			LongestRun: pgtype.Interval{Microseconds: longest.Microseconds(), Valid: true},
+			LongestRun: interval(longest), Lost: lost,
 		})
 		if err != nil {
 			return err

@@ -252,6 +252,7 @@ func TestVerifySessions(t *testing.T) {
 	session := func(statements ...string) func() {
 		tx, err := d.pool.Begin(t.Context())
 		require.NoError(t, err)
+		t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 		for _, sql := range statements {
 			_, err = tx.Exec(t.Context(), sql)
 			require.NoError(t, err)

@@ -374,6 +374,17 @@ type Invoker interface {
 	//
 	// POST /api/orders/{id}/refunds
 	RefundOrder(ctx context.Context, request OptRefundRequest, params RefundOrderParams, options ...RequestOption) (*RefundHeaders, error)
+	// SettleOrder invokes settleOrder operation.
+	//
+	// For operators. `retry` tries the steps that keep the order from its end again, with a new deadline:
+	// a step without an answer is first asked about at its provider, and goes out under the key that it
+	// had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes
+	// your word for how a step was, and the order goes on from there; if everything was done and the only
+	// undoing is accepted as refused, it is completed. An order that needs no attention is a conflict
+	// (409).
+	//
+	// POST /api/orders/{id}/settle
+	SettleOrder(ctx context.Context, request *Settlement, params SettleOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error)
 }
 
 // Client implements OAS client.
@@ -2490,6 +2501,157 @@ func (c *Client) sendRefundOrder(ctx context.Context, request OptRefundRequest, 
 	}
 
 	result, err := decodeRefundOrderResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// SettleOrder invokes settleOrder operation.
+//
+// For operators. `retry` tries the steps that keep the order from its end again, with a new deadline:
+// a step without an answer is first asked about at its provider, and goes out under the key that it
+// had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes
+// your word for how a step was, and the order goes on from there; if everything was done and the only
+// undoing is accepted as refused, it is completed. An order that needs no attention is a conflict
+// (409).
+//
+// POST /api/orders/{id}/settle
+func (c *Client) SettleOrder(ctx context.Context, request *Settlement, params SettleOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error) {
+	res, err := c.sendSettleOrder(ctx, request, params, options...)
+	return res, err
+}
+
+func (c *Client) sendSettleOrder(ctx context.Context, request *Settlement, params SettleOrderParams, requestOptions ...RequestOption) (res *CancelOrderAcceptedHeaders, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [3]string
+	pathParts[0] = "/api/orders/"
+	{
+		// Encode "id" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "id",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.UUIDToString(params.ID))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	pathParts[2] = "/settle"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "POST", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+	if err := encodeSettleOrderRequest(request, r); err != nil {
+		return res, errors.Wrap(err, "encode request")
+	}
+
+	h := uri.NewHeaderEncoder(r.Header)
+	{
+		cfg := uri.HeaderParameterEncodingConfig{
+			Name:    "If-Match",
+			Explode: false,
+		}
+		if err := h.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.IfMatch.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode header")
+		}
+	}
+	{
+		cfg := uri.HeaderParameterEncodingConfig{
+			Name:    "Idempotency-Key",
+			Explode: false,
+		}
+		if err := h.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.IdempotencyKey.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode header")
+		}
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, SettleOrderOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeSettleOrderResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}

@@ -22,4 +22,5 @@ const (
 	ListUserOrdersOperation     OperationName = "ListUserOrders"
 	PlaceOrderOperation         OperationName = "PlaceOrder"
 	RefundOrderOperation        OperationName = "RefundOrder"
+	SettleOrderOperation        OperationName = "SettleOrder"
 )

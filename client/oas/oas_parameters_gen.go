@@ -124,3 +124,15 @@ type RefundOrderParams struct {
 	// visible ASCII characters.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
+
+// SettleOrderParams is parameters of settleOrder operation.
+type SettleOrderParams struct {
+	// The order's id.
+	ID uuid.UUID
+	// The ETag of the order as the caller knows it. If the order has changed since, nothing is done and
+	// the answer is 412.
+	IfMatch OptString `json:",omitempty,omitzero"`
+	// Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255
+	// visible ASCII characters.
+	IdempotencyKey OptString `json:",omitempty,omitzero"`
+}

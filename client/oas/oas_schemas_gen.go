@@ -393,6 +393,10 @@ const (
 	EventKindOrderPlaced     EventKind = "order_placed"
 	EventKindCancelRequested EventKind = "cancel_requested"
 	EventKindRefundRequested EventKind = "refund_requested"
+	EventKindRetryRequested  EventKind = "retry_requested"
+	EventKindUndoRequested   EventKind = "undo_requested"
+	EventKindSuccessDeclared EventKind = "success_declared"
+	EventKindRefusalDeclared EventKind = "refusal_declared"
 	EventKindStepSucceeded   EventKind = "step_succeeded"
 	EventKindStepRefused     EventKind = "step_refused"
 	EventKindStepUnknown     EventKind = "step_unknown"
@@ -404,6 +408,10 @@ func (EventKind) AllValues() []EventKind {
 		EventKindOrderPlaced,
 		EventKindCancelRequested,
 		EventKindRefundRequested,
+		EventKindRetryRequested,
+		EventKindUndoRequested,
+		EventKindSuccessDeclared,
+		EventKindRefusalDeclared,
 		EventKindStepSucceeded,
 		EventKindStepRefused,
 		EventKindStepUnknown,
@@ -418,6 +426,14 @@ func (s EventKind) MarshalText() ([]byte, error) {
 	case EventKindCancelRequested:
 		return []byte(s), nil
 	case EventKindRefundRequested:
+		return []byte(s), nil
+	case EventKindRetryRequested:
+		return []byte(s), nil
+	case EventKindUndoRequested:
+		return []byte(s), nil
+	case EventKindSuccessDeclared:
+		return []byte(s), nil
+	case EventKindRefusalDeclared:
 		return []byte(s), nil
 	case EventKindStepSucceeded:
 		return []byte(s), nil
@@ -441,6 +457,18 @@ func (s *EventKind) UnmarshalText(data []byte) error {
 		return nil
 	case EventKindRefundRequested:
 		*s = EventKindRefundRequested
+		return nil
+	case EventKindRetryRequested:
+		*s = EventKindRetryRequested
+		return nil
+	case EventKindUndoRequested:
+		*s = EventKindUndoRequested
+		return nil
+	case EventKindSuccessDeclared:
+		*s = EventKindSuccessDeclared
+		return nil
+	case EventKindRefusalDeclared:
+		*s = EventKindRefusalDeclared
 		return nil
 	case EventKindStepSucceeded:
 		*s = EventKindStepSucceeded
@@ -1630,6 +1658,52 @@ func (o OptRefundRequest) Or(d RefundRequest) RefundRequest {
 	return d
 }
 
+// NewOptSettleOutcome returns new OptSettleOutcome with value set to v.
+func NewOptSettleOutcome(v SettleOutcome) OptSettleOutcome {
+	return OptSettleOutcome{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptSettleOutcome is optional SettleOutcome.
+type OptSettleOutcome struct {
+	Value SettleOutcome
+	Set   bool
+}
+
+// IsSet returns true if OptSettleOutcome was set.
+func (o OptSettleOutcome) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptSettleOutcome) Reset() {
+	var v SettleOutcome
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptSettleOutcome) SetTo(v SettleOutcome) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptSettleOutcome) Get() (v SettleOutcome, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptSettleOutcome) Or(d SettleOutcome) SettleOutcome {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
 // NewOptStepName returns new OptStepName with value set to v.
 func NewOptStepName(v StepName) OptStepName {
 	return OptStepName{
@@ -2048,23 +2122,30 @@ func (s *OrderCreatedEventEvent) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/OrderEvent
 type OrderEvent struct {
-	Kind EventKind `json:"kind"`
+	// Who asked for it; customers are not told.
+	Actor OptString `json:"actor"`
+	Kind  EventKind `json:"kind"`
 	// What happened, in one sentence.
 	Message string `json:"message"`
 	// Whose event it is.
 	OrderID uuid.UUID `json:"orderId"`
 	// Percent of the steps to completion that were done after it.
 	Progress int64 `json:"progress"`
-	// Why the step was refused or has no known outcome.
+	// Why the step was refused or has no known outcome, or was settled so.
 	Reason OptString `json:"reason"`
 	// The order's status after it.
 	Status OrderStatus `json:"status"`
-	// The step whose outcome it is.
+	// The step whose outcome it is, or that a person settled.
 	Step      OptStepName `json:"step"`
 	Timestamp time.Time   `json:"timestamp"`
 	Type      EventType   `json:"type"`
 	// The order's version after it: 1, 2, 3 and so on without gaps.
 	Version int64 `json:"version"`
+}
+
+// GetActor returns the value of Actor.
+func (s *OrderEvent) GetActor() OptString {
+	return s.Actor
 }
 
 // GetKind returns the value of Kind.
@@ -2115,6 +2196,11 @@ func (s *OrderEvent) GetType() EventType {
 // GetVersion returns the value of Version.
 func (s *OrderEvent) GetVersion() int64 {
 	return s.Version
+}
+
+// SetActor sets the value of Actor.
+func (s *OrderEvent) SetActor(val OptString) {
+	s.Actor = val
 }
 
 // SetKind sets the value of Kind.
@@ -3699,6 +3785,176 @@ func (s *RequestCount) SetCount(val int64) {
 // SetStatus sets the value of Status.
 func (s *RequestCount) SetStatus(val string) {
 	s.Status = val
+}
+
+// What to do: try the step again; undo everything that happened or may have; or take the given outcome
+// for true.
+// Ref: #/components/schemas/SettleAction
+type SettleAction string
+
+const (
+	SettleActionRetry      SettleAction = "retry"
+	SettleActionCompensate SettleAction = "compensate"
+	SettleActionAccept     SettleAction = "accept"
+)
+
+// AllValues returns all SettleAction values.
+func (SettleAction) AllValues() []SettleAction {
+	return []SettleAction{
+		SettleActionRetry,
+		SettleActionCompensate,
+		SettleActionAccept,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s SettleAction) MarshalText() ([]byte, error) {
+	switch s {
+	case SettleActionRetry:
+		return []byte(s), nil
+	case SettleActionCompensate:
+		return []byte(s), nil
+	case SettleActionAccept:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *SettleAction) UnmarshalText(data []byte) error {
+	switch SettleAction(data) {
+	case SettleActionRetry:
+		*s = SettleActionRetry
+		return nil
+	case SettleActionCompensate:
+		*s = SettleActionCompensate
+		return nil
+	case SettleActionAccept:
+		*s = SettleActionAccept
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// How the step really was.
+// Ref: #/components/schemas/SettleOutcome
+type SettleOutcome string
+
+const (
+	SettleOutcomeSucceeded SettleOutcome = "succeeded"
+	SettleOutcomeRefused   SettleOutcome = "refused"
+)
+
+// AllValues returns all SettleOutcome values.
+func (SettleOutcome) AllValues() []SettleOutcome {
+	return []SettleOutcome{
+		SettleOutcomeSucceeded,
+		SettleOutcomeRefused,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s SettleOutcome) MarshalText() ([]byte, error) {
+	switch s {
+	case SettleOutcomeSucceeded:
+		return []byte(s), nil
+	case SettleOutcomeRefused:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *SettleOutcome) UnmarshalText(data []byte) error {
+	switch SettleOutcome(data) {
+	case SettleOutcomeSucceeded:
+		*s = SettleOutcomeSucceeded
+		return nil
+	case SettleOutcomeRefused:
+		*s = SettleOutcomeRefused
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Ref: #/components/schemas/Settlement
+type Settlement struct {
+	Action SettleAction `json:"action"`
+	// Which generation of the step. Default: any.
+	Generation OptInt64 `json:"generation"`
+	// For accept, which needs it: how the step really was.
+	Outcome OptSettleOutcome `json:"outcome"`
+	// Why. It is in the order's history, where its customer can read it.
+	Reason string `json:"reason"`
+	// For accept: the provider's own id of what was done.
+	Reference OptString `json:"reference"`
+	// Which of the steps that keep the order from its end. Default: all of them for retry, the only one
+	// for accept.
+	Step OptStepName `json:"step"`
+}
+
+// GetAction returns the value of Action.
+func (s *Settlement) GetAction() SettleAction {
+	return s.Action
+}
+
+// GetGeneration returns the value of Generation.
+func (s *Settlement) GetGeneration() OptInt64 {
+	return s.Generation
+}
+
+// GetOutcome returns the value of Outcome.
+func (s *Settlement) GetOutcome() OptSettleOutcome {
+	return s.Outcome
+}
+
+// GetReason returns the value of Reason.
+func (s *Settlement) GetReason() string {
+	return s.Reason
+}
+
+// GetReference returns the value of Reference.
+func (s *Settlement) GetReference() OptString {
+	return s.Reference
+}
+
+// GetStep returns the value of Step.
+func (s *Settlement) GetStep() OptStepName {
+	return s.Step
+}
+
+// SetAction sets the value of Action.
+func (s *Settlement) SetAction(val SettleAction) {
+	s.Action = val
+}
+
+// SetGeneration sets the value of Generation.
+func (s *Settlement) SetGeneration(val OptInt64) {
+	s.Generation = val
+}
+
+// SetOutcome sets the value of Outcome.
+func (s *Settlement) SetOutcome(val OptSettleOutcome) {
+	s.Outcome = val
+}
+
+// SetReason sets the value of Reason.
+func (s *Settlement) SetReason(val string) {
+	s.Reason = val
+}
+
+// SetReference sets the value of Reference.
+func (s *Settlement) SetReference(val OptString) {
+	s.Reference = val
+}
+
+// SetStep sets the value of Step.
+func (s *Settlement) SetStep(val OptStepName) {
+	s.Step = val
 }
 
 // Ref: #/components/schemas/StatusReason

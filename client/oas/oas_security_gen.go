@@ -31,6 +31,7 @@ var operationRolesBearer = map[string][]string{
 	ListUserOrdersOperation:     []string{},
 	PlaceOrderOperation:         []string{},
 	RefundOrderOperation:        []string{},
+	SettleOrderOperation:        []string{},
 }
 
 // GetRolesForBearer returns the required roles for the given operation.

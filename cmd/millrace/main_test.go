@@ -44,6 +44,7 @@ type instance struct {
 	api, ops, simulators string
 	stop                 func() error // as SIGTERM does; waits
 	kill                 func()       // as kill -9 does; waits. nil in this process
+	process              *os.Process  // nil in this process
 }
 
 // startDev runs "millrace dev" in this process.
@@ -99,6 +100,7 @@ func startProcess(t *testing.T, args ...string) *instance {
 			_ = command.Process.Kill()
 			_ = command.Wait()
 		},
+		process: command.Process,
 	}
 	t.Cleanup(func() { _ = command.Process.Kill() })
 	i.readReady(stderr)

@@ -34,8 +34,8 @@ const (
 	maxHeaderBytes    = 12 << 10 // to which net/http adds 4 KiB
 	// drainTimeout and the jobs' soft stop (20 s) fit into the 30 s that orchestrators commonly grant.
 	drainTimeout = 4 * time.Second
-	// feedConnections: the reader, the doorbell and the rate limiter. The listener has a connection of its own.
-	feedConnections = 4
+	// feedConnections: the reader, the doorbell, the heartbeat, the rate limiter. The listener has one of its own.
+	feedConnections = 5
 	opsConnections  = 2
 )
 
@@ -141,7 +141,7 @@ func (n *node) start(ctx context.Context) error {
 	bell := store.NewDoorbell(feedPool, n.logger)
 	n.background(bell.Run)
 	feed := store.NewFeed(feedPool, n.logger, n.registry)
-	river, err := n.startJobs(ctx, bell)
+	river, err := n.startJobs(ctx, bell, feedPool)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,9 @@ func (n *node) part(name string) prometheus.Registerer {
 }
 
 // startJobs starts the workers. A process without workers still gets a client, for River UI.
-func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Client[pgx.Tx], error) {
+func (n *node) startJobs(
+	ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool,
+) (*river.Client[pgx.Tx], error) {
 	if n.config.work == nil {
 		pool, err := n.pool(ctx, "ops", opsConnections)
 		if err != nil {
@@ -221,8 +223,13 @@ func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Clie
 		}
 		return states
 	}
+	recovering, err := store.New(store.Config{DB: feedPool, Doorbell: bell})
+	if err != nil {
+		return nil, err
+	}
+	recovery := jobs.NewRecovery(recovering, n.logger, n.registry)
 	client, err := jobs.NewClient(jobs.Config{
-		Pool: pool, Store: s, Providers: clients,
+		Pool: pool, Store: s, Providers: clients, Recovery: recovery,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
 		VerifyEvery:        n.config.work.VerifyEvery,
 		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
@@ -232,6 +239,7 @@ func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Clie
 		return nil, err
 	}
 	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger))
+	n.background(recovery.Run) // it is alive until its last step has ended
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)
 	}

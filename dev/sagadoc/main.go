@@ -62,7 +62,7 @@ have succeeded. Dotted arrows: what undoes a step that took effect, or may have.
 An order is undone when a forward step is refused or gets no answer before its deadline, or when the customer cancels.
 Steps under way are waited for; then everything that took effect, or may have, is undone in the reverse order: a step
 is undone only after all steps that build on it. A compensation that is refused, or gets no answer, leaves the order
-in ` + "`needs_attention`" + `.
+in ` + "`needs_attention`" + `; so does a refund that was asked for and got no answer.
 
 | status | means |
 | --- | --- |
@@ -74,6 +74,17 @@ in ` + "`needs_attention`" + `.
 | ` + "`refunded`" + ` | all the money that was, or may have been, taken went back |
 | ` + "`needs_attention`" + ` | a compensation did not succeed: a person must decide |
 
-An order that needs attention is moved by a person, at the providers; Millrace alerts and does nothing more to it.
+An order that needs attention waits for an operator, who settles it with ` + "`POST /api/orders/{id}/settle`" + `:
+
+- ` + "`retry`" + `: a new generation of each step that keeps the order from its end, with a new deadline. One that was refused
+  goes out under a new key. One without an answer is asked about first, and then goes out under the key, and with the
+  bytes, that it had: so it happens once.
+- ` + "`compensate`" + `: everything that happened, or may have, is undone; if the order is being undone, that is a retry of
+  every step.
+- ` + "`accept`" + `: the step counts as succeeded or refused, as the operator says, and the order goes on from there.
+
+What Millrace could not undo can be undone by hand and accepted as succeeded. If everything was done and nothing can be
+undone, such as a shipment that is on its way, accepting that the undoing was refused completes the order. The order's
+history has who settled it and why.
 `)
 }

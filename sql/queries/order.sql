@@ -92,18 +92,21 @@ WITH changed AS (
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
 ), started AS (
     INSERT INTO order_steps (
-        order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at
+        order_id, step, generation, key_generation, state, amount_minor, request, reference, reason, started_at,
+        deadline_at
     )
     SELECT
         unnest(@step_order_ids::uuid[]), unnest(@step_names::text[]), unnest(@step_generations::integer[]),
-        'pending', unnest(@step_amounts_minor::bigint[]), unnest(@step_requests::bytea[]), '', '',
+        nullif(unnest(@step_key_generations::integer[]), 0), 'pending', unnest(@step_amounts_minor::bigint[]), unnest(@step_requests::bytea[]), '', '',
         unnest(@step_started_at::timestamptz[]), unnest(@step_deadline_at::timestamptz[])
 )
 INSERT INTO order_events (
-    order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at
+    order_id, version, kind, actor, amount_minor, step, generation, reference, reason, status, progress,
+    status_changed, at
 )
 SELECT
     unnest(@event_order_ids::uuid[]), unnest(@event_versions::bigint[]), unnest(@event_kinds::text[]),
+    unnest(@event_actors::text[]),
     unnest(@event_amounts_minor::bigint[]), unnest(@event_steps::text[]), unnest(@event_generations::integer[]),
     unnest(@event_references::text[]), unnest(@event_reasons::text[]), unnest(@event_statuses::text[]), unnest(@event_progress::smallint[]),
     unnest(@event_status_changed::boolean[]), unnest(@event_at::timestamptz[]);

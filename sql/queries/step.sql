@@ -1,8 +1,9 @@
 -- name: StepsRead :many
 -- StepsRead is all that workers need to carry steps out. The goal tells them whether the order still wants it. undoes is
--- the forward step that each compensates, if it does, and undone_state what became of that.
+-- the forward step that each compensates, if it does, and undone_state what became of that. The request is that of the
+-- generation whose key is used.
 SELECT
-    s.order_id, s.step, s.generation, s.state, s.request, s.deadline_at, o.goal,
+    s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
     coalesce(u.state, '')::text AS undone_state
 FROM (
     SELECT
@@ -11,11 +12,14 @@ FROM (
 ) w
 JOIN order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
 JOIN orders o ON o.id = s.order_id
+JOIN order_steps k
+    ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
 LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1;
 
 -- name: StepsStranded :many
 -- StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,
--- discarded or deleted, or the process that runs the job has been silent for longer than any job may take.
+-- discarded or deleted, or the process that runs the job has been silent for longer than any job may take, or the job
+-- is known to be lost.
 SELECT s.order_id, s.step, s.generation FROM order_steps s
 WHERE s.state = 'pending' AND s.started_at < @started_before AND NOT EXISTS (
     SELECT FROM river_job j
@@ -23,7 +27,7 @@ WHERE s.state = 'pending' AND s.started_at < @started_before AND NOT EXISTS (
         AND j.kind = s.step
         AND j.args ->> 'order_id' = s.order_id::text
         AND j.args ->> 'generation' = s.generation::text
-        AND (j.state <> 'running' OR j.attempted_at > now() - @longest_run::interval)
+        AND (j.state <> 'running' OR j.attempted_at > now() - @longest_run::interval AND j.id <> ALL(@lost::bigint[]))
 )
 ORDER BY s.started_at LIMIT @batch_size;
 

@@ -13,7 +13,7 @@ import (
 )
 
 const eventsAfter = `-- name: EventsAfter :many
-SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at FROM order_events
+SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at, actor FROM order_events
 WHERE order_id = $1 AND version > $2 ORDER BY version LIMIT $3
 `
 
@@ -49,6 +49,7 @@ func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterPara
 			&i.Progress,
 			&i.StatusChanged,
 			&i.At,
+			&i.Actor,
 		); err != nil {
 			return nil, err
 		}
@@ -141,7 +142,7 @@ func (q *Queries) LogPartitionDrop(ctx context.Context, db DBTX, before time.Tim
 }
 
 const logRead = `-- name: LogRead :many
-SELECT e.id, e.txid, e.logged_at, e.order_id, e.version, e.kind, e.amount_minor, e.step, e.generation, e.reference, e.reason, e.status, e.progress, e.status_changed, e.at, o.customer_id, o.principal
+SELECT e.id, e.txid, e.logged_at, e.order_id, e.version, e.kind, e.amount_minor, e.step, e.generation, e.reference, e.reason, e.status, e.progress, e.status_changed, e.at, e.actor, o.customer_id, o.principal
 FROM order_events e, LATERAL (
     SELECT orders.customer_id, orders.principal FROM orders WHERE orders.id = e.order_id LIMIT 1
 ) o
@@ -196,6 +197,7 @@ func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]L
 			&i.OrderEvent.Progress,
 			&i.OrderEvent.StatusChanged,
 			&i.OrderEvent.At,
+			&i.OrderEvent.Actor,
 			&i.CustomerID,
 			&i.Principal,
 		); err != nil {

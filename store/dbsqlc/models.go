@@ -78,6 +78,7 @@ type OrderEvent struct {
 	Progress      int16
 	StatusChanged bool
 	At            time.Time
+	Actor         string
 }
 
 type Verification struct {

@@ -584,43 +584,47 @@ WITH changed AS (
         updated_at = u.updated_at
     FROM (
         SELECT
-            unnest($13::uuid[]) AS id, unnest($14::bigint[]) AS version, unnest($15::text[]) AS status,
-            unnest($16::text[]) AS goal, unnest($17::text[]) AS reason,
-            unnest($18::bigint[]) AS refunded_minor, unnest($19::timestamptz[]) AS updated_at
+            unnest($14::uuid[]) AS id, unnest($15::bigint[]) AS version, unnest($16::text[]) AS status,
+            unnest($17::text[]) AS goal, unnest($18::text[]) AS reason,
+            unnest($19::bigint[]) AS refunded_minor, unnest($20::timestamptz[]) AS updated_at
     ) u WHERE o.id = u.id
 ), settled AS (
     UPDATE order_steps s
     SET state = u.state, reference = u.reference, reason = u.reason, settled_at = u.settled_at
     FROM (
         SELECT
-            unnest($20::uuid[]) AS order_id, unnest($21::text[]) AS step,
-            unnest($22::integer[]) AS generation, unnest($23::text[]) AS state,
-            unnest($24::text[]) AS reference, unnest($25::text[]) AS reason,
-            unnest($26::timestamptz[]) AS settled_at
+            unnest($21::uuid[]) AS order_id, unnest($22::text[]) AS step,
+            unnest($23::integer[]) AS generation, unnest($24::text[]) AS state,
+            unnest($25::text[]) AS reference, unnest($26::text[]) AS reason,
+            unnest($27::timestamptz[]) AS settled_at
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
 ), started AS (
     INSERT INTO order_steps (
-        order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at
+        order_id, step, generation, key_generation, state, amount_minor, request, reference, reason, started_at,
+        deadline_at
     )
     SELECT
-        unnest($27::uuid[]), unnest($28::text[]), unnest($29::integer[]),
-        'pending', unnest($30::bigint[]), unnest($31::bytea[]), '', '',
-        unnest($32::timestamptz[]), unnest($33::timestamptz[])
+        unnest($28::uuid[]), unnest($29::text[]), unnest($30::integer[]),
+        nullif(unnest($31::integer[]), 0), 'pending', unnest($32::bigint[]), unnest($33::bytea[]), '', '',
+        unnest($34::timestamptz[]), unnest($35::timestamptz[])
 )
 INSERT INTO order_events (
-    order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at
+    order_id, version, kind, actor, amount_minor, step, generation, reference, reason, status, progress,
+    status_changed, at
 )
 SELECT
     unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::text[]),
-    unnest($4::bigint[]), unnest($5::text[]), unnest($6::integer[]),
-    unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), unnest($10::smallint[]),
-    unnest($11::boolean[]), unnest($12::timestamptz[])
+    unnest($4::text[]),
+    unnest($5::bigint[]), unnest($6::text[]), unnest($7::integer[]),
+    unnest($8::text[]), unnest($9::text[]), unnest($10::text[]), unnest($11::smallint[]),
+    unnest($12::boolean[]), unnest($13::timestamptz[])
 `
 
 type OrdersUpdateParams struct {
 	EventOrderIds      []uuid.UUID
 	EventVersions      []int64
 	EventKinds         []string
+	EventActors        []string
 	EventAmountsMinor  []int64
 	EventSteps         []string
 	EventGenerations   []int32
@@ -647,6 +651,7 @@ type OrdersUpdateParams struct {
 	StepOrderIds       []uuid.UUID
 	StepNames          []string
 	StepGenerations    []int32
+	StepKeyGenerations []int32
 	StepAmountsMinor   []int64
 	StepRequests       [][]byte
 	StepStartedAt      []time.Time
@@ -659,6 +664,7 @@ func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdatePa
 		arg.EventOrderIds,
 		arg.EventVersions,
 		arg.EventKinds,
+		arg.EventActors,
 		arg.EventAmountsMinor,
 		arg.EventSteps,
 		arg.EventGenerations,
@@ -685,6 +691,7 @@ func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdatePa
 		arg.StepOrderIds,
 		arg.StepNames,
 		arg.StepGenerations,
+		arg.StepKeyGenerations,
 		arg.StepAmountsMinor,
 		arg.StepRequests,
 		arg.StepStartedAt,

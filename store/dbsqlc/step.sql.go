@@ -15,7 +15,7 @@ import (
 
 const stepsRead = `-- name: StepsRead :many
 SELECT
-    s.order_id, s.step, s.generation, s.state, s.request, s.deadline_at, o.goal,
+    s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
     coalesce(u.state, '')::text AS undone_state
 FROM (
     SELECT
@@ -24,6 +24,8 @@ FROM (
 ) w
 JOIN order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
 JOIN orders o ON o.id = s.order_id
+JOIN order_steps k
+    ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
 LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1
 `
 
@@ -35,18 +37,20 @@ type StepsReadParams struct {
 }
 
 type StepsReadRow struct {
-	OrderID     uuid.UUID
-	Step        string
-	Generation  int32
-	State       string
-	Request     []byte
-	DeadlineAt  time.Time
-	Goal        string
-	UndoneState string
+	OrderID       uuid.UUID
+	Step          string
+	Generation    int32
+	State         string
+	KeyGeneration int32
+	Request       []byte
+	DeadlineAt    time.Time
+	Goal          string
+	UndoneState   string
 }
 
 // StepsRead is all that workers need to carry steps out. The goal tells them whether the order still wants it. undoes is
-// the forward step that each compensates, if it does, and undone_state what became of that.
+// the forward step that each compensates, if it does, and undone_state what became of that. The request is that of the
+// generation whose key is used.
 func (q *Queries) StepsRead(ctx context.Context, db DBTX, arg *StepsReadParams) ([]StepsReadRow, error) {
 	rows, err := db.Query(ctx, stepsRead,
 		arg.OrderIds,
@@ -66,6 +70,7 @@ func (q *Queries) StepsRead(ctx context.Context, db DBTX, arg *StepsReadParams) 
 			&i.Step,
 			&i.Generation,
 			&i.State,
+			&i.KeyGeneration,
 			&i.Request,
 			&i.DeadlineAt,
 			&i.Goal,
@@ -89,14 +94,15 @@ WHERE s.state = 'pending' AND s.started_at < $1 AND NOT EXISTS (
         AND j.kind = s.step
         AND j.args ->> 'order_id' = s.order_id::text
         AND j.args ->> 'generation' = s.generation::text
-        AND (j.state <> 'running' OR j.attempted_at > now() - $2::interval)
+        AND (j.state <> 'running' OR j.attempted_at > now() - $2::interval AND j.id <> ALL($3::bigint[]))
 )
-ORDER BY s.started_at LIMIT $3
+ORDER BY s.started_at LIMIT $4
 `
 
 type StepsStrandedParams struct {
 	StartedBefore time.Time
 	LongestRun    pgtype.Interval
+	Lost          []int64
 	BatchSize     int32
 }
 
@@ -107,9 +113,15 @@ type StepsStrandedRow struct {
 }
 
 // StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,
-// discarded or deleted, or the process that runs the job has been silent for longer than any job may take.
+// discarded or deleted, or the process that runs the job has been silent for longer than any job may take, or the job
+// is known to be lost.
 func (q *Queries) StepsStranded(ctx context.Context, db DBTX, arg *StepsStrandedParams) ([]StepsStrandedRow, error) {
-	rows, err := db.Query(ctx, stepsStranded, arg.StartedBefore, arg.LongestRun, arg.BatchSize)
+	rows, err := db.Query(ctx, stepsStranded,
+		arg.StartedBefore,
+		arg.LongestRun,
+		arg.Lost,
+		arg.BatchSize,
+	)
 	if err != nil {
 		return nil, err
 	}

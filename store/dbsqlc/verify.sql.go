@@ -137,7 +137,7 @@ func (q *Queries) VerifyDeadRows(ctx context.Context, db DBTX, least int64) ([]V
 }
 
 const verifyEvents = `-- name: VerifyEvents :many
-SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at FROM order_events WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version, id
+SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at, actor FROM order_events WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version, id
 `
 
 // VerifyEvents is the whole log of some orders.
@@ -166,6 +166,7 @@ func (q *Queries) VerifyEvents(ctx context.Context, db DBTX, ids []uuid.UUID) ([
 			&i.Progress,
 			&i.StatusChanged,
 			&i.At,
+			&i.Actor,
 		); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,118 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	heartbeatEvery = 3 * time.Second
+	// trustAfter is for how long a process must have sent heartbeats before it calls others dead: longer than they may
+	// be silent, so that all had the time to come back from an outage of the database.
+	trustAfter   = 12 * time.Second
+	leaveTimeout = 2 * time.Second
+)
+
+// Recovery says that this process is alive, and gives the steps of processes that have died to the others, within
+// about 15 s. It does not wait for River's leader, who may be the one that died.
+type Recovery struct {
+	store     *store.Store
+	logger    *slog.Logger
+	recovered prometheus.Counter
+
+	id     string // of the River client; set by NewClient
+	mu     sync.Mutex
+	active map[int64]bool // jobs that run here
+}
+
+// NewRecovery makes a Recovery. Give it to NewClient, then Run it from before the client starts until after it stops.
+// s should have connections of its own: in a process that is too busy to say so, everything would run twice.
+func NewRecovery(s *store.Store, logger *slog.Logger, registerer prometheus.Registerer) *Recovery {
+	r := &Recovery{
+		store: s, logger: logger, active: map[int64]bool{},
+		recovered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_steps_recovered_total",
+			Help: "Steps of processes that died, or lost them, that were given a new job.",
+		}),
+	}
+	if registerer != nil {
+		registerer.MustRegister(r.recovered)
+	}
+	return r
+}
+
+// track keeps the account of what runs here.
+func (r *Recovery) track(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
+	r.mu.Lock()
+	r.active[job.ID] = true
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		delete(r.active, job.ID)
+		r.mu.Unlock()
+	}()
+	return work(ctx)
+}
+
+func (r *Recovery) self() store.Instance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return store.Instance{ID: r.id, Active: slices.Collect(maps.Keys(r.active))}
+}
+
+// Run works until ctx ends.
+func (r *Recovery) Run(ctx context.Context) {
+	ticker := time.NewTicker(heartbeatEvery)
+	defer ticker.Stop()
+	var trusted, last time.Time // when this row of heartbeats began, and its latest
+	for failing := false; ; {
+		now := time.Now()
+		err := r.store.Beat(ctx, r.id)
+		if err != nil || now.Sub(last) > trustAfter { // an outage, or this process was frozen
+			trusted = now
+		}
+		if err == nil {
+			last = now
+			if now.Sub(trusted) >= trustAfter {
+				err = r.recover(ctx)
+			}
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			r.logger.WarnContext(ctx, "recovery is failing", "error", err)
+		}
+		failing = err != nil
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			r.leave(context.WithoutCancel(ctx))
+			return
+		}
+	}
+}
+
+func (r *Recovery) recover(ctx context.Context) error {
+	n, err := r.store.Recover(ctx, r.self(), longestRun)
+	if n > 0 {
+		r.recovered.Add(float64(n))
+		r.logger.WarnContext(ctx, "steps of a process that died have new jobs", "steps", n)
+	}
+	return err
+}
+
+// leave spares the others from finding out. If it fails, they do.
+func (r *Recovery) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	if err := r.store.Leave(ctx, r.id); err != nil {
+		r.logger.WarnContext(ctx, "could not leave", "error", err)
+	}
+}

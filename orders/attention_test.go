@@ -1,0 +1,332 @@
+package orders_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// settle makes what a person asks.
+func settle(kind orders.EventKind, step orders.StepName) orders.Event {
+	return orders.Event{Kind: kind, Step: step, Reason: "called the bank", At: epoch.Add(time.Minute)}
+}
+
+func TestAttention(t *testing.T) {
+	t.Parallel()
+	void := []string{"authorize_payment", "reserve_inventory!", "quote_shipping", "void_payment!"}
+	both := []string{
+		"authorize_payment", "reserve_inventory", "quote_shipping!", "void_payment!", "release_inventory?",
+	}
+	shipped := []string{
+		"authorize_payment", "reserve_inventory", "quote_shipping", "capture_payment", "cancel", "book_shipment",
+		"cancel_shipment!",
+	}
+	refund := []string{
+		"authorize_payment", "reserve_inventory", "quote_shipping", "capture_payment", "book_shipment", "send_email",
+		"refund 9.97", "refund_payment?",
+	}
+	tests := []struct {
+		name     string
+		outcomes []string
+		event    orders.Event
+		then     []string
+		status   orders.Status
+		pending  []string
+		reason   string
+	}{
+		{
+			"RetryRefused", void, settle(orders.RetryRequested, "void_payment"), nil,
+			orders.Processing,
+			[]string{"void_payment"},
+			"reserve_inventory refused: no",
+		},
+		{
+			"RetrySucceeds", void, settle(orders.RetryRequested, ""),
+			[]string{"void_payment#2"},
+			orders.Failed,
+			[]string{"send_email"},
+			"reserve_inventory refused: no",
+		},
+		{
+			"RetryFailsAgain", void, settle(orders.RetryRequested, ""),
+			[]string{"void_payment!#2"},
+			orders.NeedsAttention, nil, "void_payment refused: no",
+		},
+		{
+			"RetryOneOfTwo", both, settle(orders.RetryRequested, "release_inventory"),
+			[]string{"release_inventory#2"},
+			orders.NeedsAttention, nil, "void_payment refused: no",
+		},
+		{
+			"UndoTriesEverything", both, settle(orders.UndoRequested, ""), nil,
+			orders.Processing,
+			[]string{"void_payment", "release_inventory"},
+			"quote_shipping refused: no",
+		},
+		{
+			"DeclaredDone", void, settle(orders.SuccessDeclared, ""), nil,
+			orders.Failed,
+			[]string{"send_email"},
+			"reserve_inventory refused: no",
+		},
+		{
+			"DeclaredNotDone", both, settle(orders.RefusalDeclared, "release_inventory"), nil,
+			orders.NeedsAttention, nil, "void_payment refused: no",
+		},
+		{
+			"UndoingGoesOn", shipped, settle(orders.SuccessDeclared, ""), nil,
+			orders.Processing,
+			[]string{"refund_payment"},
+			"cancelled on request",
+		},
+		{"GoodsAreKept", shipped, settle(orders.RefusalDeclared, ""), nil, orders.Completed, []string{"send_email"}, ""},
+		{
+			"RefundRetried", refund, settle(orders.RetryRequested, ""), nil,
+			orders.Completed,
+			[]string{"refund_payment"},
+			"",
+		},
+		{"RefundDeclaredNotDone", refund, settle(orders.RefusalDeclared, ""), nil, orders.Completed, nil, ""},
+		{
+			"RefundDeclaredDone", refund, settle(orders.SuccessDeclared, ""), nil,
+			orders.Completed,
+			[]string{"send_email"},
+			"",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := run(t, tt.outcomes...)
+			require.Equal(t, orders.NeedsAttention, o.Status)
+			tt.event.OrderID = o.ID
+			d, err := orders.Decide(o, tt.event)
+			require.NoError(t, err)
+			for _, outcome := range tt.then {
+				d, err = orders.Decide(d.Order, parse(o.ID, outcome))
+				require.NoError(t, err)
+			}
+			require.Equal(t, tt.status, d.Order.Status)
+			require.Equal(t, tt.pending, pending(d.Order))
+			require.Equal(t, tt.reason, d.Order.Reason)
+		})
+	}
+
+	for name, tt := range map[string]struct {
+		outcomes []string
+		event    orders.Event
+	}{
+		"NotNeeded":          {[]string{"authorize_payment"}, settle(orders.RetryRequested, "")},
+		"OtherStep":          {void, settle(orders.RetryRequested, "refund_payment")},
+		"StepThatSucceeded":  {void, settle(orders.SuccessDeclared, "authorize_payment")},
+		"WhichOfTwo":         {both, settle(orders.SuccessDeclared, "")},
+		"RefusedAlready":     {void, settle(orders.RefusalDeclared, "")},
+		"UndoAfterRefunding": {refund, settle(orders.UndoRequested, "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := run(t, tt.outcomes...)
+			tt.event.OrderID = o.ID
+			_, err := orders.Decide(o, tt.event)
+			require.Error(t, err)
+			require.NotErrorIs(t, err, orders.ErrNoChange, "it must say why")
+		})
+	}
+}
+
+// What got no answer goes out again under its own key and with its own bytes; what was refused under a new one.
+func TestKeyOfAnotherTry(t *testing.T) {
+	t.Parallel()
+	try := func(outcome string) orders.Step {
+		o := run(t, "authorize_payment", "reserve_inventory!", "quote_shipping", "void_payment"+outcome)
+		d, err := orders.Decide(o, settle(orders.RetryRequested, ""))
+		require.NoError(t, err)
+		require.Len(t, d.Started, 1)
+		require.Equal(t, 2, d.Started[0].Generation)
+		return d.Started[0]
+	}
+	unanswered, refused := try("?"), try("!")
+	require.Equal(t, 1, unanswered.KeyGeneration)
+	require.Empty(t, unanswered.Request)
+	require.Equal(t, 2, refused.KeyGeneration)
+	require.NotEmpty(t, refused.Request)
+}
+
+// bank is what the providers know of one order, by the contract of docs/providers.md: each key has one outcome, an undo
+// bars what it undoes, and nobody gets back more than was taken.
+type bank struct {
+	outcomes map[string]bool // by key: it took effect, or was refused
+	done     map[orders.StepName]bool
+	barred   map[orders.StepName]bool
+	refunded orders.Money
+}
+
+func keyOf(s orders.Step) string { return orders.StepKey(orders.ID{}, s.Name, s.KeyGeneration) }
+
+// send is what a send of a step does, whoever makes it and however late.
+func (b *bank) send(s orders.Step, total orders.Money, refuse bool) (ok bool) {
+	if ok, known := b.outcomes[keyOf(s)]; known {
+		return ok
+	}
+	undone := s.Name.Undoes()
+	switch {
+	case refuse, b.barred[s.Name], s.Name == orders.RefundPayment && b.done[undone] && b.refunded+s.Amount > total:
+		b.outcomes[keyOf(s)] = false
+		return false
+	case s.Name == orders.RefundPayment && b.done[undone]:
+		b.refunded += s.Amount
+	case undone != "":
+		b.barred[undone] = true
+		delete(b.done, undone)
+	default:
+		b.done[s.Name] = true
+	}
+	b.outcomes[keyOf(s)] = true
+	return true
+}
+
+// TestSettledOrders runs orders against providers that refuse and lose anything, compensations too, and against
+// persons who settle what needs attention in every way there is, and who say the truth. Zombies send whatever got no
+// answer once more, at any moment. In the end money and goods agree with the status.
+func TestSettledOrders(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b := &bank{map[string]bool{}, map[orders.StepName]bool{}, map[orders.StepName]bool{}, 0}
+		o := orders.Place(placement(), orders.NewID(), epoch).Order
+		log := []orders.Event{{OrderID: o.ID, Kind: orders.OrderPlaced, At: epoch, Version: 1}}
+		apply := func(e orders.Event) (ok bool) {
+			e.OrderID, e.At = o.ID, epoch.Add(time.Duration(o.Version)*time.Second)
+			d, err := orders.Decide(o, e)
+			if err != nil {
+				return false
+			}
+			o, log = d.Order, append(log, d.Event)
+			return true
+		}
+		outcome := func(s orders.Step, kind orders.EventKind) {
+			apply(orders.Event{Kind: kind, Step: s.Name, Generation: s.Generation, Reason: "r"})
+		}
+		// work carries out one pending step.
+		work := func(s orders.Step, luck string) {
+			switch ok := luck == "refuse"; {
+			case luck == "lose":
+				b.send(s, o.Total, false)
+				outcome(s, orders.StepUnknown)
+			case luck == "silence":
+				outcome(s, orders.StepUnknown)
+			case b.send(s, o.Total, ok):
+				outcome(s, orders.StepSucceeded)
+			default:
+				outcome(s, orders.StepRefused)
+			}
+		}
+		// declare says how it was, or first does by hand what was not done.
+		declare := func(s orders.Step, byHand bool) {
+			done := b.outcomes[keyOf(s)]
+			if !done && byHand {
+				hand := s
+				hand.KeyGeneration += 1000
+				done = b.send(hand, o.Total, false)
+			}
+			kind := orders.RefusalDeclared
+			if done {
+				kind = orders.SuccessDeclared
+			}
+			apply(orders.Event{Kind: kind, Step: s.Name, Generation: s.Generation, Reason: "r"})
+		}
+		undeclared := func() (list []orders.Step) { // whose sends may still be on their way
+			for _, s := range o.Steps {
+				declared := slices.ContainsFunc(log, func(e orders.Event) bool {
+					return (e.Kind == orders.SuccessDeclared || e.Kind == orders.RefusalDeclared) &&
+						e.Step == s.Name && e.Generation >= s.Generation
+				})
+				if s.State == orders.StateUnknown && !declared {
+					list = append(list, s)
+				}
+			}
+			return list
+		}
+		open := func() []orders.Step {
+			return slices.DeleteFunc(slices.Clone(o.Steps), func(s orders.Step) bool { return s.State != orders.StatePending })
+		}
+
+		lucks := []string{"succeed", "succeed", "succeed", "refuse", "lose", "silence"}
+		for range rapid.IntRange(1, 40).Draw(t, "turns") {
+			switch rapid.SampledFrom([]string{"work", "work", "work", "work", "cancel", "refund", "zombie"}).Draw(t, "turn") {
+			case "work":
+				if steps := open(); len(steps) > 0 {
+					work(rapid.SampledFrom(steps).Draw(t, "step"), rapid.SampledFrom(lucks).Draw(t, "luck"))
+				}
+			case "cancel":
+				apply(orders.Event{Kind: orders.CancelRequested})
+			case "refund":
+				apply(orders.Event{Kind: orders.RefundRequested, Amount: orders.Money(rapid.IntRange(1, 20997).Draw(t, "amount"))})
+			case "zombie":
+				if steps := undeclared(); len(steps) > 0 {
+					b.send(rapid.SampledFrom(steps).Draw(t, "zombie"), o.Total, false)
+				}
+			}
+			if o.Status != orders.NeedsAttention {
+				continue
+			}
+			stuck := o.Stuck()
+			require.NotEmpty(t, stuck, "needs attention for no step")
+			s := rapid.SampledFrom(stuck).Draw(t, "stuck")
+			switch rapid.SampledFrom([]string{"retry", "retry all", "undo", "by hand", "as it is"}).Draw(t, "settlement") {
+			case "retry":
+				apply(orders.Event{Kind: orders.RetryRequested, Step: s.Name, Generation: s.Generation})
+			case "retry all":
+				apply(orders.Event{Kind: orders.RetryRequested})
+			case "undo":
+				apply(orders.Event{Kind: orders.UndoRequested})
+			case "by hand":
+				declare(s, true)
+			case "as it is":
+				declare(s, false)
+			}
+			require.LessOrEqual(t, o.Refunded, o.Total)
+		}
+
+		for turn := 0; len(open()) > 0 || o.Status == orders.NeedsAttention; turn++ {
+			require.Less(t, turn, 100, "does not come to its end: %s", o.Reason)
+			for _, s := range open() {
+				work(s, "succeed")
+			}
+			for _, s := range o.Stuck() {
+				declare(s, true)
+			}
+		}
+
+		effects := func() (names []orders.StepName) {
+			for _, spec := range orders.Specs() {
+				if spec.Undo != "" && b.done[spec.Name] {
+					names = append(names, spec.Name)
+				}
+			}
+			return names
+		}()
+		all := []orders.StepName{
+			orders.AuthorizePayment, orders.ReserveInventory, orders.CapturePayment, orders.BookShipment,
+		}
+		switch o.Goal {
+		case orders.GoalComplete:
+			require.Contains(t, []orders.Status{orders.Completed, orders.Refunded}, o.Status)
+			require.Equal(t, all, effects)
+			require.Equal(t, o.Refunded, b.refunded, "what the order says has gone back")
+			require.Equal(t, o.Status == orders.Refunded, o.Refunded == o.Total)
+		case orders.GoalCancel, orders.GoalFail:
+			effects = slices.DeleteFunc(effects, func(n orders.StepName) bool {
+				return n == orders.CapturePayment && b.refunded == o.Total
+			})
+			require.Empty(t, effects, "%s with effects left", o.Status)
+		}
+		folded, err := orders.Fold(o, log)
+		require.NoError(t, err)
+		require.Equal(t, o, folded, "the fold of the events is the state")
+	})
+}

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Instance is a process that carries out steps, as River's jobs name it.
+type Instance struct {
+	ID     string
+	Active []int64 // ids of the jobs that it is running
+}
+
+// silence is for how long a process may say nothing and count as alive. A heartbeat takes 3 s.
+const silence = 10 * time.Second
+
+// Beat says that an instance is alive.
+func (s *Store) Beat(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err := s.queries.InstanceBeat(ctx, s.db, id); err != nil {
+		return fmt.Errorf("send heartbeat: %w", classify(err))
+	}
+	return nil
+}
+
+// Leave says that an instance has ended in order: it runs no job any more.
+func (s *Store) Leave(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err := s.queries.InstanceLeave(ctx, s.db, id); err != nil {
+		return fmt.Errorf("leave: %w", classify(err))
+	}
+	return nil
+}
+
+// Recover is Sweep for the steps of instances that have been silent for 10 s, and for those jobs of its own that self
+// does not know of. Unless there are any, it costs one small query. The instance must have sent heartbeats for as long
+// itself: after an outage of the database everybody has been silent.
+//
+// An instance that was only frozen, or cut off, does no harm when it comes back: its steps are settled then, or settled
+// by whoever is first, and the provider has seen one key.
+func (s *Store) Recover(ctx context.Context, self Instance, longest time.Duration) (recovered int, err error) {
+	lost, err := s.lost(ctx, self)
+	if err != nil || len(lost) == 0 {
+		return 0, err
+	}
+	return s.sweep(ctx, longest, lost)
+}
+
+func (s *Store) lost(ctx context.Context, self Instance) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	active := self.Active
+	if active == nil {
+		active = []int64{}
+	}
+	lost, err := s.queries.JobsLost(ctx, s.db, &dbsqlc.JobsLostParams{
+		Self: self.ID, Active: active, Silence: interval(silence),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find lost jobs: %w", classify(err))
+	}
+	return lost, nil
+}
+
+// Instances counts the instances that are alive, and those that fell silent within the last hour.
+func (s *Store) Instances(ctx context.Context) (live, silent int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	counts, err := s.queries.InstancesCount(ctx, s.db, interval(silence))
+	if err != nil {
+		return 0, 0, fmt.Errorf("count instances: %w", classify(err))
+	}
+	return counts.Live, counts.Silent, nil
+}
+
+func interval(d time.Duration) pgtype.Interval {
+	return pgtype.Interval{Microseconds: d.Microseconds(), Valid: true}
+}

@@ -1,0 +1,80 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// Jobs that run only by River's account are given to others, and no others are.
+func TestRecover(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		// Who ran the job and for how long, and whose heartbeats there are and how old.
+		attemptedBy, since string
+		beats              map[string]string
+		active             bool
+		want               int
+	}{
+		"Killed":       {"{dead}", "11 seconds", map[string]string{"self": "0", "dead": "11 seconds"}, false, 1},
+		"LeftNoTrace":  {"{dead}", "11 seconds", map[string]string{"self": "0"}, false, 1},
+		"Alive":        {"{other}", "40 seconds", map[string]string{"self": "0", "other": "8 seconds"}, false, 0},
+		"JustFetched":  {"{dead}", "2 seconds", map[string]string{"self": "0"}, false, 0},
+		"TakenOver":    {"{dead,other}", "11 seconds", map[string]string{"self": "0", "other": "0"}, false, 0},
+		"DiedLast":     {"{other,dead}", "11 seconds", map[string]string{"self": "0", "other": "0"}, false, 1},
+		"Mine":         {"{self}", "11 seconds", map[string]string{"self": "0"}, true, 0},
+		"FetchWasLost": {"{self}", "11 seconds", map[string]string{"self": "0"}, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.Pool(t)
+			now := time.Now()
+			s, err := store.New(store.Config{DB: db, Now: func() time.Time { return now }})
+			require.NoError(t, err)
+			storetest.Order(t, s)
+			now = now.Add(time.Minute)
+			var job int64
+			require.NoError(t, db.QueryRow(t.Context(), `UPDATE river_job SET state = 'running', attempted_by = $1,
+				attempted_at = now() - $2::interval WHERE kind = 'quote_shipping' RETURNING id`,
+				tt.attemptedBy, tt.since).Scan(&job))
+			for id, age := range tt.beats {
+				require.NoError(t, s.Beat(t.Context(), id))
+				_, err := db.Exec(t.Context(), `UPDATE instances SET heartbeat_at = now() - $2::interval WHERE id = $1`, id, age)
+				require.NoError(t, err)
+			}
+			self := store.Instance{ID: "self"}
+			if tt.active {
+				self.Active = []int64{job}
+			}
+			n, err := s.Recover(t.Context(), self, time.Minute)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, n)
+			require.Equal(t, tt.want, count(t, db, `SELECT count(*) FROM river_job
+				WHERE kind = 'quote_shipping' AND state = 'available'`))
+			n, err = s.Recover(t.Context(), self, time.Minute)
+			require.NoError(t, err)
+			require.Zero(t, n, "the new job counts")
+		})
+	}
+}
+
+func TestInstances(t *testing.T) {
+	t.Parallel()
+	db := storetest.Pool(t)
+	s := storetest.New(t, db)
+	for _, id := range []string{"a", "b", "b", "c", "d"} {
+		require.NoError(t, s.Beat(t.Context(), id))
+	}
+	require.NoError(t, s.Leave(t.Context(), "c"))
+	_, err := db.Exec(t.Context(), `UPDATE instances SET heartbeat_at = now() - interval '1 minute' WHERE id = 'b';
+		UPDATE instances SET heartbeat_at = now() - interval '2 hours' WHERE id = 'd'`)
+	require.NoError(t, err)
+	require.NoError(t, s.Beat(t.Context(), "a"))
+	live, silent, err := s.Instances(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []int64{1, 1}, []int64{live, silent}, "those of long ago are forgotten")
+}
