@@ -24,6 +24,7 @@ func TestNothingForgotten(t *testing.T) {
 		{oas.Placement{}, NewOrder{}},
 		{oas.PlacementItem{}, Item{}},
 		{oas.Refund{}, Refund{}},
+		{oas.Notification{}, Notification{}},
 	} {
 		generated, own := reflect.TypeOf(pair[0]), reflect.TypeOf(pair[1])
 		for f := range generated.Fields() {
