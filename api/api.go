@@ -157,6 +157,7 @@ func (s *Server) operations(router chi.Router) huma.API {
 	s.registerUserOrders(api)
 	s.registerInventory(api)
 	s.registerProduct(api)
+	s.registerNotifications(api)
 	s.registerStatus(api)
 	s.registerMetrics(api)
 	s.registerHealth(api)

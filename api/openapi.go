@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	tagOrders    = "Orders"
-	tagInventory = "Inventory"
-	tagSystem    = "System"
-	tagHealth    = "Health"
+	tagOrders        = "Orders"
+	tagInventory     = "Inventory"
+	tagNotifications = "Notifications"
+	tagSystem        = "System"
+	tagHealth        = "Health"
 )
 
 // setGlobals sets the parts of Huma's behaviour that it keeps in variables of its package.
@@ -51,6 +52,7 @@ func newHumaConfig(version string) huma.Config {
 	c.Tags = []*huma.Tag{
 		{Name: tagOrders, Description: "Placing, reading, following and cancelling orders"},
 		{Name: tagInventory, Description: "What the inventory provider last said of its stock"},
+		{Name: tagNotifications, Description: "The e-mails about orders"},
 		{Name: tagSystem, Description: "How this process and the queues that it shares are doing"},
 		{Name: tagHealth, Description: "Whether the process works"},
 	}

@@ -72,6 +72,7 @@ func TestOpenAPI(t *testing.T) {
 		require.ElementsMatch(t, []string{
 			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder", "settleOrder",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
+			"listNotifications",
 			"getSystemStatus", "getSystemMetrics", "getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})

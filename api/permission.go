@@ -42,6 +42,7 @@ func permissions() map[string]permission {
 		opUserOrders:     permitRead,
 		opInventory:      permitRead,
 		opProduct:        permitRead,
+		opNotifications:  permitRead,
 
 		opStatus:  permitObserve,
 		opMetrics: permitObserve,

@@ -21,6 +21,7 @@ type Placement struct {
 	Currency        string          `json:"currency,omitempty" default:"USD" pattern:"^[A-Z]{3}$" patternDescription:"three capital letters" example:"USD" doc:"ISO 4217 code"`
 	PaymentMethod   string          `json:"paymentMethod,omitempty" maxLength:"200" example:"card" doc:"Passed on to the payment provider"`
 	ShippingAddress *Address        `json:"shippingAddress,omitempty"`
+	CustomerEmail   string          `json:"customerEmail,omitempty" maxLength:"254" example:"ada@example.com" doc:"Where the customer is written to: a bare address. No order repeats it; its notifications do"`
 	Total           *Amount         `json:"total,omitempty" example:"209.97" doc:"Must be the sum of the items, if sent"`
 }
 
@@ -115,6 +116,7 @@ func newPlacement(body Placement) (orders.Placement, error) {
 	p := orders.Placement{
 		CustomerID: body.CustomerID, Currency: orders.Currency(body.Currency), Items: make([]orders.Item, len(body.Items)),
 		PaymentMethod: body.PaymentMethod, ShippingAddress: (*orders.Address)(body.ShippingAddress),
+		CustomerEmail: body.CustomerEmail,
 	}
 	if p.Currency == "" {
 		p.Currency = orders.USD

@@ -13,6 +13,7 @@ type NewOrder struct {
 	Currency        string // ISO 4217; USD if empty
 	PaymentMethod   string // passed on to the payment provider
 	ShippingAddress *Address
+	CustomerEmail   string  // where the customer is written to: a bare address
 	Total           *Amount // if set, the order is refused unless it is the sum of the items
 }
 
@@ -39,7 +40,7 @@ func (c *Client) Place(ctx context.Context, order NewOrder, opts ...CallOption) 
 func (o NewOrder) placement() *oas.Placement {
 	p := &oas.Placement{
 		CustomerID: o.CustomerID, Items: make([]oas.PlacementItem, len(o.Items)),
-		Currency: optional(o.Currency), PaymentMethod: optional(o.PaymentMethod),
+		Currency: optional(o.Currency), PaymentMethod: optional(o.PaymentMethod), CustomerEmail: optional(o.CustomerEmail),
 	}
 	for i, item := range o.Items {
 		p.Items[i] = oas.PlacementItem{ProductID: item.ProductID, Quantity: item.Quantity, Price: item.Price}

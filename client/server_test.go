@@ -36,6 +36,7 @@ func TestEverythingSent(t *testing.T) {
 	c, total := connect(t), client.MustAmount("59.98")
 	sent := orderOf("everything")
 	sent.Currency, sent.PaymentMethod, sent.Total = "USD", "card", &total
+	sent.CustomerEmail = "ada@example.com"
 	sent.ShippingAddress = &client.Address{
 		Name: "Ada", Line1: "1 Main St", Line2: "2nd floor", City: "Springfield", PostalCode: "12345", Country: "US",
 	}
@@ -210,4 +211,42 @@ func TestRefund(t *testing.T) {
 	require.True(t, refund.Refundable.IsZero())
 	_, err = c.Refund(t.Context(), order.ID, client.MustAmount("0.01"))
 	require.Error(t, err)
+}
+
+func TestNotifications(t *testing.T) {
+	t.Parallel()
+	c := connect(t)
+	customer := fmt.Sprint("written to at ", time.Now())
+	var placed []string
+	for range 3 {
+		order := orderOf(customer)
+		order.CustomerEmail = "ada@example.com"
+		stored, err := c.Place(t.Context(), order)
+		require.NoError(t, err)
+		placed = append(placed, stored.ID)
+	}
+	var found []*client.Notification
+	require.Eventually(t, func() bool {
+		found = nil
+		for n, err := range c.Notifications(t.Context(), client.NotificationFilter{CustomerID: customer, PageSize: 2}) {
+			if err != nil || n.State != "sent" {
+				return false
+			}
+			found = append(found, n)
+		}
+		return len(found) == len(placed)
+	}, 60*time.Second, 50*time.Millisecond)
+	for i, n := range found {
+		require.Equal(t, placed[len(placed)-1-i], n.OrderID)
+		require.Equal(t, "ada@example.com", n.Recipient)
+		require.Equal(t, "order_completed", n.Template)
+		require.False(t, n.SettledAt.IsZero())
+	}
+	for n, err := range c.Notifications(t.Context(), client.NotificationFilter{OrderID: placed[0]}) {
+		require.NoError(t, err)
+		require.Equal(t, placed[0], n.OrderID)
+	}
+	for _, err := range c.Notifications(t.Context(), client.NotificationFilter{OrderID: "x"}) {
+		require.ErrorContains(t, err, "no UUID")
+	}
 }

@@ -30,6 +30,7 @@ type system struct {
 	pool      *pgxpool.Pool
 	store     *store.Store
 	simulator *simulator.Simulator
+	providers *upstream.Clients
 	client    *river.Client[pgx.Tx]
 	// ahead is how far the workers' clock is ahead of the real one.
 	ahead atomic.Int64
@@ -37,7 +38,7 @@ type system struct {
 	onCall func(*http.Request)
 }
 
-func newSystem(t *testing.T) *system {
+func newSystem(t *testing.T, change ...func(*system, *upstream.Config)) *system {
 	t.Helper()
 	s := &system{t: t, pool: storetest.Pool(t)}
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
@@ -60,18 +61,22 @@ func newSystem(t *testing.T) *system {
 	}))
 	t.Cleanup(providers.Close)
 	t.Cleanup(func() { _ = s.simulator.Close() })
-	clients, err := upstream.New(upstream.Config{
+	config := upstream.Config{
 		URLs: map[orders.Provider]string{
 			orders.Payment: providers.URL + "/payments", orders.Inventory: providers.URL + "/inventory",
 			orders.Shipping: providers.URL + "/shipping", orders.Email: providers.URL + "/email",
 		},
 		Breaker: upstream.Breaker{OpenFor: 100 * time.Millisecond},
-	})
+	}
+	for _, f := range change {
+		f(s, &config)
+	}
+	s.providers, err = upstream.New(config)
 	require.NoError(t, err)
-	t.Cleanup(clients.Close)
+	t.Cleanup(s.providers.Close)
 
 	s.client, err = jobs.NewClient(jobs.Config{
-		Pool: s.pool, Store: s.store, Providers: clients, Logger: logger,
+		Pool: s.pool, Store: s.store, Providers: s.providers, Logger: logger,
 		Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
 	})
 	require.NoError(t, err)
@@ -116,13 +121,24 @@ func (s *system) await(id orders.ID, what string, wanted func(orders.Order) bool
 		var err error
 		order, err = s.store.Order(s.t.Context(), id)
 		return err == nil && wanted(order)
-	}, 30*time.Second, 10*time.Millisecond, "waiting for %s", what)
+	}, 60*time.Second, 10*time.Millisecond, "waiting for %s", what)
 	return order
 }
 
 func (s *system) awaitStatus(id orders.ID, status orders.Status) orders.Order {
 	s.t.Helper()
 	return s.await(id, string(status), func(o orders.Order) bool { return o.Status.AtRest() && o.Status == status })
+}
+
+// awaitNoJobs waits until there is nothing left to do.
+func (s *system) awaitNoJobs() {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		var open int
+		err := s.pool.QueryRow(s.t.Context(), `SELECT count(*) FROM river_job
+			WHERE kind <> 'sweep' AND state IN ('available', 'running', 'retryable', 'scheduled')`).Scan(&open)
+		return err == nil && open == 0
+	}, 60*time.Second, 10*time.Millisecond)
 }
 
 // effects counts what really happened at the providers for an order, by operation.

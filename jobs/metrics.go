@@ -17,6 +17,7 @@ type metrics struct {
 	processing prometheus.Histogram
 	ended      *prometheus.CounterVec
 	swept      prometheus.Counter
+	notified   *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -40,9 +41,17 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_swept_total", Help: "Stranded steps that were given a new job.",
 		}),
+		notified: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_notifications_total", Help: "E-mails by what became of them.",
+		}, []string{"state"}),
+	}
+	for _, state := range orders.NotificationStates() {
+		if state != orders.NotificationPending {
+			m.notified.WithLabelValues(string(state))
+		}
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.duration, m.wait, m.processing, m.ended, m.swept)
+		registerer.MustRegister(m.duration, m.wait, m.processing, m.ended, m.swept, m.notified)
 	}
 	return m
 }

@@ -91,6 +91,9 @@ func (w *stepWorker) carryOut(
 	if refused, ok := errors.AsType[*upstream.RefusedError](err); ok {
 		return orders.Event{Kind: orders.StepRefused, Reason: refused.Code}, nil
 	}
+	if uncertain, ok := errors.AsType[*upstream.UncertainError](err); ok {
+		return orders.Event{Kind: orders.StepUnknown, Reason: uncertain.Code}, nil // it must not be sent again
+	}
 	if err != nil && unwanted {
 		return abandoned(), nil
 	}
@@ -119,6 +122,10 @@ func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
 func (w *stepWorker) report(ctx context.Context, a store.Applied) {
 	if a.Ended {
 		w.metrics.finished(a.Order)
+	}
+	if a.Changed && a.Event.Step == orders.SendEmail {
+		step := a.Order.Step(a.Event.Step, a.Event.Generation)
+		w.metrics.notified.WithLabelValues(string(orders.NotificationStateOf(step.State, step.Reason))).Inc()
 	}
 	if a.Changed && a.Event.StatusChanged && a.Order.Status == orders.NeedsAttention {
 		w.logger.ErrorContext(ctx, "order needs attention", "order_id", a.Order.ID, "reason", a.Order.Reason)

@@ -231,12 +231,7 @@ func TestDuplicateJobs(t *testing.T) {
 		before[key.Key] = key.Sends
 	}
 	duplicate()
-	require.Eventually(t, func() bool {
-		var open int
-		err := s.pool.QueryRow(t.Context(), `SELECT count(*) FROM river_job
-			WHERE kind <> 'sweep' AND state IN ('available', 'running', 'retryable', 'scheduled')`).Scan(&open)
-		return err == nil && open == 0
-	}, 30*time.Second, 10*time.Millisecond)
+	s.awaitNoJobs()
 	require.Equal(t, int64(7), order.Version)
 	for operation, n := range s.effects(id) {
 		require.Equal(t, 1, n, operation)

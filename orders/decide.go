@@ -20,7 +20,7 @@ type Decision struct {
 func Place(p Placement, id ID, at time.Time) Decision {
 	o := Order{
 		ID: id, CustomerID: p.CustomerID, Currency: p.Currency, Items: p.Items, Total: p.Sum(),
-		PaymentMethod: p.PaymentMethod, ShippingAddress: p.ShippingAddress,
+		PaymentMethod: p.PaymentMethod, ShippingAddress: p.ShippingAddress, CustomerEmail: p.CustomerEmail,
 		Status: Pending, Goal: GoalComplete, PlacedAt: at,
 	}
 	return o.conclude(Event{OrderID: id, Kind: OrderPlaced, At: at}, nil)

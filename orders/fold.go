@@ -7,7 +7,7 @@ import "fmt"
 func Fold(o Order, events []Event) (Order, error) {
 	placement := Placement{
 		CustomerID: o.CustomerID, Currency: o.Currency, Items: o.Items,
-		PaymentMethod: o.PaymentMethod, ShippingAddress: o.ShippingAddress,
+		PaymentMethod: o.PaymentMethod, ShippingAddress: o.ShippingAddress, CustomerEmail: o.CustomerEmail,
 	}
 	folded := Place(placement, o.ID, o.PlacedAt).Order
 	for _, e := range events {

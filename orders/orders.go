@@ -27,6 +27,7 @@ type Order struct {
 	Refunded        Money // of the total, what has gone back
 	PaymentMethod   string
 	ShippingAddress *Address
+	CustomerEmail   string // where to write to; empty if that is not known
 
 	// Version counts the order's events: 1 after it was placed, one more with each event that changed it. It is the
 	// sequence of its events, the ETag, the id on its event stream and the cache's notion of freshness.

@@ -23,6 +23,15 @@ func TestPlacementValidate(t *testing.T) {
 		{"LongCustomer", func(p *orders.Placement) { p.CustomerID = strings.Repeat("é", 201) }, "customerId"},
 		{"NulInCustomer", func(p *orders.Placement) { p.CustomerID = "a\x00b" }, "customerId"},
 		{"BadUTF8", func(p *orders.Placement) { p.PaymentMethod = "\xff" }, "paymentMethod"},
+		{"Email", func(p *orders.Placement) { p.CustomerEmail = "ada.lovelace+shop@mail.example.com" }, ""},
+		{"EmailWithName", func(p *orders.Placement) { p.CustomerEmail = "Ada <ada@example.com>" }, "customerEmail"},
+		{"EmailInBrackets", func(p *orders.Placement) { p.CustomerEmail = "<ada@example.com>" }, "customerEmail"},
+		{"EmailWithoutDomain", func(p *orders.Placement) { p.CustomerEmail = "ada" }, "customerEmail"},
+		{"TwoEmails", func(p *orders.Placement) { p.CustomerEmail = "a@b.example, c@d.example" }, "customerEmail"},
+		{"HeaderInEmail", func(p *orders.Placement) { p.CustomerEmail = "a@b.example\r\nBcc: c@d.example" }, "customerEmail"},
+		{"NulInEmail", func(p *orders.Placement) { p.CustomerEmail = "a\x00@b.example" }, "customerEmail"},
+		{"LongestEmail", func(p *orders.Placement) { p.CustomerEmail = strings.Repeat("a", 252) + "@b" }, ""},
+		{"LongEmail", func(p *orders.Placement) { p.CustomerEmail = strings.Repeat("a", 253) + "@b" }, "customerEmail"},
 		{"NoCurrency", func(p *orders.Placement) { p.Currency = "" }, "currency"},
 		{"UnknownCurrency", func(p *orders.Placement) { p.Currency = "XYZ" }, "currency"},
 		{"NoItems", func(p *orders.Placement) { p.Items = nil }, "items"},
@@ -64,6 +73,11 @@ func TestPlacementFingerprint(t *testing.T) {
 	require.Equal(t, "96fb5d441100eb1981312402053741bf99a97e9c87affb3f704f604ce4514b36",
 		hex.EncodeToString(base.Fingerprint()))
 
+	withEmail := placement()
+	withEmail.CustomerEmail = "ada@example.com"
+	require.Equal(t, "7da78a3b5cb47e41e100fc9f81e0c98921f9079bcc48164eb8ea61e930c7f3e1",
+		hex.EncodeToString(withEmail.Fingerprint()))
+
 	same := placement()
 	same.IdempotencyKey, same.Total = "key", &total // neither changes the order that is made
 	require.Equal(t, base.Fingerprint(), same.Fingerprint())
@@ -74,6 +88,7 @@ func TestPlacementFingerprint(t *testing.T) {
 		func(p *orders.Placement) { p.Items[0].Quantity++ },
 		func(p *orders.Placement) { p.Items[0].Price++ },
 		func(p *orders.Placement) { p.PaymentMethod = "card" },
+		func(p *orders.Placement) { p.CustomerEmail = "eve@example.com" },
 		func(p *orders.Placement) { p.ShippingAddress = new(orders.Address) },
 	} {
 		other := placement()

@@ -43,12 +43,18 @@ func (o *Order) request(step Step) []byte {
 		body["shipmentKey"] = key(BookShipment)
 
 	case SendEmail:
-		body["template"] = "order_" + string(o.Status)
-		if o.Status == Completed && o.Refunded > 0 {
-			body["template"] = "order_" + string(Refunded)
+		template := TemplatePrefix + string(o.Status)
+		if o.Refunded > 0 { // whatever became of the order besides, this is about the money that went back
+			template = TemplatePrefix + string(Refunded)
 		}
-		body["amount"], body["currency"] = amount, o.Currency
-		body["reason"] = o.Reason
+		body["template"], body["reason"] = template, o.Reason
+		body["amount"], body["total"], body["currency"] = amount, json.Number(o.Currency.Format(o.Total)), o.Currency
+		if o.Status == Completed && o.Refunded == 0 {
+			body["items"] = o.lines()
+		}
+		if o.CustomerEmail != "" {
+			body["to"] = o.CustomerEmail
+		}
 	}
 	b, err := json.Marshal(body)
 	if err != nil {

@@ -36,7 +36,9 @@ func TestSaga(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := world{done: map[orders.StepName]bool{}, barred: map[orders.StepName]bool{}}
-		placed := orders.Place(placement(), orders.NewID(), epoch)
+		p := placement()
+		p.CustomerEmail = rapid.SampledFrom([]string{"", "ada@example.com"}).Draw(t, "e-mail")
+		placed := orders.Place(p, orders.NewID(), epoch)
 		o, log := placed.Order, []orders.Event{placed.Event}
 		undoFails := rapid.Bool().Draw(t, "undo may fail")
 		apply := func(e orders.Event) {

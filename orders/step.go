@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // StepName names a step of the saga. It is also the kind of the River job that carries the step out.
@@ -42,6 +46,23 @@ type Step struct {
 // StepKey is the idempotency key of a step at its provider, by its KeyGeneration: the same for every send of it.
 func StepKey(order ID, name StepName, generation int) string {
 	return fmt.Sprintf("%s:%s:%d", order, name, generation)
+}
+
+// ParseStepKey reads a key that StepKey made.
+func ParseStepKey(key string) (StepJob, error) {
+	parts := strings.Split(key, ":")
+	if len(parts) != 3 {
+		return StepJob{}, fmt.Errorf("key of a step must have three parts, not %d", len(parts))
+	}
+	id, err := uuid.Parse(parts[0])
+	if err != nil {
+		return StepJob{}, fmt.Errorf("key of a step: %w", err)
+	}
+	generation, err := strconv.Atoi(parts[2])
+	if err != nil {
+		return StepJob{}, fmt.Errorf("key of a step: %w", err)
+	}
+	return StepJob{OrderID: id, Step: StepName(parts[1]), Generation: generation}, nil
 }
 
 // mayHaveTakenEffect says that the step has to be undone if the order is.

@@ -36,7 +36,7 @@ func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
 	o := orders.Order{
 		ID: row.ID, CustomerID: row.CustomerID, Currency: orders.Currency(row.Currency),
 		Total: orders.Money(row.TotalMinor), Refunded: orders.Money(row.RefundedMinor),
-		PaymentMethod: row.PaymentMethod, Version: row.Version,
+		PaymentMethod: row.PaymentMethod, CustomerEmail: row.CustomerEmail, Version: row.Version,
 		Status: orders.Status(row.Status), Goal: orders.Goal(row.Goal), Reason: row.Reason,
 		PlacedAt: row.PlacedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
 	}

@@ -141,6 +141,7 @@ func insertParams(placements []orders.Placement, decisions []orders.Decision) *d
 		c.TotalsMinor = append(c.TotalsMinor, int64(o.Total))
 		c.PaymentMethods = append(c.PaymentMethods, o.PaymentMethod)
 		c.ShippingAddresses = append(c.ShippingAddresses, encodeAddress(o.ShippingAddress))
+		c.CustomerEmails = append(c.CustomerEmails, o.CustomerEmail)
 		c.PlacedAt = append(c.PlacedAt, o.PlacedAt)
 
 		for line, item := range o.Items {

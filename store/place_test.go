@@ -29,7 +29,7 @@ func TestPlace(t *testing.T) {
 		s := storetest.New(t, tx)
 		p := storetest.Placement()
 		p.ShippingAddress = &orders.Address{Line1: "1 Main St", City: "Springfield", Country: "US"}
-		p.PaymentMethod = "card"
+		p.PaymentMethod, p.CustomerEmail = "card", "ada@example.com"
 
 		placed, err := s.Place(t.Context(), []orders.Placement{p, storetest.Placement()})
 		require.NoError(t, err)

@@ -71,7 +71,7 @@ func judgeAsk(p orders.Provider, r reply) (Answer, error) {
 	case err == nil && f.State == orders.StateRefused:
 		return Answer{State: f.State, Code: f.code()}, nil
 	}
-	return Answer{}, &UnavailableError{Provider: p, Reason: "answer is not of the contract", status: r.status}
+	return Answer{}, &UnavailableError{Provider: p, Reason: "answer is not of the contract"}
 }
 
 func isSuccess(status int) bool { return status/100 == 2 }
@@ -87,7 +87,7 @@ func (r reply) failure(p orders.Provider) error {
 	}
 	return &UnavailableError{
 		Provider: p, Reason: fmt.Sprintf("status %d", r.status),
-		RetryAfter: retryAfter(r.header.Get("Retry-After")), status: r.status,
+		RetryAfter: retryAfter(r.header.Get("Retry-After")), excused: r.status == http.StatusConflict,
 	}
 }
 

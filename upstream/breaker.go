@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -111,12 +110,14 @@ func isHealthy(err error) bool {
 	return err == nil || refused || misconfigured
 }
 
-// saysNothing excludes what is no news of the provider's health: that our caller gave up, and 409, which says that an
-// earlier send of the key is still under way. Counted as a success, the 409 that follows each timeout would hide a
-// provider that finishes nothing.
+// saysNothing excludes what is no news of the provider's health: that our caller or our own database gave up, what is
+// about one message only, and 409, which says that an earlier send of the key is still under way. Counted as a success,
+// the 409 that follows each timeout would hide a provider that finishes nothing.
 func saysNothing(err error) bool {
 	unavailable, ok := errors.AsType[*UnavailableError](err)
-	return errors.Is(err, context.Canceled) || ok && unavailable.status == http.StatusConflict
+	_, ours := errors.AsType[*ledgerError](err)
+	uncertain, unsure := errors.AsType[*UncertainError](err)
+	return errors.Is(err, context.Canceled) || ours || ok && unavailable.excused || unsure && uncertain.Code == interrupted
 }
 
 func stateName(s gobreaker.State) string {

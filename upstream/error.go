@@ -27,21 +27,43 @@ type UnavailableError struct {
 	Reason     string        // such as "status 503": few different ones, so that they can be counted
 	RetryAfter time.Duration // what the provider asked for, at most 5 min; 0 if nothing
 
-	status int // 0 without an answer
+	excused bool // it says nothing of the provider's health, only of this call
 }
 
 func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("%s unavailable: %s", e.Provider, e.Reason)
 }
 
+// UncertainError says that a message may have been sent or not, that nobody can find out, and that it must never be
+// sent again. Only e-mail over SMTP has it: all other providers know idempotency keys.
+type UncertainError struct {
+	Provider orders.Provider
+	Code     string // how that came about: no_answer, connection_lost, or interrupted: Millrace itself went away
+}
+
+func (e *UncertainError) Error() string {
+	return fmt.Sprintf("%s: outcome is unknown: %s", e.Provider, e.Code)
+}
+
+const interrupted = "interrupted"
+
+// ledgerError says that Millrace could not write down what it was about to do, and so did not do it.
+type ledgerError struct{ err error }
+
+func (e *ledgerError) Error() string { return "note what is to be sent: " + e.err.Error() }
+func (e *ledgerError) Unwrap() error { return e.err }
+
 // MisconfiguredError is an answer that only a mistake of ours explains: a wrong URL, a wrong token, a redirect (3xx
 // and the other 4xx). No money moved. Sending again helps once somebody has put it right.
 type MisconfiguredError struct {
 	Provider orders.Provider
-	Status   int
+	Status   int // 0: no answer, because the two have no way to talk in common
 }
 
 func (e *MisconfiguredError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("%s cannot be talked to as it is set up", e.Provider)
+	}
 	return fmt.Sprintf("%s answered %d: wrong URL, token or adapter", e.Provider, e.Status)
 }
 
@@ -54,6 +76,11 @@ type OpenError struct {
 
 func (e *OpenError) Error() string { return fmt.Sprintf("%s: circuit breaker is open", e.Provider) }
 
+const (
+	noAnswer       = "no answer in time"
+	connectionLost = "connection lost"
+)
+
 // reason puts an error of the transport into words of ours. Its own text would not do: it may quote what the provider
 // sent, and it has a new port number each time.
 func reason(err error) string {
@@ -64,7 +91,7 @@ func reason(err error) string {
 		return "certificate is not trusted"
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return "no answer in time" // context.DeadlineExceeded is one of these
+		return noAnswer // context.DeadlineExceeded is one of these
 	}
-	return "connection lost"
+	return connectionLost
 }

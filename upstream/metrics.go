@@ -20,8 +20,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_upstream_request_duration_seconds",
-			Help: "Calls to providers: ok, refused, unavailable, misconfigured, open (not made) or cancelled (by us). " +
-				"Questions about an earlier call have the step ask, those about the inventory's stock the step stock.",
+			Help: "Calls to providers: ok, refused, unavailable, misconfigured, uncertain, open (not made) or cancelled " +
+				"(by us). Questions about an earlier call have the step ask, those about the inventory's stock the step stock.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"provider", "step", "outcome"}),
 		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -56,6 +56,9 @@ func outcome(err error) string {
 	}
 	if _, ok := errors.AsType[*MisconfiguredError](err); ok {
 		return "misconfigured"
+	}
+	if _, ok := errors.AsType[*UncertainError](err); ok {
+		return "uncertain"
 	}
 	if errors.Is(err, ErrNoStock) {
 		return "ok" // it is an answer

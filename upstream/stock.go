@@ -60,7 +60,7 @@ func (c *client) stock(ctx context.Context, after int64) ([]orders.Stock, error)
 	}
 	page, err := r.products(after)
 	if err != nil {
-		return nil, &UnavailableError{Provider: c.provider, Reason: "stock is not of the contract", status: r.status}
+		return nil, &UnavailableError{Provider: c.provider, Reason: "stock is not of the contract"}
 	}
 	return page, nil
 }

@@ -1,9 +1,10 @@
-// Package upstream calls the four providers over HTTP: payment, inventory, shipping and e-mail. docs/providers.md is
-// the contract that it speaks.
+// Package upstream calls the four providers: payment, inventory, shipping and e-mail. docs/providers.md is the contract
+// that it speaks over HTTP. E-mail may go to a mail server over SMTP instead (docs/notifications.md).
 //
-// A call is one HTTP try, with a deadline, behind the provider's circuit breaker, and ends in an answer or in one of
+// A call is one try, with a deadline, behind the provider's circuit breaker, and ends in an answer or in one of
 // the error classes of error.go, each of which says what is known about the money. When to try again is for jobs to
-// say. jobs and cmd may import this package; it imports orders, gobreaker and prometheus, and reads no environment.
+// say. jobs and cmd may import this package; it imports orders, go-mail, gobreaker and prometheus, and reads no
+// environment.
 package upstream
 
 import (
@@ -27,6 +28,8 @@ type Config struct {
 	URLs map[orders.Provider]string
 	// Tokens are sent as "Authorization: Bearer …" to the providers that have one.
 	Tokens map[orders.Provider]string
+	// SMTP, if set, takes the place of the e-mail provider's URL.
+	SMTP *SMTP
 	// Timeout bounds one call from the wait for a connection to the last byte of the answer; 10 s. The caller's own
 	// deadline counts too, whichever is earlier.
 	Timeout time.Duration
@@ -44,7 +47,8 @@ type Config struct {
 
 // Clients are the clients of all providers. They are safe for concurrent use.
 type Clients struct {
-	clients map[orders.Provider]*client
+	clients map[orders.Provider]*client // without e-mail if there is a mailer
+	mailer  *mailer                     // nil: e-mail has an HTTP provider like the others
 }
 
 // Answer is what a provider says became of a key. That of Send is always StateSucceeded.
@@ -66,7 +70,8 @@ func New(c Config) (*Clients, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	bases, err := c.check()
-	if err != nil {
+	mailer, err2 := newMailer(c.SMTP, c.Timeout)
+	if err = errors.Join(err, err2); err != nil {
 		return nil, err
 	}
 	m, err := newMetrics(c.Registerer)
@@ -74,17 +79,21 @@ func New(c Config) (*Clients, error) {
 		return nil, err
 	}
 	clients := map[orders.Provider]*client{}
-	for _, p := range orders.Providers() {
-		clients[p] = newClient(p, bases[p], c, m)
+	for p, base := range bases {
+		clients[p] = newClient(p, base, c, m)
 	}
-	return &Clients{clients}, nil
+	if mailer != nil {
+		mailer.breaker, mailer.metrics = newBreaker(orders.Email, c.Breaker, c.Logger, m), m
+	}
+	return &Clients{clients, mailer}, nil
 }
 
 // Send posts the step's request under its idempotency key and returns the provider's answer. Its reference is empty if
 // the provider gave none that is fit to store: the effect counts, not its name.
 //
-// body is sent as it is. Errors: *RefusedError, *UnavailableError, *MisconfiguredError, *OpenError; or ctx's own
-// error if the caller gave up, and then the outcome is unknown. See each for what it means for the money.
+// body is sent as it is. Errors: *RefusedError, *UnavailableError, *MisconfiguredError, *OpenError, of e-mail
+// over SMTP *UncertainError; or ctx's own error if the caller gave up, and then the outcome is unknown. See each for
+// what it means for the money.
 func (c *Clients) Send(
 	ctx context.Context, step orders.StepName, key string, body []byte,
 ) (Answer, error) {
@@ -94,6 +103,9 @@ func (c *Clients) Send(
 	}
 	if !visible(key) || len(body) == 0 {
 		return Answer{}, fmt.Errorf("%s: a key and a body are needed", step)
+	}
+	if client == nil {
+		return c.mailer.send(ctx, key, body)
 	}
 	return client.call(ctx, call{
 		label: string(step), method: http.MethodPost, url: client.base.JoinPath(path), key: key, body: body,
@@ -112,6 +124,9 @@ func (c *Clients) Ask(ctx context.Context, step orders.StepName, key string) (An
 	if !visible(key) {
 		return Answer{}, fmt.Errorf("%s: a key is needed", step)
 	}
+	if client == nil {
+		return Answer{State: orders.StateUnknown}, nil // a mail server cannot be asked
+	}
 	return client.call(ctx, call{
 		label: "ask", method: http.MethodGet, url: client.base.JoinPath("operations", url.PathEscape(key)),
 		judge: judgeAsk,
@@ -123,6 +138,9 @@ func (c *Clients) States() map[orders.Provider]string {
 	states := make(map[orders.Provider]string, len(c.clients))
 	for p, client := range c.clients {
 		states[p] = client.breaker.state()
+	}
+	if c.mailer != nil {
+		states[orders.Email] = c.mailer.breaker.state()
 	}
 	return states
 }
@@ -141,6 +159,12 @@ func (c *Config) check() (map[orders.Provider]*url.URL, error) {
 	bases := map[orders.Provider]*url.URL{}
 	var problems []error
 	for _, p := range orders.Providers() {
+		if p == orders.Email && c.SMTP != nil {
+			if c.URLs[p] != "" {
+				problems = append(problems, errors.New("email: there is both a URL and SMTP"))
+			}
+			continue
+		}
 		u, err := url.Parse(c.URLs[p])
 		switch {
 		case c.URLs[p] == "":

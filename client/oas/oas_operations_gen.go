@@ -17,6 +17,7 @@ const (
 	GetSystemStatusOperation    OperationName = "GetSystemStatus"
 	ListCustomerOrdersOperation OperationName = "ListCustomerOrders"
 	ListInventoryOperation      OperationName = "ListInventory"
+	ListNotificationsOperation  OperationName = "ListNotifications"
 	ListOrderEventsOperation    OperationName = "ListOrderEvents"
 	ListOrdersOperation         OperationName = "ListOrders"
 	ListUserOrdersOperation     OperationName = "ListUserOrders"

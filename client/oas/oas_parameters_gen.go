@@ -69,6 +69,18 @@ type ListInventoryParams struct {
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
+// ListNotificationsParams is parameters of listNotifications operation.
+type ListNotificationsParams struct {
+	// Only this order's notifications.
+	OrderID OptUUID `json:",omitempty,omitzero"`
+	// Only this customer's notifications.
+	CustomerID OptString `json:",omitempty,omitzero"`
+	// Notifications per page.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+	// The nextCursor of the page before, with the same filter.
+	Cursor OptString `json:",omitempty,omitzero"`
+}
+
 // ListOrderEventsParams is parameters of listOrderEvents operation.
 type ListOrderEventsParams struct {
 	// The order's id.

@@ -1137,6 +1137,248 @@ func (s *ListUserOrdersOKHeaders) SetResponse(val OrderPage) {
 	s.Response = val
 }
 
+// Ref: #/components/schemas/Notification
+type Notification struct {
+	// When it was decided to send it.
+	CreatedAt time.Time `json:"createdAt"`
+	// Whose order it is.
+	CustomerID string `json:"customerId"`
+	// 1 is the mail about how the order ended; each refund after that has one more.
+	Generation int64 `json:"generation"`
+	// The order that it is about.
+	OrderID uuid.UUID `json:"orderId"`
+	// Why it was refused or skipped, or is unknown.
+	Reason OptString `json:"reason"`
+	// The address, to a viewer only its beginning and end: a***@example.com. Absent if the order has none.
+	Recipient OptString `json:"recipient"`
+	// Its Message-ID, or the e-mail provider's own id of it.
+	Reference OptString `json:"reference"`
+	// When it was sent, or given up. Absent while it is pending.
+	SettledAt OptDateTime       `json:"settledAt"`
+	State     NotificationState `json:"state"`
+	// What it says.
+	Template string `json:"template"`
+}
+
+// GetCreatedAt returns the value of CreatedAt.
+func (s *Notification) GetCreatedAt() time.Time {
+	return s.CreatedAt
+}
+
+// GetCustomerID returns the value of CustomerID.
+func (s *Notification) GetCustomerID() string {
+	return s.CustomerID
+}
+
+// GetGeneration returns the value of Generation.
+func (s *Notification) GetGeneration() int64 {
+	return s.Generation
+}
+
+// GetOrderID returns the value of OrderID.
+func (s *Notification) GetOrderID() uuid.UUID {
+	return s.OrderID
+}
+
+// GetReason returns the value of Reason.
+func (s *Notification) GetReason() OptString {
+	return s.Reason
+}
+
+// GetRecipient returns the value of Recipient.
+func (s *Notification) GetRecipient() OptString {
+	return s.Recipient
+}
+
+// GetReference returns the value of Reference.
+func (s *Notification) GetReference() OptString {
+	return s.Reference
+}
+
+// GetSettledAt returns the value of SettledAt.
+func (s *Notification) GetSettledAt() OptDateTime {
+	return s.SettledAt
+}
+
+// GetState returns the value of State.
+func (s *Notification) GetState() NotificationState {
+	return s.State
+}
+
+// GetTemplate returns the value of Template.
+func (s *Notification) GetTemplate() string {
+	return s.Template
+}
+
+// SetCreatedAt sets the value of CreatedAt.
+func (s *Notification) SetCreatedAt(val time.Time) {
+	s.CreatedAt = val
+}
+
+// SetCustomerID sets the value of CustomerID.
+func (s *Notification) SetCustomerID(val string) {
+	s.CustomerID = val
+}
+
+// SetGeneration sets the value of Generation.
+func (s *Notification) SetGeneration(val int64) {
+	s.Generation = val
+}
+
+// SetOrderID sets the value of OrderID.
+func (s *Notification) SetOrderID(val uuid.UUID) {
+	s.OrderID = val
+}
+
+// SetReason sets the value of Reason.
+func (s *Notification) SetReason(val OptString) {
+	s.Reason = val
+}
+
+// SetRecipient sets the value of Recipient.
+func (s *Notification) SetRecipient(val OptString) {
+	s.Recipient = val
+}
+
+// SetReference sets the value of Reference.
+func (s *Notification) SetReference(val OptString) {
+	s.Reference = val
+}
+
+// SetSettledAt sets the value of SettledAt.
+func (s *Notification) SetSettledAt(val OptDateTime) {
+	s.SettledAt = val
+}
+
+// SetState sets the value of State.
+func (s *Notification) SetState(val NotificationState) {
+	s.State = val
+}
+
+// SetTemplate sets the value of Template.
+func (s *Notification) SetTemplate(val string) {
+	s.Template = val
+}
+
+// Ref: #/components/schemas/NotificationPage
+type NotificationPage struct {
+	// Gets the next page; absent on the last.
+	NextCursor OptString `json:"nextCursor"`
+	// Those of the newest order first, and an order's newest first.
+	Notifications []Notification `json:"notifications"`
+}
+
+// GetNextCursor returns the value of NextCursor.
+func (s *NotificationPage) GetNextCursor() OptString {
+	return s.NextCursor
+}
+
+// GetNotifications returns the value of Notifications.
+func (s *NotificationPage) GetNotifications() []Notification {
+	return s.Notifications
+}
+
+// SetNextCursor sets the value of NextCursor.
+func (s *NotificationPage) SetNextCursor(val OptString) {
+	s.NextCursor = val
+}
+
+// SetNotifications sets the value of Notifications.
+func (s *NotificationPage) SetNotifications(val []Notification) {
+	s.Notifications = val
+}
+
+// NotificationPageHeaders wraps NotificationPage with response headers.
+type NotificationPageHeaders struct {
+	Link     OptString
+	Response NotificationPage
+}
+
+// GetLink returns the value of Link.
+func (s *NotificationPageHeaders) GetLink() OptString {
+	return s.Link
+}
+
+// GetResponse returns the value of Response.
+func (s *NotificationPageHeaders) GetResponse() NotificationPage {
+	return s.Response
+}
+
+// SetLink sets the value of Link.
+func (s *NotificationPageHeaders) SetLink(val OptString) {
+	s.Link = val
+}
+
+// SetResponse sets the value of Response.
+func (s *NotificationPageHeaders) SetResponse(val NotificationPage) {
+	s.Response = val
+}
+
+// What became of it. Skipped: there is no address. Refused: it was not sent and never will be.
+// Unknown: it may have been sent, and is not sent again.
+// Ref: #/components/schemas/NotificationState
+type NotificationState string
+
+const (
+	NotificationStatePending NotificationState = "pending"
+	NotificationStateSent    NotificationState = "sent"
+	NotificationStateSkipped NotificationState = "skipped"
+	NotificationStateRefused NotificationState = "refused"
+	NotificationStateUnknown NotificationState = "unknown"
+)
+
+// AllValues returns all NotificationState values.
+func (NotificationState) AllValues() []NotificationState {
+	return []NotificationState{
+		NotificationStatePending,
+		NotificationStateSent,
+		NotificationStateSkipped,
+		NotificationStateRefused,
+		NotificationStateUnknown,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s NotificationState) MarshalText() ([]byte, error) {
+	switch s {
+	case NotificationStatePending:
+		return []byte(s), nil
+	case NotificationStateSent:
+		return []byte(s), nil
+	case NotificationStateSkipped:
+		return []byte(s), nil
+	case NotificationStateRefused:
+		return []byte(s), nil
+	case NotificationStateUnknown:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *NotificationState) UnmarshalText(data []byte) error {
+	switch NotificationState(data) {
+	case NotificationStatePending:
+		*s = NotificationStatePending
+		return nil
+	case NotificationStateSent:
+		*s = NotificationStateSent
+		return nil
+	case NotificationStateSkipped:
+		*s = NotificationStateSkipped
+		return nil
+	case NotificationStateRefused:
+		*s = NotificationStateRefused
+		return nil
+	case NotificationStateUnknown:
+		*s = NotificationStateUnknown
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // Ref: #/components/schemas/OperationTiming
 type OperationTiming struct {
 	// How many there were.
@@ -2895,6 +3137,8 @@ func (*PlaceOrderOK) placeOrderRes() {}
 type Placement struct {
 	// ISO 4217 code.
 	Currency OptString `json:"currency"`
+	// Where the customer is written to: a bare address. No order repeats it; its notifications do.
+	CustomerEmail OptString `json:"customerEmail"`
 	// Whose order it is.
 	CustomerID string `json:"customerId"`
 	// What is ordered.
@@ -2909,6 +3153,11 @@ type Placement struct {
 // GetCurrency returns the value of Currency.
 func (s *Placement) GetCurrency() OptString {
 	return s.Currency
+}
+
+// GetCustomerEmail returns the value of CustomerEmail.
+func (s *Placement) GetCustomerEmail() OptString {
+	return s.CustomerEmail
 }
 
 // GetCustomerID returns the value of CustomerID.
@@ -2939,6 +3188,11 @@ func (s *Placement) GetTotal() OptDecimal {
 // SetCurrency sets the value of Currency.
 func (s *Placement) SetCurrency(val OptString) {
 	s.Currency = val
+}
+
+// SetCustomerEmail sets the value of CustomerEmail.
+func (s *Placement) SetCustomerEmail(val OptString) {
+	s.CustomerEmail = val
 }
 
 // SetCustomerID sets the value of CustomerID.

@@ -26,6 +26,7 @@ var operationRolesBearer = map[string][]string{
 	GetSystemStatusOperation:    []string{},
 	ListCustomerOrdersOperation: []string{},
 	ListInventoryOperation:      []string{},
+	ListNotificationsOperation:  []string{},
 	ListOrderEventsOperation:    []string{},
 	ListOrdersOperation:         []string{},
 	ListUserOrdersOperation:     []string{},

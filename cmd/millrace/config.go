@@ -56,7 +56,7 @@ type providerFlags struct {
 	PaymentURL      string        `env:"MILLRACE_PAYMENT_URL" help:"Base URL of the payment provider."`
 	InventoryURL    string        `env:"MILLRACE_INVENTORY_URL" help:"Base URL of the inventory provider."`
 	ShippingURL     string        `env:"MILLRACE_SHIPPING_URL" help:"Base URL of the shipping provider."`
-	EmailURL        string        `env:"MILLRACE_EMAIL_URL" help:"Base URL of the e-mail provider."`
+	EmailURL        string        `env:"MILLRACE_EMAIL_URL" help:"Base URL of the e-mail provider; or use --smtp-url."`
 	PaymentToken    string        `env:"MILLRACE_PAYMENT_TOKEN" help:"Bearer token for the payment provider."`
 	InventoryToken  string        `env:"MILLRACE_INVENTORY_TOKEN" help:"Bearer token for the inventory provider."`
 	ShippingToken   string        `env:"MILLRACE_SHIPPING_TOKEN" help:"Bearer token for the shipping provider."`
@@ -64,6 +64,7 @@ type providerFlags struct {
 	CallTimeout     time.Duration `env:"MILLRACE_CALL_TIMEOUT" default:"10s" help:"Longest call to a provider, at most 12s."`
 	BreakerFailures uint32        `env:"MILLRACE_BREAKER_FAILURES" default:"5" help:"Failures in a row that open a breaker."`
 	BreakerOpen     time.Duration `env:"MILLRACE_BREAKER_OPEN" default:"30s" help:"How long a breaker stays open."`
+	smtpFlags
 }
 
 // longestCall leaves a job (30 s) room for asking and sending.
@@ -87,6 +88,9 @@ func (f providerFlags) config() upstream.Config {
 			c.Tokens[provider] = token
 		}
 	}
+	if f.SMTPURL != "" {
+		c.SMTP = f.smtpFlags.config()
+	}
 	return c
 }
 
@@ -94,7 +98,7 @@ func (f providerFlags) check() error {
 	config := f.config()
 	var missing []error
 	for _, provider := range orders.Providers() {
-		if config.URLs[provider] == "" {
+		if config.URLs[provider] == "" && (provider != orders.Email || config.SMTP == nil) {
 			missing = append(missing, fmt.Errorf("--%s-url or MILLRACE_%s_URL is needed", provider,
 				strings.ToUpper(string(provider))))
 		}

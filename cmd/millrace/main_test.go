@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,8 +83,14 @@ func startHere(t *testing.T, args ...string) *instance {
 // startProcess runs millrace in a process of its own.
 func startProcess(t *testing.T, args ...string) *instance {
 	t.Helper()
+	return startProcessWith(t, nil, args...)
+}
+
+// startProcessWith adds to its environment.
+func startProcessWith(t *testing.T, environment []string, args ...string) *instance {
+	t.Helper()
 	command := exec.CommandContext(context.Background(), os.Args[0], args...)
-	command.Env = append(os.Environ(), asMillrace+"=1")
+	command.Env = slices.Concat(os.Environ(), environment, []string{asMillrace + "=1"})
 	stderr, err := command.StderrPipe()
 	require.NoError(t, err)
 	command.Stdout = t.Output()

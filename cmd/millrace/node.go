@@ -211,6 +211,9 @@ func (n *node) startJobs(
 	providers := n.config.providers.config()
 	providers.Logger, providers.Registerer = n.logger, n.registry
 	providers.MaxConns = n.config.work.Workers // waiting for a connection would count against the provider's health
+	if providers.SMTP != nil {
+		providers.SMTP.HandOver, providers.SMTP.TakeBack = s.HandOver, s.TakeBack
+	}
 	clients, err := upstream.New(providers)
 	if err != nil {
 		return nil, err

@@ -171,6 +171,15 @@ func TestSettings(t *testing.T) {
 			append(valid, "--rate-limit=-1", "--rate-window", "1ms", "--max-in-flight", "0"),
 			[]string{"--rate-limit", "--rate-window", "--max-in-flight"},
 		},
+		{"TwoWaysOfEmail", append(valid, "--smtp-url", "smtp://mail.example", "--email-from", "a@b.example"), []string{
+			"both a URL and SMTP",
+		}},
+		{
+			"BadSMTP",
+			append(without(valid, "--email-url"), "--smtp-url", "http://mail.example", "--smtp-user", "shop"),
+			[]string{"smtp://host:587", "need each other", "sender of e-mail"},
+		},
+		{"NoTemplates", append(valid, "--email-templates", "/none"), []string{"--email-templates"}},
 		{"BadProxies", append(valid, "--trusted-proxies", "10.0.0.1/8,proxy"), []string{"--trusted-proxies"}},
 		{"NoDatabase", valid, []string{"database unavailable"}},
 		{"DevBeyondLoopback", []string{"dev", "--api-addr", "0.0.0.0:80"}, []string{"loopback only"}},

@@ -76,11 +76,11 @@ in ` + "`needs_attention`" + `; so does a refund that was asked for and got no a
 
 An order that needs attention waits for an operator, who settles it with ` + "`POST /api/orders/{id}/settle`" + `:
 
-- ` + "`retry`" + `: a new generation of each step that keeps the order from its end, with a new deadline. One that was refused
-  goes out under a new key. One without an answer is asked about first, and then goes out under the key, and with the
-  bytes, that it had: so it happens once.
-- ` + "`compensate`" + `: everything that happened, or may have, is undone; if the order is being undone, that is a retry of
-  every step.
+- ` + "`retry`" + `: a new generation of each step that keeps the order from its end, with a new deadline. One that was
+  refused goes out under a new key. One without an answer is asked about first, and then goes out under the key, and
+  with the bytes, that it had: so it happens once.
+- ` + "`compensate`" + `: everything that happened, or may have, is undone; if the order is being undone, that is a
+  retry of every step.
 - ` + "`accept`" + `: the step counts as succeeded or refused, as the operator says, and the order goes on from there.
 
 What Millrace could not undo can be undone by hand and accepted as succeeded. If everything was done and nothing can be

@@ -3,13 +3,18 @@ package simulator
 import (
 	"errors"
 	"slices"
+
+	"github.com/millrace-orders/millrace/orders"
 )
 
 type message struct {
 	party
 	amount
-	Template string `json:"template"`
-	Reason   string `json:"reason"`
+	Template string  `json:"template"`
+	Reason   string  `json:"reason"`
+	To       string  `json:"to"`
+	Total    decimal `json:"total"`
+	Items    []line  `json:"items"`
 }
 
 func (m *message) check() error {
@@ -17,11 +22,10 @@ func (m *message) check() error {
 }
 
 func (m *message) checkTemplate() error {
-	templates := []string{"order_completed", "order_failed", "order_cancelled", "order_refunded"}
-	if !slices.Contains(templates, m.Template) {
+	if !slices.Contains(orders.Templates(), m.Template) {
 		return errors.New("template is unknown")
 	}
 	return nil
 }
 
-func (m *message) decide(*books) verdict { return done(Entry{Template: m.Template}) }
+func (m *message) decide(*books) verdict { return done(Entry{Template: m.Template, To: m.To}) }

@@ -34,6 +34,7 @@ type Entry struct {
 	Currency orders.Currency `json:"currency,omitempty"`
 	Items    []Item          `json:"items,omitempty"`    // of a reservation and its release
 	Template string          `json:"template,omitempty"` // of an e-mail
+	To       string          `json:"to,omitempty"`       // likewise, if the order has an address
 
 	ID            string    `json:"id,omitempty"`
 	At            time.Time `json:"at,omitzero"`

@@ -32,7 +32,8 @@ SELECT
             'state', s.state, 'amount_minor', s.amount_minor, 'reference', s.reference, 'reason', s.reason,
             'started_at', s.started_at, 'deadline_at', s.deadline_at, 'settled_at', s.settled_at))
         FROM order_steps s WHERE s.order_id = o.id
-    ) AS steps
+    ) AS steps,
+    o.customer_email
 FROM orders o;
 
 -- The processes that carry out steps. A process whose heartbeat stops has died: its running jobs are given to others.

@@ -4,13 +4,13 @@
 WITH placed AS (
     INSERT INTO orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
-        shipping_address, version, status, goal, reason, placed_at, updated_at
+        shipping_address, customer_email, version, status, goal, reason, placed_at, updated_at
     )
     SELECT
         unnest(@ids::uuid[]), unnest(@principals::text[]), nullif(unnest(@idempotency_keys::text[]), ''),
         nullif(unnest(@fingerprints::bytea[]), ''), unnest(@customer_ids::text[]), unnest(@currencies::text[]),
         unnest(@totals_minor::bigint[]), unnest(@payment_methods::text[]),
-        nullif(unnest(@shipping_addresses::text[]), '')::jsonb, 1, 'pending', 'complete', '',
+        nullif(unnest(@shipping_addresses::text[]), '')::jsonb, unnest(@customer_emails::text[]), 1, 'pending', 'complete', '',
         unnest(@placed_at::timestamptz[]), unnest(@placed_at::timestamptz[])
     ON CONFLICT (principal, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING orders.id

@@ -39,3 +39,14 @@ SELECT pg_try_advisory_xact_lock(@key::bigint);
 -- SweepPlan keeps the planner from joining row by row. Its statistics are from when nothing was pending; in an outage
 -- there are as many pending steps as jobs, and their product takes for ever.
 SET LOCAL enable_nestloop = off;
+
+-- name: StepHandOver :execrows
+-- StepHandOver notes that a pending step is about to be handed over. No row: that was noted before.
+UPDATE order_steps SET handed_over_at = @at
+WHERE order_id = @order_id AND step = @step AND generation = @generation
+    AND state = 'pending' AND handed_over_at IS NULL;
+
+-- name: StepTakeBack :exec
+-- StepTakeBack notes that a step was not taken after all.
+UPDATE order_steps SET handed_over_at = NULL
+WHERE order_id = @order_id AND step = @step AND generation = @generation AND state = 'pending';

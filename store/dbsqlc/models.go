@@ -43,6 +43,19 @@ type InventoryProduct struct {
 	Currency   string
 }
 
+type Notification struct {
+	OrderID    uuid.UUID
+	Generation int32
+	CustomerID string
+	Template   string
+	Recipient  string
+	State      string
+	Reason     string
+	Reference  string
+	StartedAt  time.Time
+	SettledAt  pgtype.Timestamptz
+}
+
 type OrderDocument struct {
 	ID              uuid.UUID
 	Principal       string
@@ -60,6 +73,7 @@ type OrderDocument struct {
 	UpdatedAt       time.Time
 	Items           []byte
 	Steps           []byte
+	CustomerEmail   string
 }
 
 type OrderEvent struct {

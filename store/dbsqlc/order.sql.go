@@ -59,7 +59,7 @@ func (q *Queries) OrdersByIdempotencyKey(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExport = `-- name: OrdersExport :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
 WHERE id > $1::uuid AND id < $2::uuid AND placed_at >= $3 AND placed_at < $4
 ORDER BY id LIMIT $5
 `
@@ -106,6 +106,7 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 			&i.UpdatedAt,
 			&i.Items,
 			&i.Steps,
+			&i.CustomerEmail,
 		); err != nil {
 			return nil, err
 		}
@@ -118,7 +119,7 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 }
 
 const ordersExportByCustomer = `-- name: OrdersExportByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
 WHERE customer_id = $1 AND ($2::text = '' OR status = $2::text)
     AND id > $3::uuid AND id < $4::uuid AND placed_at >= $5 AND placed_at < $6
 ORDER BY id LIMIT $7
@@ -168,6 +169,7 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 			&i.UpdatedAt,
 			&i.Items,
 			&i.Steps,
+			&i.CustomerEmail,
 		); err != nil {
 			return nil, err
 		}
@@ -180,7 +182,7 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExportByStatus = `-- name: OrdersExportByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
 WHERE status = $1 AND id > $2::uuid AND id < $3::uuid
     AND placed_at >= $4 AND placed_at < $5
 ORDER BY id LIMIT $6
@@ -228,6 +230,7 @@ func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *Orders
 			&i.UpdatedAt,
 			&i.Items,
 			&i.Steps,
+			&i.CustomerEmail,
 		); err != nil {
 			return nil, err
 		}
@@ -243,14 +246,14 @@ const ordersInsert = `-- name: OrdersInsert :many
 WITH placed AS (
     INSERT INTO orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
-        shipping_address, version, status, goal, reason, placed_at, updated_at
+        shipping_address, customer_email, version, status, goal, reason, placed_at, updated_at
     )
     SELECT
         unnest($1::uuid[]), unnest($2::text[]), nullif(unnest($3::text[]), ''),
         nullif(unnest($4::bytea[]), ''), unnest($5::text[]), unnest($6::text[]),
         unnest($7::bigint[]), unnest($8::text[]),
-        nullif(unnest($9::text[]), '')::jsonb, 1, 'pending', 'complete', '',
-        unnest($10::timestamptz[]), unnest($10::timestamptz[])
+        nullif(unnest($9::text[]), '')::jsonb, unnest($10::text[]), 1, 'pending', 'complete', '',
+        unnest($11::timestamptz[]), unnest($11::timestamptz[])
     ON CONFLICT (principal, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING orders.id
 ), items AS (
@@ -258,9 +261,9 @@ WITH placed AS (
     SELECT i.order_id, i.line, i.product_id, i.quantity, i.price_minor
     FROM (
         SELECT
-            unnest($11::uuid[]) AS order_id, unnest($12::integer[]) AS line,
-            unnest($13::bigint[]) AS product_id, unnest($14::bigint[]) AS quantity,
-            unnest($15::bigint[]) AS price_minor
+            unnest($12::uuid[]) AS order_id, unnest($13::integer[]) AS line,
+            unnest($14::bigint[]) AS product_id, unnest($15::bigint[]) AS quantity,
+            unnest($16::bigint[]) AS price_minor
     ) i JOIN placed ON placed.id = i.order_id
 ), steps AS (
     INSERT INTO order_steps (
@@ -270,11 +273,11 @@ WITH placed AS (
         s.order_id, s.step, s.generation, 'pending', s.amount_minor, s.request, '', '', s.started_at, s.deadline_at
     FROM (
         SELECT
-            unnest($16::uuid[]) AS order_id, unnest($17::text[]) AS step,
-            unnest($18::integer[]) AS generation, unnest($19::bigint[]) AS amount_minor,
-            unnest($20::bytea[]) AS request,
-            unnest($21::timestamptz[]) AS started_at,
-            unnest($22::timestamptz[]) AS deadline_at
+            unnest($17::uuid[]) AS order_id, unnest($18::text[]) AS step,
+            unnest($19::integer[]) AS generation, unnest($20::bigint[]) AS amount_minor,
+            unnest($21::bytea[]) AS request,
+            unnest($22::timestamptz[]) AS started_at,
+            unnest($23::timestamptz[]) AS deadline_at
     ) s JOIN placed ON placed.id = s.order_id
 ), events AS (
     INSERT INTO order_events (
@@ -282,7 +285,7 @@ WITH placed AS (
         at
     )
     SELECT e.order_id, 1, 'order_placed', 0, '', 0, '', '', 'pending', 0, true, e.at
-    FROM (SELECT unnest($1::uuid[]) AS order_id, unnest($10::timestamptz[]) AS at) e
+    FROM (SELECT unnest($1::uuid[]) AS order_id, unnest($11::timestamptz[]) AS at) e
     JOIN placed ON placed.id = e.order_id
 )
 SELECT placed.id FROM placed
@@ -298,6 +301,7 @@ type OrdersInsertParams struct {
 	TotalsMinor       []int64
 	PaymentMethods    []string
 	ShippingAddresses []string
+	CustomerEmails    []string
 	PlacedAt          []time.Time
 	ItemOrderIds      []uuid.UUID
 	ItemLines         []int32
@@ -326,6 +330,7 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 		arg.TotalsMinor,
 		arg.PaymentMethods,
 		arg.ShippingAddresses,
+		arg.CustomerEmails,
 		arg.PlacedAt,
 		arg.ItemOrderIds,
 		arg.ItemLines,
@@ -359,7 +364,7 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 }
 
 const ordersList = `-- name: OrdersList :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents WHERE id < $1::uuid ORDER BY id DESC LIMIT $2
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents WHERE id < $1::uuid ORDER BY id DESC LIMIT $2
 `
 
 type OrdersListParams struct {
@@ -394,6 +399,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 			&i.UpdatedAt,
 			&i.Items,
 			&i.Steps,
+			&i.CustomerEmail,
 		); err != nil {
 			return nil, err
 		}
@@ -406,7 +412,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 }
 
 const ordersListByCustomer = `-- name: OrdersListByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
 WHERE customer_id = $1 AND id < $2::uuid AND ($3::text = '' OR status = $3::text)
 ORDER BY id DESC LIMIT $5 OFFSET $4
 `
@@ -452,6 +458,7 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 			&i.UpdatedAt,
 			&i.Items,
 			&i.Steps,
+			&i.CustomerEmail,
 		); err != nil {
 			return nil, err
 		}
@@ -464,7 +471,7 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 }
 
 const ordersListByStatus = `-- name: OrdersListByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
 WHERE status = $1 AND id < $2::uuid ORDER BY id DESC LIMIT $3
 `
 
@@ -500,6 +507,7 @@ func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersLi
 			&i.UpdatedAt,
 			&i.Items,
 			&i.Steps,
+			&i.CustomerEmail,
 		); err != nil {
 			return nil, err
 		}
@@ -537,7 +545,7 @@ func (q *Queries) OrdersQueue(ctx context.Context, db DBTX, ids []uuid.UUID) err
 }
 
 const ordersRead = `-- name: OrdersRead :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps FROM order_documents WHERE id = ANY($1::uuid[])
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents WHERE id = ANY($1::uuid[])
 `
 
 func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrderDocument, error) {
@@ -566,6 +574,7 @@ func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 			&i.UpdatedAt,
 			&i.Items,
 			&i.Steps,
+			&i.CustomerEmail,
 		); err != nil {
 			return nil, err
 		}

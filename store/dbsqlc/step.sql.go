@@ -13,6 +13,50 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const stepHandOver = `-- name: StepHandOver :execrows
+UPDATE order_steps SET handed_over_at = $1
+WHERE order_id = $2 AND step = $3 AND generation = $4
+    AND state = 'pending' AND handed_over_at IS NULL
+`
+
+type StepHandOverParams struct {
+	At         pgtype.Timestamptz
+	OrderID    uuid.UUID
+	Step       string
+	Generation int32
+}
+
+// StepHandOver notes that a pending step is about to be handed over. No row: that was noted before.
+func (q *Queries) StepHandOver(ctx context.Context, db DBTX, arg *StepHandOverParams) (int64, error) {
+	result, err := db.Exec(ctx, stepHandOver,
+		arg.At,
+		arg.OrderID,
+		arg.Step,
+		arg.Generation,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const stepTakeBack = `-- name: StepTakeBack :exec
+UPDATE order_steps SET handed_over_at = NULL
+WHERE order_id = $1 AND step = $2 AND generation = $3 AND state = 'pending'
+`
+
+type StepTakeBackParams struct {
+	OrderID    uuid.UUID
+	Step       string
+	Generation int32
+}
+
+// StepTakeBack notes that a step was not taken after all.
+func (q *Queries) StepTakeBack(ctx context.Context, db DBTX, arg *StepTakeBackParams) error {
+	_, err := db.Exec(ctx, stepTakeBack, arg.OrderID, arg.Step, arg.Generation)
+	return err
+}
+
 const stepsRead = `-- name: StepsRead :many
 SELECT
     s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,

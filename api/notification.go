@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"encoding/binary"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+const opNotifications = "listNotifications"
+
+// Notification is an e-mail about an order.
+type Notification struct {
+	OrderID    orders.ID         `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The order that it is about"`
+	Generation int               `json:"generation" minimum:"1" example:"1" doc:"1 is the mail about how the order ended; each refund after that has one more"`
+	CustomerID string            `json:"customerId" example:"1" doc:"Whose order it is"`
+	Template   string            `json:"template" example:"order_completed" doc:"What it says"`
+	Recipient  string            `json:"recipient,omitempty" example:"ada@example.com" doc:"The address, to a viewer only its beginning and end: a***@example.com. Absent if the order has none"`
+	State      NotificationState `json:"state" example:"sent"`
+	Reason     string            `json:"reason,omitempty" example:"recipient_550" doc:"Why it was refused or skipped, or is unknown"`
+	Reference  string            `json:"reference,omitempty" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e.send_email.1@shop.example" doc:"Its Message-ID, or the e-mail provider's own id of it"`
+	CreatedAt  time.Time         `json:"createdAt" example:"2026-11-22T12:00:00Z" doc:"When it was decided to send it"`
+	SettledAt  *time.Time        `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"When it was sent, or given up. Absent while it is pending"`
+}
+
+// NotificationState is an orders.NotificationState.
+type NotificationState string
+
+// Schema describes it to Huma.
+func (NotificationState) Schema(r huma.Registry) *huma.Schema {
+	return enum(r, "NotificationState", "What became of it. Skipped: there is no address. Refused: it was not sent and "+
+		"never will be. Unknown: it may have been sent, and is not sent again", orders.NotificationStates())
+}
+
+// NotificationPage is one page of notifications.
+type NotificationPage struct {
+	Notifications []Notification `json:"notifications" doc:"Those of the newest order first, and an order's newest first"`
+	NextCursor    string         `json:"nextCursor,omitempty" example:"AQGZyKQ_W3wxnV4vaosfTX4AAAABq6urqw" doc:"Gets the next page; absent on the last"`
+}
+
+type notificationsInput struct {
+	OrderID    orderID `query:"orderId" doc:"Only this order's notifications"`
+	CustomerID string  `query:"customerId" maxLength:"200" doc:"Only this customer's notifications"`
+	Limit      int     `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Notifications per page"`
+	Cursor     string  `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+}
+
+type notificationsOutput struct {
+	Link         string `header:"Link" doc:"The next page, as rel=\"next\" (RFC 8288)"`
+	CacheControl string `header:"Cache-Control" hidden:"true"`
+	Body         NotificationPage
+}
+
+func (s *Server) registerNotifications(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opNotifications, Method: http.MethodGet, Path: "/api/notifications", Tags: []string{tagNotifications},
+		Summary: "List notifications",
+		Description: "The e-mails about orders: which one, to whom, when, and what became of it; to a customer only those " +
+			"about its own orders. In pages, those of the newest order first.",
+		Security: bearer(),
+	}, s.notifications)
+}
+
+func (s *Server) notifications(ctx context.Context, in *notificationsInput) (*notificationsOutput, error) {
+	who := exchangeOf(ctx).principal
+	whose := store.Filter{CustomerID: in.CustomerID}
+	visible := who.restrict(&whose)
+	filter := store.NotificationFilter{CustomerID: whose.CustomerID, Limit: in.Limit + 1}
+	if in.OrderID != "" {
+		var err error
+		if filter.OrderID, err = uuid.Parse(string(in.OrderID)); err != nil {
+			return nil, &inputError{"query.orderId", "must be a UUID"}
+		}
+	}
+	scope := "notifications" + filter.OrderID.String() + strconv.Quote(filter.CustomerID)
+	if in.Cursor != "" {
+		position, err := openCursor(scope, in.Cursor, len(filter.Before)+4)
+		if err != nil {
+			return nil, err
+		}
+		copy(filter.Before[:], position)
+		filter.BeforeGeneration = int(binary.BigEndian.Uint32(position[len(filter.Before):]))
+	}
+	var found []orders.Notification
+	if visible {
+		var err error
+		if found, err = s.config.Store.Notifications(ctx, filter); err != nil {
+			return nil, err
+		}
+	}
+	out := &notificationsOutput{
+		CacheControl: revalidate, Body: NotificationPage{Notifications: make([]Notification, 0, len(found))},
+	}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		last := found[in.Limit-1]
+		position := binary.BigEndian.AppendUint32(last.OrderID[:], uint32(last.Generation)) //nolint:gosec // above 0
+		out.Body.NextCursor = sealCursor(scope, position)
+		out.Link = nextLink("/api/notifications", in.Limit, out.Body.NextCursor, in.query())
+	}
+	for _, n := range found {
+		out.Body.Notifications = append(out.Body.Notifications, newNotification(n, who.Role == store.Viewer))
+	}
+	return out, nil
+}
+
+func (in *notificationsInput) query() url.Values {
+	query := url.Values{}
+	if in.OrderID != "" {
+		query.Set("orderId", string(in.OrderID))
+	}
+	if in.CustomerID != "" {
+		query.Set("customerId", in.CustomerID)
+	}
+	return query
+}
+
+func newNotification(n orders.Notification, masked bool) Notification {
+	out := Notification{
+		OrderID: n.OrderID, Generation: n.Generation, CustomerID: n.CustomerID, Template: n.Template,
+		Recipient: n.Recipient, State: NotificationState(n.State), Reason: n.Reason, Reference: n.Reference,
+		CreatedAt: n.CreatedAt,
+	}
+	if masked {
+		out.Recipient = maskEmail(n.Recipient)
+	}
+	if !n.SettledAt.IsZero() {
+		out.SettledAt = &n.SettledAt
+	}
+	return out
+}
+
+// maskEmail leaves of an address what tells two customers apart, mostly, and writes to nobody.
+func maskEmail(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return ""
+	}
+	_, first := utf8.DecodeRuneInString(address)
+	return address[:first] + "***" + address[at:]
+}

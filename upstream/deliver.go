@@ -1,0 +1,172 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// goodbye is how long the server may take to answer QUIT. By then the message is its own.
+const goodbye = time.Second
+
+// send hands over the message of a step. Its reference is the Message-ID.
+func (m *mailer) send(ctx context.Context, key string, body []byte) (Answer, error) {
+	start := time.Now()
+	answer, err := m.guarded(ctx, key, body)
+	m.metrics.observe(orders.Email, string(orders.SendEmail), err, time.Since(start))
+	return answer, err
+}
+
+func (m *mailer) guarded(ctx context.Context, key string, body []byte) (Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return Answer{}, fmt.Errorf("%s: %w", orders.Email, err)
+	}
+	message, err := m.letters.compose(m.from, key, body)
+	if err != nil {
+		return Answer{}, err
+	}
+	return m.breaker.do(func() (Answer, error) { return m.deliver(ctx, key, message) })
+}
+
+// deliver is one SMTP session. Until the final dot of the message it is certain that nothing was sent, whatever goes
+// wrong; after the server's answer to the dot, it is certain what became of it (RFC 5321, 4.1.1.4 and 6.1). In between
+// lies the moment in which nobody can know.
+func (m *mailer) deliver(parent context.Context, key string, message message) (Answer, error) {
+	ctx, cancel := context.WithTimeout(parent, m.timeout)
+	defer cancel()
+	s := &session{parent: parent, ctx: ctx}
+	defer s.close()
+	dialer, err := m.dialer(s)
+	if err != nil {
+		return Answer{}, s.failed(err)
+	}
+	client, err := dialer.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return Answer{}, s.failed(err)
+	}
+	if err := client.Mail("<" + m.from.Address + ">"); err != nil {
+		return Answer{}, s.failed(err)
+	}
+	if err := client.Rcpt("<" + message.to + ">"); err != nil {
+		return Answer{}, s.rejected("recipient", err)
+	}
+	content, err := client.Data()
+	if err != nil {
+		return Answer{}, s.rejected("message", err)
+	}
+
+	switch first, err := m.config.HandOver(ctx, key); {
+	case err != nil:
+		return Answer{}, &ledgerError{err}
+	case !first:
+		return Answer{}, &UncertainError{orders.Email, interrupted}
+	}
+	if _, err := content.Write(message.bytes); err != nil {
+		return Answer{}, errors.Join(s.failed(err), m.config.TakeBack(ctx, key)) // there was no dot
+	}
+	if err := content.Close(); err != nil {
+		err = s.answered(err)
+		if !isSettled(err) {
+			err = errors.Join(err, m.config.TakeBack(ctx, key))
+		}
+		return Answer{}, err
+	}
+	_ = s.conn.SetDeadline(time.Now().Add(goodbye))
+	_ = client.Quit()
+	return Answer{State: orders.StateSucceeded, Reference: fields{ID: message.id}.reference()}, nil
+}
+
+// isSettled says that the server will never be sent the message again: it does not want it, or may have it.
+func isSettled(err error) bool {
+	_, refused := errors.AsType[*RefusedError](err)
+	_, uncertain := errors.AsType[*UncertainError](err)
+	return refused || uncertain
+}
+
+// session is the connection of one delivery. It is closed when ctx ends, which ends whatever waits for it.
+type session struct {
+	parent, ctx context.Context //nolint:containedctx // a session lives no longer than its call
+	conn        net.Conn        // nil before it is there
+}
+
+// keep makes dial's connection the session's own: go-mail would leave it open if anything after dialling fails.
+func (s *session) keep(conn net.Conn, err error) (net.Conn, error) {
+	if err == nil {
+		s.conn = conn
+		context.AfterFunc(s.ctx, func() { _ = conn.Close() })
+	}
+	return conn, err
+}
+
+func (s *session) close() {
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+}
+
+// failed classifies an error before the final dot that is not about the message.
+func (s *session) failed(err error) error {
+	reply, isReply := errors.AsType[*textproto.Error](err)
+	switch {
+	case errors.Is(s.parent.Err(), context.Canceled):
+		return fmt.Errorf("%s: %w", orders.Email, context.Canceled)
+	case isReply && reply.Code/100 == 4:
+		return &UnavailableError{Provider: orders.Email, Reason: fmt.Sprintf("status %d", reply.Code)}
+	case isReply:
+		return &MisconfiguredError{orders.Email, reply.Code}
+	case s.isLost(err):
+		return &UnavailableError{Provider: orders.Email, Reason: s.reason(err)}
+	}
+	return &MisconfiguredError{orders.Email, 0} // no STARTTLS, no mechanism in common, no SMTP
+}
+
+// rejected classifies an error that may be the server's opinion of the recipient or the message.
+func (s *session) rejected(what string, err error) error {
+	reply, isReply := errors.AsType[*textproto.Error](err)
+	switch {
+	case !isReply:
+		return s.failed(err)
+	case reply.Code == 421: // the server is about to go: about everybody
+		return s.failed(err)
+	case reply.Code/100 == 4: // greylisted, mailbox full: about this one
+		return &UnavailableError{Provider: orders.Email, Reason: fmt.Sprintf("status %d", reply.Code), excused: true}
+	case reply.Code == 503 || reply.Code == 530: // it wants more of us than we said
+		return s.failed(err)
+	}
+	return &RefusedError{fmt.Sprintf("%s_%d", what, reply.Code)}
+}
+
+// answered classifies an error after the final dot. Anything but a word of the server's leaves it open.
+func (s *session) answered(err error) error {
+	if reply, ok := errors.AsType[*textproto.Error](err); ok && (reply.Code/100 == 4 || reply.Code/100 == 5) {
+		return s.rejected("message", err)
+	}
+	if s.timedOut(err) {
+		return &UncertainError{orders.Email, "no_answer"}
+	}
+	return &UncertainError{orders.Email, "connection_lost"}
+}
+
+func (s *session) isLost(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || s.ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		reason(err) != connectionLost
+}
+
+func (s *session) reason(err error) string {
+	if s.timedOut(err) {
+		return noAnswer
+	}
+	return reason(err)
+}
+
+// timedOut knows that a connection which was closed under the call was closed because the time was up.
+func (s *session) timedOut(err error) bool {
+	return errors.Is(s.ctx.Err(), context.DeadlineExceeded) || reason(err) == noAnswer
+}

@@ -1,0 +1,141 @@
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"net"
+	"net/mail"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+)
+
+// SMTP says how to hand e-mail to a mail server, which takes the place of the HTTP e-mail provider.
+type SMTP struct {
+	// URL is smtp://host:587, whose server must offer STARTTLS, or smtps://host:465, with TLS from the first byte. These
+	// ports are the defaults. No credentials.
+	URL string
+	// User and Password are how Millrace says who it is; it does not if User is empty. Auth is one of AuthMechanisms.
+	User, Password, Auth string
+	// Plaintext makes smtp:// go without TLS, and so without a password. For a relay on this machine.
+	Plaintext bool
+	// From is who writes, such as "The Shop <orders@shop.example>".
+	From string
+	// Templates has files that replace the built-in ones of the same name; nil: none.
+	Templates fs.FS
+	// HandOver notes durably that the message of a key is about to be given to the server. first is false if that was
+	// noted before: then it may have been sent. TakeBack notes that it was certainly not. SMTP knows no idempotency
+	// keys, so these are what keeps a message from being sent twice.
+	HandOver func(ctx context.Context, key string) (first bool, err error)
+	TakeBack func(ctx context.Context, key string) error
+	// TLS replaces the settings of TLS. For tests.
+	TLS *tls.Config
+}
+
+// AuthMechanisms lists what SMTP.Auth may be: auto takes the strongest one that the server offers.
+func AuthMechanisms() []string {
+	return []string{"auto", "plain", "login", "cram-md5", "scram-sha-256"}
+}
+
+// mailer hands e-mail to a mail server, one connection for each message.
+type mailer struct {
+	config   SMTP
+	host     string
+	port     int
+	implicit bool // TLS from the first byte
+	from     *mail.Address
+	letters  *letters
+	timeout  time.Duration
+	breaker  *breaker
+	metrics  *metrics
+}
+
+// newMailer returns a mailer without a breaker yet, nil if there is to be none, or every problem of the configuration
+// at once. Its errors quote no secret.
+func newMailer(config *SMTP, timeout time.Duration) (*mailer, error) {
+	if config == nil {
+		return nil, nil //nolint:nilnil // no mailer is wanted, and that is no error
+	}
+	s := *config
+	var problems []error
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" ||
+		u.Fragment != "" {
+		problems = append(problems, errors.New("the SMTP URL must be like smtp://host:587 or smtps://host:465"))
+		u = new(url.URL)
+	}
+	if u.User != nil {
+		problems = append(problems, errors.New("the SMTP URL has credentials; set a user and a password instead"))
+	}
+	port, err := strconv.Atoi(cmp.Or(u.Port(), map[string]string{"smtp": "587", "smtps": "465"}[u.Scheme], "0"))
+	if err != nil || port > 65535 {
+		problems = append(problems, errors.New("the SMTP URL has no such port"))
+	}
+	if s.Auth = cmp.Or(s.Auth, "auto"); !slices.Contains(AuthMechanisms(), s.Auth) {
+		problems = append(problems, errors.New("the SMTP mechanism must be one of "+strings.Join(AuthMechanisms(), ", ")))
+	}
+	if (s.User == "") != (s.Password == "") {
+		problems = append(problems, errors.New("the SMTP user and password need each other"))
+	}
+	if s.Plaintext && (s.Password != "" || u.Scheme == "smtps") {
+		problems = append(problems, errors.New("SMTP in plaintext goes without a password and without smtps"))
+	}
+	from, err := mail.ParseAddress(s.From)
+	if err != nil {
+		problems = append(problems, errors.New("the sender of e-mail must be like The Shop <orders@shop.example>"))
+	}
+	letters, err := newLetters(s.Templates)
+	if err = errors.Join(append(problems, err)...); err != nil {
+		return nil, err
+	}
+	return &mailer{
+		config: s, host: u.Hostname(), port: port, implicit: u.Scheme == "smtps", from: from, letters: letters,
+		timeout: timeout,
+	}, nil
+}
+
+// dialer makes go-mail's client for one session.
+func (m *mailer) dialer(s *session) (*gomail.Client, error) {
+	settings := m.tls()
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if m.implicit {
+			return s.keep((&tls.Dialer{Config: settings}).DialContext(ctx, network, address))
+		}
+		return s.keep(new(net.Dialer).DialContext(ctx, network, address))
+	}
+	policy := gomail.TLSMandatory
+	switch {
+	case m.implicit:
+		policy = gomail.TLSOpportunistic // it is encrypted already; a server offers no STARTTLS inside TLS
+	case m.config.Plaintext:
+		policy = gomail.NoTLS
+	}
+	options := []gomail.Option{
+		gomail.WithPort(m.port), gomail.WithTimeout(m.timeout), gomail.WithDialContextFunc(dial),
+		gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(settings),
+	}
+	if m.config.User != "" {
+		options = append(options, gomail.WithUsername(m.config.User), gomail.WithPassword(m.config.Password),
+			gomail.WithSMTPAuth(map[string]gomail.SMTPAuthType{
+				"auto": gomail.SMTPAuthAutoDiscover, "plain": gomail.SMTPAuthPlain, "login": gomail.SMTPAuthLogin,
+				"cram-md5": gomail.SMTPAuthCramMD5, "scram-sha-256": gomail.SMTPAuthSCRAMSHA256,
+			}[m.config.Auth]))
+	}
+	return gomail.NewClient(m.host, options...)
+}
+
+func (m *mailer) tls() *tls.Config {
+	settings := &tls.Config{MinVersion: tls.VersionTLS12}
+	if m.config.TLS != nil {
+		settings = m.config.TLS.Clone()
+	}
+	settings.ServerName = m.host
+	return settings
+}

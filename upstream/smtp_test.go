@@ -1,0 +1,332 @@
+package upstream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/dev/smtptest"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+const (
+	mailKey   = "0198c7a4-0000-7000-8000-000000000001:send_email:1"
+	completed = `{"orderId":"0198c7a4-0000-7000-8000-000000000001","customerId":"1","to":"ada@example.com",` +
+		`"template":"order_completed","amount":209.97,"total":209.97,"currency":"USD","reason":"",` +
+		`"items":[{"productId":1,"quantity":2,"price":29.99},{"productId":2,"quantity":1,"price":149.99}]}`
+)
+
+// notes is the ledger of hand-overs that the store keeps in earnest.
+type notes struct {
+	handed, taken atomic.Int64
+	noted         atomic.Bool
+	fail          error
+}
+
+func (n *notes) handOver(context.Context, string) (bool, error) {
+	n.handed.Add(1)
+	if n.fail != nil {
+		return false, n.fail
+	}
+	return n.noted.CompareAndSwap(false, true), nil
+}
+
+func (n *notes) takeBack(context.Context, string) error {
+	n.taken.Add(1)
+	n.noted.Store(false)
+	return nil
+}
+
+// mailing makes clients whose e-mail goes to a server.
+func mailing(
+	t *testing.T, server *smtptest.Server, change ...func(*upstream.Config),
+) (*upstream.Clients, *notes) {
+	t.Helper()
+	ledger := new(notes)
+	c := upstream.Config{URLs: urls("http://127.0.0.1:1"), Timeout: 20 * time.Second, SMTP: &upstream.SMTP{
+		URL: "smtp://" + server.Host, From: "The Shop <orders@shop.example>",
+		User: smtptest.User, Password: smtptest.Password,
+		TLS: server.Trust, HandOver: ledger.handOver, TakeBack: ledger.takeBack,
+	}}
+	delete(c.URLs, orders.Email)
+	for _, f := range change {
+		f(&c)
+	}
+	clients, err := upstream.New(c)
+	require.NoError(t, err)
+	t.Cleanup(clients.Close)
+	return clients, ledger
+}
+
+func sendMail(t *testing.T, c *upstream.Clients) (upstream.Answer, error) {
+	t.Helper()
+	return c.Send(t.Context(), orders.SendEmail, mailKey, []byte(completed))
+}
+
+func TestMail(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		server smtptest.Config
+		change func(*upstream.SMTP)
+	}{
+		{"StartTLS", smtptest.Config{}, func(*upstream.SMTP) {}},
+		{"TLSFromTheFirstByte", smtptest.Config{TLS: true}, func(s *upstream.SMTP) {
+			s.URL = strings.Replace(s.URL, "smtp:", "smtps:", 1)
+		}},
+		{"Plain", smtptest.Config{}, func(s *upstream.SMTP) { s.Auth = "plain" }},
+		{"Login", smtptest.Config{Login: true}, func(s *upstream.SMTP) { s.Auth = "login" }},
+		{"LoginIsFound", smtptest.Config{Login: true}, func(*upstream.SMTP) {}},
+		{"Relay", smtptest.Config{Plaintext: true, Open: true}, func(s *upstream.SMTP) {
+			s.User, s.Password, s.Plaintext, s.TLS = "", "", true, nil
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := smtptest.Start(t, tt.server)
+			c, ledger := mailing(t, server, func(c *upstream.Config) { tt.change(c.SMTP) })
+			answer, err := sendMail(t, c)
+			require.NoError(t, err)
+			require.Equal(t, orders.StateSucceeded, answer.State)
+			require.Equal(t, "0198c7a4-0000-7000-8000-000000000001.send_email.1@shop.example", answer.Reference)
+			require.Equal(t, int64(1), ledger.handed.Load())
+			require.Zero(t, ledger.taken.Load())
+
+			require.Len(t, server.Messages(), 1)
+			m := server.Messages()[0]
+			require.Equal(t, "orders@shop.example", m.From)
+			require.Equal(t, "ada@example.com", m.To)
+			require.Equal(t, `"The Shop" <orders@shop.example>`, m.Header.Get("From"))
+			require.Equal(t, "<ada@example.com>", m.Header.Get("To"))
+			require.Equal(t, "<"+answer.Reference+">", m.Header.Get("Message-Id"))
+			require.Equal(t, "auto-generated", m.Header.Get("Auto-Submitted"))
+			require.NotEmpty(t, m.Header.Get("Date"))
+			require.Equal(t, "closed", c.States()[orders.Email])
+		})
+	}
+}
+
+func reply(code int) func(*smtp.Conn) error {
+	return func(*smtp.Conn) error { return &smtp.SMTPError{Code: code, Message: "no: ada@example.com"} }
+}
+
+func drop(conn *smtp.Conn) error {
+	_ = conn.Conn().Close()
+	return errors.New("gone")
+}
+
+// What goes wrong before the final dot, or is answered to it, was certainly not sent. What is lost after it is unknown.
+func TestMailFaults(t *testing.T) {
+	t.Parallel()
+	hang := func(conn *smtp.Conn) error {
+		_, _ = conn.Conn().Read(make([]byte, 1)) // until the client has had enough
+		return drop(conn)
+	}
+	const unavailable, refused = "*upstream.UnavailableError", "*upstream.RefusedError"
+	const misconfigured, uncertain = "*upstream.MisconfiguredError", "*upstream.UncertainError"
+	tests := []struct {
+		name         string
+		server       smtptest.Config
+		change       func(*upstream.SMTP)
+		class, text  string
+		noted, taken bool // what the ledger says at the end
+		messages     int
+	}{
+		{
+			name: "Busy", server: smtptest.Config{OnConnect: func() error { return reply(421)(nil) }},
+			class: unavailable, text: "status 421",
+		},
+		{
+			name: "NoSTARTTLS", server: smtptest.Config{Plaintext: true, Open: true}, class: misconfigured,
+			change: func(s *upstream.SMTP) { s.User, s.Password = "", "" },
+		},
+		{
+			name: "StrangerCertificate", change: func(s *upstream.SMTP) { s.TLS = nil },
+			class: unavailable, text: "certificate is not trusted",
+		},
+		{name: "WrongPassword", change: func(s *upstream.SMTP) { s.Password = "wrong" }, class: misconfigured, text: "535"},
+		{name: "NoPassword", change: func(s *upstream.SMTP) { s.User, s.Password = "", "" }, class: misconfigured},
+		{name: "WrongMechanism", change: func(s *upstream.SMTP) { s.Auth = "scram-sha-256" }, class: misconfigured},
+		{name: "NoSuchRecipient", server: smtptest.Config{OnRecipient: reply(550)}, class: refused, text: "recipient_550"},
+		{name: "Greylisted", server: smtptest.Config{OnRecipient: reply(450)}, class: unavailable, text: "status 450"},
+		{name: "DropsAtRecipient", server: smtptest.Config{OnRecipient: drop}, class: unavailable, text: "connection lost"},
+		{name: "HangsAtRecipient", server: smtptest.Config{OnRecipient: hang}, class: unavailable, text: "no answer in time"},
+		{name: "DropsInTheMessage", server: smtptest.Config{OnData: drop}, class: uncertain, noted: true},
+		{
+			name: "NotNow", server: smtptest.Config{OnMessage: reply(451)}, class: unavailable, text: "status 451",
+			taken: true, messages: 1,
+		},
+		{
+			name: "Spam", server: smtptest.Config{OnMessage: reply(554)}, class: refused, text: "message_554",
+			noted: true, messages: 1,
+		},
+		{
+			name: "DropsAfterTheDot", server: smtptest.Config{OnMessage: drop}, class: uncertain, text: "connection_lost",
+			noted: true, messages: 1,
+		},
+		{
+			name: "HangsAfterTheDot", server: smtptest.Config{OnMessage: hang}, class: uncertain, text: "no_answer",
+			noted: true, messages: 1,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := smtptest.Start(t, tt.server)
+			registry := prometheus.NewRegistry()
+			c, ledger := mailing(t, server, func(c *upstream.Config) {
+				c.Registerer = registry
+				if strings.HasPrefix(tt.name, "Hangs") {
+					c.Timeout = 2 * time.Second
+				}
+				if tt.change != nil {
+					tt.change(c.SMTP)
+				}
+			})
+			_, err := sendMail(t, c)
+			require.Equal(t, tt.class, fmt.Sprintf("%T", unjoined(err)), "%v", err)
+			require.ErrorContains(t, err, tt.text)
+			require.Equal(t, tt.noted, ledger.noted.Load())
+			require.Equal(t, tt.taken, ledger.taken.Load() > 0)
+			require.Len(t, server.Messages(), tt.messages)
+			for _, secret := range []string{"ada@", smtptest.Password, smtptest.User} {
+				require.NotContains(t, err.Error(), secret)
+			}
+		})
+	}
+}
+
+// unjoined is the one error of errors.Join.
+func unjoined(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()[0]
+	}
+	return err
+}
+
+func TestMailCannotConnect(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := &smtptest.Server{Host: listener.Addr().String()}
+	c, ledger := mailing(t, server, func(c *upstream.Config) { c.Timeout = time.Second })
+	_, err = sendMail(t, c) // nobody accepts
+	require.ErrorContains(t, err, "no answer in time")
+	require.NoError(t, listener.Close())
+	_, err = sendMail(t, c)
+	require.ErrorContains(t, err, "cannot connect")
+	require.Zero(t, ledger.handed.Load())
+	for range 3 {
+		_, _ = sendMail(t, c)
+	}
+	var open *upstream.OpenError
+	_, err = sendMail(t, c)
+	require.ErrorAs(t, err, &open)
+	require.Equal(t, "open", c.States()[orders.Email])
+}
+
+// A message that was handed over before is not handed over again, and one that cannot be noted is not handed over.
+func TestMailOnce(t *testing.T) {
+	t.Parallel()
+	server := smtptest.Start(t, smtptest.Config{})
+	c, ledger := mailing(t, server)
+	ledger.fail = errors.New("no database")
+	_, err := sendMail(t, c)
+	require.ErrorIs(t, err, ledger.fail)
+	require.Empty(t, server.Messages())
+
+	ledger.fail = nil
+	_, err = sendMail(t, c)
+	require.NoError(t, err)
+	for range 20 { // and it is no reason to open the breaker
+		_, err = sendMail(t, c)
+		require.ErrorContains(t, err, "interrupted")
+	}
+	require.Len(t, server.Messages(), 1)
+
+	answer, err := c.Ask(t.Context(), orders.SendEmail, mailKey)
+	require.NoError(t, err)
+	require.Equal(t, orders.StateUnknown, answer.State, "there is nobody to ask")
+}
+
+// What is wrong with one recipient says nothing of the server, however many there are.
+func TestMailGreylistedForAll(t *testing.T) {
+	t.Parallel()
+	c, _ := mailing(t, smtptest.Start(t, smtptest.Config{OnRecipient: reply(450)}))
+	for range 30 {
+		_, err := sendMail(t, c)
+		require.ErrorContains(t, err, "status 450")
+	}
+	require.Equal(t, "closed", c.States()[orders.Email])
+}
+
+// A caller that goes away before the final dot leaves nothing behind; after it, it leaves a message that may be sent.
+func TestMailCancelled(t *testing.T) {
+	t.Parallel()
+	for name, after := range map[string]bool{"Before": false, "After": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			gone := func(conn *smtp.Conn) error {
+				cancel()
+				_, _ = conn.Conn().Read(make([]byte, 1))
+				return drop(conn)
+			}
+			config := smtptest.Config{OnRecipient: gone}
+			if after {
+				config = smtptest.Config{OnMessage: gone}
+			}
+			c, ledger := mailing(t, smtptest.Start(t, config))
+			_, err := c.Send(ctx, orders.SendEmail, mailKey, []byte(completed))
+			require.Equal(t, after, ledger.noted.Load())
+			if after {
+				require.ErrorContains(t, err, "connection_lost")
+			} else {
+				require.ErrorIs(t, err, context.Canceled)
+			}
+		})
+	}
+}
+
+func TestMailSettings(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*upstream.SMTP){
+		"SMTP URL must be like": func(s *upstream.SMTP) { s.URL = "https://mail.example" },
+		"must be like smtp:":    func(s *upstream.SMTP) { s.URL = "smtp://mail.example/path" },
+		"has credentials":       func(s *upstream.SMTP) { s.URL = "smtp://shop:s3cret@mail.example" },
+		"no such port":          func(s *upstream.SMTP) { s.URL = "smtp://mail.example:70000" },
+		"mechanism must be":     func(s *upstream.SMTP) { s.Auth = "telepathy" },
+		"need each other":       func(s *upstream.SMTP) { s.User = "" },
+		"without a password":    func(s *upstream.SMTP) { s.Plaintext = true },
+		"sender of e-mail must": func(s *upstream.SMTP) { s.From = "The Shop" },
+		"line like Subject":     func(s *upstream.SMTP) { s.Templates = files{"order_failed.txt": "Dear you"} },
+		"order_completed":       func(s *upstream.SMTP) { s.Templates = files{"order_completed.html": "{{.Nonsense}}"} },
+		"unclosed action":       func(s *upstream.SMTP) { s.Templates = files{"layout.html": "{{"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &upstream.SMTP{URL: "smtp://mail.example", User: "shop", Password: "s3cret", From: "a@b.example"}
+			change(s)
+			c := upstream.Config{URLs: urls("http://127.0.0.1:1"), SMTP: s}
+			delete(c.URLs, orders.Email)
+			_, err := upstream.New(c)
+			require.ErrorContains(t, err, name)
+			require.NotContains(t, err.Error(), "s3cret")
+		})
+	}
+	smtp := &upstream.SMTP{URL: "smtp://mail.example", From: "a@b.example"}
+	c := upstream.Config{URLs: urls("http://127.0.0.1:1"), SMTP: smtp}
+	_, err := upstream.New(c)
+	require.ErrorContains(t, err, "both")
+}
