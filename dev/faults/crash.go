@@ -1,0 +1,3 @@
+package main
+
+func crashRows() []row { return nil }

@@ -1,0 +1,3 @@
+package main
+
+func providerRows() []row { return nil }
