@@ -94,6 +94,11 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 	if err := d.startSimulator(ctx); err != nil {
 		return err
 	}
+	// Providers take a moment, so that there is always something under way.
+	moment := map[string]any{"latencyMs": 10, "jitterMs": 30}
+	if err := d.setFaults(ctx, faults{"payment": moment, "inventory": moment, "shipping": moment}); err != nil {
+		return err
+	}
 	if err := d.run(ctx, nil, "migrate", "--database-url", dsn(d.databases...)); err != nil {
 		return err
 	}

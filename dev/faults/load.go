@@ -20,6 +20,7 @@ type script struct {
 	cancel  time.Duration // after the order was placed; 0: never
 	refund  string        // amount to ask back once the order is completed; empty: nothing
 	patient bool          // reads the order until it is at rest
+	twice   bool          // asks everything again after it was answered
 }
 
 // load is how many customers come, and what they are like. Shares are of 1.
@@ -27,7 +28,7 @@ type load struct {
 	orders                                      int
 	rate                                        float64 // per second: they come at that rate whatever happens to those before them
 	declined, outOfStock, cancelled, refunded   float64
-	cancelWithin                                time.Duration // default 600 ms
+	cancelWithin                                time.Duration // default 200 ms
 	body                                        map[string]any
 }
 
@@ -41,7 +42,7 @@ func (l load) scripts(random *rand.Rand) []script {
 	gap := time.Duration(float64(time.Second) / l.rate)
 	within := l.cancelWithin
 	if within == 0 {
-		within = 600 * time.Millisecond
+		within = 200 * time.Millisecond
 	}
 	for i := range scripts {
 		s := script{
@@ -96,15 +97,21 @@ func (c *customers) run(ctx context.Context, scripts []script) {
 }
 
 func (c *customers) follow(ctx context.Context, s script) {
-	placed := c.send(ctx, operation{Kind: opPlace, Order: s.key, Key: s.key}, http.MethodPost, "/api/orders", s.body)
+	place := operation{Kind: opPlace, Order: s.key, Key: s.key}
+	placed := c.send(ctx, place, "/api/orders", s.body)
 	if !placed.accepted() {
 		return
+	}
+	if s.twice {
+		c.send(ctx, place, "/api/orders", s.body)
 	}
 	path := "/api/orders/" + placed.ID
 	if s.cancel > 0 {
 		pause(ctx, s.cancel)
-		key := "cancel-" + s.key
-		c.send(ctx, operation{Kind: opCancel, Order: s.key, Key: key}, http.MethodPost, path+"/cancel", nil)
+		cancel := operation{Kind: opCancel, Order: s.key, Key: "cancel-" + s.key}
+		if answered := c.send(ctx, cancel, path+"/cancel", nil); s.twice && answered.accepted() {
+			c.send(ctx, cancel, path+"/cancel", nil)
+		}
 	}
 	if !s.patient {
 		return
@@ -115,7 +122,7 @@ func (c *customers) follow(ctx context.Context, s script) {
 	}) || o.Status != "completed" {
 		return
 	}
-	c.send(ctx, operation{Kind: opRefund, Order: s.key, Key: "refund-" + s.key}, http.MethodPost, path+"/refunds",
+	c.send(ctx, operation{Kind: opRefund, Order: s.key, Key: "refund-" + s.key}, path+"/refunds",
 		map[string]any{"amount": json.Number(s.refund)})
 }
 
@@ -129,13 +136,13 @@ func (c *customers) target() *instance {
 }
 
 // send makes attempts under one key until one is answered, and writes each into the journal.
-func (c *customers) send(ctx context.Context, o operation, method, path string, body any) operation {
+func (c *customers) send(ctx context.Context, o operation, path string, body any) operation {
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	for {
 		attempt := o
 		attempt.Call = c.journal.now()
-		attempt.Code, attempt.answer, attempt.Replayed = c.attempt(ctx, method, c.target().url(path), o.Key, body)
+		attempt.Code, attempt.answer, attempt.Replayed = c.attempt(ctx, c.target().url(path), o.Key, body)
 		attempt.Return = c.journal.now()
 		c.journal.write(attempt)
 		if attempt.answered() {
@@ -150,15 +157,15 @@ func (c *customers) send(ctx context.Context, o operation, method, path string, 
 	}
 }
 
-// attempt is one request; status 0 is no answer.
+// attempt is one POST; status 0 is no answer.
 func (c *customers) attempt(
-	ctx context.Context, method, url, key string, body any,
+	ctx context.Context, url, key string, body any,
 ) (status int, a answer, replayed bool) {
 	var b []byte
 	if body != nil {
 		b, _ = json.Marshal(body) // maps of strings and numbers
 	}
-	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(b))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(b))
 	if err != nil {
 		return 0, a, false
 	}
