@@ -16,7 +16,7 @@ import (
 
 func crashRows() []row {
 	return []row{{
-		id: "F1", name: "kill -9 at every failpoint in the source", short: true, needs: needs{instances: 0},
+		id: "F1", name: "kill -9 at every failpoint in the source", short: true, needs: needs{instances: -1},
 		expected: "points hit / points there are: all; nothing lost, nothing doubled", run: everyCrashPoint,
 		settle: 5 * time.Minute,
 	}}

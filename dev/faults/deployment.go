@@ -22,7 +22,7 @@ import (
 
 // needs is what a row wants to run on.
 type needs struct {
-	instances int      // of "millrace serve"; default 2
+	instances int      // of "millrace serve"; default 2, -1 for none
 	standby   bool     // a synchronous standby
 	args      []string // for every instance, besides the usual ones
 }
@@ -102,7 +102,7 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 	if err := d.run(ctx, nil, "migrate", "--database-url", dsn(d.databases...)); err != nil {
 		return err
 	}
-	for i := range n.instances {
+	for i := range max(n.instances, 0) {
 		if _, err := d.add(ctx, fmt.Sprintf("millrace-%d", i+1)); err != nil {
 			return err
 		}

@@ -25,11 +25,11 @@ type script struct {
 
 // load is how many customers come, and what they are like. Shares are of 1.
 type load struct {
-	orders                                      int
-	rate                                        float64 // per second: they come at that rate whatever happens to those before them
-	declined, outOfStock, cancelled, refunded   float64
-	cancelWithin                                time.Duration // default 200 ms
-	body                                        map[string]any
+	orders                                    int
+	rate                                      float64 // per second: they come at that rate whatever happens to those before them
+	declined, outOfStock, cancelled, refunded float64
+	cancelWithin                              time.Duration // default 200 ms
+	body                                      map[string]any
 }
 
 // usual is a load with all ways an order can end.

@@ -25,6 +25,7 @@ type row struct {
 	settle    time.Duration
 	attention bool // orders may end needing attention
 	apart     bool // needs no deployment
+	control   bool // shows that a guard is needed: must be violated
 }
 
 // rows is the matrix, in the order in which it runs.
@@ -83,10 +84,19 @@ func execute(ctx context.Context, w row, c config, seed uint64, binary string) (
 		random: rand.New(rand.NewPCG(seed, hash(w.id))),
 	}
 	err := r.all(ctx, c)
-	result.Figures, result.Violations = r.figures, r.failed
+	result.Violations = r.failed
 	if r.checker != nil {
 		result.Violations = append(result.Violations, r.violations...)
 	}
+	if w.control && err == nil {
+		r.figure("violations", "%d, as there must be", len(result.Violations))
+		if len(result.Violations) == 0 {
+			result.Violations = []string{"the control holds, so the row that it controls proves nothing"}
+		} else {
+			result.Violations = nil
+		}
+	}
+	result.Figures = r.figures
 	var skipped *skippedError
 	switch {
 	case errors.As(err, &skipped):
@@ -111,7 +121,11 @@ func (r *run) all(ctx context.Context, c config) (err error) {
 	if err != nil {
 		return err
 	}
-	r.deployment, err = deploy(ctx, r.binary, dir, r.row.needs)
+	needs := r.row.needs
+	if needs.instances == 0 {
+		needs.instances = 2
+	}
+	r.deployment, err = deploy(ctx, r.binary, dir, needs)
 	if err != nil {
 		return err
 	}
