@@ -64,6 +64,9 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 			if err := s.replay(ctx, tx, placements, placed, repeated); err != nil {
 				return fmt.Errorf("replay orders: %w", err)
 			}
+			if err := s.queries.Confirm(ctx, tx); err != nil {
+				return fmt.Errorf("confirm orders: %w", err)
+			}
 		}
 		if err := s.enqueue(ctx, tx, started); err != nil {
 			return err
