@@ -134,8 +134,8 @@ func Checks() []Check {
 func guards() []string {
 	return []string{
 		"orders_pkey", "orders_idempotency_key_idx", "orders_refunded_range", "orders_status_known",
-		"order_items_pkey", "order_items_order_fkey",
-		"order_steps_pkey", "order_steps_order_fkey", "order_steps_settled_with_outcome",
+		"order_items_pkey",
+		"order_steps_pkey", "order_steps_settled_with_outcome",
 		"order_commands_pkey", "order_commands_order_fkey", "order_events_pkey",
 		"audit_log_append_only",
 	}
