@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/Shopify/toxiproxy/v2/toxics"
@@ -74,17 +75,19 @@ func (p *proxy) heal(ctx context.Context) error {
 }
 
 // lostCommit drops the connection in place of the server's answer to a COMMIT: it is done, and nobody knows.
-type lostCommit struct{}
+type lostCommit struct {
+	Rate float64 `json:"rate"` // of all commits, 0 to 1
+}
 
 // Pipe looks for the tag of the CommandComplete message of the Postgres protocol. A tag that is cut in two by the
 // network gets through, which costs a fault, not the run.
-func (*lostCommit) Pipe(stub *toxics.ToxicStub) {
+func (t *lostCommit) Pipe(stub *toxics.ToxicStub) {
 	for {
 		select {
 		case <-stub.Interrupt:
 			return
 		case chunk := <-stub.Input:
-			if chunk == nil || bytes.Contains(chunk.Data, []byte("COMMIT\x00")) {
+			if chunk == nil || bytes.Contains(chunk.Data, []byte("COMMIT\x00")) && rand.Float64() < t.Rate {
 				stub.Close()
 				return
 			}
