@@ -9,6 +9,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
@@ -34,6 +35,7 @@ type stepWorker struct {
 
 // Work sends the step and applies its outcome. Every path either ends in an event, or in the job being tried again.
 func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) error {
+	failpoint.Hit("step.begin")
 	intent, err := w.store.Intent(ctx, job.Args)
 	switch {
 	case errors.Is(err, orders.ErrNotFound):
@@ -44,17 +46,21 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 		return nil // another run of this step has been here
 	}
 
+	failpoint.Hit("step.intended")
 	outcome, err := w.carryOut(ctx, job, intent)
 	if err != nil {
+		failpoint.Hit("step.failed")
 		return w.tryAgain(ctx, job.Args, intent, err)
 	}
 	outcome.OrderID, outcome.Step, outcome.Generation = job.Args.OrderID, job.Args.Step, job.Args.Generation
 	outcome.At = w.now()
 
+	failpoint.Hit("step.before_apply")
 	applied, err := w.store.Apply(ctx, []orders.Event{outcome})
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("step.applied")
 	w.report(ctx, applied[0])
 	return applied[0].Err
 }
@@ -76,7 +82,9 @@ func (w *stepWorker) carryOut(
 
 	late := w.now().Sub(intent.DeadlineAt)
 	if late >= 0 || tries >= askAfter || intent.Again {
+		failpoint.Hit("step.before_ask")
 		answer, err := w.providers.Ask(ctx, step, intent.Key)
+		failpoint.Hit("step.asked")
 		switch {
 		case err == nil && answer.State != orders.StateUnknown:
 			return outcomeOf(answer, intent), nil
@@ -87,7 +95,9 @@ func (w *stepWorker) carryOut(
 		}
 	}
 
+	failpoint.Hit("step.before_send")
 	answer, err := w.providers.Send(ctx, step, intent.Key, intent.Request)
+	failpoint.Hit("step.sent")
 	if refused, ok := errors.AsType[*upstream.RefusedError](err); ok {
 		return orders.Event{Kind: orders.StepRefused, Reason: refused.Code}, nil
 	}

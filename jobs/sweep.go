@@ -8,6 +8,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -31,6 +32,7 @@ type sweepWorker struct {
 }
 
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
+	failpoint.Hit("sweep.begin")
 	swept, err := w.store.Sweep(ctx, longestRun)
 	if swept > 0 {
 		w.metrics.swept.Add(float64(swept))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -43,6 +44,7 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 
 	applied := make([]Applied, len(events))
 	var started []orders.StepJob
+	failpoint.Hit("apply.begin")
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := s.queries.OrdersQueue(ctx, tx, ids); err != nil {
 			return fmt.Errorf("queue for orders: %w", err)
@@ -50,6 +52,7 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 		if err := s.queries.OrdersLock(ctx, tx, ids); err != nil {
 			return fmt.Errorf("lock orders: %w", err)
 		}
+		failpoint.Hit("apply.locked")
 		// A statement of its own: its snapshot is taken after the locks were granted, so it sees what the
 		// transactions that held them wrote.
 		current, err := s.read(ctx, tx, ids)
@@ -100,16 +103,22 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 		if err := s.queries.OrdersUpdate(ctx, tx, updateParams(decisions)); err != nil {
 			return fmt.Errorf("update orders: %w", err)
 		}
+		failpoint.Hit("apply.updated")
 		if keys := commandParams(decisions); keys != nil {
 			if err := s.queries.CommandsInsert(ctx, tx, keys); err != nil {
 				return fmt.Errorf("insert idempotency keys: %w", err)
 			}
 		}
-		return s.enqueue(ctx, tx, started)
+		if err := s.enqueue(ctx, tx, started); err != nil {
+			return err
+		}
+		failpoint.Hit("apply.before_commit")
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("apply events: %w", err)
 	}
+	failpoint.Hit("apply.committed")
 	if slices.ContainsFunc(applied, func(a Applied) bool { return a.Changed }) {
 		s.bell.Ring(started)
 	}

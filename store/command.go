@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -60,6 +61,7 @@ func (s *Store) repeat(
 	if !bytes.Equal(before.Fingerprint, e.Fingerprint()) {
 		return Applied{Err: orders.ErrIdempotencyMismatch}, nil
 	}
+	failpoint.Hit("apply.repeated")
 	rows, err := s.queries.EventsAfter(ctx, tx, &dbsqlc.EventsAfterParams{
 		OrderID: e.OrderID, PageSize: int32(before.Version),
 	})

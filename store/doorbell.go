@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -66,7 +67,9 @@ func (d *Doorbell) Run(ctx context.Context) {
 		queues := d.queues
 		d.queues = nil
 		d.mu.Unlock()
+		failpoint.Hit("doorbell.before_ring")
 		err := d.send(ctx, queues)
+		failpoint.Hit("doorbell.rung")
 		if err != nil && !failing && ctx.Err() == nil {
 			d.logger.WarnContext(ctx, "doorbell is failing", "error", err)
 		}

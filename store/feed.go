@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgxlisten"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
@@ -162,9 +163,11 @@ func (f *Feed) catchUp(ctx context.Context) error {
 			return fmt.Errorf("read feed: %w", err)
 		}
 		if len(entries) > 0 {
+			failpoint.Hit("feed.read")
 			for _, fn := range f.subscribers {
 				fn(entries)
 			}
+			failpoint.Hit("feed.handed_out")
 			for _, e := range entries {
 				f.age.Observe(time.Since(e.At).Seconds())
 			}

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/failpoint"
 )
 
 const (
@@ -93,6 +95,7 @@ func (g *group[T, R]) run() {
 		}
 		g.callers.Observe(float64(len(batch)))
 		g.answer(batch)
+		failpoint.Hit("group.flushed")
 		for _, call := range batch {
 			close(call.done)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -33,6 +34,7 @@ func (s *Store) ReplaceInventory(ctx context.Context, products []orders.Stock, a
 				return err
 			}
 		}
+		failpoint.Hit("inventory.replaced")
 		rest := replaceParams(nil) // whatever comes after the last product is gone
 		rest.Above, rest.UpTo = above, math.MaxInt64
 		return s.queries.InventoryReplace(ctx, tx, rest)

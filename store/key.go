@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -106,11 +107,13 @@ func (s *Store) MakeKeys(ctx context.Context, requests []NewKey, by Actor) ([]Ma
 		if err := s.queries.KeysInsert(ctx, tx, params); err != nil {
 			return err
 		}
+		failpoint.Hit("keys.inserted")
 		return s.audit(ctx, tx, entries)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make keys: %w", err)
 	}
+	failpoint.Hit("keys.made")
 	return made, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/sql"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -54,9 +55,11 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error
 	if err := migrateRiver(ctx, pool, logger); err != nil {
 		return fmt.Errorf("migrate river: %w", err)
 	}
+	failpoint.Hit("migrate.river")
 	if err := migrateOrders(ctx, pool, logger); err != nil {
 		return fmt.Errorf("migrate orders: %w", err)
 	}
+	failpoint.Hit("migrate.orders")
 	return prepareLog(ctx, pool, logger)
 }
 
@@ -73,6 +76,7 @@ func prepareLog(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) er
 			return fmt.Errorf("adopt log: %w", err)
 		}
 	}
+	failpoint.Hit("migrate.log")
 	return createPartitions(ctx, queries, pool, time.Now())
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 )
 
@@ -36,6 +37,7 @@ func (s *Store) enqueue(ctx context.Context, tx pgx.Tx, jobs []orders.StepJob) e
 	if len(jobs) == 0 {
 		return nil
 	}
+	failpoint.Hit("enqueue.begin")
 	params := make([]river.InsertManyParams, len(jobs))
 	for i, job := range jobs {
 		spec, _ := job.Step.Spec()
@@ -50,6 +52,7 @@ func (s *Store) enqueue(ctx context.Context, tx pgx.Tx, jobs []orders.StepJob) e
 	if _, err := s.jobs.InsertManyFastTx(ctx, tx, params); err != nil {
 		return fmt.Errorf("enqueue jobs: %w", err)
 	}
+	failpoint.Hit("enqueue.inserted")
 	return nil
 }
 

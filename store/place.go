@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -37,11 +38,13 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 
 	placed := make([]Placed, len(placements))
 	var started []orders.StepJob
+	failpoint.Hit("place.begin")
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		ids, err := s.queries.OrdersInsert(ctx, tx, insertParams(placements, decisions))
 		if err != nil {
 			return fmt.Errorf("insert orders: %w", err)
 		}
+		failpoint.Hit("place.inserted")
 		stored := make(map[orders.ID]bool, len(ids))
 		for _, id := range ids {
 			stored[id] = true
@@ -61,12 +64,20 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 			if err := s.replay(ctx, tx, placements, placed, repeated); err != nil {
 				return fmt.Errorf("replay orders: %w", err)
 			}
+			if err := s.queries.Confirm(ctx, tx); err != nil {
+				return fmt.Errorf("confirm orders: %w", err)
+			}
 		}
-		return s.enqueue(ctx, tx, started)
+		if err := s.enqueue(ctx, tx, started); err != nil {
+			return err
+		}
+		failpoint.Hit("place.before_commit")
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("place orders: %w", err)
 	}
+	failpoint.Hit("place.committed")
 	s.bell.Ring(started)
 	return placed, nil
 }
@@ -80,6 +91,7 @@ func (s *Store) replay(
 		params.Principals = append(params.Principals, placements[i].Principal)
 		params.IdempotencyKeys = append(params.IdempotencyKeys, placements[i].IdempotencyKey)
 	}
+	failpoint.Hit("place.repeated")
 	holders, err := s.queries.OrdersByIdempotencyKey(ctx, tx, params)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -56,16 +57,22 @@ func (s *Store) sweepBatch(ctx context.Context, longest time.Duration, lost []in
 		if err != nil {
 			return err
 		}
+		failpoint.Hit("sweep.found")
 		for _, row := range rows {
 			jobs = append(jobs, orders.StepJob{
 				OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation),
 			})
 		}
-		return s.enqueue(ctx, tx, jobs)
+		if err := s.enqueue(ctx, tx, jobs); err != nil {
+			return err
+		}
+		failpoint.Hit("sweep.before_commit")
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("sweep: %w", err)
 	}
+	failpoint.Hit("sweep.committed")
 	if len(jobs) > 0 {
 		s.bell.Ring(jobs)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/millrace-orders/millrace/dev/postgres"
+	"github.com/millrace-orders/millrace/failpoint"
 )
 
 // version is set by the Makefile.
@@ -52,6 +53,8 @@ type commands struct {
 	Simulate simulateCommand `cmd:"" help:"Run the four provider simulators."`
 	OpenAPI  openAPICommand  `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
+
+	Failpoints string `env:"MILLRACE_FAILPOINTS" hidden:"" help:"Where this process is to crash or pause, for tests: see package failpoint."`
 }
 
 // process is what every command gets from the outside.
@@ -64,7 +67,8 @@ type process struct {
 // run parses args and runs the command they name until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	exited := errors.New("exited") // --help: kong has printed and wants to exit
-	parser, err := kong.New(new(commands), kong.Name("millrace"), kong.Writers(stdout, stderr),
+	c := new(commands)
+	parser, err := kong.New(c, kong.Name("millrace"), kong.Writers(stdout, stderr),
 		kong.Description("Order processing on one Postgres."), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{"default_data": postgres.DefaultDir("millrace")}, kong.Exit(func(int) { panic(exited) }))
 	if err != nil {
@@ -79,6 +83,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return parser.Parse(args)
 	}()
 	if err != nil || command == nil {
+		return err
+	}
+	if err := failpoint.Arm(c.Failpoints); err != nil {
 		return err
 	}
 	return command.Run(&process{ctx, stdout, stderr})

@@ -26,6 +26,7 @@ type Fault struct {
 	RefuseRate float64 `json:"refuseRate"` // 422 for good, of what would have taken effect
 	HangRate   float64 `json:"hangRate"`   // nothing happens, and no answer until the client leaves, or 60 s
 	LostRate   float64 `json:"lostRate"`   // it is done and durable, then the connection is dropped
+	StickyRate float64 `json:"stickyRate"` // it is done and durable, and every send of the key is answered 500 from then on
 	Down       bool    `json:"down"`       // the connection is dropped at once
 
 	// Operations, if any, are the only ones that the fault strikes.
@@ -64,6 +65,7 @@ func (f Fault) problems(p orders.Provider) (bad []error) {
 	rate("refuseRate", f.RefuseRate)
 	rate("hangRate", f.HangRate)
 	rate("lostRate", f.LostRate)
+	rate("stickyRate", f.StickyRate)
 	for i, name := range f.Operations {
 		if !slices.ContainsFunc(operations(), func(o operation) bool { return o.provider == p && o.name == name }) {
 			bad = append(bad, fmt.Errorf("operations[%d] %q is not an operation of %s", i, name, p))
@@ -91,8 +93,8 @@ func (d *dice) set(f Faults) {
 
 // luck is what is in store for one call.
 type luck struct {
-	down, fail, refuse, hang, lose bool
-	delay                          time.Duration
+	down, fail, refuse, hang, lose, stick bool
+	delay                                 time.Duration
 }
 
 // roll draws for one call. It draws as often whatever the faults are, so that a change of one knob does not change
@@ -101,7 +103,7 @@ func (d *dice) roll(p orders.Provider, operation string) luck {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	jitter, fail, refuse := d.random.Float64(), d.random.Float64(), d.random.Float64()
-	hang, lose := d.random.Float64(), d.random.Float64()
+	hang, lose, stick := d.random.Float64(), d.random.Float64(), d.random.Float64()
 
 	f := d.faults[p]
 	if len(f.Operations) > 0 && !slices.Contains(f.Operations, operation) {
@@ -109,7 +111,7 @@ func (d *dice) roll(p orders.Provider, operation string) luck {
 	}
 	return luck{
 		down: f.Down, fail: fail < f.ErrorRate, refuse: refuse < f.RefuseRate,
-		hang: hang < f.HangRate, lose: lose < f.LostRate,
+		hang: hang < f.HangRate, lose: lose < f.LostRate, stick: stick < f.StickyRate,
 		delay: time.Duration((float64(f.LatencyMs) + jitter*float64(f.JitterMs)) * float64(time.Millisecond)),
 	}
 }

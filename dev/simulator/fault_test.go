@@ -32,6 +32,7 @@ func TestFaults(t *testing.T) {
 		{"error", simulator.Fault{ErrorRate: 1}, "503 unavailable", false, "", "200"},
 		{"refuse", simulator.Fault{RefuseRate: 1}, "422 provider_refused", false, "refused", "422 provider_refused"},
 		{"lost", simulator.Fault{LostRate: 1}, "0", true, "succeeded", "200"},
+		{"sticky", simulator.Fault{StickyRate: 1}, "500 internal_error", true, "succeeded", "500 internal_error"},
 		{"down", simulator.Fault{Down: true}, "0", false, "", "200"},
 		{"another operation", simulator.Fault{Down: true, Operations: []string{"void"}}, "200", true, "succeeded", "200"},
 		{"this operation", simulator.Fault{Down: true, Operations: []string{"authorize"}}, "0", false, "", "200"},
@@ -153,7 +154,7 @@ func TestPutFaults(t *testing.T) {
 	require.Equal(t, 200, sim.put("/faults", `{"payment":{"latencyMs":1},"shipping":{"down":true}}`).status)
 	require.Equal(t, 200, sim.put("/faults", `{"shipping":{"refuseRate":0.25,"operations":["ship"]}}`).status)
 	all := sim.get("/faults").raw
-	well := `{"latencyMs":0,"jitterMs":0,"errorRate":0,"refuseRate":0,"hangRate":0,"lostRate":0,"down":false}`
+	well := `{"latencyMs":0,"jitterMs":0,"errorRate":0,"refuseRate":0,"hangRate":0,"lostRate":0,"stickyRate":0,"down":false}`
 	ill := strings.NewReplacer(`"refuseRate":0`, `"refuseRate":0.25`, "}", `,"operations":["ship"]}`).Replace(well)
 	require.JSONEq(t, `{"payment":`+well+`,"inventory":`+well+`,"shipping":`+ill+`,"email":`+well+`}`, all)
 	require.Equal(t, all, sim.put("/faults", all).raw, "what GET says can be PUT")

@@ -15,6 +15,7 @@ type arrival struct {
 	at                         time.Time
 	sends                      int
 	changed                    bool // it was also sent with other bytes
+	sticky                     bool // its answer is a stored failure
 }
 
 // arrive counts a send; false if the key was sent before with other bytes or for another operation.
@@ -38,6 +39,15 @@ func (s *Simulator) arrive(c call) bool {
 		a.changed = err == nil
 	}
 	return false
+}
+
+// sticks says whether the answer to a key that has an outcome is a stored failure, and stores one if it is to be.
+func (s *Simulator) sticks(c call, stick bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.arrivals[c.slot()]
+	a.sticky = a.sticky || stick
+	return a.sticky
 }
 
 func (s *Simulator) firstArrival(c call) *arrival {

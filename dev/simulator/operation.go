@@ -75,6 +75,9 @@ func (s *Simulator) operate(o operation) func(*http.Request) answer {
 		if luck.lose {
 			return dropped
 		}
+		if s.sticks(c, luck.stick) {
+			return problem(http.StatusInternalServerError, "internal_error", "stickyRate struck; it is done")
+		}
 		return outcome.answer()
 	}
 }

@@ -9,6 +9,17 @@ import (
 	"context"
 )
 
+const confirm = `-- name: Confirm :exec
+SELECT pg_logical_emit_message(true, 'millrace', '')
+`
+
+// Confirm makes a transaction that only reads wait at its commit as one that writes does. What it has read may be
+// there and not yet be with the synchronous standby: Postgres stops waiting, and shows it, when a statement times out.
+func (q *Queries) Confirm(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, confirm)
+	return err
+}
+
 const leader = `-- name: Leader :one
 SELECT leader_id FROM river_leader WHERE expires_at > now()
 `

@@ -1,0 +1,3 @@
+package main
+
+func clockRows() []row { return nil }

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// failoverRows are about a primary with a synchronous standby.
+func failoverRows() []row {
+	pair := needs{instances: 2, standby: true}
+	return []row{
+		{
+			id: "F9", name: "the primary is killed with SIGKILL and the synchronous standby promoted", short: true,
+			expected: "no accepted order is lost", run: failover, needs: pair,
+		},
+		{
+			id: "F11", name: "the primary becomes read-only with its connections open, and the standby is promoted",
+			expected: "its connections are dropped", run: demotion, needs: pair,
+		},
+		{
+			id: "F12", name: "a frozen primary comes back to life after the standby was promoted", short: true,
+			expected: "it accepts nothing any more", run: splitBrain, needs: pair,
+		},
+		{
+			id: "F13", name: "control of F9: the standby is asynchronous and lags behind",
+			expected: "accepted orders are lost", run: asynchronous, needs: pair, control: true, settle: 15 * time.Second,
+		},
+		{
+			id: "F14", name: "the synchronous standby goes away and comes back", short: true,
+			expected: "nothing is accepted meanwhile", run: standbyGone, needs: pair,
+		},
+		{
+			id: "F15", name: "a standby that lags behind, with reads from it", expected: "no stale read", apart: true,
+			run: func(context.Context, *run) error {
+				return &skippedError{"not applicable: Millrace reads from the primary only"}
+			},
+		},
+	}
+}
+
+// promote makes the standby the primary, and says so to the checks.
+func (r *run) promote(ctx context.Context) error {
+	if err := r.standby().promote(ctx); err != nil {
+		return err
+	}
+	slices.Reverse(r.databases)
+	return nil
+}
+
+// outage is how long nobody was served after a moment: until the next placement that began after it was accepted.
+func (r *run) outage(after int64) time.Duration {
+	first := int64(-1)
+	for _, o := range r.journal.operations() {
+		if o.Kind == opPlace && o.accepted() && o.Call > after && (first < 0 || o.Return < first) {
+			first = o.Return
+		}
+	}
+	return time.Duration(first - after)
+}
+
+func failover(ctx context.Context, r *run) error {
+	var killed []int64
+	rounds := size(r, 1, 5)
+	err := r.serve(ctx, usual(size(r, 150, 300*rounds), 10), func(ctx context.Context) error {
+		for range rounds {
+			if !pause(ctx, 4*time.Second) {
+				return nil
+			}
+			if err := r.primary().crash(syscall.SIGKILL); err != nil {
+				return err
+			}
+			killed = append(killed, r.journal.now())
+			if err := r.promote(ctx); err != nil {
+				return err
+			}
+			if !pause(ctx, 5*time.Second) {
+				return nil
+			}
+			if err := r.addStandby(ctx, r.primary(), r.standby()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	r.expect(len(killed) == rounds, "only %d failovers", len(killed))
+	var longest time.Duration
+	for _, at := range killed {
+		longest = max(longest, r.outage(at))
+	}
+	r.figure("failovers", "%d", len(killed))
+	r.figure("longest outage", "%.1f s", longest.Seconds())
+	return err
+}
+
+func demotion(ctx context.Context, r *run) error {
+	var at int64
+	err := r.serve(ctx, usual(size(r, 150, 600), 10), func(ctx context.Context) error {
+		pause(ctx, 4*time.Second)
+		at = r.journal.now()
+		if err := r.primary().set(ctx, "default_transaction_read_only", "on"); err != nil {
+			return err
+		}
+		return r.promote(ctx)
+	})
+	r.figure("outage", "%.1f s", r.outage(at).Seconds())
+	return err
+}
+
+func splitBrain(ctx context.Context, r *run) error {
+	var at int64
+	err := r.serve(ctx, usual(size(r, 200, 600), 10), func(ctx context.Context) error {
+		pause(ctx, 4*time.Second)
+		old := r.primary()
+		if err := signalFamily(old.PID(), syscall.SIGSTOP); err != nil {
+			return err
+		}
+		at = r.journal.now()
+		if err := r.promote(ctx); err != nil {
+			return err
+		}
+		pause(ctx, 8*time.Second)
+		if err := signalFamily(old.PID(), syscall.SIGCONT); err != nil {
+			return err
+		}
+		pause(ctx, 8*time.Second) // it cannot know yet, and says nothing that its standby has not confirmed
+		return old.crash(syscall.SIGKILL)
+	})
+	r.figure("outage", "%.1f s", r.outage(at).Seconds())
+	return err
+}
+
+func asynchronous(ctx context.Context, r *run) error {
+	if err := r.primary().setSync(ctx, false); err != nil {
+		return err
+	}
+	return r.serve(ctx, usual(100, 10), func(ctx context.Context) error {
+		pause(ctx, 4*time.Second)
+		r.primary().replication.Stop()
+		pause(ctx, time.Second)
+		if err := r.primary().crash(syscall.SIGKILL); err != nil {
+			return err
+		}
+		return r.promote(ctx)
+	})
+}
+
+func standbyGone(ctx context.Context, r *run) error {
+	var gone, back int64
+	err := r.serve(ctx, usual(size(r, 100, 600), size(r, 4.0, 10)), func(ctx context.Context) error {
+		pause(ctx, 2*time.Second)
+		if err := r.standby().crash(syscall.SIGKILL); err != nil {
+			return err
+		}
+		gone = r.journal.now()
+		// Longer than a statement may take: then Postgres gives up waiting, and the commit is there to be seen.
+		pause(ctx, 20*time.Second)
+		back = r.journal.now()
+		return r.standby().start(context.WithoutCancel(ctx))
+	})
+	accepted, slowest := 0, time.Duration(0)
+	for _, o := range r.journal.operations() {
+		if o.Kind != opPlace || o.Call < gone || o.Return > back {
+			continue
+		}
+		slowest = max(slowest, time.Duration(o.Return-o.Call))
+		if o.accepted() {
+			accepted++
+			r.expect(false, "%s was accepted by one database alone", o.Key)
+		}
+	}
+	r.figure("accepted without it", "%d", accepted)
+	r.figure("slowest answer", "%.1f s", slowest.Seconds())
+	return err
+}

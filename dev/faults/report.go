@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"strings"
+)
+
+// result is what became of a row.
+type result struct {
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Expected   string   `json:"expected"`
+	Seed       uint64   `json:"seed"`
+	Seconds    float64  `json:"seconds"`
+	Figures    []figure `json:"figures"`
+	Skipped    string   `json:"skipped,omitempty"` // why it did not run
+	Violations []string `json:"violations"`
+}
+
+func (r result) verdict() string {
+	switch {
+	case r.Skipped != "":
+		return "not run"
+	case len(r.Violations) > 0:
+		return fmt.Sprintf("**%d violations**", len(r.Violations))
+	}
+	return "holds"
+}
+
+func (r result) numbers() string {
+	if r.Skipped != "" {
+		return r.Skipped
+	}
+	parts := make([]string, len(r.Figures))
+	for i, f := range r.Figures {
+		parts[i] = f.Name + " " + f.Value
+	}
+	return strings.Join(parts, ", ")
+}
+
+// report is a whole run of the harness.
+type report struct {
+	Version string   `json:"version"`
+	Command string   `json:"command"`
+	Full    bool     `json:"full"`
+	Rows    []result `json:"rows"`
+}
+
+func (r report) failed() bool {
+	for _, row := range r.Rows {
+		if len(row.Violations) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// markdown is the table, as it goes into docs/reliability.md.
+func (r report) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "`%s` at %s:\n\n| row | fault | expected | outcome | figures | took |\n| --- | --- | --- | --- | --- | --- |\n",
+		r.Command, r.Version)
+	for _, row := range r.Rows {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.0f s |\n", row.ID, row.Name, row.Expected, row.verdict(),
+			strings.ReplaceAll(row.numbers(), "|", "\\|"), row.Seconds)
+	}
+	return b.String()
+}
+
+// The marks between which the table is kept in the document.
+const (
+	tableBegins = "<!-- table: written by make faults -->\n"
+	tableEnds   = "<!-- end of table -->\n"
+)
+
+// publish puts the table between its marks.
+func (r report) publish(path string) error {
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := bytes.Cut(doc, []byte(tableBegins))
+	_, after, ok2 := bytes.Cut(rest, []byte(tableEnds))
+	if !ok || !ok2 {
+		return fmt.Errorf("%s has no place for the table", path)
+	}
+	text := string(before) + tableBegins + "\n" + r.markdown() + "\n" + tableEnds + string(after)
+	return os.WriteFile(path, []byte(text), 0o600)
+}
+
+func (r report) save(path string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o600)
+}
+
+// hash makes a number of a name, so that each row has dice of its own whichever rows run before it.
+func hash(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	return h.Sum64()
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// row is a line of the fault matrix: something that goes wrong, and what must not come of it.
+type row struct {
+	id, name string
+	expected string
+	needs    needs
+	short    bool // in the selection for CI
+	run      func(context.Context, *run) error
+	// settle is how long everything may take to come to rest after the faults are over. Default 3 minutes.
+	settle    time.Duration
+	attention bool // orders may end needing attention
+	apart     bool // needs no deployment
+	control   bool // shows that a guard is needed: must be violated
+}
+
+// rows is the matrix, in the order in which it runs.
+func rows() []row {
+	return slices.Concat(crashRows(), killRows(), outageRows(), failoverRows(), networkRows(), providerRows(),
+		raceRows(), clockRows(), modelRows(), guardRows())
+}
+
+// run is a row while it runs.
+type run struct {
+	*deployment
+	*checker
+	row     row
+	full    bool
+	seed    uint64
+	random  *rand.Rand
+	figures []figure
+	logger  *slog.Logger
+	binary  string // of millrace
+	source  string // the top of the repository
+	failed  []string
+}
+
+// figure is a number that a row reports.
+type figure struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// figure reports something.
+func (r *run) figure(name, format string, args ...any) {
+	r.figures = append(r.figures, figure{name, fmt.Sprintf(format, args...)})
+}
+
+// expect notes that the row has failed unless holds.
+func (r *run) expect(holds bool, format string, args ...any) {
+	if !holds {
+		r.failed = append(r.failed, fmt.Sprintf(format, args...))
+	}
+}
+
+// size is a parameter of the row, in the short selection and in full.
+func size[T any](r *run, short, full T) T {
+	if r.full {
+		return full
+	}
+	return short
+}
+
+// execute runs a row from nothing to its checks.
+func execute(ctx context.Context, w row, c config, seed uint64, binary string) (result result) {
+	began := time.Now()
+	result.ID, result.Name, result.Expected, result.Seed = w.id, w.name, w.expected, seed
+	r := &run{
+		row: w, full: c.full, seed: seed, logger: c.logger, binary: binary, source: c.source,
+		random: rand.New(rand.NewPCG(seed, hash(w.id))),
+	}
+	err := r.all(ctx, c)
+	result.Violations = r.failed
+	if r.checker != nil {
+		result.Violations = append(result.Violations, r.violations...)
+	}
+	if w.control && err == nil {
+		r.figure("violations", "%d, as there must be", len(result.Violations))
+		if len(result.Violations) == 0 {
+			result.Violations = []string{"the control holds, so the row that it controls proves nothing"}
+		} else {
+			result.Violations = nil
+		}
+	}
+	result.Figures = r.figures
+	var skipped *skippedError
+	switch {
+	case errors.As(err, &skipped):
+		result.Skipped = skipped.why
+	case err != nil:
+		result.Violations = append(result.Violations, "run: "+err.Error())
+	}
+	result.Seconds = time.Since(began).Seconds()
+	return result
+}
+
+// skippedError says why a row cannot run here.
+type skippedError struct{ why string }
+
+func (e *skippedError) Error() string { return e.why }
+
+func (r *run) all(ctx context.Context, c config) (err error) {
+	if r.row.apart {
+		return r.row.run(ctx, r)
+	}
+	dir, err := os.MkdirTemp(c.dir, strings.ToLower(r.row.id)+"-")
+	if err != nil {
+		return err
+	}
+	needs := r.row.needs
+	if needs.instances == 0 {
+		needs.instances = 2
+	}
+	r.deployment, err = deploy(ctx, r.binary, dir, needs)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		r.stop()
+		if err == nil && len(r.failed)+len(r.violations) == 0 {
+			_ = os.RemoveAll(dir)
+		} else {
+			r.logger.InfoContext(ctx, "logs and journal are kept", "dir", dir)
+		}
+	}()
+	journal, err := newJournal(filepath.Join(dir, "journal.jsonl"))
+	if err != nil {
+		return err
+	}
+	r.checker = &checker{deployment: r.deployment, journal: journal, attention: r.row.attention}
+	if err := r.row.run(ctx, r); err != nil {
+		return err
+	}
+	return r.finish(ctx)
+}
+
+// finish heals everything, waits for rest, and checks.
+func (r *run) finish(ctx context.Context) error {
+	if err := r.heal(ctx); err != nil {
+		return fmt.Errorf("heal: %w", err)
+	}
+	patience := r.row.settle
+	if patience == 0 {
+		patience = 3 * time.Minute
+	}
+	healed := time.Now()
+	var open int
+	r.expect(eventually(ctx, patience, func() bool {
+		var err error
+		open, err = r.open(ctx)
+		return err == nil && open == 0
+	}), "%d orders or steps are open %s after the faults were over", open, patience)
+	r.figure("drained", "%.1f s", time.Since(healed).Seconds())
+	if err := r.readAll(ctx); err != nil {
+		return fmt.Errorf("read all orders: %w", err)
+	}
+	return r.check(ctx)
+}
+
+// open counts the orders that are not at rest and the steps that have no outcome.
+func (r *run) open(ctx context.Context) (int, error) {
+	return r.primary().number(ctx, `SELECT (SELECT count(*) FROM orders WHERE status IN ('pending', 'processing'))
+		+ (SELECT count(*) FROM order_steps WHERE state = 'pending')`)
+}
+
+// readAll reads every order once more, for the histories, by an instance that has just been started.
+func (r *run) readAll(ctx context.Context) error {
+	reader, err := r.add(ctx, "reader")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		reader.kill()
+		r.remove(reader)
+	}()
+	read := map[string]bool{}
+	statuses := map[string]int{}
+	for _, o := range r.journal.operations() {
+		if o.Kind != opPlace || !o.accepted() || read[o.Order] {
+			continue
+		}
+		read[o.Order] = true
+		final := operation{Kind: opRead, Order: o.Order, Call: r.journal.now(), Code: http.StatusOK}
+		if err := r.ask(ctx, http.MethodGet, reader.url("/api/orders/"+o.ID), nil, &final.answer); err != nil {
+			r.violated("I1", "order %s cannot be read: %v", o.ID, err)
+			continue
+		}
+		final.Return = r.journal.now()
+		r.journal.write(final)
+		statuses[final.Status]++
+	}
+	r.figure("orders", "%d", len(read))
+	for _, status := range []string{"completed", "failed", "cancelled", "refunded", "needs_attention"} {
+		if n := statuses[status]; n > 0 {
+			r.figure(status, "%d", n)
+		}
+	}
+	return nil
+}
+
+// serve has customers place orders until they are through, while fault goes on beside them.
+func (r *run) serve(ctx context.Context, l load, fault func(context.Context) error) error {
+	customers := r.newCustomers()
+	scripts := l.scripts(r.random)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 1)
+	if fault != nil {
+		go func() { failed <- fault(ctx) }()
+	} else {
+		failed <- nil
+	}
+	start := time.Now()
+	customers.run(ctx, scripts)
+	r.figure("load", "%.0f s", time.Since(start).Seconds())
+	cancel()
+	return <-failed
+}
+
+func (r *run) newCustomers() *customers {
+	return &customers{
+		deployment: r.deployment, journal: r.journal, patience: 2 * time.Minute,
+		random: rand.New(rand.NewPCG(r.seed, 1)),
+	}
+}
+
+// every does something at random intervals until ctx ends.
+func (r *run) every(ctx context.Context, least, most time.Duration, do func() error) error {
+	random := rand.New(rand.NewPCG(r.seed, 2))
+	for pause(ctx, least+time.Duration(random.Int64N(int64(most-least)+1))) {
+		if err := do(); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+//go:build darwin || linux
+
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Clone copies the running server's cluster into dir, which then is the home of a standby: give it to Start. Both the
+// copy and the standby reach the server over primary, a libpq connection string such as "host=127.0.0.1 port=5432
+// user=millrace application_name=standby"; a standby whose data is there already is replaced. Only one Server may live
+// in dir, and not yet.
+func (s *Server) Clone(ctx context.Context, dir, primary string) error {
+	h, err := openHome(dir, s.home.owner)
+	if err != nil {
+		return err
+	}
+	lock, err := h.lock(ctx, s.log)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	h.sweep()
+	data := h.data(s.binaries.major)
+	fresh, err := os.MkdirTemp(h.dir, filepath.Base(data)+".new-")
+	if err != nil {
+		return err
+	}
+	if h.owner.dropped {
+		if err := os.Lchown(fresh, h.owner.uid, h.owner.gid); err != nil {
+			return err
+		}
+	}
+	runtime.LockOSThread() // see dieWithParent
+	defer runtime.UnlockOSThread()
+	out, err := h.owner.command(ctx, s.binaries, "pg_basebackup", "-D", fresh, "-d", primary, "-R", "-X", "stream",
+		"-c", "fast", "--no-sync").CombinedOutput()
+	if err != nil {
+		_ = os.RemoveAll(fresh)
+		return fmt.Errorf("clone into %s: %w\n%s", dir, err, tail(string(out)))
+	}
+	if err := os.RemoveAll(data); err != nil {
+		return err
+	}
+	return os.Rename(fresh, data)
+}

@@ -1,0 +1,53 @@
+package store_test
+
+import (
+	"log/slog"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/dev/postgres"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// TestSynchronousStandby repeats what the primary has committed and its standby has not: a timeout ends Postgres'
+// wait for the standby and leaves that behind. The answer must not be that it is done.
+func TestSynchronousStandby(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("/tmp", "millrace-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	server, err := postgres.Start(t.Context(), postgres.Config{
+		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
+		Settings: map[string]string{"fsync": "off", "synchronous_standby_names": "nobody"},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Stop(t.Context()) })
+	alone := func() *store.Store {
+		pool, err := store.NewPool(t.Context(), server.DSN("postgres")+"&synchronous_commit=local", "test", 4)
+		require.NoError(t, err)
+		t.Cleanup(pool.Close)
+		require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
+		return storetest.New(t, pool)
+	}()
+	placement := storetest.Placement()
+	placement.IdempotencyKey = "key"
+	placed, err := alone.Place(t.Context(), []orders.Placement{placement})
+	require.NoError(t, err)
+	cancel := orders.Event{OrderID: placed[0].Order.ID, Kind: orders.CancelRequested}
+	_, err = alone.Apply(t.Context(), []orders.Event{cancel})
+	require.NoError(t, err)
+
+	pool, err := store.NewPool(t.Context(), server.DSN("postgres"), "test", 4)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	waits := storetest.New(t, pool)
+	_, err = waits.Place(t.Context(), []orders.Placement{placement})
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	_, err = waits.Apply(t.Context(), []orders.Event{cancel}) // locking the row is a write
+	require.ErrorIs(t, err, store.ErrUnavailable)
+}
