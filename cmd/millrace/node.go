@@ -202,7 +202,9 @@ func (n *node) startJobs(ctx context.Context, bell *store.Doorbell) (*river.Clie
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.New(store.Config{DB: pool, Doorbell: bell, Registerer: n.part("work")})
+	s, err := store.New(store.Config{
+		DB: pool, Doorbell: bell, Registerer: n.part("work"), Alone: n.config.connections.CommitAlone,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +253,9 @@ func (n *node) newAPI(
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.New(store.Config{DB: pool, Doorbell: bell, Registerer: n.part("api")})
+	s, err := store.New(store.Config{
+		DB: pool, Doorbell: bell, Registerer: n.part("api"), Alone: c.connections.CommitAlone,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,42 @@
+// Command bench measures Millrace beside what people would pick instead, on one Postgres, in one run. See
+// docs/performance.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+type commands struct {
+	Run      runCommand       `cmd:"" help:"Measure everything, and write it down."`
+	Smoke    smokeCommand     `cmd:"" help:"Measure a little, and fail if it is far from what it should be."`
+	Baseline baselineCommands `cmd:"" hidden:"" help:"What Millrace is compared with."`
+}
+
+// common is what every run needs.
+type common struct {
+	Millrace string        `required:"" help:"The millrace binary." type:"existingfile"`
+	Rounds   int           `default:"5" help:"How often everything is measured."`
+	Warmup   time.Duration `default:"500ms" help:"How long each load runs before it is measured."`
+	Measured time.Duration `default:"3s" help:"How long each load is measured."`
+}
+
+func (c common) open(ctx context.Context) (*bench, error) {
+	return openBench(ctx, os.Stderr, c.Millrace, c.Rounds, span{c.Warmup, c.Measured})
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	command := kong.Parse(new(commands), kong.Name("bench"), kong.BindTo(ctx, (*context.Context)(nil)))
+	if err := command.Run(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

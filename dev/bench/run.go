@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+)
+
+// runCommand measures everything.
+type runCommand struct {
+	common
+	Whole time.Duration `default:"8s" help:"For how long whole orders are placed."`
+	Docs  string        `help:"Directory whose performance.md, performance.svg and performance.json are written." type:"existingdir"`
+}
+
+// Run measures, prints the tables and writes them down.
+func (c *runCommand) Run(ctx context.Context) (err error) {
+	b, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	b.results.Command = "make bench"
+	b.whole = c.Whole
+	redis, err := startRedis(ctx, b.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, redis.terminate()) }()
+	if err := b.compare(ctx, redis); err != nil {
+		return err
+	}
+	b.results.print(os.Stdout)
+	if c.Docs == "" {
+		return nil
+	}
+	return b.results.document(c.Docs)
+}
+
+// compare measures part after part: rounds of everything at once would keep too many servers beside each other.
+func (b *bench) compare(ctx context.Context, redis *redisServer) error {
+	if err := b.measure(ctx, b.intake(intakeConnections())); err != nil {
+		return err
+	}
+	return errors.Join(b.compareGet(ctx, redis), b.compareWhole(ctx, redis))
+}
+
+func (b *bench) compareGet(ctx context.Context, redis *redisServer) error {
+	g, err := b.openGet(ctx, redis)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.measure(ctx, g.measurements()), g.close())
+}
+
+func (b *bench) compareWhole(ctx context.Context, redis *redisServer) error {
+	rabbit, err := startRabbit(ctx, b.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.measure(ctx, b.wholeOrders([]contender{
+		b.millraceContender(millrace), b.millraceContender(millraceAlone), b.dbosContender(),
+		b.rabbitContender(rabbitContender, rabbit, redis), b.rabbitContender(rabbitWithHistory, rabbit, redis),
+	})), rabbit.stop())
+}
