@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type bench struct {
 	span     span
 	whole    time.Duration // for how long whole orders are placed
 	rounds   int
+	only     *regexp.Regexp // which measurements
+	profiles string         // directory for CPU profiles of Millrace; empty for none
 	results  *results
 }
 
@@ -36,37 +39,35 @@ type measurement struct {
 	run  func(context.Context) error
 }
 
-// openBench starts Postgres and makes the template. close it.
-func openBench(ctx context.Context, log io.Writer, millrace string, rounds int, s span) (*bench, error) {
-	b := &bench{log: log, rounds: rounds, span: s}
-	var err error
+// open starts Postgres and makes the templates.
+func (b *bench) open(ctx context.Context) (err error) {
 	if b.self, err = os.Executable(); err != nil {
-		return nil, err
+		return err
 	}
-	if b.millrace, err = filepath.Abs(millrace); err != nil {
-		return nil, err
+	if b.millrace, err = filepath.Abs(b.millrace); err != nil {
+		return err
 	}
 	// Where another user can get to: root's servers run as one.
 	if b.dir, err = os.MkdirTemp(filepath.Dir(postgres.DefaultDir("x")), "millrace-bench-"); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.Chmod(b.dir, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	if b.cluster, err = startCluster(ctx, b.dir); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(b.dir))
+		return errors.Join(err, os.RemoveAll(b.dir))
 	}
 	b.results = &results{
 		Machine: thisMachine(ctx), At: time.Now().UTC().Truncate(time.Second),
-		Rounds: rounds, Seconds: s.measured.Seconds(),
+		Rounds: b.rounds, Seconds: b.span.measured.Seconds(),
 	}
 	b.results.Machine.Versions["PostgreSQL"] = b.cluster.server.Version()
 	b.results.Machine.Versions["Millrace"] = strings.TrimPrefix(firstLine(ctx, b.millrace, "version"), "millrace ")
 	b.results.Machine.Postgres = settings()
 	if err := b.prepare(ctx); err != nil {
-		return nil, errors.Join(err, b.close())
+		return errors.Join(err, b.close())
 	}
-	return b, nil
+	return nil
 }
 
 func (b *bench) close() error { return errors.Join(b.cluster.stop(), os.RemoveAll(b.dir)) }
@@ -103,6 +104,9 @@ func (b *bench) measure(ctx context.Context, all []measurement) error {
 	for round := range b.rounds {
 		for i := range all {
 			m := all[(i+round)%len(all)]
+			if !b.only.MatchString(m.name) {
+				continue
+			}
 			started := time.Now()
 			if err := m.run(ctx); err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)

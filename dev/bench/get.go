@@ -122,6 +122,7 @@ func (g *cachedGet) measure(ctx context.Context, contender string, p *process) e
 	if err != nil {
 		return err
 	}
+	profiled := g.profile(ctx, p, "get", g.span.measured)
 	l, err := run(ctx, getConnections, g.span, func(ctx context.Context) (call, func(), error) {
 		conn, err := dial(ctx, p.api)
 		if err != nil {
@@ -136,7 +137,7 @@ func (g *cachedGet) measure(ctx context.Context, contender string, p *process) e
 			return err
 		}, func() { _ = conn.Close() }, nil
 	})
-	if err = errors.Join(err, p.alive()); err != nil {
+	if err = errors.Join(err, profiled(), p.alive()); err != nil {
 		return err
 	}
 	used, err := m.read(ctx, l.all)

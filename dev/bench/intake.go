@@ -32,7 +32,7 @@ func (b *bench) measureIntake(ctx context.Context, contender string, connections
 		return err
 	}
 	total, err := d.commits(ctx)
-	if err != nil {
+	if err = errors.Join(err, b.saveStatements(ctx, d, fmt.Sprintf("intake %d %s", connections, contender))); err != nil {
 		return err
 	}
 	values[commits] = float64(total) / float64(l.all)
@@ -51,10 +51,11 @@ func (b *bench) place(
 	if err != nil {
 		return load{}, nil, err
 	}
+	profiled := b.profile(ctx, p, fmt.Sprintf("intake %d", connections), b.span.measured)
 	l, err := run(ctx, connections, b.span, func(ctx context.Context) (call, func(), error) {
 		return placer(ctx, p.api, maker, "", http.StatusAccepted)
 	})
-	if err != nil {
+	if err = errors.Join(err, profiled()); err != nil {
 		return l, nil, err
 	}
 	values, err := m.read(ctx, l.all)

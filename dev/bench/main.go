@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -25,10 +26,21 @@ type common struct {
 	Rounds   int           `default:"5" help:"How often everything is measured."`
 	Warmup   time.Duration `default:"500ms" help:"How long each load runs before it is measured."`
 	Measured time.Duration `default:"3s" help:"How long each load is measured."`
+	Whole    time.Duration `default:"8s" help:"For how long whole orders are placed."`
+	Only     string        `help:"Only measurements whose names match this regular expression."`
+	Profiles string        `help:"Directory where CPU profiles of Millrace are put." type:"existingdir"`
 }
 
 func (c common) open(ctx context.Context) (*bench, error) {
-	return openBench(ctx, os.Stderr, c.Millrace, c.Rounds, span{c.Warmup, c.Measured})
+	only, err := regexp.Compile(c.Only)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{
+		log: os.Stderr, millrace: c.Millrace, rounds: c.Rounds, span: span{c.Warmup, c.Measured}, whole: c.Whole,
+		only: only, profiles: c.Profiles,
+	}
+	return b, b.open(ctx)
 }
 
 func main() {

@@ -83,7 +83,7 @@ func (b *bench) rabbitContender(name string, rabbit *rabbitServer, redis *redisS
 		if err != nil {
 			return nil, err
 		}
-		return &system{p, []int{p.pid(), rabbit.pid(), redis.pid()}, p.stop}, nil
+		return &system{name, p, []int{p.pid(), rabbit.pid(), redis.pid()}, p.stop}, nil
 	}, baselineLatencies}
 }
 
@@ -94,6 +94,6 @@ func (b *bench) dbosContender() contender {
 		if err != nil {
 			return nil, err
 		}
-		return &system{p, []int{p.pid()}, p.stop}, nil
+		return &system{dbosContender, p, []int{p.pid()}, p.stop}, nil
 	}, baselineLatencies}
 }

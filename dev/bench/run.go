@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
-	"time"
 )
 
 // runCommand measures everything.
 type runCommand struct {
 	common
-	Whole time.Duration `default:"8s" help:"For how long whole orders are placed."`
-	Docs  string        `help:"Directory whose performance.md, performance.svg and performance.json are written." type:"existingdir"`
+	Docs string `help:"Directory whose performance.md, performance.svg and performance.json are written." type:"existingdir"`
 }
 
 // Run measures, prints the tables and writes them down.
@@ -22,7 +20,6 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	b.results.Command = "make bench"
-	b.whole = c.Whole
 	redis, err := startRedis(ctx, b.dir)
 	if err != nil {
 		return err

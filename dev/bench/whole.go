@@ -37,6 +37,7 @@ type contender struct {
 
 // system is a contender that runs.
 type system struct {
+	name      string
 	api       *process
 	processes []int // all of it, without Postgres
 	stop      func() error
@@ -55,7 +56,7 @@ func (b *bench) millraceContender(name string) contender {
 		if err != nil {
 			return nil, err
 		}
-		return &system{p, []int{p.pid()}, p.stop}, nil
+		return &system{name, p, []int{p.pid()}, p.stop}, nil
 	}, millraceLatencies}
 }
 
@@ -82,7 +83,7 @@ func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Dura
 		return err
 	}
 	total, err := d.commits(ctx)
-	if err != nil {
+	if err = errors.Join(err, b.saveStatements(ctx, d, "whole "+c.name)); err != nil {
 		return err
 	}
 	values[commits] = float64(total) / float64(maker.placed.Load())
@@ -102,6 +103,7 @@ func (b *bench) carry(
 	if err != nil {
 		return nil, err
 	}
+	profiled := b.profile(ctx, s.api, "whole "+s.name, b.whole)
 	began := time.Now()
 	if err := place(ctx, s.api.api, maker, w, began.Add(b.whole)); err != nil {
 		return nil, err
@@ -110,7 +112,7 @@ func (b *bench) carry(
 		return nil, err
 	}
 	elapsed := time.Since(began)
-	if err := w.awaitEmails(ctx, maker.placed.Load()); err != nil {
+	if err := errors.Join(w.awaitEmails(ctx, maker.placed.Load()), profiled()); err != nil {
 		return nil, err
 	}
 	values, err := m.read(ctx, int(maker.placed.Load()))
