@@ -14,6 +14,7 @@ type baselineCommands struct {
 
 	Rabbit rabbitCommand `cmd:""`
 	DBOS   dbosCommand   `cmd:"" name:"dbos"`
+	River  riverCommand  `cmd:""`
 }
 
 type body struct {
@@ -60,3 +61,11 @@ type dbosCommand struct {
 func (c dbosCommand) Run(ctx context.Context) error {
 	return baseline.DBOS(ctx, baseline.DBOSConfig(c))
 }
+
+type riverCommand struct {
+	Database string `arg:""`
+	Jobs     int    `arg:""`
+}
+
+// Run works until all jobs are done.
+func (c riverCommand) Run(ctx context.Context) error { return baseline.River(ctx, c.Database, c.Jobs) }

@@ -24,6 +24,7 @@ type bench struct {
 	millrace string // the binary
 	self     string // this binary, which the baselines are commands of
 	dir      string // of the run; removed at its end
+	cache    string // what was fetched, kept between runs
 	cluster  *cluster
 	span     span
 	whole    time.Duration // for how long whole orders are placed
@@ -45,6 +46,10 @@ func (b *bench) open(ctx context.Context) (err error) {
 		return err
 	}
 	if b.millrace, err = filepath.Abs(b.millrace); err != nil {
+		return err
+	}
+	b.cache = postgres.DefaultDir("millrace-bench")
+	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return err
 	}
 	// Where another user can get to: root's servers run as one.

@@ -40,7 +40,15 @@ func (b *bench) compare(ctx context.Context, redis *redisServer) error {
 	if err := b.measure(ctx, b.intake(intakeConnections())); err != nil {
 		return err
 	}
-	return errors.Join(b.compareGet(ctx, redis), b.compareWhole(ctx, redis))
+	return errors.Join(b.compareGet(ctx, redis), b.compareWhole(ctx, redis), b.compareJobs(ctx))
+}
+
+func (b *bench) compareJobs(ctx context.Context) error {
+	node, err := b.installNode(ctx)
+	if err != nil {
+		return err
+	}
+	return b.measure(ctx, b.jobs(node))
 }
 
 func (b *bench) compareGet(ctx context.Context, redis *redisServer) error {
