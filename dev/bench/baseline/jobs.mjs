@@ -58,8 +58,8 @@ async function pgBoss() {
   let last
   const all = new Promise((resolve) => { last = resolve })
   const begin = performance.now()
-  for (let i = 0; i < 4; i++) {
-    await boss.work('nothing', { batchSize: 5000, pollingIntervalSeconds: 0.5 }, async (batch) => {
+  for (let i = 0; i < 8; i++) {
+    await boss.work('nothing', { batchSize: 1000, pollingIntervalSeconds: 0.5 }, async (batch) => {
       done += batch.length
       if (done >= jobs) last()
     })
