@@ -28,6 +28,8 @@ type bench struct {
 	cluster  *cluster
 	span     span
 	whole    time.Duration // for how long whole orders are placed
+	fresh    time.Duration // likewise orders whose changes are looked for
+	steady   time.Duration // and those of the long runs
 	rounds   int
 	only     *regexp.Regexp // which measurements
 	profiles string         // directory for CPU profiles of Millrace; empty for none

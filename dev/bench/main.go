@@ -27,6 +27,8 @@ type common struct {
 	Warmup   time.Duration `default:"500ms" help:"How long each load runs before it is measured."`
 	Measured time.Duration `default:"3s" help:"How long each load is measured."`
 	Whole    time.Duration `default:"8s" help:"For how long whole orders are placed."`
+	Fresh    time.Duration `default:"10s" help:"For how long freshness is measured."`
+	Steady   time.Duration `default:"60s" help:"For how long memory is watched, under each of two loads."`
 	Only     string        `help:"Only measurements whose names match this regular expression."`
 	Profiles string        `help:"Directory where CPU profiles of Millrace are put." type:"existingdir"`
 }
@@ -38,6 +40,7 @@ func (c common) open(ctx context.Context) (*bench, error) {
 	}
 	b := &bench{
 		log: os.Stderr, millrace: c.Millrace, rounds: c.Rounds, span: span{c.Warmup, c.Measured}, whole: c.Whole,
+		fresh: c.Fresh, steady: c.Steady,
 		only: only, profiles: c.Profiles,
 	}
 	return b, b.open(ctx)

@@ -40,7 +40,8 @@ func (b *bench) compare(ctx context.Context, redis *redisServer) error {
 	if err := b.measure(ctx, b.intake(intakeConnections())); err != nil {
 		return err
 	}
-	return errors.Join(b.compareGet(ctx, redis), b.compareWhole(ctx, redis), b.compareJobs(ctx))
+	return errors.Join(b.compareGet(ctx, redis), b.compareWhole(ctx, redis), b.compareJobs(ctx),
+		b.measure(ctx, b.freshnesses()), b.watch(ctx))
 }
 
 func (b *bench) compareJobs(ctx context.Context) error {
@@ -68,4 +69,10 @@ func (b *bench) compareWhole(ctx context.Context, redis *redisServer) error {
 		b.millraceContender(millrace), b.millraceContender(millraceAlone), b.dbosContender(),
 		b.rabbitContender(rabbitContender, rabbit, redis), b.rabbitContender(rabbitWithHistory, rabbit, redis),
 	})), rabbit.stop())
+}
+
+// watch measures what takes long, once.
+func (b *bench) watch(ctx context.Context) error {
+	b.rounds = 1
+	return b.measure(ctx, []measurement{{"steady load", b.measureSteady}, {"full load", b.measureFull}})
 }
