@@ -183,14 +183,14 @@ func (f *freshness) probeOnce(ctx context.Context, way string, writes, reads *co
 		}
 	case readAtLeast:
 		request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nMinimum-Version: %d\r\n\r\n", path, o.Version)
-		return await(reads, request, o.Version, answered)
+		return await(ctx, reads, request, o.Version, answered)
 	default:
-		return await(reads, get(path), o.Version, answered)
+		return await(ctx, reads, get(path), o.Version, answered)
 	}
 }
 
-// await reads until the order has the version.
-func await(reads *connection, request []byte, version int64, since time.Time) (time.Duration, error) {
+// await reads every millisecond, until the order has the version.
+func await(ctx context.Context, reads *connection, request []byte, version int64, since time.Time) (time.Duration, error) {
 	for time.Since(since) < freshPatience {
 		var o changing
 		body, err := reads.expect(http.StatusOK, request)
@@ -199,6 +199,9 @@ func await(reads *connection, request []byte, version int64, since time.Time) (t
 		}
 		if err != nil || o.Version >= version {
 			return time.Since(since), err
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return 0, err
 		}
 	}
 	return 0, errors.New("nothing was to be seen")
