@@ -46,6 +46,11 @@ bench: build ## Measure Millrace beside what others would pick, and write docs/p
 bench-smoke: build ## Measure a little, and fail if it is far off
 	@cd dev/bench && $(GO) run . smoke --millrace ../../bin/millrace --rounds 3 --measured 2s $(BENCH)
 
+.PHONY: bench-growth
+bench-growth: build ## Measure with a million orders, and write docs/plans.md
+	@cd dev/bench && $(GO) run . growth --millrace ../../bin/millrace --queries ../../sql/queries --docs ../../docs \
+		--rounds 3 $(BENCH)
+
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each

@@ -77,7 +77,8 @@ func (b *bench) measureFreshness(ctx context.Context, condition string) (err err
 	if err != nil || !d.statements {
 		return err
 	}
-	b.results.add(freshSection, ringing, condition, map[string]float64{notifies: float64(after-before) / b.fresh.Seconds()})
+	sent := float64(after-before) / b.fresh.Seconds()
+	b.results.add(freshSection, ringing, condition, map[string]float64{notifies: sent})
 	return nil
 }
 
@@ -93,7 +94,7 @@ type freshness struct {
 
 // write places orders at its share of the rate.
 func (f *freshness) write(ctx context.Context) error {
-	place, free, err := placer(ctx, f.writes, &f.maker, "", http.StatusAccepted)
+	place, free, err := placer(ctx, f.writes, &f.maker)
 	if err != nil {
 		return err
 	}
@@ -190,7 +191,9 @@ func (f *freshness) probeOnce(ctx context.Context, way string, writes, reads *co
 }
 
 // await reads every millisecond, until the order has the version.
-func await(ctx context.Context, reads *connection, request []byte, version int64, since time.Time) (time.Duration, error) {
+func await(
+	ctx context.Context, reads *connection, request []byte, version int64, since time.Time,
+) (time.Duration, error) {
 	for time.Since(since) < freshPatience {
 		var o changing
 		body, err := reads.expect(http.StatusOK, request)
@@ -218,7 +221,7 @@ func stream(ctx context.Context, addr, path string, version int64) (<-chan time.
 	if _, err := conn.Write([]byte(request)); err != nil {
 		return nil, err
 	}
-	response, err := http.ReadResponse(conn.reader, nil)
+	response, err := http.ReadResponse(conn.reader, nil) //nolint:bodyclose // it ends with the connection
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (b *bench) place(
 	}
 	profiled := b.profile(ctx, p, fmt.Sprintf("intake %d", connections), b.span.measured)
 	l, err := run(ctx, connections, b.span, func(ctx context.Context) (call, func(), error) {
-		return placer(ctx, p.api, maker, "", http.StatusAccepted)
+		return placer(ctx, p.api, maker)
 	})
 	if err = errors.Join(err, profiled()); err != nil {
 		return l, nil, err
@@ -67,14 +67,14 @@ func (b *bench) place(
 }
 
 // placer is a caller that places orders over a connection of its own.
-func placer(ctx context.Context, addr string, maker *orderMaker, header string, status int) (call, func(), error) {
+func placer(ctx context.Context, addr string, maker *orderMaker) (call, func(), error) {
 	conn, err := dial(ctx, addr)
 	if err != nil {
 		return nil, nil, err
 	}
 	place := func(context.Context) error {
-		o := maker.make(header)
-		if _, err := conn.expect(status, o.request); err != nil {
+		o := maker.make("")
+		if _, err := conn.expect(http.StatusAccepted, o.request); err != nil {
 			return fmt.Errorf("place order: %w", err)
 		}
 		maker.accepted(o)

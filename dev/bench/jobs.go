@@ -33,8 +33,7 @@ func (b *bench) measureJobs(ctx context.Context, contender string, args ...strin
 	command.Dir = b.cache
 	output, err := command.Output()
 	if err != nil {
-		var failed *exec.ExitError
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("%w\n%s", err, failed.Stderr)
 		}
 		return err

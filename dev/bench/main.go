@@ -17,6 +17,7 @@ import (
 type commands struct {
 	Run      runCommand       `cmd:"" help:"Measure everything, and write it down."`
 	Smoke    smokeCommand     `cmd:"" help:"Measure a little, and fail if it is far from what it should be."`
+	Growth   growthCommand    `cmd:"" help:"Compare a database with a million orders with one that is nearly empty."`
 	Baseline baselineCommands `cmd:"" hidden:"" help:"What Millrace is compared with."`
 }
 

@@ -20,6 +20,9 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	b.results.Command = "make bench"
+	if err := install(ctx, b.log, "redis-server", "rabbitmq-server"); err != nil {
+		return err
+	}
 	redis, err := startRedis(ctx, b.dir)
 	if err != nil {
 		return err
@@ -37,11 +40,19 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 
 // compare measures part after part: rounds of everything at once would keep too many servers beside each other.
 func (b *bench) compare(ctx context.Context, redis *redisServer) error {
-	if err := b.measure(ctx, b.intake(intakeConnections())); err != nil {
-		return err
+	for _, part := range []func() error{
+		func() error { return b.measure(ctx, b.intake(intakeConnections())) },
+		func() error { return b.compareGet(ctx, redis) },
+		func() error { return b.compareWhole(ctx, redis) },
+		func() error { return b.compareJobs(ctx) },
+		func() error { return b.measure(ctx, b.freshnesses()) },
+		func() error { return b.watch(ctx) },
+	} {
+		if err := part(); err != nil {
+			return err
+		}
 	}
-	return errors.Join(b.compareGet(ctx, redis), b.compareWhole(ctx, redis), b.compareJobs(ctx),
-		b.measure(ctx, b.freshnesses()), b.watch(ctx))
+	return nil
 }
 
 func (b *bench) compareJobs(ctx context.Context) error {
@@ -65,10 +76,13 @@ func (b *bench) compareWhole(ctx context.Context, redis *redisServer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(b.measure(ctx, b.wholeOrders([]contender{
+	all := append(b.wholeOrders([]contender{
 		b.millraceContender(millrace), b.millraceContender(millraceAlone), b.dbosContender(),
 		b.rabbitContender(rabbitContender, rabbit, redis), b.rabbitContender(rabbitWithHistory, rabbit, redis),
-	})), rabbit.stop())
+	}), measurement{"whole orders, " + millraceReaders, func(ctx context.Context) error {
+		return b.measureWhole(ctx, b.readersContender(), 0)
+	}})
+	return errors.Join(b.measure(ctx, all), rabbit.stop())
 }
 
 // watch measures what takes long, once.

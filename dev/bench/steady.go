@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/http"
 	"runtime"
 	"slices"
 	"time"
@@ -25,12 +24,12 @@ const (
 
 // measureSteady has a hundred callers place an order at the same moment, every second.
 func (b *bench) measureSteady(ctx context.Context) error {
-	return b.long(ctx, steadyLoad, func(ctx context.Context, _ *world, p *process, maker *orderMaker, end time.Time) error {
+	return b.long(ctx, steadyLoad, func(ctx context.Context, o offering) error {
 		var starts []chan struct{}
 		latencies := make([][]time.Duration, steadyCallers)
 		group, ctx := errgroup.WithContext(ctx)
 		for i := range steadyCallers {
-			place, free, err := placer(ctx, p.api, maker, "", http.StatusAccepted)
+			place, free, err := placer(ctx, o.process.api, o.maker)
 			if err != nil {
 				return err
 			}
@@ -48,7 +47,7 @@ func (b *bench) measureSteady(ctx context.Context) error {
 				return nil
 			})
 		}
-		err := everySecond(ctx, end, func() {
+		err := everySecond(ctx, o.end, func() {
 			for _, start := range starts {
 				start <- struct{}{}
 			}
@@ -61,23 +60,30 @@ func (b *bench) measureSteady(ctx context.Context) error {
 		}
 		all := slices.Concat(latencies...)
 		slices.Sort(all)
-		b.results.add(steadySection, placing, steadyLoad, map[string]float64{p50: quantile(all, 0.5), p99: quantile(all, 0.99)})
+		b.results.add(steadySection, placing, steadyLoad, map[string]float64{
+			p50: quantile(all, 0.5), p99: quantile(all, 0.99),
+		})
 		return nil
 	})
 }
 
 // measureFull keeps a full window of orders under way.
 func (b *bench) measureFull(ctx context.Context) error {
-	return b.long(ctx, fullLoad, func(ctx context.Context, w *world, p *process, maker *orderMaker, end time.Time) error {
-		return place(ctx, p.api, maker, w, end)
+	return b.long(ctx, fullLoad, func(ctx context.Context, o offering) error {
+		return place(ctx, o.process.api, o.maker, o.world, o.end)
 	})
 }
 
-// offer places orders until the end.
-type offer func(ctx context.Context, w *world, p *process, maker *orderMaker, end time.Time) error
+// offering is what it takes to place orders until the end.
+type offering struct {
+	world   *world
+	process *process
+	maker   *orderMaker
+	end     time.Time
+}
 
 // long runs one process for as long as it takes to see whether it grows.
-func (b *bench) long(ctx context.Context, condition string, offer offer) (err error) {
+func (b *bench) long(ctx context.Context, condition string, offer func(context.Context, offering) error) (err error) {
 	d, err := b.cluster.database(ctx, template)
 	if err != nil {
 		return err
@@ -97,7 +103,7 @@ func (b *bench) long(ctx context.Context, condition string, offer offer) (err er
 	sampling, stopSampling := context.WithCancel(ctx)
 	samples := make(chan []float64, 1)
 	go func() { samples <- sampleMemory(sampling, p) }()
-	err = offer(ctx, w, p, maker, began.Add(b.steady))
+	err = offer(ctx, offering{w, p, maker, began.Add(b.steady)})
 	elapsed := time.Since(began)
 	used = cpu(p.pid()) - used
 	stopSampling()
@@ -105,7 +111,7 @@ func (b *bench) long(ctx context.Context, condition string, offer offer) (err er
 	if err = errors.Join(err, p.alive()); err != nil {
 		return err
 	}
-	if err := d.awaitCompleted(ctx, w, maker.placed.Load()); err != nil {
+	if err := d.awaitCompleted(ctx, w, maker.placed.Load(), began); err != nil {
 		return err
 	}
 	half, most, err := d.latencies(ctx, millraceLatencies)
