@@ -12,6 +12,8 @@ type baselineCommands struct {
 	Huma  humaCommand  `cmd:""`
 	Redis redisCommand `cmd:""`
 
+	HumaRedis humaRedisCommand `cmd:"" name:"huma-redis"`
+
 	Rabbit rabbitCommand `cmd:""`
 	DBOS   dbosCommand   `cmd:"" name:"dbos"`
 	River  riverCommand  `cmd:""`
@@ -38,6 +40,16 @@ type redisCommand struct {
 
 // Run answers until ctx ends.
 func (c redisCommand) Run(ctx context.Context) error { return baseline.Redis(ctx, c.Body, c.Redis) }
+
+type humaRedisCommand struct {
+	body
+	Redis string `required:""`
+}
+
+// Run answers until ctx ends.
+func (c humaRedisCommand) Run(ctx context.Context) error {
+	return baseline.HumaRedis(ctx, c.Body, c.Redis)
+}
 
 type rabbitCommand struct {
 	Database  string `required:""`

@@ -18,6 +18,7 @@ const (
 	plainHandler = "bare net/http handler"
 	humaHandler  = "bare Huma handler"
 	redisHandler = "net/http handler that reads Redis"
+	redisOrders  = "Huma handler that reads orders from Redis"
 )
 
 // cachedGet is an order that has come to rest in a Millrace, and its body, with which the others are compared.
@@ -100,6 +101,8 @@ func (g *cachedGet) measurements() []measurement {
 	if g.redis != nil {
 		all = append(all, measurement{"GET, " + redisHandler, func(ctx context.Context) error {
 			return g.measureBaseline(ctx, redisHandler, "redis", "--redis", g.redis.addr)
+		}}, measurement{"GET, " + redisOrders, func(ctx context.Context) error {
+			return g.measureBaseline(ctx, redisOrders, "huma-redis", "--redis", g.redis.addr)
 		}})
 	}
 	return all
@@ -115,7 +118,7 @@ func (g *cachedGet) measureBaseline(ctx context.Context, contender, kind string,
 
 func (g *cachedGet) measure(ctx context.Context, contender string, p *process) error {
 	processes := []int{p.pid()}
-	if contender == redisHandler {
+	if contender == redisHandler || contender == redisOrders {
 		processes = append(processes, g.redis.pid())
 	}
 	m, err := startMeter(ctx, g.database, processes...)

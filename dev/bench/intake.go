@@ -13,7 +13,12 @@ const intakeSection = "Intake"
 // intakeConnections are how many callers place orders at a time.
 func intakeConnections() []int { return []int{1, 16, 64, 256} }
 
-func connectionsLabel(n int) string { return strconv.Itoa(n) + " connections" }
+func connectionsLabel(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return strconv.Itoa(n) + " connections"
+}
 
 // measureIntake places orders over HTTP in a Millrace without workers, so that nothing but intake is measured.
 func (b *bench) measureIntake(ctx context.Context, contender string, connections int) (err error) {

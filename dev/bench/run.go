@@ -23,6 +23,9 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 	if err := install(ctx, b.log, "redis-server", "rabbitmq-server"); err != nil {
 		return err
 	}
+	for _, name := range []string{"redis-server", "rabbitmq-server"} {
+		b.results.Machine.Versions[name] = firstLine(ctx, "dpkg-query", "-W", "-f", "${Version}", name)
+	}
 	redis, err := startRedis(ctx, b.dir)
 	if err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 
 // The picture's measures, in pixels.
 const (
-	pictureWidth = 760
-	labelWidth   = 320
+	pictureWidth = 860
+	labelWidth   = 390
 	valueWidth   = 90
 	barHeight    = 18
 	barStep      = 24

@@ -46,6 +46,7 @@ func targets() []target {
 	}
 	return append(all,
 		target{ratio{"cached GET, against a " + humaHandler, get(millrace), get(humaHandler), 0.8}, false},
+		target{ratio{"cached GET, against a " + redisOrders, get(millrace), get(redisOrders), 2}, false},
 		target{ratio{"cached GET, against a " + redisHandler, get(millrace), get(redisHandler), 2}, false},
 	)
 }

@@ -41,29 +41,26 @@ func Huma(ctx context.Context, body []byte) error {
 	if err := json.Unmarshal(body, &order); err != nil {
 		return fmt.Errorf("decode order: %w", err)
 	}
+	return serveHuma(ctx, func(context.Context, *humaInput) (*humaOutput, error) {
+		return &humaOutput{ETag: `"6"`, Body: order}, nil
+	})
+}
+
+func serveHuma(ctx context.Context, get func(context.Context, *humaInput) (*humaOutput, error)) error {
 	router := chi.NewRouter()
 	config := huma.DefaultConfig("baseline", "1")
 	config.CreateHooks = nil
-	huma.Get(humachi.New(router, config), orderPath, func(context.Context, *humaInput) (*humaOutput, error) {
-		return &humaOutput{ETag: `"6"`, Body: order}, nil
-	})
+	huma.Get(humachi.New(router, config), orderPath, get)
 	return serve(ctx, router)
 }
 
-// Redis answers GETs of orders with what Redis has of them, which is their bytes: what a cache in another process
-// costs.
+// Redis answers GETs of orders with the bytes that Redis has of them: what a cache in another process costs.
 func Redis(ctx context.Context, body []byte, addr string) error {
-	client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: connections})
+	client, err := fillRedis(ctx, body, addr)
+	if err != nil {
+		return err
+	}
 	defer func() { _ = client.Close() }()
-	var order struct {
-		OrderID string `json:"orderId"`
-	}
-	if err := json.Unmarshal(body, &order); err != nil {
-		return fmt.Errorf("decode order: %w", err)
-	}
-	if err := client.Set(ctx, cacheKey(order.OrderID), body, 0).Err(); err != nil {
-		return fmt.Errorf("fill Redis: %w", err)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+orderPath, func(w http.ResponseWriter, r *http.Request) {
 		cached, err := client.Get(r.Context(), cacheKey(r.PathValue("id"))).Bytes()
@@ -75,6 +72,37 @@ func Redis(ctx context.Context, body []byte, addr string) error {
 		_, _ = w.Write(cached) //nolint:gosec // G705: it is JSON, and what we wrote there ourselves
 	})
 	return serve(ctx, mux)
+}
+
+// HumaRedis answers GETs of orders with what Redis has of them, decoded and encoded again: how applications cache
+// orders, rather than answers.
+func HumaRedis(ctx context.Context, body []byte, addr string) error {
+	client, err := fillRedis(ctx, body, addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	return serveHuma(ctx, func(ctx context.Context, in *humaInput) (*humaOutput, error) {
+		cached, err := client.Get(ctx, cacheKey(in.ID)).Bytes()
+		if err != nil {
+			return nil, err
+		}
+		out := &humaOutput{ETag: `"6"`}
+		return out, json.Unmarshal(cached, &out.Body)
+	})
+}
+
+// fillRedis puts an order into Redis.
+func fillRedis(ctx context.Context, body []byte, addr string) (*redis.Client, error) {
+	var order api.Order
+	if err := json.Unmarshal(body, &order); err != nil {
+		return nil, fmt.Errorf("decode order: %w", err)
+	}
+	client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: connections})
+	if err := client.Set(ctx, cacheKey(order.OrderID.String()), body, 0).Err(); err != nil {
+		return nil, fmt.Errorf("fill Redis: %w", err)
+	}
+	return client, nil
 }
 
 func cacheKey(id string) string { return "order:" + id }
