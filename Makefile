@@ -8,6 +8,7 @@ RACE    := $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)
 TOOLS   := CGO_ENABLED=0 $(GO) tool -modfile=tools/go.mod
 OPENAPI := CGO_ENABLED=0 $(GO) tool -modfile=tools/openapi/go.mod
 LINT    := CGO_ENABLED=0 $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+LINT_BENCH  := $(subst tools/,../../tools/,$(LINT)) --config ../../.golangci.yaml
 LINT_CLIENT := $(subst tools/,../tools/,$(LINT)) --config ../.golangci.yaml
 
 .PHONY: help
@@ -28,12 +29,27 @@ test: ## Run all tests, against a Postgres of their own
 	@# Many more requests than the race detector has time for.
 	$(GO) test -timeout 5m -run '^TestContract$$' ./api -contract.requests 20000
 	cd client && $(GO) test $(RACE) -timeout 5m ./...
+	cd dev/bench && $(GO) test $(RACE) -timeout 5m ./...
 
 .PHONY: test-browser
 test-browser: ## Look at the pages in a headless Chromium, which is installed if there is none
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		{ apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
 	$(GO) test -tags browser -run '^TestBrowser' -timeout 5m ./cmd/millrace
+
+# BENCH is for further flags, such as BENCH='--rounds 1'.
+.PHONY: bench
+bench: build ## Measure Millrace beside what others would pick, and write docs/performance.md
+	@cd dev/bench && $(GO) run . run --millrace ../../bin/millrace --docs ../../docs $(BENCH)
+
+.PHONY: bench-smoke
+bench-smoke: build ## Measure a little, and fail if it is far off
+	@cd dev/bench && $(GO) run . smoke --millrace ../../bin/millrace --rounds 3 --measured 2s $(BENCH)
+
+.PHONY: bench-growth
+bench-growth: build ## Measure with a million orders, and write docs/plans.md
+	@cd dev/bench && $(GO) run . growth --millrace ../../bin/millrace --queries ../../sql/queries --docs ../../docs \
+		--rounds 3 $(BENCH)
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
@@ -57,12 +73,14 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client and the
 fmt: ## Format the code
 	$(LINT) fmt ./...
 	cd client && $(LINT_CLIENT) fmt ./...
+	cd dev/bench && $(LINT_BENCH) fmt ./...
 
 .PHONY: lint
 lint: ## Run the linters
 	$(LINT) config verify
 	$(LINT) run ./...
 	cd client && $(LINT_CLIENT) run ./...
+	cd dev/bench && $(LINT_BENCH) run ./...
 
 # Generated files are compared with what they are generated from, committed or not.
 GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas docs/saga.md
@@ -77,6 +95,7 @@ drift: ## Check that generated files are up to date
 tidy: ## Check that the go.mod files are tidy
 	$(GO) mod tidy -diff
 	cd client && $(GO) mod tidy -diff
+	cd dev/bench && $(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
 	cd tools/lint && $(GO) mod tidy -diff
 	cd tools/openapi && $(GO) mod tidy -diff
@@ -105,6 +124,7 @@ lint-openapi: ## Run Spectral and Redocly over the OpenAPI document, if there is
 check: drift tidy lint compat ## Everything that must be true of a commit, besides the tests
 	$(GO) vet ./...
 	cd client && $(GO) vet ./...
+	cd dev/bench && $(GO) vet ./...
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -204,7 +204,9 @@ func (n *node) startJobs(
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.New(store.Config{DB: pool, Doorbell: bell, Registerer: n.part("work")})
+	s, err := store.New(store.Config{
+		DB: pool, Doorbell: bell, Registerer: n.part("work"), Alone: n.config.connections.CommitAlone,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +264,9 @@ func (n *node) newAPI(
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.New(store.Config{DB: pool, Doorbell: bell, Registerer: n.part("api")})
+	s, err := store.New(store.Config{
+		DB: pool, Doorbell: bell, Registerer: n.part("api"), Alone: c.connections.CommitAlone,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// explain runs everything that a Millrace can be asked for in a database, with auto_explain, and returns the plans:
+// those of the queries as they really run, with the parameters that they really have.
+func (b *bench) explain(ctx context.Context, d *database) (plans, error) {
+	logFile := filepath.Join(b.cluster.dir, "postgres.log")
+	before, err := os.Stat(logFile)
+	if err != nil {
+		return nil, err
+	}
+	for _, setting := range []string{
+		"session_preload_libraries = 'auto_explain'", "auto_explain.log_min_duration = 0", "auto_explain.log_analyze = on",
+		"auto_explain.log_buffers = on", "auto_explain.log_timing = on",
+	} {
+		if _, err := d.admin.Exec(ctx, "ALTER DATABASE "+d.name+" SET "+setting); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.askEverything(ctx, d); err != nil {
+		return nil, err
+	}
+	log, err := os.ReadFile(logFile)
+	if err != nil {
+		return nil, err
+	}
+	return readPlans(string(log[before.Size():])), nil
+}
+
+// askEverything places orders, cancels and refunds them, and reads all there is to read.
+func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
+	w, err := openWorld(ctx, slowProviders)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	p, err := b.startMillrace(ctx, d, "serve", append(w.args(), "--sweep-every", "1s", "--rate-limit", "1000000")...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	conn, err := dial(ctx, p.api)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	maker := new(orderMaker)
+	if err := place(ctx, p.api, maker, w, time.Now().Add(3*time.Second)); err != nil {
+		return err
+	}
+	again := maker.make("")
+	var o changing
+	for range 2 { // the second is a replay
+		_, body, err := conn.exchange(again.request)
+		if err == nil {
+			err = json.Unmarshal(body, &o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	path := "/api/orders/" + o.OrderID
+	for _, request := range [][]byte{
+		post(path+"/cancel", "Idempotency-Key: cancel-1\r\n", ""), post(path+"/cancel", "Idempotency-Key: cancel-1\r\n", ""),
+	} {
+		if _, err := conn.expect(http.StatusAccepted, request); err != nil {
+			return err
+		}
+	}
+	for _, path := range everyPath(path) {
+		if status, body, err := conn.exchange(get(path)); err != nil || status >= http.StatusInternalServerError {
+			return fmt.Errorf("GET %s: %d %s: %w", path, status, body, err)
+		}
+	}
+	if err := b.askOperations(ctx, d, p); err != nil {
+		return err
+	}
+	return pause(ctx, 3*time.Second) // the sweep runs every second
+}
+
+// everyPath is every way to read, of an order and of all.
+func everyPath(order string) []string {
+	from := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	return slices.Concat([]string{order, order + "/events"}, []string{
+		"/api/orders", "/api/orders?status=completed", "/api/orders?customerId=17", "/api/orders?customerId=17&status=failed",
+		"/api/orders?limit=100", "/api/orders/export?from=" + from, "/api/orders/export?status=failed&from=" + from,
+		"/api/orders/export?customerId=17",
+		"/api/inventory", "/api/inventory/1", "/api/system/status", "/api/system/metrics", "/health/ready",
+	})
+}
+
+// askOperations does what operators do.
+func (b *bench) askOperations(ctx context.Context, d *database, p *process) error {
+	conn, err := dial(ctx, p.ops)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	for _, path := range []string{
+		"/metrics", "/riverui/api/jobs?state=completed&limit=20", "/riverui/api/queues?limit=20",
+	} {
+		if _, err := conn.expect(http.StatusOK, get(path)); err != nil {
+			return err
+		}
+	}
+	for _, args := range [][]string{
+		{"keys", "create", "--role", "service", "--name", "bench"}, {"keys", "list"}, {"audit"},
+	} {
+		command := exec.CommandContext(ctx, b.millrace, append(args, "--database-url", d.url)...)
+		if out, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("millrace %s: %w\n%s", args[0], err, out)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed fill.sql
+var fillSQL string
+
+const (
+	growthSection = "Growth"
+	growthReaders = 16
+	sampledOrders = 20_000
+
+	growthIntake = "placing orders, 64 connections"
+	growthWhole  = "whole orders, and with them the fetching of jobs"
+	growthGet    = "GET of any order, not cached"
+)
+
+// list is a page that is read, and its path.
+type list struct {
+	name string
+	path func() string
+}
+
+func growthLists() []list {
+	return []list{
+		{"the newest page of all orders", func() string { return "/api/orders" }},
+		{"the newest page of a status", func() string { return "/api/orders?status=failed" }},
+		{"the newest page of one customer's", func() string {
+			return fmt.Sprintf("/api/orders?customerId=%d", 1+rand.IntN(customers))
+		}},
+	}
+}
+
+// growthCommand compares a database that has grown with one that is nearly empty.
+type growthCommand struct {
+	common
+	Orders  int    `default:"1000000" help:"Orders in the one that has grown; it has ten times as many events."`
+	Few     int    `default:"10000" help:"Orders in the other."`
+	Queries string `required:"" help:"Directory with the queries." type:"existingdir"`
+	Docs    string `help:"Directory whose performance.md and plans.md are written." type:"existingdir"`
+}
+
+// Run measures both, and looks at the plans of all queries on the larger one.
+func (c *growthCommand) Run(ctx context.Context) (err error) {
+	b, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	b.results.Command = "make bench-growth"
+	var all []measurement
+	var grown *database
+	for _, orders := range []int{c.Few, c.Orders} {
+		if grown, err = b.grow(ctx, orders); err != nil {
+			return fmt.Errorf("fill: %w", err)
+		}
+		of, err := b.growth(ctx, grown, thousands(int64(orders))+" orders")
+		if err != nil {
+			return err
+		}
+		all = append(all, of...)
+	}
+	if err := b.measure(ctx, all); err != nil {
+		return err
+	}
+	plans, err := b.explain(ctx, grown)
+	if err != nil {
+		return err
+	}
+	b.results.print(os.Stdout)
+	own, err := queryNames(c.Queries)
+	if err != nil {
+		return err
+	}
+	text := plans.markdown(c.Orders, own)
+	if c.Docs != "" {
+		err = errors.Join(b.results.documentGrowth(c.Docs),
+			os.WriteFile(filepath.Join(c.Docs, "plans.md"), []byte(text), 0o644))
+	}
+	return errors.Join(err, plans.check())
+}
+
+// grow makes a database with so many orders.
+func (b *bench) grow(ctx context.Context, orders int) (*database, error) {
+	d, err := b.cluster.database(ctx, template)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.Connect(ctx, d.url)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	sql := strings.ReplaceAll(fillSQL, "@orders", fmt.Sprint(orders))
+	for _, statements := range []string{"SET synchronous_commit = off", sql, "VACUUM (ANALYZE)", "CHECKPOINT"} {
+		if _, err := conn.Exec(ctx, statements); err != nil {
+			return nil, err
+		}
+	}
+	_, _ = fmt.Fprintf(b.log, "a database with %s orders\n", thousands(int64(orders)))
+	return d, nil
+}
+
+// growth lists what is measured in one database.
+func (b *bench) growth(ctx context.Context, d *database, size string) ([]measurement, error) {
+	conn, err := pgx.Connect(ctx, d.url)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, "SELECT id::text FROM orders ORDER BY random() LIMIT $1", sampledOrders)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	all := []measurement{
+		{"growth, intake, " + size, func(ctx context.Context) error { return b.growthIntake(ctx, d, size) }},
+		{"growth, whole orders, " + size, func(ctx context.Context) error { return b.growthWhole(ctx, d, size) }},
+		{"growth, GET, " + size, func(ctx context.Context) error {
+			return b.growthRead(ctx, d, size, growthGet, func() string { return "/api/orders/" + ids[rand.IntN(len(ids))] })
+		}},
+	}
+	for _, l := range growthLists() {
+		all = append(all, measurement{"growth, " + l.name + ", " + size, func(ctx context.Context) error {
+			return b.growthRead(ctx, d, size, l.name, l.path)
+		}})
+	}
+	return all, nil
+}
+
+func (b *bench) growthIntake(ctx context.Context, d *database, size string) error {
+	p, err := b.startMillrace(ctx, d, "api")
+	if err != nil {
+		return err
+	}
+	_, values, err := b.place(ctx, d, p, new(orderMaker), 64)
+	if err = errors.Join(err, p.stop(), d.forgetWork(ctx)); err != nil {
+		return err
+	}
+	b.results.add(growthSection, growthIntake, size, values)
+	return nil
+}
+
+// forgetWork removes the orders that intake has left behind, so that nobody else works on them.
+func (d *database) forgetWork(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, d.url)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `DELETE FROM river_job WHERE state = 'available';
+		DELETE FROM order_steps WHERE state = 'pending'; DELETE FROM orders WHERE status = 'pending'`)
+	return errors.Join(err, conn.Close(ctx))
+}
+
+func (b *bench) growthWhole(ctx context.Context, d *database, size string) error {
+	w, err := openWorld(ctx, 0)
+	if err != nil {
+		return err
+	}
+	s, err := b.millraceContender(millrace).start(ctx, d, w)
+	if err != nil {
+		return err
+	}
+	values, err := b.carry(ctx, d, w, s, new(orderMaker))
+	if err = errors.Join(err, s.stop(), w.close()); err != nil {
+		return err
+	}
+	b.results.add(growthSection, growthWhole, size, values)
+	return nil
+}
+
+// growthRead reads paths, each from the database.
+func (b *bench) growthRead(ctx context.Context, d *database, size, name string, path func() string) error {
+	p, err := b.startMillrace(ctx, d, "api", "--cache-ttl", "1ms")
+	if err != nil {
+		return err
+	}
+	m, err := startMeter(ctx, d, p.pid())
+	if err != nil {
+		return err
+	}
+	l, err := run(ctx, growthReaders, b.span, func(ctx context.Context) (call, func(), error) {
+		conn, err := dial(ctx, p.api)
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(context.Context) error {
+			body, err := conn.expect(http.StatusOK, get(path()))
+			if err == nil && !json.Valid(body) {
+				err = fmt.Errorf("answered %s", body)
+			}
+			return err
+		}, func() { _ = conn.Close() }, nil
+	})
+	used, readErr := m.read(ctx, l.all)
+	if err = errors.Join(err, readErr, p.stop()); err != nil {
+		return fmt.Errorf("%w\n%s", err, p.last())
+	}
+	b.results.add(growthSection, name, size, map[string]float64{
+		rate: l.rate(), p50: l.quantile(0.5), p99: l.quantile(0.99),
+		serverCPU: used[serverCPU], postgresCPU: used[postgresCPU],
+	})
+	return nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// span is how long a load runs: first to warm up, then to be measured.
+type span struct{ warmup, measured time.Duration }
+
+// load is what came of a closed loop: so many callers, each of whom sends its next request when the last is answered.
+type load struct {
+	all       int             // requests, with those of the warm-up
+	measured  int             // those that were answered in the measured time
+	elapsed   time.Duration   // that time
+	latencies []time.Duration // of those, sorted
+}
+
+// call does one request. Any error ends the load: who refuses requests has not been measured.
+type call func(ctx context.Context) error
+
+// newCall makes a caller's call, and what gives back what it holds.
+type newCall func(ctx context.Context) (one call, free func(), err error)
+
+// run has callers call for a while.
+func run(ctx context.Context, callers int, s span, caller newCall) (load, error) {
+	var total load
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	calls := make([]call, callers)
+	for i := range calls {
+		one, free, err := caller(ctx)
+		if err != nil {
+			return load{}, err
+		}
+		defer free()
+		calls[i] = one
+	}
+	begin := time.Now().Add(s.warmup)
+	end := begin.Add(s.measured)
+	for _, one := range calls {
+		group.Go(func() error {
+			var mine load
+			for now := time.Now(); now.Before(end) && ctx.Err() == nil; {
+				if err := one(ctx); err != nil {
+					return err
+				}
+				answered := time.Now()
+				mine.all++
+				if answered.After(begin) && answered.Before(end) {
+					mine.measured++
+					mine.latencies = append(mine.latencies, answered.Sub(now))
+				}
+				now = answered
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			total.all += mine.all
+			total.measured += mine.measured
+			total.latencies = append(total.latencies, mine.latencies...)
+			return nil
+		})
+	}
+	err := group.Wait()
+	total.elapsed = s.measured
+	slices.Sort(total.latencies)
+	return total, err
+}
+
+// rate is how many requests were answered a second.
+func (l load) rate() float64 { return float64(l.measured) / l.elapsed.Seconds() }
+
+// quantile is the latency that the share q of the requests did not exceed, in milliseconds.
+func (l load) quantile(q float64) float64 { return quantile(l.latencies, q) }
+
+// quantile of sorted durations, in milliseconds; 0 if there are none.
+func quantile(sorted []time.Duration, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i := min(int(q*float64(len(sorted))), len(sorted)-1)
+	return float64(sorted[i]) / float64(time.Millisecond)
+}

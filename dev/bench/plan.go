@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxScanned is how many rows of a large table a query may look at one by one.
+const maxScanned = 10_000
+
+// plans are the slowest plan of each query that ran, by the query's name.
+type plans map[string]plan
+
+type plan struct {
+	milliseconds float64
+	text         string
+}
+
+var (
+	planBegins = regexp.MustCompile(`duration: ([0-9.]+) ms  plan:`)
+	planName   = regexp.MustCompile(`-- name: (\w+)`)
+	planScan   = regexp.MustCompile(`Seq Scan on (orders|order_items|order_steps|order_events\w*|river_job)\b.*` +
+		`actual .*rows=([0-9.]+) loops=(\d+)`)
+	planRemoved = regexp.MustCompile(`Rows Removed by Filter: (\d+)`)
+)
+
+// readPlans reads the log of a Postgres with auto_explain. The lines of a plan begin with a tab.
+func readPlans(log string) plans {
+	found := plans{}
+	lines := strings.Split(log, "\n")
+	for i := 0; i < len(lines); i++ {
+		begins := planBegins.FindStringSubmatch(lines[i])
+		if begins == nil {
+			continue
+		}
+		var text []string
+		for i+1 < len(lines) && strings.HasPrefix(lines[i+1], "\t") {
+			i++
+			text = append(text, strings.TrimPrefix(lines[i], "\t"))
+		}
+		p := plan{text: planOf(text)}
+		p.milliseconds, _ = strconv.ParseFloat(begins[1], 64)
+		if name := planName.FindStringSubmatch(strings.Join(text, "\n")); name != nil && p.text != "" &&
+			p.milliseconds >= found[name[1]].milliseconds {
+			found[name[1]] = p
+		}
+	}
+	return found
+}
+
+// planOf leaves the query out, which comes first and is in sql/queries. The plan begins with its first costs.
+func planOf(lines []string) string {
+	begins := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "(cost=") })
+	if begins < 0 {
+		return ""
+	}
+	return strings.Join(lines[begins:], "\n")
+}
+
+// check finds queries that look at a large table row by row.
+func (p plans) check() error {
+	var bad []error
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		if table, rows := p[name].scans(); rows > maxScanned {
+			bad = append(bad, fmt.Errorf("%s scans %d rows of %s", name, rows, table))
+		}
+	}
+	return errors.Join(bad...)
+}
+
+// scans says which large table is scanned most, and how many rows of it.
+func (p plan) scans() (table string, most int) {
+	lines := strings.Split(p.text, "\n")
+	for i, line := range lines {
+		scan := planScan.FindStringSubmatch(line)
+		if scan == nil {
+			continue
+		}
+		rows, _ := strconv.ParseFloat(scan[2], 64)
+		for _, detail := range lines[i+1:] {
+			if strings.Contains(detail, "->") {
+				break
+			}
+			if removed := planRemoved.FindStringSubmatch(detail); removed != nil {
+				n, _ := strconv.ParseFloat(removed[1], 64)
+				rows += n
+			}
+		}
+		loops, _ := strconv.ParseFloat(scan[3], 64)
+		if n := int(rows * loops); n > most {
+			table, most = scan[1], n
+		}
+	}
+	return table, most
+}
+
+// markdown shows the plans of Millrace's own queries, and those of River's that run for every job.
+func (p plans) markdown(orders int, own []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Plans\n\nThe slowest plan of each query, with %s orders and %s events in the database, from `make "+
+		"bench-growth`, which\nfails if any looks at more than %s rows of a large table one by one. Names are those in "+
+		"`sql/queries`, and\nRiver's.\n", thousands(int64(orders)), thousands(int64(10*orders)), thousands(maxScanned))
+	var missing []string
+	for _, name := range own {
+		if _, ran := p[name]; !ran {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		fmt.Fprintf(&b, "\nNot seen: %s.\n", strings.Join(missing, ", "))
+	}
+	for _, name := range append(own, "JobGetAvailable", "JobSetStateIfRunningMany") {
+		if plan, ran := p[name]; ran {
+			fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n", name, plan.text)
+		}
+	}
+	return b.String()
+}
+
+var queryName = regexp.MustCompile(`(?m)^-- name: (\w+)`)
+
+// queryNames lists the queries in a directory.
+func queryNames(dir string) (names []string, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.sql"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range queryName.FindAllStringSubmatch(string(content), -1) {
+			names = append(names, name[1])
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}

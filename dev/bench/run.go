@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+)
+
+// runCommand measures everything.
+type runCommand struct {
+	common
+	Docs string `help:"Directory whose performance.md, performance.svg and performance.json are written." type:"existingdir"`
+}
+
+// Run measures, prints the tables and writes them down.
+func (c *runCommand) Run(ctx context.Context) (err error) {
+	b, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	b.results.Command = "make bench"
+	if err := install(ctx, b.log, "redis-server", "rabbitmq-server"); err != nil {
+		return err
+	}
+	for _, name := range []string{"redis-server", "rabbitmq-server"} {
+		b.results.Machine.Versions[name] = firstLine(ctx, "dpkg-query", "-W", "-f", "${Version}", name)
+	}
+	redis, err := startRedis(ctx, b.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, redis.terminate()) }()
+	if err := b.compare(ctx, redis); err != nil {
+		return err
+	}
+	b.results.print(os.Stdout)
+	if c.Docs == "" {
+		return nil
+	}
+	return b.results.document(c.Docs)
+}
+
+// compare measures part after part: rounds of everything at once would keep too many servers beside each other.
+func (b *bench) compare(ctx context.Context, redis *redisServer) error {
+	for _, part := range []func() error{
+		func() error { return b.measure(ctx, b.intake(intakeConnections())) },
+		func() error { return b.compareGet(ctx, redis) },
+		func() error { return b.compareWhole(ctx, redis) },
+		func() error { return b.compareJobs(ctx) },
+		func() error { return b.measure(ctx, b.freshnesses()) },
+		func() error { return b.watch(ctx) },
+	} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) compareJobs(ctx context.Context) error {
+	node, err := b.installNode(ctx)
+	if err != nil {
+		return err
+	}
+	return b.measure(ctx, b.jobs(node))
+}
+
+func (b *bench) compareGet(ctx context.Context, redis *redisServer) error {
+	g, err := b.openGet(ctx, redis)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.measure(ctx, g.measurements()), g.close())
+}
+
+func (b *bench) compareWhole(ctx context.Context, redis *redisServer) error {
+	rabbit, err := startRabbit(ctx, b.dir)
+	if err != nil {
+		return err
+	}
+	all := append(b.wholeOrders([]contender{
+		b.millraceContender(millrace), b.millraceContender(millraceAlone), b.dbosContender(),
+		b.rabbitContender(rabbitContender, rabbit, redis), b.rabbitContender(rabbitWithHistory, rabbit, redis),
+	}), measurement{"whole orders, " + millraceReaders, func(ctx context.Context) error {
+		return b.measureWhole(ctx, b.readersContender(), 0)
+	}})
+	return errors.Join(b.measure(ctx, all), rabbit.stop())
+}
+
+// watch measures what takes long, once.
+func (b *bench) watch(ctx context.Context) error {
+	b.rounds = 1
+	return b.measure(ctx, []measurement{{"steady load", b.measureSteady}, {"full load", b.measureFull}})
+}

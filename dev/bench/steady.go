@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	steadySection = "Millrace under a steady load"
+	steadyLoad    = "100 orders at the same moment, every second; providers take 20 ms"
+	fullLoad      = "as many orders as it can carry"
+	placing       = "placing an order"
+	processing    = "from placing to completed"
+	wholeProcess  = "the process, API and workers"
+
+	steadyCallers = 100
+	sampleEvery   = time.Second
+)
+
+// measureSteady has a hundred callers place an order at the same moment, every second.
+func (b *bench) measureSteady(ctx context.Context) error {
+	return b.long(ctx, steadyLoad, func(ctx context.Context, o offering) error {
+		var starts []chan struct{}
+		latencies := make([][]time.Duration, steadyCallers)
+		group, ctx := errgroup.WithContext(ctx)
+		for i := range steadyCallers {
+			place, free, err := placer(ctx, o.process.api, o.maker)
+			if err != nil {
+				return err
+			}
+			defer free()
+			start := make(chan struct{}, 1)
+			starts = append(starts, start)
+			group.Go(func() error {
+				for range start {
+					began := time.Now()
+					if err := place(ctx); err != nil {
+						return err
+					}
+					latencies[i] = append(latencies[i], time.Since(began))
+				}
+				return nil
+			})
+		}
+		err := everySecond(ctx, o.end, func() {
+			for _, start := range starts {
+				start <- struct{}{}
+			}
+		})
+		for _, start := range starts {
+			close(start)
+		}
+		if err := errors.Join(err, group.Wait()); err != nil {
+			return err
+		}
+		all := slices.Concat(latencies...)
+		slices.Sort(all)
+		b.results.add(steadySection, placing, steadyLoad, map[string]float64{
+			p50: quantile(all, 0.5), p99: quantile(all, 0.99),
+		})
+		return nil
+	})
+}
+
+// measureFull keeps a full window of orders under way.
+func (b *bench) measureFull(ctx context.Context) error {
+	return b.long(ctx, fullLoad, func(ctx context.Context, o offering) error {
+		return place(ctx, o.process.api, o.maker, o.world, o.end)
+	})
+}
+
+// offering is what it takes to place orders until the end.
+type offering struct {
+	world   *world
+	process *process
+	maker   *orderMaker
+	end     time.Time
+}
+
+// long runs one process for as long as it takes to see whether it grows.
+func (b *bench) long(ctx context.Context, condition string, offer func(context.Context, offering) error) (err error) {
+	d, err := b.cluster.database(ctx, template)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.drop()) }()
+	w, err := openWorld(ctx, slowProviders)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	p, err := b.startMillrace(ctx, d, "serve", w.args()...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	maker, began, used := new(orderMaker), time.Now(), cpu(p.pid())
+	sampling, stopSampling := context.WithCancel(ctx)
+	samples := make(chan []float64, 1)
+	go func() { samples <- sampleMemory(sampling, p) }()
+	err = offer(ctx, offering{w, p, maker, began.Add(b.steady)})
+	elapsed := time.Since(began)
+	used = cpu(p.pid()) - used
+	stopSampling()
+	sampled := <-samples
+	if err = errors.Join(err, p.alive()); err != nil {
+		return err
+	}
+	if err := d.awaitCompleted(ctx, w, maker.placed.Load(), began); err != nil {
+		return err
+	}
+	half, most, err := d.latencies(ctx, millraceLatencies)
+	if err != nil {
+		return err
+	}
+	b.results.add(steadySection, processing, condition, map[string]float64{
+		rate: float64(maker.placed.Load()) / elapsed.Seconds(), p50: half, p99: most,
+	})
+	b.results.add(steadySection, wholeProcess, condition, map[string]float64{
+		cpuPercent: 100 * used.Seconds() / elapsed.Seconds() / float64(runtime.NumCPU()),
+		memoryMB:   slices.Max(sampled), growthMB: growth(sampled), readyMS: float64(p.startup.Milliseconds()),
+	})
+	return nil
+}
+
+// everySecond calls fn until the end.
+func everySecond(ctx context.Context, end time.Time, fn func()) error {
+	for time.Now().Before(end) {
+		fn()
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sampleMemory notes what a process holds, in MB, until ctx ends.
+func sampleMemory(ctx context.Context, p *process) []float64 {
+	var samples []float64
+	for {
+		samples = append(samples, float64(memory(p.pid()))/megabyte)
+		if pause(ctx, sampleEvery) != nil {
+			return samples
+		}
+	}
+}
+
+// growth is by how many MB a minute the samples rise, in the straight line that fits them best. The first third is
+// left out: a process that has just started does grow.
+func growth(samples []float64) float64 {
+	samples = samples[len(samples)/3:]
+	n := float64(len(samples))
+	var sumX, sumY, sumXY, sumXX float64
+	for i, y := range samples {
+		x := float64(i) * sampleEvery.Minutes()
+		sumX, sumY, sumXY, sumXX = sumX+x, sumY+y, sumXY+x*y, sumXX+x*x
+	}
+	if n < 2 {
+		return 0
+	}
+	return (n*sumXY - sumX*sumY) / (n*sumXX - sumX*sumX)
+}

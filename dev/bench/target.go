@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// target is a ratio that we set ourselves.
+type target struct {
+	ratio
+	lower bool // the ratio should be at most that
+}
+
+func targets() []target {
+	at64, at1 := connectionsLabel(64), connectionsLabel(1)
+	intake := func(contender, condition, metric string) point {
+		return point{intakeSection, contender, condition, metric}
+	}
+	get := func(contender string) point {
+		return point{getSection, contender, connectionsLabel(getConnections), rate}
+	}
+	all := []target{
+		{ratio{
+			"intake, 64 connections, against a transaction each",
+			intake(millrace, at64, rate), intake(millraceAlone, at64, rate), 4,
+		}, false},
+		{ratio{"its p99", intake(millrace, at64, p99), intake(millraceAlone, at64, p99), 1.0 / 3}, true},
+		{ratio{
+			"intake, 64 connections, against bare inserts without HTTP",
+			intake(millrace, at64, rate), intake(bareInsert, at64, rate), 0.5,
+		}, false},
+		{ratio{
+			"intake, one connection, against a transaction each",
+			intake(millrace, at1, rate), intake(millraceAlone, at1, rate), 0.95,
+		}, false},
+	}
+	for _, condition := range []string{latencyLabel(0), latencyLabel(slowProviders)} {
+		for _, other := range []string{dbosContender, rabbitContender, rabbitWithHistory} {
+			all = append(all, target{ratio{
+				"whole orders, " + condition + ", against " + other,
+				point{wholeSection, millrace, condition, rate},
+				point{wholeSection, other, condition, rate},
+				2,
+			}, false})
+		}
+	}
+	return append(all,
+		target{ratio{"cached GET, against a " + humaHandler, get(millrace), get(humaHandler), 0.8}, false},
+		target{ratio{"cached GET, against a " + redisOrders, get(millrace), get(redisOrders), 2}, false},
+		target{ratio{"cached GET, against a " + redisHandler, get(millrace), get(redisHandler), 2}, false},
+	)
+}
+
+// targets is a table of those that were measured.
+func (r *results) targets() string {
+	var b strings.Builder
+	b.WriteString("| | target | measured | |\n| --- | ---: | ---: | --- |\n")
+	for _, t := range targets() {
+		got := t.of(r)
+		if got == 0 {
+			continue
+		}
+		bound, met := "at least", got >= t.least
+		if t.lower {
+			bound, met = "at most", got <= t.least
+		}
+		verdict := "**missed**"
+		if met {
+			verdict = "met"
+		}
+		fmt.Fprintf(&b, "| %s | %s %.2f | %.2f | %s |\n", t.what, bound, t.least, got, verdict)
+	}
+	return b.String()
+}

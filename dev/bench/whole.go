@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	wholeSection     = "Whole orders, from placing to completed"
+	wholeConnections = 64
+	// wholeWindow is how many orders are under way at a time: enough that nobody waits for work, and no more than a
+	// second or two of it.
+	wholeWindow = 1024
+
+	slowProviders = 20 * time.Millisecond
+)
+
+func latencyLabel(latency time.Duration) string {
+	return fmt.Sprintf("providers take %d ms", latency.Milliseconds())
+}
+
+// contender is somebody who carries whole orders to their end.
+type contender struct {
+	name string
+	from string // the template of its database
+	// start starts it on the database, with the providers of the world.
+	start func(ctx context.Context, d *database, w *world) (*system, error)
+	// latencies is a query for how many milliseconds each completed order took.
+	latencies string
+}
+
+// system is a contender that runs.
+type system struct {
+	name      string
+	api       *process
+	processes []int // all of it, without Postgres
+	stop      func() error
+}
+
+const (
+	millraceLatencies = `SELECT extract(epoch FROM e.at - o.placed_at) * 1000 FROM orders o
+		JOIN order_events e ON e.order_id = o.id AND e.status = 'completed' AND e.status_changed`
+	baselineLatencies = `SELECT extract(epoch FROM completed_at - placed_at) * 1000 FROM orders`
+)
+
+// measureWhole places orders for a while, keeping a window of them under way, and waits until all of them are
+// completed. The rate is that of the whole: from the first that was placed to the last that was completed.
+func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Duration) (err error) {
+	d, err := b.cluster.database(ctx, c.from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.drop()) }()
+	w, err := openWorld(ctx, latency)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	s, err := c.start(ctx, d, w)
+	if err != nil {
+		return err
+	}
+	maker := new(orderMaker)
+	values, err := b.carry(ctx, d, w, s, maker)
+	if err = errors.Join(err, s.api.alive(), s.stop()); err != nil {
+		return err
+	}
+	total, err := d.commits(ctx)
+	if err = errors.Join(err, b.saveStatements(ctx, d, "whole "+c.name)); err != nil {
+		return err
+	}
+	values[commits] = float64(total) / float64(maker.placed.Load())
+	values[p50], values[p99], err = d.latencies(ctx, c.latencies)
+	if err := errors.Join(err, d.checkPlaced(ctx, maker), w.check(maker.placed.Load(), maker.cents.Load())); err != nil {
+		return err
+	}
+	b.results.add(wholeSection, c.name, latencyLabel(latency), values)
+	return nil
+}
+
+// carry returns when nothing is left to do.
+func (b *bench) carry(
+	ctx context.Context, d *database, w *world, s *system, maker *orderMaker,
+) (map[string]float64, error) {
+	m, err := startMeter(ctx, d, s.processes...)
+	if err != nil {
+		return nil, err
+	}
+	profiled := b.profile(ctx, s.api, "whole "+s.name, b.whole)
+	began := time.Now()
+	if err := place(ctx, s.api.api, maker, w, began.Add(b.whole)); err != nil {
+		return nil, err
+	}
+	if err := d.awaitCompleted(ctx, w, maker.placed.Load(), began); err != nil {
+		return nil, err
+	}
+	elapsed := time.Since(began)
+	if err := errors.Join(w.awaitEmails(ctx, maker.placed.Load()), profiled()); err != nil {
+		return nil, err
+	}
+	values, err := m.read(ctx, int(maker.placed.Load()))
+	if err != nil {
+		return nil, err
+	}
+	values[rate] = float64(maker.placed.Load()) / elapsed.Seconds()
+	return values, nil
+}
+
+// place places orders until the end, but never has more under way than the window.
+func place(ctx context.Context, addr string, maker *orderMaker, w *world, end time.Time) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for range wholeConnections {
+		one, free, err := placer(ctx, addr, maker)
+		if err != nil {
+			return err
+		}
+		defer free()
+		group.Go(func() error {
+			for time.Now().Before(end) {
+				if maker.placed.Load()-w.shipments.Load() > wholeWindow-wholeConnections {
+					if err := pause(ctx, time.Millisecond); err != nil {
+						return err
+					}
+					continue
+				}
+				if err := one(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// awaitCompleted waits for the orders that were placed since a moment. It asks the providers whether the last is
+// shipped, which costs the contender nothing, and only from then on the database.
+func (d *database) awaitCompleted(ctx context.Context, w *world, placed int64, since time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	defer cancel()
+	for {
+		var completed int64
+		if w.shipments.Load() >= placed {
+			// Everybody's ids are UUIDv7, which begin with the time.
+			first := fmt.Sprintf("%012x0000", since.UnixMilli()) + "0000000000000000"
+			err := d.query(ctx, "SELECT count(*) FROM orders WHERE status = 'completed' AND id > '"+first+"'", &completed)
+			if err != nil || completed == placed {
+				return err
+			}
+		}
+		if err := pause(ctx, pollInterval); err != nil {
+			return fmt.Errorf("of %d orders %d are shipped and %d completed: %w",
+				placed, w.shipments.Load(), completed, err)
+		}
+	}
+}
+
+func (d *database) latencies(ctx context.Context, sql string) (half, most float64, err error) {
+	err = d.query(ctx, "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY t.ms), "+
+		"percentile_cont(0.99) WITHIN GROUP (ORDER BY t.ms) FROM ("+sql+") t (ms)", &half, &most)
+	return half, most, err
+}
+
+// wholeOrders lists the measurements of whole orders.
+func (b *bench) wholeOrders(contenders []contender) (all []measurement) {
+	for _, latency := range []time.Duration{0, slowProviders} {
+		for _, c := range contenders {
+			name := "whole orders, " + c.name + ", " + latencyLabel(latency)
+			all = append(all, measurement{name, func(ctx context.Context) error { return b.measureWhole(ctx, c, latency) }})
+		}
+	}
+	return slices.Clip(all)
+}
