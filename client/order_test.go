@@ -25,6 +25,7 @@ func TestNothingForgotten(t *testing.T) {
 		{oas.PlacementItem{}, Item{}},
 		{oas.Refund{}, Refund{}},
 		{oas.Settlement{}, Settlement{}},
+		{oas.EventPage{}, FeedPage{}},
 	} {
 		generated, own := reflect.TypeOf(pair[0]), reflect.TypeOf(pair[1])
 		for f := range generated.Fields() {

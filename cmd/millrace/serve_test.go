@@ -171,6 +171,11 @@ func TestSettings(t *testing.T) {
 			append(valid, "--rate-limit=-1", "--rate-window", "1ms", "--max-in-flight", "0"),
 			[]string{"--rate-limit", "--rate-window", "--max-in-flight"},
 		},
+		{
+			"BadStreams",
+			append(valid, "--max-streams", "0", "--allowed-origins", "*,https://shop.example/,shop.example"),
+			[]string{"--max-streams", `"*"`, `"https://shop.example/"`, `"shop.example"`},
+		},
 		{"BadProxies", append(valid, "--trusted-proxies", "10.0.0.1/8,proxy"), []string{"--trusted-proxies"}},
 		{"NoDatabase", valid, []string{"database unavailable"}},
 		{"DevBeyondLoopback", []string{"dev", "--api-addr", "0.0.0.0:80"}, []string{"loopback only"}},
