@@ -67,8 +67,8 @@ type OrderEvents struct {
 func newOrderEvent(e orders.Event, reader Principal) OrderEvent {
 	out := OrderEvent{
 		OrderID: e.OrderID, Version: e.Version, Type: eventType(e), Kind: EventKind(e.Kind),
-		Status: OrderStatus(e.Status), Progress: e.Progress, Message: e.Message(), Reason: e.Reason, Actor: actorOf(e, reader),
-		Timestamp: e.At.UTC(),
+		Status: OrderStatus(e.Status), Progress: e.Progress, Message: e.Message(), Reason: e.Reason,
+		Actor: actorOf(e, reader), Timestamp: e.At.UTC(),
 	}
 	if e.Step != "" {
 		out.Step = new(StepName(e.Step))
