@@ -51,6 +51,17 @@ bench-growth: build ## Measure with a million orders, and write docs/plans.md
 	@cd dev/bench && $(GO) run . growth --millrace ../../bin/millrace --queries ../../sql/queries --docs ../../docs \
 		--rounds 3 $(BENCH)
 
+.PHONY: test-proxy
+test-proxy: ## Follow events through an nginx, which is installed if there is none
+	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends nginx-light; }
+	$(GO) test -tags nginx -run '^TestNginx' -timeout 5m ./cmd/millrace
+
+.PHONY: soak
+soak: ## Run the long variants of the tests of load
+	$(GO) test -run '^TestCutStreams$$' -timeout 10m ./api -v -cut.streams 2000 -cut.for 1m
+	$(GO) test -run '^TestStreamMemory$$' -timeout 10m ./cmd/millrace -v -streams 5000
+
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each

@@ -26,9 +26,10 @@ import (
 )
 
 const (
-	defaultMaxStreams  = 2000
-	defaultMaxInFlight = 512
-	defaultHeartbeat   = 15 * time.Second
+	defaultMaxStreams     = 5000
+	defaultMaxStreamsEach = 20
+	defaultMaxInFlight    = 512
+	defaultHeartbeat      = 15 * time.Second
 )
 
 // ErrDegraded marks the error of a readiness check without which the process can still serve, only worse.
@@ -38,8 +39,8 @@ var ErrDegraded = errors.New("degraded")
 type Config struct {
 	Store *store.Store
 	Cache *cache.Orders
-	// Feed wakes the event streams. New subscribes to it, so it must not run yet. May be nil: then open streams hear
-	// of changes with their heartbeats only.
+	// Feed is what event streams are fed from. New subscribes to it, so it must not run yet. May be nil: then open
+	// streams look for changes with their heartbeats.
 	Feed       *store.Feed
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
@@ -65,9 +66,13 @@ type Config struct {
 	// TrustedProxies are whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 
-	MaxInFlight int           // requests being answered at a time, without event streams; default 512
-	MaxStreams  int           // open event streams at a time; default 2000
-	Heartbeat   time.Duration // between two comments on an idle stream; default 15 s
+	// AllowedOrigins are the sites, such as https://shop.example, whose pages may use the API in a browser.
+	AllowedOrigins []string
+
+	MaxInFlight    int           // requests being answered at a time, without event streams; default 512
+	MaxStreams     int           // open event streams and requests that wait, at a time; default 5000
+	MaxStreamsEach int           // open event streams of one principal in this process; default 20, no limit below 0
+	Heartbeat      time.Duration // between two comments on an idle stream; default 15 s
 }
 
 // Server is the HTTP handler of the API.
@@ -76,7 +81,9 @@ type Server struct {
 	permissions map[string]permission // by operation
 	handler     http.Handler
 	metrics     *metrics
-	streams     *streams
+	hub         *hub
+	slots       slots
+	detached    sync.WaitGroup // of the streams that net/http knows nothing of
 	flights     flights
 	exports     chan struct{} // holds a token for each export under way
 	started     time.Time
@@ -97,6 +104,9 @@ func New(c Config) *Server {
 	if c.MaxStreams == 0 {
 		c.MaxStreams = defaultMaxStreams
 	}
+	if c.MaxStreamsEach == 0 {
+		c.MaxStreamsEach = defaultMaxStreamsEach
+	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = defaultMaxInFlight
 	}
@@ -104,12 +114,15 @@ func New(c Config) *Server {
 		c.Heartbeat = defaultHeartbeat
 	}
 	s := &Server{
-		config: c, permissions: permissions(), metrics: newMetrics(c.Registerer), streams: newStreams(),
+		config: c, permissions: permissions(), metrics: newMetrics(c.Registerer), hub: newHub(),
 		exports: make(chan struct{}, maxExports), started: c.Now(), draining: make(chan struct{}),
 	}
-	s.drain = sync.OnceFunc(func() { close(s.draining) })
+	s.drain = sync.OnceFunc(func() {
+		close(s.draining)
+		s.wait()
+	})
 	if c.Feed != nil {
-		c.Feed.Subscribe(s.streams.follow)
+		c.Feed.Subscribe(s.hub.follow)
 	}
 	s.handler = s.routes()
 	return s
@@ -126,7 +139,8 @@ func (s *Server) Drain() { s.drain() }
 // routes builds the handler. The access log and the metrics are outside of recovered, so that they see its answer.
 func (s *Server) routes() http.Handler {
 	router := chi.NewRouter()
-	router.Use(identified, secured, s.logged, s.measured, s.recovered, s.shed, s.gated, limited, middleware.GetHead)
+	router.Use(identified, secured, s.logged, s.measured, s.recovered, crossOrigin(s.config.AllowedOrigins), s.shed,
+		s.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))
 
@@ -149,6 +163,8 @@ func (s *Server) operations(router chi.Router) huma.API {
 	s.registerGet(api)
 	s.registerList(api)
 	s.registerEvents(api)
+	s.registerFeed(api)
+	s.registerTicket(api)
 	s.registerCancel(api)
 	s.registerRefund(api)
 	s.registerSettle(api)

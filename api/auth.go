@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -27,17 +28,30 @@ func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 		next(hctx)
 		return
 	}
-	principal, err := s.config.Auth.Authenticate(r, false)
-	if err == nil {
-		x.principal = principal
-		x.stillAllowed = func() error { return s.stillAllowed(r, principal) }
-		err = s.permitted(hctx, principal, needed)
+	var err error
+	if x.principal, x.stillAllowed, err = s.identify(r, needed); err == nil {
+		err = s.permitted(hctx, x.principal, needed)
 	}
 	if err != nil {
 		writeProblem(w, r, err)
 		return
 	}
 	next(hctx)
+}
+
+// identify finds out who asks, and returns a function that asks again while an answer takes long. Where events are
+// followed a ticket will do; elsewhere the query is not looked at.
+func (s *Server) identify(r *http.Request, needed permission) (
+	p Principal, again func(context.Context) error, err error,
+) {
+	if text := r.URL.Query().Get(paramTicket); text != "" && needed == permitFollow {
+		ticket, err := s.config.Auth.admit(r.Context(), text)
+		again = func(ctx context.Context) error { return s.config.Auth.uphold(ctx, ticket) }
+		return Principal{Name: ticket.Principal, Role: ticket.Role, CustomerID: ticket.CustomerID}, again, err
+	}
+	p, err = s.config.Auth.Authenticate(r, false)
+	credential := &http.Request{Header: http.Header{"Authorization": r.Header["Authorization"]}}
+	return p, func(ctx context.Context) error { return s.stillAllowed(credential.WithContext(ctx), p) }, err
 }
 
 // permitted decides whether the operation may run.

@@ -101,13 +101,20 @@ func (a *Authenticator) verify(ctx context.Context, credential string) (Principa
 		subtle.ConstantTimeCompare(token[:], hash[:]) == 1 {
 		return Principal{Name: principalToken, Role: store.Admin}, nil
 	}
+	return a.lookUp(ctx, hash, func(ctx context.Context) (Principal, time.Time, error) { return a.find(ctx, credential) })
+}
+
+// lookUp finds a principal by something that has this hash, unless it was found a moment ago.
+func (a *Authenticator) lookUp(
+	ctx context.Context, hash [sha256.Size]byte, find func(context.Context) (Principal, time.Time, error),
+) (Principal, error) {
 	if principal, ok := a.remembered(hash); ok {
 		return principal, nil
 	}
 	// Who asks first asks for all who come meanwhile, so its own leaving must not end it.
 	found, err, _ := a.lookups.Do(string(hash[:]), func() (any, error) {
 		asked := a.config.Now() // what is found may be as old as this
-		principal, until, err := a.find(context.WithoutCancel(ctx), credential)
+		principal, until, err := find(context.WithoutCancel(ctx))
 		if err == nil {
 			a.remember(hash, principal, earliest(until, asked.Add(verifiedFor)))
 		}
@@ -129,12 +136,16 @@ func (a *Authenticator) find(ctx context.Context, credential string) (Principal,
 		if errors.Is(err, store.ErrKeyRefused) {
 			return Principal{}, time.Time{}, ErrUnauthorized
 		}
-		return Principal{Name: key.ID, Role: key.Role, CustomerID: key.CustomerID}, key.ExpiresAt, err
+		return keyPrincipal(key), key.ExpiresAt, err
 	case a.config.OIDC != nil:
 		return a.config.OIDC.verify(ctx, credential)
 	default:
 		return Principal{}, time.Time{}, ErrUnauthorized
 	}
+}
+
+func keyPrincipal(key store.Key) Principal {
+	return Principal{Name: key.ID, Role: key.Role, CustomerID: key.CustomerID, isKey: true}
 }
 
 func earliest(a, b time.Time) time.Time {

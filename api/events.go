@@ -63,16 +63,12 @@ type OrderEvents struct {
 	Events []OrderEvent `json:"events" doc:"Oldest first"`
 }
 
-func newOrderEvent(e orders.Event) OrderEvent {
+// newOrderEvent is an event as its reader may see it.
+func newOrderEvent(e orders.Event, reader Principal) OrderEvent {
 	out := OrderEvent{
-		OrderID: e.OrderID, Version: e.Version, Type: orderProcessingProgress, Kind: EventKind(e.Kind),
-		Status: OrderStatus(e.Status), Progress: e.Progress, Message: e.Message(), Reason: e.Reason, Timestamp: e.At.UTC(),
-	}
-	switch {
-	case e.Kind == orders.OrderPlaced:
-		out.Type = orderCreated
-	case e.StatusChanged:
-		out.Type = orderStatusUpdated
+		OrderID: e.OrderID, Version: e.Version, Type: eventType(e), Kind: EventKind(e.Kind),
+		Status: OrderStatus(e.Status), Progress: e.Progress, Message: e.Message(), Reason: e.Reason,
+		Actor: actorOf(e, reader), Timestamp: e.At.UTC(),
 	}
 	if e.Step != "" {
 		out.Step = new(StepName(e.Step))
@@ -88,12 +84,24 @@ func actorOf(e orders.Event, reader Principal) string {
 	return e.Principal
 }
 
+func eventType(e orders.Event) EventType {
+	switch {
+	case e.Kind == orders.OrderPlaced:
+		return orderCreated
+	case e.StatusChanged:
+		return orderStatusUpdated
+	default:
+		return orderProcessingProgress
+	}
+}
+
 type eventsInput struct {
 	ID          orderID `path:"id" doc:"The order's id"`
 	After       int64   `query:"after" minimum:"0" default:"0" doc:"Only events after this version"`
 	Limit       int     `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Events in the answer; a stream has no limit"`
 	LastEventID string  `header:"Last-Event-ID" example:"2" doc:"The id of the last event that was received: a stream goes on after it. Browsers send it when they reconnect"`
 	Accept      string  `header:"Accept" hidden:"true"`
+	TicketParam
 }
 
 // from is the version after which the caller wants to hear, and where the request says so. What a browser remembers
@@ -111,14 +119,14 @@ func (in *eventsInput) from() (after int64, location string, err error) {
 }
 
 // wantsStream prefers a stream only where it is asked for by name.
-func (in *eventsInput) wantsStream() bool {
-	return strings.Contains(strings.ToLower(in.Accept), mediaStream) &&
-		quality(in.Accept, mediaStream) > 0 && quality(in.Accept, mediaStream) >= quality(in.Accept, mediaJSON)
+func wantsStream(accept string) bool {
+	return strings.Contains(strings.ToLower(accept), mediaStream) &&
+		quality(accept, mediaStream) > 0 && quality(accept, mediaStream) >= quality(accept, mediaJSON)
 }
 
 func (s *Server) registerEvents(api huma.API) {
 	register(api, huma.Operation{
-		OperationID: opEvents, Method: http.MethodGet, Path: "/api/orders/{id}/events", Tags: []string{tagOrders},
+		OperationID: opEvents, Method: http.MethodGet, Path: "/api/orders/{id}/events", Tags: []string{tagEvents},
 		Summary: "Read or follow an order's events",
 		Description: "Everything that happened to the order, oldest first. With `Accept: text/event-stream` as server-sent " +
 			"events, live: the stream ends by itself when the order is at rest and nothing is pending any more. A client " +
@@ -141,25 +149,35 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 	if err != nil {
 		return nil, err
 	}
-	if in.wantsStream() {
-		if after > order.Version {
-			return nil, &inputError{location, "must not be beyond the order's last event"}
-		}
-		return s.openStream(ctx, &order, after)
+	live, who := wantsStream(in.Accept), exchangeOf(ctx).principal
+	if live && after > order.Version {
+		return nil, &inputError{location, "must not be beyond the order's last event"}
+	}
+	if live && !finished(&order) {
+		return s.openStream(ctx, &orderSource{store: s.config.Store, reader: who, order: id, sent: after})
 	}
 	found, err := s.config.Store.Events(ctx, id, after, in.Limit)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case live && len(found) == 0: // of events that have been pruned there is no more either
+		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
+	case live:
+		return s.openStream(ctx, &orderSource{store: s.config.Store, reader: who, order: id, sent: after})
 	}
 	body := OrderEvents{Events: make([]OrderEvent, len(found))}
 	for i, e := range found {
-		body.Events[i] = newOrderEvent(e)
-		body.Events[i].Actor = actorOf(e, exchangeOf(ctx).principal)
+		body.Events[i] = newOrderEvent(e, who)
 	}
+	return jsonResponse(body), nil
+}
+
+// jsonResponse is the answer of an operation that could have answered with a stream.
+func jsonResponse(body any) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		hctx.SetHeader("Content-Type", mediaJSON)
 		hctx.SetHeader("Cache-Control", revalidate)
 		hctx.SetHeader("Vary", "Accept")
 		_ = encodeJSON(hctx.BodyWriter(), body)
-	}}, nil
+	}}
 }

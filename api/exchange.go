@@ -16,8 +16,9 @@ type exchange struct {
 	cause     error                    // why the answer is a 5xx: for the log only
 	stack     []byte                   // of a panic
 
-	// stillAllowed says whether the principal would still be let in. nil: nobody was asked.
-	stillAllowed func() error
+	// stillAllowed says whether the principal would still be let in. nil: nobody was asked. It holds on to nothing of the
+	// request but its credential.
+	stillAllowed func(context.Context) error
 }
 
 type exchangeKey struct{}

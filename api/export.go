@@ -127,7 +127,7 @@ func (e *exportRun) run(ctx context.Context, page []orders.Order) error {
 			return e.breakOff()
 		default:
 		}
-		if allowed := exchangeOf(ctx).stillAllowed; allowed != nil && allowed() != nil {
+		if allowed := exchangeOf(ctx).stillAllowed; allowed != nil && allowed(ctx) != nil {
 			return e.breakOff() // the key was revoked
 		}
 		var err error

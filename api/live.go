@@ -22,6 +22,9 @@ func newLiveWriter(w http.ResponseWriter) liveWriter {
 
 // write has a deadline for this write only: the answer may be silent for longer than any deadline.
 func (l liveWriter) write(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	if err := supported(l.control.SetWriteDeadline(time.Now().Add(liveWriteTimeout))); err != nil {
 		return fmt.Errorf("set write deadline: %w", err)
 	}

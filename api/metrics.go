@@ -17,6 +17,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	inFlight prometheus.Gauge
 	streams  prometheus.Gauge
+	catchUps prometheus.Counter
 	panics   prometheus.Counter
 	limited  *prometheus.CounterVec
 	overload prometheus.Counter
@@ -39,7 +40,11 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Help: "Requests being answered, without event streams and waiting placements.",
 		}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "millrace_streams", Help: "Open event streams, and placements that wait for their order's end.",
+			Name: "millrace_streams", Help: "Open event streams, and requests that wait.",
+		}),
+		catchUps: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_stream_catch_ups_total",
+			Help: "Times that an event stream read the log: when it began, and after it fell behind.",
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_panics_total", Help: "Panics of request handlers.",
@@ -52,7 +57,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.panics, m.limited, m.overload)
+		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.catchUps, m.panics, m.limited, m.overload)
 	}
 	return m
 }
@@ -94,7 +99,7 @@ func orderAction(operation string) string {
 		return "list"
 	case opExport:
 		return "export"
-	case opEvents:
+	case opEvents, opFeed:
 		return "events"
 	case opCancel:
 		return "cancel"

@@ -94,6 +94,7 @@ func (o *OIDC) verify(ctx context.Context, token string) (Principal, time.Time, 
 		return Principal{}, time.Time{}, ErrUnauthorized
 	}
 	principal, err := o.principal(verified)
+	principal.until = verified.Expiry
 	return principal, verified.Expiry, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"path"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,6 +19,7 @@ import (
 
 const (
 	tagOrders        = "Orders"
+	tagEvents        = "Events"
 	tagInventory     = "Inventory"
 	tagNotifications = "Notifications"
 	tagSystem        = "System"
@@ -51,6 +53,7 @@ func newHumaConfig(version string) huma.Config {
 	c.Servers = []*huma.Server{{URL: "/"}}
 	c.Tags = []*huma.Tag{
 		{Name: tagOrders, Description: "Placing, reading, following and cancelling orders"},
+		{Name: tagEvents, Description: "What happens to orders, as it happens and afterwards"},
 		{Name: tagInventory, Description: "What the inventory provider last said of its stock"},
 		{Name: tagNotifications, Description: "The e-mails about orders"},
 		{Name: tagSystem, Description: "How this process and the queues that it shares are doing"},
@@ -130,38 +133,57 @@ func etagHeader() *huma.Header {
 	return &huma.Header{Description: "The order's version", Schema: &huma.Schema{Type: huma.TypeString}}
 }
 
-// eventsResponses describes both forms of an order's events. The stream's events are components with an enum and a
-// discriminator rather than constants, and ids are strings, as they are in a browser: generators read that.
+// eventsResponses describes both forms of an order's events.
 func eventsResponses(r huma.Registry) map[string]*huma.Response {
-	data := r.Schema(reflect.TypeFor[OrderEvent](), true, "")
-	var variants []*huma.Schema
-	mapping := make(map[string]string)
 	for _, t := range eventTypes() {
-		name := string(t) + "Event"
-		r.Map()[name] = &huma.Schema{
-			Type: huma.TypeObject, Required: []string{"data", "event", "id"},
-			Properties: map[string]*huma.Schema{
-				"id":    {Type: huma.TypeString, Description: "The order's version, for Last-Event-ID"},
-				"event": {Type: huma.TypeString, Enum: []any{string(t)}},
-				"data":  data,
-				"retry": {Type: huma.TypeInteger, Description: "Milliseconds to wait before reconnecting"},
-			},
-		}
-		ref := "#/components/schemas/" + name
-		variants, mapping[string(t)] = append(variants, &huma.Schema{Ref: ref}), ref
+		streamEvent(r, t, r.Schema(reflect.TypeFor[OrderEvent](), true, ""))
 	}
-	r.Map()["OrderStreamEvent"] = &huma.Schema{
-		OneOf: variants, Discriminator: &huma.Discriminator{PropertyName: "event", Mapping: mapping},
+	responses := streamResponses(r, "OrderStreamEvent", eventTypes(), reflect.TypeFor[OrderEvents]())
+	responses["204"] = &huma.Response{Description: "There will be no more events"}
+	return responses
+}
+
+// feedResponses describes both forms of the feed, whose stream has words of its own. eventsResponses comes first.
+func feedResponses(r huma.Registry) map[string]*huma.Response {
+	for _, t := range []EventType{eventPlace, eventResync} {
+		streamEvent(r, t, r.Schema(reflect.TypeFor[Place](), true, ""))
 	}
-	list := r.Schema(reflect.TypeFor[OrderEvents](), true, "")
-	events := &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Ref: "#/components/schemas/OrderStreamEvent"}}
-	return map[string]*huma.Response{
-		"200": {Description: "The events", Content: map[string]*huma.MediaType{
-			mediaJSON:   {Schema: list},
-			mediaStream: {Schema: events, Extensions: map[string]any{"x-ogen-sse-event-shape": "full-array"}},
-		}},
-		"204": {Description: "There will be no more events"},
+	types := append(eventTypes(), eventPlace, eventResync)
+	return streamResponses(r, "FeedStreamEvent", types, reflect.TypeFor[EventPage]())
+}
+
+// streamEvent describes an event of a stream: a component with an enum and not a constant, whose id is a string, as it
+// is in a browser. Generators read that.
+func streamEvent(r huma.Registry, t EventType, data *huma.Schema) {
+	r.Map()[streamEventName(t)] = &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"data", "event", "id"},
+		Properties: map[string]*huma.Schema{
+			"id":    {Type: huma.TypeString, Description: "For Last-Event-ID: where the stream goes on after a break"},
+			"event": {Type: huma.TypeString, Enum: []any{string(t)}},
+			"data":  data,
+			"retry": {Type: huma.TypeInteger, Description: "Milliseconds to wait before reconnecting"},
+		},
 	}
+}
+
+func streamEventName(t EventType) string {
+	return strings.ToUpper(string(t[:1])) + string(t[1:]) + "Event"
+}
+
+// streamResponses describes an answer that is a list or a stream of events with a discriminator.
+func streamResponses(r huma.Registry, name string, types []EventType, list reflect.Type) map[string]*huma.Response {
+	union := &huma.Schema{Discriminator: &huma.Discriminator{PropertyName: "event", Mapping: map[string]string{}}}
+	for _, t := range types {
+		ref := "#/components/schemas/" + streamEventName(t)
+		union.OneOf = append(union.OneOf, &huma.Schema{Ref: ref})
+		union.Discriminator.Mapping[string(t)] = ref
+	}
+	r.Map()[name] = union
+	events := &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Ref: "#/components/schemas/" + name}}
+	return map[string]*huma.Response{"200": {Description: "The events", Content: map[string]*huma.MediaType{
+		mediaJSON:   {Schema: r.Schema(list, true, "")},
+		mediaStream: {Schema: events, Extensions: map[string]any{"x-ogen-sse-event-shape": "full-array"}},
+	}}}
 }
 
 // OpenAPI is the document that describes the API, as JSON and as YAML.

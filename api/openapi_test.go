@@ -70,7 +70,8 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 		require.ElementsMatch(t, []string{
-			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder", "settleOrder",
+			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "listEvents", "createStreamTicket",
+			"cancelOrder", "refundOrder", "settleOrder",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"listNotifications",
 			"getSystemStatus", "getSystemMetrics", "getHealth", "getLiveness", "getReadiness",

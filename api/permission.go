@@ -15,6 +15,7 @@ type permission string
 const (
 	permitAnyone  permission = "anyone"  // without any credential
 	permitRead    permission = "read"    // orders and products; of orders a customer sees its own
+	permitFollow  permission = "follow"  // the same, and a ticket will do
 	permitPlace   permission = "place"   // orders; a customer places its own
 	permitChange  permission = "change"  // an order that there is; a customer its own. Operators' changes are audited
 	permitSettle  permission = "settle"  // what needs a person. Audited
@@ -32,7 +33,9 @@ func permissions() map[string]permission {
 		opPlace:  permitPlace,
 		opGet:    permitRead,
 		opList:   permitRead,
-		opEvents: permitRead,
+		opEvents: permitFollow,
+		opFeed:   permitFollow,
+		opTicket: permitRead,
 		opCancel: permitChange,
 		opRefund: permitChange,
 		opSettle: permitSettle,
@@ -51,7 +54,7 @@ func permissions() map[string]permission {
 
 func (p permission) roles() []store.Role {
 	switch p {
-	case permitAnyone, permitRead:
+	case permitAnyone, permitRead, permitFollow:
 		return store.Roles()
 	case permitPlace:
 		return []store.Role{store.Admin, store.Service, store.Customer}

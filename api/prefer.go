@@ -35,19 +35,14 @@ func preferredWait(header string) (patience time.Duration, ok bool) {
 // returns it as it is then. It waits for the feed like an event stream, and counts as one. ok is false if there are
 // too many of them: a preference is nothing that has to be met.
 func (s *Server) await(ctx context.Context, placed orders.Order, patience time.Duration) (now orders.Order, ok bool) {
-	if !s.streams.acquire(s.config.MaxStreams) {
+	leave, err := s.stay(ctx, "")
+	if err != nil {
 		return placed, false
 	}
-	defer s.streams.release()
+	defer leave()
+	listener := s.hub.listen(topic{order: placed.ID}) // before the first read, so that nothing falls in between
+	defer listener.close()
 	x := exchangeOf(ctx)
-	x.streaming = true
-	s.metrics.inFlight.Dec()
-	s.flights.leave()
-	s.metrics.streams.Inc()
-	defer s.metrics.streams.Dec()
-
-	wake, stop := s.streams.listen(placed.ID) // before the first read, so that nothing falls in between
-	defer stop()
 	if err := x.allow(patience); err != nil {
 		return placed, false
 	}
@@ -63,11 +58,11 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 			}
 			return now, true // it is placed all the same
 		}
-		if now = current; now.Status.AtRest() || x.stillAllowed != nil && x.stillAllowed() != nil {
+		if now = current; now.Status.AtRest() || x.stillAllowed != nil && x.stillAllowed(ctx) != nil {
 			return now, true
 		}
 		select {
-		case <-wake:
+		case <-listener.wake:
 		case <-fallback.C:
 		case <-timeout.C:
 			return now, true
@@ -79,11 +74,13 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 	}
 }
 
-// allow moves the server's deadline for writing, which is about requests that are answered at once. Huma has cleared
-// the one for reading, after the body.
+// allow moves the server's deadlines, which are about requests that are answered at once.
 func (x *exchange) allow(patience time.Duration) error {
 	if x.control == nil {
 		return nil
+	}
+	if err := clearReadDeadline(x.control); err != nil {
+		return err
 	}
 	return supported(x.control.SetWriteDeadline(time.Now().Add(patience + liveWriteTimeout)))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
@@ -23,11 +24,25 @@ type Principal struct {
 	Name       string
 	Role       store.Role // empty: it may do nothing
 	CustomerID string     // of a customer: whose orders it may see
+
+	isKey bool      // Name is a key's id
+	until time.Time // when its OIDC token expires; zero: it has none
 }
 
 // owns says whether a customer's orders are there for the principal. To a customer nobody else's are.
 func (p Principal) owns(customerID string) bool {
 	return p.Role != store.Customer || p.CustomerID == customerID
+}
+
+// follows is whose events the principal gets if it asks for those of a customer; "" is everybody.
+func (p Principal) follows(customerID string) (string, error) {
+	if customerID == "" && p.Role == store.Customer {
+		customerID = p.CustomerID
+	}
+	if !p.owns(customerID) {
+		return "", &forbiddenError{"A customer follows orders of its own only: customerId must be its own."}
+	}
+	return customerID, nil
 }
 
 // restrict narrows a list to what the principal may see. false: that is nothing.

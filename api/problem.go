@@ -21,11 +21,12 @@ const statusClientGone = 499
 
 // Sentinels of the API's own.
 var (
-	errNoIssuer       = errors.New("identity provider unavailable")
-	errNotAcceptable  = errors.New("nothing that Accept allows can be sent")
-	errTooManyStreams = errors.New("too many open streams")
-	errOverloaded     = errors.New("too many requests in flight")
-	errTooManyExports = errors.New("too many exports")
+	errNoIssuer          = errors.New("identity provider unavailable")
+	errNotAcceptable     = errors.New("nothing that Accept allows can be sent")
+	errTooManyStreams    = errors.New("too many open streams")
+	errTooManyOwnStreams = errors.New("too many open streams of one principal")
+	errOverloaded        = errors.New("too many requests in flight")
+	errTooManyExports    = errors.New("too many exports")
 
 	errVersionNotReached = errors.New("order has not reached the version")
 	errNoRoute           = errors.New("no such route")
@@ -106,6 +107,13 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.Is(err, errTooManyStreams):
 		return newProblem(http.StatusServiceUnavailable, "too_many_streams",
 			"Too many event streams are open. Try again soon.").header("Retry-After", "1")
+	case errors.Is(err, errTooManyOwnStreams):
+		return newProblem(http.StatusTooManyRequests, "too_many_streams",
+			"You have too many event streams open. Close one, or follow more in one.").header("Retry-After", "5")
+	case errors.Is(err, store.ErrCursorExpired):
+		return newProblem(http.StatusGone, "cursor_expired", "The events after this cursor are no longer kept. Ask with "+
+			"after=end, read the orders again, and go on from the next of that answer.").
+			with(ProblemError{"query.after", "must be a cursor that has not expired"})
 	case errors.Is(err, errTooManyExports):
 		return newProblem(http.StatusServiceUnavailable, "too_many_exports",
 			"Too many exports are under way. Try again later.").header("Retry-After", "5")

@@ -120,6 +120,12 @@ func (s *Settlement) event() (orders.Event, error) {
 	if s.Generation != 0 && s.Step == nil {
 		wrong = append(wrong, orders.FieldError{Field: "generation", Message: "needs a step"})
 	}
+	if !storable(s.Reference) {
+		wrong = append(wrong, orders.FieldError{Field: "reference", Message: unstorable})
+	}
+	if !storable(s.Reason) {
+		wrong = append(wrong, orders.FieldError{Field: "reason", Message: unstorable})
+	}
 	if len(wrong) > 0 {
 		return e, &orders.InvalidError{Fields: wrong}
 	}

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -11,92 +10,65 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
-	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 )
 
 const (
 	streamBatch = 100
 	streamRetry = time.Second
+	// tooFarBehind is when a stream stops to rely on the feed and looks for itself, with its heartbeats.
+	tooFarBehind = 5 * time.Second
 )
 
-// openStream answers with the order's events after a version, live.
-func (s *Server) openStream(ctx context.Context, order *orders.Order, after int64) (*huma.StreamResponse, error) {
-	if after == order.Version && finished(order) {
-		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
-	}
-	if !s.streams.acquire(s.config.MaxStreams) {
-		return nil, errTooManyStreams
-	}
-	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		defer s.streams.release()
-		s.metrics.streams.Inc()
-		defer s.metrics.streams.Dec()
-		s.metrics.inFlight.Dec()
-		s.flights.leave()
-		r, w := humachi.Unwrap(hctx)
-		x := exchangeOf(ctx)
-		x.streaming = true
-		st := &stream{
-			Server: s, liveWriter: newLiveWriter(w), order: order.ID, sent: after, reader: x.principal,
-			allowed: x.stillAllowed,
-		}
-		err := st.begin()
-		if err == nil && r.Method != http.MethodHead {
-			err = st.run(ctx)
-		}
-		if ctx.Err() == nil {
-			x.cause = err
-		}
-	}}, nil
+// source is what a stream is of: it knows what was sent, and what comes next. done means that there will be no more.
+type source interface {
+	topic() topic
+	// catchUp writes what the log has.
+	catchUp(ctx context.Context, w liveWriter) (done bool, err error)
+	// pass writes what has just happened. ok is false if something is missing in between, which the log has.
+	pass(ctx context.Context, w liveWriter, notices []*notice) (ok, done bool, err error)
+	// advance hears that everything up to a place in the log has been sent, and returns how to tell the client; nil if
+	// that needs no telling.
+	advance(reached store.Cursor) []byte
 }
 
-// finished says that nothing more will happen to the order by itself.
-func finished(o *orders.Order) bool {
-	for _, s := range o.Steps {
-		if s.State == orders.StatePending {
-			return false
-		}
+// openStream answers with what a source has and will have.
+func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamResponse, error) {
+	x := exchangeOf(ctx)
+	leave, err := s.stay(ctx, x.principal.follower())
+	if err != nil {
+		return nil, err
 	}
-	return o.Status.AtRest()
+	return &huma.StreamResponse{Body: func(hctx huma.Context) { //nolint:contextcheck // it outlives its request
+		r, w := humachi.Unwrap(hctx)
+		st := &stream{Server: s, liveWriter: newLiveWriter(w), source: from, allowed: x.stillAllowed, requestID: x.requestID}
+		if err := st.begin(); err != nil || r.Method == http.MethodHead {
+			leave()
+			return
+		}
+		conn, ctx, ok := detach(r, w)
+		if !ok {
+			defer leave()
+			st.follow(hctx.Context())
+			return
+		}
+		answer := chunked{conn}
+		st.liveWriter = newLiveWriter(answer)
+		s.detached.Go(func() {
+			defer leave()
+			defer answer.end()
+			st.follow(ctx)
+		})
+	}}, nil
 }
 
 // stream is one open event stream.
 type stream struct {
 	*Server
 	liveWriter
-	order   orders.ID
-	sent    int64 // the version of the last event that was sent
-	reader  Principal
-	allowed func() error
-}
-
-// run sends what there is and waits for more, until the order is finished, the client is gone or the server drains.
-// An error ends the stream as well; the client reconnects and goes on where it was.
-func (s *stream) run(ctx context.Context) error {
-	wake, stop := s.streams.listen(s.order) // before the first read, so that nothing falls in between
-	defer stop()
-	heartbeat := time.NewTicker(s.config.Heartbeat)
-	defer heartbeat.Stop()
-	for {
-		if s.allowed() != nil {
-			return nil // a key that was revoked; or nobody can tell, and the client asks again
-		}
-		done, err := s.catchUp(ctx)
-		if err != nil || done {
-			return err
-		}
-		select {
-		case <-wake:
-		case <-heartbeat.C:
-			if err := s.write([]byte(": heartbeat\n\n")); err != nil {
-				return err
-			}
-		case <-s.draining:
-			return nil
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	source
+	allowed   func(context.Context) error
+	requestID string
 }
 
 // begin sends the header at once, so that the client knows it is connected.
@@ -112,44 +84,86 @@ func (s *stream) begin() error {
 	return s.write(fmt.Appendf(nil, "retry: %d\n\n", streamRetry.Milliseconds()))
 }
 
-// catchUp sends all events that have not been sent. done means that there will be no more.
-func (s *stream) catchUp(ctx context.Context) (done bool, err error) {
-	for {
-		events, err := s.config.Store.Events(ctx, s.order, s.sent, streamBatch)
-		if err != nil {
-			return false, err
+// follow runs the stream to its end. Of a stream that failed the client knows no more than that it ended.
+func (s *stream) follow(ctx context.Context) {
+	if err := s.run(ctx); err != nil && ctx.Err() == nil {
+		s.config.Logger.InfoContext(ctx, "stream was cut off", "request_id", s.requestID, "error", err)
+	}
+}
+
+// run sends what there is and waits for more, until there will be no more, the client is gone or the server drains.
+// An error ends the stream as well; the client reconnects and goes on where it was.
+func (s *stream) run(ctx context.Context) error {
+	listener := s.hub.listen(s.topic()) // before the log is read, so that nothing falls in between
+	defer listener.close()
+	heartbeat := time.NewTicker(s.config.Heartbeat)
+	defer heartbeat.Stop()
+	for current := false; ; {
+		if s.allowed(ctx) != nil {
+			return nil // a key that was revoked; or nobody can tell, and the client asks again
 		}
-		if len(events) == 0 {
-			order, err := s.config.Store.Order(ctx, s.order)
-			if err != nil {
-				return false, err
+		done, err := s.forward(ctx, listener, &current)
+		if done || err != nil {
+			return err
+		}
+		if !current {
+			continue
+		}
+		select {
+		case <-listener.wake:
+		case <-heartbeat.C:
+			current = !s.isBehind()
+			if err := s.beat(listener); err != nil {
+				return err
 			}
-			// If it has moved on since, the feed is about to say so.
-			return order.Version == s.sent && finished(&order), nil
-		}
-		if err := s.send(events); err != nil {
-			return false, err
-		}
-		if last := events[len(events)-1]; len(events) < streamBatch && !last.Status.AtRest() {
-			return false, nil
+		case <-s.draining:
+			return nil
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }
 
-func (s *stream) send(events []orders.Event) error {
+// forward sends what the hub has for the stream, or while the stream is not current, what the log has.
+func (s *stream) forward(ctx context.Context, l *listener, current *bool) (done bool, err error) {
+	if !*current {
+		*current = true
+		s.metrics.catchUps.Inc()
+		return s.catchUp(ctx, s.liveWriter)
+	}
+	notices, ok := l.take()
+	if ok && len(notices) > 0 {
+		ok, done, err = s.pass(ctx, s.liveWriter, notices)
+	}
+	*current = ok
+	return done, err
+}
+
+// isBehind says that the feed may not have heard of events for a while.
+func (s *Server) isBehind() bool {
+	return s.config.Feed == nil || s.config.Feed.Behind() > tooFarBehind
+}
+
+// beat keeps the connection alive, and tells the client a place to resume from that is not older than it has to be: it
+// may not have been sent an event for days.
+func (s *stream) beat(l *listener) error {
+	message := []byte(": heartbeat\n\n")
+	if at, ok := l.reached(); ok {
+		message = append(message, s.advance(at)...)
+	}
+	return s.write(message)
+}
+
+// sendAll writes events under the ids that a stream has for them.
+func sendAll(w liveWriter, notices []*notice, reader Principal, id func(*notice) string) error {
+	if len(notices) == 0 {
+		return nil
+	}
 	var b bytes.Buffer
-	for _, e := range events {
-		event := newOrderEvent(e)
-		event.Actor = actorOf(e, s.reader)
-		data, err := json.Marshal(event)
-		if err != nil {
-			return fmt.Errorf("encode event: %w", err)
+	for _, n := range notices {
+		if err := n.writeTo(&b, id(n), reader); err != nil {
+			return err
 		}
-		fmt.Fprintf(&b, "id: %d\nevent: %s\ndata: %s\n\n", event.Version, event.Type, data)
 	}
-	if err := s.write(b.Bytes()); err != nil {
-		return err
-	}
-	s.sent = events[len(events)-1].Version
-	return nil
+	return w.write(b.Bytes())
 }

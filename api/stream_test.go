@@ -29,8 +29,13 @@ type openStream struct {
 // open follows an order's events. What it reads is bounded by the test's own deadline.
 func (h *harness) open(t *testing.T, id orders.ID, query string, header ...string) *openStream {
 	t.Helper()
-	url := h.URL + "/api/orders/" + id.String() + "/events" + query
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	return h.follow(t, "/api/orders/"+id.String()+"/events"+query, header...)
+}
+
+// follow opens the event stream of a path.
+func (h *harness) follow(t *testing.T, path string, header ...string) *openStream {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+path, nil)
 	require.NoError(t, err)
 	r.Header.Set("Accept", "text/event-stream")
 	for i := 0; i < len(header); i += 2 {
@@ -70,6 +75,33 @@ func (s *openStream) next(t *testing.T) (m message, ok bool) {
 	}
 }
 
+// events reads that many events, past everything else.
+func (s *openStream) events(t *testing.T, n int) (events []message) {
+	t.Helper()
+	for len(events) < n {
+		m, ok := s.next(t)
+		require.True(t, ok, "the stream ended after %v", events)
+		if m.event != "" && m.event != "place" {
+			events = append(events, m)
+		}
+	}
+	return events
+}
+
+// place reads up to where the stream says where it is.
+func (s *openStream) place(t *testing.T) string {
+	t.Helper()
+	for {
+		m, ok := s.next(t)
+		require.True(t, ok)
+		if m.event == "place" {
+			require.JSONEq(t, `{"next":"`+m.id+`"}`, m.data)
+			return m.id
+		}
+		require.Empty(t, m.event)
+	}
+}
+
 // rest reads the stream to its end and returns the events.
 func (s *openStream) rest(t *testing.T) (events []message) {
 	t.Helper()
@@ -78,7 +110,7 @@ func (s *openStream) rest(t *testing.T) (events []message) {
 		if !ok {
 			return events
 		}
-		if m.event != "" {
+		if m.event != "" && m.event != "place" {
 			events = append(events, m)
 		}
 	}
@@ -157,6 +189,28 @@ func TestStream(t *testing.T) {
 	require.Len(t, h.open(t, id, "?after=1", "Last-Event-ID", "6").rest(t), 1)
 	require.Equal(t, http.StatusNoContent, h.open(t, id, "", "Last-Event-ID", "7").StatusCode)
 	require.Contains(t, h.do(t, http.MethodGet, "/api/orders/"+id.String(), "").body, `"progress":100`)
+}
+
+// What has been pruned of an order that is finished is not waited for.
+func TestStreamOfPrunedEvents(t *testing.T) {
+	t.Parallel()
+	h := live(t)
+	id := storetest.Order(t, h.store).ID
+	h.apply(t, completion(id)...)
+	require.Equal(t, "3", h.open(t, id, "?after=2").events(t, 1)[0].id)
+	_, err := h.pool.Exec(t.Context(), "DELETE FROM order_events")
+	require.NoError(t, err)
+	open := h.open(t, id, "?after=2")
+	_, ok := open.next(t)
+	require.True(t, ok)
+	h.apply(t, succeeded(id, orders.SendEmail)...)
+	require.Equal(t, "7", open.events(t, 1)[0].id, "what is left")
+	require.Empty(t, open.rest(t))
+
+	require.Len(t, h.open(t, id, "?after=2").rest(t), 1)
+	_, err = h.pool.Exec(t.Context(), "DELETE FROM order_events")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNoContent, h.open(t, id, "?after=2").StatusCode)
 }
 
 // Neither the server's deadlines nor silence end a stream.

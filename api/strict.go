@@ -21,7 +21,8 @@ func labelled(hctx huma.Context, next func(huma.Context)) {
 func strict(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	for _, err := range []error{
-		checkPath(r.URL.Path), checkQuery(r.URL.RawQuery), checkHeaders(r.Header), checkAccept(hctx, r.Header),
+		checkPath(r.URL.Path), checkQuery(hctx.Operation(), r.URL.RawQuery), checkHeaders(r.Header),
+		checkAccept(hctx, r.Header),
 	} {
 		if err != nil {
 			writeProblem(w, r, err)
@@ -31,34 +32,43 @@ func strict(hctx huma.Context, next func(huma.Context)) {
 	next(hctx)
 }
 
+const unstorable = "must be valid text without U+0000"
+
 // storable says that Postgres takes a text.
 func storable(s string) bool { return !strings.ContainsRune(s, 0) && utf8.ValidString(s) }
 
 func checkPath(path string) error {
 	if !storable(path) {
-		return &inputError{"path", "must be valid text without U+0000"}
+		return &inputError{"path", unstorable}
 	}
 	return nil
 }
 
 // checkQuery refuses a parameter that is given twice, of which one would be ignored, and one without a value, which
 // would count as not given: a program whose customerId is empty by mistake must not get everybody's orders.
-func checkQuery(raw string) error {
+func checkQuery(op *huma.Operation, raw string) error {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
 		return &inputError{"query", "must be name=value pairs, percent-encoded and joined by &"}
 	}
 	for name, values := range query {
 		switch {
-		case len(values) > 1:
+		case len(values) > 1 && !repeats(op, name):
 			return &inputError{"query." + truncate(name), "must be given once"}
-		case values[0] == "":
+		case slices.Contains(values, ""):
 			return &inputError{"query." + truncate(name), "must not be empty"}
-		case !storable(values[0]):
-			return &inputError{"query." + truncate(name), "must be valid text without U+0000"}
+		case slices.ContainsFunc(values, func(v string) bool { return !storable(v) }):
+			return &inputError{"query." + truncate(name), unstorable}
 		}
 	}
 	return nil
+}
+
+// repeats says that a parameter of an operation is a list.
+func repeats(op *huma.Operation, name string) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool {
+		return p.Name == name && p.Schema.Type == huma.TypeArray
+	})
 }
 
 func checkHeaders(h http.Header) error {

@@ -31,6 +31,8 @@
 //		fmt.Println(event.Progress, event.Message)
 //	}
 //
+// [Client.Feed] does the same for all orders at once, and [Client.FeedPage] page by page.
+//
 // # Versions
 //
 // An order's Version is its ETag. [WithIfNoneMatch] reads an order only if it has changed, [WithMinimumVersion] reads it

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/ogen-go/ogen/sse"
+
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
@@ -48,10 +50,10 @@ func (e Event) AtRest() bool { return atRest(e.Status) }
 // ends: a server that restarts interrupts nobody.
 func (c *Client) Events(ctx context.Context, id string, after int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		s, err := c.newStream(id, after)
+		s, err := c.newOrderStream(id, after)
 		for err == nil {
 			var done bool
-			if done, err = s.follow(ctx, yield); done {
+			if done, err = s.follow(ctx, func(d *sse.Decoder) (bool, bool, error) { return s.read(d, yield) }); done {
 				return
 			}
 		}

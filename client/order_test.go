@@ -26,6 +26,7 @@ func TestNothingForgotten(t *testing.T) {
 		{oas.Refund{}, Refund{}},
 		{oas.Settlement{}, Settlement{}},
 		{oas.Notification{}, Notification{}},
+		{oas.EventPage{}, FeedPage{}},
 	} {
 		generated, own := reflect.TypeOf(pair[0]), reflect.TypeOf(pair[1])
 		for f := range generated.Fields() {

@@ -122,7 +122,24 @@ func TestLostAnswers(t *testing.T) {
 // TestCutStream follows an order through a proxy that ends every connection after two events.
 func TestCutStream(t *testing.T) {
 	t.Parallel()
-	c := throughProxy(t, func(_ int64, w http.ResponseWriter, answer *http.Response) {
+	c := throughProxy(t, cutAfter(2))
+	order, err := c.Place(t.Context(), orderOf("cut"))
+	require.NoError(t, err)
+	var version int64
+	for event, err := range c.Events(t.Context(), order.ID, 0) {
+		require.NoError(t, err)
+		version++
+		require.Equal(t, version, event.Version)
+	}
+	got, err := c.Order(t.Context(), order.ID)
+	require.NoError(t, err)
+	require.Equal(t, client.Completed, got.Status)
+	require.Equal(t, got.Version, version)
+}
+
+// cutAfter breaks an event stream off after n events.
+func cutAfter(n int) func(int64, http.ResponseWriter, *http.Response) {
+	return func(_ int64, w http.ResponseWriter, answer *http.Response) {
 		if answer.Header.Get("Content-Type") != "text/event-stream" {
 			return
 		}
@@ -136,26 +153,14 @@ func TestCutStream(t *testing.T) {
 			if len(line) > 3 && line[:3] == "id:" {
 				events++
 			}
-			if events == 3 {
+			if events > n {
 				panic(http.ErrAbortHandler)
 			}
 			_, _ = w.Write([]byte(line + "\n"))
 			_ = http.NewResponseController(w).Flush()
 		}
 		panic(http.ErrAbortHandler)
-	})
-	order, err := c.Place(t.Context(), orderOf("cut"))
-	require.NoError(t, err)
-	var version int64
-	for event, err := range c.Events(t.Context(), order.ID, 0) {
-		require.NoError(t, err)
-		version++
-		require.Equal(t, version, event.Version)
 	}
-	got, err := c.Order(t.Context(), order.ID)
-	require.NoError(t, err)
-	require.Equal(t, client.Completed, got.Status)
-	require.Equal(t, got.Version, version)
 }
 
 // throughProxy makes a client whose answers, after the server has given them, go through spoil. If that writes nothing,
@@ -249,4 +254,61 @@ func TestNotifications(t *testing.T) {
 	for _, err := range c.Notifications(t.Context(), client.NotificationFilter{OrderID: "x"}) {
 		require.ErrorContains(t, err, "no UUID")
 	}
+}
+
+// TestFeed follows everything through a proxy that ends every connection after two events, and reads the same in pages.
+func TestFeed(t *testing.T) {
+	t.Parallel()
+	const all = 5
+	customer := fmt.Sprint("feed at ", time.Now())
+	filter := client.FeedFilter{CustomerID: customer}
+	direct := connect(t)
+	end, err := direct.FeedPage(t.Context(), client.FeedEnd, filter, 0, 0)
+	require.NoError(t, err)
+	for range all {
+		_, err := direct.Place(t.Context(), orderOf(customer))
+		require.NoError(t, err)
+	}
+
+	c := throughProxy(t, cutAfter(2))
+	versions, finished, places := map[string]int64{}, 0, []string{end.Next}
+	for event, err := range c.Feed(t.Context(), end.Next, filter) {
+		require.NoError(t, err)
+		require.Equal(t, versions[event.OrderID]+1, event.Version)
+		versions[event.OrderID], places = event.Version, append(places, event.Place)
+		if event.Step == "send_email" {
+			finished++
+		}
+		if finished == all {
+			break
+		}
+	}
+	require.Len(t, versions, all)
+
+	read := 0
+	for place := end.Next; read < len(places)-1; {
+		page, err := direct.FeedPage(t.Context(), place, filter, 4, 20*time.Second)
+		require.NoError(t, err)
+		require.NotEmpty(t, page.Events)
+		read, place = read+len(page.Events), page.Next
+	}
+	created, err := direct.FeedPage(t.Context(), end.Next,
+		client.FeedFilter{CustomerID: customer, Types: []client.EventType{client.OrderCreated}}, 0, 0)
+	require.NoError(t, err)
+	require.Len(t, created.Events, all)
+
+	const foreign = "7fffffff-1-1-1"
+	for _, err := range c.Feed(t.Context(), foreign, filter) {
+		var resync *client.ResyncError
+		require.ErrorAs(t, err, &resync)
+		page, err := direct.FeedPage(t.Context(), resync.Place, filter, 0, 0)
+		require.NoError(t, err)
+		require.Empty(t, page.Events)
+	}
+	_, err = direct.FeedPage(t.Context(), foreign, filter, 0, 0)
+	require.ErrorAs(t, err, new(*client.ResyncError))
+
+	ticket, err := direct.StreamTicket(t.Context(), customer)
+	require.NoError(t, err)
+	require.WithinRange(t, ticket.ExpiresAt, time.Now(), time.Now().Add(2*time.Minute))
 }

@@ -2,17 +2,13 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/ogen-go/ogen/sse"
-
-	"github.com/millrace-orders/millrace/client/oas"
 )
 
 const (
@@ -20,44 +16,30 @@ const (
 
 	firstReconnect = time.Second // until the server says otherwise
 	maxEventBytes  = 1 << 20
-	// maxGaps is how often in a row an event may be missing or unreadable before the stream counts as broken for good.
-	maxGaps = 5
 )
 
-// stream is an order's event stream over any number of connections.
+// stream is an event stream over any number of connections.
 type stream struct {
 	*Client
 	address   string
-	orderID   string
-	last      int64 // the version of the last event that was handed out
-	atRest    bool  // what that event says
-	connected bool  // there was a connection before
+	lastID    string // where the next connection goes on
+	connected bool   // there was a connection before
 	reconnect time.Duration
 	failures  int // attempts to connect in a row that failed
-	gaps      int // connections in a row that lacked the next event
 }
 
-func (c *Client) newStream(id string, after int64) (*stream, error) {
-	parsed, err := parseID(id)
-	if err != nil {
-		return nil, err
-	}
-	return &stream{
-		Client: c, orderID: parsed.String(), last: after, reconnect: firstReconnect,
-		address: c.base.JoinPath("api", "orders", parsed.String(), "events").String(),
-	}, nil
-}
-
-// follow makes a connection and reads it to its end. done means that nothing is to follow: the order is finished, or
-// the caller has left.
-func (s *stream) follow(ctx context.Context, yield func(Event, error) bool) (done bool, err error) {
+// follow makes a connection and has it read to its end. again says that the next one need not wait; done that there need
+// not be any: nothing is to follow, or the caller has left.
+func (s *stream) follow(
+	ctx context.Context, read func(*sse.Decoder) (again, done bool, err error),
+) (done bool, err error) {
 	connection, cancel := context.WithCancel(ctx)
 	defer cancel()
 	response, err := s.connect(connection)
 	switch {
 	case err != nil && s.connected && temporary(err) && ctx.Err() == nil:
 		s.failures++
-		return false, s.pause(ctx, s.transport.backoff(s.failures))
+		return false, s.pause(ctx, max(s.transport.backoff(s.failures), retryAfter(err)))
 	case err != nil:
 		return false, err
 	}
@@ -66,17 +48,13 @@ func (s *stream) follow(ctx context.Context, yield func(Event, error) bool) (don
 		return true, nil
 	}
 	s.connected, s.failures = true, 0
-
-	before := s.last
-	done, err = s.read(&watched{response.Body, s.silence, cancel}, yield)
-	switch {
-	case done || err != nil:
+	decoder := sse.NewDecoder(&watched{response.Body, s.silence, cancel}, 0, maxEventBytes, "", &s.reconnect)
+	again, done, err := read(decoder)
+	s.reconnect = decoder.Retry()
+	if again || done || err != nil {
 		return done, err
-	case s.last > before && s.atRest:
-		return false, nil // it ended as it should; asking once more confirms that it is finished
-	default:
-		return false, s.pause(ctx, min(max(s.reconnect, firstBackoff), maxRetryAfter))
 	}
+	return false, s.pause(ctx, min(max(s.reconnect, firstBackoff), maxRetryAfter))
 }
 
 func (s *stream) connect(ctx context.Context) (*http.Response, error) {
@@ -85,8 +63,8 @@ func (s *stream) connect(ctx context.Context) (*http.Response, error) {
 		return nil, err
 	}
 	r.Header.Set("Accept", mediaStream)
-	if s.last > 0 {
-		r.Header.Set("Last-Event-ID", strconv.FormatInt(s.last, 10))
+	if s.lastID != "" {
+		r.Header.Set("Last-Event-ID", s.lastID)
 	}
 	response, err := s.transport.Do(r)
 	if err != nil {
@@ -98,39 +76,6 @@ func (s *stream) connect(ctx context.Context) (*http.Response, error) {
 		return nil, fmt.Errorf("the answer is %q and no event stream", media)
 	}
 	return response, nil
-}
-
-// read hands out the events of one connection. However that ends, the next one goes on after the last event that was
-// handed out, so what cannot be read, or is not the next, is left for the next connection to bring again.
-func (s *stream) read(body io.Reader, yield func(Event, error) bool) (done bool, err error) {
-	decoder := sse.NewDecoder(body, 0, maxEventBytes, "", &s.reconnect)
-	defer func() { s.reconnect = decoder.Retry() }()
-	for {
-		sent, err := decoder.Decode()
-		if errors.Is(err, sse.ErrEventTooLarge) {
-			continue
-		}
-		if err != nil {
-			return false, nil // the connection is gone: there will be another
-		}
-		var decoded oas.OrderEvent
-		if decoded.UnmarshalJSON([]byte(sent.Data)) != nil || decoded.OrderID.String() != s.orderID {
-			continue
-		}
-		switch event := newEvent(&decoded); {
-		case event.Version <= s.last:
-		case event.Version > s.last+1:
-			if s.gaps++; s.gaps > maxGaps {
-				return false, fmt.Errorf("event %d of order %s is not readable", s.last+1, s.orderID)
-			}
-			return false, nil
-		default:
-			s.last, s.atRest, s.gaps = event.Version, event.AtRest(), 0
-			if !yield(event, nil) {
-				return true, nil
-			}
-		}
-	}
 }
 
 func (s *stream) pause(ctx context.Context, d time.Duration) error {

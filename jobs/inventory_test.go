@@ -92,7 +92,9 @@ func (i *inventory) awaitCalls(n int32) {
 func TestSyncInventory(t *testing.T) {
 	t.Parallel()
 	i := newInventory(t, time.Second, 0)
-	asOf := i.await("the first snapshot", func(p []orders.Stock, at time.Time) bool { return len(p) == 20 && !at.IsZero() })
+	asOf := i.await("the first snapshot", func(p []orders.Stock, at time.Time) bool {
+		return len(p) == 20 && !at.IsZero() // the moment is read before the products
+	})
 	require.WithinDuration(t, time.Now(), asOf, time.Minute)
 
 	put := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/inventory/stock",

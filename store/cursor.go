@@ -26,6 +26,9 @@ type Cursor struct {
 	At time.Time
 }
 
+// AtEnd says of a cursor that Log has returned that there was no more.
+func (c Cursor) AtEnd() bool { return c.ID == 0 }
+
 // String is the cursor's text form, which ParseCursor reads. Clients must not look into it.
 func (c Cursor) String() string {
 	return fmt.Sprintf("%x-%x-%x-%x", c.Epoch, c.Txid, c.ID, c.At.UnixMilli())

@@ -186,6 +186,18 @@ func (s *Store) VerifyKey(ctx context.Context, text string) (Key, error) {
 	return key, nil
 }
 
+// Key reads a key by its id. Error: ErrKeyNotFound.
+func (s *Store) Key(ctx context.Context, id string) (Key, error) {
+	row, err := s.queries.KeyRead(ctx, s.db, id)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Key{}, ErrKeyNotFound
+	case err != nil:
+		return Key{}, fmt.Errorf("read key: %w", classify(err))
+	}
+	return decodeKey(row), nil
+}
+
 func decodeKeys(rows []dbsqlc.ApiKey) []Key {
 	keys := make([]Key, len(rows))
 	for i, row := range rows {

@@ -17,7 +17,7 @@ import (
 // wait for the standby and leaves that behind. The answer must not be that it is done.
 func TestSynchronousStandby(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("/tmp", "millrace-test-")
+	dir, err := os.MkdirTemp("/tmp", "millrace-test-") //nolint:usetesting // as root the server is another user
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755))

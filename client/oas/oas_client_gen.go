@@ -257,6 +257,15 @@ type Invoker interface {
 	//
 	// POST /api/orders/{id}/cancel
 	CancelOrder(ctx context.Context, params CancelOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error)
+	// CreateStreamTicket invokes createStreamTicket operation.
+	//
+	// A browser's EventSource cannot send a header: it follows events with a ticket in the address. A
+	// ticket is good for a minute, for any number of streams, on every process, and shows what the
+	// credential that it was made with may see, or one customer's orders. When that credential ends, so do
+	// the streams.
+	//
+	// POST /api/stream-tickets
+	CreateStreamTicket(ctx context.Context, request OptTicketRequest, options ...RequestOption) (*StreamTicket, error)
 	// ExportOrders invokes exportOrders operation.
 	//
 	// All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many
@@ -323,6 +332,17 @@ type Invoker interface {
 	//
 	// GET /api/customers/{customerId}/orders
 	ListCustomerOrders(ctx context.Context, params ListCustomerOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
+	// ListEvents invokes listEvents operation.
+	//
+	// What happens to all orders that the caller may see: at least once, each order's events in order,
+	// none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent
+	// events, live and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the
+	// next one begins. A place whose events are no longer kept is 410, and on a stream the event `resync`,
+	// whose id is a new place: read the orders again then. The event `place` only says how far a stream
+	// has come, for `Last-Event-ID`.
+	//
+	// GET /api/events
+	ListEvents(ctx context.Context, params ListEventsParams, options ...RequestOption) (ListEventsRes, error)
 	// ListInventory invokes listInventory operation.
 	//
 	// What the inventory provider said of its stock when it was last asked, and when that was. It is for
@@ -557,6 +577,106 @@ func (c *Client) sendCancelOrder(ctx context.Context, params CancelOrderParams, 
 	}
 
 	result, err := decodeCancelOrderResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// CreateStreamTicket invokes createStreamTicket operation.
+//
+// A browser's EventSource cannot send a header: it follows events with a ticket in the address. A
+// ticket is good for a minute, for any number of streams, on every process, and shows what the
+// credential that it was made with may see, or one customer's orders. When that credential ends, so do
+// the streams.
+//
+// POST /api/stream-tickets
+func (c *Client) CreateStreamTicket(ctx context.Context, request OptTicketRequest, options ...RequestOption) (*StreamTicket, error) {
+	res, err := c.sendCreateStreamTicket(ctx, request, options...)
+	return res, err
+}
+
+func (c *Client) sendCreateStreamTicket(ctx context.Context, request OptTicketRequest, requestOptions ...RequestOption) (res *StreamTicket, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/stream-tickets"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "POST", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+	if err := encodeCreateStreamTicketRequest(request, r); err != nil {
+		return res, errors.Wrap(err, "encode request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, CreateStreamTicketOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeCreateStreamTicketResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}
@@ -1550,6 +1670,301 @@ func (c *Client) sendListCustomerOrders(ctx context.Context, params ListCustomer
 	return result, nil
 }
 
+// ListEvents invokes listEvents operation.
+//
+// What happens to all orders that the caller may see: at least once, each order's events in order,
+// none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent
+// events, live and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the
+// next one begins. A place whose events are no longer kept is 410, and on a stream the event `resync`,
+// whose id is a new place: read the orders again then. The event `place` only says how far a stream
+// has come, for `Last-Event-ID`.
+//
+// GET /api/events
+func (c *Client) ListEvents(ctx context.Context, params ListEventsParams, options ...RequestOption) (ListEventsRes, error) {
+	res, err := c.sendListEvents(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendListEvents(ctx context.Context, params ListEventsParams, requestOptions ...RequestOption) (res ListEventsRes, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/events"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "after" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "after",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.After.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "customerId" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "customerId",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.CustomerID.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "type" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "type",
+			Style:   uri.QueryStyleForm,
+			Explode: true,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if params.Type != nil {
+				return e.EncodeArray(func(e uri.Encoder) error {
+					for i, item := range params.Type {
+						if err := func() error {
+							return e.EncodeValue(conv.StringToString(string(item)))
+						}(); err != nil {
+							return errors.Wrapf(err, "[%d]", i)
+						}
+					}
+					return nil
+				})
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "limit" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "limit",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Limit.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "wait" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "wait",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Wait.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "ticket" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "ticket",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Ticket.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	h := uri.NewHeaderEncoder(r.Header)
+	{
+		cfg := uri.HeaderParameterEncodingConfig{
+			Name:    "Last-Event-ID",
+			Explode: false,
+		}
+		if err := h.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.LastEventID.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode header")
+		}
+	}
+
+	sseOptions := reqCfg.sseCfg
+	r.Header.Set("Cache-Control", "no-cache")
+	lastEventID := r.Header.Get("Last-Event-ID")
+	if lastEventID == "" {
+		lastEventID = sseOptions.LastEventID
+	}
+	if lastEventID != "" {
+		r.Header.Set("Last-Event-ID", lastEventID)
+		sseOptions.LastEventID = lastEventID
+	}
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ListEventsOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeListEventsResponse(resp)
+	if err != nil {
+		_ = resp.Body.Close()
+		return res, errors.Wrap(err, "decode response")
+	}
+	ct, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		_ = resp.Body.Close()
+		return res, errors.Wrap(err, "parse media type")
+	}
+	// For SSE response keep the body open for streaming.
+	if ht.MatchContentType("text/event-stream", ct) {
+		result.initSSEStream(func(reconnectCtx context.Context, lastEventID string) (*http.Response, error) {
+			reconnectReq := r.Clone(reconnectCtx)
+			if r.GetBody != nil {
+				body, err := r.GetBody()
+				if err != nil {
+					return nil, errors.Wrap(err, "clone reconnect body")
+				}
+				reconnectReq.Body = body
+			} else if r.Body != nil && r.Body != http.NoBody {
+				return nil, errors.New("reconnect request body is not readable")
+			}
+			reconnectReq.Header.Set("Cache-Control", "no-cache")
+			reconnectReq.Header.Set("Accept", "text/event-stream")
+			if lastEventID != "" {
+				reconnectReq.Header.Set("Last-Event-ID", lastEventID)
+			} else {
+				reconnectReq.Header.Del("Last-Event-ID")
+			}
+
+			if err := reqCfg.onRequest(reconnectReq); err != nil {
+				return nil, errors.Wrap(err, "edit reconnect request")
+			}
+			reconnectResp, err := reqCfg.Client.Do(reconnectReq)
+			if err != nil {
+				return nil, errors.Wrap(err, "do reconnect request")
+			}
+
+			if err := reqCfg.onResponse(reconnectResp); err != nil {
+				_ = reconnectResp.Body.Close()
+				return nil, errors.Wrap(err, "edit reconnect response")
+			}
+
+			// SSE standard treats 204 No Content as an explicit instruction to stop reconnecting.
+			if reconnectResp.StatusCode == http.StatusNoContent {
+				_ = reconnectResp.Body.Close()
+				return nil, sse.ErrNoReconnect
+			}
+			if reconnectResp.StatusCode != resp.StatusCode {
+				_ = reconnectResp.Body.Close()
+				return nil, validate.UnexpectedStatusCodeWithResponse(reconnectResp)
+			}
+			ct, _, err := mime.ParseMediaType(reconnectResp.Header.Get("Content-Type"))
+			if err != nil {
+				_ = reconnectResp.Body.Close()
+				return nil, errors.Wrap(err, "parse reconnect media type")
+			}
+			if !ht.MatchContentType("text/event-stream", ct) {
+				_ = reconnectResp.Body.Close()
+				return nil, validate.InvalidContentType(ct)
+			}
+
+			return reconnectResp, nil
+		}, sseOptions)
+	} else {
+		_ = resp.Body.Close()
+	}
+
+	return result, nil
+}
+
 // ListInventory invokes listInventory operation.
 //
 // What the inventory provider said of its stock when it was last asked, and when that was. It is for
@@ -1927,6 +2342,23 @@ func (c *Client) sendListOrderEvents(ctx context.Context, params ListOrderEvents
 		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
 			if val, ok := params.Limit.Get(); ok {
 				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "ticket" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "ticket",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Ticket.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
 			}
 			return nil
 		}); err != nil {

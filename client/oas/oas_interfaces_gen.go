@@ -13,6 +13,11 @@ type GetReadinessRes interface {
 	getReadinessRes()
 }
 
+type ListEventsRes interface {
+	initSSEStream(sseConnectFunc, sseClientConfig)
+	listEventsRes()
+}
+
 type ListOrderEventsRes interface {
 	initSSEStream(sseConnectFunc, sseClientConfig)
 	listOrderEventsRes()

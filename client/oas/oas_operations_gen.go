@@ -7,6 +7,7 @@ type OperationName = string
 
 const (
 	CancelOrderOperation        OperationName = "CancelOrder"
+	CreateStreamTicketOperation OperationName = "CreateStreamTicket"
 	ExportOrdersOperation       OperationName = "ExportOrders"
 	GetHealthOperation          OperationName = "GetHealth"
 	GetLivenessOperation        OperationName = "GetLiveness"
@@ -16,6 +17,7 @@ const (
 	GetSystemMetricsOperation   OperationName = "GetSystemMetrics"
 	GetSystemStatusOperation    OperationName = "GetSystemStatus"
 	ListCustomerOrdersOperation OperationName = "ListCustomerOrders"
+	ListEventsOperation         OperationName = "ListEvents"
 	ListInventoryOperation      OperationName = "ListInventory"
 	ListNotificationsOperation  OperationName = "ListNotifications"
 	ListOrderEventsOperation    OperationName = "ListOrderEvents"

@@ -61,6 +61,27 @@ type ListCustomerOrdersParams struct {
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
+// ListEventsParams is parameters of listEvents operation.
+type ListEventsParams struct {
+	// A place in the feed: a next, or the id of a streamed event, of any filter; start for the oldest
+	// event that is kept, end for what happens from now on.
+	After OptString `json:",omitempty,omitzero"`
+	// Only events of this customer's orders.
+	CustomerID OptString `json:",omitempty,omitzero"`
+	// Only events of this type; may be repeated.
+	Type []EventType `json:",omitempty"`
+	// Events in the answer; a stream has no limit.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+	// Seconds to wait for an event if there is none.
+	Wait OptInt64 `json:",omitempty,omitzero"`
+	// The id of the last event that was received: a stream goes on after it. Browsers send it when they
+	// reconnect.
+	LastEventID OptString `json:",omitempty,omitzero"`
+	// A ticket of createStreamTicket, instead of the Authorization header that a browser's EventSource
+	// cannot send.
+	Ticket OptString `json:",omitempty,omitzero"`
+}
+
 // ListInventoryParams is parameters of listInventory operation.
 type ListInventoryParams struct {
 	// Products per page.
@@ -92,6 +113,9 @@ type ListOrderEventsParams struct {
 	// The id of the last event that was received: a stream goes on after it. Browsers send it when they
 	// reconnect.
 	LastEventID OptString `json:",omitempty,omitzero"`
+	// A ticket of createStreamTicket, instead of the Authorization header that a browser's EventSource
+	// cannot send.
+	Ticket OptString `json:",omitempty,omitzero"`
 }
 
 // ListOrdersParams is parameters of listOrders operation.

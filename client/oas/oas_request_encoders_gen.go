@@ -10,6 +10,26 @@ import (
 	ht "github.com/ogen-go/ogen/http"
 )
 
+func encodeCreateStreamTicketRequest(
+	req OptTicketRequest,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	if !req.Set {
+		// Keep request with empty body if value is not set.
+		return nil
+	}
+	e := new(jx.Encoder)
+	{
+		if req.Set {
+			req.Encode(e)
+		}
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
 func encodePlaceOrderRequest(
 	req *Placement,
 	r *http.Request,

@@ -484,6 +484,37 @@ func (s *EventKind) UnmarshalText(data []byte) error {
 	}
 }
 
+// Ref: #/components/schemas/EventPage
+type EventPage struct {
+	// Oldest first; those of one order by version, none left out.
+	Events []OrderEvent `json:"events"`
+	// Where to go on: the after of the next request, also if there are no events.
+	Next string `json:"next"`
+}
+
+// GetEvents returns the value of Events.
+func (s *EventPage) GetEvents() []OrderEvent {
+	return s.Events
+}
+
+// GetNext returns the value of Next.
+func (s *EventPage) GetNext() string {
+	return s.Next
+}
+
+// SetEvents sets the value of Events.
+func (s *EventPage) SetEvents(val []OrderEvent) {
+	s.Events = val
+}
+
+// SetNext sets the value of Next.
+func (s *EventPage) SetNext(val string) {
+	s.Next = val
+}
+
+func (*EventPage) initSSEStream(sseConnectFunc, sseClientConfig) {}
+func (*EventPage) listEventsRes()                                {}
+
 // What a listener wants to know: there is a new order, its status changed, or neither.
 // Ref: #/components/schemas/EventType
 type EventType string
@@ -562,6 +593,156 @@ func (s *FeedStatus) GetBehindSeconds() float64 {
 // SetBehindSeconds sets the value of BehindSeconds.
 func (s *FeedStatus) SetBehindSeconds(val float64) {
 	s.BehindSeconds = val
+}
+
+// Ref: #/components/schemas/FeedStreamEvent
+// FeedStreamEvent represents sum type.
+type FeedStreamEvent struct {
+	// Type selects the active sum variant, switch on this field.
+	Type                         FeedStreamEventType
+	OrderCreatedEvent            OrderCreatedEvent
+	OrderStatusUpdatedEvent      OrderStatusUpdatedEvent
+	OrderProcessingProgressEvent OrderProcessingProgressEvent
+	PlaceEvent                   PlaceEvent
+	ResyncEvent                  ResyncEvent
+}
+
+// FeedStreamEventType is oneOf type of FeedStreamEvent.
+type FeedStreamEventType string
+
+// Possible values for FeedStreamEventType.
+const (
+	OrderCreatedEventFeedStreamEvent            FeedStreamEventType = "OrderCreated"
+	OrderStatusUpdatedEventFeedStreamEvent      FeedStreamEventType = "OrderStatusUpdated"
+	OrderProcessingProgressEventFeedStreamEvent FeedStreamEventType = "OrderProcessingProgress"
+	PlaceEventFeedStreamEvent                   FeedStreamEventType = "place"
+	ResyncEventFeedStreamEvent                  FeedStreamEventType = "resync"
+)
+
+// IsOrderCreatedEvent reports whether FeedStreamEvent is OrderCreatedEvent.
+func (s FeedStreamEvent) IsOrderCreatedEvent() bool {
+	return s.Type == OrderCreatedEventFeedStreamEvent
+}
+
+// IsOrderStatusUpdatedEvent reports whether FeedStreamEvent is OrderStatusUpdatedEvent.
+func (s FeedStreamEvent) IsOrderStatusUpdatedEvent() bool {
+	return s.Type == OrderStatusUpdatedEventFeedStreamEvent
+}
+
+// IsOrderProcessingProgressEvent reports whether FeedStreamEvent is OrderProcessingProgressEvent.
+func (s FeedStreamEvent) IsOrderProcessingProgressEvent() bool {
+	return s.Type == OrderProcessingProgressEventFeedStreamEvent
+}
+
+// IsPlaceEvent reports whether FeedStreamEvent is PlaceEvent.
+func (s FeedStreamEvent) IsPlaceEvent() bool { return s.Type == PlaceEventFeedStreamEvent }
+
+// IsResyncEvent reports whether FeedStreamEvent is ResyncEvent.
+func (s FeedStreamEvent) IsResyncEvent() bool { return s.Type == ResyncEventFeedStreamEvent }
+
+// SetOrderCreatedEvent sets FeedStreamEvent to OrderCreatedEvent.
+func (s *FeedStreamEvent) SetOrderCreatedEvent(v OrderCreatedEvent) {
+	s.Type = OrderCreatedEventFeedStreamEvent
+	s.OrderCreatedEvent = v
+}
+
+// GetOrderCreatedEvent returns OrderCreatedEvent and true boolean if FeedStreamEvent is OrderCreatedEvent.
+func (s FeedStreamEvent) GetOrderCreatedEvent() (v OrderCreatedEvent, ok bool) {
+	if !s.IsOrderCreatedEvent() {
+		return v, false
+	}
+	return s.OrderCreatedEvent, true
+}
+
+// NewOrderCreatedEventFeedStreamEvent returns new FeedStreamEvent from OrderCreatedEvent.
+func NewOrderCreatedEventFeedStreamEvent(v OrderCreatedEvent) FeedStreamEvent {
+	var s FeedStreamEvent
+	s.SetOrderCreatedEvent(v)
+	return s
+}
+
+// SetOrderStatusUpdatedEvent sets FeedStreamEvent to OrderStatusUpdatedEvent.
+func (s *FeedStreamEvent) SetOrderStatusUpdatedEvent(v OrderStatusUpdatedEvent) {
+	s.Type = OrderStatusUpdatedEventFeedStreamEvent
+	s.OrderStatusUpdatedEvent = v
+}
+
+// GetOrderStatusUpdatedEvent returns OrderStatusUpdatedEvent and true boolean if FeedStreamEvent is OrderStatusUpdatedEvent.
+func (s FeedStreamEvent) GetOrderStatusUpdatedEvent() (v OrderStatusUpdatedEvent, ok bool) {
+	if !s.IsOrderStatusUpdatedEvent() {
+		return v, false
+	}
+	return s.OrderStatusUpdatedEvent, true
+}
+
+// NewOrderStatusUpdatedEventFeedStreamEvent returns new FeedStreamEvent from OrderStatusUpdatedEvent.
+func NewOrderStatusUpdatedEventFeedStreamEvent(v OrderStatusUpdatedEvent) FeedStreamEvent {
+	var s FeedStreamEvent
+	s.SetOrderStatusUpdatedEvent(v)
+	return s
+}
+
+// SetOrderProcessingProgressEvent sets FeedStreamEvent to OrderProcessingProgressEvent.
+func (s *FeedStreamEvent) SetOrderProcessingProgressEvent(v OrderProcessingProgressEvent) {
+	s.Type = OrderProcessingProgressEventFeedStreamEvent
+	s.OrderProcessingProgressEvent = v
+}
+
+// GetOrderProcessingProgressEvent returns OrderProcessingProgressEvent and true boolean if FeedStreamEvent is OrderProcessingProgressEvent.
+func (s FeedStreamEvent) GetOrderProcessingProgressEvent() (v OrderProcessingProgressEvent, ok bool) {
+	if !s.IsOrderProcessingProgressEvent() {
+		return v, false
+	}
+	return s.OrderProcessingProgressEvent, true
+}
+
+// NewOrderProcessingProgressEventFeedStreamEvent returns new FeedStreamEvent from OrderProcessingProgressEvent.
+func NewOrderProcessingProgressEventFeedStreamEvent(v OrderProcessingProgressEvent) FeedStreamEvent {
+	var s FeedStreamEvent
+	s.SetOrderProcessingProgressEvent(v)
+	return s
+}
+
+// SetPlaceEvent sets FeedStreamEvent to PlaceEvent.
+func (s *FeedStreamEvent) SetPlaceEvent(v PlaceEvent) {
+	s.Type = PlaceEventFeedStreamEvent
+	s.PlaceEvent = v
+}
+
+// GetPlaceEvent returns PlaceEvent and true boolean if FeedStreamEvent is PlaceEvent.
+func (s FeedStreamEvent) GetPlaceEvent() (v PlaceEvent, ok bool) {
+	if !s.IsPlaceEvent() {
+		return v, false
+	}
+	return s.PlaceEvent, true
+}
+
+// NewPlaceEventFeedStreamEvent returns new FeedStreamEvent from PlaceEvent.
+func NewPlaceEventFeedStreamEvent(v PlaceEvent) FeedStreamEvent {
+	var s FeedStreamEvent
+	s.SetPlaceEvent(v)
+	return s
+}
+
+// SetResyncEvent sets FeedStreamEvent to ResyncEvent.
+func (s *FeedStreamEvent) SetResyncEvent(v ResyncEvent) {
+	s.Type = ResyncEventFeedStreamEvent
+	s.ResyncEvent = v
+}
+
+// GetResyncEvent returns ResyncEvent and true boolean if FeedStreamEvent is ResyncEvent.
+func (s FeedStreamEvent) GetResyncEvent() (v ResyncEvent, ok bool) {
+	if !s.IsResyncEvent() {
+		return v, false
+	}
+	return s.ResyncEvent, true
+}
+
+// NewResyncEventFeedStreamEvent returns new FeedStreamEvent from ResyncEvent.
+func NewResyncEventFeedStreamEvent(v ResyncEvent) FeedStreamEvent {
+	var s FeedStreamEvent
+	s.SetResyncEvent(v)
+	return s
 }
 
 type GetHealthOK Health
@@ -844,6 +1025,259 @@ func (s *Latency) SetP95Seconds(val float64) {
 func (s *Latency) SetP99Seconds(val float64) {
 	s.P99Seconds = val
 }
+
+// ListEventsOKTextEventStreamClient reads events from the ListEventsOKTextEventStream SSE stream.
+type ListEventsOKTextEventStreamClient interface {
+	sse.Client[FeedStreamEvent]
+}
+
+// ListEventsOKTextEventStream is a Server-Sent Events response stream.
+type ListEventsOKTextEventStream struct {
+	resp      *http.Response
+	decoder   *sse.Decoder
+	connect   sseConnectFunc
+	options   sseClientConfig
+	stateMu   sync.RWMutex
+	state     sse.State
+	latestErr error
+	closed    atomic.Bool
+	closeCh   chan struct{}
+	closeOnce sync.Once
+}
+
+func (s *ListEventsOKTextEventStream) initSSEStream(
+	connect sseConnectFunc,
+	options sseClientConfig,
+) {
+	s.stateMu.Lock()
+	defer s.stateMu.Unlock()
+	if s.resp != nil {
+		s.decoder = newSSEResponseDecoder(s.resp, options)
+	}
+	s.connect = connect
+	s.options = options
+	s.state = sse.StateOpen
+	s.latestErr = nil
+	s.closeCh = make(chan struct{})
+}
+
+// State returns the current stream state and the latest terminal or current reconnect error.
+func (s *ListEventsOKTextEventStream) State() (state sse.State, latestErr error) {
+	s.stateMu.RLock()
+	defer s.stateMu.RUnlock()
+	return s.state, s.latestErr
+}
+
+func (s *ListEventsOKTextEventStream) setState(state sse.State, latestErr error) {
+	s.stateMu.Lock()
+	s.state = state
+	s.latestErr = latestErr
+	s.stateMu.Unlock()
+}
+
+func (s *ListEventsOKTextEventStream) withCloseContext(ctx context.Context,
+) (context.Context, context.CancelFunc) {
+	reconnectCtx, cancel := context.WithCancel(ctx)
+	if s.closed.Load() {
+		cancel()
+		return reconnectCtx, func() {}
+	}
+	if s.closeCh == nil {
+		return reconnectCtx, cancel
+	}
+
+	go func() {
+		select {
+		case <-s.closeCh:
+			cancel()
+		case <-reconnectCtx.Done():
+		}
+	}()
+	return reconnectCtx, cancel
+}
+
+// Close closes the current stream and stops further reconnect attempts.
+func (s *ListEventsOKTextEventStream) Close() error {
+	if !s.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	s.stateMu.Lock()
+	resp := s.resp
+	s.resp = nil
+	s.decoder = nil
+	closeCh := s.closeCh
+	s.state = sse.StateClosed
+	s.latestErr = sse.ErrStreamClosed
+	s.stateMu.Unlock()
+
+	if closeCh != nil {
+		s.closeOnce.Do(func() {
+			close(closeCh)
+		})
+	}
+
+	if resp == nil || resp.Body == nil {
+		return nil
+	}
+	return resp.Body.Close()
+}
+
+// Next returns the next event from the stream, reconnecting when needed.
+func (s *ListEventsOKTextEventStream) Next(ctx context.Context,
+) (FeedStreamEvent, error) {
+	for {
+		s.stateMu.RLock()
+		resp, decoder, connect, options, latestErr := s.resp, s.decoder, s.connect, s.options, s.latestErr
+		s.stateMu.RUnlock()
+		if s.closed.Load() {
+			var event FeedStreamEvent
+			return event, sse.ErrStreamClosed
+		}
+		if decoder == nil {
+			// No decoder means the stream is already terminal.
+			if latestErr == nil {
+				latestErr = sse.ErrStreamClosed
+			}
+			s.setState(sse.StateClosed, latestErr)
+			var event FeedStreamEvent
+			return event, latestErr
+		}
+		raw, err := decoder.Decode()
+		if err == nil {
+			s.setState(sse.StateOpen, nil)
+			return s.decodeEvent(raw)
+		}
+		// Special case, on ErrEventTooLarge the current event is drained
+		// without closing the stream.
+		if errors.Is(err, sse.ErrEventTooLarge) {
+			s.setState(sse.StateOpen, err)
+			var event FeedStreamEvent
+			return event, err
+		}
+		if !sse.IsReconnectableError(err) {
+			s.setState(sse.StateClosed, err)
+			var event FeedStreamEvent
+			return event, err
+		}
+		if connect == nil {
+			// Without a reconnect function, a reconnectable read error
+			// becomes terminal.
+			s.setState(sse.StateClosed, sse.ErrStreamClosed)
+			var event FeedStreamEvent
+			return event, sse.ErrStreamClosed
+		}
+
+		s.setState(sse.StateConnecting, err)
+		reconnectCtx, cancel := s.withCloseContext(ctx)
+		nextResp, nextDecoder, err := reconnectSSE(reconnectCtx, resp, decoder, connect, options, s)
+		cancel()
+		if s.closed.Load() {
+			if nextResp != nil && nextResp.Body != nil {
+				_ = nextResp.Body.Close()
+			}
+			var event FeedStreamEvent
+			return event, sse.ErrStreamClosed
+		}
+		if err != nil {
+			s.stateMu.Lock()
+			s.resp = nil
+			s.decoder = nil
+			s.stateMu.Unlock()
+			s.setState(sse.StateClosed, err)
+			var event FeedStreamEvent
+			return event, err
+		}
+		s.stateMu.Lock()
+		s.resp = nextResp
+		s.decoder = nextDecoder
+		s.stateMu.Unlock()
+		s.setState(sse.StateOpen, nil)
+	}
+}
+
+// All iterates over stream events until the stream is closed, reconnecting when needed.
+func (s *ListEventsOKTextEventStream) All(ctx context.Context,
+) iter.Seq2[FeedStreamEvent, error] {
+	return func(yield func(FeedStreamEvent, error) bool) {
+		for {
+			event, err := s.Next(ctx)
+			if err != nil {
+				if !sse.IsReconnectableError(err) {
+					return
+				}
+				var zero FeedStreamEvent
+				if !yield(zero, err) {
+					return
+				}
+				continue
+			}
+			if !yield(event, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *ListEventsOKTextEventStream) decodeEvent(raw sse.Event,
+) (FeedStreamEvent, error) {
+	e := jx.GetEncoder()
+	e.ObjStart()
+	e.FieldStart("id")
+	e.Str(raw.ID)
+	e.FieldStart("event")
+	e.Str(raw.Type)
+	e.FieldStart("data")
+	switch raw.Type {
+	case "OrderCreated":
+		e.Raw([]byte(raw.Data))
+	case "OrderStatusUpdated":
+		e.Raw([]byte(raw.Data))
+	case "OrderProcessingProgress":
+		e.Raw([]byte(raw.Data))
+	case "place":
+		e.Raw([]byte(raw.Data))
+	case "resync":
+		e.Raw([]byte(raw.Data))
+	default:
+		if jx.Valid([]byte(raw.Data)) {
+			e.Raw([]byte(raw.Data))
+		} else {
+			e.Str(raw.Data)
+		}
+	}
+	if raw.Retry != nil {
+		e.FieldStart("retry")
+		e.Int(int((*raw.Retry) / time.Millisecond))
+	}
+	e.ObjEnd()
+	buf := e.Bytes()
+	jx.PutEncoder(e)
+
+	d := jx.DecodeBytes(buf)
+	var event FeedStreamEvent
+	if err := func() error {
+		if err := event.Decode(d); err != nil {
+			return err
+		}
+		if err := d.Skip(); err != io.EOF {
+			return errors.New("unexpected trailing data")
+		}
+		return nil
+	}(); err != nil {
+		return event, err
+	}
+	if err := func() error {
+		if err := event.Validate(); err != nil {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		return event, errors.Wrap(err, "validate")
+	}
+	return event, nil
+}
+
+func (*ListEventsOKTextEventStream) listEventsRes() {}
 
 // ListOrderEventsNoContent is response for ListOrderEvents operation.
 type ListOrderEventsNoContent struct{}
@@ -2038,6 +2472,52 @@ func (o OptString) Or(d string) string {
 	return d
 }
 
+// NewOptTicketRequest returns new OptTicketRequest with value set to v.
+func NewOptTicketRequest(v TicketRequest) OptTicketRequest {
+	return OptTicketRequest{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptTicketRequest is optional TicketRequest.
+type OptTicketRequest struct {
+	Value TicketRequest
+	Set   bool
+}
+
+// IsSet returns true if OptTicketRequest was set.
+func (o OptTicketRequest) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptTicketRequest) Reset() {
+	var v TicketRequest
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptTicketRequest) SetTo(v TicketRequest) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptTicketRequest) Get() (v TicketRequest, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptTicketRequest) Or(d TicketRequest) TicketRequest {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
 // NewOptUUID returns new OptUUID with value set to v.
 func NewOptUUID(v uuid.UUID) OptUUID {
 	return OptUUID{
@@ -2282,7 +2762,7 @@ func (s *Order) SetVersion(val int64) {
 type OrderCreatedEvent struct {
 	Data  OrderEvent             `json:"data"`
 	Event OrderCreatedEventEvent `json:"event"`
-	// The order's version, for Last-Event-ID.
+	// For Last-Event-ID: where the stream goes on after a break.
 	ID string `json:"id"`
 	// Milliseconds to wait before reconnecting.
 	Retry OptInt `json:"retry"`
@@ -2700,7 +3180,7 @@ func (s *OrderPageHeaders) SetResponse(val OrderPage) {
 type OrderProcessingProgressEvent struct {
 	Data  OrderEvent                        `json:"data"`
 	Event OrderProcessingProgressEventEvent `json:"event"`
-	// The order's version, for Last-Event-ID.
+	// For Last-Event-ID: where the stream goes on after a break.
 	ID string `json:"id"`
 	// Milliseconds to wait before reconnecting.
 	Retry OptInt `json:"retry"`
@@ -2862,7 +3342,7 @@ func (s *OrderStatus) UnmarshalText(data []byte) error {
 type OrderStatusUpdatedEvent struct {
 	Data  OrderEvent                   `json:"data"`
 	Event OrderStatusUpdatedEventEvent `json:"event"`
-	// The order's version, for Last-Event-ID.
+	// For Last-Event-ID: where the stream goes on after a break.
 	ID string `json:"id"`
 	// Milliseconds to wait before reconnecting.
 	Retry OptInt `json:"retry"`
@@ -3123,6 +3603,118 @@ func NewOrderProcessingProgressEventOrderStreamEvent(v OrderProcessingProgressEv
 	var s OrderStreamEvent
 	s.SetOrderProcessingProgressEvent(v)
 	return s
+}
+
+// Ref: #/components/schemas/Place
+type Place struct {
+	// What to do, for people.
+	Detail OptString `json:"detail"`
+	// The place, which is the event's id, too.
+	Next string `json:"next"`
+}
+
+// GetDetail returns the value of Detail.
+func (s *Place) GetDetail() OptString {
+	return s.Detail
+}
+
+// GetNext returns the value of Next.
+func (s *Place) GetNext() string {
+	return s.Next
+}
+
+// SetDetail sets the value of Detail.
+func (s *Place) SetDetail(val OptString) {
+	s.Detail = val
+}
+
+// SetNext sets the value of Next.
+func (s *Place) SetNext(val string) {
+	s.Next = val
+}
+
+// Ref: #/components/schemas/PlaceEvent
+type PlaceEvent struct {
+	Data  Place           `json:"data"`
+	Event PlaceEventEvent `json:"event"`
+	// For Last-Event-ID: where the stream goes on after a break.
+	ID string `json:"id"`
+	// Milliseconds to wait before reconnecting.
+	Retry OptInt `json:"retry"`
+}
+
+// GetData returns the value of Data.
+func (s *PlaceEvent) GetData() Place {
+	return s.Data
+}
+
+// GetEvent returns the value of Event.
+func (s *PlaceEvent) GetEvent() PlaceEventEvent {
+	return s.Event
+}
+
+// GetID returns the value of ID.
+func (s *PlaceEvent) GetID() string {
+	return s.ID
+}
+
+// GetRetry returns the value of Retry.
+func (s *PlaceEvent) GetRetry() OptInt {
+	return s.Retry
+}
+
+// SetData sets the value of Data.
+func (s *PlaceEvent) SetData(val Place) {
+	s.Data = val
+}
+
+// SetEvent sets the value of Event.
+func (s *PlaceEvent) SetEvent(val PlaceEventEvent) {
+	s.Event = val
+}
+
+// SetID sets the value of ID.
+func (s *PlaceEvent) SetID(val string) {
+	s.ID = val
+}
+
+// SetRetry sets the value of Retry.
+func (s *PlaceEvent) SetRetry(val OptInt) {
+	s.Retry = val
+}
+
+type PlaceEventEvent string
+
+const (
+	PlaceEventEventPlace PlaceEventEvent = "place"
+)
+
+// AllValues returns all PlaceEventEvent values.
+func (PlaceEventEvent) AllValues() []PlaceEventEvent {
+	return []PlaceEventEvent{
+		PlaceEventEventPlace,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s PlaceEventEvent) MarshalText() ([]byte, error) {
+	switch s {
+	case PlaceEventEventPlace:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *PlaceEventEvent) UnmarshalText(data []byte) error {
+	switch PlaceEventEvent(data) {
+	case PlaceEventEventPlace:
+		*s = PlaceEventEventPlace
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
 }
 
 type PlaceOrderAccepted OrderHeaders
@@ -4041,6 +4633,90 @@ func (s *RequestCount) SetStatus(val string) {
 	s.Status = val
 }
 
+// Ref: #/components/schemas/ResyncEvent
+type ResyncEvent struct {
+	Data  Place            `json:"data"`
+	Event ResyncEventEvent `json:"event"`
+	// For Last-Event-ID: where the stream goes on after a break.
+	ID string `json:"id"`
+	// Milliseconds to wait before reconnecting.
+	Retry OptInt `json:"retry"`
+}
+
+// GetData returns the value of Data.
+func (s *ResyncEvent) GetData() Place {
+	return s.Data
+}
+
+// GetEvent returns the value of Event.
+func (s *ResyncEvent) GetEvent() ResyncEventEvent {
+	return s.Event
+}
+
+// GetID returns the value of ID.
+func (s *ResyncEvent) GetID() string {
+	return s.ID
+}
+
+// GetRetry returns the value of Retry.
+func (s *ResyncEvent) GetRetry() OptInt {
+	return s.Retry
+}
+
+// SetData sets the value of Data.
+func (s *ResyncEvent) SetData(val Place) {
+	s.Data = val
+}
+
+// SetEvent sets the value of Event.
+func (s *ResyncEvent) SetEvent(val ResyncEventEvent) {
+	s.Event = val
+}
+
+// SetID sets the value of ID.
+func (s *ResyncEvent) SetID(val string) {
+	s.ID = val
+}
+
+// SetRetry sets the value of Retry.
+func (s *ResyncEvent) SetRetry(val OptInt) {
+	s.Retry = val
+}
+
+type ResyncEventEvent string
+
+const (
+	ResyncEventEventResync ResyncEventEvent = "resync"
+)
+
+// AllValues returns all ResyncEventEvent values.
+func (ResyncEventEvent) AllValues() []ResyncEventEvent {
+	return []ResyncEventEvent{
+		ResyncEventEventResync,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ResyncEventEvent) MarshalText() ([]byte, error) {
+	switch s {
+	case ResyncEventEventResync:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ResyncEventEvent) UnmarshalText(data []byte) error {
+	switch ResyncEventEvent(data) {
+	case ResyncEventEventResync:
+		*s = ResyncEventEventResync
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // What to do: try the step again; undo everything that happened or may have; or take the given outcome
 // for true.
 // Ref: #/components/schemas/SettleAction
@@ -4394,6 +5070,34 @@ func (s *StepState) UnmarshalText(data []byte) error {
 	}
 }
 
+// Ref: #/components/schemas/StreamTicket
+type StreamTicket struct {
+	// Until when streams can be opened with it. Those that are open stay open.
+	ExpiresAt time.Time `json:"expiresAt"`
+	// Put it into the address of an event stream, as ?ticket=.
+	Ticket string `json:"ticket"`
+}
+
+// GetExpiresAt returns the value of ExpiresAt.
+func (s *StreamTicket) GetExpiresAt() time.Time {
+	return s.ExpiresAt
+}
+
+// GetTicket returns the value of Ticket.
+func (s *StreamTicket) GetTicket() string {
+	return s.Ticket
+}
+
+// SetExpiresAt sets the value of ExpiresAt.
+func (s *StreamTicket) SetExpiresAt(val time.Time) {
+	s.ExpiresAt = val
+}
+
+// SetTicket sets the value of Ticket.
+func (s *StreamTicket) SetTicket(val string) {
+	s.Ticket = val
+}
+
 // Ref: #/components/schemas/SystemMetrics
 type SystemMetrics struct {
 	AsOf     time.Time    `json:"asOf"`
@@ -4632,4 +5336,21 @@ func (s *SystemStatus) SetUptimeSeconds(val float64) {
 // SetVersion sets the value of Version.
 func (s *SystemStatus) SetVersion(val string) {
 	s.Version = val
+}
+
+// Ref: #/components/schemas/TicketRequest
+type TicketRequest struct {
+	// Show this customer's orders only: so a shop's own service makes a ticket for the page of one
+	// customer.
+	CustomerID OptString `json:"customerId"`
+}
+
+// GetCustomerID returns the value of CustomerID.
+func (s *TicketRequest) GetCustomerID() OptString {
+	return s.CustomerID
+}
+
+// SetCustomerID sets the value of CustomerID.
+func (s *TicketRequest) SetCustomerID(val OptString) {
+	s.CustomerID = val
 }

@@ -19,12 +19,14 @@ type SecuritySource interface {
 // operationRolesBearer is a private map storing roles per operation.
 var operationRolesBearer = map[string][]string{
 	CancelOrderOperation:        []string{},
+	CreateStreamTicketOperation: []string{},
 	ExportOrdersOperation:       []string{},
 	GetOrderOperation:           []string{},
 	GetProductOperation:         []string{},
 	GetSystemMetricsOperation:   []string{},
 	GetSystemStatusOperation:    []string{},
 	ListCustomerOrdersOperation: []string{},
+	ListEventsOperation:         []string{},
 	ListInventoryOperation:      []string{},
 	ListNotificationsOperation:  []string{},
 	ListOrderEventsOperation:    []string{},

@@ -471,6 +471,46 @@ func (s EventKind) Validate() error {
 	}
 }
 
+func (s *EventPage) Validate() error {
+	if s == nil {
+		return validate.ErrNilPointer
+	}
+
+	var failures []validate.FieldError
+	if err := func() error {
+		if s.Events == nil {
+			return errors.New("nil is invalid value")
+		}
+		var failures []validate.FieldError
+		for i, elem := range s.Events {
+			if err := func() error {
+				if err := elem.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				failures = append(failures, validate.FieldError{
+					Name:  fmt.Sprintf("[%d]", i),
+					Error: err,
+				})
+			}
+		}
+		if len(failures) > 0 {
+			return &validate.Error{Fields: failures}
+		}
+		return nil
+	}(); err != nil {
+		failures = append(failures, validate.FieldError{
+			Name:  "events",
+			Error: err,
+		})
+	}
+	if len(failures) > 0 {
+		return &validate.Error{Fields: failures}
+	}
+	return nil
+}
+
 func (s EventType) Validate() error {
 	switch s {
 	case "OrderCreated":
@@ -515,6 +555,38 @@ func (s *FeedStatus) Validate() error {
 		return &validate.Error{Fields: failures}
 	}
 	return nil
+}
+
+func (s FeedStreamEvent) Validate() error {
+	switch s.Type {
+	case OrderCreatedEventFeedStreamEvent:
+		if err := s.OrderCreatedEvent.Validate(); err != nil {
+			return err
+		}
+		return nil
+	case OrderStatusUpdatedEventFeedStreamEvent:
+		if err := s.OrderStatusUpdatedEvent.Validate(); err != nil {
+			return err
+		}
+		return nil
+	case OrderProcessingProgressEventFeedStreamEvent:
+		if err := s.OrderProcessingProgressEvent.Validate(); err != nil {
+			return err
+		}
+		return nil
+	case PlaceEventFeedStreamEvent:
+		if err := s.PlaceEvent.Validate(); err != nil {
+			return err
+		}
+		return nil
+	case ResyncEventFeedStreamEvent:
+		if err := s.ResyncEvent.Validate(); err != nil {
+			return err
+		}
+		return nil
+	default:
+		return errors.Errorf("invalid type %q", s.Type)
+	}
 }
 
 func (s *GetHealthOK) Validate() error {
@@ -1896,6 +1968,38 @@ func (s OrderStreamEvent) Validate() error {
 	}
 }
 
+func (s *PlaceEvent) Validate() error {
+	if s == nil {
+		return validate.ErrNilPointer
+	}
+
+	var failures []validate.FieldError
+	if err := func() error {
+		if err := s.Event.Validate(); err != nil {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		failures = append(failures, validate.FieldError{
+			Name:  "event",
+			Error: err,
+		})
+	}
+	if len(failures) > 0 {
+		return &validate.Error{Fields: failures}
+	}
+	return nil
+}
+
+func (s PlaceEventEvent) Validate() error {
+	switch s {
+	case "place":
+		return nil
+	default:
+		return nil
+	}
+}
+
 func (s *PlaceOrderAccepted) Validate() error {
 	alias := (*OrderHeaders)(s)
 	if err := alias.Validate(); err != nil {
@@ -2970,6 +3074,38 @@ func (s *RequestCount) Validate() error {
 	return nil
 }
 
+func (s *ResyncEvent) Validate() error {
+	if s == nil {
+		return validate.ErrNilPointer
+	}
+
+	var failures []validate.FieldError
+	if err := func() error {
+		if err := s.Event.Validate(); err != nil {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		failures = append(failures, validate.FieldError{
+			Name:  "event",
+			Error: err,
+		})
+	}
+	if len(failures) > 0 {
+		return &validate.Error{Fields: failures}
+	}
+	return nil
+}
+
+func (s ResyncEventEvent) Validate() error {
+	switch s {
+	case "resync":
+		return nil
+	default:
+		return nil
+	}
+}
+
 func (s SettleAction) Validate() error {
 	switch s {
 	case "retry":
@@ -3504,6 +3640,48 @@ func (s *SystemStatus) Validate() error {
 	}(); err != nil {
 		failures = append(failures, validate.FieldError{
 			Name:  "uptimeSeconds",
+			Error: err,
+		})
+	}
+	if len(failures) > 0 {
+		return &validate.Error{Fields: failures}
+	}
+	return nil
+}
+
+func (s *TicketRequest) Validate() error {
+	if s == nil {
+		return validate.ErrNilPointer
+	}
+
+	var failures []validate.FieldError
+	if err := func() error {
+		if value, ok := s.CustomerID.Get(); ok {
+			if err := func() error {
+				if err := (validate.String{
+					MinLength:     0,
+					MinLengthSet:  false,
+					MaxLength:     200,
+					MaxLengthSet:  true,
+					Email:         false,
+					Hostname:      false,
+					Regex:         nil,
+					MinNumeric:    0,
+					MinNumericSet: false,
+					MaxNumeric:    0,
+					MaxNumericSet: false,
+				}).Validate(string(value)); err != nil {
+					return errors.Wrap(err, "string")
+				}
+				return nil
+			}(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(); err != nil {
+		failures = append(failures, validate.FieldError{
+			Name:  "customerId",
 			Error: err,
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -34,6 +35,10 @@ type apiFlags struct {
 	RateWindow     time.Duration  `env:"MILLRACE_RATE_WINDOW" default:"1m" help:"The time in which --rate-limit requests may be sent."`
 	TrustedProxies []netip.Prefix `env:"MILLRACE_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-For is believed, as CIDR."`
 	MaxInFlight    int            `env:"MILLRACE_MAX_IN_FLIGHT" default:"512" help:"Requests being answered at a time, without event streams."`
+
+	MaxStreams     int      `env:"MILLRACE_MAX_STREAMS" default:"5000" help:"Event streams and waiting requests that are open at a time."`
+	MaxStreamsEach int      `env:"MILLRACE_MAX_STREAMS_EACH" default:"20" help:"Event streams that one principal may have open; -1 for no limit."`
+	AllowedOrigins []string `env:"MILLRACE_ALLOWED_ORIGINS" help:"Sites whose pages may use the API in a browser, as in https://shop.example."`
 }
 
 // rateFlags are not part of apiFlags, because dev limits nobody unless it is asked to.
@@ -126,6 +131,15 @@ func (f apiFlags) check(rateLimit int) error {
 	}
 	if f.MaxInFlight < 1 {
 		problems = append(problems, errors.New("--max-in-flight must be at least 1"))
+	}
+	if f.MaxStreams < 1 || f.MaxStreamsEach == 0 {
+		problems = append(problems, errors.New("--max-streams must be at least 1, --max-streams-each must not be 0"))
+	}
+	for _, origin := range f.AllowedOrigins {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin ||
+			strings.Contains(origin, "*") {
+			problems = append(problems, fmt.Errorf("--allowed-origins: %q is not like https://shop.example", origin))
+		}
 	}
 	return errors.Join(problems...)
 }

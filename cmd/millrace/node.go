@@ -286,7 +286,8 @@ func (n *node) newAPI(
 		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry,
 		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
 		Limiter: n.startLimiter(feedPool), RateLimit: c.rateLimit, TrustedProxies: c.api.TrustedProxies,
-		MaxInFlight: c.api.MaxInFlight,
+		MaxInFlight: c.api.MaxInFlight, MaxStreams: c.api.MaxStreams, MaxStreamsEach: c.api.MaxStreamsEach,
+		AllowedOrigins: c.api.AllowedOrigins,
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{
 				"database": pool.Ping(ctx), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),

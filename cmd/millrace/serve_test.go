@@ -180,6 +180,11 @@ func TestSettings(t *testing.T) {
 			[]string{"smtp://host:587", "need each other", "sender of e-mail"},
 		},
 		{"NoTemplates", append(valid, "--email-templates", "/none"), []string{"--email-templates"}},
+		{
+			"BadStreams",
+			append(valid, "--max-streams", "0", "--allowed-origins", "*,https://shop.example/,shop.example"),
+			[]string{"--max-streams", `"*"`, `"https://shop.example/"`, `"shop.example"`},
+		},
 		{"BadProxies", append(valid, "--trusted-proxies", "10.0.0.1/8,proxy"), []string{"--trusted-proxies"}},
 		{"NoDatabase", valid, []string{"database unavailable"}},
 		{"DevBeyondLoopback", []string{"dev", "--api-addr", "0.0.0.0:80"}, []string{"loopback only"}},

@@ -33,8 +33,10 @@ func newDatabase(dir, name string) (*database, error) {
 		Dir: filepath.Join(dir, name), Port: port, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
 		Logger: slog.New(slog.DiscardHandler),
 		// A standby that is gone must be noticed within seconds, not within the usual minute.
-		Settings: map[string]string{"wal_sender_timeout": "10s", "wal_receiver_timeout": "10s", "shared_buffers": "64MB",
-			"shared_preload_libraries": "pg_stat_statements"},
+		Settings: map[string]string{
+			"wal_sender_timeout": "10s", "wal_receiver_timeout": "10s", "shared_buffers": "64MB",
+			"shared_preload_libraries": "pg_stat_statements",
+		},
 	}}
 	if err := os.MkdirAll(d.config.Dir, 0o755); err != nil {
 		return nil, err

@@ -95,6 +95,16 @@ type OrderEvent struct {
 	Actor         string
 }
 
+type StreamTicket struct {
+	SecretSha256 []byte
+	Principal    string
+	Role         string
+	CustomerID   string
+	KeyID        pgtype.Text
+	GoodUntil    pgtype.Timestamptz
+	ExpiresAt    time.Time
+}
+
 type Verification struct {
 	Single          bool
 	StartedAt       time.Time

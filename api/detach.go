@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// detachPatience is how long Drain waits for detached streams. Those that it interrupts in a write reconnect as well.
+const detachPatience = 2 * time.Second
+
+// detach takes a stream that has begun off net/http, which keeps some 30 KB for every answer: buffers for both
+// directions, and the stack that has grown with all handlers in between. A stream needs neither; what is left is a
+// goroutine of its own. So it must hold on to nothing of the request, such as its context: all of that would stay. It
+// works for HTTP/1.1 only, where an answer has its connection to itself. The context ends when the client leaves.
+func detach(r *http.Request, w http.ResponseWriter) (conn net.Conn, ctx context.Context, ok bool) {
+	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
+		return nil, nil, false
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, nil, false
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		var more [1]byte
+		_, _ = io.ReadFull(conn, more[:]) // a client that only listens has nothing to say before it leaves
+	}()
+	return conn, ctx, true
+}
+
+// wait waits for the detached streams, of which http.Server.Shutdown knows nothing.
+func (s *Server) wait() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.detached.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(detachPatience):
+	}
+}
+
+// chunked writes the rest of an answer whose header net/http has written (RFC 9112, 7.1).
+type chunked struct{ net.Conn }
+
+func (chunked) Header() http.Header { return nil }
+func (chunked) WriteHeader(int)     {}
+func (chunked) Flush()              {}
+
+func (c chunked) Write(b []byte) (int, error) {
+	if _, err := c.Conn.Write(fmt.Appendf(nil, "%x\r\n%s\r\n", len(b), b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// end ends the answer as a whole one.
+func (c chunked) end() {
+	_ = c.SetWriteDeadline(time.Now().Add(liveWriteTimeout))
+	_, _ = io.WriteString(c.Conn, "0\r\n\r\n")
+	_ = c.Close()
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	opFeed = "listEvents"
+	// Places in the feed that have a name.
+	fromStart = "start"
+	fromEnd   = "end"
+	// longestScan bounds how long a page takes to fill if few events are of its types.
+	longestScan = time.Second
+)
+
+// EventPage is a part of the feed.
+type EventPage struct {
+	Events []OrderEvent `json:"events" doc:"Oldest first; those of one order by version, none left out"`
+	Next   string       `json:"next" example:"1-2f4-9a-19c2d7f1e3b" doc:"Where to go on: the after of the next request, also if there are no events"`
+}
+
+type feedInput struct {
+	After       string      `query:"after" minLength:"1" maxLength:"100" default:"end" example:"end" doc:"A place in the feed: a next, or the id of a streamed event, of any filter; start for the oldest event that is kept, end for what happens from now on"`
+	CustomerID  string      `query:"customerId" maxLength:"200" example:"1" doc:"Only events of this customer's orders"`
+	Type        []EventType `query:"type,explode" maxItems:"10" doc:"Only events of this type; may be repeated"`
+	Limit       int         `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Events in the answer; a stream has no limit"`
+	Wait        int         `query:"wait" minimum:"0" maximum:"30" default:"0" doc:"Seconds to wait for an event if there is none"`
+	LastEventID string      `header:"Last-Event-ID" doc:"The id of the last event that was received: a stream goes on after it. Browsers send it when they reconnect"`
+	Accept      string      `header:"Accept" hidden:"true"`
+	TicketParam
+}
+
+func (s *Server) registerFeed(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opFeed, Method: http.MethodGet, Path: "/api/events", Tags: []string{tagEvents},
+		Summary: "Read or follow the events of all orders",
+		Description: "What happens to all orders that the caller may see: at least once, each order's events in order, " +
+			"none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent events, live " +
+			"and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the next one begins. A place whose " +
+			"events are no longer kept is 410, and on a stream the event `resync`, whose id is a new place: read the orders " +
+			"again then. The event `place` only says how far a stream has come, for `Last-Event-ID`.",
+		Security: bearer(), Responses: feedResponses(api.OpenAPI().Components.Schemas),
+	}, s.feed)
+}
+
+func (s *Server) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse, error) {
+	reader, err := s.newFeedReader(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if wantsStream(in.Accept) {
+		return s.openStream(ctx, &feedSource{feedReader: reader})
+	}
+	page, err := s.pull(ctx, reader, in.Limit, time.Duration(in.Wait)*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return jsonResponse(page), nil
+}
+
+// feedReader is somebody's place in the feed, and what of it concerns them.
+type feedReader struct {
+	store    *store.Store
+	reader   Principal
+	customer string // "": all
+	types    []EventType
+	at       store.Cursor
+}
+
+func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r feedReader, err error) {
+	r = feedReader{store: s.config.Store, reader: exchangeOf(ctx).principal, types: in.Type}
+	if r.customer, err = r.reader.follows(in.CustomerID); err != nil {
+		return r, err
+	}
+	after, location := in.After, "query.after"
+	if in.LastEventID != "" { // what a browser remembers counts more than the address that it was once given
+		after, location = in.LastEventID, "header.Last-Event-ID"
+	}
+	switch after {
+	case fromStart:
+		r.at, err = r.store.LogStart(ctx)
+	case fromEnd:
+		r.at, err = r.store.LogEnd(ctx)
+	default:
+		if r.at, err = store.ParseCursor(after); err != nil {
+			err = &inputError{location, "must be a place in the feed: a next, an event's id, start or end"}
+		}
+	}
+	return r, err
+}
+
+func (r *feedReader) topic() topic { return topic{customer: r.customer} }
+
+// selects says whether an event concerns the reader. Whose it is has been looked at before.
+func (r *feedReader) selects(e store.Entry) bool {
+	return len(r.types) == 0 || slices.Contains(r.types, eventType(e.Event))
+}
+
+// read goes on by at most limit entries of the log. more says that there are others after them.
+func (r *feedReader) read(ctx context.Context, limit int) (found []store.Entry, more bool, err error) {
+	entries, next, err := r.store.Log(ctx, r.at, store.LogFilter{CustomerID: r.customer}, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	more = isAfter(next, r.at) && !next.AtEnd() // a place that was made up may stay where it is
+	r.at = next
+	return slices.DeleteFunc(entries, func(e store.Entry) bool { return !r.selects(e) }), more, nil
+}
+
+// readPage goes on until there are limit events, or no more, or it has looked through so many that the caller should
+// hear how far it has come.
+func (r *feedReader) readPage(ctx context.Context, limit int) (page *EventPage, more bool, err error) {
+	page, more = &EventPage{Events: []OrderEvent{}}, true
+	for begun := time.Now(); more && len(page.Events) < limit && time.Since(begun) < longestScan; {
+		var found []store.Entry
+		if found, more, err = r.read(ctx, limit-len(page.Events)); err != nil {
+			return nil, false, err
+		}
+		for _, e := range found {
+			page.Events = append(page.Events, newOrderEvent(e.Event, r.reader))
+		}
+	}
+	page.Next = r.at.String()
+	return page, more, nil
+}
+
+// pull returns the next events. If there are none it waits for the first, as long as patience says.
+func (s *Server) pull(ctx context.Context, r feedReader, limit int, patience time.Duration) (*EventPage, error) {
+	listener := s.hub.listen(r.topic()) // before the log is read, so that nothing falls in between
+	defer listener.close()
+	page, more, err := r.readPage(ctx, limit)
+	if err != nil || len(page.Events) > 0 || more || patience == 0 {
+		return page, err
+	}
+	x := exchangeOf(ctx)
+	leave, err := s.stay(ctx, x.principal.follower())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if err := x.allow(patience); err != nil {
+		return nil, err
+	}
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for err == nil && len(page.Events) == 0 && !more {
+		select {
+		case <-listener.wake:
+		case <-timeout.C:
+			return page, nil
+		case <-s.draining:
+			return page, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if err = x.stillAllowed(ctx); err == nil {
+			page, more, err = r.readPage(ctx, limit)
+		}
+	}
+	return page, err
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// entries are n events of a customer's orders after a transaction.
+func entries(after uint64, customer string, n int) (list []store.Entry) {
+	for i := range n {
+		list = append(list, store.Entry{
+			Event: orders.Event{OrderID: orders.ID{1}}, CustomerID: customer,
+			Cursor: store.Cursor{Epoch: 1, Txid: after + uint64(i) + 1, ID: 1},
+		})
+	}
+	return list
+}
+
+// Customers are not told who works at the shop, although they share the ring with those who are.
+func TestNoticeIsDiscreet(t *testing.T) {
+	t.Parallel()
+	n := newNotice(store.Entry{Event: orders.Event{Principal: "7kq2mxw5a3fd"}})
+	for role, want := range map[store.Role]bool{store.Customer: false, store.Viewer: true} {
+		var b bytes.Buffer
+		require.NoError(t, n.writeTo(&b, "1", Principal{Role: role}))
+		require.Equal(t, want, strings.Contains(b.String(), "7kq2mxw5a3fd"))
+	}
+}
+
+func TestHub(t *testing.T) {
+	t.Parallel()
+	setup := func() (h *hub, all, one, idle *listener) {
+		h = newHub()
+		return h, h.listen(topic{}), h.listen(topic{order: orders.ID{1}}), h.listen(topic{customer: "idle"})
+	}
+	woken := func(l *listener) bool {
+		select {
+		case <-l.wake:
+			return true
+		default:
+			return false
+		}
+	}
+	takeAll := func(t *testing.T, l *listener) (txids []uint64) {
+		t.Helper()
+		for woken(l) {
+			taken, ok := l.take()
+			require.True(t, ok)
+			require.LessOrEqual(t, len(taken), takeSize)
+			for _, n := range taken {
+				txids = append(txids, n.Cursor.Txid)
+			}
+		}
+		return txids
+	}
+
+	t.Run("Everything", func(t *testing.T) {
+		t.Parallel()
+		h, all, one, idle := setup()
+		h.follow(entries(0, "1", 150))
+		_, ok := all.reached()
+		require.False(t, ok, "it has not taken anything")
+		h.follow(entries(150, "1", 100))
+		for _, l := range []*listener{all, one} {
+			txids := takeAll(t, l)
+			require.Len(t, txids, 250)
+			for i, txid := range txids {
+				require.Equal(t, uint64(i)+1, txid)
+			}
+		}
+		require.False(t, woken(idle))
+		at, ok := idle.reached()
+		require.True(t, ok)
+		require.Equal(t, uint64(250), at.Txid, "it has missed nothing up to there")
+	})
+
+	t.Run("TooSlow", func(t *testing.T) {
+		t.Parallel()
+		h, all, one, idle := setup()
+		h.follow(entries(0, "1", ringSize))
+		require.Len(t, takeAll(t, one), ringSize)
+		h.follow(entries(ringSize, "1", 1))
+		_, ok := all.take()
+		require.False(t, ok, "the first is gone")
+		require.Len(t, takeAll(t, one), 1)
+		h.follow(entries(ringSize+1, "idle", 1))
+		require.Len(t, takeAll(t, idle), 1, "one whom nothing concerned has not fallen behind")
+		require.NotEmpty(t, takeAll(t, all), "from here on it is current again")
+	})
+
+	t.Run("AnotherHistory", func(t *testing.T) {
+		t.Parallel()
+		h, all, _, idle := setup()
+		h.follow(entries(100, "1", 3))
+		require.Len(t, takeAll(t, all), 3)
+		h.follow(entries(50, "1", 1))
+		for _, l := range []*listener{all, idle} {
+			require.True(t, woken(l))
+			_, ok := l.take()
+			require.False(t, ok, "the log has to tell")
+		}
+	})
+
+	t.Run("NobodyListens", func(t *testing.T) {
+		t.Parallel()
+		h, all, one, idle := setup()
+		all.close()
+		one.close()
+		h.follow(entries(0, "1", 10))
+		require.Zero(t, h.next, "nothing is kept")
+		idle.close()
+		require.Empty(t, h.listeners)
+	})
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	opTicket    = "createStreamTicket"
+	paramTicket = "ticket"
+	// ticketLife is long enough to open a stream with, and for a browser that is cut off at once to reconnect.
+	ticketLife = time.Minute
+)
+
+// TicketRequest says what a ticket is for.
+type TicketRequest struct {
+	CustomerID string `json:"customerId,omitempty" maxLength:"200" example:"1" doc:"Show this customer's orders only: so a shop's own service makes a ticket for the page of one customer"`
+}
+
+// StreamTicket opens event streams for a minute, and nothing else.
+type StreamTicket struct {
+	Ticket    string    `json:"ticket" example:"0uMIuvTOmDIjTjJv3DhTnO2HmdrWvCBGMQFcGZnI2GZ" doc:"Put it into the address of an event stream, as ?ticket="`
+	ExpiresAt time.Time `json:"expiresAt" example:"2026-11-22T12:01:00Z" doc:"Until when streams can be opened with it. Those that are open stay open"`
+}
+
+// TicketParam is in the input of what can be followed with a ticket. identify has read it before.
+type TicketParam struct {
+	Ticket string `query:"ticket" minLength:"1" maxLength:"100" doc:"A ticket of createStreamTicket, instead of the Authorization header that a browser's EventSource cannot send"`
+}
+
+type ticketInput struct{ Body *TicketRequest }
+
+type ticketOutput struct{ Body StreamTicket }
+
+func (s *Server) registerTicket(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opTicket, Method: http.MethodPost, Path: "/api/stream-tickets", Tags: []string{tagEvents},
+		Summary: "Make a ticket for event streams",
+		Description: "A browser's EventSource cannot send a header: it follows events with a ticket in the address. A " +
+			"ticket is good for a minute, for any number of streams, on every process, and shows what the credential that it " +
+			"was made with may see, or one customer's orders. When that credential ends, so do the streams.",
+		Security: bearer(), DefaultStatus: http.StatusCreated, MaxBodyBytes: -1, // limited does it
+	}, s.makeTicket)
+}
+
+func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput, error) {
+	who := exchangeOf(ctx).principal
+	ticket := store.Ticket{
+		Principal: who.Name, Role: who.Role, CustomerID: who.CustomerID, GoodUntil: who.until,
+		ExpiresAt: s.config.Now().Add(ticketLife).UTC(),
+	}
+	if who.isKey {
+		ticket.KeyID = who.Name
+	}
+	if in.Body != nil && in.Body.CustomerID != "" {
+		if !isPrintable(in.Body.CustomerID) {
+			return nil, &orders.InvalidError{Fields: []orders.FieldError{
+				{Field: "customerId", Message: "must be printable"},
+			}}
+		}
+		customer, err := who.follows(in.Body.CustomerID)
+		if err != nil {
+			return nil, err
+		}
+		ticket.Role, ticket.CustomerID = store.Customer, customer
+	}
+	texts, err := s.config.Store.MakeTickets(ctx, []store.Ticket{ticket})
+	if err != nil {
+		return nil, err
+	}
+	return &ticketOutput{StreamTicket{texts[0], ticket.ExpiresAt}}, nil
+}
+
+// admit finds the ticket that a text is of. Errors are those of Authenticate.
+func (a *Authenticator) admit(ctx context.Context, text string) (store.Ticket, error) {
+	if a == nil || a.config.Keys == nil {
+		return store.Ticket{}, ErrUnauthorized
+	}
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	ticket, err := a.config.Keys.VerifyTicket(ctx, text)
+	if errors.Is(err, store.ErrTicketRefused) {
+		return ticket, ErrUnauthorized
+	}
+	if err == nil {
+		err = a.uphold(ctx, ticket)
+	}
+	return ticket, err
+}
+
+// uphold checks that what a ticket was made with is still good. The ticket itself may have expired since: then it opens
+// no more streams, and ends none.
+func (a *Authenticator) uphold(ctx context.Context, t store.Ticket) error {
+	switch {
+	case !t.GoodUntil.IsZero() && !a.config.Now().Before(t.GoodUntil):
+		return ErrUnauthorized
+	case t.Principal == principalDev && !a.config.Open, t.Principal == principalToken && a.config.Token == "":
+		return ErrUnauthorized
+	case t.KeyID == "":
+		return nil
+	}
+	hash := sha256.Sum256([]byte("key " + t.KeyID))
+	_, err := a.lookUp(ctx, hash, func(ctx context.Context) (Principal, time.Time, error) {
+		ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+		defer cancel()
+		key, err := a.config.Keys.Key(ctx, t.KeyID)
+		if err == nil && !key.Usable(a.config.Now()) || errors.Is(err, store.ErrKeyNotFound) {
+			err = ErrUnauthorized
+		}
+		return keyPrincipal(key), key.ExpiresAt, err
+	})
+	return err
+}

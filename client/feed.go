@@ -1,0 +1,156 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/ogen-go/ogen/sse"
+
+	"github.com/millrace-orders/millrace/client/oas"
+)
+
+// Places in the feed that have a name.
+const (
+	FeedStart = "start" // the oldest event that is kept
+	FeedEnd   = "end"   // what happens from now on
+)
+
+// FeedFilter says which events to follow. The zero FeedFilter is all that the token may see.
+type FeedFilter struct {
+	CustomerID string
+	Types      []EventType
+}
+
+// FeedEvent is an event with its place in the feed.
+type FeedEvent struct {
+	Event
+	Place string // where the feed goes on after it: store it when you have dealt with the event
+}
+
+// ResyncError says that events are missing: they are no longer kept, or the server's database is another. Read the
+// orders again ([Client.Orders]), and then go on from Place.
+type ResyncError struct{ Place string }
+
+func (e *ResyncError) Error() string {
+	return "events are missing: read the orders again, and go on from " + e.Place
+}
+
+// Feed follows the events of all orders live, those of each order in order and none left out, after a place: that of the
+// last event which was dealt with, [FeedStart] or [FeedEnd]. It does not end by itself; connections that break are made
+// again, and the feed goes on where it was. It ends with an error as [Client.Events] does, and with a [*ResyncError] if
+// events are missing.
+func (c *Client) Feed(ctx context.Context, after string, filter FeedFilter) iter.Seq2[FeedEvent, error] {
+	return func(yield func(FeedEvent, error) bool) {
+		query := url.Values{"after": {after}}
+		if filter.CustomerID != "" {
+			query.Set("customerId", filter.CustomerID)
+		}
+		for _, t := range filter.Types {
+			query.Add("type", string(t))
+		}
+		address := c.base.JoinPath("api", "events")
+		address.RawQuery = query.Encode()
+		s := &stream{Client: c, reconnect: firstReconnect, address: address.String()}
+		for {
+			done, err := s.follow(ctx, func(d *sse.Decoder) (bool, bool, error) { return s.readFeed(d, yield) })
+			if err != nil {
+				yield(FeedEvent{}, unwrapped(err))
+			}
+			if done || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// readFeed hands out the events of one connection.
+func (s *stream) readFeed(decoder *sse.Decoder, yield func(FeedEvent, error) bool) (again, done bool, err error) {
+	for {
+		sent, err := decoder.Decode()
+		switch {
+		case errors.Is(err, sse.ErrEventTooLarge):
+			return false, false, fmt.Errorf("event %s of the feed is not readable: %w", sent.ID, err)
+		case err != nil:
+			return false, false, nil // the connection is gone: there will be another
+		case sent.Type == "resync":
+			return false, false, &ResyncError{sent.ID}
+		case sent.Type == "place":
+			s.lastID = sent.ID
+			continue
+		}
+		var decoded oas.OrderEvent
+		if err := decoded.UnmarshalJSON([]byte(sent.Data)); err != nil {
+			return false, false, fmt.Errorf("event %s of the feed is not readable: %w", sent.ID, err)
+		}
+		s.lastID = sent.ID
+		if !yield(FeedEvent{newEvent(&decoded), sent.ID}, nil) {
+			return false, true, nil
+		}
+	}
+}
+
+// FeedPage is a part of the feed.
+type FeedPage struct {
+	Events []Event
+	Next   string // the place after it: store it when you have dealt with all of them
+}
+
+// FeedPage reads the feed page by page, for programs that prefer to ask. If there is nothing after the place it waits for
+// the first event, at most 30 seconds. limit is at most 1000; 0 is the server's default. Error: a [*ResyncError] if events
+// are missing.
+func (c *Client) FeedPage(
+	ctx context.Context, after string, filter FeedFilter, limit int, patience time.Duration,
+) (*FeedPage, error) {
+	params := oas.ListEventsParams{
+		After: oas.NewOptString(after), CustomerID: optional(filter.CustomerID), Type: filter.Types,
+	}
+	if limit != 0 {
+		params.Limit.SetTo(int64(limit))
+	}
+	params.Wait.SetTo(int64(min(patience, longestWait) / time.Second))
+	answer, err := c.api.ListEvents(ctx, params, oas.WithEditRequest(func(r *http.Request) error {
+		r.Header.Set("Accept", "application/json")
+		return nil
+	}))
+	if hasStatus(err, http.StatusGone) {
+		end, err := c.FeedPage(ctx, FeedEnd, filter, 1, 0)
+		if err != nil {
+			return nil, err
+		}
+		return nil, &ResyncError{end.Next}
+	}
+	if err != nil {
+		return nil, unwrapped(err)
+	}
+	page, ok := answer.(*oas.EventPage)
+	if !ok {
+		return nil, fmt.Errorf("unexpected answer %T", answer)
+	}
+	out := &FeedPage{Next: page.Next}
+	for i := range page.Events {
+		out.Events = append(out.Events, newEvent(&page.Events[i]))
+	}
+	return out, nil
+}
+
+// longestWait is how long the server waits at most.
+const longestWait = 30 * time.Second
+
+// Ticket is what a browser opens event streams with, as ?ticket=.
+type Ticket = oas.StreamTicket
+
+// StreamTicket makes a ticket for event streams, good for a minute: hand it to a page, whose EventSource cannot send a
+// token. It shows what the client's token may see or, if customerID is not empty, that customer's orders.
+func (c *Client) StreamTicket(ctx context.Context, customerID string) (*Ticket, error) {
+	request := oas.OptTicketRequest{}
+	if customerID != "" {
+		request.SetTo(oas.TicketRequest{CustomerID: optional(customerID)})
+	}
+	ticket, err := c.api.CreateStreamTicket(ctx, request)
+	return ticket, unwrapped(err)
+}

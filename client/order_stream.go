@@ -1,0 +1,72 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/ogen-go/ogen/sse"
+
+	"github.com/millrace-orders/millrace/client/oas"
+)
+
+// maxGaps is how often in a row an event may be missing or unreadable before the stream counts as broken for good.
+const maxGaps = 5
+
+// orderStream is the event stream of one order.
+type orderStream struct {
+	*stream
+	orderID string
+	last    int64 // the version of the last event that was handed out
+	atRest  bool  // what that event says
+	gaps    int   // connections in a row that lacked the next event
+}
+
+func (c *Client) newOrderStream(id string, after int64) (*orderStream, error) {
+	parsed, err := parseID(id)
+	if err != nil {
+		return nil, err
+	}
+	s := &orderStream{orderID: parsed.String(), last: after, stream: &stream{
+		Client: c, reconnect: firstReconnect,
+		address: c.base.JoinPath("api", "orders", parsed.String(), "events").String(),
+	}}
+	if after > 0 {
+		s.lastID = strconv.FormatInt(after, 10)
+	}
+	return s, nil
+}
+
+// read hands out the events of one connection. However that ends, the next one goes on after the last event that was
+// handed out, so what cannot be read, or is not the next, is left for the next connection to bring again. If it ended as
+// it should, asking once more confirms that the order is finished.
+func (s *orderStream) read(decoder *sse.Decoder, yield func(Event, error) bool) (again, done bool, err error) {
+	before := s.last
+	for {
+		sent, err := decoder.Decode()
+		if errors.Is(err, sse.ErrEventTooLarge) {
+			continue
+		}
+		if err != nil {
+			return s.last > before && s.atRest, false, nil // the connection is gone: there will be another
+		}
+		var decoded oas.OrderEvent
+		if decoded.UnmarshalJSON([]byte(sent.Data)) != nil || decoded.OrderID.String() != s.orderID {
+			continue
+		}
+		switch event := newEvent(&decoded); {
+		case event.Version <= s.last:
+		case event.Version > s.last+1:
+			if s.gaps++; s.gaps > maxGaps {
+				return false, false, fmt.Errorf("event %d of order %s is not readable", s.last+1, s.orderID)
+			}
+			return false, false, nil
+		default:
+			s.last, s.atRest, s.gaps = event.Version, event.AtRest(), 0
+			s.lastID = strconv.FormatInt(s.last, 10)
+			if !yield(event, nil) {
+				return false, true, nil
+			}
+		}
+	}
+}

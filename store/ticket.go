@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// ErrTicketRefused says that a ticket is malformed, unknown or expired, and not which of them.
+var ErrTicketRefused = errors.New("ticket refused")
+
+// Ticket lets whoever holds its text follow events for a short time, and do nothing else. It is as good as the
+// credential that it was made with: whoever accepts it must ask for that as well.
+type Ticket struct {
+	Principal  string // who asked for it
+	Role       Role
+	CustomerID string    // of a customer: whose orders it shows
+	KeyID      string    // the key that it was made with; empty if it was something else
+	GoodUntil  time.Time // when what it was made with expires; zero: never, or as the key says
+	ExpiresAt  time.Time
+}
+
+// MakeTickets stores tickets and returns the text of each, which is not stored.
+func (s *Store) MakeTickets(ctx context.Context, tickets []Ticket) (texts []string, err error) {
+	params := &dbsqlc.TicketsInsertParams{Now: s.now()}
+	for _, t := range tickets {
+		_, secret := newCredential()
+		texts = append(texts, secret)
+		params.SecretsSha256 = append(params.SecretsSha256, hashSecret(secret))
+		params.Principals = append(params.Principals, t.Principal)
+		params.Roles = append(params.Roles, string(t.Role))
+		params.CustomerIds = append(params.CustomerIds, t.CustomerID)
+		params.KeyIds = append(params.KeyIds, t.KeyID)
+		params.GoodUntil = append(params.GoodUntil, timestamp(t.GoodUntil))
+		params.ExpiresAt = append(params.ExpiresAt, timestamp(t.ExpiresAt))
+	}
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return s.queries.TicketsInsert(ctx, tx, params) })
+	if err != nil {
+		return nil, fmt.Errorf("make tickets: %w", err)
+	}
+	return texts, nil
+}
+
+// VerifyTicket finds the ticket that a text is of.
+//
+// Errors: ErrTicketRefused; any other is the database's and says nothing about the ticket.
+func (s *Store) VerifyTicket(ctx context.Context, text string) (Ticket, error) {
+	if len(text) != keySecretLength || !isAlphanumeric(text) {
+		return Ticket{}, ErrTicketRefused
+	}
+	row, err := s.queries.TicketRead(ctx, s.db, &dbsqlc.TicketReadParams{SecretSha256: hashSecret(text), Now: s.now()})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Ticket{}, ErrTicketRefused
+	case err != nil:
+		return Ticket{}, fmt.Errorf("read ticket: %w", classify(err))
+	}
+	return Ticket{
+		Principal: row.Principal, Role: Role(row.Role), CustomerID: row.CustomerID, KeyID: row.KeyID.String,
+		GoodUntil: row.GoodUntil.Time.UTC(), ExpiresAt: row.ExpiresAt.UTC(),
+	}, nil
+}
