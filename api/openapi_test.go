@@ -73,7 +73,7 @@ func TestOpenAPI(t *testing.T) {
 			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder", "settleOrder",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"listNotifications",
-			"getSystemStatus", "getSystemMetrics", "getHealth", "getLiveness", "getReadiness",
+			"getSystemStatus", "getSystemMetrics", "getReconciliation", "getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})
 
