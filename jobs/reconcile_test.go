@@ -122,12 +122,14 @@ func TestReconcile(t *testing.T) {
 	reserve := orders.StepKey(failed, orders.ReserveInventory, 1)
 	s.exec("UPDATE order_steps SET state = 'refused' WHERE order_id = $1 AND step = 'reserve_inventory'", failed)
 	s.exec("DELETE FROM order_steps WHERE order_id = $1 AND step = 'release_inventory'", failed)
-	// A shipment that the provider lost, or never made.
-	lost := storetest.Order(t, s.store)
-	missing := orders.StepKey(lost.ID, orders.QuoteShipping, 1)
-	s.exec("DELETE FROM river_job WHERE args ->> 'order_id' = $1::text", lost.ID)
+	// A quote that the provider never made, although the order says so.
+	require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+		orders.Shipping: {Down: true, Operations: []string{"quote"}},
+	}))
+	lost := s.place(nil)
+	missing := orders.StepKey(lost, orders.QuoteShipping, 1)
 	_, err := s.store.Apply(t.Context(), []orders.Event{
-		storetest.Outcome(lost.ID, orders.QuoteShipping, orders.StepSucceeded),
+		storetest.Outcome(lost, orders.QuoteShipping, orders.StepSucceeded),
 	})
 	require.NoError(t, err)
 
@@ -142,8 +144,9 @@ func TestReconcile(t *testing.T) {
 	require.Equal(t, want, kinds(s.findings()), "they are seen again, and are no more than before")
 
 	// What is put right is resolved, what cannot be is accepted by somebody.
+	require.NoError(t, s.simulator.SetFaults(nil))
 	s.plant("/shipping/quotes", missing, `{"orderId":%q,"customerId":"1","currency":"USD","address":null,
-		"items":[{"productId":1,"quantity":1,"price":1}]}`, lost.ID)
+		"items":[{"productId":1,"quantity":1,"price":1}]}`, lost)
 	s.exec("UPDATE order_steps SET state = 'succeeded' WHERE order_id = $1 AND step = 'reserve_inventory'", failed)
 	accepted, err := s.store.AcceptFindings(t.Context(), orders.Payment, orphan, "refunded by hand", store.Actor{
 		Name: "somebody", Role: store.Operator,
