@@ -29,8 +29,8 @@ func TestEffects(t *testing.T) {
 	var asked []string
 	all, err := effects(t, func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.Method+" "+r.RequestURI)
-		body := `{"operations":[{"key":"a","orderId":"o","id":"i","amount":9.90,"currency":"USD","at":"2026-03-01T12:00:00Z"}],
-			"next":"more&more"}`
+		body := `{"operations":[{"key":"a","orderId":"o","id":"i","amount":9.90,"currency":"USD",
+			"at":"2026-03-01T12:00:00Z"}],"next":"more&more"}`
 		if r.URL.Query().Get("cursor") != "" {
 			body = `{"operations":[{"key":"b","at":"2026-03-01T12:00:01.5+01:00"}]}`
 		}
