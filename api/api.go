@@ -175,6 +175,7 @@ func (s *Server) operations(router chi.Router) huma.API {
 	s.registerProduct(api)
 	s.registerNotifications(api)
 	s.registerStatus(api)
+	s.registerReconciliation(api)
 	s.registerMetrics(api)
 	s.registerHealth(api)
 	shape(api.OpenAPI())

@@ -74,7 +74,7 @@ func TestOpenAPI(t *testing.T) {
 			"cancelOrder", "refundOrder", "settleOrder",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"listNotifications",
-			"getSystemStatus", "getSystemMetrics", "getHealth", "getLiveness", "getReadiness",
+			"getSystemStatus", "getSystemMetrics", "getReconciliation", "getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})
 

@@ -47,8 +47,9 @@ func permissions() map[string]permission {
 		opProduct:        permitRead,
 		opNotifications:  permitRead,
 
-		opStatus:  permitObserve,
-		opMetrics: permitObserve,
+		opStatus:         permitObserve,
+		opMetrics:        permitObserve,
+		opReconciliation: permitObserve,
 	}
 }
 

@@ -52,6 +52,10 @@ type Config struct {
 	SyncInventoryEvery time.Duration
 	// VerifyEvery is how often the invariants are verified. 0: never.
 	VerifyEvery time.Duration
+	// ReconcileEvery is how often the providers' records are compared with ours. 0: never.
+	ReconcileEvery time.Duration
+	// ReconcileGrace is how old what is compared is at least. Default 1 min.
+	ReconcileGrace time.Duration
 	// KeepEvents is for how long the log is kept at least. Default 90 days.
 	KeepEvents time.Duration
 	// Recovery is told which jobs run. May be nil: then only the sweep finds the steps of a process that died.
@@ -74,6 +78,9 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	if c.KeepEvents == 0 {
 		c.KeepEvents = 90 * 24 * time.Hour
 	}
+	if c.ReconcileGrace == 0 {
+		c.ReconcileGrace = reconcileGrace
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -90,9 +97,15 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &inventoryWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger})
 	river.AddWorker(workers, &logWorker{store: c.Store, keep: c.KeepEvents, logger: c.Logger})
 	river.AddWorker(workers, &verifyWorker{store: c.Store, logger: c.Logger})
+	river.AddWorker(workers, &reconcileWorker{
+		store: c.Store, providers: c.Providers, now: c.Now, grace: c.ReconcileGrace, logger: c.Logger,
+	})
 	periodic := []*river.PeriodicJob{sweepEvery(c.SweepEvery), maintainLogHourly()}
 	if c.SyncInventoryEvery > 0 {
 		periodic = append(periodic, syncInventoryEvery(c.SyncInventoryEvery))
+	}
+	if c.ReconcileEvery > 0 {
+		periodic = append(periodic, reconcileEvery(c.ReconcileEvery))
 	}
 	if c.VerifyEvery > 0 {
 		periodic = append(periodic, verifyEvery(c.VerifyEvery))

@@ -36,6 +36,10 @@ type system struct {
 	ahead atomic.Int64
 	// onCall, if set, sees every call before the provider does.
 	onCall func(*http.Request)
+	// listings are statuses with which providers answer who wants a list, by their path.
+	listings map[string]int
+	// configure, if set, changes how the workers work.
+	configure func(*jobs.Config)
 }
 
 func newSystem(t *testing.T, change ...func(*system, *upstream.Config)) *system {
@@ -57,6 +61,10 @@ func newSystem(t *testing.T, change ...func(*system, *upstream.Config)) *system 
 		if s.onCall != nil {
 			s.onCall(r)
 		}
+		if status := s.listings[r.URL.Path]; status != 0 {
+			w.WriteHeader(status)
+			return
+		}
 		s.simulator.Handler().ServeHTTP(w, r)
 	}))
 	t.Cleanup(providers.Close)
@@ -75,10 +83,14 @@ func newSystem(t *testing.T, change ...func(*system, *upstream.Config)) *system 
 	require.NoError(t, err)
 	t.Cleanup(s.providers.Close)
 
-	s.client, err = jobs.NewClient(jobs.Config{
+	workers := jobs.Config{
 		Pool: s.pool, Store: s.store, Providers: s.providers, Logger: logger,
 		Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
-	})
+	}
+	if s.configure != nil {
+		s.configure(&workers)
+	}
+	s.client, err = jobs.NewClient(workers)
 	require.NoError(t, err)
 	return s
 }
@@ -103,6 +115,12 @@ func (s *system) place(change func(*orders.Placement)) orders.ID {
 	placed, err := s.store.Place(s.t.Context(), []orders.Placement{p})
 	require.NoError(s.t, err)
 	return placed[0].Order.ID
+}
+
+func (s *system) exec(sql string, args ...any) {
+	s.t.Helper()
+	_, err := s.pool.Exec(s.t.Context(), sql, args...)
+	require.NoError(s.t, err)
 }
 
 func (s *system) cancel(id orders.ID) {

@@ -115,6 +115,20 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// An authorisation that expires before its capture undoes the order, and nobody has paid.
+func TestExpiredAuthorization(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	require.NoError(t, s.simulator.SetFaults(simulator.Faults{orders.Payment: {ExpireRate: 1}}))
+	s.start()
+	id := s.place(nil)
+	o := s.awaitStatus(id, orders.Failed)
+	require.Equal(t, "capture_payment refused: authorization_expired", o.Reason)
+	effects := s.effects(id)
+	delete(effects, "email")
+	require.Equal(t, map[string]int{"authorize": 1, "reserve": 1, "quote": 1, "release": 1}, effects)
+}
+
 // A provider that is down delays its steps, and nobody else's.
 func TestProviderDown(t *testing.T) {
 	t.Parallel()

@@ -73,6 +73,9 @@ func TestVerify(t *testing.T) {
 			(*log)[6].Status = orders.Refunded
 			o.PlacedAt, *log = epoch.Add(-time.Hour), (*log)[3:]
 		}, []orders.Rule{"fold"}},
+		{"PrunedByAClockThatIsBehind", completed, func(o *orders.Order, log *[]orders.Event) {
+			o.PlacedAt, *log = epoch.Add(-90*time.Second), (*log)[3:]
+		}, nil},
 		{"UnknownStep", failed, func(o *orders.Order, log *[]orders.Event) {
 			o.Steps[len(o.Steps)-1].Name, *log = "send_fax", nil
 			o.PlacedAt, o.UpdatedAt = epoch.Add(-time.Hour), epoch.Add(-time.Hour)

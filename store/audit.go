@@ -53,20 +53,20 @@ func (s *Store) audit(ctx context.Context, tx pgx.Tx, entries []AuditEntry) erro
 			return fmt.Errorf("encode detail: %w", err)
 		}
 		params.At = append(params.At, timestamp(s.now()))
-		params.Actors = append(params.Actors, auditText(e.Name, orders.MaxTextLength))
+		params.Actors = append(params.Actors, printable(e.Name, orders.MaxTextLength))
 		params.Roles = append(params.Roles, string(e.Role))
-		params.Actions = append(params.Actions, auditText(e.Action, 100))
-		params.Targets = append(params.Targets, auditText(e.Target, orders.MaxTextLength))
-		params.RequestIds = append(params.RequestIds, auditText(e.RequestID, 64))
-		params.RemoteAddresses = append(params.RemoteAddresses, auditText(e.RemoteAddress, 100))
+		params.Actions = append(params.Actions, printable(e.Action, 100))
+		params.Targets = append(params.Targets, printable(e.Target, orders.MaxTextLength))
+		params.RequestIds = append(params.RequestIds, printable(e.RequestID, 64))
+		params.RemoteAddresses = append(params.RemoteAddresses, printable(e.RemoteAddress, 100))
 		params.Details = append(params.Details, string(detail))
 	}
 	return s.queries.AuditInsert(ctx, tx, params)
 }
 
-// auditText makes a text fit for the column and for the terminal on which it will be read. Paths and headers are made
+// printable makes a text fit for the column and for the terminal on which it will be read. Paths and headers are made
 // by strangers, and an entry must not be lost over what is in them.
-func auditText(s string, most int) string {
+func printable(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '\uFFFD'

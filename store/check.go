@@ -15,7 +15,7 @@ const (
 	checkUnreadable    = "unreadable"
 	checkKey           = "idempotency_key"
 	checkFeedOrder     = "feed_order"
-	checkOrphan        = "orphan_event"
+	checkOrphan        = "orphan"
 	checkJob           = "job"
 	checkOverdue       = "overdue"
 	checkLongJob       = "long_job"
@@ -27,6 +27,7 @@ const (
 	checkDeadRows      = "dead_rows"
 	checkGuards        = "guards"
 	checkClock         = "clock"
+	checkReconcile     = "reconciliation"
 )
 
 const bySaga = "Compare the order's history (`GET /api/orders/{id}/events`) with its steps, and look in the " +
@@ -70,6 +71,10 @@ func Checks() []Check {
 			"Cancel the order (`POST /api/orders/{id}/cancel`). Keep its history: this is a defect of Millrace",
 		},
 		{
+			checkReconcile, "I6, I10", "A provider's own records disagree with the orders: `GET /api/reconciliation` says how",
+			"See [reconciliation](reconciliation.md#findings)",
+		},
+		{
 			checkKey, "I2", "Two orders of one principal have the same idempotency key",
 			"Find out which of the two the client knows and cancel the other; then see `guards`",
 		},
@@ -78,7 +83,8 @@ func Checks() []Check {
 				"of the feed saw the later one first", bySaga,
 		},
 		{
-			checkOrphan, "I3", "The log has events of an order that is not there",
+			checkOrphan, "I3", "There are events, items or steps of an order that is not there; items and steps are only looked " +
+				"for with `--deep`",
 			"Restore the order from a backup; an order is never deleted by Millrace",
 		},
 		{

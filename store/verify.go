@@ -33,6 +33,9 @@ type VerifyOptions struct {
 	// Skip leaves checks out, by name.
 	Skip   []string
 	Limits Limits
+	// Findings, if not nil, are what a comparison with the providers has just found. They stand for those that
+	// reconciliation has kept, except for what was accepted.
+	Findings []Finding
 }
 
 // Limits are from when on something has taken too long, or too much.

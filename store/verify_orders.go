@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -90,10 +91,20 @@ func (v *verification) allOrders(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("list orders: %w", err)
 			}
-			if more = len(ids) == verifyPage; len(ids) == 0 {
-				return nil
+			upTo := orders.ID(bytes.Repeat([]byte{0xff}, len(after)))
+			if more = len(ids) == verifyPage; more {
+				upTo = ids[len(ids)-1]
 			}
-			after = ids[len(ids)-1]
+			orphans, err := v.store.queries.VerifyOrphans(ctx, tx, &dbsqlc.VerifyOrphansParams{
+				After: after, UpTo: upTo, Most: verifyMost,
+			})
+			if err != nil {
+				return fmt.Errorf("look for orphans: %w", err)
+			}
+			for _, id := range orphans {
+				v.report(checkOrphan, id, "items or steps without an order")
+			}
+			after = upTo
 			return v.orders(ctx, tx, ids)
 		})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,8 +23,8 @@ const (
 	backlogAfter  = time.Minute
 	mostClockSkew = 2 * time.Second
 	deadRowsLeast = 50_000
-	// verifyScan is how many of the oldest unfinished orders are looked at for being stuck: in an outage there may be
-	// any number, and those that are stuck get old.
+	// verifyScan is how many of the oldest orders of each unfinished status are looked at for being stuck: in an outage
+	// there may be any number, and those that are stuck get old.
 	verifyScan = 5000
 	// verifyMost bounds what one check of the whole system reports.
 	verifyMost = 1000
@@ -52,6 +53,7 @@ func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
 		{checkOldWriter, v.transactions},
 		{checkNotifications, v.notifications},
 		{checkDeadRows, v.deadRows},
+		{checkReconcile, v.findings},
 	} {
 		if err := check.fn(ctx, tx, now); err != nil {
 			return fmt.Errorf("check %s: %w", check.name, err)
@@ -166,6 +168,28 @@ func (v *verification) notifications(ctx context.Context, tx pgx.Tx, _ time.Time
 	usage, err := v.store.queries.VerifyNotifications(ctx, tx)
 	if usage > v.options.Limits.Notifications {
 		v.report(checkNotifications, orders.ID{}, "%.1f %% is used", 100*usage)
+	}
+	return err
+}
+
+func (v *verification) findings(ctx context.Context, tx pgx.Tx, _ time.Time) error {
+	state := FindingOpen
+	if v.options.Findings != nil {
+		state = FindingAccepted
+	}
+	rows, err := v.store.queries.FindingsList(ctx, tx, &dbsqlc.FindingsListParams{
+		State: string(state), PageSize: verifyMost,
+	})
+	kept := decodeFindings(rows)
+	if v.options.Findings == nil {
+		v.options.Findings, kept = kept, nil
+	}
+	for _, f := range v.options.Findings {
+		if slices.ContainsFunc(kept, f.same) {
+			continue
+		}
+		order, _ := uuid.Parse(f.OrderID) // a stranger's id may be anything
+		v.report(checkReconcile, order, "%s %s %s: %s", f.Provider, f.Kind, f.Key, f.Detail)
 	}
 	return err
 }

@@ -120,6 +120,13 @@ func TestVerify(t *testing.T) {
 				WHERE order_id = 'FAILED' AND version = 5`, []string{"log"}, "FAILED",
 		},
 		{
+			"Finding", `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state,
+				first_seen_at, last_seen_at) VALUES ('payment', 'missing', 'k', 'FAILED', 'd', 'open', now(), now()),
+				('email', 'late', 'k', 'FAILED', 'd', 'resolved', now(), now())`,
+			[]string{"reconciliation"},
+			"FAILED",
+		},
+		{
 			"StateBesideLog", "UPDATE orders SET reason = 'other' WHERE id = 'FAILED'", []string{"fold"}, "FAILED",
 		},
 		{
@@ -166,7 +173,7 @@ func TestVerify(t *testing.T) {
 			"FAILED",
 		},
 		{
-			"OrderGone", `DELETE FROM orders WHERE id = 'FAILED'`, []string{"orphan_event"}, "FAILED",
+			"OrderGone", `DELETE FROM orders WHERE id = 'FAILED'`, []string{"orphan"}, "FAILED",
 		},
 		{
 			"NoJob", `UPDATE order_steps SET started_at = started_at - interval '2 minutes' WHERE order_id = 'PROCESSING';
@@ -315,4 +322,16 @@ func TestVerifyDocument(t *testing.T) {
 	for _, c := range store.Checks() {
 		require.Contains(t, string(doc), fmt.Sprintf("| `%s` | %s | %s. | %s. |\n", c.Name, c.Invariant, c.Means, c.Do))
 	}
+}
+
+// TestVerifyOrphans: rows without their order are found wherever they sort, also before and after all orders.
+func TestVerifyOrphans(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	d.exec(t, `INSERT INTO order_items SELECT '00000000-0000-0000-0000-000000000001', 1, 1, 1, 1;
+		INSERT INTO order_steps SELECT 'ffffffff-ffff-ffff-ffff-fffffffffffe', step, generation, state, amount_minor, request,
+			reference, reason, started_at, deadline_at, settled_at FROM order_steps WHERE step = 'send_email' LIMIT 1`)
+	v := d.verify(t, true)
+	require.Equal(t, []string{"orphan"}, checks(v))
+	require.Len(t, v.Violations[0].Orders, 2)
 }

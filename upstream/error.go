@@ -81,6 +81,15 @@ const (
 	connectionLost = "connection lost"
 )
 
+// IsFailure says that an error is about the provider, and not about the caller: it is one of the above, or the caller's
+// deadline.
+func IsFailure(err error) bool {
+	_, unavailable := errors.AsType[*UnavailableError](err)
+	_, misconfigured := errors.AsType[*MisconfiguredError](err)
+	_, open := errors.AsType[*OpenError](err)
+	return unavailable || misconfigured || open
+}
+
 // reason puts an error of the transport into words of ours. Its own text would not do: it may quote what the provider
 // sent, and it has a new port number each time.
 func reason(err error) string {

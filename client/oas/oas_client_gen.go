@@ -310,6 +310,13 @@ type Invoker interface {
 	//
 	// GET /health/ready
 	GetReadiness(ctx context.Context, options ...RequestOption) (GetReadinessRes, error)
+	// GetReconciliation invokes getReconciliation operation.
+	//
+	// How far the providers' own records have been compared with the orders, and where they disagree: such
+	// as a payment without an order, or a step that succeeded and that its provider does not know.
+	//
+	// GET /api/reconciliation
+	GetReconciliation(ctx context.Context, params GetReconciliationParams, options ...RequestOption) (*Reconciliation, error)
 	// GetSystemMetrics invokes getSystemMetrics operation.
 	//
 	// The metrics that people look at first, of the process that answers, as JSON. All of them, for
@@ -1304,6 +1311,138 @@ func (c *Client) sendGetReadiness(ctx context.Context, requestOptions ...Request
 	}
 
 	result, err := decodeGetReadinessResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// GetReconciliation invokes getReconciliation operation.
+//
+// How far the providers' own records have been compared with the orders, and where they disagree: such
+// as a payment without an order, or a step that succeeded and that its provider does not know.
+//
+// GET /api/reconciliation
+func (c *Client) GetReconciliation(ctx context.Context, params GetReconciliationParams, options ...RequestOption) (*Reconciliation, error) {
+	res, err := c.sendGetReconciliation(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendGetReconciliation(ctx context.Context, params GetReconciliationParams, requestOptions ...RequestOption) (res *Reconciliation, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/reconciliation"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "state" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "state",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.State.Get(); ok {
+				return e.EncodeValue(conv.StringToString(string(val)))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "limit" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "limit",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Limit.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, GetReconciliationOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeGetReconciliationResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}

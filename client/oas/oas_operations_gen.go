@@ -14,6 +14,7 @@ const (
 	GetOrderOperation           OperationName = "GetOrder"
 	GetProductOperation         OperationName = "GetProduct"
 	GetReadinessOperation       OperationName = "GetReadiness"
+	GetReconciliationOperation  OperationName = "GetReconciliation"
 	GetSystemMetricsOperation   OperationName = "GetSystemMetrics"
 	GetSystemStatusOperation    OperationName = "GetSystemStatus"
 	ListCustomerOrdersOperation OperationName = "ListCustomerOrders"

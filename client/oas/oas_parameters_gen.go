@@ -49,6 +49,14 @@ type GetProductParams struct {
 	ProductID int64
 }
 
+// GetReconciliationParams is parameters of getReconciliation operation.
+type GetReconciliationParams struct {
+	// Which findings.
+	State OptGetReconciliationState `json:",omitempty,omitzero"`
+	// How many findings at most.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+}
+
 // ListCustomerOrdersParams is parameters of listCustomerOrders operation.
 type ListCustomerOrdersParams struct {
 	// Whose orders.

@@ -806,6 +806,55 @@ type GetReadinessServiceUnavailable Health
 
 func (*GetReadinessServiceUnavailable) getReadinessRes() {}
 
+// Which findings.
+type GetReconciliationState string
+
+const (
+	GetReconciliationStateOpen     GetReconciliationState = "open"
+	GetReconciliationStateResolved GetReconciliationState = "resolved"
+	GetReconciliationStateAccepted GetReconciliationState = "accepted"
+)
+
+// AllValues returns all GetReconciliationState values.
+func (GetReconciliationState) AllValues() []GetReconciliationState {
+	return []GetReconciliationState{
+		GetReconciliationStateOpen,
+		GetReconciliationStateResolved,
+		GetReconciliationStateAccepted,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s GetReconciliationState) MarshalText() ([]byte, error) {
+	switch s {
+	case GetReconciliationStateOpen:
+		return []byte(s), nil
+	case GetReconciliationStateResolved:
+		return []byte(s), nil
+	case GetReconciliationStateAccepted:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *GetReconciliationState) UnmarshalText(data []byte) error {
+	switch GetReconciliationState(data) {
+	case GetReconciliationStateOpen:
+		*s = GetReconciliationStateOpen
+		return nil
+	case GetReconciliationStateResolved:
+		*s = GetReconciliationStateResolved
+		return nil
+	case GetReconciliationStateAccepted:
+		*s = GetReconciliationStateAccepted
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // Ref: #/components/schemas/Health
 type Health struct {
 	// What was checked, by name.
@@ -2098,6 +2147,52 @@ func (o OptFloat64) Get() (v float64, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptFloat64) Or(d float64) float64 {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptGetReconciliationState returns new OptGetReconciliationState with value set to v.
+func NewOptGetReconciliationState(v GetReconciliationState) OptGetReconciliationState {
+	return OptGetReconciliationState{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptGetReconciliationState is optional GetReconciliationState.
+type OptGetReconciliationState struct {
+	Value GetReconciliationState
+	Set   bool
+}
+
+// IsSet returns true if OptGetReconciliationState was set.
+func (o OptGetReconciliationState) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptGetReconciliationState) Reset() {
+	var v GetReconciliationState
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptGetReconciliationState) SetTo(v GetReconciliationState) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptGetReconciliationState) Get() (v GetReconciliationState, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptGetReconciliationState) Or(d GetReconciliationState) GetReconciliationState {
 	if v, ok := o.Get(); ok {
 		return v
 	}
@@ -4281,6 +4376,115 @@ func (s *ProductSnapshot) SetReserved(val int64) {
 	s.Reserved = val
 }
 
+// Ref: #/components/schemas/ProviderReconciliation
+type ProviderReconciliation struct {
+	Provider string `json:"provider"`
+	// When that was.
+	RanAt time.Time `json:"ranAt"`
+	// What happened before has been compared.
+	ReconciledTo time.Time `json:"reconciledTo"`
+	// Behind: there is more to compare. Not listed: the provider lists nothing, so nothing is compared.
+	// Unavailable: it did not answer the last time.
+	State ProviderReconciliationState `json:"state"`
+}
+
+// GetProvider returns the value of Provider.
+func (s *ProviderReconciliation) GetProvider() string {
+	return s.Provider
+}
+
+// GetRanAt returns the value of RanAt.
+func (s *ProviderReconciliation) GetRanAt() time.Time {
+	return s.RanAt
+}
+
+// GetReconciledTo returns the value of ReconciledTo.
+func (s *ProviderReconciliation) GetReconciledTo() time.Time {
+	return s.ReconciledTo
+}
+
+// GetState returns the value of State.
+func (s *ProviderReconciliation) GetState() ProviderReconciliationState {
+	return s.State
+}
+
+// SetProvider sets the value of Provider.
+func (s *ProviderReconciliation) SetProvider(val string) {
+	s.Provider = val
+}
+
+// SetRanAt sets the value of RanAt.
+func (s *ProviderReconciliation) SetRanAt(val time.Time) {
+	s.RanAt = val
+}
+
+// SetReconciledTo sets the value of ReconciledTo.
+func (s *ProviderReconciliation) SetReconciledTo(val time.Time) {
+	s.ReconciledTo = val
+}
+
+// SetState sets the value of State.
+func (s *ProviderReconciliation) SetState(val ProviderReconciliationState) {
+	s.State = val
+}
+
+// Behind: there is more to compare. Not listed: the provider lists nothing, so nothing is compared.
+// Unavailable: it did not answer the last time.
+type ProviderReconciliationState string
+
+const (
+	ProviderReconciliationStateOk          ProviderReconciliationState = "ok"
+	ProviderReconciliationStateBehind      ProviderReconciliationState = "behind"
+	ProviderReconciliationStateNotListed   ProviderReconciliationState = "not_listed"
+	ProviderReconciliationStateUnavailable ProviderReconciliationState = "unavailable"
+)
+
+// AllValues returns all ProviderReconciliationState values.
+func (ProviderReconciliationState) AllValues() []ProviderReconciliationState {
+	return []ProviderReconciliationState{
+		ProviderReconciliationStateOk,
+		ProviderReconciliationStateBehind,
+		ProviderReconciliationStateNotListed,
+		ProviderReconciliationStateUnavailable,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ProviderReconciliationState) MarshalText() ([]byte, error) {
+	switch s {
+	case ProviderReconciliationStateOk:
+		return []byte(s), nil
+	case ProviderReconciliationStateBehind:
+		return []byte(s), nil
+	case ProviderReconciliationStateNotListed:
+		return []byte(s), nil
+	case ProviderReconciliationStateUnavailable:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ProviderReconciliationState) UnmarshalText(data []byte) error {
+	switch ProviderReconciliationState(data) {
+	case ProviderReconciliationStateOk:
+		*s = ProviderReconciliationStateOk
+		return nil
+	case ProviderReconciliationStateBehind:
+		*s = ProviderReconciliationStateBehind
+		return nil
+	case ProviderReconciliationStateNotListed:
+		*s = ProviderReconciliationStateNotListed
+		return nil
+	case ProviderReconciliationStateUnavailable:
+		*s = ProviderReconciliationStateUnavailable
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // Ref: #/components/schemas/QueueStatus
 type QueueStatus struct {
 	// Jobs that wait for a worker.
@@ -4447,6 +4651,249 @@ func (s *ReasonCode) UnmarshalText(data []byte) error {
 		return nil
 	case ReasonCodeInvariantViolated:
 		*s = ReasonCodeInvariantViolated
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Ref: #/components/schemas/Reconciliation
+type Reconciliation struct {
+	// Where they disagree, newest first.
+	Findings []ReconciliationFinding `json:"findings"`
+	// By name; those that were compared, or could not be.
+	Providers []ProviderReconciliation `json:"providers"`
+}
+
+// GetFindings returns the value of Findings.
+func (s *Reconciliation) GetFindings() []ReconciliationFinding {
+	return s.Findings
+}
+
+// GetProviders returns the value of Providers.
+func (s *Reconciliation) GetProviders() []ProviderReconciliation {
+	return s.Providers
+}
+
+// SetFindings sets the value of Findings.
+func (s *Reconciliation) SetFindings(val []ReconciliationFinding) {
+	s.Findings = val
+}
+
+// SetProviders sets the value of Providers.
+func (s *Reconciliation) SetProviders(val []ProviderReconciliation) {
+	s.Providers = val
+}
+
+// Ref: #/components/schemas/ReconciliationFinding
+type ReconciliationFinding struct {
+	Detail      string    `json:"detail"`
+	FirstSeenAt time.Time `json:"firstSeenAt"`
+	// The idempotency key of the operation.
+	Key string `json:"key"`
+	// See docs/reconciliation.md.
+	Kind       ReconciliationFindingKind `json:"kind"`
+	LastSeenAt time.Time                 `json:"lastSeenAt"`
+	// As the provider has it; empty if it does not say.
+	OrderID  string `json:"orderId"`
+	Provider string `json:"provider"`
+	// Resolved: it was looked at again, and agrees.
+	State ReconciliationFindingState `json:"state"`
+}
+
+// GetDetail returns the value of Detail.
+func (s *ReconciliationFinding) GetDetail() string {
+	return s.Detail
+}
+
+// GetFirstSeenAt returns the value of FirstSeenAt.
+func (s *ReconciliationFinding) GetFirstSeenAt() time.Time {
+	return s.FirstSeenAt
+}
+
+// GetKey returns the value of Key.
+func (s *ReconciliationFinding) GetKey() string {
+	return s.Key
+}
+
+// GetKind returns the value of Kind.
+func (s *ReconciliationFinding) GetKind() ReconciliationFindingKind {
+	return s.Kind
+}
+
+// GetLastSeenAt returns the value of LastSeenAt.
+func (s *ReconciliationFinding) GetLastSeenAt() time.Time {
+	return s.LastSeenAt
+}
+
+// GetOrderID returns the value of OrderID.
+func (s *ReconciliationFinding) GetOrderID() string {
+	return s.OrderID
+}
+
+// GetProvider returns the value of Provider.
+func (s *ReconciliationFinding) GetProvider() string {
+	return s.Provider
+}
+
+// GetState returns the value of State.
+func (s *ReconciliationFinding) GetState() ReconciliationFindingState {
+	return s.State
+}
+
+// SetDetail sets the value of Detail.
+func (s *ReconciliationFinding) SetDetail(val string) {
+	s.Detail = val
+}
+
+// SetFirstSeenAt sets the value of FirstSeenAt.
+func (s *ReconciliationFinding) SetFirstSeenAt(val time.Time) {
+	s.FirstSeenAt = val
+}
+
+// SetKey sets the value of Key.
+func (s *ReconciliationFinding) SetKey(val string) {
+	s.Key = val
+}
+
+// SetKind sets the value of Kind.
+func (s *ReconciliationFinding) SetKind(val ReconciliationFindingKind) {
+	s.Kind = val
+}
+
+// SetLastSeenAt sets the value of LastSeenAt.
+func (s *ReconciliationFinding) SetLastSeenAt(val time.Time) {
+	s.LastSeenAt = val
+}
+
+// SetOrderID sets the value of OrderID.
+func (s *ReconciliationFinding) SetOrderID(val string) {
+	s.OrderID = val
+}
+
+// SetProvider sets the value of Provider.
+func (s *ReconciliationFinding) SetProvider(val string) {
+	s.Provider = val
+}
+
+// SetState sets the value of State.
+func (s *ReconciliationFinding) SetState(val ReconciliationFindingState) {
+	s.State = val
+}
+
+// See docs/reconciliation.md.
+type ReconciliationFindingKind string
+
+const (
+	ReconciliationFindingKindUnknownOrder ReconciliationFindingKind = "unknown_order"
+	ReconciliationFindingKindNoIntent     ReconciliationFindingKind = "no_intent"
+	ReconciliationFindingKindAmount       ReconciliationFindingKind = "amount"
+	ReconciliationFindingKindNotUndone    ReconciliationFindingKind = "not_undone"
+	ReconciliationFindingKindLate         ReconciliationFindingKind = "late"
+	ReconciliationFindingKindMissing      ReconciliationFindingKind = "missing"
+)
+
+// AllValues returns all ReconciliationFindingKind values.
+func (ReconciliationFindingKind) AllValues() []ReconciliationFindingKind {
+	return []ReconciliationFindingKind{
+		ReconciliationFindingKindUnknownOrder,
+		ReconciliationFindingKindNoIntent,
+		ReconciliationFindingKindAmount,
+		ReconciliationFindingKindNotUndone,
+		ReconciliationFindingKindLate,
+		ReconciliationFindingKindMissing,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ReconciliationFindingKind) MarshalText() ([]byte, error) {
+	switch s {
+	case ReconciliationFindingKindUnknownOrder:
+		return []byte(s), nil
+	case ReconciliationFindingKindNoIntent:
+		return []byte(s), nil
+	case ReconciliationFindingKindAmount:
+		return []byte(s), nil
+	case ReconciliationFindingKindNotUndone:
+		return []byte(s), nil
+	case ReconciliationFindingKindLate:
+		return []byte(s), nil
+	case ReconciliationFindingKindMissing:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ReconciliationFindingKind) UnmarshalText(data []byte) error {
+	switch ReconciliationFindingKind(data) {
+	case ReconciliationFindingKindUnknownOrder:
+		*s = ReconciliationFindingKindUnknownOrder
+		return nil
+	case ReconciliationFindingKindNoIntent:
+		*s = ReconciliationFindingKindNoIntent
+		return nil
+	case ReconciliationFindingKindAmount:
+		*s = ReconciliationFindingKindAmount
+		return nil
+	case ReconciliationFindingKindNotUndone:
+		*s = ReconciliationFindingKindNotUndone
+		return nil
+	case ReconciliationFindingKindLate:
+		*s = ReconciliationFindingKindLate
+		return nil
+	case ReconciliationFindingKindMissing:
+		*s = ReconciliationFindingKindMissing
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Resolved: it was looked at again, and agrees.
+type ReconciliationFindingState string
+
+const (
+	ReconciliationFindingStateOpen     ReconciliationFindingState = "open"
+	ReconciliationFindingStateResolved ReconciliationFindingState = "resolved"
+	ReconciliationFindingStateAccepted ReconciliationFindingState = "accepted"
+)
+
+// AllValues returns all ReconciliationFindingState values.
+func (ReconciliationFindingState) AllValues() []ReconciliationFindingState {
+	return []ReconciliationFindingState{
+		ReconciliationFindingStateOpen,
+		ReconciliationFindingStateResolved,
+		ReconciliationFindingStateAccepted,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ReconciliationFindingState) MarshalText() ([]byte, error) {
+	switch s {
+	case ReconciliationFindingStateOpen:
+		return []byte(s), nil
+	case ReconciliationFindingStateResolved:
+		return []byte(s), nil
+	case ReconciliationFindingStateAccepted:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ReconciliationFindingState) UnmarshalText(data []byte) error {
+	switch ReconciliationFindingState(data) {
+	case ReconciliationFindingStateOpen:
+		*s = ReconciliationFindingStateOpen
+		return nil
+	case ReconciliationFindingStateResolved:
+		*s = ReconciliationFindingStateResolved
+		return nil
+	case ReconciliationFindingStateAccepted:
+		*s = ReconciliationFindingStateAccepted
 		return nil
 	default:
 		return errors.Errorf("invalid value: %q", data)

@@ -23,6 +23,7 @@ var operationRolesBearer = map[string][]string{
 	ExportOrdersOperation:       []string{},
 	GetOrderOperation:           []string{},
 	GetProductOperation:         []string{},
+	GetReconciliationOperation:  []string{},
 	GetSystemMetricsOperation:   []string{},
 	GetSystemStatusOperation:    []string{},
 	ListCustomerOrdersOperation: []string{},

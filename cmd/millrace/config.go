@@ -53,6 +53,8 @@ type workFlags struct {
 	VerifyEvery time.Duration `env:"MILLRACE_VERIFY_EVERY" default:"1m" help:"How often the invariants are verified; 0 for never."`
 	KeepEvents  time.Duration `env:"MILLRACE_KEEP_EVENTS" default:"2160h" help:"For how long the log of events is kept at least."`
 
+	ReconcileEvery time.Duration `env:"MILLRACE_RECONCILE_EVERY" default:"5m" help:"How often the providers' records are compared with the orders; 0 for never."`
+
 	InventorySyncEvery time.Duration `env:"MILLRACE_INVENTORY_SYNC_EVERY" default:"1m" help:"How often the inventory provider is asked for its stock; 0 for never."`
 }
 
@@ -160,6 +162,9 @@ func (f workFlags) check() error {
 	}
 	if f.VerifyEvery != 0 && f.VerifyEvery < time.Second {
 		return errors.New("--verify-every must be at least 1s, or 0")
+	}
+	if f.ReconcileEvery != 0 && f.ReconcileEvery < time.Second {
+		return errors.New("--reconcile-every must be at least 1s, or 0")
 	}
 	if f.InventorySyncEvery != 0 && f.InventorySyncEvery < time.Second {
 		return errors.New("--inventory-sync-every must be at least 1s, or 0")

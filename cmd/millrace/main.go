@@ -48,6 +48,7 @@ type commands struct {
 	Work     workCommand     `cmd:"" help:"Run the workers alone."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date."`
 	Verify   verifyCommand   `cmd:"" help:"Check that nothing is lost, doubled or stuck."`
+	Findings findingsCommand `cmd:"" help:"List and close what reconciliation with the providers found."`
 	Keys     keysCommand     `cmd:"" help:"Make, list and revoke API keys."`
 	Audit    auditCommand    `cmd:"" help:"Show what operators did, newest first."`
 	Simulate simulateCommand `cmd:"" help:"Run the four provider simulators."`

@@ -236,7 +236,7 @@ func (n *node) startJobs(
 	client, err := jobs.NewClient(jobs.Config{
 		Pool: pool, Store: s, Providers: clients, Recovery: recovery,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
-		VerifyEvery:        n.config.work.VerifyEvery,
+		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,
 		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
 		Logger: n.logger, Registerer: n.registry,
 	})

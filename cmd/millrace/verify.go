@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"time"
 
+	"github.com/millrace-orders/millrace/jobs"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
 )
 
 var (
@@ -19,14 +25,18 @@ var (
 // verifyCommand checks a deployment's invariants. docs/verify.md is about it.
 type verifyCommand struct {
 	databaseFlags
-	Deep bool     `help:"Check all orders and the whole log, not only the latest."`
+	providerFlags
+	Deep bool     `help:"Check all orders, the whole log and, where there are their URLs, the providers' own records."`
 	JSON bool     `name:"json" help:"Print JSON."`
 	Skip []string `help:"Checks to leave out, by name, such as leader."`
 }
 
 // Validate reports all problems at once.
 func (c *verifyCommand) Validate() error {
-	problems := []error{c.check()}
+	problems := []error{c.databaseFlags.check()}
+	if c.comparable() {
+		problems = append(problems, c.providerFlags.check())
+	}
 	for _, name := range c.Skip {
 		if !slices.ContainsFunc(store.Checks(), func(check store.Check) bool { return check.Name == name }) {
 			problems = append(problems, fmt.Errorf("--skip: there is no check %q", name))
@@ -37,9 +47,15 @@ func (c *verifyCommand) Validate() error {
 
 // Run prints what is wrong. It fails if anything is, and with errNotVerified if that could not be found out.
 func (c *verifyCommand) Run(p *process) error {
-	var found store.Verification
+	var found verificationOutput
 	err := withStore(p.ctx, c.databaseFlags, func(s *store.Store) (err error) {
-		found, err = s.Verify(p.ctx, store.VerifyOptions{Deep: c.Deep, Skip: c.Skip})
+		options := store.VerifyOptions{Deep: c.Deep, Skip: c.Skip}
+		if c.Deep && c.comparable() {
+			if options.Findings, found.Providers, err = c.compare(p.ctx, s); err != nil {
+				return err
+			}
+		}
+		found.Verification, err = s.Verify(p.ctx, options)
 		return err
 	})
 	if err != nil {
@@ -61,7 +77,44 @@ func (c *verifyCommand) Run(p *process) error {
 	return nil
 }
 
-func printVerification(w io.Writer, v store.Verification) error {
+// verificationOutput is what is printed.
+type verificationOutput struct {
+	store.Verification
+
+	// Providers says how the comparison with their records went. Absent if there was none.
+	Providers map[orders.Provider]store.ReconciliationState `json:"providers,omitempty"`
+}
+
+// comparable says that there is anybody to compare with.
+func (c *verifyCommand) comparable() bool {
+	return c.PaymentURL+c.InventoryURL+c.ShippingURL+c.EmailURL != ""
+}
+
+// compare compares the providers' records with the orders, from the first order on.
+func (c *verifyCommand) compare(
+	ctx context.Context, s *store.Store,
+) ([]store.Finding, map[orders.Provider]store.ReconciliationState, error) {
+	clients, err := upstream.New(c.config())
+	if err != nil {
+		return nil, nil, err
+	}
+	defer clients.Close()
+	since := time.Now()
+	first, err := s.Export(ctx, store.Export{Limit: 1})
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(first) > 0 {
+		since = first[0].PlacedAt
+	}
+	findings, states, err := jobs.CompareAll(ctx, s, clients, since)
+	if findings == nil {
+		findings = []store.Finding{}
+	}
+	return findings, states, err
+}
+
+func printVerification(w io.Writer, v verificationOutput) error {
 	for _, violation := range v.Violations {
 		if _, err := fmt.Fprintf(w, "%s %s: %d\n  %s.\n  %s.\n", violation.Check, violation.Invariant, violation.Count,
 			violation.Means, violation.Do); err != nil {
@@ -74,6 +127,9 @@ func printVerification(w io.Writer, v store.Verification) error {
 			fmt.Fprintf(w, "  - and %d more\n", more)
 		}
 		fmt.Fprintln(w)
+	}
+	for _, p := range slices.Sorted(maps.Keys(v.Providers)) {
+		fmt.Fprintf(w, "records of %s: %s\n", p, v.Providers[p])
 	}
 	_, err := fmt.Fprintf(w, "looked at %d orders and %d events in %.1f s: %d of %d checks found something\n",
 		v.Orders, v.Events, v.DurationSeconds, len(v.Violations), len(store.Checks()))

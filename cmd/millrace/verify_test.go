@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -102,4 +103,70 @@ func TestVerifiesItself(t *testing.T) {
 	_, err = conn.Exec(t.Context(), "ALTER TABLE audit_log ENABLE TRIGGER audit_log_append_only")
 	require.NoError(t, err)
 	require.Eventually(t, violations(`millrace_verify_violations{check="guards"} 0`), time.Minute, 50*time.Millisecond)
+}
+
+// TestVerifyCompares: with the providers' URLs the command finds by itself what happened there and has no order.
+func TestVerifyCompares(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	m := startDev(t, "--data", dataDir(t), "--database-url", database, "--reconcile-every", "0")
+	m.await(m.place(seedOrder).OrderID, "completed")
+	verify := func(args ...string) (verificationOutput, error) {
+		t.Helper()
+		var out bytes.Buffer
+		err := run(t.Context(), append([]string{
+			"verify", "--database-url", database, "--deep", "--json", "--skip", "leader",
+			"--payment-url", m.simulators + "/payments", "--inventory-url", m.simulators + "/inventory",
+			"--shipping-url", m.simulators + "/shipping", "--email-url", m.simulators + "/email",
+		}, args...), &out, t.Output())
+		var found verificationOutput
+		require.NoError(t, json.Unmarshal(out.Bytes(), &found), out.String())
+		return found, err
+	}
+	found, err := verify()
+	require.NoError(t, err, found.Violations)
+	require.Len(t, found.Providers, 4)
+	require.EqualValues(t, "ok", found.Providers["payment"])
+
+	status, _, body := do(t, http.MethodPost, m.simulators+"/payments/authorizations",
+		`{"orderId":"01990000-0000-7000-8000-000000000001","customerId":"1","amount":5,"currency":"USD","paymentMethod":"c"}`,
+		"Idempotency-Key", "orphan")
+	require.Equal(t, http.StatusOK, status, string(body))
+	found, err = verify()
+	require.ErrorIs(t, err, errViolations)
+	require.Equal(t, "reconciliation", found.Violations[0].Check)
+	require.Equal(t, 1, found.Violations[0].Count, found.Violations)
+	require.Contains(t, found.Violations[0].Details[0], "payment unknown_order orphan")
+}
+
+func TestFindingsCommand(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	pool, err := store.NewPool(t.Context(), database, "test", 1)
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = pool.Exec(t.Context(), `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state,
+		first_seen_at, last_seen_at) VALUES ('payment', 'no_intent', 'k', '', 'd', 'open', now(), now())`)
+	require.NoError(t, err)
+	findings := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		err := run(t.Context(), append(append([]string{"findings"}, args...), "--database-url", database), &out, t.Output())
+		return out.String(), err
+	}
+	out, err := findings("list")
+	require.NoError(t, err)
+	require.Regexp(t, `payment +no_intent +k +- +d`, out)
+	_, err = findings("accept", "payment", "k")
+	require.ErrorContains(t, err, "--reason")
+	_, err = findings("accept", "nobody", "k", "--reason", "r")
+	require.ErrorContains(t, err, "not a provider")
+	_, err = findings("accept", "payment", "other", "--reason", "r")
+	require.ErrorContains(t, err, "no open finding")
+	out, err = findings("accept", "payment", "k", "--reason", "refunded by hand")
+	require.NoError(t, err)
+	require.Equal(t, "accepted: payment no_intent of k\n", out)
+	require.Equal(t, "refunded by hand", auditLog(t, database)[0].Detail["reason"])
+	out, err = findings("list")
+	require.NoError(t, err)
+	require.NotContains(t, out, "no_intent")
 }

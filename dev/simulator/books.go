@@ -115,7 +115,7 @@ func (b *books) apply(r *record) {
 	case nothing, refusal:
 	}
 	b.outcomes[slot{r.Provider, r.Key}] = r
-	if r.undoes() {
+	if r.undoes() || r.Code == authorizationExpired {
 		b.undone[slot{r.Provider, r.RefersTo}] = true
 	}
 }

@@ -24,6 +24,7 @@ type Fault struct {
 	JitterMs   int     `json:"jitterMs"`   // up to so much more
 	ErrorRate  float64 `json:"errorRate"`  // 503, nothing happened
 	RefuseRate float64 `json:"refuseRate"` // 422 for good, of what would have taken effect
+	ExpireRate float64 `json:"expireRate"` // 422 of a capture: its authorisation has expired, and holds nothing any more
 	HangRate   float64 `json:"hangRate"`   // nothing happens, and no answer until the client leaves, or 60 s
 	LostRate   float64 `json:"lostRate"`   // it is done and durable, then the connection is dropped
 	StickyRate float64 `json:"stickyRate"` // it is done and durable, and every send of the key is answered 500 from then on
@@ -63,6 +64,7 @@ func (f Fault) problems(p orders.Provider) (bad []error) {
 	delay("jitterMs", f.JitterMs)
 	rate("errorRate", f.ErrorRate)
 	rate("refuseRate", f.RefuseRate)
+	rate("expireRate", f.ExpireRate)
 	rate("hangRate", f.HangRate)
 	rate("lostRate", f.LostRate)
 	rate("stickyRate", f.StickyRate)
@@ -93,8 +95,8 @@ func (d *dice) set(f Faults) {
 
 // luck is what is in store for one call.
 type luck struct {
-	down, fail, refuse, hang, lose, stick bool
-	delay                                 time.Duration
+	down, fail, refuse, hang, lose, stick, expire bool
+	delay                                         time.Duration
 }
 
 // roll draws for one call. It draws as often whatever the faults are, so that a change of one knob does not change
@@ -103,7 +105,7 @@ func (d *dice) roll(p orders.Provider, operation string) luck {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	jitter, fail, refuse := d.random.Float64(), d.random.Float64(), d.random.Float64()
-	hang, lose, stick := d.random.Float64(), d.random.Float64(), d.random.Float64()
+	hang, lose, stick, expire := d.random.Float64(), d.random.Float64(), d.random.Float64(), d.random.Float64()
 
 	f := d.faults[p]
 	if len(f.Operations) > 0 && !slices.Contains(f.Operations, operation) {
@@ -111,7 +113,7 @@ func (d *dice) roll(p orders.Provider, operation string) luck {
 	}
 	return luck{
 		down: f.Down, fail: fail < f.ErrorRate, refuse: refuse < f.RefuseRate,
-		hang: hang < f.HangRate, lose: lose < f.LostRate, stick: stick < f.StickyRate,
+		hang: hang < f.HangRate, lose: lose < f.LostRate, stick: stick < f.StickyRate, expire: expire < f.ExpireRate,
 		delay: time.Duration((float64(f.LatencyMs) + jitter*float64(f.JitterMs)) * float64(time.Millisecond)),
 	}
 }

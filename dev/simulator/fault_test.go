@@ -154,8 +154,8 @@ func TestPutFaults(t *testing.T) {
 	require.Equal(t, 200, sim.put("/faults", `{"payment":{"latencyMs":1},"shipping":{"down":true}}`).status)
 	require.Equal(t, 200, sim.put("/faults", `{"shipping":{"refuseRate":0.25,"operations":["ship"]}}`).status)
 	all := sim.get("/faults").raw
-	well := `{"latencyMs":0,"jitterMs":0,"errorRate":0,"refuseRate":0,"hangRate":0,"lostRate":0,"stickyRate":0,` +
-		`"down":false}`
+	well := `{"latencyMs":0,"jitterMs":0,"errorRate":0,"refuseRate":0,"expireRate":0,"hangRate":0,"lostRate":0,` +
+		`"stickyRate":0,"down":false}`
 	ill := strings.NewReplacer(`"refuseRate":0`, `"refuseRate":0.25`, "}", `,"operations":["ship"]}`).Replace(well)
 	require.JSONEq(t, `{"payment":`+well+`,"inventory":`+well+`,"shipping":`+ill+`,"email":`+well+`}`, all)
 	require.Equal(t, all, sim.put("/faults", all).raw, "what GET says can be PUT")

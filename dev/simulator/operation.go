@@ -68,7 +68,7 @@ func (s *Simulator) operate(o operation) func(*http.Request) answer {
 		if a, struck := s.strike(r.Context(), luck); struck {
 			return a
 		}
-		outcome, err := s.settle(c, luck.refuse)
+		outcome, err := s.settle(c, luck)
 		if err != nil {
 			return s.ledgerFailed(err)
 		}
@@ -105,33 +105,37 @@ func (o operation) read(r *http.Request) (call, error) {
 // settle returns what came of the call's key, once it is on disk. The first send decides; every other, also one at the
 // same time, is told the same. A send that finds an outcome still on its way to the disk waits for it as well, or it
 // would tell of an effect that a crash can still take back.
-func (s *Simulator) settle(c call, refuse bool) (*record, error) {
-	outcome, err := s.outcome(c, refuse)
+func (s *Simulator) settle(c call, l luck) (*record, error) {
+	outcome, err := s.outcome(c, l)
 	if err != nil {
 		return nil, err
 	}
 	return outcome, s.journal.sync(outcome.sequence)
 }
 
-func (s *Simulator) outcome(c call, refuse bool) (*record, error) {
+func (s *Simulator) outcome(c call, l luck) (*record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if outcome, known := s.books.outcomes[c.slot()]; known {
 		return outcome, nil
 	}
-	outcome := s.decide(c, refuse)
+	outcome := s.decide(c, l)
 	return outcome, s.enter(outcome)
 }
 
 // decide makes the outcome of a key that has none.
-func (s *Simulator) decide(c call, refuse bool) *record {
+func (s *Simulator) decide(c call, l luck) *record {
 	var v verdict
 	if s.books.undone[c.slot()] {
 		v = refused("undone") // the undo came first: docs/providers.md, rule 4
 	} else {
 		v = c.body.decide(s.books)
 	}
-	if refuse && v.Kind == effect { // not of an undo that has nothing to undo: rule 4 says that it succeeds
+	if l.expire && v.Kind == effect && c.name == capture {
+		v = refused(authorizationExpired)
+		v.Entry.RefersTo = c.body.(*captureBody).AuthorizationKey
+	}
+	if l.refuse && v.Kind == effect { // not of an undo that has nothing to undo: rule 4 says that it succeeds
 		v = refused("provider_refused")
 	}
 

@@ -13,6 +13,9 @@ const (
 	insufficientFunds = "insufficient_funds"
 )
 
+// authorizationExpired is the code of a capture that came too late: nothing is left of its authorisation.
+const authorizationExpired = "authorization_expired"
+
 func noMoney(code string) bool { return code == cardDeclined || code == insufficientFunds }
 
 type authorization struct {

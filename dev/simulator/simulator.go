@@ -89,6 +89,7 @@ func (s *Simulator) Handler() http.Handler {
 		route("POST "+basePath(o.provider)+o.path, s.operate(o))
 	}
 	for _, p := range orders.Providers() {
+		route("GET "+basePath(p)+"/operations", s.listOperations(p))
 		route("GET "+basePath(p)+"/operations/{key}", s.lookUp(p))
 	}
 	route("GET /inventory/stock", s.getStock)

@@ -34,10 +34,23 @@ FROM (
 ) e LEFT JOIN orders o ON o.id = e.order_id
 ORDER BY e.txid, e.id;
 
+-- name: VerifyOrphans :many
+-- VerifyOrphans finds items and steps without an order, between two ids.
+SELECT s.order_id FROM order_steps s
+WHERE s.order_id > @after::uuid AND s.order_id <= @up_to::uuid
+    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = s.order_id)
+UNION
+SELECT i.order_id FROM order_items i
+WHERE i.order_id > @after::uuid AND i.order_id <= @up_to::uuid
+    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = i.order_id)
+LIMIT @most;
+
 -- name: VerifyStuck :many
 -- VerifyStuck finds, among the oldest unfinished orders, those without any step that they could wait for.
 SELECT o.id, o.status FROM (
-    SELECT p.id, p.status FROM orders p WHERE p.status IN ('pending', 'processing') ORDER BY p.id LIMIT @scan_size
+    (SELECT p.id, p.status FROM orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT @scan_size)
+    UNION ALL
+    (SELECT p.id, p.status FROM orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT @scan_size)
 ) o WHERE NOT EXISTS (
     SELECT FROM order_steps s
     WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL(@notices::text[])

@@ -95,6 +95,25 @@ type OrderEvent struct {
 	Actor         string
 }
 
+type ReconciliationFinding struct {
+	Provider    string
+	Kind        string
+	Key         string
+	OrderID     string
+	Detail      string
+	State       string
+	FirstSeenAt time.Time
+	LastSeenAt  time.Time
+}
+
+type ReconciliationProgress struct {
+	Provider     string
+	State        string
+	ReconciledTo time.Time
+	LogCursor    string
+	RanAt        time.Time
+}
+
 type StreamTicket struct {
 	SecretSha256 []byte
 	Principal    string

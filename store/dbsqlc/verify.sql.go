@@ -345,6 +345,44 @@ func (q *Queries) VerifyNotifications(ctx context.Context, db DBTX) (float64, er
 	return usage, err
 }
 
+const verifyOrphans = `-- name: VerifyOrphans :many
+SELECT s.order_id FROM order_steps s
+WHERE s.order_id > $2::uuid AND s.order_id <= $3::uuid
+    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = s.order_id)
+UNION
+SELECT i.order_id FROM order_items i
+WHERE i.order_id > $2::uuid AND i.order_id <= $3::uuid
+    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = i.order_id)
+LIMIT $1
+`
+
+type VerifyOrphansParams struct {
+	Most  int32
+	After uuid.UUID
+	UpTo  uuid.UUID
+}
+
+// VerifyOrphans finds items and steps without an order, between two ids.
+func (q *Queries) VerifyOrphans(ctx context.Context, db DBTX, arg *VerifyOrphansParams) ([]uuid.UUID, error) {
+	rows, err := db.Query(ctx, verifyOrphans, arg.Most, arg.After, arg.UpTo)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var order_id uuid.UUID
+		if err := rows.Scan(&order_id); err != nil {
+			return nil, err
+		}
+		items = append(items, order_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const verifyOverdue = `-- name: VerifyOverdue :many
 SELECT order_id, step, generation, deadline_at FROM order_steps
 WHERE state = 'pending' AND started_at < $1 AND deadline_at < $1 ORDER BY started_at LIMIT $2
@@ -458,7 +496,9 @@ func (q *Queries) VerifyRecent(ctx context.Context, db DBTX, entries int32) ([]u
 
 const verifyStuck = `-- name: VerifyStuck :many
 SELECT o.id, o.status FROM (
-    SELECT p.id, p.status FROM orders p WHERE p.status IN ('pending', 'processing') ORDER BY p.id LIMIT $1
+    (SELECT p.id, p.status FROM orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT $1)
+    UNION ALL
+    (SELECT p.id, p.status FROM orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT $1)
 ) o WHERE NOT EXISTS (
     SELECT FROM order_steps s
     WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL($2::text[])

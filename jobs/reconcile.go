@@ -1,0 +1,289 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+const (
+	reconcileTimeout = 60 * time.Second // below rescueAfter
+	// reconcileBack is how far back the first comparison with a provider goes.
+	reconcileBack = 2 * time.Hour
+	// reconcileSpan is compared and saved at a time: what took effect in it is held in memory, by key.
+	reconcileSpan = 10 * time.Minute
+	// reconcileGrace is how old an effect is at least when it is compared, so that a listing that is a little late, or
+	// a clock that is a little off, makes no work.
+	reconcileGrace = time.Minute
+	// reconcileOverlap is looked at again: for effects that were listed late, and because an answer may come that long
+	// after its effect. It saves questions; nothing is wrong without it.
+	reconcileOverlap = 10 * time.Minute
+	reconcilePage    = 1000 // events
+	recheckPage      = 200  // findings
+	// compareSpan is the reconcileSpan of CompareAll, which nobody waits for.
+	compareSpan = time.Hour
+)
+
+// ReconcileJob compares the providers' own records with ours. It is enqueued by whichever process leads.
+type ReconcileJob struct{}
+
+// Kind names the job.
+func (ReconcileJob) Kind() string { return "reconcile" }
+
+type reconcileWorker struct {
+	river.WorkerDefaults[ReconcileJob]
+	store     *store.Store
+	providers *upstream.Clients
+	now       func() time.Time
+	grace     time.Duration
+	logger    *slog.Logger
+}
+
+// Timeout is longer than that of a step: it is many calls.
+func (w *reconcileWorker) Timeout(*river.Job[ReconcileJob]) time.Duration { return reconcileTimeout }
+
+// Work compares with each provider as far as it gets, and goes on there the next time.
+func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[ReconcileJob]) error {
+	list, err := w.store.Reconciliations(ctx)
+	if err != nil {
+		return err
+	}
+	progress := map[orders.Provider]store.Reconciliation{}
+	for _, r := range list {
+		progress[r.Provider] = r
+	}
+	start, err := w.store.LogStart(ctx)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, p := range orders.Providers() {
+		r, begun := progress[p]
+		if !begun {
+			r = store.Reconciliation{Provider: p, To: w.now().Add(-reconcileBack), Cursor: start}
+			if start.At.Before(r.To) {
+				r.Cursor.At = r.To
+			}
+		}
+		failed = append(failed, w.reconcile(ctx, r))
+	}
+	return errors.Join(append(failed, w.recheck(ctx))...)
+}
+
+// reconcile compares one provider's records with ours, a span of time after another. Only our own database's failures
+// are errors: a provider that does not answer is in the state, and asked again the next time.
+func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation) error {
+	for {
+		end := w.now().Add(-w.grace)
+		to := r.To.Add(reconcileSpan)
+		if to.After(end) {
+			to = end
+		}
+		if !to.After(r.To) {
+			return nil
+		}
+		next, findings, err := w.span(ctx, r, to)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, upstream.ErrNoListing):
+			next, findings = r, nil
+			if next.Cursor, err = w.store.LogEnd(ctx); err != nil {
+				return err
+			}
+			next.State, next.To = store.ReconciliationNotListed, end
+		case upstream.IsFailure(err):
+			next, findings = r, nil
+			next.State = store.ReconciliationUnavailable
+		case err != nil:
+			return err
+		case to.Before(end):
+			next.State = store.ReconciliationBehind
+		default:
+			next.State = store.ReconciliationOK
+		}
+		fresh, err := w.store.SaveReconciliation(ctx, next, findings)
+		if err != nil {
+			return err
+		}
+		for _, f := range fresh {
+			w.logger.ErrorContext(ctx, "provider's records disagree", "provider", f.Provider, "kind", f.Kind, "key", f.Key,
+				"detail", f.Detail)
+		}
+		if next.State != store.ReconciliationBehind {
+			return nil
+		}
+		r = next
+	}
+}
+
+// span compares what took effect before a moment and has not been compared, and looks up the steps that succeeded.
+func (w *reconcileWorker) span(
+	ctx context.Context, r store.Reconciliation, to time.Time,
+) (next store.Reconciliation, findings []store.Finding, err error) {
+	listed := map[string]bool{}
+	err = w.providers.Effects(ctx, r.Provider, r.To.Add(-reconcileOverlap), to, func(page []orders.Effect) error {
+		for _, e := range page {
+			listed[e.Key] = true
+		}
+		found, err := w.store.Compare(ctx, page)
+		findings = append(findings, found...)
+		return err
+	})
+	if err != nil {
+		return r, nil, err
+	}
+	next = r
+	next.To = to
+	for {
+		entries, cursor, err := w.store.Log(ctx, next.Cursor, store.LogFilter{}, reconcilePage)
+		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or is another one
+			next.Cursor, err = w.store.LogStart(ctx)
+			entries, cursor = nil, next.Cursor
+		}
+		if err != nil {
+			return r, nil, err
+		}
+		for _, e := range entries {
+			if !e.Cursor.At.Before(to) {
+				return next, findings, nil
+			}
+			finding, err := w.lookUp(ctx, r.Provider, e.Event, listed)
+			if err != nil {
+				return r, nil, err
+			}
+			if finding.Kind != "" {
+				findings = append(findings, finding)
+			}
+			next.Cursor = e.Cursor
+		}
+		next.Cursor = cursor
+		if len(entries) == 0 {
+			return next, findings, nil
+		}
+	}
+}
+
+// lookUp finds a step that succeeded in the provider's records. The provider is asked about one that was not listed: it
+// may have taken effect long before it was known, or have been an undo that had nothing to undo.
+func (w *reconcileWorker) lookUp(
+	ctx context.Context, p orders.Provider, e orders.Event, listed map[string]bool,
+) (store.Finding, error) {
+	spec, known := e.Step.Spec()
+	key := orders.StepKey(e.OrderID, e.Step, e.Generation)
+	if e.Kind != orders.StepSucceeded || !known || spec.Provider != p || listed[key] {
+		return store.Finding{}, nil
+	}
+	order, err := w.store.Order(ctx, e.OrderID)
+	if err != nil {
+		return store.Finding{}, err
+	}
+	step := order.Step(e.Step, e.Generation)
+	if step == nil || step.State != orders.StateSucceeded { // verification says what is wrong with that
+		return store.Finding{}, nil
+	}
+	key = orders.StepKey(e.OrderID, e.Step, step.KeyGeneration) // another try has the key of the first
+	if listed[key] {
+		return store.Finding{}, nil
+	}
+	answer, err := w.providers.Ask(ctx, e.Step, key)
+	if err != nil || answer.State == orders.StateSucceeded {
+		return store.Finding{}, err
+	}
+	return store.Finding{
+		Provider: p, Kind: orders.DriftMissing, Key: key, OrderID: e.OrderID.String(),
+		Detail: fmt.Sprintf("it succeeded, says the order; the provider says %s %s", answer.State, answer.Code),
+	}, nil
+}
+
+// recheck looks again at open findings that may have been put right. The others stay until somebody accepts them.
+func (w *reconcileWorker) recheck(ctx context.Context) error {
+	open, err := w.store.Findings(ctx, store.FindingOpen, recheckPage)
+	if err != nil {
+		return err
+	}
+	var resolved []store.Finding
+	for _, f := range open {
+		agrees, err := w.agrees(ctx, f)
+		if err != nil && !upstream.IsFailure(err) {
+			return err
+		}
+		if err == nil && agrees {
+			resolved = append(resolved, f)
+		}
+	}
+	return w.store.ResolveFindings(ctx, resolved)
+}
+
+func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, error) {
+	switch f.Kind {
+	case orders.DriftMissing:
+		step, err := orders.ParseStepKey(f.Key)
+		if err != nil {
+			return false, err
+		}
+		answer, err := w.providers.Ask(ctx, step.Step, f.Key)
+		return answer.State == orders.StateSucceeded, err
+	case orders.DriftUnknownOrder, orders.DriftNoIntent, orders.DriftNotUndone:
+		left, err := w.store.Compare(ctx, []orders.Effect{{
+			Provider: f.Provider, Key: f.Key, OrderID: f.OrderID, At: f.FirstSeenAt,
+		}})
+		return len(left) == 0 || left[0].Kind != f.Kind, err
+	case orders.DriftAmount, orders.DriftLate: // what has happened stays so
+	}
+	return false, nil
+}
+
+// CompareAll compares everything that the providers list from a moment on with the orders, and every step in the log
+// with the providers. It keeps nothing. states says how it went with each provider; what did not answer is no error.
+func CompareAll(
+	ctx context.Context, s *store.Store, providers *upstream.Clients, since time.Time,
+) (findings []store.Finding, states map[orders.Provider]store.ReconciliationState, err error) {
+	w := &reconcileWorker{store: s, providers: providers}
+	start, err := s.LogStart(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	end := time.Now()
+	states = map[orders.Provider]store.ReconciliationState{}
+	for _, p := range orders.Providers() {
+		r := store.Reconciliation{Provider: p, To: since, Cursor: start}
+		states[p] = store.ReconciliationOK
+		for r.To.Before(end) && states[p] == store.ReconciliationOK {
+			to := r.To.Add(compareSpan)
+			if to.After(end) {
+				to = end
+			}
+			next, found, err := w.span(ctx, r, to)
+			switch {
+			case ctx.Err() != nil:
+				return nil, nil, ctx.Err()
+			case errors.Is(err, upstream.ErrNoListing):
+				states[p] = store.ReconciliationNotListed
+			case upstream.IsFailure(err):
+				states[p] = store.ReconciliationUnavailable
+			case err != nil:
+				return nil, nil, err
+			}
+			findings = append(findings, found...)
+			r = next
+		}
+	}
+	return findings, states, nil
+}
+
+func reconcileEvery(period time.Duration) *river.PeriodicJob {
+	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
+		return ReconcileJob{}, &river.InsertOpts{
+			Queue: maintenanceQueue, Priority: 4, MaxAttempts: 1, UniqueOpts: oneAtATime(),
+		}
+	}, &river.PeriodicJobOpts{RunOnStart: true})
+}

@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// ReconciliationState is how the comparison with a provider went.
+type ReconciliationState string
+
+// The states.
+const (
+	ReconciliationOK          ReconciliationState = "ok"
+	ReconciliationBehind      ReconciliationState = "behind"      // there is more to compare; it goes on next time
+	ReconciliationNotListed   ReconciliationState = "not_listed"  // the provider lists nothing, so nothing is compared
+	ReconciliationUnavailable ReconciliationState = "unavailable" // the provider did not answer
+)
+
+// Reconciliation is how far a provider's records have been compared with ours.
+type Reconciliation struct {
+	Provider orders.Provider
+	State    ReconciliationState
+	To       time.Time // everything before it has been compared
+	Cursor   Cursor    // up to where steps in our log have been looked up there
+	RanAt    time.Time
+}
+
+// FindingState is what has become of a finding.
+type FindingState string
+
+// The states.
+const (
+	FindingOpen     FindingState = "open"
+	FindingResolved FindingState = "resolved" // it was looked at again, and agrees
+	FindingAccepted FindingState = "accepted" // somebody has put it right elsewhere, or lives with it
+)
+
+// Finding is one disagreement between a provider's records and ours.
+type Finding struct {
+	Provider    orders.Provider
+	Kind        orders.Drift
+	Key         string // the idempotency key that it is about
+	OrderID     string // as the provider has it; empty if it does not say
+	Detail      string
+	State       FindingState
+	FirstSeenAt time.Time
+	LastSeenAt  time.Time
+}
+
+func (f Finding) same(other Finding) bool {
+	return f.Provider == other.Provider && f.Kind == other.Kind && f.Key == other.Key
+}
+
+// Compare finds out which effects disagree with our orders. Effects are listed after they happen and an intent is
+// stored before, so orders that are being worked on disagree with nothing.
+func (s *Store) Compare(ctx context.Context, effects []orders.Effect) ([]Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	owner := func(e orders.Effect) orders.ID {
+		if step, err := orders.ParseStepKey(e.Key); err == nil {
+			return step.OrderID
+		}
+		id, _ := uuid.Parse(e.OrderID) // no order has the zero id
+		return id
+	}
+	ids := make([]orders.ID, len(effects))
+	for i, e := range effects {
+		ids[i] = owner(e)
+	}
+	found, err := s.read(ctx, s.db, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read orders: %w", classify(err))
+	}
+	var findings []Finding
+	for _, e := range effects {
+		kind, detail := orders.DriftUnknownOrder, "there is no such order"
+		if order, there := found[owner(e)]; there {
+			kind, detail = order.Compare(e)
+		}
+		if kind != "" {
+			findings = append(findings, Finding{
+				Provider: e.Provider, Kind: kind, Key: e.Key, OrderID: e.OrderID, Detail: detail,
+			})
+		}
+	}
+	return findings, nil
+}
+
+// Reconciliations tells how far each provider is; one that was never compared is not among them.
+func (s *Store) Reconciliations(ctx context.Context) ([]Reconciliation, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.ReconcileProgress(ctx, s.db)
+	if err != nil {
+		return nil, fmt.Errorf("read reconciliation: %w", classify(err))
+	}
+	list := make([]Reconciliation, len(rows))
+	for i, row := range rows {
+		cursor, err := ParseCursor(row.LogCursor)
+		if err != nil {
+			return nil, fmt.Errorf("read reconciliation of %s: %w", row.Provider, err)
+		}
+		list[i] = Reconciliation{
+			Provider: orders.Provider(row.Provider), State: ReconciliationState(row.State), To: row.ReconciledTo.UTC(),
+			Cursor: cursor, RanAt: row.RanAt.UTC(),
+		}
+	}
+	return list, nil
+}
+
+// SaveReconciliation keeps what a comparison with a provider found together with how far it got, and returns what had
+// not been found before.
+func (s *Store) SaveReconciliation(
+	ctx context.Context, r Reconciliation, findings []Finding,
+) (fresh []Finding, err error) {
+	params := &dbsqlc.FindingsWriteParams{At: timestamp(s.now())}
+	var unique []Finding
+	type identity struct {
+		kind orders.Drift
+		key  string
+	}
+	seen := map[identity]bool{}
+	for _, f := range findings {
+		if seen[identity{f.Kind, f.Key}] {
+			continue
+		}
+		seen[identity{f.Kind, f.Key}] = true
+		unique = append(unique, f)
+		params.Providers = append(params.Providers, string(f.Provider))
+		params.Kinds = append(params.Kinds, string(f.Kind))
+		params.Keys = append(params.Keys, f.Key)
+		params.OrderIds = append(params.OrderIds, printable(f.OrderID, 100))
+		params.Details = append(params.Details, printable(f.Detail, 500))
+	}
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := s.queries.FindingsWrite(ctx, tx, params)
+		if err != nil {
+			return err
+		}
+		fresh = nil
+		for i, row := range rows { // in the order of the columns
+			if row {
+				fresh = append(fresh, unique[i])
+			}
+		}
+		return s.queries.ReconcileProgressWrite(ctx, tx, &dbsqlc.ReconcileProgressWriteParams{
+			Provider: string(r.Provider), State: string(r.State), ReconciledTo: r.To, LogCursor: r.Cursor.String(),
+			RanAt: timestamp(s.now()),
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("save reconciliation: %w", err)
+	}
+	return fresh, nil
+}
+
+// Findings lists findings of a state, those seen first last.
+func (s *Store) Findings(ctx context.Context, state FindingState, limit int) ([]Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.FindingsList(ctx, s.db, &dbsqlc.FindingsListParams{
+		State: string(state), PageSize: int32(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list findings: %w", classify(err))
+	}
+	return decodeFindings(rows), nil
+}
+
+// ResolveFindings notes that findings were looked at again and agree.
+func (s *Store) ResolveFindings(ctx context.Context, findings []Finding) error {
+	if len(findings) == 0 {
+		return nil
+	}
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := s.settleFindings(ctx, tx, findings, FindingResolved)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("resolve findings: %w", err)
+	}
+	return nil
+}
+
+// AcceptFindings closes the open findings of a provider's key because somebody says so, and tells the audit log. It
+// returns those it closed.
+func (s *Store) AcceptFindings(
+	ctx context.Context, p orders.Provider, key, reason string, who Actor,
+) (accepted []Finding, err error) {
+	var asked []Finding
+	for _, kind := range orders.Drifts() {
+		asked = append(asked, Finding{Provider: p, Kind: kind, Key: key})
+	}
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		var err error
+		if accepted, err = s.settleFindings(ctx, tx, asked, FindingAccepted); err != nil || len(accepted) == 0 {
+			return err
+		}
+		return s.audit(ctx, tx, []AuditEntry{{
+			Actor: who, Action: "findings.accept", Target: string(p) + " " + key, Detail: map[string]any{"reason": reason},
+		}})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("accept findings: %w", err)
+	}
+	return accepted, nil
+}
+
+func (s *Store) settleFindings(
+	ctx context.Context, tx pgx.Tx, findings []Finding, state FindingState,
+) ([]Finding, error) {
+	params := &dbsqlc.FindingsSettleParams{State: string(state)}
+	for _, f := range findings {
+		params.Providers = append(params.Providers, string(f.Provider))
+		params.Kinds = append(params.Kinds, string(f.Kind))
+		params.Keys = append(params.Keys, f.Key)
+	}
+	rows, err := s.queries.FindingsSettle(ctx, tx, params)
+	return decodeFindings(rows), err
+}
+
+// OpenFindings counts the open findings by provider and kind.
+func (s *Store) OpenFindings(ctx context.Context) (map[orders.Provider]map[orders.Drift]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.FindingsOpen(ctx, s.db)
+	if err != nil {
+		return nil, fmt.Errorf("count findings: %w", classify(err))
+	}
+	counts := map[orders.Provider]map[orders.Drift]int64{}
+	for _, row := range rows {
+		p := orders.Provider(row.Provider)
+		if counts[p] == nil {
+			counts[p] = map[orders.Drift]int64{}
+		}
+		counts[p][orders.Drift(row.Kind)] = row.Findings
+	}
+	return counts, nil
+}
+
+func decodeFindings(rows []dbsqlc.ReconciliationFinding) []Finding {
+	list := make([]Finding, len(rows))
+	for i, row := range rows {
+		list[i] = Finding{
+			Provider: orders.Provider(row.Provider), Kind: orders.Drift(row.Kind), Key: row.Key, OrderID: row.OrderID,
+			Detail: row.Detail, State: FindingState(row.State),
+			FirstSeenAt: row.FirstSeenAt.UTC(), LastSeenAt: row.LastSeenAt.UTC(),
+		}
+	}
+	return list
+}

@@ -1,0 +1,114 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// listingPage is how many effects are asked for at a time: with keys and ids of any length they fit into maxBody.
+const listingPage = 100
+
+// ErrNoListing says that the provider does not list what took effect (404, 501), which it need not.
+var ErrNoListing = errors.New("provider lists no operations")
+
+// Effects calls fn with what took effect at a provider at since or later and before until, a page at a time. Like
+// Stock it looks at no breaker and counts for none.
+//
+// Errors: ErrNoListing; *UnavailableError, *MisconfiguredError; ctx's own error; or that of fn, which ends it.
+func (c *Clients) Effects(
+	ctx context.Context, p orders.Provider, since, until time.Time, fn func([]orders.Effect) error,
+) error {
+	client := c.clients[p]
+	if client == nil {
+		return ErrNoListing // a mail server
+	}
+	query := url.Values{
+		"since": {since.UTC().Format(time.RFC3339Nano)}, "until": {until.UTC().Format(time.RFC3339Nano)},
+		"limit": {strconv.Itoa(listingPage)},
+	}
+	for {
+		start := time.Now()
+		page, next, err := client.effects(ctx, query)
+		client.metrics.observe(p, "list", err, time.Since(start))
+		if err != nil {
+			return err
+		}
+		if err := fn(page); err != nil {
+			return err
+		}
+		if next == "" {
+			return nil
+		}
+		query.Set("cursor", next)
+	}
+}
+
+func (c *client) effects(ctx context.Context, query url.Values) (page []orders.Effect, next string, err error) {
+	u := c.base.JoinPath("operations")
+	u.RawQuery = query.Encode()
+	r, err := c.exchange(ctx, call{method: http.MethodGet, url: u})
+	switch {
+	case err != nil:
+		return nil, "", err
+	case r.status == http.StatusNotFound, r.status == http.StatusNotImplemented:
+		return nil, "", ErrNoListing
+	case !isSuccess(r.status):
+		return nil, "", r.failure(c.provider)
+	case r.err != nil:
+		return nil, "", r.err
+	}
+	page, next, err = r.effects(c.provider)
+	if err == nil && next != "" && (next == query.Get("cursor") || len(page) == 0) {
+		err = errors.New("the cursor goes nowhere")
+	}
+	if err != nil {
+		return nil, "", &UnavailableError{Provider: c.provider, Reason: "listing is not of the contract"}
+	}
+	return page, next, nil
+}
+
+// effects reads a page. One entry that makes no sense spoils it: what is left out would look as if it had not happened.
+func (r reply) effects(p orders.Provider) (page []orders.Effect, next string, err error) {
+	if len(r.body) > maxBody {
+		return nil, "", errors.New("body is too long")
+	}
+	var body struct {
+		Operations *[]struct {
+			Key      string          `json:"key"`
+			OrderID  string          `json:"orderId"`
+			ID       string          `json:"id"`
+			Amount   json.Number     `json:"amount"`
+			Currency orders.Currency `json:"currency"`
+			At       time.Time       `json:"at"`
+		} `json:"operations"`
+		Next string `json:"next"`
+	}
+	if err := json.Unmarshal(r.body, &body); err != nil {
+		return nil, "", err
+	}
+	if body.Operations == nil {
+		return nil, "", errors.New("no operations")
+	}
+	for _, o := range *body.Operations {
+		if !visible(o.Key) || len(o.Key) > orders.MaxIdempotencyKey || o.At.IsZero() {
+			return nil, "", errors.New("an operation has no proper key or time")
+		}
+		e := orders.Effect{Provider: p, Key: o.Key, OrderID: o.OrderID, Reference: fields{ID: o.ID}.reference(), At: o.At}
+		if o.Amount != "" {
+			if e.Amount, err = o.Currency.Parse(string(o.Amount)); err != nil || !o.Currency.Valid() {
+				return nil, "", fmt.Errorf("operation %q has no proper amount", o.Key)
+			}
+			e.Currency = o.Currency
+		}
+		page = append(page, e)
+	}
+	return page, body.Next, nil
+}

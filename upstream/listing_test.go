@@ -1,0 +1,77 @@
+package upstream_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+func effects(t *testing.T, handler http.HandlerFunc) (all []orders.Effect, err error) {
+	t.Helper()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	err = serve(t, upstream.Config{}, handler).Effects(t.Context(), orders.Payment, at, at.Add(time.Minute),
+		func(page []orders.Effect) error {
+			all = append(all, page...)
+			return nil
+		})
+	return all, err
+}
+
+func TestEffects(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	all, err := effects(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.RequestURI)
+		body := `{"operations":[{"key":"a","orderId":"o","id":"i","amount":9.90,"currency":"USD",
+			"at":"2026-03-01T12:00:00Z"}],"next":"more&more"}`
+		if r.URL.Query().Get("cursor") != "" {
+			body = `{"operations":[{"key":"b","at":"2026-03-01T12:00:01.5+01:00"}]}`
+		}
+		_, _ = fmt.Fprint(w, body)
+	})
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Equal(t, orders.Effect{
+		Provider: orders.Payment, Key: "a", OrderID: "o", Reference: "i", Amount: 990, Currency: orders.USD,
+		At: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+	}, all[0])
+	require.Equal(t, "b", all[1].Key)
+	const first = "GET /payment/operations?limit=100&since=2026-03-01T12%3A00%3A00Z&until=2026-03-01T12%3A01%3A00Z"
+	require.Equal(t, []string{
+		first, "GET /payment/operations?cursor=more%26more&limit=100&since=2026-03-01T12%3A00%3A00Z&" +
+			"until=2026-03-01T12%3A01%3A00Z",
+	}, asked)
+}
+
+// A list that is not all of the contract is no list: what is left out of it would look as if it had not happened.
+func TestEffectsAreWholeOrNone(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"NotJSON": `<html>`, "NoOperations": `{}`, "NoKey": `{"operations":[{"at":"2026-03-01T12:00:00Z"}]}`,
+		"NoTime":     `{"operations":[{"key":"a"}]}`,
+		"NoCurrency": `{"operations":[{"key":"a","at":"2026-03-01T12:00:00Z","amount":1}]}`,
+		"BadAmount":  `{"operations":[{"key":"a","at":"2026-03-01T12:00:00Z","amount":1.001,"currency":"USD"}]}`,
+		"Endless":    `{"operations":[],"next":"again"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := effects(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) })
+			unavailable, ok := errors.AsType[*upstream.UnavailableError](err)
+			require.True(t, ok, err)
+			require.Equal(t, "listing is not of the contract", unavailable.Reason)
+		})
+	}
+	for _, status := range []int{http.StatusNotFound, http.StatusNotImplemented} {
+		_, err := effects(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		require.ErrorIs(t, err, upstream.ErrNoListing)
+	}
+	_, err := effects(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	require.True(t, upstream.IsFailure(err), err)
+}
