@@ -254,7 +254,7 @@ WITH placed AS (
         unnest($7::bigint[]), unnest($8::text[]),
         nullif(unnest($9::text[]), '')::jsonb, unnest($10::text[]), 1, 'pending', 'complete', '',
         unnest($11::timestamptz[]), unnest($11::timestamptz[])
-    ON CONFLICT (principal, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), items AS (
     INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)
@@ -318,7 +318,7 @@ type OrdersInsertParams struct {
 }
 
 // OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
-// idempotency key is taken is left out, with everything that belongs to it: the ids that were stored come back.
+// idempotency key or id is taken is left out, with everything that belongs to it: the ids that were stored come back.
 func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, ordersInsert,
 		arg.Ids,
