@@ -197,8 +197,8 @@ func TestSettledOrders(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		b := &bank{map[string]bool{}, map[orders.StepName]bool{}, map[orders.StepName]bool{}, 0}
-		o := orders.Place(placement(), orders.NewID(), epoch).Order
-		log := []orders.Event{{OrderID: o.ID, Kind: orders.OrderPlaced, At: epoch, Version: 1}}
+		placed := orders.Place(placement(), orders.NewID(), epoch)
+		o, log := placed.Order, []orders.Event{placed.Event}
 		apply := func(e orders.Event) (ok bool) {
 			e.OrderID, e.At = o.ID, epoch.Add(time.Duration(o.Version)*time.Second)
 			d, err := orders.Decide(o, e)
@@ -206,6 +206,7 @@ func TestSettledOrders(t *testing.T) {
 				return false
 			}
 			o, log = d.Order, append(log, d.Event)
+			require.Empty(t, orders.Verify(o, log, time.Time{}))
 			return true
 		}
 		outcome := func(s orders.Step, kind orders.EventKind) {
