@@ -71,6 +71,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 		require.ElementsMatch(t, []string{
 			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder", "settleOrder",
+			"listDeadLetters", "listDeadLetterOrders", "redriveDeadLetters",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"listNotifications",
 			"getSystemStatus", "getSystemMetrics", "getHealth", "getLiveness", "getReadiness",

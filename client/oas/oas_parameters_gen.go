@@ -61,6 +61,16 @@ type ListCustomerOrdersParams struct {
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
+// ListDeadLetterOrdersParams is parameters of listDeadLetterOrders operation.
+type ListDeadLetterOrdersParams struct {
+	// Only orders with this cause.
+	Cause OptString `json:",omitempty,omitzero"`
+	// Orders per page.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+	// The nextCursor of the page before, with the same cause.
+	Cursor OptString `json:",omitempty,omitzero"`
+}
+
 // ListInventoryParams is parameters of listInventory operation.
 type ListInventoryParams struct {
 	// Products per page.

@@ -119,8 +119,10 @@ SELECT * FROM order_documents WHERE id = ANY(@ids::uuid[]);
 SELECT * FROM order_documents WHERE id < @before::uuid ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByStatus :many
+-- OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
 SELECT * FROM order_documents
-WHERE status = @status AND id < @before::uuid ORDER BY id DESC LIMIT @page_size;
+WHERE status = @status AND id < @before::uuid AND (@reason::text = '' OR reason = @reason::text)
+ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByCustomer :many
 -- OrdersListByCustomer is a page of one customer's orders, of any status if status is empty.

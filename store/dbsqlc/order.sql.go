@@ -472,17 +472,25 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 
 const ordersListByStatus = `-- name: OrdersListByStatus :many
 SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
-WHERE status = $1 AND id < $2::uuid ORDER BY id DESC LIMIT $3
+WHERE status = $1 AND id < $2::uuid AND ($3::text = '' OR reason = $3::text)
+ORDER BY id DESC LIMIT $4
 `
 
 type OrdersListByStatusParams struct {
 	Status   string
 	Before   uuid.UUID
+	Reason   string
 	PageSize int32
 }
 
+// OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
 func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersListByStatusParams) ([]OrderDocument, error) {
-	rows, err := db.Query(ctx, ordersListByStatus, arg.Status, arg.Before, arg.PageSize)
+	rows, err := db.Query(ctx, ordersListByStatus,
+		arg.Status,
+		arg.Before,
+		arg.Reason,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}
