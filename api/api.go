@@ -168,6 +168,7 @@ func (s *Server) operations(router chi.Router) huma.API {
 	s.registerCancel(api)
 	s.registerRefund(api)
 	s.registerSettle(api)
+	s.registerDeadLetters(api)
 	s.registerExport(api)
 	s.registerCustomerOrders(api)
 	s.registerUserOrders(api)

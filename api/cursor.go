@@ -28,7 +28,7 @@ func decodeCursor(f store.Filter, cursor string) (id orders.ID, err error) {
 
 // scope tells the lists of orders apart by their filters.
 func scope(f store.Filter) string {
-	return strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status))
+	return strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status)) + f.Reason
 }
 
 // sealCursor makes a cursor of a position in a list that a scope names.

@@ -43,8 +43,8 @@ func (s *Server) registerFeed(api huma.API) {
 		Summary: "Read or follow the events of all orders",
 		Description: "What happens to all orders that the caller may see: at least once, each order's events in order, " +
 			"none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent events, live " +
-			"and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the next one begins. A place whose " +
-			"events are no longer kept is 410, and on a stream the event `resync`, whose id is a new place: read the orders " +
+			"and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the next one begins. A " +
+			"place whose events are no longer kept is 410, and on a stream the event `resync`, whose id is a new place: read the orders " +
 			"again then. The event `place` only says how far a stream has come, for `Last-Event-ID`.",
 		Security: bearer(), Responses: feedResponses(api.OpenAPI().Components.Schemas),
 	}, s.feed)

@@ -72,6 +72,7 @@ func TestOpenAPI(t *testing.T) {
 		require.ElementsMatch(t, []string{
 			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "listEvents", "createStreamTicket",
 			"cancelOrder", "refundOrder", "settleOrder",
+			"listDeadLetters", "listDeadLetterOrders", "redriveDeadLetters",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"listNotifications",
 			"getSystemStatus", "getSystemMetrics", "getReconciliation", "getHealth", "getLiveness", "getReadiness",

@@ -40,6 +40,10 @@ func permissions() map[string]permission {
 		opRefund: permitChange,
 		opSettle: permitSettle,
 
+		opDeadLetters:      permitObserve,
+		opDeadLetterOrders: permitObserve,
+		opRedrive:          permitSettle,
+
 		opExport:         permitRead,
 		opCustomerOrders: permitRead,
 		opUserOrders:     permitRead,

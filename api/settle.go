@@ -120,12 +120,8 @@ func (s *Settlement) event() (orders.Event, error) {
 	if s.Generation != 0 && s.Step == nil {
 		wrong = append(wrong, orders.FieldError{Field: "generation", Message: "needs a step"})
 	}
-	if !storable(s.Reference) {
-		wrong = append(wrong, orders.FieldError{Field: "reference", Message: unstorable})
-	}
-	if !storable(s.Reason) {
-		wrong = append(wrong, orders.FieldError{Field: "reason", Message: unstorable})
-	}
+	wrong = append(wrong, unstorable("reason", s.Reason)...)
+	wrong = append(wrong, unstorable("reference", s.Reference)...)
 	if len(wrong) > 0 {
 		return e, &orders.InvalidError{Fields: wrong}
 	}
@@ -140,4 +136,12 @@ func (s *Settlement) event() (orders.Event, error) {
 		e.Kind = orders.SuccessDeclared
 	}
 	return e, nil
+}
+
+// unstorable says what is wrong with a text that the database cannot hold.
+func unstorable(field, text string) []orders.FieldError {
+	if storable(text) {
+		return nil
+	}
+	return []orders.FieldError{{Field: field, Message: notStorable}}
 }

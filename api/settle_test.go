@@ -62,6 +62,7 @@ func TestSettle(t *testing.T) {
 	}
 
 	for name, tt := range map[string]struct{ body, location string }{
+		"UnstorableReason":    {`{"action":"retry","reason":"\u0000"}`, "body.reason"},
 		"NoReason":            {`{"action":"retry"}`, "body"},
 		"UnknownAction":       {`{"action":"forget","reason":"r"}`, "body.action"},
 		"NoOutcome":           {`{"action":"accept","reason":"r"}`, "body.outcome"},

@@ -32,14 +32,14 @@ func strict(hctx huma.Context, next func(huma.Context)) {
 	next(hctx)
 }
 
-const unstorable = "must be valid text without U+0000"
+const notStorable = "must be valid text without U+0000"
 
 // storable says that Postgres takes a text.
 func storable(s string) bool { return !strings.ContainsRune(s, 0) && utf8.ValidString(s) }
 
 func checkPath(path string) error {
 	if !storable(path) {
-		return &inputError{"path", unstorable}
+		return &inputError{"path", notStorable}
 	}
 	return nil
 }
@@ -58,7 +58,7 @@ func checkQuery(op *huma.Operation, raw string) error {
 		case slices.Contains(values, ""):
 			return &inputError{"query." + truncate(name), "must not be empty"}
 		case slices.ContainsFunc(values, func(v string) bool { return !storable(v) }):
-			return &inputError{"query." + truncate(name), unstorable}
+			return &inputError{"query." + truncate(name), notStorable}
 		}
 	}
 	return nil

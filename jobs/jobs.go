@@ -96,6 +96,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &sweepWorker{store: c.Store, logger: c.Logger, metrics: m})
 	river.AddWorker(workers, &inventoryWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger})
 	river.AddWorker(workers, &logWorker{store: c.Store, keep: c.KeepEvents, logger: c.Logger})
+	river.AddWorker(workers, &redriveWorker{store: c.Store, now: c.Now, logger: c.Logger})
 	river.AddWorker(workers, &verifyWorker{store: c.Store, logger: c.Logger})
 	river.AddWorker(workers, &reconcileWorker{
 		store: c.Store, providers: c.Providers, now: c.Now, grace: c.ReconcileGrace, logger: c.Logger,
@@ -111,7 +112,9 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		periodic = append(periodic, verifyEvery(c.VerifyEvery))
 	}
 
-	queues := map[string]river.QueueConfig{maintenanceQueue: {MaxWorkers: maintenanceWorkers}}
+	queues := map[string]river.QueueConfig{
+		maintenanceQueue: {MaxWorkers: maintenanceWorkers}, store.RedriveQueue: {MaxWorkers: 1},
+	}
 	for _, provider := range orders.Providers() {
 		queues[string(provider)] = river.QueueConfig{MaxWorkers: c.Workers}
 	}

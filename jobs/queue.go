@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
-const scrapeTimeout = 2 * time.Second
+const (
+	scrapeTimeout    = 2 * time.Second
+	deadLetterGroups = 1000
+)
 
 // QueueCollector exports how long the queues are and how old, and how many orders are unfinished. It asks the database
 // at each scrape.
@@ -22,6 +27,7 @@ type QueueCollector struct {
 	age    *prometheus.Desc
 	orders *prometheus.Desc
 	nodes  *prometheus.Desc
+	dead   *prometheus.Desc
 }
 
 // NewQueueCollector makes a collector that reads through s.
@@ -33,6 +39,8 @@ func NewQueueCollector(s *store.Store, logger *slog.Logger) *QueueCollector {
 			"For how long the oldest job that could run has been waiting.", []string{"queue"}, nil),
 		orders: prometheus.NewDesc("millrace_orders_unfinished",
 			"Orders that are not at rest, or wait for a person.", []string{"status"}, nil),
+		dead: prometheus.NewDesc("millrace_dead_letters",
+			"Orders that need attention, by the step that keeps them from their end.", []string{"step"}, nil),
 		nodes: prometheus.NewDesc("millrace_instances",
 			"Processes with workers: live, and silent for the last hour at most.", []string{"state"}, nil),
 	}
@@ -44,6 +52,7 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.age
 	ch <- c.orders
 	ch <- c.nodes
+	ch <- c.dead
 }
 
 // Collect implements prometheus.Collector. While the database does not answer, the series are missing and the
@@ -54,9 +63,21 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	depths, err := c.store.QueueDepths(ctx)
 	unfinished, err2 := c.store.UnfinishedOrders(ctx)
 	live, silent, err3 := c.store.Instances(ctx)
-	if err = errors.Join(err, err2, err3); err != nil {
+	groups, err4 := c.store.DeadLetterGroups(ctx, deadLetterGroups)
+	if err = errors.Join(err, err2, err3, err4); err != nil {
 		c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
 		return
+	}
+	dead := map[string]int64{}
+	for _, g := range groups {
+		step, _, _ := strings.Cut(g.Cause, " ")
+		dead[step] += g.Orders
+	}
+	for _, spec := range orders.Specs() {
+		if spec.Role == orders.Compensation {
+			step := string(spec.Name)
+			ch <- prometheus.MustNewConstMetric(c.dead, prometheus.GaugeValue, float64(dead[step]), step)
+		}
 	}
 	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(live), "live")
 	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(silent), "silent")

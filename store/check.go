@@ -83,8 +83,8 @@ func Checks() []Check {
 				"of the feed saw the later one first", bySaga,
 		},
 		{
-			checkOrphan, "I3", "There are events, items or steps of an order that is not there; items and steps are only looked " +
-				"for with `--deep`",
+			checkOrphan, "I3", "There are events, items or steps of an order that is not there; items and steps are " +
+				"only looked for with `--deep`",
 			"Restore the order from a backup; an order is never deleted by Millrace",
 		},
 		{

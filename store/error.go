@@ -50,6 +50,16 @@ func isOutage(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, puddle.ErrClosedPool)
 }
 
+// isCutOff says that the connection broke off, or the server ended it, so that a COMMIT may have gone through. One that
+// timed out is not among them: trying again at once would only wait again.
+func isCutOff(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Severity == "FATAL"
+	}
+	return errors.Is(err, ErrUnavailable) && !errors.Is(err, errBusy) && !pgconn.Timeout(err) &&
+		!errors.Is(err, context.DeadlineExceeded)
+}
+
 // isConflict says that this transaction lost against another, and will find out how if it is tried again: deadlock,
 // serialisation failure, or an idempotency key that was taken meanwhile.
 func isConflict(err error) bool {

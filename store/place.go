@@ -39,7 +39,9 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 	placed := make([]Placed, len(placements))
 	var started []orders.StepJob
 	failpoint.Hit("place.begin")
-	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	begun := false
+	write := func(ctx context.Context, tx pgx.Tx) error {
+		begun = true
 		ids, err := s.queries.OrdersInsert(ctx, tx, insertParams(placements, decisions))
 		if err != nil {
 			return fmt.Errorf("insert orders: %w", err)
@@ -53,17 +55,19 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 		var repeated []int
 		started = started[:0]
 		for i, d := range decisions {
-			if !stored[d.Order.ID] {
+			placed[i] = Placed{Order: d.Order} // if it is not stored now and has no key, the first try has stored it
+			if stored[d.Order.ID] {
+				started = appendJobs(started, d)
+			} else if placements[i].IdempotencyKey != "" {
 				repeated = append(repeated, i)
-				continue
 			}
-			placed[i] = Placed{Order: d.Order}
-			started = appendJobs(started, d)
 		}
 		if len(repeated) > 0 {
 			if err := s.replay(ctx, tx, placements, placed, repeated); err != nil {
 				return fmt.Errorf("replay orders: %w", err)
 			}
+		}
+		if len(ids) < len(decisions) { // some were there
 			if err := s.queries.Confirm(ctx, tx); err != nil {
 				return fmt.Errorf("confirm orders: %w", err)
 			}
@@ -73,7 +77,12 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 		}
 		failpoint.Hit("place.before_commit")
 		return nil
-	})
+	}
+	err := s.inTx(ctx, write)
+	if begun && isCutOff(err) {
+		// Nobody knows whether it was committed. The ids are the same, so doing it again finds out, and makes it so.
+		err = s.inTx(ctx, write)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("place orders: %w", err)
 	}
@@ -117,7 +126,8 @@ func (s *Store) replay(
 			placed[i] = Placed{Err: orders.ErrIdempotencyMismatch}
 		default:
 			// Equal fingerprints: placing it again at the same moment makes exactly the first answer.
-			placed[i] = Placed{Order: orders.Place(p, order.ID, order.PlacedAt).Order, Replayed: true}
+			first := orders.Place(p, order.ID, order.PlacedAt).Order
+			placed[i] = Placed{Order: first, Replayed: order.ID != placed[i].Order.ID}
 		}
 	}
 	return nil

@@ -15,7 +15,6 @@ import (
 // Settings of every connection. A transaction that idles holds back the feed and vacuum for everybody.
 const (
 	warmConns         = 2
-	connectTimeout    = 5 * time.Second
 	maxConnLifetime   = 5 * time.Minute
 	healthCheckPeriod = 15 * time.Second
 	pingTimeout       = 2 * time.Second
@@ -41,7 +40,8 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	c.MaxConnLifetimeJitter = maxConnLifetime / 5
 	c.HealthCheckPeriod = healthCheckPeriod
 	c.PingTimeout = pingTimeout
-	c.ConnConfig.ConnectTimeout = connectTimeout
+	c.ConnConfig.ConnectTimeout = connectTimeout // per host
+	c.ConnConfig.DialFunc = newDialer().DialContext
 	if c.ConnConfig.ValidateConnect == nil {
 		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}

@@ -44,6 +44,7 @@ func (s *Store) read(ctx context.Context, db dbsqlc.DBTX, ids []orders.ID) (map[
 type Filter struct {
 	CustomerID string
 	Status     orders.Status
+	Reason     string    // with a status, and without a customer
 	Before     orders.ID // only orders placed before this one
 	Skip       int       // of one customer's orders, how many to leave out; each costs as much as one that is read
 	Limit      int
@@ -69,7 +70,7 @@ func (s *Store) Orders(ctx context.Context, f Filter) ([]orders.Order, error) {
 		})
 	case f.Status != "":
 		rows, err = s.queries.OrdersListByStatus(ctx, s.db, &dbsqlc.OrdersListByStatusParams{
-			Status: string(f.Status), Before: before, PageSize: int32(f.Limit),
+			Status: string(f.Status), Reason: f.Reason, Before: before, PageSize: int32(f.Limit),
 		})
 	default:
 		rows, err = s.queries.OrdersList(ctx, s.db, &dbsqlc.OrdersListParams{

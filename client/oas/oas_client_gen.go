@@ -339,6 +339,18 @@ type Invoker interface {
 	//
 	// GET /api/customers/{customerId}/orders
 	ListCustomerOrders(ctx context.Context, params ListCustomerOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
+	// ListDeadLetterOrders invokes listDeadLetterOrders operation.
+	//
+	// Newest first, of one cause or of all.
+	//
+	// GET /api/dead-letters/orders
+	ListDeadLetterOrders(ctx context.Context, params ListDeadLetterOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
+	// ListDeadLetters invokes listDeadLetters operation.
+	//
+	// The orders that need attention, by the step that keeps them from their end and why.
+	//
+	// GET /api/dead-letters
+	ListDeadLetters(ctx context.Context, options ...RequestOption) (*DeadLetters, error)
 	// ListEvents invokes listEvents operation.
 	//
 	// What happens to all orders that the caller may see: at least once, each order's events in order,
@@ -400,6 +412,14 @@ type Invoker interface {
 	//
 	// POST /api/orders
 	PlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, options ...RequestOption) (PlaceOrderRes, error)
+	// RedriveDeadLetters invokes redriveDeadLetters operation.
+	//
+	// Settles orders that need attention as `retry` does, in the background, one after the other at a
+	// rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it
+	// only says what would be done.
+	//
+	// POST /api/dead-letters/redrive
+	RedriveDeadLetters(ctx context.Context, request *Redrive, options ...RequestOption) (*RedriveResult, error)
 	// RefundOrder invokes refundOrder operation.
 	//
 	// Gives back some or all of the money of a completed order, in as many parts as you like, and never
@@ -1809,6 +1829,248 @@ func (c *Client) sendListCustomerOrders(ctx context.Context, params ListCustomer
 	return result, nil
 }
 
+// ListDeadLetterOrders invokes listDeadLetterOrders operation.
+//
+// Newest first, of one cause or of all.
+//
+// GET /api/dead-letters/orders
+func (c *Client) ListDeadLetterOrders(ctx context.Context, params ListDeadLetterOrdersParams, options ...RequestOption) (*OrderPageHeaders, error) {
+	res, err := c.sendListDeadLetterOrders(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendListDeadLetterOrders(ctx context.Context, params ListDeadLetterOrdersParams, requestOptions ...RequestOption) (res *OrderPageHeaders, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/dead-letters/orders"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	q := uri.NewQueryEncoder()
+	{
+		// Encode "cause" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "cause",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Cause.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "limit" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "limit",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Limit.Get(); ok {
+				return e.EncodeValue(conv.Int64ToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	{
+		// Encode "cursor" parameter.
+		cfg := uri.QueryParameterEncodingConfig{
+			Name:    "cursor",
+			Style:   uri.QueryStyleForm,
+			Explode: false,
+		}
+
+		if err := q.EncodeParam(cfg, func(e uri.Encoder) error {
+			if val, ok := params.Cursor.Get(); ok {
+				return e.EncodeValue(conv.StringToString(val))
+			}
+			return nil
+		}); err != nil {
+			return res, errors.Wrap(err, "encode query")
+		}
+	}
+	u.RawQuery = q.Values().Encode()
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ListDeadLetterOrdersOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeListDeadLetterOrdersResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// ListDeadLetters invokes listDeadLetters operation.
+//
+// The orders that need attention, by the step that keeps them from their end and why.
+//
+// GET /api/dead-letters
+func (c *Client) ListDeadLetters(ctx context.Context, options ...RequestOption) (*DeadLetters, error) {
+	res, err := c.sendListDeadLetters(ctx, options...)
+	return res, err
+}
+
+func (c *Client) sendListDeadLetters(ctx context.Context, requestOptions ...RequestOption) (res *DeadLetters, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/dead-letters"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ListDeadLettersOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeListDeadLettersResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
 // ListEvents invokes listEvents operation.
 //
 // What happens to all orders that the caller may see: at least once, each order's events in order,
@@ -3097,6 +3359,105 @@ func (c *Client) sendPlaceOrder(ctx context.Context, request *Placement, params 
 	}
 
 	result, err := decodePlaceOrderResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// RedriveDeadLetters invokes redriveDeadLetters operation.
+//
+// Settles orders that need attention as `retry` does, in the background, one after the other at a
+// rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it
+// only says what would be done.
+//
+// POST /api/dead-letters/redrive
+func (c *Client) RedriveDeadLetters(ctx context.Context, request *Redrive, options ...RequestOption) (*RedriveResult, error) {
+	res, err := c.sendRedriveDeadLetters(ctx, request, options...)
+	return res, err
+}
+
+func (c *Client) sendRedriveDeadLetters(ctx context.Context, request *Redrive, requestOptions ...RequestOption) (res *RedriveResult, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/dead-letters/redrive"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "POST", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+	if err := encodeRedriveDeadLettersRequest(request, r); err != nil {
+		return res, errors.Wrap(err, "encode request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, RedriveDeadLettersOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeRedriveDeadLettersResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}

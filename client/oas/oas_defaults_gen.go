@@ -9,3 +9,11 @@ func (s *Placement) setDefaults() {
 		s.Currency.SetTo(val)
 	}
 }
+
+// setDefaults set default value of fields.
+func (s *Redrive) setDefaults() {
+	{
+		val := int64(10)
+		s.RatePerSecond.SetTo(val)
+	}
+}

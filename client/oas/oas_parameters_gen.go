@@ -69,6 +69,16 @@ type ListCustomerOrdersParams struct {
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
+// ListDeadLetterOrdersParams is parameters of listDeadLetterOrders operation.
+type ListDeadLetterOrdersParams struct {
+	// Only orders with this cause.
+	Cause OptString `json:",omitempty,omitzero"`
+	// Orders per page.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+	// The nextCursor of the page before, with the same cause.
+	Cursor OptString `json:",omitempty,omitzero"`
+}
+
 // ListEventsParams is parameters of listEvents operation.
 type ListEventsParams struct {
 	// A place in the feed: a next, or the id of a streamed event, of any filter; start for the oldest

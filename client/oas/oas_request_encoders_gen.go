@@ -44,6 +44,20 @@ func encodePlaceOrderRequest(
 	return nil
 }
 
+func encodeRedriveDeadLettersRequest(
+	req *Redrive,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	e := new(jx.Encoder)
+	{
+		req.Encode(e)
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
 func encodeRefundOrderRequest(
 	req OptRefundRequest,
 	r *http.Request,

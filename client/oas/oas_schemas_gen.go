@@ -359,6 +359,74 @@ func (s *DatabaseStatus) SetStatus(val Condition) {
 	s.Status = val
 }
 
+// Ref: #/components/schemas/DeadLetterGroup
+type DeadLetterGroup struct {
+	// Which step, what became of it, and why.
+	Cause string `json:"cause"`
+	// Since when the first of them has needed attention.
+	FirstAt time.Time `json:"firstAt"`
+	// Since when the last has.
+	LastAt time.Time `json:"lastAt"`
+	// How many.
+	Orders int64 `json:"orders"`
+}
+
+// GetCause returns the value of Cause.
+func (s *DeadLetterGroup) GetCause() string {
+	return s.Cause
+}
+
+// GetFirstAt returns the value of FirstAt.
+func (s *DeadLetterGroup) GetFirstAt() time.Time {
+	return s.FirstAt
+}
+
+// GetLastAt returns the value of LastAt.
+func (s *DeadLetterGroup) GetLastAt() time.Time {
+	return s.LastAt
+}
+
+// GetOrders returns the value of Orders.
+func (s *DeadLetterGroup) GetOrders() int64 {
+	return s.Orders
+}
+
+// SetCause sets the value of Cause.
+func (s *DeadLetterGroup) SetCause(val string) {
+	s.Cause = val
+}
+
+// SetFirstAt sets the value of FirstAt.
+func (s *DeadLetterGroup) SetFirstAt(val time.Time) {
+	s.FirstAt = val
+}
+
+// SetLastAt sets the value of LastAt.
+func (s *DeadLetterGroup) SetLastAt(val time.Time) {
+	s.LastAt = val
+}
+
+// SetOrders sets the value of Orders.
+func (s *DeadLetterGroup) SetOrders(val int64) {
+	s.Orders = val
+}
+
+// Ref: #/components/schemas/DeadLetters
+type DeadLetters struct {
+	// Most orders first, at most 100.
+	Groups []DeadLetterGroup `json:"groups"`
+}
+
+// GetGroups returns the value of Groups.
+func (s *DeadLetters) GetGroups() []DeadLetterGroup {
+	return s.Groups
+}
+
+// SetGroups sets the value of Groups.
+func (s *DeadLetters) SetGroups(val []DeadLetterGroup) {
+	s.Groups = val
+}
+
 // Ref: #/components/schemas/EndedCount
 type EndedCount struct {
 	Count  int64       `json:"count"`
@@ -1963,6 +2031,52 @@ func (o OptAddress) Get() (v Address, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptAddress) Or(d Address) Address {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptBool returns new OptBool with value set to v.
+func NewOptBool(v bool) OptBool {
+	return OptBool{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptBool is optional bool.
+type OptBool struct {
+	Value bool
+	Set   bool
+}
+
+// IsSet returns true if OptBool was set.
+func (o OptBool) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptBool) Reset() {
+	var v bool
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptBool) SetTo(v bool) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptBool) Get() (v bool, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptBool) Or(d bool) bool {
 	if v, ok := o.Get(); ok {
 		return v
 	}
@@ -4898,6 +5012,177 @@ func (s *ReconciliationFindingState) UnmarshalText(data []byte) error {
 	default:
 		return errors.Errorf("invalid value: %q", data)
 	}
+}
+
+// Ref: #/components/schemas/Redrive
+type Redrive struct {
+	// Only orders with this cause. Default: of any.
+	Cause OptString `json:"cause"`
+	// Say what would be done, and do nothing.
+	DryRun OptBool `json:"dryRun"`
+	// Only these orders. Default: all.
+	OrderIds []string `json:"orderIds"`
+	// How many orders a second.
+	RatePerSecond OptInt64 `json:"ratePerSecond"`
+	// Why. It is in the orders' history, where their customers can read it.
+	Reason string `json:"reason"`
+}
+
+// GetCause returns the value of Cause.
+func (s *Redrive) GetCause() OptString {
+	return s.Cause
+}
+
+// GetDryRun returns the value of DryRun.
+func (s *Redrive) GetDryRun() OptBool {
+	return s.DryRun
+}
+
+// GetOrderIds returns the value of OrderIds.
+func (s *Redrive) GetOrderIds() []string {
+	return s.OrderIds
+}
+
+// GetRatePerSecond returns the value of RatePerSecond.
+func (s *Redrive) GetRatePerSecond() OptInt64 {
+	return s.RatePerSecond
+}
+
+// GetReason returns the value of Reason.
+func (s *Redrive) GetReason() string {
+	return s.Reason
+}
+
+// SetCause sets the value of Cause.
+func (s *Redrive) SetCause(val OptString) {
+	s.Cause = val
+}
+
+// SetDryRun sets the value of DryRun.
+func (s *Redrive) SetDryRun(val OptBool) {
+	s.DryRun = val
+}
+
+// SetOrderIds sets the value of OrderIds.
+func (s *Redrive) SetOrderIds(val []string) {
+	s.OrderIds = val
+}
+
+// SetRatePerSecond sets the value of RatePerSecond.
+func (s *Redrive) SetRatePerSecond(val OptInt64) {
+	s.RatePerSecond = val
+}
+
+// SetReason sets the value of Reason.
+func (s *Redrive) SetReason(val string) {
+	s.Reason = val
+}
+
+// Ref: #/components/schemas/RedriveOrder
+type RedriveOrder struct {
+	OrderID uuid.UUID `json:"orderId"`
+	// What is tried again; nothing if the order was settled meanwhile.
+	Steps []RedriveStep `json:"steps"`
+}
+
+// GetOrderID returns the value of OrderID.
+func (s *RedriveOrder) GetOrderID() uuid.UUID {
+	return s.OrderID
+}
+
+// GetSteps returns the value of Steps.
+func (s *RedriveOrder) GetSteps() []RedriveStep {
+	return s.Steps
+}
+
+// SetOrderID sets the value of OrderID.
+func (s *RedriveOrder) SetOrderID(val uuid.UUID) {
+	s.OrderID = val
+}
+
+// SetSteps sets the value of Steps.
+func (s *RedriveOrder) SetSteps(val []RedriveStep) {
+	s.Steps = val
+}
+
+// Ref: #/components/schemas/RedriveResult
+type RedriveResult struct {
+	// Nothing is done.
+	DryRun bool `json:"dryRun"`
+	// What is done to the first 20 of them.
+	First []RedriveOrder `json:"first"`
+	// How many orders it is about.
+	Orders int64 `json:"orders"`
+}
+
+// GetDryRun returns the value of DryRun.
+func (s *RedriveResult) GetDryRun() bool {
+	return s.DryRun
+}
+
+// GetFirst returns the value of First.
+func (s *RedriveResult) GetFirst() []RedriveOrder {
+	return s.First
+}
+
+// GetOrders returns the value of Orders.
+func (s *RedriveResult) GetOrders() int64 {
+	return s.Orders
+}
+
+// SetDryRun sets the value of DryRun.
+func (s *RedriveResult) SetDryRun(val bool) {
+	s.DryRun = val
+}
+
+// SetFirst sets the value of First.
+func (s *RedriveResult) SetFirst(val []RedriveOrder) {
+	s.First = val
+}
+
+// SetOrders sets the value of Orders.
+func (s *RedriveResult) SetOrders(val int64) {
+	s.Orders = val
+}
+
+// Ref: #/components/schemas/RedriveStep
+type RedriveStep struct {
+	// The step got no answer: its provider is asked what became of it, and it is sent under the key that
+	// it had. Otherwise it was refused, and is sent under a new key.
+	AsksFirst bool `json:"asksFirst"`
+	// The generation that is started.
+	Generation int64    `json:"generation"`
+	Step       StepName `json:"step"`
+}
+
+// GetAsksFirst returns the value of AsksFirst.
+func (s *RedriveStep) GetAsksFirst() bool {
+	return s.AsksFirst
+}
+
+// GetGeneration returns the value of Generation.
+func (s *RedriveStep) GetGeneration() int64 {
+	return s.Generation
+}
+
+// GetStep returns the value of Step.
+func (s *RedriveStep) GetStep() StepName {
+	return s.Step
+}
+
+// SetAsksFirst sets the value of AsksFirst.
+func (s *RedriveStep) SetAsksFirst(val bool) {
+	s.AsksFirst = val
+}
+
+// SetGeneration sets the value of Generation.
+func (s *RedriveStep) SetGeneration(val int64) {
+	s.Generation = val
+}
+
+// SetStep sets the value of Step.
+func (s *RedriveStep) SetStep(val StepName) {
+	s.Step = val
 }
 
 // Ref: #/components/schemas/Refund

@@ -1,6 +1,6 @@
 -- name: OrdersInsert :many
 -- OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
--- idempotency key is taken is left out, with everything that belongs to it: the ids that were stored come back.
+-- idempotency key or id is taken is left out, with everything that belongs to it: the ids that were stored come back.
 WITH placed AS (
     INSERT INTO orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
@@ -12,7 +12,7 @@ WITH placed AS (
         unnest(@totals_minor::bigint[]), unnest(@payment_methods::text[]),
         nullif(unnest(@shipping_addresses::text[]), '')::jsonb, unnest(@customer_emails::text[]), 1, 'pending', 'complete', '',
         unnest(@placed_at::timestamptz[]), unnest(@placed_at::timestamptz[])
-    ON CONFLICT (principal, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), items AS (
     INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)
@@ -119,8 +119,10 @@ SELECT * FROM order_documents WHERE id = ANY(@ids::uuid[]);
 SELECT * FROM order_documents WHERE id < @before::uuid ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByStatus :many
+-- OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
 SELECT * FROM order_documents
-WHERE status = @status AND id < @before::uuid ORDER BY id DESC LIMIT @page_size;
+WHERE status = @status AND id < @before::uuid AND (@reason::text = '' OR reason = @reason::text)
+ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByCustomer :many
 -- OrdersListByCustomer is a page of one customer's orders, of any status if status is empty.

@@ -254,7 +254,7 @@ WITH placed AS (
         unnest($7::bigint[]), unnest($8::text[]),
         nullif(unnest($9::text[]), '')::jsonb, unnest($10::text[]), 1, 'pending', 'complete', '',
         unnest($11::timestamptz[]), unnest($11::timestamptz[])
-    ON CONFLICT (principal, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), items AS (
     INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)
@@ -318,7 +318,7 @@ type OrdersInsertParams struct {
 }
 
 // OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
-// idempotency key is taken is left out, with everything that belongs to it: the ids that were stored come back.
+// idempotency key or id is taken is left out, with everything that belongs to it: the ids that were stored come back.
 func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, ordersInsert,
 		arg.Ids,
@@ -472,17 +472,25 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 
 const ordersListByStatus = `-- name: OrdersListByStatus :many
 SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
-WHERE status = $1 AND id < $2::uuid ORDER BY id DESC LIMIT $3
+WHERE status = $1 AND id < $2::uuid AND ($3::text = '' OR reason = $3::text)
+ORDER BY id DESC LIMIT $4
 `
 
 type OrdersListByStatusParams struct {
 	Status   string
 	Before   uuid.UUID
+	Reason   string
 	PageSize int32
 }
 
+// OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
 func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersListByStatusParams) ([]OrderDocument, error) {
-	rows, err := db.Query(ctx, ordersListByStatus, arg.Status, arg.Before, arg.PageSize)
+	rows, err := db.Query(ctx, ordersListByStatus,
+		arg.Status,
+		arg.Before,
+		arg.Reason,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	opDeadLetters      = "listDeadLetters"
+	opDeadLetterOrders = "listDeadLetterOrders"
+	opRedrive          = "redriveDeadLetters"
+
+	maxGroups  = 100
+	redriveFew = 20 // orders of which the answer says what is done
+)
+
+// DeadLetterGroup is the orders that need attention for one reason.
+type DeadLetterGroup struct {
+	Cause   string    `json:"cause" example:"void_payment refused: provider_refused" doc:"Which step, what became of it, and why"`
+	Orders  int64     `json:"orders" minimum:"1" example:"12" doc:"How many"`
+	FirstAt time.Time `json:"firstAt" example:"2026-11-22T12:00:00Z" doc:"Since when the first of them has needed attention"`
+	LastAt  time.Time `json:"lastAt" example:"2026-11-22T13:00:00Z" doc:"Since when the last has"`
+}
+
+// DeadLetters is what gave up, by cause.
+type DeadLetters struct {
+	Groups []DeadLetterGroup `json:"groups" doc:"Most orders first, at most 100"`
+}
+
+// Redrive is a request to try again what gave up.
+type Redrive struct {
+	Cause         string      `json:"cause,omitempty" maxLength:"500" example:"void_payment refused: provider_refused" doc:"Only orders with this cause. Default: of any"`
+	OrderIDs      []orders.ID `json:"orderIds,omitempty" maxItems:"1000" doc:"Only these orders. Default: all"`
+	RatePerSecond int         `json:"ratePerSecond,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many orders a second"`
+	DryRun        bool        `json:"dryRun,omitempty" doc:"Say what would be done, and do nothing"`
+	Reason        string      `json:"reason" minLength:"1" maxLength:"200" example:"The provider is up again" doc:"Why. It is in the orders' history, where their customers can read it"`
+}
+
+// RedriveStep is another try of a step.
+type RedriveStep struct {
+	Step       StepName `json:"step" example:"void_payment"`
+	Generation int      `json:"generation" minimum:"1" example:"2" doc:"The generation that is started"`
+	AsksFirst  bool     `json:"asksFirst" doc:"The step got no answer: its provider is asked what became of it, and it is sent under the key that it had. Otherwise it was refused, and is sent under a new key"`
+}
+
+// RedriveOrder is what is done to one order.
+type RedriveOrder struct {
+	OrderID orders.ID     `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e"`
+	Steps   []RedriveStep `json:"steps" doc:"What is tried again; nothing if the order was settled meanwhile"`
+}
+
+// RedriveResult is what a redrive does, or would.
+type RedriveResult struct {
+	DryRun bool           `json:"dryRun" doc:"Nothing is done"`
+	Orders int64          `json:"orders" minimum:"0" example:"12" doc:"How many orders it is about"`
+	First  []RedriveOrder `json:"first" doc:"What is done to the first 20 of them"`
+}
+
+type deadLettersOutput struct{ Body DeadLetters }
+
+type deadLetterOrdersInput struct {
+	Cause  string `query:"cause" maxLength:"500" doc:"Only orders with this cause"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same cause"`
+}
+
+type redriveInput struct{ Body Redrive }
+
+type redriveOutput struct{ Body RedriveResult }
+
+func (s *Server) registerDeadLetters(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opDeadLetters, Method: http.MethodGet, Path: "/api/dead-letters", Tags: []string{tagOrders},
+		Summary:     "Count what gave up, by cause",
+		Description: "The orders that need attention, by the step that keeps them from their end and why.",
+		Security:    bearer(),
+	}, s.deadLetters)
+	register(api, huma.Operation{
+		OperationID: opDeadLetterOrders, Method: http.MethodGet, Path: "/api/dead-letters/orders", Tags: []string{tagOrders},
+		Summary: "List the orders that gave up", Description: "Newest first, of one cause or of all.",
+		Security: bearer(),
+	}, s.deadLetterOrders)
+	register(api, huma.Operation{
+		OperationID: opRedrive, Method: http.MethodPost, Path: "/api/dead-letters/redrive", Tags: []string{tagOrders},
+		Summary: "Try again what gave up",
+		Description: "Settles orders that need attention as `retry` does, in the background, one after the other at a " +
+			"rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it only says what " +
+			"would be done.",
+		Security: bearer(), DefaultStatus: http.StatusAccepted,
+		MaxBodyBytes: -1, // limited does it
+	}, s.redrive)
+}
+
+func (s *Server) deadLetters(ctx context.Context, _ *struct{}) (*deadLettersOutput, error) {
+	groups, err := s.config.Store.DeadLetterGroups(ctx, maxGroups)
+	if err != nil {
+		return nil, err
+	}
+	out := &deadLettersOutput{DeadLetters{Groups: make([]DeadLetterGroup, len(groups))}}
+	for i, g := range groups {
+		out.Body.Groups[i] = DeadLetterGroup(g)
+	}
+	return out, nil
+}
+
+func (s *Server) deadLetterOrders(ctx context.Context, in *deadLetterOrdersInput) (*listOutput, error) {
+	out, err := s.page(ctx, store.Filter{Status: orders.NeedsAttention, Reason: in.Cause}, in.Limit, in.Cursor)
+	if err == nil && out.Body.NextCursor != "" {
+		query := url.Values{}
+		if in.Cause != "" {
+			query.Set("cause", in.Cause)
+		}
+		out.Link = nextLink("/api/dead-letters/orders", in.Limit, out.Body.NextCursor, query)
+	}
+	return out, err
+}
+
+func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput, error) {
+	job := orders.RedriveJob{
+		ID: orders.NewID(), Cause: in.Body.Cause, OrderIDs: in.Body.OrderIDs, PerSecond: in.Body.RatePerSecond,
+		Principal: exchangeOf(ctx).principal.Name, Reason: in.Body.Reason, At: s.config.Now(),
+	}
+	if job.OrderIDs == nil {
+		job.OrderIDs = []orders.ID{}
+	}
+	wrong := append(unstorable("reason", job.Reason), unstorable("cause", job.Cause)...)
+	if len(wrong) > 0 {
+		return nil, &orders.InvalidError{Fields: wrong}
+	}
+	n, err := s.config.Store.CountDeadLetters(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := s.config.Store.DeadLetters(ctx, job, orders.ID{}, redriveFew)
+	if err != nil {
+		return nil, err
+	}
+	out := &redriveOutput{RedriveResult{DryRun: in.Body.DryRun, Orders: n, First: make([]RedriveOrder, len(ids))}}
+	for i, id := range ids {
+		order, err := s.config.Store.Order(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.First[i] = newRedriveOrder(order, job)
+	}
+	if in.Body.DryRun {
+		return out, nil
+	}
+	if err := s.config.Store.Redrive(ctx, job); err != nil {
+		return nil, &uncertainError{"The redrive may or may not have been started. Starting it again is safe.", err}
+	}
+	return out, nil
+}
+
+// newRedriveOrder says what a redrive does to an order, by deciding and not storing it.
+func newRedriveOrder(o orders.Order, job orders.RedriveJob) RedriveOrder {
+	out := RedriveOrder{OrderID: o.ID, Steps: []RedriveStep{}}
+	decision, err := orders.Decide(o, job.Event(o.ID, job.At))
+	if err != nil {
+		return out // settled since it was found
+	}
+	for _, step := range decision.Started {
+		out.Steps = append(out.Steps, RedriveStep{
+			Step: StepName(step.Name), Generation: step.Generation, AsksFirst: step.KeyGeneration != step.Generation,
+		})
+	}
+	return out
+}

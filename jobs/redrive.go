@@ -1,0 +1,63 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	redriveBatch = 100
+	// redriveRun leaves the rest of jobTimeout to the last order. A redrive that takes longer goes on in another run.
+	redriveRun = 15 * time.Second
+)
+
+type redriveWorker struct {
+	river.WorkerDefaults[orders.RedriveJob]
+	store  *store.Store
+	now    func() time.Time
+	logger *slog.Logger
+}
+
+// Work asks for another try of one order after the other. It knows by the orders themselves how far it is: those that
+// it has tried do not need attention any more, or have done so for less long.
+func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJob]) error {
+	tick := time.NewTicker(time.Second / time.Duration(max(job.Args.PerSecond, 1)))
+	defer tick.Stop()
+	end := time.Now().Add(redriveRun)
+	redriven := 0
+	for after := (orders.ID{}); ; {
+		ids, err := w.store.DeadLetters(ctx, job.Args, after, redriveBatch)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if time.Now().After(end) {
+				return river.JobSnooze(0)
+			}
+			applied, err := w.store.Apply(ctx, []orders.Event{job.Args.Event(id, w.now())})
+			if err != nil {
+				return err
+			}
+			if !applied[0].Changed {
+				continue // somebody else has settled it, or an earlier run of this job has tried it
+			}
+			redriven++
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if len(ids) < redriveBatch {
+			w.logger.InfoContext(ctx, "redrive has ended", "redrive_id", job.Args.ID, "last_orders", redriven)
+			return nil
+		}
+		after = ids[len(ids)-1]
+	}
+}

@@ -1,0 +1,154 @@
+package store_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// commit is what a client sends to commit, in Postgres' protocol.
+var commit = []byte("Q\x00\x00\x00\x0bcommit\x00")
+
+// proxy stands between a pool and its server, and can cut connections at the commit.
+type proxy struct {
+	cuts    atomic.Int64 // how many commits are still to be cut
+	deliver atomic.Bool  // whether the commits that are cut reach the server
+}
+
+// throughProxy connects to a database through a proxy.
+func throughProxy(t *testing.T) (*pgxpool.Pool, *proxy) {
+	t.Helper()
+	server, err := pgconn.ParseConfig(storetest.URL(t))
+	require.NoError(t, err)
+	network, address := pgconn.NetworkAddress(server.Host, server.Port)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := new(proxy)
+	var open sync.WaitGroup
+	t.Cleanup(func() {
+		_ = listener.Close()
+		open.Wait()
+	})
+	open.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() { p.pass(client, network, address) })
+		}
+	})
+	pool, err := store.NewPool(t.Context(), fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable",
+		url.PathEscape(server.User), listener.Addr(), server.Database), "test", 4)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool, p
+}
+
+func (p *proxy) pass(client net.Conn, network, address string) {
+	defer client.Close()
+	server, err := net.Dial(network, address)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var cut atomic.Bool
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		defer client.Close()
+		answer := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(answer)
+			if err != nil || cut.Load() {
+				return
+			}
+			if _, err := client.Write(answer[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	request := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(request)
+		if err != nil {
+			return
+		}
+		if bytes.Contains(request[:n], commit) && p.cuts.Add(-1) >= 0 {
+			cut.Store(true)
+			if p.deliver.Load() {
+				_, _ = server.Write(request[:n])
+				<-answered // it is committed, and nobody hears of it
+			}
+			return
+		}
+		if _, err := io.Copy(server, bytes.NewReader(request[:n])); err != nil {
+			return
+		}
+	}
+}
+
+// TestCommitCutOff cuts the connection at the COMMIT, a hundred times, before and after the server got it. Each order
+// is stored once, and its caller is told so.
+func TestCommitCutOff(t *testing.T) {
+	t.Parallel()
+	pool, proxy := throughProxy(t)
+	s := storetest.New(t, pool)
+	const all = 100
+	for i := range all {
+		p := storetest.Placement()
+		if i%4 < 2 {
+			p.IdempotencyKey = fmt.Sprint("key-", i)
+		}
+		proxy.deliver.Store(i%2 == 0)
+		proxy.cuts.Store(1)
+		placed, err := s.Place(t.Context(), []orders.Placement{p})
+		require.NoError(t, err)
+		require.NoError(t, placed[0].Err)
+		require.False(t, placed[0].Replayed, "it is this call that placed it")
+		require.Negative(t, proxy.cuts.Load(), "the commit was cut, and done again")
+		stored, err := s.Order(t.Context(), placed[0].Order.ID)
+		require.NoError(t, err)
+		require.Equal(t, int64(1), stored.Version)
+		if p.IdempotencyKey != "" {
+			again, err := s.Place(t.Context(), []orders.Placement{p})
+			require.NoError(t, err)
+			require.True(t, again[0].Replayed)
+			require.Equal(t, placed[0].Order.ID, again[0].Order.ID)
+		}
+	}
+	require.Equal(t, all, count(t, pool, "SELECT count(*) FROM orders"))
+	require.Equal(t, 3*all, count(t, pool, "SELECT count(*) FROM river_job"))
+}
+
+// If the database stays away nobody can say what became of the commit, and that is the answer.
+func TestCommitUnknown(t *testing.T) {
+	t.Parallel()
+	pool, proxy := throughProxy(t)
+	s := storetest.New(t, pool)
+	p := storetest.Placement()
+	p.IdempotencyKey = "k"
+	proxy.deliver.Store(true)
+	proxy.cuts.Store(1000)
+	_, err := s.Place(t.Context(), []orders.Placement{p})
+	require.ErrorIs(t, err, store.ErrUnavailable)
+
+	proxy.cuts.Store(0)
+	placed, err := s.Place(t.Context(), []orders.Placement{p})
+	require.NoError(t, err)
+	require.True(t, placed[0].Replayed, "it had been stored")
+	require.Equal(t, 1, count(t, pool, "SELECT count(*) FROM orders"))
+}

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// RedriveQueue is the River queue of redrives: one at a time per process, so that their rates do not add up to more.
+const RedriveQueue = "redrive"
+
+// DeadLetterGroup is the orders that need attention for one reason.
+type DeadLetterGroup struct {
+	Cause           string // the orders' Reason: step, state and why
+	Orders          int64
+	FirstAt, LastAt time.Time // when the longest waiting and the latest of them came to need it
+}
+
+// DeadLetterGroups counts the orders that need attention by why, most first.
+func (s *Store) DeadLetterGroups(ctx context.Context, limit int) ([]DeadLetterGroup, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.DeadLetterGroups(ctx, s.db, int32(limit))
+	if err != nil {
+		return nil, fmt.Errorf("group dead letters: %w", classify(err))
+	}
+	groups := make([]DeadLetterGroup, len(rows))
+	for i, row := range rows {
+		groups[i] = DeadLetterGroup{row.Reason, row.Orders, row.FirstAt.UTC(), row.LastAt.UTC()}
+	}
+	return groups, nil
+}
+
+// DeadLetters lists the orders that a redrive is about, by id, above the given one.
+func (s *Store) DeadLetters(
+	ctx context.Context, job orders.RedriveJob, after orders.ID, limit int,
+) ([]orders.ID, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	ids, err := s.queries.DeadLetters(ctx, s.db, &dbsqlc.DeadLettersParams{
+		Since: job.At, Reason: job.Cause, Ids: job.OrderIDs, After: after, PageSize: int32(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list dead letters: %w", classify(err))
+	}
+	return ids, nil
+}
+
+// CountDeadLetters counts the orders that a redrive is about.
+func (s *Store) CountDeadLetters(ctx context.Context, job orders.RedriveJob) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	n, err := s.queries.DeadLettersCount(ctx, s.db, &dbsqlc.DeadLettersCountParams{
+		Since: job.At, Reason: job.Cause, Ids: job.OrderIDs,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count dead letters: %w", classify(err))
+	}
+	return n, nil
+}
+
+// Redrive has the job done by some process with workers.
+func (s *Store) Redrive(ctx context.Context, job orders.RedriveJob) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := s.jobs.InsertManyFastTx(ctx, tx, []river.InsertManyParams{
+			{Args: job, InsertOpts: &river.InsertOpts{Queue: RedriveQueue}},
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("enqueue redrive: %w", err)
+	}
+	return nil
+}
