@@ -65,14 +65,8 @@ type OrderEvents struct {
 
 func newOrderEvent(e orders.Event) OrderEvent {
 	out := OrderEvent{
-		OrderID: e.OrderID, Version: e.Version, Type: orderProcessingProgress, Kind: EventKind(e.Kind),
+		OrderID: e.OrderID, Version: e.Version, Type: EventType(e.Type()), Kind: EventKind(e.Kind),
 		Status: OrderStatus(e.Status), Progress: e.Progress, Message: e.Message(), Reason: e.Reason, Timestamp: e.At.UTC(),
-	}
-	switch {
-	case e.Kind == orders.OrderPlaced:
-		out.Type = orderCreated
-	case e.StatusChanged:
-		out.Type = orderStatusUpdated
 	}
 	if e.Step != "" {
 		out.Step = new(StepName(e.Step))

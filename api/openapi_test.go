@@ -73,6 +73,9 @@ func TestOpenAPI(t *testing.T) {
 			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "cancelOrder", "refundOrder", "settleOrder",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"listNotifications",
+			"createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "rotateWebhookSecret",
+			"pingWebhook", "listWebhookDeliveries", "getWebhookDelivery", "redeliverWebhookDelivery",
+			"redeliverWebhookDeliveries",
 			"getSystemStatus", "getSystemMetrics", "getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})

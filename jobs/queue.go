@@ -22,6 +22,7 @@ type QueueCollector struct {
 	age    *prometheus.Desc
 	orders *prometheus.Desc
 	nodes  *prometheus.Desc
+	due    *prometheus.Desc
 }
 
 // NewQueueCollector makes a collector that reads through s.
@@ -35,6 +36,8 @@ func NewQueueCollector(s *store.Store, logger *slog.Logger) *QueueCollector {
 			"Orders that are not at rest, or wait for a person.", []string{"status"}, nil),
 		nodes: prometheus.NewDesc("millrace_instances",
 			"Processes with workers: live, and silent for the last hour at most.", []string{"state"}, nil),
+		due: prometheus.NewDesc("millrace_webhook_oldest_due_age_seconds",
+			"For how long the oldest message to a webhook that could be sent has waited.", nil, nil),
 	}
 }
 
@@ -44,6 +47,7 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.age
 	ch <- c.orders
 	ch <- c.nodes
+	ch <- c.due
 }
 
 // Collect implements prometheus.Collector. While the database does not answer, the series are missing and the
@@ -54,12 +58,14 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	depths, err := c.store.QueueDepths(ctx)
 	unfinished, err2 := c.store.UnfinishedOrders(ctx)
 	live, silent, err3 := c.store.Instances(ctx)
-	if err = errors.Join(err, err2, err3); err != nil {
+	due, err4 := c.store.OldestDue(ctx)
+	if err = errors.Join(err, err2, err3, err4); err != nil {
 		c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
 		return
 	}
 	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(live), "live")
 	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(silent), "silent")
+	ch <- prometheus.MustNewConstMetric(c.due, prometheus.GaugeValue, max(time.Since(due), 0).Seconds())
 	for status, n := range unfinished {
 		ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n), string(status))
 	}
