@@ -375,6 +375,10 @@ func TestWebhookSchedule(t *testing.T) {
 			5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
 			14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
 		}[attempt-1]
+		var alone bool
+		require.NoError(t, o.pool.QueryRow(t.Context(), "SELECT busy_until > $1 FROM webhook_endpoints",
+			d.Log[0].At).Scan(&alone))
+		require.True(t, alone, "an endpoint that has failed is left alone for a moment")
 		got := d.NextAttemptAt.Sub(d.Log[0].At)
 		require.True(t, got >= wait && got <= wait+wait/10, "%s after attempt %d", got, attempt)
 		o.ahead.Add(int64(wait + wait/10 + 6*time.Minute)) // the endpoint is left alone for five minutes at most
