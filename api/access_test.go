@@ -69,6 +69,9 @@ func operations(t *testing.T) (list []operation) {
 					o.accepts = append(o.accepts, slices.Collect(maps.Keys(response.Content))...)
 				}
 			}
+			if o.accepts == nil { // the answer has no body
+				o.accepts = []string{"*/*"}
+			}
 			list = append(list, o)
 		}
 	}

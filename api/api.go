@@ -23,6 +23,7 @@ import (
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/web/docs"
+	"github.com/millrace-orders/millrace/webhook"
 )
 
 const (
@@ -55,6 +56,8 @@ type Config struct {
 	Instance string
 	// Breakers returns the states of this process's circuit breakers by provider: closed, half_open or open. nil: none.
 	Breakers func() map[string]string
+	// Webhooks says where webhooks may lead.
+	Webhooks webhook.Policy
 	// Gatherer is what the metrics of /api/system/metrics are read from. nil: there are none.
 	Gatherer prometheus.Gatherer
 	Now      func() time.Time // default time.Now
@@ -178,6 +181,7 @@ func (s *Server) operations(router chi.Router) huma.API {
 	s.registerStatus(api)
 	s.registerReconciliation(api)
 	s.registerMetrics(api)
+	s.registerWebhooks(api)
 	s.registerHealth(api)
 	shape(api.OpenAPI())
 	return api

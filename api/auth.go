@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -70,7 +71,8 @@ func (s *Server) audited(hctx huma.Context, next func(huma.Context)) {
 	operation := hctx.Operation().OperationID
 	if s.permissions[operation].audited(x.principal) {
 		if err := s.config.Store.Audit(r.Context(), []store.AuditEntry{{
-			Actor: x.principal.Actor(r, x.requestID), Action: operation, Target: hctx.Param(paramOrder),
+			Actor: x.principal.Actor(r, x.requestID), Action: operation,
+			Target: cmp.Or(hctx.Param(paramOrder), hctx.Param("webhookId")),
 		}}); err != nil {
 			writeProblem(w, r, err)
 			return

@@ -22,7 +22,9 @@ import (
 
 	"github.com/millrace-orders/millrace/api"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
+	"github.com/millrace-orders/millrace/webhook"
 )
 
 var (
@@ -60,6 +62,20 @@ func TestContract(t *testing.T) {
 		products = append(products, orders.Stock{ProductID: id + 1, Quantity: id})
 	}
 	require.NoError(t, h.store.ReplaceInventory(t.Context(), products, time.Now()))
+
+	for i := range 10 {
+		w, err := h.store.MakeWebhook(t.Context(), store.NewWebhook{
+			Owner: store.Owner{Principal: "dev"}, URL: "https://shop.example.com", Secret: webhook.NewSecret(),
+		})
+		require.NoError(t, err)
+		if i%2 == 0 {
+			g.doomed = append(g.doomed, w.ID.String())
+			continue
+		}
+		d, err := h.store.Notify(t.Context(), store.Owner{Principal: "dev"}, w.ID, webhook.Ping, "{}")
+		require.NoError(t, err)
+		g.webhooks = append(g.webhooks, [2]string{w.ID.String(), d.ID.String()})
+	}
 
 	var operations []routers.Route
 	for _, path := range slices.Sorted(func(yield func(string) bool) {
@@ -118,17 +134,28 @@ type generator struct {
 	spec *openapi3.T
 	ids  []string // of orders that exist
 	sent []byte   // the last body
+
+	webhooks [][2]string // endpoints that exist, with a delivery
+	doomed   []string    // endpoints that may be deleted
 }
 
 func (g *generator) one(n int) bool { return g.IntN(n) == 0 }
 
 func (g *generator) request(ctx context.Context, route routers.Route) *http.Request {
 	path, query, header := route.Path, url.Values{}, http.Header{}
+	hook := g.webhooks[g.IntN(len(g.webhooks))]
 	for _, ref := range route.Operation.Parameters {
 		parameter := ref.Value
 		value := g.text(parameter.Schema.Value)
-		if parameter.Name == "id" && !g.one(8) {
+		switch known := !g.one(8); {
+		case known && parameter.Name == "id":
 			value = g.ids[g.IntN(len(g.ids))]
+		case known && parameter.Name == "webhookId" && route.Method == http.MethodDelete:
+			value = g.doomed[g.IntN(len(g.doomed))]
+		case known && parameter.Name == "webhookId":
+			value = hook[0]
+		case known && parameter.Name == "deliveryId":
+			value = hook[1]
 		}
 		switch parameter.In {
 		case "path":
@@ -216,6 +243,9 @@ func (g *generator) value(schema *openapi3.Schema, depth int) any {
 		for name, property := range schema.Properties {
 			if slices.Contains(schema.Required, name) && !g.one(60) || g.one(3) {
 				object[name] = g.value(property.Value, depth+1)
+				if name == "url" && !g.one(8) {
+					object[name] = "https://shop.example.com/hook"
+				}
 			}
 		}
 		if g.one(50) {
@@ -238,6 +268,8 @@ func (g *generator) value(schema *openapi3.Schema, depth int) any {
 	switch {
 	case schema.Format == "uuid":
 		return g.ids[g.IntN(len(g.ids))]
+	case schema.Format == "date-time":
+		return time.Now().Add(-time.Hour).Format(time.RFC3339)
 	case strings.Contains(schema.Pattern, "[A-Z]{3}"):
 		return []string{"USD", "EUR", "JPY"}[g.IntN(3)]
 	case strings.Contains(schema.Pattern, "[A-Z]{2}"):

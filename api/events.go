@@ -66,7 +66,7 @@ type OrderEvents struct {
 // newOrderEvent is an event as its reader may see it.
 func newOrderEvent(e orders.Event, reader Principal) OrderEvent {
 	out := OrderEvent{
-		OrderID: e.OrderID, Version: e.Version, Type: eventType(e), Kind: EventKind(e.Kind),
+		OrderID: e.OrderID, Version: e.Version, Type: EventType(e.Type()), Kind: EventKind(e.Kind),
 		Status: OrderStatus(e.Status), Progress: e.Progress, Message: e.Message(), Reason: e.Reason,
 		Actor: actorOf(e, reader), Timestamp: e.At.UTC(),
 	}
@@ -82,17 +82,6 @@ func actorOf(e orders.Event, reader Principal) string {
 		return ""
 	}
 	return e.Principal
-}
-
-func eventType(e orders.Event) EventType {
-	switch {
-	case e.Kind == orders.OrderPlaced:
-		return orderCreated
-	case e.StatusChanged:
-		return orderStatusUpdated
-	default:
-		return orderProcessingProgress
-	}
 }
 
 type eventsInput struct {

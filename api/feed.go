@@ -44,8 +44,8 @@ func (s *Server) registerFeed(api huma.API) {
 		Description: "What happens to all orders that the caller may see: at least once, each order's events in order, " +
 			"none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent events, live " +
 			"and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the next one begins. A " +
-			"place whose events are no longer kept is 410, and on a stream the event `resync`, whose id is a new place: read the orders " +
-			"again then. The event `place` only says how far a stream has come, for `Last-Event-ID`.",
+			"place whose events are no longer kept is 410, and on a stream the event `resync`, whose id is a new place: read " +
+			"the orders again then. The event `place` only says how far a stream has come, for `Last-Event-ID`.",
 		Security: bearer(), Responses: feedResponses(api.OpenAPI().Components.Schemas),
 	}, s.feed)
 }
@@ -100,7 +100,7 @@ func (r *feedReader) topic() topic { return topic{customer: r.customer} }
 
 // selects says whether an event concerns the reader. Whose it is has been looked at before.
 func (r *feedReader) selects(e store.Entry) bool {
-	return len(r.types) == 0 || slices.Contains(r.types, eventType(e.Event))
+	return len(r.types) == 0 || slices.Contains(r.types, EventType(e.Type()))
 }
 
 // read goes on by at most limit entries of the log. more says that there are others after them.

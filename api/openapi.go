@@ -22,6 +22,7 @@ const (
 	tagEvents        = "Events"
 	tagInventory     = "Inventory"
 	tagNotifications = "Notifications"
+	tagWebhooks      = "Webhooks"
 	tagSystem        = "System"
 	tagHealth        = "Health"
 )
@@ -56,6 +57,7 @@ func newHumaConfig(version string) huma.Config {
 		{Name: tagEvents, Description: "What happens to orders, as it happens and afterwards"},
 		{Name: tagInventory, Description: "What the inventory provider last said of its stock"},
 		{Name: tagNotifications, Description: "The e-mails about orders"},
+		{Name: tagWebhooks, Description: "Having other systems told what happens to orders"},
 		{Name: tagSystem, Description: "How this process and the queues that it shares are doing"},
 		{Name: tagHealth, Description: "Whether the process works"},
 	}
@@ -73,8 +75,11 @@ func newHumaConfig(version string) huma.Config {
 func shape(doc *huma.OpenAPI) {
 	sent := make(map[string]bool)
 	for _, item := range doc.Paths {
-		if item.Post != nil && item.Post.RequestBody != nil {
-			for _, media := range item.Post.RequestBody.Content {
+		for _, op := range operationsOf(item) {
+			if op.RequestBody == nil {
+				continue
+			}
+			for _, media := range op.RequestBody.Content {
 				collect(doc.Components.Schemas, media.Schema, sent)
 			}
 		}
@@ -89,10 +94,7 @@ func shape(doc *huma.OpenAPI) {
 	}
 	problem := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")
 	for _, item := range doc.Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Post} {
-			if op == nil {
-				continue
-			}
+		for _, op := range operationsOf(item) {
 			documentRoles(op)
 			maps.DeleteFunc(op.Responses, func(code string, _ *huma.Response) bool { return code[0] == '4' || code[0] == '5' })
 			op.Responses["default"] = &huma.Response{
@@ -108,6 +110,11 @@ func shape(doc *huma.OpenAPI) {
 		`{"action": "retry", "reason": "The payment provider is up again"}`)
 	doc.Paths["/api/orders"].Post.RequestBody.Content[mediaJSON].Example = json.RawMessage(`{"customerId": "1", "items": [
 		{"productId": 1, "quantity": 2, "price": 29.99}, {"productId": 2, "quantity": 1, "price": 149.99}]}`)
+}
+
+func operationsOf(item *huma.PathItem) []*huma.Operation {
+	return slices.DeleteFunc([]*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete},
+		func(op *huma.Operation) bool { return op == nil })
 }
 
 // collect adds the names of all components that a schema is made of.

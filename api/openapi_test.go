@@ -75,6 +75,9 @@ func TestOpenAPI(t *testing.T) {
 			"listDeadLetters", "listDeadLetterOrders", "redriveDeadLetters",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"listNotifications",
+			"createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "rotateWebhookSecret",
+			"pingWebhook", "listWebhookDeliveries", "getWebhookDelivery", "redeliverWebhookDelivery",
+			"redeliverWebhookDeliveries",
 			"getSystemStatus", "getSystemMetrics", "getReconciliation", "getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})

@@ -13,13 +13,15 @@ import (
 type permission string
 
 const (
-	permitAnyone  permission = "anyone"  // without any credential
-	permitRead    permission = "read"    // orders and products; of orders a customer sees its own
-	permitFollow  permission = "follow"  // the same, and a ticket will do
-	permitPlace   permission = "place"   // orders; a customer places its own
-	permitChange  permission = "change"  // an order that there is; a customer its own. Operators' changes are audited
-	permitSettle  permission = "settle"  // what needs a person. Audited
-	permitObserve permission = "observe" // the system as a whole
+	permitAnyone        permission = "anyone"         // without any credential
+	permitRead          permission = "read"           // orders and products; of orders a customer sees its own
+	permitFollow        permission = "follow"         // the same, and a ticket will do
+	permitPlace         permission = "place"          // orders; a customer places its own
+	permitChange        permission = "change"         // an order that there is; a customer its own. Audited for operators
+	permitSettle        permission = "settle"         // what needs a person. Audited
+	permitObserve       permission = "observe"        // the system as a whole
+	permitWebhooks      permission = "webhooks"       // to look at those of its own; an admin at all
+	permitWebhookChange permission = "webhook_change" // likewise. Audited for operators
 )
 
 // permissions declares what each operation asks for: one line each. Operations whose path has an {id} are about one
@@ -54,6 +56,18 @@ func permissions() map[string]permission {
 		opStatus:         permitObserve,
 		opMetrics:        permitObserve,
 		opReconciliation: permitObserve,
+
+		opListWebhooks:   permitWebhooks,
+		opGetWebhook:     permitWebhooks,
+		opListDeliveries: permitWebhooks,
+		opGetDelivery:    permitWebhooks,
+		opCreateWebhook:  permitWebhookChange,
+		opUpdateWebhook:  permitWebhookChange,
+		opDeleteWebhook:  permitWebhookChange,
+		opRotateWebhook:  permitWebhookChange,
+		opPingWebhook:    permitWebhookChange,
+		opRedeliver:      permitWebhookChange,
+		opRedeliverSince: permitWebhookChange,
 	}
 }
 
@@ -63,7 +77,7 @@ func (p permission) roles() []store.Role {
 		return store.Roles()
 	case permitPlace:
 		return []store.Role{store.Admin, store.Service, store.Customer}
-	case permitChange:
+	case permitChange, permitWebhooks, permitWebhookChange:
 		return []store.Role{store.Admin, store.Operator, store.Service, store.Customer}
 	case permitSettle:
 		return []store.Role{store.Admin, store.Operator}
@@ -78,8 +92,8 @@ func (p permission) includes(role store.Role) bool { return slices.Contains(p.ro
 // audited says whether the audit log hears of it. A shop's own services and customers act on their own behalf, and
 // the order's history has it; where nobody is asked who they are, there is nobody to name.
 func (p permission) audited(who Principal) bool {
-	return (p == permitChange || p == permitSettle) && who.Name != principalDev &&
-		(who.Role == store.Admin || who.Role == store.Operator)
+	changes := p == permitChange || p == permitSettle || p == permitWebhookChange
+	return changes && who.Name != principalDev && (who.Role == store.Admin || who.Role == store.Operator)
 }
 
 // documentRoles shows in the document who may call what.

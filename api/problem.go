@@ -84,6 +84,18 @@ func choose(ctx context.Context, err error) *Problem {
 		return newProblem(http.StatusNotFound, "order_not_found", "There is no such order.")
 	case errors.Is(err, orders.ErrProductNotFound):
 		return newProblem(http.StatusNotFound, "product_not_found", "The inventory has no such product.")
+	case errors.Is(err, store.ErrWebhookNotFound):
+		return newProblem(http.StatusNotFound, "webhook_not_found", "There is no such webhook.")
+	case errors.Is(err, store.ErrDeliveryNotFound):
+		return newProblem(http.StatusNotFound, "delivery_not_found", "There is no such delivery, or not any more.")
+	case errors.Is(err, store.ErrTooManyWebhooks):
+		return newProblem(http.StatusConflict, "too_many_webhooks",
+			fmt.Sprintf("There are %d webhooks already. Delete one first.", store.MaxWebhooks))
+	case errors.Is(err, store.ErrWebhookDisabled):
+		return newProblem(http.StatusConflict, "webhook_disabled", "The webhook is disabled. Enable it first.")
+	case errors.Is(err, store.ErrRotating):
+		return newProblem(http.StatusConflict, "secret_rotating",
+			"The secret before the current one is still good. Wait, or end it with previousValidSeconds 0.")
 	case errors.As(err, &invalid):
 		return newProblem(http.StatusUnprocessableEntity, "validation_failed", "The request is not valid.").
 			with(bodyErrors(invalid)...)

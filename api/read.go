@@ -34,10 +34,13 @@ func (orderID) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
-func (i orderID) parse() (orders.ID, error) {
+func (i orderID) parse() (orders.ID, error) { return i.parseAt("path.id") }
+
+// parseAt is parse for an id of something else.
+func (i orderID) parseAt(location string) (orders.ID, error) {
 	id, err := uuid.Parse(string(i))
 	if err != nil {
-		return id, &inputError{"path.id", "must be a UUID"}
+		return id, &inputError{location, "must be a UUID"}
 	}
 	return id, nil
 }

@@ -86,14 +86,16 @@ func checkHeaders(h http.Header) error {
 // checkAccept holds Accept against what the operation's document says it can send.
 func checkAccept(hctx huma.Context, h http.Header) error {
 	accept := strings.Join(h.Values("Accept"), ",")
+	var sent []string
 	for code, response := range hctx.Operation().Responses {
-		if code[0] == '2' && slices.ContainsFunc(mediaTypes(response), func(media string) bool {
-			return quality(accept, media) > 0
-		}) {
-			return nil
+		if code[0] == '2' {
+			sent = append(sent, mediaTypes(response)...)
 		}
 	}
-	return errNotAcceptable
+	if len(sent) > 0 && !slices.ContainsFunc(sent, func(media string) bool { return quality(accept, media) > 0 }) {
+		return errNotAcceptable
+	}
+	return nil
 }
 
 func mediaTypes(r *huma.Response) (list []string) {

@@ -43,6 +43,10 @@
 // [Client.Cancel] undoes an order that is under way, and [Client.Refund] gives back money of one that is completed.
 // An operator decides with [Client.Settle] about one that needs attention.
 //
+// # Webhooks
+//
+// [Client.CreateWebhook] has what happens to orders sent to you, and [VerifyWebhook] is for where it arrives.
+//
 // # Errors
 //
 // What the server refuses is a [*Problem], with a code for programs:

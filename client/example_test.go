@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
 	"os"
 	"time"
 
@@ -155,4 +157,24 @@ func ExampleClient_Wait() {
 	}
 	fmt.Println(order.Status, order.Reason)
 	// Output: failed authorize_payment refused: card_declined
+}
+
+func ExampleVerifyWebhook() {
+	secret := os.Getenv("MILLRACE_WEBHOOK_SECRET") // whsec_…, from CreateWebhook
+	http.HandleFunc("POST /hooks/orders", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+		if err != nil {
+			return
+		}
+		message, err := client.VerifyWebhook(r.Header, body, time.Now(), secret)
+		if err != nil {
+			http.Error(w, "not authentic", http.StatusUnauthorized)
+			return
+		}
+		// One transaction of yours: remember message.ID, and do what is to be done unless it was there already. Answer
+		// 500 if that fails, and the message comes again.
+		if message.Event != nil && message.Event.Status == client.Completed {
+			log.Print("ship order ", message.Event.OrderID)
+		}
+	})
 }

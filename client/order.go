@@ -127,7 +127,7 @@ func newOrder(o oas.Order) *Order {
 func parseID(id string) (uuid.UUID, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil {
-		return parsed, fmt.Errorf("order id %q is no UUID", id)
+		return parsed, fmt.Errorf("id %q is no UUID", id)
 	}
 	return parsed, nil
 }

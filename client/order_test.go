@@ -14,7 +14,9 @@ import (
 // TestNothingForgotten finds fields that the API has and this package has not.
 func TestNothingForgotten(t *testing.T) {
 	t.Parallel()
-	renamed := map[string]string{"OrderID": "ID", "Timestamp": "At"}
+	renamed := map[string]string{
+		"OrderID": "ID", "Timestamp": "At", "WebhookID": "ID", "DeliveryID": "ID", "DurationSeconds": "Duration",
+	}
 	for _, pair := range [][2]any{
 		{oas.Order{}, Order{}},
 		{oas.OrderItem{}, Item{}},
@@ -27,6 +29,11 @@ func TestNothingForgotten(t *testing.T) {
 		{oas.Settlement{}, Settlement{}},
 		{oas.Notification{}, Notification{}},
 		{oas.EventPage{}, FeedPage{}},
+		{oas.Webhook{}, Webhook{}},
+		{oas.NewWebhook{}, NewWebhook{}},
+		{oas.WebhookChange{}, WebhookChange{}},
+		{oas.WebhookDelivery{}, Delivery{}},
+		{oas.DeliveryAttempt{}, DeliveryAttempt{}},
 	} {
 		generated, own := reflect.TypeOf(pair[0]), reflect.TypeOf(pair[1])
 		for f := range generated.Fields() {

@@ -24,6 +24,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
+	"github.com/millrace-orders/millrace/webhook"
 )
 
 // Settings of River that the rest depends on.
@@ -60,10 +61,24 @@ type Config struct {
 	KeepEvents time.Duration
 	// Recovery is told which jobs run. May be nil: then only the sweep finds the steps of a process that died.
 	Recovery *Recovery
+	// Webhooks says how messages to webhooks are sent. nil: they are not.
+	Webhooks *Webhooks
 	// Now is the clock that deadlines are measured by. Default time.Now.
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
+}
+
+// Webhooks says how messages to webhooks are sent.
+type Webhooks struct {
+	Sender *webhook.Sender
+	// Workers is how many endpoints are sent to at a time, per process, and how many that are failing besides.
+	// Default 20.
+	Workers int
+	// Parallel is how many messages are being sent to one endpoint at a time. Default 2.
+	Parallel int
+	// Keep is for how long finished deliveries are kept. Default 30 days.
+	Keep time.Duration
 }
 
 // NewClient makes the River client that works all queues. The caller starts and stops it; stopping it waits for
@@ -93,7 +108,9 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		// for each kind.
 		river.AddWorkerArgs(workers, orders.StepJob{Step: spec.Name}, step)
 	}
-	river.AddWorker(workers, &sweepWorker{store: c.Store, logger: c.Logger, metrics: m})
+	river.AddWorker(workers, &sweepWorker{
+		store: c.Store, now: c.Now, logger: c.Logger, metrics: m, keepDeliveries: c.Webhooks.keep(),
+	})
 	river.AddWorker(workers, &inventoryWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger})
 	river.AddWorker(workers, &logWorker{store: c.Store, keep: c.KeepEvents, logger: c.Logger})
 	river.AddWorker(workers, &redriveWorker{store: c.Store, now: c.Now, logger: c.Logger})
@@ -121,6 +138,9 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	middleware := []rivertype.Middleware{river.WorkerMiddlewareFunc(m.observe)}
 	if c.Recovery != nil {
 		middleware = append(middleware, river.WorkerMiddlewareFunc(c.Recovery.track))
+	}
+	if c.Webhooks != nil {
+		c.Webhooks.add(workers, queues, c)
 	}
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
 		Workers: workers, Queues: queues,

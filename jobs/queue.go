@@ -28,6 +28,7 @@ type QueueCollector struct {
 	orders *prometheus.Desc
 	nodes  *prometheus.Desc
 	dead   *prometheus.Desc
+	due    *prometheus.Desc
 }
 
 // NewQueueCollector makes a collector that reads through s.
@@ -43,6 +44,8 @@ func NewQueueCollector(s *store.Store, logger *slog.Logger) *QueueCollector {
 			"Orders that need attention, by the step that keeps them from their end.", []string{"step"}, nil),
 		nodes: prometheus.NewDesc("millrace_instances",
 			"Processes with workers: live, and silent for the last hour at most.", []string{"state"}, nil),
+		due: prometheus.NewDesc("millrace_webhook_oldest_due_age_seconds",
+			"For how long the oldest message to a webhook that could be sent has waited.", nil, nil),
 	}
 }
 
@@ -53,6 +56,7 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.orders
 	ch <- c.nodes
 	ch <- c.dead
+	ch <- c.due
 }
 
 // Collect implements prometheus.Collector. While the database does not answer, the series are missing and the
@@ -64,7 +68,8 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	unfinished, err2 := c.store.UnfinishedOrders(ctx)
 	live, silent, err3 := c.store.Instances(ctx)
 	groups, err4 := c.store.DeadLetterGroups(ctx, deadLetterGroups)
-	if err = errors.Join(err, err2, err3, err4); err != nil {
+	due, err5 := c.store.OldestDue(ctx)
+	if err = errors.Join(err, err2, err3, err4, err5); err != nil {
 		c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
 		return
 	}
@@ -81,6 +86,7 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(live), "live")
 	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(silent), "silent")
+	ch <- prometheus.MustNewConstMetric(c.due, prometheus.GaugeValue, max(time.Since(due), 0).Seconds())
 	for status, n := range unfinished {
 		ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n), string(status))
 	}

@@ -18,7 +18,8 @@ const (
 	maintenanceWorkers = 4
 )
 
-// SweepJob looks for stranded steps, and forgets old idempotency keys. It is enqueued by whichever process leads.
+// SweepJob looks for stranded steps, and forgets old idempotency keys and deliveries.
+// It is enqueued by whichever process leads.
 type SweepJob struct{}
 
 // Kind names the job.
@@ -27,8 +28,11 @@ func (SweepJob) Kind() string { return "sweep" }
 type sweepWorker struct {
 	river.WorkerDefaults[SweepJob]
 	store   *store.Store
+	now     func() time.Time
 	logger  *slog.Logger
 	metrics *metrics
+
+	keepDeliveries time.Duration
 }
 
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
@@ -38,7 +42,8 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
 		w.metrics.swept.Add(float64(swept))
 		w.logger.WarnContext(ctx, "stranded steps have new jobs", "steps", swept)
 	}
-	return errors.Join(err, w.store.PurgeCommands(ctx))
+	return errors.Join(err, w.store.PurgeCommands(ctx),
+		w.store.PurgeDeliveries(ctx, w.now().Add(-w.keepDeliveries)))
 }
 
 func sweepEvery(period time.Duration) *river.PeriodicJob {

@@ -39,11 +39,23 @@ func (d *Doorbell) Ring(jobs []orders.StepJob) {
 	if d == nil {
 		return
 	}
-	d.mu.Lock()
-	for _, job := range jobs {
+	queues := make([]string, len(jobs))
+	for i, job := range jobs {
 		spec, _ := job.Step.Spec()
-		if !slices.Contains(d.queues, string(spec.Provider)) {
-			d.queues = append(d.queues, string(spec.Provider))
+		queues[i] = string(spec.Provider)
+	}
+	d.RingQueues(queues)
+}
+
+// RingQueues is Ring for queues by name.
+func (d *Doorbell) RingQueues(queues []string) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	for _, queue := range queues {
+		if !slices.Contains(d.queues, queue) {
+			d.queues = append(d.queues, queue)
 		}
 	}
 	d.mu.Unlock()

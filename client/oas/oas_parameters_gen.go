@@ -18,6 +18,19 @@ type CancelOrderParams struct {
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
 
+// CreateWebhookParams is parameters of createWebhook operation.
+type CreateWebhookParams struct {
+	// Makes repeating safe: the same key and request give the same webhook again, for as long as there is
+	// one. 1 to 255 visible ASCII characters.
+	IdempotencyKey OptString `json:",omitempty,omitzero"`
+}
+
+// DeleteWebhookParams is parameters of deleteWebhook operation.
+type DeleteWebhookParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
+}
+
 // ExportOrdersParams is parameters of exportOrders operation.
 type ExportOrdersParams struct {
 	// Only orders placed after this one: the last one of the export before.
@@ -55,6 +68,20 @@ type GetReconciliationParams struct {
 	State OptGetReconciliationState `json:",omitempty,omitzero"`
 	// How many findings at most.
 	Limit OptInt64 `json:",omitempty,omitzero"`
+}
+
+// GetWebhookParams is parameters of getWebhook operation.
+type GetWebhookParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
+}
+
+// GetWebhookDeliveryParams is parameters of getWebhookDelivery operation.
+type GetWebhookDeliveryParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
+	// The delivery's id.
+	DeliveryID uuid.UUID
 }
 
 // ListCustomerOrdersParams is parameters of listCustomerOrders operation.
@@ -158,6 +185,32 @@ type ListUserOrdersParams struct {
 	PageSize OptInt64 `json:",omitempty,omitzero"`
 }
 
+// ListWebhookDeliveriesParams is parameters of listWebhookDeliveries operation.
+type ListWebhookDeliveriesParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
+	// Only deliveries in this state.
+	State OptDeliveryState `json:",omitempty,omitzero"`
+	// Deliveries per page.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+	// The nextCursor of the page before, with the same filter.
+	Cursor OptString `json:",omitempty,omitzero"`
+}
+
+// ListWebhooksParams is parameters of listWebhooks operation.
+type ListWebhooksParams struct {
+	// Webhooks per page.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+	// The nextCursor of the page before.
+	Cursor OptString `json:",omitempty,omitzero"`
+}
+
+// PingWebhookParams is parameters of pingWebhook operation.
+type PingWebhookParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
+}
+
 // PlaceOrderParams is parameters of placeOrder operation.
 type PlaceOrderParams struct {
 	// Makes repeating safe: the same key and body give the first answer again, however often they are
@@ -165,6 +218,20 @@ type PlaceOrderParams struct {
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 	// Wait=N: answer when the order is at rest, or after N seconds, at most 30 (RFC 7240).
 	Prefer OptString `json:",omitempty,omitzero"`
+}
+
+// RedeliverWebhookDeliveriesParams is parameters of redeliverWebhookDeliveries operation.
+type RedeliverWebhookDeliveriesParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
+}
+
+// RedeliverWebhookDeliveryParams is parameters of redeliverWebhookDelivery operation.
+type RedeliverWebhookDeliveryParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
+	// The delivery's id.
+	DeliveryID uuid.UUID
 }
 
 // RefundOrderParams is parameters of refundOrder operation.
@@ -179,6 +246,15 @@ type RefundOrderParams struct {
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
 
+// RotateWebhookSecretParams is parameters of rotateWebhookSecret operation.
+type RotateWebhookSecretParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
+	// Makes repeating safe: the key of the last rotation gives its secret again. 1 to 255 visible ASCII
+	// characters.
+	IdempotencyKey OptString `json:",omitempty,omitzero"`
+}
+
 // SettleOrderParams is parameters of settleOrder operation.
 type SettleOrderParams struct {
 	// The order's id.
@@ -189,4 +265,10 @@ type SettleOrderParams struct {
 	// Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255
 	// visible ASCII characters.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
+}
+
+// UpdateWebhookParams is parameters of updateWebhook operation.
+type UpdateWebhookParams struct {
+	// The webhook's id.
+	WebhookID uuid.UUID
 }

@@ -30,8 +30,36 @@ func encodeCreateStreamTicketRequest(
 	return nil
 }
 
+func encodeCreateWebhookRequest(
+	req *NewWebhook,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	e := new(jx.Encoder)
+	{
+		req.Encode(e)
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
 func encodePlaceOrderRequest(
 	req *Placement,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	e := new(jx.Encoder)
+	{
+		req.Encode(e)
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
+func encodeRedeliverWebhookDeliveriesRequest(
+	req *Redelivery,
 	r *http.Request,
 ) error {
 	const contentType = "application/json"
@@ -78,8 +106,42 @@ func encodeRefundOrderRequest(
 	return nil
 }
 
+func encodeRotateWebhookSecretRequest(
+	req OptSecretRotation,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	if !req.Set {
+		// Keep request with empty body if value is not set.
+		return nil
+	}
+	e := new(jx.Encoder)
+	{
+		if req.Set {
+			req.Encode(e)
+		}
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
 func encodeSettleOrderRequest(
 	req *Settlement,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	e := new(jx.Encoder)
+	{
+		req.Encode(e)
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
+func encodeUpdateWebhookRequest(
+	req *WebhookChange,
 	r *http.Request,
 ) error {
 	const contentType = "application/json"

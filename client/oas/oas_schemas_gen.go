@@ -427,6 +427,141 @@ func (s *DeadLetters) SetGroups(val []DeadLetterGroup) {
 	s.Groups = val
 }
 
+// DeleteWebhookNoContent is response for DeleteWebhook operation.
+type DeleteWebhookNoContent struct{}
+
+// Ref: #/components/schemas/DeliveryAttempt
+type DeliveryAttempt struct {
+	At time.Time `json:"at"`
+	// 1, 2, 3 and so on.
+	Attempt         int64   `json:"attempt"`
+	DurationSeconds float64 `json:"durationSeconds"`
+	// Why it failed.
+	Error OptString `json:"error"`
+	// The beginning of the answer, at most 1 KiB.
+	Response OptString `json:"response"`
+	// The status of the answer; absent if there was none.
+	Status OptInt64 `json:"status"`
+}
+
+// GetAt returns the value of At.
+func (s *DeliveryAttempt) GetAt() time.Time {
+	return s.At
+}
+
+// GetAttempt returns the value of Attempt.
+func (s *DeliveryAttempt) GetAttempt() int64 {
+	return s.Attempt
+}
+
+// GetDurationSeconds returns the value of DurationSeconds.
+func (s *DeliveryAttempt) GetDurationSeconds() float64 {
+	return s.DurationSeconds
+}
+
+// GetError returns the value of Error.
+func (s *DeliveryAttempt) GetError() OptString {
+	return s.Error
+}
+
+// GetResponse returns the value of Response.
+func (s *DeliveryAttempt) GetResponse() OptString {
+	return s.Response
+}
+
+// GetStatus returns the value of Status.
+func (s *DeliveryAttempt) GetStatus() OptInt64 {
+	return s.Status
+}
+
+// SetAt sets the value of At.
+func (s *DeliveryAttempt) SetAt(val time.Time) {
+	s.At = val
+}
+
+// SetAttempt sets the value of Attempt.
+func (s *DeliveryAttempt) SetAttempt(val int64) {
+	s.Attempt = val
+}
+
+// SetDurationSeconds sets the value of DurationSeconds.
+func (s *DeliveryAttempt) SetDurationSeconds(val float64) {
+	s.DurationSeconds = val
+}
+
+// SetError sets the value of Error.
+func (s *DeliveryAttempt) SetError(val OptString) {
+	s.Error = val
+}
+
+// SetResponse sets the value of Response.
+func (s *DeliveryAttempt) SetResponse(val OptString) {
+	s.Response = val
+}
+
+// SetStatus sets the value of Status.
+func (s *DeliveryAttempt) SetStatus(val OptInt64) {
+	s.Status = val
+}
+
+// How far it is: waiting to be sent, delivered, given up, or not sent because the address is not
+// public.
+// Ref: #/components/schemas/DeliveryState
+type DeliveryState string
+
+const (
+	DeliveryStatePending   DeliveryState = "pending"
+	DeliveryStateDelivered DeliveryState = "delivered"
+	DeliveryStateFailed    DeliveryState = "failed"
+	DeliveryStateBlocked   DeliveryState = "blocked"
+)
+
+// AllValues returns all DeliveryState values.
+func (DeliveryState) AllValues() []DeliveryState {
+	return []DeliveryState{
+		DeliveryStatePending,
+		DeliveryStateDelivered,
+		DeliveryStateFailed,
+		DeliveryStateBlocked,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s DeliveryState) MarshalText() ([]byte, error) {
+	switch s {
+	case DeliveryStatePending:
+		return []byte(s), nil
+	case DeliveryStateDelivered:
+		return []byte(s), nil
+	case DeliveryStateFailed:
+		return []byte(s), nil
+	case DeliveryStateBlocked:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *DeliveryState) UnmarshalText(data []byte) error {
+	switch DeliveryState(data) {
+	case DeliveryStatePending:
+		*s = DeliveryStatePending
+		return nil
+	case DeliveryStateDelivered:
+		*s = DeliveryStateDelivered
+		return nil
+	case DeliveryStateFailed:
+		*s = DeliveryStateFailed
+		return nil
+	case DeliveryStateBlocked:
+		*s = DeliveryStateBlocked
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // Ref: #/components/schemas/EndedCount
 type EndedCount struct {
 	Count  int64       `json:"count"`
@@ -1688,6 +1823,58 @@ func (s *ListUserOrdersOKHeaders) SetResponse(val OrderPage) {
 	s.Response = val
 }
 
+// Ref: #/components/schemas/NewWebhook
+type NewWebhook struct {
+	// Whose orders; everybody's if absent, to a customer its own.
+	CustomerID OptString `json:"customerId"`
+	// What it is for.
+	Description OptString `json:"description"`
+	// Which messages; all if there are none here.
+	EventTypes []WebhookEventType `json:"eventTypes"`
+	// Where to: https, port 443 or 8443, a public address, without user or fragment.
+	URL string `json:"url"`
+}
+
+// GetCustomerID returns the value of CustomerID.
+func (s *NewWebhook) GetCustomerID() OptString {
+	return s.CustomerID
+}
+
+// GetDescription returns the value of Description.
+func (s *NewWebhook) GetDescription() OptString {
+	return s.Description
+}
+
+// GetEventTypes returns the value of EventTypes.
+func (s *NewWebhook) GetEventTypes() []WebhookEventType {
+	return s.EventTypes
+}
+
+// GetURL returns the value of URL.
+func (s *NewWebhook) GetURL() string {
+	return s.URL
+}
+
+// SetCustomerID sets the value of CustomerID.
+func (s *NewWebhook) SetCustomerID(val OptString) {
+	s.CustomerID = val
+}
+
+// SetDescription sets the value of Description.
+func (s *NewWebhook) SetDescription(val OptString) {
+	s.Description = val
+}
+
+// SetEventTypes sets the value of EventTypes.
+func (s *NewWebhook) SetEventTypes(val []WebhookEventType) {
+	s.EventTypes = val
+}
+
+// SetURL sets the value of URL.
+func (s *NewWebhook) SetURL(val string) {
+	s.URL = val
+}
+
 // Ref: #/components/schemas/Notification
 type Notification struct {
 	// When it was decided to send it.
@@ -2175,6 +2362,52 @@ func (o OptDecimal) Or(d decimal.Decimal) decimal.Decimal {
 	return d
 }
 
+// NewOptDeliveryState returns new OptDeliveryState with value set to v.
+func NewOptDeliveryState(v DeliveryState) OptDeliveryState {
+	return OptDeliveryState{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptDeliveryState is optional DeliveryState.
+type OptDeliveryState struct {
+	Value DeliveryState
+	Set   bool
+}
+
+// IsSet returns true if OptDeliveryState was set.
+func (o OptDeliveryState) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptDeliveryState) Reset() {
+	var v DeliveryState
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptDeliveryState) SetTo(v DeliveryState) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptDeliveryState) Get() (v DeliveryState, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptDeliveryState) Or(d DeliveryState) DeliveryState {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
 // NewOptFeedStatus returns new OptFeedStatus with value set to v.
 func NewOptFeedStatus(v FeedStatus) OptFeedStatus {
 	return OptFeedStatus{
@@ -2543,6 +2776,52 @@ func (o OptRefundRequest) Or(d RefundRequest) RefundRequest {
 	return d
 }
 
+// NewOptSecretRotation returns new OptSecretRotation with value set to v.
+func NewOptSecretRotation(v SecretRotation) OptSecretRotation {
+	return OptSecretRotation{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptSecretRotation is optional SecretRotation.
+type OptSecretRotation struct {
+	Value SecretRotation
+	Set   bool
+}
+
+// IsSet returns true if OptSecretRotation was set.
+func (o OptSecretRotation) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptSecretRotation) Reset() {
+	var v SecretRotation
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptSecretRotation) SetTo(v SecretRotation) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptSecretRotation) Get() (v SecretRotation, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptSecretRotation) Or(d SecretRotation) SecretRotation {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
 // NewOptSettleOutcome returns new OptSettleOutcome with value set to v.
 func NewOptSettleOutcome(v SettleOutcome) OptSettleOutcome {
 	return OptSettleOutcome{
@@ -2767,6 +3046,52 @@ func (o OptUUID) Get() (v uuid.UUID, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptUUID) Or(d uuid.UUID) uuid.UUID {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptWebhookDisabledReason returns new OptWebhookDisabledReason with value set to v.
+func NewOptWebhookDisabledReason(v WebhookDisabledReason) OptWebhookDisabledReason {
+	return OptWebhookDisabledReason{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptWebhookDisabledReason is optional WebhookDisabledReason.
+type OptWebhookDisabledReason struct {
+	Value WebhookDisabledReason
+	Set   bool
+}
+
+// IsSet returns true if OptWebhookDisabledReason was set.
+func (o OptWebhookDisabledReason) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptWebhookDisabledReason) Reset() {
+	var v WebhookDisabledReason
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptWebhookDisabledReason) SetTo(v WebhookDisabledReason) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptWebhookDisabledReason) Get() (v WebhookDisabledReason, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptWebhookDisabledReason) Or(d WebhookDisabledReason) WebhookDisabledReason {
 	if v, ok := o.Get(); ok {
 		return v
 	}
@@ -5014,6 +5339,50 @@ func (s *ReconciliationFindingState) UnmarshalText(data []byte) error {
 	}
 }
 
+// Ref: #/components/schemas/Redelivered
+type Redelivered struct {
+	// How many are sent again.
+	Deliveries int64 `json:"deliveries"`
+}
+
+// GetDeliveries returns the value of Deliveries.
+func (s *Redelivered) GetDeliveries() int64 {
+	return s.Deliveries
+}
+
+// SetDeliveries sets the value of Deliveries.
+func (s *Redelivered) SetDeliveries(val int64) {
+	s.Deliveries = val
+}
+
+// Ref: #/components/schemas/Redelivery
+type Redelivery struct {
+	// Also those that were delivered.
+	IncludeDelivered OptBool `json:"includeDelivered"`
+	// Those made at this moment or later.
+	Since time.Time `json:"since"`
+}
+
+// GetIncludeDelivered returns the value of IncludeDelivered.
+func (s *Redelivery) GetIncludeDelivered() OptBool {
+	return s.IncludeDelivered
+}
+
+// GetSince returns the value of Since.
+func (s *Redelivery) GetSince() time.Time {
+	return s.Since
+}
+
+// SetIncludeDelivered sets the value of IncludeDelivered.
+func (s *Redelivery) SetIncludeDelivered(val OptBool) {
+	s.IncludeDelivered = val
+}
+
+// SetSince sets the value of Since.
+func (s *Redelivery) SetSince(val time.Time) {
+	s.Since = val
+}
+
 // Ref: #/components/schemas/Redrive
 type Redrive struct {
 	// Only orders with this cause. Default: of any.
@@ -5447,6 +5816,22 @@ func (s *ResyncEventEvent) UnmarshalText(data []byte) error {
 	default:
 		return errors.Errorf("invalid value: %q", data)
 	}
+}
+
+// Ref: #/components/schemas/SecretRotation
+type SecretRotation struct {
+	// For how long messages are signed with the secret before as well; a day if absent, 0 ends it at once.
+	PreviousValidSeconds OptInt64 `json:"previousValidSeconds"`
+}
+
+// GetPreviousValidSeconds returns the value of PreviousValidSeconds.
+func (s *SecretRotation) GetPreviousValidSeconds() OptInt64 {
+	return s.PreviousValidSeconds
+}
+
+// SetPreviousValidSeconds sets the value of PreviousValidSeconds.
+func (s *SecretRotation) SetPreviousValidSeconds(val OptInt64) {
+	s.PreviousValidSeconds = val
 }
 
 // What to do: try the step again; undo everything that happened or may have; or take the given outcome
@@ -6085,4 +6470,746 @@ func (s *TicketRequest) GetCustomerID() OptString {
 // SetCustomerID sets the value of CustomerID.
 func (s *TicketRequest) SetCustomerID(val OptString) {
 	s.CustomerID = val
+}
+
+// Ref: #/components/schemas/Webhook
+type Webhook struct {
+	CreatedAt time.Time `json:"createdAt"`
+	// Whose orders; everybody's if absent.
+	CustomerID OptString `json:"customerId"`
+	// What it is for.
+	Description    OptString                `json:"description"`
+	DisabledReason OptWebhookDisabledReason `json:"disabledReason"`
+	// Whether it is sent to.
+	Enabled bool `json:"enabled"`
+	// Which messages; all if there are none here.
+	EventTypes []WebhookEventType `json:"eventTypes"`
+	// Since when no attempt has succeeded; absent while it is well.
+	FailingSince OptDateTime `json:"failingSince"`
+	// Attempts in a row that failed.
+	Failures int64 `json:"failures"`
+	// Until when messages are signed with the secret before as well; absent if they are not.
+	PreviousSecretUntil OptDateTime `json:"previousSecretUntil"`
+	// Who made it.
+	Principal string    `json:"principal"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	// Where to.
+	URL string `json:"url"`
+	// Its id.
+	WebhookID uuid.UUID `json:"webhookId"`
+}
+
+// GetCreatedAt returns the value of CreatedAt.
+func (s *Webhook) GetCreatedAt() time.Time {
+	return s.CreatedAt
+}
+
+// GetCustomerID returns the value of CustomerID.
+func (s *Webhook) GetCustomerID() OptString {
+	return s.CustomerID
+}
+
+// GetDescription returns the value of Description.
+func (s *Webhook) GetDescription() OptString {
+	return s.Description
+}
+
+// GetDisabledReason returns the value of DisabledReason.
+func (s *Webhook) GetDisabledReason() OptWebhookDisabledReason {
+	return s.DisabledReason
+}
+
+// GetEnabled returns the value of Enabled.
+func (s *Webhook) GetEnabled() bool {
+	return s.Enabled
+}
+
+// GetEventTypes returns the value of EventTypes.
+func (s *Webhook) GetEventTypes() []WebhookEventType {
+	return s.EventTypes
+}
+
+// GetFailingSince returns the value of FailingSince.
+func (s *Webhook) GetFailingSince() OptDateTime {
+	return s.FailingSince
+}
+
+// GetFailures returns the value of Failures.
+func (s *Webhook) GetFailures() int64 {
+	return s.Failures
+}
+
+// GetPreviousSecretUntil returns the value of PreviousSecretUntil.
+func (s *Webhook) GetPreviousSecretUntil() OptDateTime {
+	return s.PreviousSecretUntil
+}
+
+// GetPrincipal returns the value of Principal.
+func (s *Webhook) GetPrincipal() string {
+	return s.Principal
+}
+
+// GetUpdatedAt returns the value of UpdatedAt.
+func (s *Webhook) GetUpdatedAt() time.Time {
+	return s.UpdatedAt
+}
+
+// GetURL returns the value of URL.
+func (s *Webhook) GetURL() string {
+	return s.URL
+}
+
+// GetWebhookID returns the value of WebhookID.
+func (s *Webhook) GetWebhookID() uuid.UUID {
+	return s.WebhookID
+}
+
+// SetCreatedAt sets the value of CreatedAt.
+func (s *Webhook) SetCreatedAt(val time.Time) {
+	s.CreatedAt = val
+}
+
+// SetCustomerID sets the value of CustomerID.
+func (s *Webhook) SetCustomerID(val OptString) {
+	s.CustomerID = val
+}
+
+// SetDescription sets the value of Description.
+func (s *Webhook) SetDescription(val OptString) {
+	s.Description = val
+}
+
+// SetDisabledReason sets the value of DisabledReason.
+func (s *Webhook) SetDisabledReason(val OptWebhookDisabledReason) {
+	s.DisabledReason = val
+}
+
+// SetEnabled sets the value of Enabled.
+func (s *Webhook) SetEnabled(val bool) {
+	s.Enabled = val
+}
+
+// SetEventTypes sets the value of EventTypes.
+func (s *Webhook) SetEventTypes(val []WebhookEventType) {
+	s.EventTypes = val
+}
+
+// SetFailingSince sets the value of FailingSince.
+func (s *Webhook) SetFailingSince(val OptDateTime) {
+	s.FailingSince = val
+}
+
+// SetFailures sets the value of Failures.
+func (s *Webhook) SetFailures(val int64) {
+	s.Failures = val
+}
+
+// SetPreviousSecretUntil sets the value of PreviousSecretUntil.
+func (s *Webhook) SetPreviousSecretUntil(val OptDateTime) {
+	s.PreviousSecretUntil = val
+}
+
+// SetPrincipal sets the value of Principal.
+func (s *Webhook) SetPrincipal(val string) {
+	s.Principal = val
+}
+
+// SetUpdatedAt sets the value of UpdatedAt.
+func (s *Webhook) SetUpdatedAt(val time.Time) {
+	s.UpdatedAt = val
+}
+
+// SetURL sets the value of URL.
+func (s *Webhook) SetURL(val string) {
+	s.URL = val
+}
+
+// SetWebhookID sets the value of WebhookID.
+func (s *Webhook) SetWebhookID(val uuid.UUID) {
+	s.WebhookID = val
+}
+
+// Ref: #/components/schemas/WebhookChange
+type WebhookChange struct {
+	// What it is for.
+	Description OptString `json:"description"`
+	// Whether it is sent to.
+	Enabled OptBool `json:"enabled"`
+	// Which messages; all if the list is empty.
+	EventTypes []WebhookEventType `json:"eventTypes"`
+	// Where to.
+	URL OptString `json:"url"`
+}
+
+// GetDescription returns the value of Description.
+func (s *WebhookChange) GetDescription() OptString {
+	return s.Description
+}
+
+// GetEnabled returns the value of Enabled.
+func (s *WebhookChange) GetEnabled() OptBool {
+	return s.Enabled
+}
+
+// GetEventTypes returns the value of EventTypes.
+func (s *WebhookChange) GetEventTypes() []WebhookEventType {
+	return s.EventTypes
+}
+
+// GetURL returns the value of URL.
+func (s *WebhookChange) GetURL() OptString {
+	return s.URL
+}
+
+// SetDescription sets the value of Description.
+func (s *WebhookChange) SetDescription(val OptString) {
+	s.Description = val
+}
+
+// SetEnabled sets the value of Enabled.
+func (s *WebhookChange) SetEnabled(val OptBool) {
+	s.Enabled = val
+}
+
+// SetEventTypes sets the value of EventTypes.
+func (s *WebhookChange) SetEventTypes(val []WebhookEventType) {
+	s.EventTypes = val
+}
+
+// SetURL sets the value of URL.
+func (s *WebhookChange) SetURL(val OptString) {
+	s.URL = val
+}
+
+// Ref: #/components/schemas/WebhookDelivery
+type WebhookDelivery struct {
+	// How often it was tried.
+	Attempts  int64     `json:"attempts"`
+	CreatedAt time.Time `json:"createdAt"`
+	// Its id: the webhook-id that its receiver sees.
+	DeliveryID uuid.UUID `json:"deliveryId"`
+	// Absent while it is pending.
+	FinishedAt OptDateTime `json:"finishedAt"`
+	// Its attempts, newest first and at most a hundred; in a list the last one.
+	Log []DeliveryAttempt `json:"log"`
+	// When it is tried next, at the earliest; absent if it is not.
+	NextAttemptAt OptDateTime `json:"nextAttemptAt"`
+	// The order that it is about.
+	OrderID OptUUID `json:"orderId"`
+	// The body that was signed, byte by byte; in a list absent.
+	Payload OptString        `json:"payload"`
+	State   DeliveryState    `json:"state"`
+	Type    WebhookEventType `json:"type"`
+	// The order's version.
+	Version OptInt64 `json:"version"`
+}
+
+// GetAttempts returns the value of Attempts.
+func (s *WebhookDelivery) GetAttempts() int64 {
+	return s.Attempts
+}
+
+// GetCreatedAt returns the value of CreatedAt.
+func (s *WebhookDelivery) GetCreatedAt() time.Time {
+	return s.CreatedAt
+}
+
+// GetDeliveryID returns the value of DeliveryID.
+func (s *WebhookDelivery) GetDeliveryID() uuid.UUID {
+	return s.DeliveryID
+}
+
+// GetFinishedAt returns the value of FinishedAt.
+func (s *WebhookDelivery) GetFinishedAt() OptDateTime {
+	return s.FinishedAt
+}
+
+// GetLog returns the value of Log.
+func (s *WebhookDelivery) GetLog() []DeliveryAttempt {
+	return s.Log
+}
+
+// GetNextAttemptAt returns the value of NextAttemptAt.
+func (s *WebhookDelivery) GetNextAttemptAt() OptDateTime {
+	return s.NextAttemptAt
+}
+
+// GetOrderID returns the value of OrderID.
+func (s *WebhookDelivery) GetOrderID() OptUUID {
+	return s.OrderID
+}
+
+// GetPayload returns the value of Payload.
+func (s *WebhookDelivery) GetPayload() OptString {
+	return s.Payload
+}
+
+// GetState returns the value of State.
+func (s *WebhookDelivery) GetState() DeliveryState {
+	return s.State
+}
+
+// GetType returns the value of Type.
+func (s *WebhookDelivery) GetType() WebhookEventType {
+	return s.Type
+}
+
+// GetVersion returns the value of Version.
+func (s *WebhookDelivery) GetVersion() OptInt64 {
+	return s.Version
+}
+
+// SetAttempts sets the value of Attempts.
+func (s *WebhookDelivery) SetAttempts(val int64) {
+	s.Attempts = val
+}
+
+// SetCreatedAt sets the value of CreatedAt.
+func (s *WebhookDelivery) SetCreatedAt(val time.Time) {
+	s.CreatedAt = val
+}
+
+// SetDeliveryID sets the value of DeliveryID.
+func (s *WebhookDelivery) SetDeliveryID(val uuid.UUID) {
+	s.DeliveryID = val
+}
+
+// SetFinishedAt sets the value of FinishedAt.
+func (s *WebhookDelivery) SetFinishedAt(val OptDateTime) {
+	s.FinishedAt = val
+}
+
+// SetLog sets the value of Log.
+func (s *WebhookDelivery) SetLog(val []DeliveryAttempt) {
+	s.Log = val
+}
+
+// SetNextAttemptAt sets the value of NextAttemptAt.
+func (s *WebhookDelivery) SetNextAttemptAt(val OptDateTime) {
+	s.NextAttemptAt = val
+}
+
+// SetOrderID sets the value of OrderID.
+func (s *WebhookDelivery) SetOrderID(val OptUUID) {
+	s.OrderID = val
+}
+
+// SetPayload sets the value of Payload.
+func (s *WebhookDelivery) SetPayload(val OptString) {
+	s.Payload = val
+}
+
+// SetState sets the value of State.
+func (s *WebhookDelivery) SetState(val DeliveryState) {
+	s.State = val
+}
+
+// SetType sets the value of Type.
+func (s *WebhookDelivery) SetType(val WebhookEventType) {
+	s.Type = val
+}
+
+// SetVersion sets the value of Version.
+func (s *WebhookDelivery) SetVersion(val OptInt64) {
+	s.Version = val
+}
+
+// Ref: #/components/schemas/WebhookDeliveryPage
+type WebhookDeliveryPage struct {
+	// Newest first.
+	Deliveries []WebhookDelivery `json:"deliveries"`
+	// Gets the next page; absent on the last.
+	NextCursor OptString `json:"nextCursor"`
+}
+
+// GetDeliveries returns the value of Deliveries.
+func (s *WebhookDeliveryPage) GetDeliveries() []WebhookDelivery {
+	return s.Deliveries
+}
+
+// GetNextCursor returns the value of NextCursor.
+func (s *WebhookDeliveryPage) GetNextCursor() OptString {
+	return s.NextCursor
+}
+
+// SetDeliveries sets the value of Deliveries.
+func (s *WebhookDeliveryPage) SetDeliveries(val []WebhookDelivery) {
+	s.Deliveries = val
+}
+
+// SetNextCursor sets the value of NextCursor.
+func (s *WebhookDeliveryPage) SetNextCursor(val OptString) {
+	s.NextCursor = val
+}
+
+// WebhookDeliveryPageHeaders wraps WebhookDeliveryPage with response headers.
+type WebhookDeliveryPageHeaders struct {
+	Link     OptString
+	Response WebhookDeliveryPage
+}
+
+// GetLink returns the value of Link.
+func (s *WebhookDeliveryPageHeaders) GetLink() OptString {
+	return s.Link
+}
+
+// GetResponse returns the value of Response.
+func (s *WebhookDeliveryPageHeaders) GetResponse() WebhookDeliveryPage {
+	return s.Response
+}
+
+// SetLink sets the value of Link.
+func (s *WebhookDeliveryPageHeaders) SetLink(val OptString) {
+	s.Link = val
+}
+
+// SetResponse sets the value of Response.
+func (s *WebhookDeliveryPageHeaders) SetResponse(val WebhookDeliveryPage) {
+	s.Response = val
+}
+
+// Why it is disabled: by its owner, because it answered 410 (gone) or failed for five days, or because
+// the key that made it was revoked or has expired.
+// Ref: #/components/schemas/WebhookDisabledReason
+type WebhookDisabledReason string
+
+const (
+	WebhookDisabledReasonOwner    WebhookDisabledReason = "owner"
+	WebhookDisabledReasonGone     WebhookDisabledReason = "gone"
+	WebhookDisabledReasonFailing  WebhookDisabledReason = "failing"
+	WebhookDisabledReasonKeyEnded WebhookDisabledReason = "key_ended"
+)
+
+// AllValues returns all WebhookDisabledReason values.
+func (WebhookDisabledReason) AllValues() []WebhookDisabledReason {
+	return []WebhookDisabledReason{
+		WebhookDisabledReasonOwner,
+		WebhookDisabledReasonGone,
+		WebhookDisabledReasonFailing,
+		WebhookDisabledReasonKeyEnded,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s WebhookDisabledReason) MarshalText() ([]byte, error) {
+	switch s {
+	case WebhookDisabledReasonOwner:
+		return []byte(s), nil
+	case WebhookDisabledReasonGone:
+		return []byte(s), nil
+	case WebhookDisabledReasonFailing:
+		return []byte(s), nil
+	case WebhookDisabledReasonKeyEnded:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *WebhookDisabledReason) UnmarshalText(data []byte) error {
+	switch WebhookDisabledReason(data) {
+	case WebhookDisabledReasonOwner:
+		*s = WebhookDisabledReasonOwner
+		return nil
+	case WebhookDisabledReasonGone:
+		*s = WebhookDisabledReasonGone
+		return nil
+	case WebhookDisabledReasonFailing:
+		*s = WebhookDisabledReasonFailing
+		return nil
+	case WebhookDisabledReasonKeyEnded:
+		*s = WebhookDisabledReasonKeyEnded
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// The type of a message: an EventType, Ping for a test, or EndpointDisabled if another webhook of the
+// same owner is not sent to any more.
+// Ref: #/components/schemas/WebhookEventType
+type WebhookEventType string
+
+const (
+	WebhookEventTypeOrderCreated            WebhookEventType = "OrderCreated"
+	WebhookEventTypeOrderStatusUpdated      WebhookEventType = "OrderStatusUpdated"
+	WebhookEventTypeOrderProcessingProgress WebhookEventType = "OrderProcessingProgress"
+	WebhookEventTypePing                    WebhookEventType = "Ping"
+	WebhookEventTypeEndpointDisabled        WebhookEventType = "EndpointDisabled"
+)
+
+// AllValues returns all WebhookEventType values.
+func (WebhookEventType) AllValues() []WebhookEventType {
+	return []WebhookEventType{
+		WebhookEventTypeOrderCreated,
+		WebhookEventTypeOrderStatusUpdated,
+		WebhookEventTypeOrderProcessingProgress,
+		WebhookEventTypePing,
+		WebhookEventTypeEndpointDisabled,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s WebhookEventType) MarshalText() ([]byte, error) {
+	switch s {
+	case WebhookEventTypeOrderCreated:
+		return []byte(s), nil
+	case WebhookEventTypeOrderStatusUpdated:
+		return []byte(s), nil
+	case WebhookEventTypeOrderProcessingProgress:
+		return []byte(s), nil
+	case WebhookEventTypePing:
+		return []byte(s), nil
+	case WebhookEventTypeEndpointDisabled:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *WebhookEventType) UnmarshalText(data []byte) error {
+	switch WebhookEventType(data) {
+	case WebhookEventTypeOrderCreated:
+		*s = WebhookEventTypeOrderCreated
+		return nil
+	case WebhookEventTypeOrderStatusUpdated:
+		*s = WebhookEventTypeOrderStatusUpdated
+		return nil
+	case WebhookEventTypeOrderProcessingProgress:
+		*s = WebhookEventTypeOrderProcessingProgress
+		return nil
+	case WebhookEventTypePing:
+		*s = WebhookEventTypePing
+		return nil
+	case WebhookEventTypeEndpointDisabled:
+		*s = WebhookEventTypeEndpointDisabled
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Ref: #/components/schemas/WebhookPage
+type WebhookPage struct {
+	// Gets the next page; absent on the last.
+	NextCursor OptString `json:"nextCursor"`
+	// Oldest first.
+	Webhooks []Webhook `json:"webhooks"`
+}
+
+// GetNextCursor returns the value of NextCursor.
+func (s *WebhookPage) GetNextCursor() OptString {
+	return s.NextCursor
+}
+
+// GetWebhooks returns the value of Webhooks.
+func (s *WebhookPage) GetWebhooks() []Webhook {
+	return s.Webhooks
+}
+
+// SetNextCursor sets the value of NextCursor.
+func (s *WebhookPage) SetNextCursor(val OptString) {
+	s.NextCursor = val
+}
+
+// SetWebhooks sets the value of Webhooks.
+func (s *WebhookPage) SetWebhooks(val []Webhook) {
+	s.Webhooks = val
+}
+
+// WebhookPageHeaders wraps WebhookPage with response headers.
+type WebhookPageHeaders struct {
+	Link     OptString
+	Response WebhookPage
+}
+
+// GetLink returns the value of Link.
+func (s *WebhookPageHeaders) GetLink() OptString {
+	return s.Link
+}
+
+// GetResponse returns the value of Response.
+func (s *WebhookPageHeaders) GetResponse() WebhookPage {
+	return s.Response
+}
+
+// SetLink sets the value of Link.
+func (s *WebhookPageHeaders) SetLink(val OptString) {
+	s.Link = val
+}
+
+// SetResponse sets the value of Response.
+func (s *WebhookPageHeaders) SetResponse(val WebhookPage) {
+	s.Response = val
+}
+
+// Ref: #/components/schemas/WebhookWithSecret
+type WebhookWithSecret struct {
+	CreatedAt time.Time `json:"createdAt"`
+	// Whose orders; everybody's if absent.
+	CustomerID OptString `json:"customerId"`
+	// What it is for.
+	Description    OptString                `json:"description"`
+	DisabledReason OptWebhookDisabledReason `json:"disabledReason"`
+	// Whether it is sent to.
+	Enabled bool `json:"enabled"`
+	// Which messages; all if there are none here.
+	EventTypes []WebhookEventType `json:"eventTypes"`
+	// Since when no attempt has succeeded; absent while it is well.
+	FailingSince OptDateTime `json:"failingSince"`
+	// Attempts in a row that failed.
+	Failures int64 `json:"failures"`
+	// Until when messages are signed with the secret before as well; absent if they are not.
+	PreviousSecretUntil OptDateTime `json:"previousSecretUntil"`
+	// Who made it.
+	Principal string `json:"principal"`
+	// What messages are signed with; keep it, it is not shown again.
+	Secret    string    `json:"secret"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	// Where to.
+	URL string `json:"url"`
+	// Its id.
+	WebhookID uuid.UUID `json:"webhookId"`
+}
+
+// GetCreatedAt returns the value of CreatedAt.
+func (s *WebhookWithSecret) GetCreatedAt() time.Time {
+	return s.CreatedAt
+}
+
+// GetCustomerID returns the value of CustomerID.
+func (s *WebhookWithSecret) GetCustomerID() OptString {
+	return s.CustomerID
+}
+
+// GetDescription returns the value of Description.
+func (s *WebhookWithSecret) GetDescription() OptString {
+	return s.Description
+}
+
+// GetDisabledReason returns the value of DisabledReason.
+func (s *WebhookWithSecret) GetDisabledReason() OptWebhookDisabledReason {
+	return s.DisabledReason
+}
+
+// GetEnabled returns the value of Enabled.
+func (s *WebhookWithSecret) GetEnabled() bool {
+	return s.Enabled
+}
+
+// GetEventTypes returns the value of EventTypes.
+func (s *WebhookWithSecret) GetEventTypes() []WebhookEventType {
+	return s.EventTypes
+}
+
+// GetFailingSince returns the value of FailingSince.
+func (s *WebhookWithSecret) GetFailingSince() OptDateTime {
+	return s.FailingSince
+}
+
+// GetFailures returns the value of Failures.
+func (s *WebhookWithSecret) GetFailures() int64 {
+	return s.Failures
+}
+
+// GetPreviousSecretUntil returns the value of PreviousSecretUntil.
+func (s *WebhookWithSecret) GetPreviousSecretUntil() OptDateTime {
+	return s.PreviousSecretUntil
+}
+
+// GetPrincipal returns the value of Principal.
+func (s *WebhookWithSecret) GetPrincipal() string {
+	return s.Principal
+}
+
+// GetSecret returns the value of Secret.
+func (s *WebhookWithSecret) GetSecret() string {
+	return s.Secret
+}
+
+// GetUpdatedAt returns the value of UpdatedAt.
+func (s *WebhookWithSecret) GetUpdatedAt() time.Time {
+	return s.UpdatedAt
+}
+
+// GetURL returns the value of URL.
+func (s *WebhookWithSecret) GetURL() string {
+	return s.URL
+}
+
+// GetWebhookID returns the value of WebhookID.
+func (s *WebhookWithSecret) GetWebhookID() uuid.UUID {
+	return s.WebhookID
+}
+
+// SetCreatedAt sets the value of CreatedAt.
+func (s *WebhookWithSecret) SetCreatedAt(val time.Time) {
+	s.CreatedAt = val
+}
+
+// SetCustomerID sets the value of CustomerID.
+func (s *WebhookWithSecret) SetCustomerID(val OptString) {
+	s.CustomerID = val
+}
+
+// SetDescription sets the value of Description.
+func (s *WebhookWithSecret) SetDescription(val OptString) {
+	s.Description = val
+}
+
+// SetDisabledReason sets the value of DisabledReason.
+func (s *WebhookWithSecret) SetDisabledReason(val OptWebhookDisabledReason) {
+	s.DisabledReason = val
+}
+
+// SetEnabled sets the value of Enabled.
+func (s *WebhookWithSecret) SetEnabled(val bool) {
+	s.Enabled = val
+}
+
+// SetEventTypes sets the value of EventTypes.
+func (s *WebhookWithSecret) SetEventTypes(val []WebhookEventType) {
+	s.EventTypes = val
+}
+
+// SetFailingSince sets the value of FailingSince.
+func (s *WebhookWithSecret) SetFailingSince(val OptDateTime) {
+	s.FailingSince = val
+}
+
+// SetFailures sets the value of Failures.
+func (s *WebhookWithSecret) SetFailures(val int64) {
+	s.Failures = val
+}
+
+// SetPreviousSecretUntil sets the value of PreviousSecretUntil.
+func (s *WebhookWithSecret) SetPreviousSecretUntil(val OptDateTime) {
+	s.PreviousSecretUntil = val
+}
+
+// SetPrincipal sets the value of Principal.
+func (s *WebhookWithSecret) SetPrincipal(val string) {
+	s.Principal = val
+}
+
+// SetSecret sets the value of Secret.
+func (s *WebhookWithSecret) SetSecret(val string) {
+	s.Secret = val
+}
+
+// SetUpdatedAt sets the value of UpdatedAt.
+func (s *WebhookWithSecret) SetUpdatedAt(val time.Time) {
+	s.UpdatedAt = val
+}
+
+// SetURL sets the value of URL.
+func (s *WebhookWithSecret) SetURL(val string) {
+	s.URL = val
+}
+
+// SetWebhookID sets the value of WebhookID.
+func (s *WebhookWithSecret) SetWebhookID(val uuid.UUID) {
+	s.WebhookID = val
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/upstream"
+	"github.com/millrace-orders/millrace/webhook"
 )
 
 // The settings, in groups that commands share. docs/configuration.md is the table of them.
@@ -53,10 +54,20 @@ type workFlags struct {
 	VerifyEvery time.Duration `env:"MILLRACE_VERIFY_EVERY" default:"1m" help:"How often the invariants are verified; 0 for never."`
 	KeepEvents  time.Duration `env:"MILLRACE_KEEP_EVENTS" default:"2160h" help:"For how long the log of events is kept at least."`
 
-	ReconcileEvery time.Duration `env:"MILLRACE_RECONCILE_EVERY" default:"5m" help:"How often the providers' records are compared with the orders; 0 for never."`
+	ReconcileEvery  time.Duration `env:"MILLRACE_RECONCILE_EVERY" default:"5m" help:"How often the providers' records are compared with the orders; 0 for never."`
+	WebhookWorkers  int           `env:"MILLRACE_WEBHOOK_WORKERS" default:"20" help:"Webhooks that are sent to at a time, and as many that are failing."`
+	WebhookParallel int           `env:"MILLRACE_WEBHOOK_PARALLEL" default:"2" help:"Messages that are being sent to one webhook at a time."`
+	KeepDeliveries  time.Duration `env:"MILLRACE_KEEP_DELIVERIES" default:"720h" help:"How long finished deliveries of webhooks are kept."`
 
 	InventorySyncEvery time.Duration `env:"MILLRACE_INVENTORY_SYNC_EVERY" default:"1m" help:"How often the inventory provider is asked for its stock; 0 for never."`
 }
+
+// webhookFlags are for the API, which checks addresses, and for the workers, which check where they lead.
+type webhookFlags struct {
+	WebhookNetworks []netip.Prefix `env:"MILLRACE_WEBHOOK_NETWORKS" help:"Networks that are not public where webhooks may lead nevertheless, as CIDR; to any port, and by http."`
+}
+
+func (f webhookFlags) policy() webhook.Policy { return webhook.Policy{Networks: f.WebhookNetworks} }
 
 type opsFlags struct {
 	OpsAddr string `env:"MILLRACE_OPS_ADDR" default:"127.0.0.1:8081" help:"Where River UI, metrics and profiles listen."`
@@ -154,6 +165,9 @@ func (f databaseFlags) check() error {
 }
 
 func (f workFlags) check() error {
+	if f.WebhookWorkers < 1 || f.WebhookParallel < 1 || f.KeepDeliveries < time.Hour {
+		return errors.New("--webhook-workers and --webhook-parallel must be at least 1, --keep-deliveries at least 1h")
+	}
 	if f.Workers < 1 || f.SweepEvery < time.Second {
 		return errors.New("--workers must be at least 1, --sweep-every at least 1s")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,6 +30,7 @@ type devCommand struct {
 	opsFlags
 	connectionFlags
 	workFlags
+	webhookFlags
 	LogLevel slog.Level `env:"MILLRACE_LOG_LEVEL" default:"WARN" help:"DEBUG, INFO, WARN or ERROR."`
 }
 
@@ -51,6 +53,7 @@ const startTimeout = 5 * time.Minute
 
 // Run runs everything until the process is told to stop.
 func (c *devCommand) Run(p *process) (err error) {
+	c.WebhookNetworks = append(c.WebhookNetworks, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	log := logFlags{LogLevel: c.LogLevel, LogFormat: "text"}
 	logger := log.logger(p.stderr)
 	cluster, ledger := filepath.Join(c.Data, "postgres"), filepath.Join(c.Data, "simulator.ledger")
@@ -83,6 +86,7 @@ func (c *devCommand) Run(p *process) (err error) {
 	return runNode(p, nodeConfig{
 		database: databaseFlags{DatabaseURL: c.DatabaseURL}, connections: c.connectionFlags,
 		api: &c.apiFlags, rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags, open: true, log: log,
+		webhooks: c.webhookFlags,
 		providers: providerFlags{
 			PaymentURL: sim.url(orders.Payment), InventoryURL: sim.url(orders.Inventory),
 			ShippingURL: sim.url(orders.Shipping), EmailURL: sim.url(orders.Email),

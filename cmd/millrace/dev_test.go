@@ -137,7 +137,7 @@ func checkSystem(t *testing.T, m *instance) {
 		return status.Leader != "" && status.Leader == status.Instance && len(status.Reasons) == 0
 	}, 30*time.Second, 100*time.Millisecond, "this process leads")
 	require.Len(t, status.Breakers, 4)
-	require.Len(t, status.Queues, 6)
+	require.Len(t, status.Queues, 8)
 
 	var metrics struct {
 		Orders struct {

@@ -23,6 +23,7 @@ import (
 	"github.com/millrace-orders/millrace/jobs"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
+	"github.com/millrace-orders/millrace/webhook"
 )
 
 // Limits of the HTTP servers. A request is small and an answer quick; event streams renew their own deadlines.
@@ -49,6 +50,7 @@ type nodeConfig struct {
 	rateLimit   int        // of the API; 0: none
 	work        *workFlags // nil: no workers
 	ops         opsFlags
+	webhooks    webhookFlags
 	security    securityFlags
 	open        bool // let in who has no credential
 	providers   providerFlags
@@ -141,7 +143,7 @@ func (n *node) start(ctx context.Context) error {
 	bell := store.NewDoorbell(feedPool, n.logger)
 	n.background(bell.Run)
 	feed := store.NewFeed(feedPool, n.logger, n.registry)
-	river, err := n.startJobs(ctx, bell, feedPool)
+	river, err := n.startJobs(ctx, bell, feed, feedPool)
 	if err != nil {
 		return err
 	}
@@ -191,7 +193,7 @@ func (n *node) part(name string) prometheus.Registerer {
 
 // startJobs starts the workers. A process without workers still gets a client, for River UI.
 func (n *node) startJobs(
-	ctx context.Context, bell *store.Doorbell, feedPool *pgxpool.Pool,
+	ctx context.Context, bell *store.Doorbell, feed *store.Feed, feedPool *pgxpool.Pool,
 ) (*river.Client[pgx.Tx], error) {
 	if n.config.work == nil {
 		pool, err := n.pool(ctx, "ops", opsConnections)
@@ -233,11 +235,17 @@ func (n *node) startJobs(
 		return nil, err
 	}
 	recovery := jobs.NewRecovery(recovering, n.logger, n.registry)
+	sender := webhook.NewSender(webhook.Config{Policy: n.config.webhooks.policy()})
+	n.onStop(sender.Close)
 	client, err := jobs.NewClient(jobs.Config{
 		Pool: pool, Store: s, Providers: clients, Recovery: recovery,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
 		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,
 		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
+		Webhooks: &jobs.Webhooks{
+			Sender: sender, Workers: n.config.work.WebhookWorkers, Parallel: n.config.work.WebhookParallel,
+			Keep: n.config.work.KeepDeliveries,
+		},
 		Logger: n.logger, Registerer: n.registry,
 	})
 	if err != nil {
@@ -245,6 +253,8 @@ func (n *node) startJobs(
 	}
 	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger))
 	n.background(recovery.Run) // it is alive until its last step has ended
+	fanOut := jobs.NewFanOut(s, n.logger, n.registry)
+	feed.Subscribe(func([]store.Entry) { fanOut.Wake() })
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)
 	}
@@ -253,6 +263,7 @@ func (n *node) startJobs(
 			n.logger.Warn("workers did not stop cleanly", "error", err)
 		}
 	})
+	n.background(fanOut.Run)
 	return client, nil
 }
 
@@ -288,6 +299,7 @@ func (n *node) newAPI(
 		Limiter: n.startLimiter(feedPool), RateLimit: c.rateLimit, TrustedProxies: c.api.TrustedProxies,
 		MaxInFlight: c.api.MaxInFlight, MaxStreams: c.api.MaxStreams, MaxStreamsEach: c.api.MaxStreamsEach,
 		AllowedOrigins: c.api.AllowedOrigins,
+		Webhooks:       c.webhooks.policy(),
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{
 				"database": pool.Ping(ctx), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),

@@ -13,6 +13,7 @@ type serveCommand struct {
 	connectionFlags
 	apiFlags
 	rateFlags
+	webhookFlags
 	workFlags
 	opsFlags
 	securityFlags
@@ -30,7 +31,7 @@ func (c *serveCommand) Validate() error {
 func (c *serveCommand) Run(p *process) error {
 	return runNode(p, nodeConfig{
 		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
-		rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags,
+		rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags, webhooks: c.webhookFlags,
 		security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
 	}, nil)
 }
@@ -41,6 +42,7 @@ type apiCommand struct {
 	connectionFlags
 	apiFlags
 	rateFlags
+	webhookFlags
 	opsFlags
 	securityFlags
 	logFlags
@@ -56,7 +58,7 @@ func (c *apiCommand) Validate() error {
 func (c *apiCommand) Run(p *process) error {
 	return runNode(p, nodeConfig{
 		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
-		rateLimit: c.RateLimit, ops: c.opsFlags, security: c.securityFlags, log: c.logFlags,
+		rateLimit: c.RateLimit, ops: c.opsFlags, webhooks: c.webhookFlags, security: c.securityFlags, log: c.logFlags,
 	}, nil)
 }
 
@@ -65,6 +67,7 @@ type workCommand struct {
 	databaseFlags
 	connectionFlags
 	workFlags
+	webhookFlags
 	opsFlags
 	securityFlags
 	providerFlags
@@ -81,6 +84,7 @@ func (c *workCommand) Validate() error {
 func (c *workCommand) Run(p *process) error {
 	return runNode(p, nodeConfig{
 		database: c.databaseFlags, connections: c.connectionFlags, work: &c.workFlags, ops: c.opsFlags,
+		webhooks: c.webhookFlags,
 		security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
 	}, nil)
 }

@@ -35,6 +35,14 @@ type AuditLog struct {
 	Detail        []byte
 }
 
+type FeedCursor struct {
+	Name  string
+	Epoch int64
+	Txid  uint64
+	ID    int64
+	At    time.Time
+}
+
 type InventoryProduct struct {
 	ProductID  int64
 	Quantity   int64
@@ -131,4 +139,53 @@ type Verification struct {
 	Orders          int64
 	Events          int64
 	Violations      []byte
+}
+
+type WebhookAttempt struct {
+	EndpointID uuid.UUID
+	DeliveryID uuid.UUID
+	Attempt    int32
+	At         time.Time
+	DurationMs int32
+	Status     int32
+	Error      string
+	Response   string
+}
+
+type WebhookDelivery struct {
+	ID            uuid.UUID
+	EndpointID    uuid.UUID
+	EventType     string
+	OrderID       uuid.UUID
+	Version       int64
+	Body          string
+	State         string
+	Attempts      int32
+	GiveUpAt      int32
+	NextAttemptAt time.Time
+	CreatedAt     time.Time
+	FinishedAt    pgtype.Timestamptz
+}
+
+type WebhookEndpoint struct {
+	ID                uuid.UUID
+	Principal         string
+	IdempotencyKey    pgtype.Text
+	Fingerprint       []byte
+	CustomerID        string
+	OwnerCustomerID   string
+	Url               string
+	EventTypes        []string
+	Description       string
+	Secret            []byte
+	PreviousSecret    []byte
+	PreviousExpiresAt pgtype.Timestamptz
+	RotationKey       string
+	State             string
+	DisabledReason    string
+	Failures          int32
+	FailingSince      pgtype.Timestamptz
+	BusyUntil         time.Time
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
 }

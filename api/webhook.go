@@ -1,0 +1,282 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/webhook"
+)
+
+const (
+	opCreateWebhook = "createWebhook"
+	opListWebhooks  = "listWebhooks"
+	opGetWebhook    = "getWebhook"
+	opUpdateWebhook = "updateWebhook"
+	opDeleteWebhook = "deleteWebhook"
+	opRotateWebhook = "rotateWebhookSecret"
+	opPingWebhook   = "pingWebhook"
+
+	webhooksPath = "/api/webhooks"
+	webhookPath  = webhooksPath + "/{webhookId}"
+)
+
+func (s *Server) registerWebhooks(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opCreateWebhook, Method: http.MethodPost, Path: webhooksPath, Tags: []string{tagWebhooks},
+		Summary: "Create a webhook",
+		Description: "Has what happens to orders from now on sent to an address, signed as Standard Webhooks says. The " +
+			"secret is in this answer and in no other. There may be 20 of each customer, and of each other principal.",
+		Security: bearer(), DefaultStatus: http.StatusCreated,
+	}, s.createWebhook)
+	register(api, huma.Operation{
+		OperationID: opListWebhooks, Method: http.MethodGet, Path: webhooksPath, Tags: []string{tagWebhooks},
+		Summary: "List webhooks", Description: "One's own, oldest first; to an admin all.", Security: bearer(),
+	}, s.listWebhooks)
+	register(api, huma.Operation{
+		OperationID: opGetWebhook, Method: http.MethodGet, Path: webhookPath, Tags: []string{tagWebhooks},
+		Summary: "Get a webhook", Description: "How it is set up, and how it is doing.", Security: bearer(),
+	}, s.getWebhook)
+	register(api, huma.Operation{
+		OperationID: opUpdateWebhook, Method: http.MethodPatch, Path: webhookPath, Tags: []string{tagWebhooks},
+		Summary: "Change a webhook",
+		Description: "Changes what is sent. A webhook that is disabled hears nothing of what happens meanwhile; what was " +
+			"waiting for it waits, for as long as deliveries are kept, and goes on when it is enabled.",
+		Security: bearer(),
+	}, s.updateWebhook)
+	register(api, huma.Operation{
+		OperationID: opDeleteWebhook, Method: http.MethodDelete, Path: webhookPath, Tags: []string{tagWebhooks},
+		Summary: "Delete a webhook", Description: "With its deliveries. What is being sent still arrives.",
+		Security: bearer(), DefaultStatus: http.StatusNoContent,
+	}, s.deleteWebhook)
+	register(api, huma.Operation{
+		OperationID: opRotateWebhook, Method: http.MethodPost, Path: webhookPath + "/secret", Tags: []string{tagWebhooks},
+		Summary: "Rotate a webhook's secret",
+		Description: "Makes another secret, which is in this answer and in no other. For a while messages are signed with " +
+			"the one before as well; until that is over there is no third (409), unless the one before is to end at once.",
+		Security: bearer(),
+	}, s.rotateWebhook)
+	register(api, huma.Operation{
+		OperationID: opPingWebhook, Method: http.MethodPost, Path: webhookPath + "/ping", Tags: []string{tagWebhooks},
+		Summary:     "Send a test message",
+		Description: "Sends a message of the type Ping. Read the delivery to see what became of it.",
+		Security:    bearer(), DefaultStatus: http.StatusAccepted,
+	}, s.pingWebhook)
+	s.registerDeliveries(api)
+}
+
+// Owner is whose webhooks the principal may see and change.
+func (p Principal) owner() store.Owner {
+	o := store.Owner{Principal: p.Name, Everybody: p.Role == store.Admin}
+	if p.Role == store.Customer {
+		o.CustomerID = p.CustomerID
+	}
+	return o
+}
+
+type createWebhookInput struct {
+	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the same key and request give the same webhook again, for as long as there is one. 1 to 255 visible ASCII characters"`
+	Body           NewWebhook
+}
+
+type secretOutput struct{ Body WebhookWithSecret }
+
+func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*secretOutput, error) {
+	who := exchangeOf(ctx).principal
+	if in.Body.CustomerID == "" && who.Role == store.Customer {
+		in.Body.CustomerID = who.CustomerID
+	}
+	if !who.owns(in.Body.CustomerID) {
+		return nil, &forbiddenError{"A customer hears of orders of its own only: customerId must be its own."}
+	}
+	if err := s.checkURL(in.Body.URL); err != nil {
+		return nil, err
+	}
+	n := store.NewWebhook{
+		Owner: who.owner(), CustomerID: in.Body.CustomerID, URL: in.Body.URL, EventTypes: plain(in.Body.EventTypes),
+		Description: in.Body.Description, Secret: webhook.NewSecret(),
+	}
+	if in.IdempotencyKey != "" {
+		var err error
+		if n.IdempotencyKey, err = parseIdempotencyKey(in.IdempotencyKey); err != nil {
+			return nil, err
+		}
+		request, err := json.Marshal(in.Body)
+		if err != nil {
+			return nil, fmt.Errorf("encode request: %w", err)
+		}
+		sum := sha256.Sum256(request)
+		n.Fingerprint = sum[:]
+	}
+	made, err := s.config.Store.MakeWebhook(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return newSecretOutput(made), nil
+}
+
+func (s *Server) checkURL(url string) error {
+	if err := s.config.Webhooks.Check(url); err != nil {
+		return &orders.InvalidError{Fields: []orders.FieldError{{Field: "url", Message: err.Error()}}}
+	}
+	return nil
+}
+
+type listWebhooksInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Webhooks per page"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before"`
+}
+
+type listWebhooksOutput struct {
+	Link string `header:"Link" doc:"The next page, as rel=\"next\" (RFC 8288)"`
+	Body WebhookPage
+}
+
+func (s *Server) listWebhooks(ctx context.Context, in *listWebhooksInput) (*listWebhooksOutput, error) {
+	const scope = "webhooks"
+	after, err := openIDCursor(scope, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.config.Store.Webhooks(ctx, exchangeOf(ctx).principal.owner(), after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &listWebhooksOutput{Body: WebhookPage{Webhooks: make([]Webhook, 0, len(found))}}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		last := found[in.Limit-1].ID
+		out.Body.NextCursor = sealCursor(scope, last[:])
+		out.Link = nextLink(webhooksPath, in.Limit, out.Body.NextCursor, url.Values{})
+	}
+	for _, w := range found {
+		out.Body.Webhooks = append(out.Body.Webhooks, newWebhook(w))
+	}
+	return out, nil
+}
+
+// openIDCursor is the id that a cursor ends a page at; zero if there is no cursor.
+func openIDCursor(scope, cursor string) (id orders.ID, err error) {
+	if cursor == "" {
+		return id, nil
+	}
+	position, err := openCursor(scope, cursor, len(id))
+	copy(id[:], position)
+	return id, err
+}
+
+// WebhookInput is what all operations on one webhook take. Exported for Huma, which does not look into what is not.
+type WebhookInput struct {
+	WebhookID orderID `path:"webhookId" doc:"The webhook's id"`
+}
+
+func (in WebhookInput) id() (orders.ID, error) { return in.WebhookID.parseAt("path.webhookId") }
+
+type webhookOutput struct{ Body Webhook }
+
+func (s *Server) getWebhook(ctx context.Context, in *WebhookInput) (*webhookOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.config.Store.Webhook(ctx, exchangeOf(ctx).principal.owner(), id)
+	if err != nil {
+		return nil, err
+	}
+	return &webhookOutput{newWebhook(found)}, nil
+}
+
+type updateWebhookInput struct {
+	WebhookInput
+	Body WebhookChange
+}
+
+func (s *Server) updateWebhook(ctx context.Context, in *updateWebhookInput) (*webhookOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	change := store.WebhookChange{URL: in.Body.URL, Description: in.Body.Description, Enabled: in.Body.Enabled}
+	if in.Body.URL != nil {
+		if err := s.checkURL(*in.Body.URL); err != nil {
+			return nil, err
+		}
+	}
+	if in.Body.EventTypes != nil {
+		change.EventTypes = new(plain(*in.Body.EventTypes))
+	}
+	changed, err := s.config.Store.ChangeWebhook(ctx, exchangeOf(ctx).principal.owner(), id, change)
+	if err != nil {
+		return nil, err
+	}
+	return &webhookOutput{newWebhook(changed)}, nil
+}
+
+func (s *Server) deleteWebhook(ctx context.Context, in *WebhookInput) (*struct{}, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.config.Store.DeleteWebhook(ctx, exchangeOf(ctx).principal.owner(), id)
+}
+
+type rotateWebhookInput struct {
+	WebhookInput
+	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the key of the last rotation gives its secret again. 1 to 255 visible ASCII characters"`
+	Body           *SecretRotation
+}
+
+func (s *Server) rotateWebhook(ctx context.Context, in *rotateWebhookInput) (*secretOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	key := ""
+	if in.IdempotencyKey != "" {
+		if key, err = parseIdempotencyKey(in.IdempotencyKey); err != nil {
+			return nil, err
+		}
+	}
+	overlap := defaultOverlap
+	if in.Body != nil && in.Body.PreviousValidSeconds != nil {
+		overlap = time.Duration(*in.Body.PreviousValidSeconds) * time.Second
+	}
+	owner := exchangeOf(ctx).principal.owner()
+	rotated, err := s.config.Store.RotateWebhook(ctx, owner, id, webhook.NewSecret(), key, overlap)
+	if err != nil {
+		return nil, err
+	}
+	return newSecretOutput(rotated), nil
+}
+
+func (s *Server) pingWebhook(ctx context.Context, in *WebhookInput) (*deliveryOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	body := webhook.NoticeBody(webhook.Ping, id, "", s.config.Now())
+	made, err := s.config.Store.Notify(ctx, exchangeOf(ctx).principal.owner(), id, webhook.Ping, body)
+	if err != nil {
+		return nil, err
+	}
+	return &deliveryOutput{newDelivery(made)}, nil
+}
+
+// plain are the types in their order and each once, so that the same types are the same.
+func plain(types []WebhookEventType) []string {
+	list := make([]string, len(types))
+	for i, t := range types {
+		list[i] = string(t)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}

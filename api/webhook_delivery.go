@@ -1,0 +1,157 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+const (
+	opListDeliveries = "listWebhookDeliveries"
+	opGetDelivery    = "getWebhookDelivery"
+	opRedeliver      = "redeliverWebhookDelivery"
+	opRedeliverSince = "redeliverWebhookDeliveries"
+
+	deliveriesPath = webhookPath + "/deliveries"
+	deliveryPath   = deliveriesPath + "/{deliveryId}"
+)
+
+func (s *Server) registerDeliveries(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: opListDeliveries, Method: http.MethodGet, Path: deliveriesPath, Tags: []string{tagWebhooks},
+		Summary: "List a webhook's deliveries", Security: bearer(),
+		Description: "Newest first, in pages. They are kept for a month after they were delivered or given up, unless the " +
+			"server is set up otherwise.",
+	}, s.listDeliveries)
+	register(api, huma.Operation{
+		OperationID: opGetDelivery, Method: http.MethodGet, Path: deliveryPath, Tags: []string{tagWebhooks},
+		Summary: "Get a delivery", Description: "With its body, its attempts, and what was answered.", Security: bearer(),
+	}, s.getDelivery)
+	register(api, huma.Operation{
+		OperationID: opRedeliver, Method: http.MethodPost, Path: deliveryPath + "/redeliver", Tags: []string{tagWebhooks},
+		Summary: "Send a delivery again",
+		Description: "Whatever became of it, under the same webhook-id. One that is pending is tried at once. Doing it " +
+			"twice is harmless.",
+		Security: bearer(), DefaultStatus: http.StatusAccepted,
+	}, s.redeliver)
+	register(api, huma.Operation{
+		OperationID: opRedeliverSince, Method: http.MethodPost, Path: webhookPath + "/redeliver", Tags: []string{tagWebhooks},
+		Summary: "Send all deliveries since a moment again",
+		Description: "Those that were given up or blocked, and if asked for also those that were delivered. Each order's " +
+			"messages are sent in its sequence.",
+		Security: bearer(), DefaultStatus: http.StatusAccepted,
+	}, s.redeliverSince)
+}
+
+type listDeliveriesInput struct {
+	WebhookInput
+	State  DeliveryState `query:"state" example:"failed" doc:"Only deliveries in this state"`
+	Limit  int           `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Deliveries per page"`
+	Cursor string        `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+}
+
+type listDeliveriesOutput struct {
+	Link string `header:"Link" doc:"The next page, as rel=\"next\" (RFC 8288)"`
+	Body WebhookDeliveryPage
+}
+
+func (s *Server) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*listDeliveriesOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	scope := "deliveries " + id.String() + string(in.State)
+	before, err := openIDCursor(scope, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	filter := store.DeliveryFilter{State: store.DeliveryState(in.State), Before: before, Limit: in.Limit + 1}
+	found, err := s.config.Store.Deliveries(ctx, exchangeOf(ctx).principal.owner(), id, filter)
+	if err != nil {
+		return nil, err
+	}
+	out := &listDeliveriesOutput{Body: WebhookDeliveryPage{Deliveries: make([]WebhookDelivery, 0, len(found))}}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		last := found[in.Limit-1].ID
+		query := url.Values{}
+		if in.State != "" {
+			query.Set("state", string(in.State))
+		}
+		out.Body.NextCursor = sealCursor(scope, last[:])
+		out.Link = nextLink(webhooksPath+"/"+id.String()+"/deliveries", in.Limit, out.Body.NextCursor, query)
+	}
+	for _, d := range found {
+		out.Body.Deliveries = append(out.Body.Deliveries, newDelivery(d))
+	}
+	return out, nil
+}
+
+type deliveryInput struct {
+	WebhookInput
+	DeliveryID orderID `path:"deliveryId" doc:"The delivery's id"`
+}
+
+func (in deliveryInput) ids() (endpoint, delivery orders.ID, err error) {
+	if endpoint, err = in.id(); err != nil {
+		return endpoint, delivery, err
+	}
+	delivery, err = in.DeliveryID.parseAt("path.deliveryId")
+	return endpoint, delivery, err
+}
+
+type deliveryOutput struct{ Body WebhookDelivery }
+
+func (s *Server) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryOutput, error) {
+	endpoint, id, err := in.ids()
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.config.Store.Delivery(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
+	if err != nil {
+		return nil, err
+	}
+	out := &deliveryOutput{newDelivery(found)}
+	out.Body.Payload = found.Body
+	return out, nil
+}
+
+func (s *Server) redeliver(ctx context.Context, in *deliveryInput) (*deliveryOutput, error) {
+	endpoint, id, err := in.ids()
+	if err != nil {
+		return nil, err
+	}
+	repeated, err := s.config.Store.Redeliver(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
+	if err != nil {
+		return nil, err
+	}
+	return &deliveryOutput{newDelivery(repeated)}, nil
+}
+
+type redeliverSinceInput struct {
+	WebhookInput
+	Body Redelivery
+}
+
+type redeliveredOutput struct{ Body Redelivered }
+
+func (s *Server) redeliverSince(ctx context.Context, in *redeliverSinceInput) (*redeliveredOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	states := []store.DeliveryState{store.DeliveryFailed, store.DeliveryBlocked}
+	if in.Body.IncludeDelivered {
+		states = append(states, store.DeliveryDelivered)
+	}
+	n, err := s.config.Store.RedeliverSince(ctx, exchangeOf(ctx).principal.owner(), id, in.Body.Since, states)
+	if err != nil {
+		return nil, err
+	}
+	return &redeliveredOutput{Redelivered{n}}, nil
+}

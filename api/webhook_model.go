@@ -1,0 +1,183 @@
+package api
+
+import (
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/webhook"
+)
+
+// defaultOverlap is for how long the secret before the current one stays good.
+const defaultOverlap = 24 * time.Hour
+
+// WebhookEventType is the type of a message.
+type WebhookEventType string
+
+// Schema describes it to Huma.
+func (WebhookEventType) Schema(r huma.Registry) *huma.Schema {
+	return enum(r, "WebhookEventType",
+		"The type of a message: an EventType, Ping for a test, or EndpointDisabled if another webhook of the same owner "+
+			"is not sent to any more", webhook.Types())
+}
+
+// WebhookDisabledReason is why a webhook is disabled.
+type WebhookDisabledReason string
+
+// Schema describes it to Huma.
+func (WebhookDisabledReason) Schema(r huma.Registry) *huma.Schema {
+	return enum(r, "WebhookDisabledReason", "Why it is disabled: by its owner, because it answered 410 (gone) or failed "+
+		"for five days, or because the key that made it was revoked or has expired", store.DisabledReasons())
+}
+
+// DeliveryState is how far a delivery is.
+type DeliveryState string
+
+// Schema describes it to Huma.
+func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
+	return enum(r, "DeliveryState", "How far it is: waiting to be sent, delivered, given up, or not sent because the "+
+		"address is not public", store.DeliveryStates())
+}
+
+// NewWebhook is a webhook to be created.
+type NewWebhook struct {
+	URL         string             `json:"url" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"Where to: https, port 443 or 8443, a public address, without user or fragment"`
+	EventTypes  []WebhookEventType `json:"eventTypes,omitempty" maxItems:"20" doc:"Which messages; all if there are none here"`
+	CustomerID  string             `json:"customerId,omitempty" maxLength:"200" example:"1" doc:"Whose orders; everybody's if absent, to a customer its own"`
+	Description string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"What it is for"`
+}
+
+// WebhookChange is what to change of a webhook. What is absent stays.
+type WebhookChange struct {
+	URL         *string             `json:"url,omitempty" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"Where to"`
+	EventTypes  *[]WebhookEventType `json:"eventTypes,omitempty" maxItems:"20" doc:"Which messages; all if the list is empty"`
+	Description *string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"What it is for"`
+	Enabled     *bool               `json:"enabled,omitempty" example:"true" doc:"Whether it is sent to"`
+}
+
+// Webhook is an address that is told what happens to orders.
+type Webhook struct {
+	WebhookID      orders.ID             `json:"webhookId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"Its id"`
+	URL            string                `json:"url" example:"https://shop.example.com/hooks/orders" doc:"Where to"`
+	EventTypes     []WebhookEventType    `json:"eventTypes" doc:"Which messages; all if there are none here"`
+	CustomerID     string                `json:"customerId,omitempty" example:"1" doc:"Whose orders; everybody's if absent"`
+	Description    string                `json:"description,omitempty" example:"Warehouse" doc:"What it is for"`
+	Principal      string                `json:"principal" example:"7kq2mxw5a3fd" doc:"Who made it"`
+	Enabled        bool                  `json:"enabled" example:"true" doc:"Whether it is sent to"`
+	DisabledReason WebhookDisabledReason `json:"disabledReason,omitempty" example:"gone"`
+	Failures       int                   `json:"failures" minimum:"0" example:"0" doc:"Attempts in a row that failed"`
+	FailingSince   *time.Time            `json:"failingSince,omitempty" example:"2026-11-22T12:00:00Z" doc:"Since when no attempt has succeeded; absent while it is well"`
+	RotatedUntil   *time.Time            `json:"previousSecretUntil,omitempty" example:"2026-11-23T12:00:00Z" doc:"Until when messages are signed with the secret before as well; absent if they are not"`
+	CreatedAt      time.Time             `json:"createdAt" example:"2026-11-22T12:00:00Z"`
+	UpdatedAt      time.Time             `json:"updatedAt" example:"2026-11-22T12:00:00Z"`
+}
+
+// WebhookWithSecret is a webhook with the secret that its messages are signed with.
+type WebhookWithSecret struct {
+	Webhook
+	Secret string `json:"secret" example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" doc:"What messages are signed with; keep it, it is not shown again"`
+}
+
+// WebhookPage is one page of webhooks.
+type WebhookPage struct {
+	Webhooks   []Webhook `json:"webhooks" doc:"Oldest first"`
+	NextCursor string    `json:"nextCursor,omitempty" doc:"Gets the next page; absent on the last"`
+}
+
+// SecretRotation says how to rotate a secret.
+type SecretRotation struct {
+	PreviousValidSeconds *int64 `json:"previousValidSeconds,omitempty" minimum:"0" maximum:"604800" example:"86400" doc:"For how long messages are signed with the secret before as well; a day if absent, 0 ends it at once"`
+}
+
+// WebhookDelivery is a message, and what became of it.
+type WebhookDelivery struct {
+	DeliveryID    orders.ID         `json:"deliveryId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"Its id: the webhook-id that its receiver sees"`
+	Type          WebhookEventType  `json:"type" example:"OrderStatusUpdated"`
+	OrderID       *orders.ID        `json:"orderId,omitempty" format:"uuid" doc:"The order that it is about"`
+	Version       int64             `json:"version,omitempty" minimum:"0" example:"2" doc:"The order's version"`
+	State         DeliveryState     `json:"state" example:"delivered"`
+	Attempts      int               `json:"attempts" minimum:"0" example:"1" doc:"How often it was tried"`
+	NextAttemptAt *time.Time        `json:"nextAttemptAt,omitempty" example:"2026-11-22T12:05:00Z" doc:"When it is tried next, at the earliest; absent if it is not"`
+	CreatedAt     time.Time         `json:"createdAt" example:"2026-11-22T12:00:00Z"`
+	FinishedAt    *time.Time        `json:"finishedAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"Absent while it is pending"`
+	Payload       string            `json:"payload,omitempty" doc:"The body that was signed, byte by byte; in a list absent"`
+	Log           []DeliveryAttempt `json:"log" doc:"Its attempts, newest first and at most a hundred; in a list the last one"`
+}
+
+// DeliveryAttempt is one try to send a message.
+type DeliveryAttempt struct {
+	Attempt         int       `json:"attempt" minimum:"1" example:"1" doc:"1, 2, 3 and so on"`
+	At              time.Time `json:"at" example:"2026-11-22T12:00:01Z"`
+	DurationSeconds float64   `json:"durationSeconds" minimum:"0" example:"0.12"`
+	Status          int       `json:"status,omitempty" minimum:"0" maximum:"999" example:"200" doc:"The status of the answer; absent if there was none"`
+	Error           string    `json:"error,omitempty" example:"status 500" doc:"Why it failed"`
+	Response        string    `json:"response,omitempty" example:"ok" doc:"The beginning of the answer, at most 1 KiB"`
+}
+
+// WebhookDeliveryPage is one page of deliveries.
+type WebhookDeliveryPage struct {
+	Deliveries []WebhookDelivery `json:"deliveries" doc:"Newest first"`
+	NextCursor string            `json:"nextCursor,omitempty" doc:"Gets the next page; absent on the last"`
+}
+
+// Redelivery says which deliveries to send again.
+type Redelivery struct {
+	Since            time.Time `json:"since" example:"2026-11-22T12:00:00Z" doc:"Those made at this moment or later"`
+	IncludeDelivered bool      `json:"includeDelivered,omitempty" example:"false" doc:"Also those that were delivered"`
+}
+
+// Redelivered says how many deliveries are sent again.
+type Redelivered struct {
+	Deliveries int `json:"deliveries" minimum:"0" example:"12" doc:"How many are sent again"`
+}
+
+func newWebhook(w store.Webhook) Webhook {
+	out := Webhook{
+		WebhookID: w.ID, URL: w.URL, EventTypes: make([]WebhookEventType, len(w.EventTypes)), CustomerID: w.CustomerID,
+		Description: w.Description, Principal: w.Principal, Enabled: w.State == store.WebhookEnabled,
+		DisabledReason: WebhookDisabledReason(w.DisabledReason), Failures: w.Failures,
+		FailingSince: unlessZero(w.FailingSince), CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
+	}
+	for i, t := range w.EventTypes {
+		out.EventTypes[i] = WebhookEventType(t)
+	}
+	if w.PreviousSecret != nil {
+		out.RotatedUntil = unlessZero(w.PreviousUntil)
+	}
+	return out
+}
+
+func newSecretOutput(w store.Webhook) *secretOutput {
+	return &secretOutput{WebhookWithSecret{newWebhook(w), webhook.Secret(w.Secret).Text()}}
+}
+
+func newDelivery(d store.Delivery) WebhookDelivery {
+	out := WebhookDelivery{
+		DeliveryID: d.ID, Type: WebhookEventType(d.EventType), Version: d.Version, State: DeliveryState(d.State),
+		Attempts: d.Attempts, CreatedAt: d.CreatedAt, FinishedAt: unlessZero(d.FinishedAt),
+		Log: make([]DeliveryAttempt, len(d.Log)),
+	}
+	if d.OrderID != (orders.ID{}) {
+		out.OrderID = &d.OrderID
+	}
+	if d.State == store.DeliveryPending {
+		out.NextAttemptAt = unlessZero(d.NextAttemptAt)
+	}
+	for i, a := range d.Log {
+		out.Log[i] = DeliveryAttempt{
+			Attempt: a.Number, At: a.At, DurationSeconds: a.Took.Seconds(), Status: a.Status, Error: a.Error,
+			Response: a.Response,
+		}
+	}
+	return out
+}
+
+// unlessZero is nil for no moment.
+func unlessZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

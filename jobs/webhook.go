@@ -1,0 +1,199 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/webhook"
+)
+
+const (
+	// drainFor is how long one job sends to one endpoint before others get their turn. With the longest send after it,
+	// it fits into jobTimeout.
+	drainFor     = 5 * time.Second
+	drainBatch   = 50 // messages that are taken at a time, and sent twice if their process is killed
+	downAfter    = 5  // failures in a row
+	failingLimit = 5 * 24 * time.Hour
+	defaultKeep  = 30 * 24 * time.Hour
+)
+
+// webhookWorker sends what waits for an endpoint. There is a job for an endpoint and not one for a message, so an
+// endpoint has one worker at a time, and messages that wait for days are rows of a table that nobody scans.
+type webhookWorker struct {
+	river.WorkerDefaults[orders.WebhookJob]
+	store    *store.Store
+	sender   *webhook.Sender
+	parallel int
+	now      func() time.Time
+	logger   *slog.Logger
+	metrics  *webhookMetrics
+}
+
+// Work sends until nothing is due, the endpoint fails, or others want their turn.
+func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJob]) error {
+	for until := time.Now().Add(drainFor); ctx.Err() == nil; {
+		endpoint, list, ok, err := w.store.TakeDeliveries(ctx, job.Args.EndpointID, drainBatch)
+		if err != nil || !ok {
+			return err
+		}
+		outcomes := w.send(ctx, endpoint, list, until)
+		health := w.judge(endpoint, outcomes)
+		err = w.store.SettleDeliveries(ctx, endpoint.ID, w.attempted(list, outcomes), health, webhook.EndpointDisabled,
+			webhook.NoticeBody(webhook.EndpointDisabled, endpoint.ID, string(health.DisabledReason), w.now()))
+		if err != nil {
+			return err
+		}
+		w.report(ctx, endpoint, health)
+		if health.Failures > 0 {
+			return nil
+		}
+		if time.Now().After(until) {
+			return river.JobSnooze(0)
+		}
+	}
+	return ctx.Err()
+}
+
+// send sends messages until one fails, or it is time to stop. A nil outcome is that of a message that was not sent. An
+// endpoint that has failed is first asked with one.
+func (w *webhookWorker) send(
+	ctx context.Context, endpoint store.Webhook, list []store.Delivery, until time.Time,
+) []*webhook.Outcome {
+	var secrets []webhook.Secret
+	for _, secret := range endpoint.Secrets(w.now()) {
+		secrets = append(secrets, secret)
+	}
+	parallel := w.parallel
+	if endpoint.Failures > 0 {
+		parallel = 1
+	}
+	outcomes := make([]*webhook.Outcome, len(list))
+	var next atomic.Int64
+	var stop atomic.Bool
+	var senders sync.WaitGroup
+	for range parallel {
+		senders.Go(func() {
+			for !stop.Load() && time.Now().Before(until) {
+				i := int(next.Add(1)) - 1
+				if i >= len(list) {
+					return
+				}
+				outcome := w.sender.Send(ctx, webhook.Message{
+					ID: list[i].ID.String(), URL: endpoint.URL, Body: list[i].Body, Secrets: secrets,
+				})
+				if !outcome.Delivered {
+					stop.Store(true)
+					if ctx.Err() != nil {
+						return // it may be us
+					}
+				}
+				outcomes[i] = &outcome
+			}
+		})
+	}
+	senders.Wait()
+	return outcomes
+}
+
+// judge is how the endpoint is doing after the outcomes.
+func (w *webhookWorker) judge(endpoint store.Webhook, outcomes []*webhook.Outcome) store.Health {
+	now := w.now()
+	health := store.Health{Failures: endpoint.Failures, FailingSince: endpoint.FailingSince, BusyUntil: now}
+	var failed int
+	var wait time.Duration
+	for _, outcome := range outcomes {
+		switch {
+		case outcome == nil:
+		case outcome.Delivered:
+			health.Recovered = endpoint.Failures >= downAfter
+			health.Failures, health.FailingSince = 0, time.Time{}
+		default:
+			failed++
+			wait = max(wait, outcome.RetryAfter)
+			if outcome.Gone {
+				health.DisabledReason = store.DisabledGone
+			}
+		}
+	}
+	if failed == 0 {
+		return health
+	}
+	health.Failures += failed
+	if health.FailingSince.IsZero() {
+		health.FailingSince = now
+	}
+	health.BusyUntil = now.Add(max(wait, webhook.Pause(health.Failures)))
+	if health.DisabledReason == "" && now.Sub(health.FailingSince) >= failingLimit {
+		health.DisabledReason = store.DisabledFailing
+	}
+	return health
+}
+
+// attempted is what becomes of messages by their outcomes.
+func (w *webhookWorker) attempted(list []store.Delivery, outcomes []*webhook.Outcome) []store.Attempted {
+	now := w.now()
+	made := make([]store.Attempted, len(list))
+	for i, d := range list {
+		m := store.Attempted{ID: d.ID, State: store.DeliveryPending, NextAttemptAt: now}
+		if outcome := outcomes[i]; outcome != nil {
+			m.Attempt = store.Attempt{
+				Number: d.Attempts + 1, At: now, Took: outcome.Took, Status: outcome.Status, Error: outcome.Error,
+				Response: outcome.Response,
+			}
+			m.State, m.NextAttemptAt = after(d, *outcome, now)
+			w.metrics.observe(*outcome, m.State)
+		}
+		made[i] = m
+	}
+	return made
+}
+
+// after is what becomes of a message after an attempt, and when the next one is.
+func after(d store.Delivery, outcome webhook.Outcome, now time.Time) (store.DeliveryState, time.Time) {
+	// Attempts are counted from the last time that somebody asked for the message.
+	wait, more := webhook.Wait(orders.WebhookAttempts - (d.GiveUpAt - d.Attempts - 1))
+	switch {
+	case outcome.Delivered:
+		return store.DeliveryDelivered, now
+	case outcome.Blocked:
+		return store.DeliveryBlocked, now
+	case outcome.Gone || !more:
+		return store.DeliveryFailed, now
+	default:
+		return store.DeliveryPending, now.Add(max(wait, outcome.RetryAfter))
+	}
+}
+
+func (w *webhookWorker) report(ctx context.Context, endpoint store.Webhook, health store.Health) {
+	if health.DisabledReason != "" {
+		w.metrics.disabled.WithLabelValues(string(health.DisabledReason)).Inc()
+		w.logger.WarnContext(ctx, "webhook is disabled", "webhook_id", endpoint.ID, "reason", health.DisabledReason)
+	}
+}
+
+// keep is for how long finished deliveries are kept.
+func (w *Webhooks) keep() time.Duration {
+	if w == nil {
+		return defaultKeep
+	}
+	return cmp.Or(w.Keep, defaultKeep)
+}
+
+// add has the client work the queues of webhooks.
+func (w *Webhooks) add(workers *river.Workers, queues map[string]river.QueueConfig, c Config) {
+	river.AddWorker(workers, &webhookWorker{
+		store: c.Store, sender: w.Sender, parallel: cmp.Or(w.Parallel, 2), now: c.Now, logger: c.Logger,
+		metrics: newWebhookMetrics(c.Registerer),
+	})
+	for _, queue := range []string{orders.WebhookQueue, orders.FailingWebhookQueue} {
+		queues[queue] = river.QueueConfig{MaxWorkers: cmp.Or(w.Workers, 20)}
+	}
+}

@@ -1,0 +1,128 @@
+-- Who wants to hear of what happens to orders, what they are to be told, and what became of telling them.
+
+-- +goose Up
+
+-- How far a reader of order_events that survives its process has read, as (txid, id).
+CREATE TABLE feed_cursors (
+    name text NOT NULL,
+    epoch bigint NOT NULL,
+    txid xid8 NOT NULL,
+    id bigint NOT NULL,
+    at timestamptz NOT NULL,
+
+    CONSTRAINT feed_cursors_pkey PRIMARY KEY (name),
+    CONSTRAINT feed_cursors_name_length CHECK (char_length(name) BETWEEN 1 AND 100)
+);
+
+-- The secrets are here as they are: signing needs them. customer_id is whose orders the endpoint hears of; empty for
+-- everybody's. event_types is empty for all. busy_until is the moment before which no job is started for the endpoint,
+-- because one is under way or because it failed.
+CREATE TABLE webhook_endpoints (
+    id uuid NOT NULL,
+    principal text NOT NULL,
+    idempotency_key text,
+    fingerprint bytea,
+    customer_id text NOT NULL,
+    owner_customer_id text NOT NULL,
+    url text NOT NULL,
+    event_types text[] NOT NULL,
+    description text NOT NULL,
+    secret bytea NOT NULL,
+    previous_secret bytea,
+    previous_expires_at timestamptz,
+    rotation_key text NOT NULL,
+    state text NOT NULL,
+    disabled_reason text NOT NULL,
+    failures integer NOT NULL,
+    failing_since timestamptz,
+    busy_until timestamptz NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+
+    CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (id),
+    CONSTRAINT webhook_endpoints_principal_length CHECK (char_length(principal) BETWEEN 1 AND 200),
+    CONSTRAINT webhook_endpoints_idempotency_key_length CHECK (octet_length(idempotency_key) BETWEEN 1 AND 255),
+    CONSTRAINT webhook_endpoints_fingerprint_length CHECK (octet_length(fingerprint) = 32),
+    CONSTRAINT webhook_endpoints_fingerprint_with_key CHECK ((idempotency_key IS NULL) = (fingerprint IS NULL)),
+    CONSTRAINT webhook_endpoints_customer_id_length CHECK (char_length(customer_id) <= 200),
+    -- A customer's endpoint hears of that customer's orders.
+    CONSTRAINT webhook_endpoints_owner_customer_id CHECK (owner_customer_id IN ('', customer_id)),
+    CONSTRAINT webhook_endpoints_url_length CHECK (char_length(url) BETWEEN 1 AND 2000),
+    CONSTRAINT webhook_endpoints_event_types_length CHECK (cardinality(event_types) <= 20),
+    CONSTRAINT webhook_endpoints_event_types_size CHECK (octet_length(event_types::text) <= 2000),
+    CONSTRAINT webhook_endpoints_description_length CHECK (char_length(description) <= 200),
+    CONSTRAINT webhook_endpoints_secret_length CHECK (octet_length(secret) = 32),
+    CONSTRAINT webhook_endpoints_previous_secret_length CHECK (octet_length(previous_secret) = 32),
+    CONSTRAINT webhook_endpoints_previous_expires CHECK ((previous_secret IS NULL) = (previous_expires_at IS NULL)),
+    CONSTRAINT webhook_endpoints_rotation_key_length CHECK (octet_length(rotation_key) <= 255),
+    CONSTRAINT webhook_endpoints_state_known CHECK (state IN ('enabled', 'disabled', 'deleted')),
+    CONSTRAINT webhook_endpoints_disabled_reason_known CHECK (disabled_reason IN
+        ('', 'owner', 'gone', 'failing', 'key_ended')),
+    CONSTRAINT webhook_endpoints_disabled_with_reason CHECK (state = 'deleted' OR (state = 'disabled') = (disabled_reason <> '')),
+    CONSTRAINT webhook_endpoints_failures_range CHECK (failures >= 0)
+-- Every attempt updates its row: room on the page keeps those updates off the indexes (HOT).
+) WITH (fillfactor = 70);
+
+CREATE UNIQUE INDEX webhook_endpoints_idempotency_idx ON webhook_endpoints (principal, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+-- For lists: of all, of a principal, of a customer.
+CREATE INDEX webhook_endpoints_listed_idx ON webhook_endpoints (id) WHERE state <> 'deleted';
+CREATE INDEX webhook_endpoints_principal_idx ON webhook_endpoints (principal, id) WHERE state <> 'deleted';
+CREATE INDEX webhook_endpoints_owner_customer_id_idx ON webhook_endpoints (owner_customer_id, id)
+    WHERE state <> 'deleted' AND owner_customer_id <> '';
+-- For the fan-out: who hears of whose orders.
+CREATE INDEX webhook_endpoints_enabled_idx ON webhook_endpoints (customer_id, id) WHERE state = 'enabled';
+CREATE INDEX webhook_endpoints_deleted_idx ON webhook_endpoints (id) WHERE state = 'deleted';
+
+-- A message to an endpoint. Its id is its webhook-id, its body never changes. There is at most one about each event of
+-- an order; messages about nothing of an order have no order_id. A pending message is sent once next_attempt_at has
+-- come; while it is being sent, that is when somebody else may believe that it is not. It is given up after give_up_at
+-- attempts.
+CREATE TABLE webhook_deliveries (
+    id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    event_type text NOT NULL,
+    order_id uuid,
+    version bigint NOT NULL,
+    body text NOT NULL,
+    state text NOT NULL,
+    attempts integer NOT NULL,
+    give_up_at integer NOT NULL,
+    next_attempt_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL,
+    finished_at timestamptz,
+
+    CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (endpoint_id, id),
+    CONSTRAINT webhook_deliveries_endpoint_fkey FOREIGN KEY (endpoint_id) REFERENCES webhook_endpoints (id),
+    CONSTRAINT webhook_deliveries_once UNIQUE (endpoint_id, order_id, version),
+    CONSTRAINT webhook_deliveries_event_type_length CHECK (char_length(event_type) BETWEEN 1 AND 100),
+    CONSTRAINT webhook_deliveries_body_size CHECK (octet_length(body) <= 16384),
+    CONSTRAINT webhook_deliveries_state_known CHECK (state IN ('pending', 'delivered', 'failed', 'blocked')),
+    CONSTRAINT webhook_deliveries_attempts_range CHECK (attempts BETWEEN 0 AND give_up_at),
+    CONSTRAINT webhook_deliveries_finished CHECK ((state = 'pending') = (finished_at IS NULL))
+) WITH (fillfactor = 80);
+
+CREATE INDEX webhook_deliveries_state_idx ON webhook_deliveries (endpoint_id, state, id);
+CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (endpoint_id, next_attempt_at, id) WHERE state = 'pending';
+-- For pruning.
+CREATE INDEX webhook_deliveries_finished_at_idx ON webhook_deliveries (finished_at) WHERE finished_at IS NOT NULL;
+
+-- One try to send a message. status is 0 if there was no answer.
+CREATE TABLE webhook_attempts (
+    endpoint_id uuid NOT NULL,
+    delivery_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    at timestamptz NOT NULL,
+    duration_ms integer NOT NULL,
+    status integer NOT NULL,
+    error text NOT NULL,
+    response text NOT NULL,
+
+    CONSTRAINT webhook_attempts_pkey PRIMARY KEY (endpoint_id, delivery_id, attempt),
+    CONSTRAINT webhook_attempts_delivery_fkey FOREIGN KEY (endpoint_id, delivery_id)
+        REFERENCES webhook_deliveries (endpoint_id, id) ON DELETE CASCADE,
+    CONSTRAINT webhook_attempts_attempt_positive CHECK (attempt >= 1),
+    CONSTRAINT webhook_attempts_status_range CHECK (status BETWEEN 0 AND 999),
+    CONSTRAINT webhook_attempts_error_length CHECK (char_length(error) <= 200),
+    CONSTRAINT webhook_attempts_response_size CHECK (octet_length(response) <= 1024)
+);

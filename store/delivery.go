@@ -1,0 +1,296 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// DeliveryState is how far a message to an endpoint is.
+type DeliveryState string
+
+// The states.
+const (
+	DeliveryPending   DeliveryState = "pending"
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryFailed    DeliveryState = "failed"  // given up
+	DeliveryBlocked   DeliveryState = "blocked" // not sent: the address may not be sent to
+)
+
+// DeliveryStates lists all states.
+func DeliveryStates() []DeliveryState {
+	return []DeliveryState{DeliveryPending, DeliveryDelivered, DeliveryFailed, DeliveryBlocked}
+}
+
+// Delivery is a message to an endpoint. Its id is its webhook-id, and its body never changes.
+type Delivery struct {
+	ID            orders.ID
+	EventType     string
+	OrderID       orders.ID // zero: it is about no order
+	Version       int64     // of the order
+	Body          string
+	State         DeliveryState
+	Attempts      int
+	GiveUpAt      int       // the attempt after which it is given up
+	NextAttemptAt time.Time // while it is pending
+	CreatedAt     time.Time
+	FinishedAt    time.Time // zero while it is pending
+
+	// Log is the attempts, newest first. A list of deliveries has the last one only.
+	Log []Attempt
+}
+
+// Attempt is one try to send a message.
+type Attempt struct {
+	Number   int // 1, 2, 3 …
+	At       time.Time
+	Took     time.Duration
+	Status   int    // the answer's; 0: there was none
+	Error    string // empty: it is delivered
+	Response string // the beginning of the answer
+}
+
+// attemptsShown bounds the log of a message that is sent again and again.
+const attemptsShown = 100
+
+// DeliveryFilter selects an endpoint's deliveries, newest first.
+type DeliveryFilter struct {
+	State  DeliveryState // empty: all
+	Before orders.ID     // only those made before this one
+	Limit  int
+}
+
+// Deliveries lists an endpoint's deliveries. Error: ErrWebhookNotFound.
+func (s *Store) Deliveries(ctx context.Context, o Owner, endpoint orders.ID, f DeliveryFilter) ([]Delivery, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if _, err := s.webhook(ctx, s.db, o, endpoint); err != nil {
+		return nil, fmt.Errorf("list deliveries: %w", classify(err))
+	}
+	if f.Before == (orders.ID{}) {
+		f.Before = lastID()
+	}
+	var rows []dbsqlc.WebhookDelivery
+	var err error
+	if f.State == "" {
+		rows, err = s.queries.DeliveriesList(ctx, s.db, &dbsqlc.DeliveriesListParams{
+			EndpointID: endpoint, Before: f.Before, PageSize: int32(f.Limit),
+		})
+	} else {
+		rows, err = s.queries.DeliveriesListByState(ctx, s.db, &dbsqlc.DeliveriesListByStateParams{
+			EndpointID: endpoint, State: string(f.State), Before: f.Before, PageSize: int32(f.Limit),
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list deliveries: %w", classify(err))
+	}
+	list, ids := make([]Delivery, len(rows)), make([]orders.ID, len(rows))
+	for i, row := range rows {
+		list[i], ids[i] = decodeDelivery(row), row.ID
+	}
+	last, err := s.queries.AttemptsLast(ctx, s.db, &dbsqlc.AttemptsLastParams{EndpointID: endpoint, DeliveryIds: ids})
+	if err != nil {
+		return nil, fmt.Errorf("list attempts: %w", classify(err))
+	}
+	for _, row := range last {
+		i := slices.Index(ids, row.DeliveryID)
+		list[i].Log = []Attempt{decodeAttempt(row)}
+	}
+	return list, nil
+}
+
+// Delivery reads a delivery with its attempts. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
+func (s *Store) Delivery(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if _, err := s.webhook(ctx, s.db, o, endpoint); err != nil {
+		return Delivery{}, fmt.Errorf("read delivery: %w", classify(err))
+	}
+	row, err := s.queries.DeliveryRead(ctx, s.db, &dbsqlc.DeliveryReadParams{EndpointID: endpoint, ID: id})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Delivery{}, ErrDeliveryNotFound
+	}
+	if err != nil {
+		return Delivery{}, fmt.Errorf("read delivery: %w", classify(err))
+	}
+	log, err := s.queries.AttemptsList(ctx, s.db, &dbsqlc.AttemptsListParams{
+		EndpointID: endpoint, DeliveryID: id, PageSize: attemptsShown,
+	})
+	if err != nil {
+		return Delivery{}, fmt.Errorf("list attempts: %w", classify(err))
+	}
+	d := decodeDelivery(row)
+	for _, row := range log {
+		d.Log = append(d.Log, decodeAttempt(row))
+	}
+	return d, nil
+}
+
+// Notify has a message sent that is about no order: to an endpoint that is enabled.
+//
+// Errors: ErrWebhookNotFound, ErrWebhookDisabled.
+func (s *Store) Notify(ctx context.Context, o Owner, endpoint orders.ID, eventType, body string) (Delivery, error) {
+	now := timestamp(s.now())
+	d := Delivery{
+		ID: orders.NewID(), EventType: eventType, Body: body, State: DeliveryPending, GiveUpAt: orders.WebhookAttempts,
+		NextAttemptAt: now, CreatedAt: now,
+	}
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		row, err := s.webhook(ctx, tx, o, endpoint)
+		switch {
+		case err != nil:
+			return err
+		case row.State != string(WebhookEnabled):
+			return ErrWebhookDisabled
+		}
+		_, err = s.insertDeliveries(ctx, tx, []newDelivery{{endpoint: endpoint, id: d.ID, eventType: eventType, body: body}})
+		return err
+	})
+	if err != nil {
+		return Delivery{}, fmt.Errorf("notify webhook: %w", err)
+	}
+	return d, nil
+}
+
+// Redeliver has a delivery sent again, whatever became of it. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
+func (s *Store) Redeliver(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
+	var row dbsqlc.WebhookDelivery
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if _, err = s.webhook(ctx, tx, o, endpoint); err != nil {
+			return err
+		}
+		row, err = s.queries.DeliveryRepeat(ctx, tx, &dbsqlc.DeliveryRepeatParams{
+			EndpointID: endpoint, ID: id, At: timestamp(s.now()), More: orders.WebhookAttempts,
+		})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrDeliveryNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return Delivery{}, fmt.Errorf("redeliver: %w", err)
+	}
+	return decodeDelivery(row), nil
+}
+
+const redeliverBatch = 1000
+
+// RedeliverSince has all deliveries sent again that were made at a moment or later and are in one of the states, of
+// which pending is none. It returns how many there were, also if it fails after some.
+//
+// Error: ErrWebhookNotFound.
+func (s *Store) RedeliverSince(
+	ctx context.Context, o Owner, endpoint orders.ID, since time.Time, states []DeliveryState,
+) (n int, err error) {
+	if _, err := s.Webhook(ctx, o, endpoint); err != nil {
+		return 0, err
+	}
+	now := timestamp(s.now())
+	p := &dbsqlc.DeliveriesRepeatParams{
+		EndpointID: endpoint, Since: since, Until: now, After: firstID(since.Add(-idSlack)), At: now,
+		More: orders.WebhookAttempts, BatchSize: redeliverBatch,
+	}
+	for _, state := range states {
+		if state != DeliveryPending {
+			p.States = append(p.States, string(state))
+		}
+	}
+	for {
+		var ids []orders.ID
+		err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+			ids, err = s.queries.DeliveriesRepeat(ctx, tx, p)
+			return err
+		})
+		if err != nil {
+			return n, fmt.Errorf("redeliver: %w", err)
+		}
+		if n += len(ids); len(ids) < redeliverBatch {
+			return n, nil
+		}
+		for _, id := range ids {
+			if slices.Compare(id[:], p.After[:]) > 0 {
+				p.After = id
+			}
+		}
+	}
+}
+
+// PurgeDeliveries forgets the deliveries that were finished before a moment, and what is left of deleted endpoints.
+func (s *Store) PurgeDeliveries(ctx context.Context, before time.Time) error {
+	limit := pgtype.Timestamptz{Time: before, Valid: true}
+	for _, purge := range []func(context.Context, pgx.Tx) (int64, error){
+		func(ctx context.Context, tx pgx.Tx) (int64, error) {
+			return s.queries.DeliveriesPurge(ctx, tx, &dbsqlc.DeliveriesPurgeParams{Before: limit, BatchSize: purgeBatch})
+		},
+		func(ctx context.Context, tx pgx.Tx) (int64, error) {
+			return s.queries.DeliveriesPurgeDeleted(ctx, tx, &dbsqlc.DeliveriesPurgeDeletedParams{
+				Before: before, BatchSize: purgeBatch,
+			})
+		},
+		func(ctx context.Context, tx pgx.Tx) (int64, error) {
+			return 0, errOnly(s.queries.WebhooksPurge(ctx, tx))
+		},
+	} {
+		for n := int64(purgeBatch); n == purgeBatch; {
+			err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+				n, err = purge(ctx, tx)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("purge deliveries: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func errOnly(_ int64, err error) error { return err }
+
+// newDelivery is a message to be made.
+type newDelivery struct {
+	endpoint, id orders.ID
+	eventType    string
+	order        orders.ID
+	version      int64
+	body         string
+}
+
+// insertDeliveries writes messages; those about an event of which the endpoint has one already are left out.
+func (s *Store) insertDeliveries(ctx context.Context, tx pgx.Tx, list []newDelivery) (int64, error) {
+	if len(list) == 0 {
+		return 0, nil
+	}
+	p := &dbsqlc.DeliveriesInsertParams{GiveUpAt: orders.WebhookAttempts, At: timestamp(s.now())}
+	for _, d := range list {
+		p.Ids = append(p.Ids, d.id)
+		p.EndpointIds = append(p.EndpointIds, d.endpoint)
+		p.EventTypes = append(p.EventTypes, d.eventType)
+		p.OrderIds = append(p.OrderIds, d.order)
+		p.Versions = append(p.Versions, d.version)
+		p.Bodies = append(p.Bodies, d.body)
+	}
+	return s.queries.DeliveriesInsert(ctx, tx, p)
+}
+
+func decodeDelivery(row dbsqlc.WebhookDelivery) Delivery {
+	return Delivery{
+		ID: row.ID, EventType: row.EventType, OrderID: row.OrderID, Version: row.Version, Body: row.Body,
+		State: DeliveryState(row.State), Attempts: int(row.Attempts), GiveUpAt: int(row.GiveUpAt),
+		NextAttemptAt: row.NextAttemptAt.UTC(), CreatedAt: row.CreatedAt.UTC(), FinishedAt: row.FinishedAt.Time.UTC(),
+	}
+}
+
+func decodeAttempt(row dbsqlc.WebhookAttempt) Attempt {
+	return Attempt{
+		Number: int(row.Attempt), At: row.At.UTC(), Took: time.Duration(row.DurationMs) * time.Millisecond,
+		Status: int(row.Status), Error: row.Error, Response: row.Response,
+	}
+}

@@ -1,0 +1,278 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+const (
+	fanOutLock     = 0x6d696c6c66616e6f // "millfano"
+	fanOutCursor   = "webhooks"
+	fanOutBatch    = 500  // events
+	fanOutMessages = 5000 // give or take those of one event
+	dueBatch       = 500  // endpoints
+	cursorAge      = time.Minute
+)
+
+// WebhookBody makes the body of the message about an event. previous is the id of the message before it to the same
+// endpoint about the same order, zero if there is none.
+type WebhookBody func(e orders.Event, customerID string, previous orders.ID) string
+
+// FannedOut is what one FanOut did.
+type FannedOut struct {
+	Events     []time.Time // when those that were read happened
+	Deliveries int64       // messages that were made of them
+	Jobs       int         // endpoints that were given a job
+	More       bool        // there is more to be done at once
+	Expired    error       // not nil: the log was pruned before it was read, and some of it is lost to all endpoints
+	KeyEnded   []orders.ID // endpoints that were disabled because their key has ended
+	Idle       bool        // there is no endpoint to send to
+	Soon       bool        // something is due whose endpoint will be free in a moment
+}
+
+// FanOut turns the events after the cursor into messages to the endpoints that want them, moves the cursor, and gives a
+// job to each endpoint for which something is due: in one transaction, so that each event is one message to each
+// endpoint, whatever crashes when. One process at a time does so; for the others there is nothing to do.
+func (s *Store) FanOut(ctx context.Context, body WebhookBody) (FannedOut, error) {
+	var out FannedOut
+	var queues []string
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		out, queues = FannedOut{}, nil
+		// An advisory lock, because a row lock would give the transaction an id, and with it hold up the feed while the
+		// log is read.
+		if mine, err := s.queries.SweepBegin(ctx, tx, fanOutLock); err != nil || !mine {
+			return err
+		}
+		f := fanOut{Store: s, tx: tx, body: body, out: &out}
+		if err := f.events(ctx); err != nil || out.Idle {
+			return err
+		}
+		var err error
+		queues, err = f.jobs(ctx)
+		return err
+	})
+	if err != nil {
+		return FannedOut{}, fmt.Errorf("fan out: %w", err)
+	}
+	if len(queues) > 0 {
+		s.bell.RingQueues(queues)
+	}
+	return out, nil
+}
+
+// fanOut is one transaction of FanOut.
+type fanOut struct {
+	*Store
+	tx   pgx.Tx
+	body WebhookBody
+	out  *FannedOut
+}
+
+// events makes messages of events.
+func (f *fanOut) events(ctx context.Context) error {
+	from, err := f.queries.FeedCursorRead(ctx, f.tx, fanOutCursor)
+	if errors.Is(err, pgx.ErrNoRows) {
+		f.out.Idle = true // it is made with the first endpoint
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if f.out.Idle, err = f.queries.WebhooksIdle(ctx, f.tx); err != nil {
+		return err
+	}
+	limit := fanOutBatch
+	if f.out.Idle {
+		limit = 1 // only to see whether there is something to skip
+	}
+	at := Cursor{Epoch: from.Epoch, Txid: from.Txid, ID: from.ID, At: from.At}
+	log := &Store{db: f.tx, queries: f.queries, now: f.now}
+	entries, next, err := log.Log(ctx, at, LogFilter{}, limit)
+	switch {
+	case errors.Is(err, ErrCursorExpired):
+		f.out.Expired, f.out.More = err, true
+		if next, err = log.LogStart(ctx); from.At.After(next.At) {
+			next.At = from.At // what another history has from before was sent in the one that ended
+		}
+	case len(entries) > 0 && f.out.Idle:
+		entries = nil
+		next, err = log.LogEnd(ctx)
+	case len(entries) == 0 && next.At.Sub(from.At) < cursorAge:
+		next = at // only now and then, so that it does not grow old
+	}
+	if err != nil {
+		return err
+	}
+	f.out.More = f.out.More || len(entries) == limit
+	read, err := f.deliver(ctx, entries)
+	if err != nil {
+		return err
+	}
+	if read < len(entries) {
+		next, f.out.More = entries[read-1].Cursor, true
+	}
+	if next == at {
+		return nil
+	}
+	moved, err := f.queries.FeedCursorMove(ctx, f.tx, &dbsqlc.FeedCursorMoveParams{
+		Name: fanOutCursor, Epoch: next.Epoch, Txid: next.Txid, ID: next.ID, At: timestamp(next.At),
+		FromEpoch: from.Epoch, FromTxid: from.Txid, FromID: from.ID,
+	})
+	if err == nil && moved == 0 {
+		err = errors.New("the cursor has moved in spite of the lock")
+	}
+	return err
+}
+
+// listening are the endpoints that hear of the entries' orders, by customer; those of everybody under the empty one.
+func (f *fanOut) listening(ctx context.Context, entries []Entry) (map[string][]dbsqlc.WebhooksListeningRow, error) {
+	customers := []string{""}
+	for _, e := range entries {
+		customers = append(customers, e.CustomerID)
+	}
+	slices.Sort(customers)
+	rows, err := f.queries.WebhooksListening(ctx, f.tx, slices.Compact(customers))
+	byCustomer := map[string][]dbsqlc.WebhooksListeningRow{}
+	for _, w := range rows {
+		byCustomer[w.CustomerID] = append(byCustomer[w.CustomerID], w)
+	}
+	return byCustomer, err
+}
+
+// deliver writes a message for each event and endpoint that wants it. Each names the one before it. It returns of how
+// many events: where there are many endpoints, it leaves some for the next transaction.
+func (f *fanOut) deliver(ctx context.Context, entries []Entry) (read int, err error) {
+	if len(entries) == 0 {
+		return 0, nil
+	}
+	byCustomer, err := f.listening(ctx, entries)
+	if err != nil {
+		return 0, err
+	}
+	type thread struct{ endpoint, order orders.ID }
+	type message struct {
+		Entry
+		thread
+		id orders.ID
+	}
+	var messages []message
+	last := map[thread]orders.ID{}
+	var before dbsqlc.DeliveriesBeforeParams
+	for _, e := range entries {
+		if len(messages) >= fanOutMessages {
+			break
+		}
+		read++
+		f.out.Events = append(f.out.Events, e.At)
+		for _, w := range slices.Concat(byCustomer[""], byCustomer[e.CustomerID]) {
+			if !wants(w.EventTypes, string(e.Type())) {
+				continue
+			}
+			m := message{Entry: e, thread: thread{w.ID, e.OrderID}, id: orders.NewID()}
+			messages = append(messages, m)
+			if _, ok := last[m.thread]; !ok {
+				last[m.thread] = orders.ID{}
+				before.EndpointIds = append(before.EndpointIds, w.ID)
+				before.OrderIds = append(before.OrderIds, e.OrderID)
+				before.Versions = append(before.Versions, e.Version)
+			}
+		}
+	}
+	if len(messages) == 0 {
+		return read, nil
+	}
+	rows, err := f.queries.DeliveriesBefore(ctx, f.tx, &before)
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		last[thread{row.EndpointID, row.OrderID}] = row.ID
+	}
+	list := make([]newDelivery, len(messages))
+	for i, m := range messages {
+		list[i] = newDelivery{
+			endpoint: m.endpoint, id: m.id, eventType: string(m.Type()), order: m.OrderID, version: m.Version,
+			body: f.body(m.Event, m.CustomerID, last[m.thread]),
+		}
+		last[m.thread] = m.id
+	}
+	f.out.Deliveries, err = f.insertDeliveries(ctx, f.tx, list)
+	return read, err
+}
+
+// wants says whether an endpoint wants messages of a type.
+func wants(types []string, eventType string) bool {
+	return len(types) == 0 || slices.Contains(types, eventType)
+}
+
+// jobs gives a job to each endpoint for which something is due, and returns their queues. There is one job at a time
+// for an endpoint, however long its queue is held up.
+func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
+	now := timestamp(f.now())
+	if f.out.KeyEnded, err = f.queries.WebhooksWithoutKey(ctx, f.tx, now); err != nil {
+		return nil, err
+	}
+	due, err := f.queries.WebhooksDue(ctx, f.tx, &dbsqlc.WebhooksDueParams{At: now, BatchSize: dueBatch})
+	if err != nil || len(due) == 0 {
+		return nil, err
+	}
+	params := make([]river.InsertManyParams, len(due))
+	for i, w := range due {
+		queue := orders.WebhookQueue
+		if w.Failures > 0 {
+			queue = orders.FailingWebhookQueue
+		}
+		if !slices.Contains(queues, queue) {
+			queues = append(queues, queue)
+		}
+		params[i] = river.InsertManyParams{Args: orders.WebhookJob{EndpointID: w.ID}, InsertOpts: &river.InsertOpts{
+			Queue: queue, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+				rivertype.JobStateRunning, rivertype.JobStateScheduled,
+			}},
+		}}
+	}
+	inserted, err := f.Store.jobs.InsertManyTx(ctx, f.tx, params)
+	if err != nil {
+		return nil, fmt.Errorf("enqueue jobs: %w", err)
+	}
+	var started []orders.ID
+	for i, result := range inserted {
+		if result.UniqueSkippedAsDuplicate && result.Job.State == rivertype.JobStateRunning {
+			f.out.Soon = true // it is about to end, and has not seen what is new
+			continue
+		}
+		started = append(started, due[i].ID)
+	}
+	f.out.Jobs, f.out.More = len(started), f.out.More || len(due) == dueBatch && len(started) > 0
+	return queues, f.queries.WebhooksBusy(ctx, f.tx, &dbsqlc.WebhooksBusyParams{
+		Ids: started, BusyUntil: now.Add(claimFor),
+	})
+}
+
+// startCursor has the fan-out begin with what happens from now on, if it has never begun.
+func (s *Store) startCursor(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	_, err := s.queries.FeedCursorRead(ctx, s.db, fanOutCursor)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return classify(err)
+	}
+	end, err := s.LogEnd(ctx)
+	if err != nil {
+		return err
+	}
+	return classify(s.queries.FeedCursorStart(ctx, s.db, &dbsqlc.FeedCursorStartParams{
+		Name: fanOutCursor, Epoch: end.Epoch, Txid: end.Txid, ID: end.ID, At: timestamp(end.At),
+	}))
+}

@@ -1,0 +1,328 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+var hookOwner = store.Owner{Principal: "shop"}
+
+func makeWebhook(t *testing.T, s *store.Store, change ...func(*store.NewWebhook)) store.Webhook {
+	t.Helper()
+	n := store.NewWebhook{Owner: hookOwner, URL: "https://shop.example.com", Secret: make([]byte, 32)}
+	for _, f := range change {
+		f(&n)
+	}
+	w, err := s.MakeWebhook(t.Context(), n)
+	require.NoError(t, err)
+	return w
+}
+
+// body shows what a message is made of.
+func body(e orders.Event, customerID string, previous orders.ID) string {
+	return fmt.Sprint(customerID, " ", e.OrderID, " ", e.Version, " ", previous)
+}
+
+// fanOutAll fans out all of so many events, each of which can be read only when older transactions are over, also those
+// of other tests.
+func fanOutAll(t *testing.T, s *store.Store, events int) (made int64) {
+	t.Helper()
+	awaitLog(t, s, events)
+	for {
+		done, err := s.FanOut(t.Context(), body)
+		require.NoError(t, err)
+		made += done.Deliveries
+		if !done.More {
+			return made
+		}
+	}
+}
+
+func awaitLog(t *testing.T, s *store.Store, events int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		start, err := s.LogStart(t.Context())
+		require.NoError(t, err)
+		entries, _, err := s.Log(t.Context(), start, store.LogFilter{}, 1000)
+		require.NoError(t, err)
+		return len(entries) == events
+	}, time.Minute, 10*time.Millisecond)
+}
+
+func deliveriesOf(t *testing.T, s *store.Store, w store.Webhook) []store.Delivery {
+	t.Helper()
+	list, err := s.Deliveries(t.Context(), hookOwner, w.ID, store.DeliveryFilter{Limit: 10_000})
+	require.NoError(t, err)
+	return list
+}
+
+// Two processes that fan out while orders are placed make one message of each event, and each names the one before.
+func TestFanOutTogether(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	s := storetest.New(t, pool)
+	w := makeWebhook(t, s)
+	stop, cancel := context.WithCancel(t.Context())
+	var fanning, placing sync.WaitGroup
+	for range 3 {
+		other := storetest.New(t, pool)
+		fanning.Go(func() {
+			for stop.Err() == nil {
+				if _, err := other.FanOut(t.Context(), body); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	const placers, each = 4, 10
+	for range placers {
+		placing.Go(func() {
+			for range each {
+				order := storetest.Placement()
+				placed, err := s.Place(t.Context(), []orders.Placement{order})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, err = s.Apply(t.Context(), []orders.Event{
+					storetest.Outcome(placed[0].Order.ID, orders.QuoteShipping, orders.StepSucceeded),
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	placing.Wait()
+	cancel()
+	fanning.Wait()
+	fanOutAll(t, s, 2*placers*each)
+
+	list := deliveriesOf(t, s, w)
+	require.Len(t, list, 2*placers*each)
+	byOrder := map[orders.ID]map[int64]store.Delivery{}
+	for _, d := range list {
+		if byOrder[d.OrderID] == nil {
+			byOrder[d.OrderID] = map[int64]store.Delivery{}
+		}
+		byOrder[d.OrderID][d.Version] = d
+	}
+	for id, versions := range byOrder {
+		require.Equal(t, fmt.Sprint("1 ", id, " 1 ", orders.ID{}), versions[1].Body)
+		require.Equal(t, fmt.Sprint("1 ", id, " 2 ", versions[1].ID), versions[2].Body)
+	}
+}
+
+// failing is a database whose nth statement in a transaction, or whose commit, fails.
+type failing struct {
+	store.DB
+	after *int
+}
+
+var errCrash = errors.New("crash")
+
+func (f failing) Begin(ctx context.Context) (pgx.Tx, error) {
+	tx, err := f.DB.Begin(ctx)
+	return failingTx{tx, f.after}, err
+}
+
+type failingTx struct {
+	pgx.Tx
+	after *int
+}
+
+func (f failingTx) crashes() bool {
+	*f.after--
+	return *f.after < 0
+}
+
+func (f failingTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if f.crashes() {
+		return nil, errCrash
+	}
+	return f.Tx.Query(ctx, sql, args...)
+}
+
+func (f failingTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if f.crashes() {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		return f.Tx.QueryRow(ctx, sql, args...)
+	}
+	return f.Tx.QueryRow(ctx, sql, args...)
+}
+
+func (f failingTx) Commit(ctx context.Context) error {
+	if f.crashes() {
+		return errors.Join(errCrash, f.Rollback(ctx))
+	}
+	return f.Tx.Commit(ctx)
+}
+
+// A crash after any statement leaves everything or nothing: in the end there is one message of each event.
+func TestFanOutCrashes(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	s := storetest.New(t, pool)
+	w := makeWebhook(t, s)
+	crashes := 0
+	for at := 0; ; at++ {
+		storetest.Order(t, s)
+		awaitLog(t, s, at+1)
+		after := at
+		_, err := storetest.New(t, failing{pool, &after}).FanOut(t.Context(), body)
+		if err == nil {
+			break
+		}
+		crashes++
+		require.Empty(t, deliveriesOf(t, s, w), "after a crash at statement %d", at)
+	}
+	require.Greater(t, crashes, 8)
+	require.Len(t, deliveriesOf(t, s, w), crashes+1)
+	require.Zero(t, fanOutAll(t, s, crashes+1))
+}
+
+// A log that was pruned, or restored, before it was read costs what is gone and nothing else.
+func TestFanOutAfterExpiry(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	s := storetest.New(t, pool)
+	w := makeWebhook(t, s)
+	storetest.Order(t, s)
+	require.EqualValues(t, 1, fanOutAll(t, s, 1))
+	storetest.Order(t, s)
+	_, err := pool.Exec(t.Context(), "UPDATE feed_cursors SET epoch = epoch + 1") // of another history
+	require.NoError(t, err)
+	awaitLog(t, s, 2)
+	done, err := s.FanOut(t.Context(), body)
+	require.NoError(t, err)
+	require.ErrorIs(t, done.Expired, store.ErrCursorExpired)
+	require.True(t, done.More)
+	require.EqualValues(t, 1, fanOutAll(t, s, 2), "what had been sent is not made again")
+	require.Len(t, deliveriesOf(t, s, w), 2)
+}
+
+// The endpoints of a key that ends hear nothing any more, and whoever may enable one takes it over.
+func TestWebhookOfEndedKey(t *testing.T) {
+	t.Parallel()
+	s := storetest.New(t, storetest.Pool(t))
+	keys, err := s.MakeKeys(t.Context(), []store.NewKey{{Role: store.Service}}, store.Actor{Name: "test"})
+	require.NoError(t, err)
+	w := makeWebhook(t, s, func(n *store.NewWebhook) { n.Principal = keys[0].ID })
+	storetest.Order(t, s)
+	awaitLog(t, s, 1)
+	_, err = s.RevokeKeys(t.Context(), []string{keys[0].ID}, store.Actor{Name: "test"})
+	require.NoError(t, err)
+	done, err := s.FanOut(t.Context(), body)
+	require.NoError(t, err)
+	require.Equal(t, []orders.ID{w.ID}, done.KeyEnded)
+	require.Zero(t, done.Jobs)
+	_, _, ok, err := s.TakeDeliveries(t.Context(), w.ID, 10)
+	require.NoError(t, err)
+	require.False(t, ok)
+
+	admin, enabled := store.Owner{Principal: "admin", Everybody: true}, true
+	w, err = s.ChangeWebhook(t.Context(), admin, w.ID, store.WebhookChange{Enabled: &enabled})
+	require.NoError(t, err)
+	require.Equal(t, "admin", w.Principal)
+	done, err = s.FanOut(t.Context(), body)
+	require.NoError(t, err)
+	require.Empty(t, done.KeyEnded)
+	require.Equal(t, 1, done.Jobs)
+}
+
+// While a message of an order waits, those after it wait. Those of other orders do not.
+func TestDeliveriesKeepSequence(t *testing.T) {
+	t.Parallel()
+	s := storetest.New(t, storetest.Pool(t))
+	w := makeWebhook(t, s)
+	first, second := storetest.Order(t, s), storetest.Order(t, s)
+	for _, o := range []orders.Order{first, second} {
+		_, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(o.ID, orders.QuoteShipping, orders.StepSucceeded)})
+		require.NoError(t, err)
+	}
+	fanOutAll(t, s, 4)
+	take := func() map[orders.ID]store.Delivery {
+		_, list, _, err := s.TakeDeliveries(t.Context(), w.ID, 10)
+		require.NoError(t, err)
+		taken := map[orders.ID]store.Delivery{}
+		for _, d := range list {
+			taken[d.OrderID] = d
+		}
+		require.Len(t, taken, len(list))
+		return taken
+	}
+	settle := func(d store.Delivery, state store.DeliveryState, next time.Time) {
+		require.NoError(t, s.SettleDeliveries(t.Context(), w.ID, []store.Attempted{{
+			ID: d.ID, State: state, NextAttemptAt: next, Attempt: store.Attempt{Number: d.Attempts + 1, At: time.Now()},
+		}}, store.Health{}, "", ""))
+	}
+	taken := take()
+	require.Len(t, taken, 2)
+	require.Empty(t, take(), "what is taken is nobody else's")
+	settle(taken[first.ID], store.DeliveryPending, time.Now().Add(time.Hour))
+	settle(taken[second.ID], store.DeliveryDelivered, time.Now())
+	settle(taken[second.ID], store.DeliveryFailed, time.Now()) // by somebody who is late
+	taken = take()
+	require.Len(t, taken, 1)
+	require.EqualValues(t, 2, taken[second.ID].Version)
+	d, err := s.Delivery(t.Context(), hookOwner, w.ID, deliveriesOf(t, s, w)[2].ID)
+	require.NoError(t, err)
+	require.Len(t, d.Log, 1)
+	require.Equal(t, store.DeliveryDelivered, d.State)
+}
+
+// Old deliveries are forgotten, and deleted endpoints with all of theirs.
+func TestPurgeDeliveries(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	s := storetest.New(t, pool)
+	old, kept, deleted := makeWebhook(t, s), makeWebhook(t, s), makeWebhook(t, s)
+	storetest.Order(t, s)
+	fanOutAll(t, s, 1)
+	_, err := pool.Exec(t.Context(),
+		"UPDATE webhook_deliveries SET state = 'delivered', finished_at = now() - interval '2 days' WHERE endpoint_id = $1",
+		old.ID)
+	require.NoError(t, err)
+	require.NoError(t, s.DeleteWebhook(t.Context(), hookOwner, deleted.ID))
+	require.NoError(t, s.PurgeDeliveries(t.Context(), time.Now().Add(-24*time.Hour)))
+	require.Empty(t, deliveriesOf(t, s, old))
+	require.Len(t, deliveriesOf(t, s, kept), 1)
+	var n int
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM webhook_endpoints").Scan(&n))
+	require.Equal(t, 2, n)
+}
+
+// With many endpoints a transaction makes so many messages and no more, and the next one goes on where it ended.
+func TestFanOutInParts(t *testing.T) {
+	t.Parallel()
+	s := storetest.New(t, storetest.Pool(t))
+	for range store.MaxWebhooks {
+		makeWebhook(t, s)
+	}
+	const events = 300
+	placements := make([]orders.Placement, events)
+	for i := range placements {
+		placements[i] = storetest.Placement()
+	}
+	_, err := s.Place(t.Context(), placements)
+	require.NoError(t, err)
+	awaitLog(t, s, events)
+	done, err := s.FanOut(t.Context(), body)
+	require.NoError(t, err)
+	require.True(t, done.More)
+	require.EqualValues(t, 5000, done.Deliveries)
+	require.Len(t, done.Events, 250)
+	require.EqualValues(t, events*store.MaxWebhooks-5000, fanOutAll(t, s, events))
+}

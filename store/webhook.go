@@ -1,0 +1,326 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// MaxWebhooks is how many endpoints an owner may have.
+const MaxWebhooks = 20
+
+// Errors about webhooks.
+var (
+	// ErrWebhookNotFound says that there is no such endpoint, or that it is somebody else's.
+	ErrWebhookNotFound = errors.New("webhook not found")
+	// ErrDeliveryNotFound says that an endpoint has no such delivery, or not any more.
+	ErrDeliveryNotFound = errors.New("delivery not found")
+	// ErrTooManyWebhooks says that the owner has MaxWebhooks endpoints.
+	ErrTooManyWebhooks = errors.New("too many webhooks")
+	// ErrWebhookDisabled says that an endpoint is not sent to.
+	ErrWebhookDisabled = errors.New("webhook is disabled")
+	// ErrRotating says that the secret before the current one is still good: a third would cut somebody off.
+	ErrRotating = errors.New("secret is being rotated")
+)
+
+// WebhookState says whether an endpoint is sent to.
+type WebhookState string
+
+// The states.
+const (
+	WebhookEnabled  WebhookState = "enabled"
+	WebhookDisabled WebhookState = "disabled"
+)
+
+// DisabledReason is why an endpoint is disabled.
+type DisabledReason string
+
+// The reasons.
+const (
+	DisabledByOwner  DisabledReason = "owner"
+	DisabledGone     DisabledReason = "gone"      // it answered 410
+	DisabledFailing  DisabledReason = "failing"   // it has failed for days
+	DisabledKeyEnded DisabledReason = "key_ended" // the key that made it was revoked or has expired
+)
+
+// DisabledReasons lists all reasons.
+func DisabledReasons() []DisabledReason {
+	return []DisabledReason{DisabledByOwner, DisabledGone, DisabledFailing, DisabledKeyEnded}
+}
+
+// Owner is who asks about endpoints. A customer's belong to the customer, whichever of its keys made them; others
+// belong to the principal.
+type Owner struct {
+	Principal  string
+	CustomerID string // of a customer
+	Everybody  bool   // sees all endpoints
+}
+
+// Webhook is an endpoint: an address that is told what happens to orders.
+type Webhook struct {
+	ID             orders.ID
+	Principal      string   // who made it
+	CustomerID     string   // whose orders it hears of; empty: everybody's
+	URL            string   //
+	EventTypes     []string // empty: all
+	Description    string
+	Secret         []byte
+	PreviousSecret []byte // during a rotation
+	PreviousUntil  time.Time
+	State          WebhookState
+	DisabledReason DisabledReason
+	Failures       int       // in a row
+	FailingSince   time.Time // zero: it is not
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// Secrets are those that messages are signed with at a moment.
+func (w Webhook) Secrets(now time.Time) [][]byte {
+	if w.PreviousSecret != nil && now.Before(w.PreviousUntil) {
+		return [][]byte{w.Secret, w.PreviousSecret}
+	}
+	return [][]byte{w.Secret}
+}
+
+// NewWebhook is a request to make an endpoint. It must be valid.
+type NewWebhook struct {
+	Owner
+	IdempotencyKey string
+	Fingerprint    []byte // of the request; needed with a key
+	CustomerID     string // whose orders; a customer's own
+	URL            string
+	EventTypes     []string
+	Description    string
+	Secret         []byte
+}
+
+// MakeWebhook makes an endpoint, which hears of what happens from then on. Under a key that made one before it returns
+// that one.
+//
+// Errors: ErrTooManyWebhooks, orders.ErrIdempotencyMismatch.
+func (s *Store) MakeWebhook(ctx context.Context, n NewWebhook) (Webhook, error) {
+	if err := s.startCursor(ctx); err != nil {
+		return Webhook{}, err
+	}
+	var row dbsqlc.WebhookEndpoint
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if err = s.queries.WebhookLock(ctx, tx, n.Principal+"\n"+n.Owner.CustomerID); err != nil {
+			return err
+		}
+		if n.IdempotencyKey != "" {
+			row, err = s.queries.WebhookByKey(ctx, tx, &dbsqlc.WebhookByKeyParams{
+				Principal: n.Principal, IdempotencyKey: n.IdempotencyKey,
+			})
+			switch {
+			case err == nil && string(row.Fingerprint) != string(n.Fingerprint):
+				return orders.ErrIdempotencyMismatch
+			case err == nil || !errors.Is(err, pgx.ErrNoRows):
+				return err
+			}
+		}
+		count, err := s.queries.WebhookCount(ctx, tx, &dbsqlc.WebhookCountParams{
+			Principal: n.Principal, OwnerCustomerID: n.Owner.CustomerID,
+		})
+		switch {
+		case err != nil:
+			return err
+		case count >= MaxWebhooks:
+			return ErrTooManyWebhooks
+		}
+		row, err = s.queries.WebhookInsert(ctx, tx, &dbsqlc.WebhookInsertParams{
+			ID: orders.NewID(), Principal: n.Principal, IdempotencyKey: n.IdempotencyKey, Fingerprint: n.Fingerprint,
+			CustomerID: n.CustomerID, OwnerCustomerID: n.Owner.CustomerID, Url: n.URL, EventTypes: texts(n.EventTypes),
+			Description: n.Description, Secret: n.Secret, At: timestamp(s.now()),
+		})
+		return err
+	})
+	if err != nil {
+		return Webhook{}, fmt.Errorf("make webhook: %w", err)
+	}
+	return decodeWebhook(row), nil
+}
+
+// Webhook reads an endpoint. Error: ErrWebhookNotFound.
+func (s *Store) Webhook(ctx context.Context, owner Owner, id orders.ID) (Webhook, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	row, err := s.webhook(ctx, s.db, owner, id)
+	if err != nil {
+		return Webhook{}, fmt.Errorf("read webhook: %w", classify(err))
+	}
+	return decodeWebhook(row), nil
+}
+
+func (s *Store) webhook(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.ID) (dbsqlc.WebhookEndpoint, error) {
+	row, err := s.queries.WebhookRead(ctx, db, &dbsqlc.WebhookReadParams{
+		ID: id, Everybody: o.Everybody, Principal: o.Principal, OwnerCustomerID: o.CustomerID,
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row, ErrWebhookNotFound
+	}
+	return row, err
+}
+
+// Webhooks lists endpoints, oldest first, after an id.
+func (s *Store) Webhooks(ctx context.Context, o Owner, after orders.ID, limit int) ([]Webhook, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	var rows []dbsqlc.WebhookEndpoint
+	var err error
+	switch {
+	case o.Everybody:
+		rows, err = s.queries.WebhooksListAll(ctx, s.db, &dbsqlc.WebhooksListAllParams{After: after, PageSize: int32(limit)})
+	case o.CustomerID != "":
+		rows, err = s.queries.WebhooksListByCustomer(ctx, s.db, &dbsqlc.WebhooksListByCustomerParams{
+			OwnerCustomerID: o.CustomerID, After: after, PageSize: int32(limit),
+		})
+	default:
+		rows, err = s.queries.WebhooksListByPrincipal(ctx, s.db, &dbsqlc.WebhooksListByPrincipalParams{
+			Principal: o.Principal, After: after, PageSize: int32(limit),
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list webhooks: %w", classify(err))
+	}
+	list := make([]Webhook, len(rows))
+	for i, row := range rows {
+		list[i] = decodeWebhook(row)
+	}
+	return list, nil
+}
+
+// WebhookChange is what to change of an endpoint; nil leaves it.
+type WebhookChange struct {
+	URL         *string
+	EventTypes  *[]string
+	Description *string
+	Enabled     *bool
+}
+
+// ChangeWebhook changes an endpoint. Whoever enables one whose key has ended takes it over. Error: ErrWebhookNotFound.
+func (s *Store) ChangeWebhook(ctx context.Context, o Owner, id orders.ID, c WebhookChange) (Webhook, error) {
+	var row dbsqlc.WebhookEndpoint
+	err := s.changingWebhook(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
+		p := &dbsqlc.WebhookUpdateParams{
+			ID: id, Principal: was.Principal, Url: was.Url, EventTypes: was.EventTypes, Description: was.Description,
+			State: was.State, DisabledReason: was.DisabledReason, At: timestamp(s.now()),
+		}
+		if c.URL != nil {
+			p.Url = *c.URL
+		}
+		if c.EventTypes != nil {
+			p.EventTypes = texts(*c.EventTypes)
+		}
+		if c.Description != nil {
+			p.Description = *c.Description
+		}
+		switch {
+		case c.Enabled != nil && *c.Enabled:
+			p.State, p.DisabledReason = string(WebhookEnabled), ""
+			if was.DisabledReason == string(DisabledKeyEnded) {
+				p.Principal = o.Principal
+			}
+		case c.Enabled != nil && was.State == string(WebhookEnabled):
+			p.State, p.DisabledReason = string(WebhookDisabled), string(DisabledByOwner)
+		}
+		row, err = s.queries.WebhookUpdate(ctx, tx, p)
+		return err
+	})
+	if err != nil {
+		return Webhook{}, fmt.Errorf("change webhook: %w", err)
+	}
+	return decodeWebhook(row), nil
+}
+
+// DeleteWebhook ends an endpoint: nothing is begun to be sent to it any more. Error: ErrWebhookNotFound.
+func (s *Store) DeleteWebhook(ctx context.Context, o Owner, id orders.ID) error {
+	err := s.changingWebhook(ctx, o, id, func(ctx context.Context, tx pgx.Tx, _ dbsqlc.WebhookEndpoint) error {
+		_, err := s.queries.WebhookDelete(ctx, tx, &dbsqlc.WebhookDeleteParams{ID: id, At: timestamp(s.now())})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete webhook: %w", err)
+	}
+	return nil
+}
+
+// RotateWebhook gives an endpoint another secret. The one before stays good for a while, in which messages are signed
+// with both; 0 ends it at once. Under the idempotency key of the last rotation it changes nothing.
+//
+// Errors: ErrWebhookNotFound; ErrRotating, unless the one before is to end at once.
+func (s *Store) RotateWebhook(
+	ctx context.Context, o Owner, id orders.ID, secret []byte, key string, overlap time.Duration,
+) (Webhook, error) {
+	var row dbsqlc.WebhookEndpoint
+	err := s.changingWebhook(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
+		now := timestamp(s.now())
+		switch {
+		case key != "" && key == was.RotationKey:
+			row = was
+			return nil
+		case overlap > 0 && was.PreviousExpiresAt.Valid && was.PreviousExpiresAt.Time.After(now):
+			return ErrRotating
+		}
+		row, err = s.queries.WebhookRotate(ctx, tx, &dbsqlc.WebhookRotateParams{
+			ID: id, Secret: secret, RotationKey: key, PreviousExpiresAt: now.Add(overlap), At: now,
+		})
+		return err
+	})
+	if err != nil {
+		return Webhook{}, fmt.Errorf("rotate webhook's secret: %w", err)
+	}
+	return decodeWebhook(row), nil
+}
+
+// changingWebhook runs fn in a transaction that has the endpoint to itself.
+func (s *Store) changingWebhook(
+	ctx context.Context, o Owner, id orders.ID, fn func(context.Context, pgx.Tx, dbsqlc.WebhookEndpoint) error,
+) error {
+	return s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := s.webhook(ctx, tx, o, id); err != nil {
+			return err
+		}
+		row, err := s.queries.WebhookLockRow(ctx, tx, id)
+		switch {
+		case err != nil:
+			return err
+		case row.State == "deleted":
+			return ErrWebhookNotFound
+		}
+		return fn(ctx, tx, row)
+	})
+}
+
+func decodeWebhook(row dbsqlc.WebhookEndpoint) Webhook {
+	return Webhook{
+		ID: row.ID, Principal: row.Principal, CustomerID: row.CustomerID, URL: row.Url, EventTypes: row.EventTypes,
+		Description: row.Description, Secret: row.Secret, PreviousSecret: row.PreviousSecret,
+		PreviousUntil: row.PreviousExpiresAt.Time.UTC(), State: WebhookState(row.State),
+		DisabledReason: DisabledReason(row.DisabledReason), Failures: int(row.Failures),
+		FailingSince: row.FailingSince.Time.UTC(), CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+	}
+}
+
+// texts is an array, and never null.
+func texts(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// lastID is above all others.
+func lastID() (id orders.ID) {
+	for i := range id {
+		id[i] = math.MaxUint8
+	}
+	return id
+}

@@ -1,0 +1,211 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	defaultTimeout = 15 * time.Second
+	dialTimeout    = 5 * time.Second
+	keepAlive      = 15 * time.Second
+	idleTimeout    = 30 * time.Second
+	// A stranger writes the answer. maxHeader bounds its header, maxRead what is read of its body, maxKept what is shown.
+	maxHeader = 64 << 10
+	maxRead   = 4 << 10
+	maxKept   = 1 << 10
+	// maxRetryAfter bounds what a receiver can ask for.
+	maxRetryAfter = 24 * time.Hour
+)
+
+// Message is one message to send. The secrets are those that its receiver may know: one, or two during a rotation.
+type Message struct {
+	ID      string
+	URL     string
+	Body    string
+	Secrets []Secret
+}
+
+// Outcome is what became of sending a message once.
+type Outcome struct {
+	Delivered  bool
+	Status     int           // the answer's; 0 if there was none
+	Error      string        // why it is not delivered, in a word or two, for its owner
+	Response   string        // the beginning of the answer, at most 1 KiB
+	RetryAfter time.Duration // that the receiver asks for, at most a day
+	Blocked    bool          // the address may not be sent to; nothing was
+	Gone       bool          // the receiver wants no more messages (410)
+	Took       time.Duration
+}
+
+// Config says how to send.
+type Config struct {
+	Policy  Policy
+	Timeout time.Duration    // from dialling to the end of the answer; 15 s
+	Now     func() time.Time // default time.Now
+	// Resolver replaces the system's. For tests.
+	Resolver *net.Resolver
+}
+
+// Sender sends messages. It is safe for concurrent use.
+type Sender struct {
+	policy     Policy
+	timeout    time.Duration
+	now        func() time.Time
+	transports map[string]*http.Transport // by scheme
+}
+
+// NewSender makes a Sender.
+func NewSender(c Config) *Sender {
+	s := &Sender{
+		policy: c.Policy, timeout: cmp.Or(c.Timeout, defaultTimeout), now: c.Now, transports: map[string]*http.Transport{},
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	for _, scheme := range []string{"http", "https"} {
+		s.transports[scheme] = newTransport(c.Policy.newDialer(scheme, c.Resolver), s.timeout)
+	}
+	return s
+}
+
+// newTransport returns a transport that has no proxy, for a proxy would resolve the name itself.
+func newTransport(dialer *net.Dialer, timeout time.Duration) *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: timeout,
+		MaxResponseHeaderBytes: maxHeader, MaxIdleConns: 200, MaxIdleConnsPerHost: 2, IdleConnTimeout: idleTimeout,
+		DisableCompression: true, Protocols: &protocols, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+}
+
+// Close closes the connections that are not in use.
+func (s *Sender) Close() {
+	for _, t := range s.transports {
+		t.CloseIdleConnections()
+	}
+}
+
+// Send sends a message once. Redirects are not followed: they are failures. An outcome that is due to ctx is no
+// outcome of the receiver's: look at ctx.
+func (s *Sender) Send(ctx context.Context, m Message) Outcome {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	out := s.send(ctx, m)
+	out.Took = time.Since(start)
+	return out
+}
+
+func (s *Sender) send(ctx context.Context, m Message) Outcome {
+	// What was allowed when it was registered may not be any more.
+	if err := s.policy.Check(m.URL); err != nil {
+		return Outcome{Blocked: true, Error: "url " + err.Error()}
+	}
+	request, err := s.request(ctx, m)
+	if err != nil {
+		return Outcome{Blocked: true, Error: "malformed url"}
+	}
+	response, err := s.transports[request.URL.Scheme].RoundTrip(request)
+	if err != nil {
+		return Outcome{Blocked: errors.Is(err, ErrBlocked), Error: reason(err)}
+	}
+	defer response.Body.Close()
+
+	b, err := io.ReadAll(io.LimitReader(response.Body, maxRead)) // to the end, or the connection is of no more use
+	out := Outcome{Status: response.StatusCode, Response: printable(b)}
+	switch {
+	case response.StatusCode < 200 || response.StatusCode > 299:
+		out.Error = "status " + strconv.Itoa(response.StatusCode)
+		out.Gone = response.StatusCode == http.StatusGone
+		out.RetryAfter = retryAfter(response.Header.Get("Retry-After"), s.now())
+	case err != nil:
+		out.Error = reason(err)
+	default:
+		out.Delivered = true
+	}
+	return out
+}
+
+func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, strings.NewReader(m.Body))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	request.GetBody = nil // the transport would send again by itself when a kept connection breaks
+	now := s.now()
+	signatures := make([]string, len(m.Secrets))
+	for i, secret := range m.Secrets {
+		signatures[i] = secret.Sign(m.ID, now, m.Body)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "millrace")
+	request.Header.Set(HeaderID, m.ID)
+	request.Header.Set(HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+	request.Header.Set(HeaderSignature, strings.Join(signatures, " "))
+	return request, nil
+}
+
+// reason says what went wrong without saying what is where: the message goes to whoever registered the address.
+func reason(err error) string {
+	var network net.Error
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, ErrBlocked):
+		return ErrBlocked.Error()
+	case errors.As(err, &dns):
+		return "name not resolved"
+	case errors.As(err, &network) && network.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.As(err, &certificate):
+		return "bad certificate"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed"
+	}
+	var url *url.Error
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && !errors.As(err, &url) {
+		return "connection refused"
+	}
+	return "connection failed"
+}
+
+// retryAfter reads seconds or a date (RFC 9110, 10.2.3).
+func retryAfter(header string, now time.Time) (wait time.Duration) {
+	if n, err := strconv.ParseUint(header, 10, 31); err == nil {
+		wait = time.Duration(n) * time.Second
+	} else if at, err := http.ParseTime(header); err == nil {
+		wait = at.Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+// printable is the beginning of an answer as text that can be stored and shown.
+func printable(b []byte) string {
+	text := strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, string(b))
+	if len(text) > maxKept {
+		text = text[:maxKept]
+		for !utf8.ValidString(text) {
+			text = text[:len(text)-1]
+		}
+	}
+	return text
+}
