@@ -23,6 +23,9 @@ func (r *results) document(dir string) error {
 		b.WriteString("### What is usually expected\n\n" + table + "\n")
 	}
 	r.print(&b)
+	if r.Breakdown != "" {
+		b.WriteString("### What Postgres does for an order of Millrace\n\n" + r.Breakdown)
+	}
 	return errors.Join(
 		replaceBlock(dir, "results", b.String()),
 		os.WriteFile(filepath.Join(dir, "performance.svg"), []byte(r.picture()), 0o644),

@@ -16,7 +16,7 @@ SELECT
     CASE o.n % 50 WHEN 0 THEN 'fail' WHEN 1 THEN 'cancel' ELSE 'complete' END, '', o.at, o.at + interval '2 seconds'
 FROM (
     SELECT n, now() - interval '56 days' * (1 - n / @orders::float8) AS at, md5(n::text || 'id') AS hash
-    FROM generate_series(1, @orders) AS n
+    FROM generate_series(1, @orders::bigint) AS n
 ) o;
 
 INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)
