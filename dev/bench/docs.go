@@ -34,9 +34,10 @@ func (r *results) document(dir string) error {
 }
 
 // documentGrowth writes the results of a run of growth.
-func (r *results) documentGrowth(dir string) error {
+func (r *results) documentGrowth(dir, large, small string) error {
 	var b strings.Builder
 	b.WriteString(r.heading())
+	b.WriteString(r.grown(large, small) + "\n")
 	r.print(&b)
 	return replaceBlock(dir, "growth", b.String())
 }
