@@ -44,7 +44,7 @@ bench: build ## Measure Millrace beside what others would pick, and write docs/p
 
 .PHONY: bench-smoke
 bench-smoke: build ## Measure a little, and fail if it is far off
-	@cd dev/bench && $(GO) run . smoke --millrace ../../bin/millrace --rounds 3 --measured 2s $(BENCH)
+	@cd dev/bench && $(GO) run . smoke --millrace ../../bin/millrace --rounds 3 --measured 1s $(BENCH)
 
 .PHONY: bench-growth
 bench-growth: build ## Measure with a million orders, and write docs/plans.md

@@ -129,11 +129,11 @@ func (b *bench) measure(ctx context.Context, all []measurement) error {
 func (b *bench) intake(connections []int) (all []measurement) {
 	for _, n := range connections {
 		for _, contender := range []string{millrace, millraceAlone} {
-			all = append(all, measurement{"intake, " + contender + ", " + connectionsLabel(n), func(ctx context.Context) error {
+			all = append(all, measurement{intakeName(contender, n), func(ctx context.Context) error {
 				return b.measureIntake(ctx, contender, n)
 			}})
 		}
-		all = append(all, measurement{"intake, " + bareInsert + ", " + connectionsLabel(n), func(ctx context.Context) error {
+		all = append(all, measurement{intakeName(bareInsert, n), func(ctx context.Context) error {
 			return b.measureInsert(ctx, n)
 		}})
 	}

@@ -23,6 +23,9 @@ func (r *results) document(dir string) error {
 		b.WriteString("### What is usually expected\n\n" + table + "\n")
 	}
 	r.print(&b)
+	if r.Breakdown != "" {
+		b.WriteString("### What Postgres does for an order of Millrace\n\n" + r.Breakdown)
+	}
 	return errors.Join(
 		replaceBlock(dir, "results", b.String()),
 		os.WriteFile(filepath.Join(dir, "performance.svg"), []byte(r.picture()), 0o644),
@@ -31,9 +34,10 @@ func (r *results) document(dir string) error {
 }
 
 // documentGrowth writes the results of a run of growth.
-func (r *results) documentGrowth(dir string) error {
+func (r *results) documentGrowth(dir, large, small string) error {
 	var b strings.Builder
 	b.WriteString(r.heading())
+	b.WriteString(r.grown(large, small) + "\n")
 	r.print(&b)
 	return replaceBlock(dir, "growth", b.String())
 }

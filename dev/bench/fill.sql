@@ -1,5 +1,6 @@
 -- Fills a database as it is after weeks of orders: @orders of them over the last eight weeks, all at rest, each with two
--- items, six steps and ten events, and the jobs of the last hours, which River has not pruned yet.
+-- items, six steps and ten events, and the jobs of the last hours, which River has not pruned yet. A customer has forty
+-- orders, however many there are.
 
 SELECT log_partition_create(week) FROM generate_series(
     date_trunc('week', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - interval '9 weeks',
@@ -11,12 +12,12 @@ INSERT INTO orders (
 )
 SELECT
     (lpad(to_hex((extract(epoch FROM o.at) * 1000)::bigint), 12, '0') || '7' || substr(o.hash, 1, 3) || '8' || substr(o.hash, 4, 15))::uuid,
-    'grown', o.n::text, decode(md5(o.n::text) || md5(o.n::text), 'hex'), (1 + o.n * 7919 % 10000)::text, 'USD', 20997,
+    'grown', o.n::text, decode(md5(o.n::text) || md5(o.n::text), 'hex'), (1 + o.n * 7919 % (@orders / 40))::text, 'USD', 20997,
     'card', 10, CASE o.n % 50 WHEN 0 THEN 'failed' WHEN 1 THEN 'cancelled' ELSE 'completed' END,
     CASE o.n % 50 WHEN 0 THEN 'fail' WHEN 1 THEN 'cancel' ELSE 'complete' END, '', o.at, o.at + interval '2 seconds'
 FROM (
     SELECT n, now() - interval '56 days' * (1 - n / @orders::float8) AS at, md5(n::text || 'id') AS hash
-    FROM generate_series(1, @orders) AS n
+    FROM generate_series(1, @orders::bigint) AS n
 ) o;
 
 INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)

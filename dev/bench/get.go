@@ -149,7 +149,7 @@ func (g *cachedGet) measure(ctx context.Context, contender string, p *process) e
 	}
 	g.results.add(getSection, contender, connectionsLabel(getConnections), map[string]float64{
 		rate: l.rate(), p50: l.quantile(0.5), p99: l.quantile(0.99),
-		serverCPU: used[serverCPU], memoryMB: used[memoryMB],
+		serverCPU: used[serverCPU], loadCPU: used[loadCPU], memoryMB: used[memoryMB],
 	})
 	return nil
 }

@@ -22,11 +22,14 @@ const (
 	growthSection = "Growth"
 	growthReaders = 16
 	sampledOrders = 20_000
+	ordersEach    = 40 // of a customer
 
 	growthIntake = "placing orders, 64 connections"
 	growthWhole  = "whole orders, and with them the fetching of jobs"
 	growthGet    = "GET of any order, not cached"
 )
+
+func sizeLabel(orders int) string { return thousands(int64(orders)) + " orders" }
 
 // list is a page that is read, and its path.
 type list struct {
@@ -34,12 +37,12 @@ type list struct {
 	path func() string
 }
 
-func growthLists() []list {
+func growthLists(orders int) []list {
 	return []list{
 		{"the newest page of all orders", func() string { return "/api/orders" }},
 		{"the newest page of a status", func() string { return "/api/orders?status=failed" }},
 		{"the newest page of one customer's", func() string {
-			return fmt.Sprintf("/api/orders?customerId=%d", 1+rand.IntN(customers))
+			return fmt.Sprintf("/api/orders?customerId=%d", 1+rand.IntN(orders/ordersEach))
 		}},
 	}
 }
@@ -67,7 +70,7 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 		if grown, err = b.grow(ctx, orders); err != nil {
 			return fmt.Errorf("fill: %w", err)
 		}
-		of, err := b.growth(ctx, grown, thousands(int64(orders))+" orders")
+		of, err := b.growth(ctx, grown, orders)
 		if err != nil {
 			return err
 		}
@@ -80,6 +83,7 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	_, _ = fmt.Println(b.results.grown(sizeLabel(c.Orders), sizeLabel(c.Few)))
 	b.results.print(os.Stdout)
 	own, err := queryNames(c.Queries)
 	if err != nil {
@@ -87,7 +91,7 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 	}
 	text := plans.markdown(c.Orders, own)
 	if c.Docs != "" {
-		err = errors.Join(b.results.documentGrowth(c.Docs),
+		err = errors.Join(b.results.documentGrowth(c.Docs, sizeLabel(c.Orders), sizeLabel(c.Few)),
 			os.WriteFile(filepath.Join(c.Docs, "plans.md"), []byte(text), 0o644))
 	}
 	return errors.Join(err, plans.check())
@@ -115,7 +119,8 @@ func (b *bench) grow(ctx context.Context, orders int) (*database, error) {
 }
 
 // growth lists what is measured in one database.
-func (b *bench) growth(ctx context.Context, d *database, size string) ([]measurement, error) {
+func (b *bench) growth(ctx context.Context, d *database, orders int) ([]measurement, error) {
+	size := sizeLabel(orders)
 	conn, err := pgx.Connect(ctx, d.url)
 	if err != nil {
 		return nil, err
@@ -136,7 +141,7 @@ func (b *bench) growth(ctx context.Context, d *database, size string) ([]measure
 			return b.growthRead(ctx, d, size, growthGet, func() string { return "/api/orders/" + ids[rand.IntN(len(ids))] })
 		}},
 	}
-	for _, l := range growthLists() {
+	for _, l := range growthLists(orders) {
 		all = append(all, measurement{"growth, " + l.name + ", " + size, func(ctx context.Context) error {
 			return b.growthRead(ctx, d, size, l.name, l.path)
 		}})

@@ -37,7 +37,7 @@ func (b *bench) measureIntake(ctx context.Context, contender string, connections
 		return err
 	}
 	total, err := d.commits(ctx)
-	if err = errors.Join(err, b.saveStatements(ctx, d, fmt.Sprintf("intake %d %s", connections, contender))); err != nil {
+	if err = errors.Join(err, b.saveStatements(ctx, d, intakeName(contender, connections), int64(l.all))); err != nil {
 		return err
 	}
 	values[commits] = float64(total) / float64(l.all)
@@ -86,6 +86,10 @@ func placer(ctx context.Context, addr string, maker *orderMaker) (call, func(), 
 		return nil
 	}
 	return place, func() { _ = conn.Close() }, nil
+}
+
+func intakeName(contender string, connections int) string {
+	return "intake, " + contender + ", " + connectionsLabel(connections)
 }
 
 // checkPlaced compares what is stored with what was accepted.

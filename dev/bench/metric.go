@@ -7,6 +7,7 @@ const (
 	p99         = "p99 ms"
 	serverCPU   = "server CPU s/1000"
 	postgresCPU = "Postgres CPU s/1000"
+	loadCPU     = "load CPU s/1000"
 	commits     = "commits each"
 	walKB       = "WAL KB each"
 	memoryMB    = "server MB"
@@ -19,7 +20,7 @@ const (
 // metrics lists all of them in the order of the tables' columns.
 func metrics() []string {
 	return []string{
-		rate, p50, p99, serverCPU, postgresCPU, commits, walKB, memoryMB, readyMS, notifies, cpuPercent, growthMB,
+		rate, p50, p99, serverCPU, postgresCPU, loadCPU, commits, walKB, memoryMB, readyMS, notifies, cpuPercent, growthMB,
 	}
 }
 

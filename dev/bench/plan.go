@@ -15,6 +15,8 @@ import (
 // maxScanned is how many rows of a large table a query may look at one by one.
 const maxScanned = 10_000
 
+const maxPlanLine = 200
+
 // plans are the slowest plan of each query that ran, by the query's name.
 type plans map[string]plan
 
@@ -61,13 +63,23 @@ func planOf(lines []string) string {
 	if begins < 0 {
 		return ""
 	}
-	return strings.Join(lines[begins:], "\n")
+	lines = slices.Clone(lines[begins:])
+	for i, line := range lines {
+		if len(line) > maxPlanLine { // a condition with a thousand ids in it
+			lines[i] = line[:maxPlanLine] + "…"
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
-// check finds queries that look at a large table row by row.
+// check finds queries that look at a large table row by row. Those of verify may: they are about a thousand orders at a
+// time, of which there is no short way to some.
 func (p plans) check() error {
 	var bad []error
 	for _, name := range slices.Sorted(maps.Keys(p)) {
+		if strings.HasPrefix(name, "Verify") {
+			continue
+		}
 		if table, rows := p[name].scans(); rows > maxScanned {
 			bad = append(bad, fmt.Errorf("%s scans %d rows of %s", name, rows, table))
 		}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -63,6 +64,15 @@ func cpu(roots ...int) time.Duration {
 		}
 	}
 	return total
+}
+
+// ownCPU is the processor time of this process: the load generator, and the providers.
+func ownCPU() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // memory is what processes hold with all their descendants, in bytes. What several share is counted once (PSS).

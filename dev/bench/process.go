@@ -72,8 +72,7 @@ func (p *process) read(out io.Reader, started time.Time, announced chan struct{}
 	open := true
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var line struct{ Msg, API, Ops string }
-		isJSON := json.Unmarshal(lines.Bytes(), &line) == nil
-		if open && (!isJSON || line.Msg == "ready") {
+		if open && (json.Unmarshal(lines.Bytes(), &line) != nil || line.Msg == "ready") {
 			p.api, p.ops, p.startup = line.API, line.Ops, time.Since(started)
 			close(announced)
 			open = false

@@ -15,6 +15,8 @@ type results struct {
 	Rounds  int       `json:"rounds"`
 	Seconds float64   `json:"seconds"` // of one measurement, without its warm-up
 	Series  []*series `json:"series"`
+	// Breakdown is a table of what Postgres did for whole orders of Millrace, in the last round.
+	Breakdown string `json:"breakdown"`
 }
 
 // point names what was measured: in which section, of whom, under which condition, and what.

@@ -64,11 +64,31 @@ func (r *results) targets() string {
 		if t.lower {
 			bound, met = "at most", got <= t.least
 		}
-		verdict := "**missed**"
-		if met {
-			verdict = "met"
-		}
-		fmt.Fprintf(&b, "| %s | %s %.2f | %.2f | %s |\n", t.what, bound, t.least, got, verdict)
+		fmt.Fprintf(&b, "| %s | %s %.2f | %.2f | %s |\n", t.what, bound, t.least, got, verdict(met))
 	}
 	return b.String()
+}
+
+// grownLeast is how much of its speed everything should keep.
+const grownLeast = 0.8
+
+// grown is a table of how fast everything is with many orders, against few.
+func (r *results) grown(large, small string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| with %s, against %s | target | measured | |\n| --- | ---: | ---: | --- |\n", large, small)
+	for _, s := range r.Series {
+		if s.Section != growthSection || s.Condition != large || s.Metric != rate {
+			continue
+		}
+		got := ratio{ours: s.point, theirs: point{growthSection, s.Contender, small, rate}}.of(r)
+		fmt.Fprintf(&b, "| %s | at least %.2f | %.2f | %s |\n", s.Contender, grownLeast, got, verdict(got >= grownLeast))
+	}
+	return b.String()
+}
+
+func verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "**missed**"
 }

@@ -71,7 +71,8 @@ func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Dura
 		return err
 	}
 	total, err := d.commits(ctx)
-	if err = errors.Join(err, b.saveStatements(ctx, d, "whole "+c.name)); err != nil {
+	name := wholeName(c.name, latencyLabel(latency))
+	if err = errors.Join(err, b.saveStatements(ctx, d, name, maker.placed.Load())); err != nil {
 		return err
 	}
 	values[commits] = float64(total) / float64(maker.placed.Load())
@@ -166,12 +167,17 @@ func (d *database) latencies(ctx context.Context, sql string) (half, most float6
 	return half, most, err
 }
 
+func wholeName(contender, condition string) string {
+	return "whole orders, " + contender + ", " + condition
+}
+
 // wholeOrders lists the measurements of whole orders.
 func (b *bench) wholeOrders(contenders []contender) (all []measurement) {
 	for _, latency := range []time.Duration{0, slowProviders} {
 		for _, c := range contenders {
-			name := "whole orders, " + c.name + ", " + latencyLabel(latency)
-			all = append(all, measurement{name, func(ctx context.Context) error { return b.measureWhole(ctx, c, latency) }})
+			all = append(all, measurement{wholeName(c.name, latencyLabel(latency)), func(ctx context.Context) error {
+				return b.measureWhole(ctx, c, latency)
+			}})
 		}
 	}
 	return slices.Clip(all)
