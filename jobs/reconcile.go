@@ -143,8 +143,9 @@ func (w *reconcileWorker) span(
 	}
 	next = r
 	next.To = to
+	filter := store.LogFilter{Steps: stepsOf(r.Provider)}
 	for {
-		entries, cursor, err := w.store.Log(ctx, next.Cursor, store.LogFilter{}, reconcilePage)
+		entries, cursor, err := w.store.Log(ctx, next.Cursor, filter, reconcilePage)
 		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or is another one
 			next.Cursor, err = w.store.LogStart(ctx)
 			entries, cursor = nil, next.Cursor
@@ -170,6 +171,15 @@ func (w *reconcileWorker) span(
 			return next, findings, nil
 		}
 	}
+}
+
+func stepsOf(p orders.Provider) (steps []orders.StepName) {
+	for _, spec := range orders.Specs() {
+		if spec.Provider == p {
+			steps = append(steps, spec.Name)
+		}
+	}
+	return steps
 }
 
 // lookUp finds a step that succeeded in the provider's records. The provider is asked about one that was not listed: it

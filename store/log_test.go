@@ -83,6 +83,14 @@ func TestLog(t *testing.T) {
 		require.Equal(t, []store.Entry{all[1], all[3], all[5]}, got)
 	})
 
+	t.Run("SelectsSteps", func(t *testing.T) {
+		t.Parallel()
+		steps := []orders.StepName{orders.QuoteShipping, orders.BookShipment}
+		got, next := drain(t, s, start, store.LogFilter{Steps: steps}, 2)
+		require.Equal(t, []store.Entry{all[6]}, got)
+		require.False(t, next.At.Before(end.At))
+	})
+
 	t.Run("EndsWhereItEnds", func(t *testing.T) {
 		t.Parallel()
 		rest, next := drain(t, s, end, store.LogFilter{}, 10)

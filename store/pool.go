@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -46,6 +48,10 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	c.ConnConfig.OnPgError = keepConnection
+	c.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap())
+		return nil
+	}
 	c.ConnConfig.RuntimeParams["application_name"] = "millrace-" + name
 	if name != migrationPool { // an index on a large table takes as long as it takes
 		setDefault(c.ConnConfig.RuntimeParams, "statement_timeout", statementTimeout)

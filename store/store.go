@@ -48,7 +48,7 @@ type Store struct {
 	bell    *Doorbell
 
 	placing  *group[orders.Placement, Placed]
-	applying *group[orders.Event, Applied]
+	applying [groupLanes]*group[orders.Event, Applied] // by order
 	reading  *group[orders.StepJob, Intent]
 }
 
@@ -73,8 +73,10 @@ func New(c Config) (*Store, error) {
 	s.placing = &group[orders.Placement, Placed]{
 		flush: s.place, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("place"),
 	}
-	s.applying = &group[orders.Event, Applied]{
-		flush: s.apply, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("apply"),
+	for i := range s.applying {
+		s.applying[i] = &group[orders.Event, Applied]{
+			flush: s.apply, lanes: 1, alone: c.Alone, callers: callers.WithLabelValues("apply"),
+		}
 	}
 	s.reading = &group[orders.StepJob, Intent]{
 		flush: s.intents, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_step"),

@@ -13,12 +13,13 @@ FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz A
 
 -- name: LogRead :many
 -- LogRead is the log of all orders after a cursor and below a bound. Nothing after the cursor was written before since:
--- it only spares looking into old partitions. The LIMIT 1 keeps the planner from reading all orders to join them.
+-- it only spares looking into old partitions. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
 SELECT sqlc.embed(e), o.customer_id, o.principal
 FROM order_events e, LATERAL (
     SELECT orders.customer_id, orders.principal FROM orders WHERE orders.id = e.order_id LIMIT 1
 ) o
 WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8 AND e.logged_at >= @since::timestamptz
+    AND (coalesce(cardinality(@steps::text[]), 0) = 0 OR e.step = ANY(@steps::text[]))
 ORDER BY e.txid, e.id LIMIT @page_size;
 
 -- name: LogUnread :one

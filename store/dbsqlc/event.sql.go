@@ -147,7 +147,8 @@ FROM order_events e, LATERAL (
     SELECT orders.customer_id, orders.principal FROM orders WHERE orders.id = e.order_id LIMIT 1
 ) o
 WHERE (e.txid, e.id) > ($1::xid8, $2::bigint) AND e.txid < $3::xid8 AND e.logged_at >= $4::timestamptz
-ORDER BY e.txid, e.id LIMIT $5
+    AND (coalesce(cardinality($5::text[]), 0) = 0 OR e.step = ANY($5::text[]))
+ORDER BY e.txid, e.id LIMIT $6
 `
 
 type LogReadParams struct {
@@ -155,6 +156,7 @@ type LogReadParams struct {
 	ID       int64
 	Below    uint64
 	Since    time.Time
+	Steps    []string
 	PageSize int32
 }
 
@@ -165,13 +167,14 @@ type LogReadRow struct {
 }
 
 // LogRead is the log of all orders after a cursor and below a bound. Nothing after the cursor was written before since:
-// it only spares looking into old partitions. The LIMIT 1 keeps the planner from reading all orders to join them.
+// it only spares looking into old partitions. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
 func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]LogReadRow, error) {
 	rows, err := db.Query(ctx, logRead,
 		arg.Txid,
 		arg.ID,
 		arg.Below,
 		arg.Since,
+		arg.Steps,
 		arg.PageSize,
 	)
 	if err != nil {
