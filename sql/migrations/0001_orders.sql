@@ -8,6 +8,7 @@ CREATE TABLE orders (
     idempotency_key text,
     fingerprint bytea,
     customer_id text NOT NULL,
+    customer_email text NOT NULL DEFAULT '',
     currency text NOT NULL,
     total_minor bigint NOT NULL,
     refunded_minor bigint NOT NULL DEFAULT 0,
@@ -26,6 +27,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_fingerprint_with_key CHECK ((idempotency_key IS NULL) = (fingerprint IS NULL)),
     CONSTRAINT orders_fingerprint_length CHECK (octet_length(fingerprint) = 32),
     CONSTRAINT orders_customer_id_length CHECK (char_length(customer_id) BETWEEN 1 AND 200),
+    CONSTRAINT orders_customer_email_length CHECK (octet_length(customer_email) <= 254),
     CONSTRAINT orders_currency_length CHECK (char_length(currency) = 3),
     CONSTRAINT orders_total_range CHECK (total_minor BETWEEN 0 AND 9007199254740991),
     CONSTRAINT orders_refunded_range CHECK (refunded_minor BETWEEN 0 AND total_minor),
@@ -62,7 +64,10 @@ CREATE TABLE order_items (
     CONSTRAINT order_items_price_range CHECK (price_minor BETWEEN 0 AND 9007199254740991)
 );
 
--- The intent of every call to a provider, stored before the call is made, and what came of it.
+-- The intent of every call to a provider, stored before the call is made, and what came of it. key_generation is that of
+-- another try of a step that got no answer: the generation whose idempotency key and bytes it is sent with; its own
+-- request is empty. handed_over_at is set before a step is sent to a provider that knows no idempotency keys: from then
+-- on nobody sends it again.
 CREATE TABLE order_steps (
     order_id uuid NOT NULL,
     step text NOT NULL,
@@ -75,6 +80,8 @@ CREATE TABLE order_steps (
     started_at timestamptz NOT NULL,
     deadline_at timestamptz NOT NULL,
     settled_at timestamptz,
+    key_generation integer,
+    handed_over_at timestamptz,
 
     CONSTRAINT order_steps_pkey PRIMARY KEY (order_id, step, generation),
     CONSTRAINT order_steps_step_length CHECK (char_length(step) BETWEEN 1 AND 100),
@@ -84,7 +91,8 @@ CREATE TABLE order_steps (
     CONSTRAINT order_steps_amount_range CHECK (amount_minor BETWEEN 0 AND 9007199254740991),
     CONSTRAINT order_steps_request_size CHECK (octet_length(request) <= 65536),
     CONSTRAINT order_steps_reference_length CHECK (char_length(reference) <= 200),
-    CONSTRAINT order_steps_reason_length CHECK (char_length(reason) <= 200)
+    CONSTRAINT order_steps_reason_length CHECK (char_length(reason) <= 200),
+    CONSTRAINT order_steps_key_generation_range CHECK (key_generation BETWEEN 1 AND generation - 1)
 );
 
 -- For the sweeper: steps that have been pending for long.
@@ -135,18 +143,21 @@ CREATE TABLE order_events (
     progress smallint NOT NULL,
     status_changed boolean NOT NULL,
     at timestamptz NOT NULL,
+    actor text NOT NULL DEFAULT '',
 
     CONSTRAINT order_events_pkey PRIMARY KEY (order_id, version, logged_at),
     CONSTRAINT order_events_version_positive CHECK (version >= 1),
     CONSTRAINT order_events_kind_known CHECK (kind IN
-        ('order_placed', 'cancel_requested', 'refund_requested', 'step_succeeded', 'step_refused', 'step_unknown')),
+        ('order_placed', 'cancel_requested', 'refund_requested', 'retry_requested', 'undo_requested',
+        'success_declared', 'refusal_declared', 'step_succeeded', 'step_refused', 'step_unknown')),
     CONSTRAINT order_events_amount_range CHECK (amount_minor BETWEEN 0 AND 9007199254740991),
     CONSTRAINT order_events_step_length CHECK (char_length(step) <= 100),
     CONSTRAINT order_events_reference_length CHECK (char_length(reference) <= 200),
     CONSTRAINT order_events_reason_length CHECK (char_length(reason) <= 200),
     CONSTRAINT order_events_status_known CHECK (status IN
         ('pending', 'processing', 'completed', 'failed', 'cancelled', 'refunded', 'needs_attention')),
-    CONSTRAINT order_events_progress_range CHECK (progress BETWEEN 0 AND 100)
+    CONSTRAINT order_events_progress_range CHECK (progress BETWEEN 0 AND 100),
+    CONSTRAINT order_events_actor_length CHECK (char_length(actor) <= 200)
 ) PARTITION BY RANGE (logged_at);
 
 -- Takes what no other partition takes, so that a log whose partitions were not made in time still takes orders.
@@ -166,9 +177,21 @@ SELECT
     ) AS items,
     (
         SELECT json_agg(json_build_object(
-            'step', s.step, 'generation', s.generation, 'state', s.state, 'amount_minor', s.amount_minor, 'reference', s.reference,
-            'reason', s.reason, 'started_at', s.started_at, 'deadline_at', s.deadline_at,
-            'settled_at', s.settled_at))
+            'step', s.step, 'generation', s.generation, 'key_generation', coalesce(s.key_generation, s.generation),
+            'state', s.state, 'amount_minor', s.amount_minor, 'reference', s.reference, 'reason', s.reason,
+            'started_at', s.started_at, 'deadline_at', s.deadline_at, 'settled_at', s.settled_at))
         FROM order_steps s WHERE s.order_id = o.id
-    ) AS steps
+    ) AS steps,
+    o.customer_email
 FROM orders o;
+
+-- The e-mails of orders. The steps are the truth; what a message says and to whom is in its frozen request. Lists are
+-- sorted by the order, and each of them follows an index that is there already: orders_pkey or
+-- orders_customer_id_idx, and order_steps_pkey.
+CREATE VIEW notifications AS
+SELECT
+    o.id AS order_id, s.generation, o.customer_id,
+    coalesce(convert_from(s.request, 'UTF8')::jsonb ->> 'template', '')::text AS template,
+    coalesce(convert_from(s.request, 'UTF8')::jsonb ->> 'to', '')::text AS recipient,
+    s.state, s.reason, s.reference, s.started_at, s.settled_at
+FROM orders o JOIN order_steps s ON s.order_id = o.id AND s.step = 'send_email';

@@ -108,7 +108,7 @@ ORDER BY g.name;
 -- VerificationWrite keeps the latest verification, for all processes to show.
 INSERT INTO verification (started_at, duration_seconds, orders, events, violations)
 VALUES (@started_at, @duration_seconds, @orders, @events, @violations)
-ON CONFLICT (single) DO UPDATE
+ON CONFLICT (singleton) DO UPDATE
 SET started_at = EXCLUDED.started_at, duration_seconds = EXCLUDED.duration_seconds, orders = EXCLUDED.orders,
     events = EXCLUDED.events, violations = EXCLUDED.violations
 WHERE verification.started_at < EXCLUDED.started_at;

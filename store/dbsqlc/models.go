@@ -133,7 +133,7 @@ type StreamTicket struct {
 }
 
 type Verification struct {
-	Single          bool
+	Singleton       bool
 	StartedAt       time.Time
 	DurationSeconds float64
 	Orders          int64

@@ -13,14 +13,14 @@ import (
 )
 
 const verificationRead = `-- name: VerificationRead :one
-SELECT single, started_at, duration_seconds, orders, events, violations FROM verification
+SELECT singleton, started_at, duration_seconds, orders, events, violations FROM verification
 `
 
 func (q *Queries) VerificationRead(ctx context.Context, db DBTX) (Verification, error) {
 	row := db.QueryRow(ctx, verificationRead)
 	var i Verification
 	err := row.Scan(
-		&i.Single,
+		&i.Singleton,
 		&i.StartedAt,
 		&i.DurationSeconds,
 		&i.Orders,
@@ -33,7 +33,7 @@ func (q *Queries) VerificationRead(ctx context.Context, db DBTX) (Verification, 
 const verificationWrite = `-- name: VerificationWrite :exec
 INSERT INTO verification (started_at, duration_seconds, orders, events, violations)
 VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (single) DO UPDATE
+ON CONFLICT (singleton) DO UPDATE
 SET started_at = EXCLUDED.started_at, duration_seconds = EXCLUDED.duration_seconds, orders = EXCLUDED.orders,
     events = EXCLUDED.events, violations = EXCLUDED.violations
 WHERE verification.started_at < EXCLUDED.started_at

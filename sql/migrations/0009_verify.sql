@@ -3,15 +3,15 @@
 -- +goose Up
 
 CREATE TABLE verification (
-    single boolean NOT NULL DEFAULT true,
+    singleton boolean NOT NULL DEFAULT true,
     started_at timestamptz NOT NULL,
     duration_seconds double precision NOT NULL,
     orders bigint NOT NULL,
     events bigint NOT NULL,
     violations jsonb NOT NULL,
 
-    CONSTRAINT verification_pkey PRIMARY KEY (single),
-    CONSTRAINT verification_single CHECK (single),
+    CONSTRAINT verification_pkey PRIMARY KEY (singleton),
+    CONSTRAINT verification_one_row CHECK (singleton),
     CONSTRAINT verification_violations_size CHECK (octet_length(violations::text) <= 262144)
 );
 
