@@ -86,7 +86,7 @@ type Server struct {
 	metrics     *metrics
 	hub         *hub
 	slots       slots
-	detached    sync.WaitGroup // of the streams that net/http knows nothing of
+	detached    detached // the streams that net/http knows nothing of
 	flights     flights
 	exports     chan struct{} // holds a token for each export under way
 	started     time.Time
@@ -122,7 +122,7 @@ func New(c Config) *Server {
 	}
 	s.drain = sync.OnceFunc(func() {
 		close(s.draining)
-		s.wait()
+		s.detached.wait()
 	})
 	if c.Feed != nil {
 		c.Feed.Subscribe(s.hub.follow)

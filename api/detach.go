@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -33,12 +34,35 @@ func detach(r *http.Request, w http.ResponseWriter) (conn net.Conn, ctx context.
 	return conn, ctx, true
 }
 
-// wait waits for the detached streams, of which http.Server.Shutdown knows nothing.
-func (s *Server) wait() {
+// detached is the streams of which http.Server.Shutdown knows nothing.
+type detached struct {
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup
+}
+
+// run runs stream in a goroutine of its own, unless they are being waited for already: then there is no more to come.
+func (d *detached) run(stream func()) {
+	d.mu.Lock()
+	closed := d.closed
+	if !closed {
+		d.running.Go(stream)
+	}
+	d.mu.Unlock()
+	if closed {
+		stream()
+	}
+}
+
+// wait waits for the streams, and has all that come later run before their handlers return.
+func (d *detached) wait() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.detached.Wait()
+		d.running.Wait()
 	}()
 	select {
 	case <-ended:

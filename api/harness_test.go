@@ -57,7 +57,10 @@ func serve(t *testing.T, db store.DB, change ...func(*api.Config)) *harness {
 	}
 	h.api = api.New(c)
 	h.Server = httptest.NewServer(h.api)
-	t.Cleanup(h.Close)
+	t.Cleanup(func() {
+		h.api.Drain() // or streams go on reading while the test's transaction is rolled back
+		h.Close()
+	})
 	return h
 }
 

@@ -137,11 +137,3 @@ func (s *Settlement) event() (orders.Event, error) {
 	}
 	return e, nil
 }
-
-// unstorable says what is wrong with a text that the database cannot hold.
-func unstorable(field, text string) []orders.FieldError {
-	if storable(text) {
-		return nil
-	}
-	return []orders.FieldError{{Field: field, Message: notStorable}}
-}

@@ -54,7 +54,7 @@ func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamRespo
 		}
 		answer := chunked{conn}
 		st.liveWriter = newLiveWriter(answer)
-		s.detached.Go(func() {
+		s.detached.run(func() {
 			defer leave()
 			defer answer.end()
 			st.follow(ctx)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"github.com/millrace-orders/millrace/orders"
 )
 
 // labelled tells the log and the metrics which operation this is.
@@ -36,6 +38,14 @@ const notStorable = "must be valid text without U+0000"
 
 // storable says that Postgres takes a text.
 func storable(s string) bool { return !strings.ContainsRune(s, 0) && utf8.ValidString(s) }
+
+// unstorable says what is wrong with a text that the database cannot hold.
+func unstorable(field, text string) []orders.FieldError {
+	if storable(text) {
+		return nil
+	}
+	return []orders.FieldError{{Field: field, Message: notStorable}}
+}
 
 func checkPath(path string) error {
 	if !storable(path) {

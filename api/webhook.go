@@ -98,6 +98,10 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*se
 	if !who.owns(in.Body.CustomerID) {
 		return nil, &forbiddenError{"A customer hears of orders of its own only: customerId must be its own."}
 	}
+	wrong := append(unstorable("customerId", in.Body.CustomerID), unstorable("description", in.Body.Description)...)
+	if len(wrong) > 0 {
+		return nil, &orders.InvalidError{Fields: wrong}
+	}
 	if err := s.checkURL(in.Body.URL); err != nil {
 		return nil, err
 	}
@@ -206,6 +210,11 @@ func (s *Server) updateWebhook(ctx context.Context, in *updateWebhookInput) (*we
 		return nil, err
 	}
 	change := store.WebhookChange{URL: in.Body.URL, Description: in.Body.Description, Enabled: in.Body.Enabled}
+	if in.Body.Description != nil {
+		if wrong := unstorable("description", *in.Body.Description); wrong != nil {
+			return nil, &orders.InvalidError{Fields: wrong}
+		}
+	}
 	if in.Body.URL != nil {
 		if err := s.checkURL(*in.Body.URL); err != nil {
 			return nil, err
