@@ -8,7 +8,7 @@ RACE    := $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)
 TOOLS   := CGO_ENABLED=0 $(GO) tool -modfile=tools/go.mod
 OPENAPI := CGO_ENABLED=0 $(GO) tool -modfile=tools/openapi/go.mod
 LINT    := CGO_ENABLED=0 $(GO) tool -modfile=tools/lint/go.mod golangci-lint
-LINT_BENCH  := $(subst tools/,../../tools/,$(LINT)) --config ../../.golangci.yaml
+LINT_DEV    := $(subst tools/,../../tools/,$(LINT)) --config ../../.golangci.yaml
 LINT_CLIENT := $(subst tools/,../tools/,$(LINT)) --config ../.golangci.yaml
 
 .PHONY: help
@@ -29,6 +29,7 @@ test: ## Run all tests, against a Postgres of their own
 	@# Many more requests than the race detector has time for.
 	$(GO) test -timeout 5m -run '^TestContract$$' ./api -contract.requests 20000
 	cd client && $(GO) test $(RACE) -timeout 5m ./...
+	cd dev/faults && $(GO) test $(RACE) -timeout 5m ./...
 	cd dev/bench && $(GO) test $(RACE) -timeout 5m ./...
 
 .PHONY: test-browser
@@ -62,6 +63,19 @@ soak: ## Run the long variants of the tests of load
 	$(GO) test -run '^TestCutStreams$$' -timeout 10m ./api -v -cut.streams 2000 -cut.for 1m
 	$(GO) test -run '^TestStreamMemory$$' -timeout 10m ./cmd/millrace -v -streams 5000
 
+# ROWS=F2,F7 runs some rows of the matrix, SEED=42 the schedules of another run again.
+FAULTS := cd dev/faults && $(GO) run . $(if $(ROWS),-rows $(ROWS)) $(if $(SEED),-seed $(SEED)) \
+	-json ../../bin/faults.json
+.PHONY: faults
+faults: ## Run the whole fault matrix, and put its table into docs/reliability.md
+	@mkdir -p bin
+	$(FAULTS) -full $(if $(ROWS),,-publish ../../docs/reliability.md)
+
+.PHONY: faults-short
+faults-short: ## Run a selection of the fault matrix with small numbers, for CI
+	@mkdir -p bin
+	$(FAULTS)
+
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each
@@ -84,14 +98,16 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client and the
 fmt: ## Format the code
 	$(LINT) fmt ./...
 	cd client && $(LINT_CLIENT) fmt ./...
-	cd dev/bench && $(LINT_BENCH) fmt ./...
+	cd dev/bench && $(LINT_DEV) fmt ./...
+	cd dev/faults && $(LINT_DEV) fmt ./...
 
 .PHONY: lint
 lint: ## Run the linters
 	$(LINT) config verify
 	$(LINT) run ./...
 	cd client && $(LINT_CLIENT) run ./...
-	cd dev/bench && $(LINT_BENCH) run ./...
+	cd dev/bench && $(LINT_DEV) run ./...
+	cd dev/faults && $(LINT_DEV) run ./...
 
 # Generated files are compared with what they are generated from, committed or not.
 GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas docs/saga.md
@@ -107,6 +123,7 @@ tidy: ## Check that the go.mod files are tidy
 	$(GO) mod tidy -diff
 	cd client && $(GO) mod tidy -diff
 	cd dev/bench && $(GO) mod tidy -diff
+	cd dev/faults && $(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
 	cd tools/lint && $(GO) mod tidy -diff
 	cd tools/openapi && $(GO) mod tidy -diff
@@ -136,6 +153,7 @@ check: drift tidy lint compat ## Everything that must be true of a commit, besid
 	$(GO) vet ./...
 	cd client && $(GO) vet ./...
 	cd dev/bench && $(GO) vet ./...
+	cd dev/faults && $(GO) vet ./...
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -77,6 +78,7 @@ func (r *Recovery) Run(ctx context.Context) {
 	for failing := false; ; {
 		now := time.Now()
 		err := r.store.Beat(ctx, r.id)
+		failpoint.Hit("recovery.beat")
 		if err != nil || now.Sub(last) > trustAfter { // an outage, or this process was frozen
 			trusted = now
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/webhook"
@@ -44,13 +45,16 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 		if err != nil || !ok {
 			return err
 		}
+		failpoint.Hit("webhook.taken")
 		outcomes := w.send(ctx, endpoint, list, until)
+		failpoint.Hit("webhook.sent")
 		health := w.judge(endpoint, outcomes)
 		err = w.store.SettleDeliveries(ctx, endpoint.ID, w.attempted(list, outcomes), health, webhook.EndpointDisabled,
 			webhook.NoticeBody(webhook.EndpointDisabled, endpoint.ID, string(health.DisabledReason), w.now()))
 		if err != nil {
 			return err
 		}
+		failpoint.Hit("webhook.settled")
 		w.report(ctx, endpoint, health)
 		if health.Failures > 0 {
 			return nil

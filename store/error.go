@@ -41,7 +41,7 @@ func isOutage(err error) bool {
 		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), a
 		// primary that was demoted under us, our own idling, and a lock that somebody holds for too long.
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
-			strings.HasPrefix(pg.Code, "57") || pg.Code == "25006" || pg.Code == "25P03" || pg.Code == lockTimeout
+			strings.HasPrefix(pg.Code, "57") || pg.Code == readOnly || pg.Code == "25P03" || pg.Code == lockTimeout
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error

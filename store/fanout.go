@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -59,11 +60,13 @@ func (s *Store) FanOut(ctx context.Context, body WebhookBody) (FannedOut, error)
 		}
 		var err error
 		queues, err = f.jobs(ctx)
+		failpoint.Hit("fanout.before_commit")
 		return err
 	})
 	if err != nil {
 		return FannedOut{}, fmt.Errorf("fan out: %w", err)
 	}
+	failpoint.Hit("fanout.committed")
 	if len(queues) > 0 {
 		s.bell.RingQueues(queues)
 	}

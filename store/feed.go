@@ -149,6 +149,10 @@ func (f *Feed) catchUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bound feed: %w", err)
 	}
+	if bounds.ReadOnly { // reading goes on as if nothing happened any more
+		f.pool.Reset()
+		return errDemoted
+	}
 	switch {
 	case f.cursor == (Cursor{}):
 		f.cursor = Cursor{Epoch: bounds.Epoch}.advance(bounds)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
@@ -50,6 +51,7 @@ func (s *Store) Recover(ctx context.Context, self Instance, longest time.Duratio
 	if err != nil || len(lost) == 0 {
 		return 0, err
 	}
+	failpoint.Hit("recovery.found")
 	return s.sweep(ctx, longest, lost)
 }
 

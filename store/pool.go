@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,7 +48,13 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	if c.ConnConfig.ValidateConnect == nil {
 		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	c.ConnConfig.OnPgError = keepConnection
+	var made atomic.Pointer[pgxpool.Pool] // which connects before it is returned
+	c.ConnConfig.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
+		if pool := made.Load(); pool != nil && err.Code == readOnly {
+			pool.Reset() // the others lead to the same server, and those that only read would never notice
+		}
+		return err.Severity != "FATAL" && err.Code != readOnly
+	}
 	c.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap())
 		return nil
@@ -62,6 +69,7 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	if err != nil {
 		return nil, fmt.Errorf("make pool: %w", err)
 	}
+	made.Store(pool)
 	return pool, nil
 }
 
@@ -85,11 +93,11 @@ func ClockSkew(ctx context.Context, pool *pgxpool.Pool) (time.Duration, error) {
 	return before.Add(time.Since(before) / 2).Sub(now), nil
 }
 
-// keepConnection drops connections that are of no more use: those the server ended, and those to a primary that has
-// become a standby, which would otherwise stay in the pool and refuse every write.
-func keepConnection(_ *pgconn.PgConn, err *pgconn.PgError) bool {
-	return err.Severity != "FATAL" && err.Code != "25006"
-}
+// readOnly is the code of a write that is refused because the primary has become a standby, or is about to.
+const readOnly = "25006"
+
+// errDemoted says that a connection leads to a server that takes no more writes.
+var errDemoted = fmt.Errorf("%w: the primary has become read-only", ErrUnavailable)
 
 func setDefault(params map[string]string, name, value string) {
 	if _, ok := params[name]; !ok {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"testing"
@@ -17,16 +18,7 @@ import (
 // wait for the standby and leaves that behind. The answer must not be that it is done.
 func TestSynchronousStandby(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("/tmp", "millrace-test-") //nolint:usetesting // as root the server is another user
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755))
-	server, err := postgres.Start(t.Context(), postgres.Config{
-		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
-		Settings: map[string]string{"fsync": "off", "synchronous_standby_names": "nobody"},
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Stop(t.Context()) })
+	server := ownServer(t, map[string]string{"fsync": "off", "synchronous_standby_names": "nobody"})
 	alone := func() *store.Store {
 		pool, err := store.NewPool(t.Context(), server.DSN("postgres")+"&synchronous_commit=local", "test", 4)
 		require.NoError(t, err)
@@ -50,4 +42,19 @@ func TestSynchronousStandby(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	_, err = waits.Apply(t.Context(), []orders.Event{cancel}) // locking the row is a write
 	require.ErrorIs(t, err, store.ErrUnavailable)
+}
+
+// ownServer starts a server for a test that changes what all databases of one have in common.
+func ownServer(t *testing.T, settings map[string]string) *postgres.Server {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "millrace-test-") //nolint:usetesting // as root the server is another user
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755)) // as root the server runs as another user
+	server, err := postgres.Start(t.Context(), postgres.Config{
+		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"), Settings: settings,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Stop(context.Background()) })
+	return server
 }

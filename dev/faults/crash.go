@@ -16,7 +16,8 @@ import (
 
 func crashRows() []row {
 	return []row{{
-		id: "F1", name: "kill -9 at every failpoint in the source", short: true, needs: needs{instances: -1},
+		id: "F1", name: "kill -9 at every failpoint in the source", short: true,
+		needs:    needs{instances: -1, args: loopbackWebhooks()},
 		expected: "points hit / points there are: all; nothing lost, nothing doubled", run: everyCrashPoint,
 		settle: 5 * time.Minute,
 	}}
@@ -29,10 +30,14 @@ func everyCrashPoint(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
+	receiver, err := newReceiver(ctx)
+	if err != nil {
+		return err
+	}
 	var hit, missed []string
 	for round := range size(r, 1, 3) {
 		for _, point := range points {
-			crashed, err := r.crashAt(ctx, point, round)
+			crashed, err := r.crashAt(ctx, receiver, point, round)
 			switch {
 			case err != nil:
 				return fmt.Errorf("%s: %w", point, err)
@@ -49,12 +54,14 @@ func everyCrashPoint(ctx context.Context, r *run) error {
 	r.figure("points", "%d of %d", len(hit), len(points))
 	r.figure("kills", "%d", r.kills)
 	r.expect(len(missed) == 0, "never hit: %s", strings.Join(missed, ", "))
-	_, err = r.add(ctx, "survivor")
-	return err
+	if _, err := r.add(ctx, "survivor"); err != nil {
+		return err
+	}
+	return r.received(ctx, receiver)
 }
 
 // crashAt has a process die at a point, and says whether it did.
-func (r *run) crashAt(ctx context.Context, point string, round int) (bool, error) {
+func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int) (bool, error) {
 	if family, _, _ := strings.Cut(point, "."); family == "migrate" || family == "keys" {
 		return r.crashCommand(ctx, point, round)
 	}
@@ -75,6 +82,10 @@ func (r *run) crashAt(ctx context.Context, point string, round int) (bool, error
 	if err != nil && !victim.exited() {
 		return false, err
 	}
+	if family, _, _ := strings.Cut(point, "."); family == "webhook" || family == "fanout" {
+		// A new one, because what dies with another takes it along for a minute. The victim may die of it.
+		_ = r.register(ctx, to, victim, fmt.Sprintf("%s-%d", point, round))
+	}
 	r.workUntilDead(ctx, victim, point, round)
 	if victim.exited() && victim.crashed() {
 		r.kills++
@@ -93,13 +104,13 @@ func (r *run) crashCommand(ctx context.Context, point string, round int) (bool, 
 	url := []string{"--database-url", r.primary().DSN(database)}
 	command := append([]string{"migrate"}, url...)
 	if strings.HasPrefix(point, "keys.") {
-		if err := r.deployment.run(ctx, nil, command...); err != nil {
+		if err := r.command(ctx, nil, command...); err != nil {
 			return false, err
 		}
 		command = append([]string{"keys", "create", "--role", "service"}, url...)
 	}
 	crashed := r.crash(ctx, "MILLRACE_FAILPOINTS="+point+"=crash", command...)
-	return crashed, r.deployment.run(ctx, nil, command...)
+	return crashed, r.command(ctx, nil, command...)
 }
 
 // workUntilDead sends customers of all kinds to the victim until it dies.

@@ -99,7 +99,7 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 	if err := d.setFaults(ctx, faults{"payment": moment, "inventory": moment, "shipping": moment}); err != nil {
 		return err
 	}
-	if err := d.run(ctx, nil, "migrate", "--database-url", dsn(d.databases...)); err != nil {
+	if err := d.command(ctx, nil, "migrate", "--database-url", dsn(d.databases...)); err != nil {
 		return err
 	}
 	for i := range max(n.instances, 0) {
@@ -184,8 +184,8 @@ func (d *deployment) setFaults(ctx context.Context, f faults) error {
 	return d.ask(ctx, http.MethodPut, d.simulatorURL("/faults"), f, nil)
 }
 
-// run runs a command of millrace until it is done.
-func (d *deployment) run(ctx context.Context, env []string, args ...string) error {
+// command runs a command of millrace until it is done.
+func (d *deployment) command(ctx context.Context, env []string, args ...string) error {
 	p, err := launch(filepath.Join(d.dir, args[0]+".log"), env, d.binary, args...)
 	if err != nil {
 		return err

@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // failoverRows are about a primary with a synchronous standby.
@@ -20,7 +24,7 @@ func failoverRows() []row {
 			expected: "its connections are dropped", run: demotion, needs: pair,
 		},
 		{
-			id: "F12", name: "a frozen primary comes back to life after the standby was promoted", short: true,
+			id: "F12", name: "a frozen primary comes back to life after the standby was promoted",
 			expected: "it accepts nothing any more", run: splitBrain, needs: pair,
 		},
 		{
@@ -96,15 +100,24 @@ func failover(ctx context.Context, r *run) error {
 
 func demotion(ctx context.Context, r *run) error {
 	var at int64
-	err := r.serve(ctx, usual(size(r, 150, 600), 10), func(ctx context.Context) error {
+	var reads, behind int
+	err := r.serve(ctx, usual(size(r, 200, 600), 10), func(ctx context.Context) error {
 		pause(ctx, 4*time.Second)
 		at = r.journal.now()
 		if err := r.primary().set(ctx, "default_transaction_read_only", "on"); err != nil {
 			return err
 		}
-		return r.promote(ctx)
+		if err := r.promote(ctx); err != nil {
+			return err
+		}
+		pause(ctx, 12*time.Second)
+		var err error
+		reads, behind, err = r.behind(context.WithoutCancel(ctx), 5*time.Second)
+		return err
 	})
 	r.figure("outage", "%.1f s", r.outage(at).Seconds())
+	r.figure("reads", "%d", reads)
+	r.expect(behind == 0, "%d of %d reads were older than 5 s", behind, reads)
 	return err
 }
 
@@ -173,4 +186,31 @@ func standbyGone(ctx context.Context, r *run) error {
 	r.figure("accepted without it", "%d", accepted)
 	r.figure("slowest answer", "%.1f s", slowest.Seconds())
 	return err
+}
+
+// behind counts the reads through any instance that are older than what has been in the database for longer than bound.
+func (r *run) behind(ctx context.Context, bound time.Duration) (reads, behind int, err error) {
+	conn, err := r.primary().connect(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer conn.Close(ctx)
+	rows, err := conn.Query(ctx, "SELECT id, version FROM orders WHERE updated_at < now() - $1::interval", bound)
+	if err != nil {
+		return 0, 0, err
+	}
+	var id uuid.UUID
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &version}, func() error {
+		for _, i := range r.instances {
+			var read answer
+			reads++
+			err := r.ask(ctx, http.MethodGet, i.url("/api/orders/"+id.String()), nil, &read)
+			if err != nil || read.Version < version {
+				behind++
+			}
+		}
+		return nil
+	})
+	return reads, behind, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -67,5 +68,5 @@ func (j *journal) write(o operation) {
 func (j *journal) operations() []operation {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.all[:len(j.all):len(j.all)]
+	return slices.Clip(j.all)
 }

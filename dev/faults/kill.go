@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"syscall"
 	"time"
 )
@@ -34,7 +35,7 @@ func killRows() []row {
 }
 
 func killedAtRandom(ctx context.Context, r *run) error {
-	l := usual(size(r, 150, 6000), size(r, 10.0, 20))
+	l := usual(size(r, 150, 4000), size(r, 10.0, 20))
 	err := r.serve(ctx, l, func(ctx context.Context) error {
 		return r.every(ctx, 2*time.Second, 5*time.Second, func() error { return r.restart(ctx, r.any(r.random)) })
 	})
@@ -50,24 +51,14 @@ func leaderKilled(ctx context.Context, r *run) error {
 	}
 	return r.serve(ctx, usual(size(r, 100, 1500), size(r, 4.0, 10)), func(ctx context.Context) error {
 		return r.every(ctx, 20*time.Second, 20*time.Second, func() error {
-			var leader string
-			conn, err := r.primary().connect(ctx)
-			if err != nil {
-				return err
-			}
-			defer conn.Close(ctx)
-			if err := conn.QueryRow(ctx, "SELECT leader_id FROM river_leader").Scan(&leader); err != nil {
-				return nil //nolint:nilerr // there is none at the moment
-			}
 			for _, i := range r.instances {
-				var status struct {
-					Instance string `json:"instance"`
-				}
-				if r.ask(ctx, "GET", i.url("/api/status"), nil, &status) == nil && status.Instance == leader {
+				var status struct{ Instance, Leader string }
+				if r.ask(ctx, http.MethodGet, i.url("/api/system/status"), nil, &status) == nil &&
+					status.Leader != "" && status.Leader == status.Instance {
 					return r.restart(ctx, i)
 				}
 			}
-			return nil
+			return nil // there is none at the moment
 		})
 	})
 }

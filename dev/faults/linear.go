@@ -59,10 +59,10 @@ func (r register) step(o operation) (bool, register) {
 	case !o.accepted(): // at rest, and no more to be cancelled
 		return o.Kind == opCancel && !r.cancelled, r
 	}
-	if o.Version < r.version || o.Version == r.version && o.answer.Status != r.status {
+	if o.Version < r.version || o.Version == r.version && o.Status != r.status {
 		return false, r
 	}
-	r.version, r.status = o.Version, o.answer.Status
+	r.version, r.status = o.Version, o.Status
 	r.cancelled = r.cancelled || o.Kind == opCancel
 	return !r.cancelled || r.status != "completed", r
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -26,7 +27,7 @@ type script struct {
 // load is how many customers come, and what they are like. Shares are of 1.
 type load struct {
 	orders                                    int
-	rate                                      float64 // per second: they come at that rate whatever happens to those before them
+	rate                                      float64 // per second, whatever becomes of those before
 	declined, outOfStock, cancelled, refunded float64
 	cancelWithin                              time.Duration // default 200 ms
 	body                                      map[string]any
@@ -55,9 +56,7 @@ func (l load) scripts(random *rand.Rand) []script {
 				},
 			},
 		}
-		for name, value := range l.body {
-			s.body[name] = value
-		}
+		maps.Copy(s.body, l.body)
 		switch dice := random.Float64(); {
 		case dice < l.declined:
 			s.body["paymentMethod"] = "card_declined"

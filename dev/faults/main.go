@@ -40,6 +40,8 @@ type config struct {
 	json    string
 	publish string
 	source  string
+	overlay string
+	settle  time.Duration
 	logger  *slog.Logger
 }
 
@@ -56,6 +58,8 @@ func start(ctx context.Context, args []string) error {
 	flags.StringVar(&c.json, "json", "", "file for the results")
 	flags.StringVar(&c.publish, "publish", "", "document in which to replace the table")
 	flags.StringVar(&c.source, "source", "../..", "the top of the repository")
+	flags.StringVar(&c.overlay, "overlay", "", "build millrace with this overlay (go help build)")
+	flags.DurationVar(&c.settle, "settle", 0, "how long everything may take to come to rest; 0: as the row says")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -145,8 +149,11 @@ func (c config) command() string {
 	return fmt.Sprintf("%s SEED=%d", command, c.seed)
 }
 
-func (c config) build(ctx context.Context, binary string, args ...string) error {
-	args = append([]string{"build", "-o", binary}, args...)
+func (c config) build(ctx context.Context, binary string) error {
+	args := []string{"build", "-o", binary}
+	if c.overlay != "" {
+		args = append(args, "-overlay", c.overlay)
+	}
 	if c.race {
 		args = append(args, "-race")
 	}

@@ -17,7 +17,7 @@ func outageRows() []row {
 			expected: "nothing lost, nothing doubled", run: postgresRestarts, settle: 5 * time.Minute,
 		},
 		{
-			id: "F8", name: "one backend, or the whole server, is killed with SIGKILL every 10 s", short: true,
+			id: "F8", name: "one backend, or the whole server, is killed with SIGKILL every 10 s",
 			expected: "nothing lost, nothing doubled", run: backendsKilled, settle: 5 * time.Minute,
 		},
 		{

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -74,13 +74,13 @@ func (d *database) restart(ctx context.Context, s syscall.Signal, down time.Dura
 }
 
 // exec runs SQL as the superuser, over the server's own socket and not through the proxy.
-func (d *database) exec(ctx context.Context, sql string, args ...any) error {
+func (d *database) exec(ctx context.Context, sql string) error {
 	conn, err := d.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, sql, args...)
+	_, err = conn.Exec(ctx, sql)
 	return err
 }
 
@@ -137,16 +137,13 @@ func (d *database) promote(ctx context.Context) error {
 
 // dsn is the address of the databases for millrace: of several, it takes the one that accepts writes.
 func dsn(list ...*database) string {
-	hosts := ""
+	hosts := make([]string, len(list))
 	for i, d := range list {
-		if i > 0 {
-			hosts += ","
-		}
-		hosts += "127.0.0.1:" + strconv.Itoa(d.proxy.port)
+		hosts[i] = address(d.proxy.port)
 	}
 	query := url.Values{"sslmode": {"disable"}}
 	if len(list) > 1 {
 		query.Set("target_session_attrs", "read-write")
 	}
-	return "postgres://" + postgres.User + "@" + hosts + "/" + databaseName + "?" + query.Encode()
+	return "postgres://" + postgres.User + "@" + strings.Join(hosts, ",") + "/" + databaseName + "?" + query.Encode()
 }

@@ -30,7 +30,8 @@ func providerRows() []row {
 		},
 		{
 			id: "F33", name: "a provider replays a stored 500 for ever, although it is done; another is down past all deadlines",
-			expected: "settled by asking; nothing is sent after its deadline", run: stickyAndLate, settle: 6 * time.Minute, short: true,
+			expected: "settled by asking; nothing is sent after its deadline", run: stickyAndLate,
+			settle: 6 * time.Minute, short: true,
 		},
 		{
 			id: "F35", name: "every step is refused, at its position in the saga", short: true,
@@ -59,10 +60,14 @@ func providerDown(ctx context.Context, r *run) error {
 	if err := r.setFaults(ctx, faults{"payment": {"down": true}}); err != nil {
 		return err
 	}
-	if err := r.serve(ctx, usual(size(r, 60, 1200), 10), nil); err != nil {
+	l := usual(size(r, 60, 1200), 10)
+	l.refunded = 0 // nobody gets that far
+	if err := r.serve(ctx, l, nil); err != nil {
 		return err
 	}
-	gaveUp, err := r.primary().number(ctx, "SELECT count(*) FROM order_steps WHERE state = 'unknown' AND reason = 'deadline'")
+	pause(ctx, size(r, 10*time.Second, 2*time.Minute))
+	const deadlines = "SELECT count(*) FROM order_steps WHERE state = 'unknown' AND reason = 'deadline'"
+	gaveUp, err := r.primary().number(ctx, deadlines)
 	r.figure("given up", "%d", gaveUp)
 	r.expect(gaveUp == 0, "%d steps were given up", gaveUp)
 	return err
@@ -111,7 +116,8 @@ func (r *run) sends(ctx context.Context) (sends, keys int, err error) {
 func hanging(ctx context.Context, r *run) error {
 	const took = `SELECT coalesce(1000 * percentile_cont(0.95) WITHIN GROUP (
 		ORDER BY extract(epoch FROM settled_at - started_at)), 0)::int FROM order_steps
-		WHERE step IN ('reserve_inventory', 'quote_shipping') AND state = 'succeeded' AND started_at > now() - $$%d s$$::interval`
+		WHERE step IN ('reserve_inventory', 'quote_shipping') AND state = 'succeeded'
+		AND started_at > now() - $$%d s$$::interval`
 	l := load{orders: size(r, 60, 600), rate: 10}
 	began := time.Now()
 	if err := r.serve(ctx, l, nil); err != nil {
@@ -121,9 +127,8 @@ func hanging(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if err := r.setFaults(ctx, faults{
-		"payment": {"hangRate": 1.0}, "inventory": {"latencyMs": 10, "jitterMs": 30}, "shipping": {"latencyMs": 10, "jitterMs": 30},
-	}); err != nil {
+	well := map[string]any{"latencyMs": 10, "jitterMs": 30}
+	if err := r.setFaults(ctx, faults{"payment": {"hangRate": 1.0}, "inventory": well, "shipping": well}); err != nil {
 		return err
 	}
 	began = time.Now()
@@ -141,7 +146,8 @@ func hanging(ctx context.Context, r *run) error {
 
 // stickyAndLate needs deadlines that are hours away to have passed: it moves them.
 func stickyAndLate(ctx context.Context, r *run) error {
-	if err := r.setFaults(ctx, faults{"shipping": {"stickyRate": 1.0, "operations": []string{"quote", "ship"}}}); err != nil {
+	sticky := map[string]any{"stickyRate": 1.0, "operations": []string{"quote", "ship"}}
+	if err := r.setFaults(ctx, faults{"shipping": sticky}); err != nil {
 		return err
 	}
 	l := load{orders: size(r, 20, 200), rate: 10}
@@ -157,7 +163,8 @@ func stickyAndLate(ctx context.Context, r *run) error {
 	}
 	customers.run(ctx, scripts)
 	late, err := r.primary().number(ctx, `WITH late AS (
-		UPDATE order_steps SET deadline_at = started_at + interval '1 ms' WHERE step = 'authorize_payment' AND state = 'pending' RETURNING 1)
+		UPDATE order_steps SET deadline_at = started_at + interval '1 ms'
+		WHERE step = 'authorize_payment' AND state = 'pending' RETURNING 1)
 		SELECT count(*) FROM late`)
 	r.figure("past their deadlines", "%d", late)
 	r.expect(late > 0, "no step was pending")
@@ -167,7 +174,11 @@ func stickyAndLate(ctx context.Context, r *run) error {
 
 func everyStepRefused(ctx context.Context, r *run) error {
 	refusals := []struct{ provider, operation string }{
-		{"payment", "authorize"}, {"inventory", "reserve"}, {"shipping", "quote"}, {"payment", "capture"}, {"shipping", "ship"},
+		{"payment", "authorize"},
+		{"inventory", "reserve"},
+		{"shipping", "quote"},
+		{"payment", "capture"},
+		{"shipping", "ship"},
 	}
 	for _, refusal := range refusals {
 		if err := r.setFaults(ctx, faults{
@@ -211,7 +222,7 @@ func compensationsFail(ctx context.Context, r *run) error {
 	if err := r.serve(ctx, l, nil); err != nil {
 		return err
 	}
-	pause(ctx, size(r, 10*time.Second, 5*time.Minute))
+	pause(ctx, size(r, 10*time.Second, 2*time.Minute))
 	return nil
 }
 

@@ -79,6 +79,9 @@ func size[T any](r *run, short, full T) T {
 func execute(ctx context.Context, w row, c config, seed uint64, binary string) (result result) {
 	began := time.Now()
 	result.ID, result.Name, result.Expected, result.Seed = w.id, w.name, w.expected, seed
+	if c.settle > 0 {
+		w.settle = c.settle
+	}
 	r := &run{
 		row: w, full: c.full, seed: seed, logger: c.logger, binary: binary, source: c.source,
 		random: rand.New(rand.NewPCG(seed, hash(w.id))),
@@ -165,10 +168,29 @@ func (r *run) finish(ctx context.Context) error {
 		return err == nil && open == 0
 	}), "%d orders or steps are open %s after the faults were over", open, patience)
 	r.figure("drained", "%.1f s", time.Since(healed).Seconds())
+	if err := r.took(ctx); err != nil {
+		return fmt.Errorf("measure orders: %w", err)
+	}
 	if err := r.readAll(ctx); err != nil {
 		return fmt.Errorf("read all orders: %w", err)
 	}
 	return r.check(ctx)
+}
+
+// took reports how long orders were on their way: what a crash or an outage costs is in the tail.
+func (r *run) took(ctx context.Context) error {
+	for _, percent := range []int{50, 99} {
+		ms, err := r.primary().number(ctx, fmt.Sprintf(`SELECT coalesce(percentile_disc(0.%d) WITHIN GROUP (
+			ORDER BY extract(epoch FROM e.at - o.placed_at)) * 1000, 0)::int FROM orders o, LATERAL (
+				SELECT min(at) AS at FROM order_events
+				WHERE order_id = o.id AND status NOT IN ('pending', 'processing')
+			) e WHERE e.at IS NOT NULL`, percent))
+		if err != nil {
+			return err
+		}
+		r.figure(fmt.Sprintf("to rest p%d", percent), "%.1f s", float64(ms)/1000)
+	}
+	return nil
 }
 
 // open counts the orders that are not at rest and the steps that have no outcome.

@@ -8,7 +8,7 @@ WHERE order_id = @order_id AND version > @version ORDER BY version LIMIT @page_s
 -- committed or never will, so nothing can appear there later. newest is the next transaction id.
 SELECT
     pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest, s.at, h.epoch,
-    h.pruned_to
+    h.pruned_to, current_setting('transaction_read_only')::boolean AS read_only
 FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, log_history h;
 
 -- name: LogRead :many

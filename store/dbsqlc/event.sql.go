@@ -77,7 +77,7 @@ func (q *Queries) LogAdopt(ctx context.Context, db DBTX) error {
 const logBounds = `-- name: LogBounds :one
 SELECT
     pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest, s.at, h.epoch,
-    h.pruned_to
+    h.pruned_to, current_setting('transaction_read_only')::boolean AS read_only
 FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, log_history h
 `
 
@@ -87,6 +87,7 @@ type LogBoundsRow struct {
 	At       time.Time
 	Epoch    int64
 	PrunedTo time.Time
+	ReadOnly bool
 }
 
 // LogBounds says how far the log can be read: everything below the oldest transaction that is still running has
@@ -100,6 +101,7 @@ func (q *Queries) LogBounds(ctx context.Context, db DBTX) (LogBoundsRow, error) 
 		&i.At,
 		&i.Epoch,
 		&i.PrunedTo,
+		&i.ReadOnly,
 	)
 	return i, err
 }
