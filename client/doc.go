@@ -35,8 +35,8 @@
 //
 // # Versions
 //
-// An order's Version is its ETag. [WithIfNoneMatch] reads an order only if it has changed, [WithMinimumVersion] reads it
-// at least as new as a version that is known, and [WithIfMatch] changes it only if it has not changed.
+// An order's Version is its ETag. [WithIfNoneMatch] reads an order only if it has changed, [WithMinimumVersion] reads
+// it at least as new as a version that is known, and [WithIfMatch] changes it only if it has not changed.
 //
 // # Undoing
 //

@@ -40,10 +40,10 @@ func (e *ResyncError) Error() string {
 	return "events are missing: read the orders again, and go on from " + e.Place
 }
 
-// Feed follows the events of all orders live, those of each order in order and none left out, after a place: that of the
-// last event which was dealt with, [FeedStart] or [FeedEnd]. It does not end by itself; connections that break are made
-// again, and the feed goes on where it was. It ends with an error as [Client.Events] does, and with a [*ResyncError] if
-// events are missing.
+// Feed follows the events of all orders live, those of each order in order and none left out, after a place: that of
+// the last event which was dealt with, [FeedStart] or [FeedEnd]. It does not end by itself; connections that break are
+// made again, and the feed goes on where it was. It ends with an error as [Client.Events] does, and with a
+// [*ResyncError] if events are missing.
 func (c *Client) Feed(ctx context.Context, after string, filter FeedFilter) iter.Seq2[FeedEvent, error] {
 	return func(yield func(FeedEvent, error) bool) {
 		query := url.Values{"after": {after}}
@@ -76,7 +76,7 @@ func (s *stream) readFeed(decoder *sse.Decoder, yield func(FeedEvent, error) boo
 		case errors.Is(err, sse.ErrEventTooLarge):
 			return false, false, fmt.Errorf("event %s of the feed is not readable: %w", sent.ID, err)
 		case err != nil:
-			return false, false, nil // the connection is gone: there will be another
+			return false, false, nil //nolint:nilerr // the connection is gone: there will be another
 		case sent.Type == "resync":
 			return false, false, &ResyncError{sent.ID}
 		case sent.Type == "place":
@@ -100,9 +100,9 @@ type FeedPage struct {
 	Next   string // the place after it: store it when you have dealt with all of them
 }
 
-// FeedPage reads the feed page by page, for programs that prefer to ask. If there is nothing after the place it waits for
-// the first event, at most 30 seconds. limit is at most 1000; 0 is the server's default. Error: a [*ResyncError] if events
-// are missing.
+// FeedPage reads the feed page by page, for programs that prefer to ask. If there is nothing after the place it waits
+// for the first event, at most 30 seconds. limit is at most 1000; 0 is the server's default. Error: a [*ResyncError] if
+// events are missing.
 func (c *Client) FeedPage(
 	ctx context.Context, after string, filter FeedFilter, limit int, patience time.Duration,
 ) (*FeedPage, error) {

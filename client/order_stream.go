@@ -38,8 +38,8 @@ func (c *Client) newOrderStream(id string, after int64) (*orderStream, error) {
 }
 
 // read hands out the events of one connection. However that ends, the next one goes on after the last event that was
-// handed out, so what cannot be read, or is not the next, is left for the next connection to bring again. If it ended as
-// it should, asking once more confirms that the order is finished.
+// handed out, so what cannot be read, or is not the next, is left for the next connection to bring again. If it ended
+// as it should, asking once more confirms that the order is finished.
 func (s *orderStream) read(decoder *sse.Decoder, yield func(Event, error) bool) (again, done bool, err error) {
 	before := s.last
 	for {

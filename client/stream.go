@@ -28,8 +28,8 @@ type stream struct {
 	failures  int // attempts to connect in a row that failed
 }
 
-// follow makes a connection and has it read to its end. again says that the next one need not wait; done that there need
-// not be any: nothing is to follow, or the caller has left.
+// follow makes a connection and has it read to its end. again says that the next one need not wait; done that there
+// need not be any: nothing is to follow, or the caller has left.
 func (s *stream) follow(
 	ctx context.Context, read func(*sse.Decoder) (again, done bool, err error),
 ) (done bool, err error) {
