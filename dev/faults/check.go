@@ -109,7 +109,13 @@ func (c *checker) customers(accounts map[orders.ID]*account, keys map[string][]o
 	told, asked := map[string]string{}, map[string]bool{}
 	for _, o := range c.journal.operations() {
 		asked[o.Order] = true
-		if o.Kind != opPlace || !o.accepted() {
+		if o.Kind != opPlace {
+			continue
+		}
+		if !o.accepted() {
+			if o.answered() { // there is nothing wrong with any of them
+				c.violated("I1", "key %s was refused with %d", o.Order, o.Code)
+			}
 			continue
 		}
 		id, err := uuid.Parse(o.ID)

@@ -148,7 +148,9 @@ func asynchronous(ctx context.Context, r *run) error {
 	if err := r.primary().setSync(ctx, false); err != nil {
 		return err
 	}
-	return r.serve(ctx, usual(100, 10), func(ctx context.Context) error {
+	l := usual(100, 10)
+	l.refunded = 0 // they would wait for orders that are no more
+	return r.serve(ctx, l, func(ctx context.Context) error {
 		pause(ctx, 4*time.Second)
 		r.primary().replication.Stop()
 		pause(ctx, time.Second)

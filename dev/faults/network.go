@@ -196,7 +196,7 @@ func badNetwork(ctx context.Context, r *run) error {
 	down := func(kind string, toxicity float32, attributes map[string]any) toxic {
 		return toxic{Type: kind, Stream: "downstream", Toxicity: toxicity, Attributes: attributes}
 	}
-	for _, level := range []struct {
+	for n, level := range []struct {
 		name   string
 		toxics []toxic
 	}{
@@ -212,7 +212,7 @@ func badNetwork(ctx context.Context, r *run) error {
 		before := len(r.journal.operations())
 		scripts := usual(size(r, 20, 200), 5).scripts(r.random)
 		for i := range scripts {
-			scripts[i].key = level.name + "-" + scripts[i].key
+			scripts[i].key = fmt.Sprintf("level-%d-%s", n, scripts[i].key)
 		}
 		r.newCustomers().run(ctx, scripts)
 		var took []time.Duration
