@@ -56,7 +56,8 @@ func TestBrowserSamples(t *testing.T) {
 		want         []string // of the order with %s
 	}{
 		{"Open", samples[0][1], "Connected to order hub", []string{
-			"Order %s is new", "Order %s is now processing at 20", "Order %s is now completed at 20", "Order %s: 80%% - Payment capture succeeded",
+			"Order %s is new", "Order %s is now processing at 20", "Order %s is now completed at 20",
+			"Order %s: 80%% - Payment capture succeeded",
 		}},
 		// The first ticket is wrong, as one that has expired is.
 		{"Tickets", samples[1][1], "ticket 2", []string{"Shipment succeeded"}},
