@@ -7,15 +7,18 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace-orders/millrace/failpoint"
+	"golang.org/x/time/rate"
+
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// ringPause is the least time between two rings of one process: at most a hundred a second at any load.
+// A process sends at most a hundred notifications in any second, at any load: each bell sends at most its rate and its
+// burst. What is rung in a calm moment goes out at once.
 const (
-	ringPause   = 10 * time.Millisecond
-	ringTimeout = 2 * time.Second
+	feedRate, feedBurst   = 40, 8
+	queueRate, queueBurst = 35, 10
+	ringTimeout           = 2 * time.Second
 )
 
 // Doorbell tells all processes, after a commit, that there are new events and new jobs. One ring stands for all
@@ -23,22 +26,34 @@ const (
 type Doorbell struct {
 	db      dbsqlc.DBTX
 	logger  *slog.Logger
-	pending chan struct{} // holds a token while somebody has rung
+	queries *dbsqlc.Queries
 
-	mu     sync.Mutex
-	queues []string
+	feed, jobs bell
+	mu         sync.Mutex
+	queues     []string // that have new jobs
+}
+
+// bell holds a token while somebody has rung.
+type bell chan struct{}
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
 }
 
 // NewDoorbell makes a doorbell that sends over db while Run runs.
 func NewDoorbell(db dbsqlc.DBTX, logger *slog.Logger) *Doorbell {
-	return &Doorbell{db: db, logger: logger, pending: make(chan struct{}, 1)}
+	return &Doorbell{db: db, logger: logger, queries: dbsqlc.New(), feed: make(bell, 1), jobs: make(bell, 1)}
 }
 
-// Ring asks for a ring, for the feed and for the queues of the given jobs. It never waits.
+// Ring says that there are events, and the given jobs. It never waits.
 func (d *Doorbell) Ring(jobs []orders.StepJob) {
 	if d == nil {
 		return
 	}
+	d.feed.ring()
 	queues := make([]string, len(jobs))
 	for i, job := range jobs {
 		spec, _ := job.Step.Spec()
@@ -47,9 +62,9 @@ func (d *Doorbell) Ring(jobs []orders.StepJob) {
 	d.RingQueues(queues)
 }
 
-// RingQueues is Ring for queues by name.
+// RingQueues says that there are jobs in some queues. It never waits.
 func (d *Doorbell) RingQueues(queues []string) {
-	if d == nil {
+	if d == nil || len(queues) == 0 {
 		return
 	}
 	d.mu.Lock()
@@ -59,43 +74,51 @@ func (d *Doorbell) RingQueues(queues []string) {
 		}
 	}
 	d.mu.Unlock()
-	select {
-	case d.pending <- struct{}{}:
-	default:
-	}
+	d.jobs.ring()
 }
 
 // Run sends what was rung until ctx ends.
 func (d *Doorbell) Run(ctx context.Context) {
-	pause := time.NewTicker(ringPause)
-	defer pause.Stop()
+	var bells sync.WaitGroup
+	defer bells.Wait()
+	bells.Go(func() {
+		d.send(ctx, d.feed, rate.NewLimiter(feedRate, feedBurst), func(ctx context.Context) (int, error) {
+			return 1, d.queries.RingFeed(ctx, d.db)
+		})
+	})
+	bells.Go(func() {
+		d.send(ctx, d.jobs, rate.NewLimiter(queueRate, queueBurst), func(ctx context.Context) (int, error) {
+			d.mu.Lock()
+			queues := d.queues[:min(len(d.queues), queueBurst)]
+			d.queues = d.queues[len(queues):]
+			if len(d.queues) > 0 {
+				d.jobs.ring()
+			}
+			d.mu.Unlock()
+			return len(queues), d.queries.RingQueues(ctx, d.db, queues)
+		})
+	})
+}
+
+// send sends what is rung on a bell, and then waits for as long as the notifications that it was have used up.
+func (d *Doorbell) send(
+	ctx context.Context, rung bell, limit *rate.Limiter, notify func(context.Context) (int, error),
+) {
 	for failing := false; ; {
 		select {
-		case <-d.pending:
+		case <-rung:
 		case <-ctx.Done():
 			return
 		}
-		d.mu.Lock()
-		queues := d.queues
-		d.queues = nil
-		d.mu.Unlock()
-		failpoint.Hit("doorbell.before_ring")
-		err := d.send(ctx, queues)
-		failpoint.Hit("doorbell.rung")
+		sending, cancel := context.WithTimeout(ctx, ringTimeout)
+		n, err := notify(sending)
+		cancel()
 		if err != nil && !failing && ctx.Err() == nil {
 			d.logger.WarnContext(ctx, "doorbell is failing", "error", err)
 		}
 		failing = err != nil
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
+		if limit.WaitN(ctx, n) != nil {
 			return
 		}
 	}
-}
-
-func (d *Doorbell) send(ctx context.Context, queues []string) error {
-	ctx, cancel := context.WithTimeout(ctx, ringTimeout)
-	defer cancel()
-	return dbsqlc.New().Ring(ctx, d.db, queues)
 }

@@ -41,8 +41,8 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// TestBrowserSamples runs the programs of docs/events.md, as they are there, in the page of a shop that has the API under
-// its own address, and sees what they print while an order goes through.
+// TestBrowserSamples runs the programs of docs/events.md, as they are there, in the page of a shop that has the API
+// under its own address, and sees what they print while an order goes through.
 func TestBrowserSamples(t *testing.T) {
 	t.Parallel()
 	m := startDev(t, "--data", dataDir(t))

@@ -33,8 +33,8 @@ func TestNginx(t *testing.T) {
 	_, _, body := do(t, http.MethodPost, m.api+"/api/stream-tickets", "")
 	var ticket struct{ Ticket string }
 	require.NoError(t, json.Unmarshal(body, &ticket))
-	for _, http2 := range []bool{false, true} {
-		t.Run(fmt.Sprint("HTTP2=", http2), func(t *testing.T) { //nolint:paralleltest // one log
+	for _, http2 := range []bool{false, true} { //nolint:paralleltest // there is one log
+		t.Run(fmt.Sprint("HTTP2=", http2), func(t *testing.T) {
 			client := &http.Client{Transport: &http.Transport{
 				ForceAttemptHTTP2: http2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 			}}

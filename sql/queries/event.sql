@@ -49,10 +49,12 @@ SELECT log_partition_create(@starts::timestamptz)::boolean AS there;
 -- name: LogPartitionDrop :one
 SELECT log_partition_drop(@before::timestamptz)::integer AS dropped;
 
--- name: Ring :exec
--- Ring wakes everybody who waits: readers of the feed, and the River clients that work the given queues. The
--- second channel and its payload are River's own (river_insert in its schema).
-SELECT pg_notify('millrace_feed', '')
-UNION ALL
+-- name: RingFeed :exec
+-- RingFeed wakes the readers of the feed.
+SELECT pg_notify('millrace_feed', '');
+
+-- name: RingQueues :exec
+-- RingQueues wakes the River clients that work the given queues. The channel and its payload are River's own
+-- (river_insert in its schema).
 SELECT pg_notify(current_schema() || '.river_insert', json_build_object('queue', q.queue)::text)
 FROM (SELECT unnest(@queues::text[]) AS queue) q;

@@ -237,16 +237,24 @@ func (q *Queries) LogUnread(ctx context.Context, db DBTX, arg *LogUnreadParams) 
 	return exists, err
 }
 
-const ring = `-- name: Ring :exec
+const ringFeed = `-- name: RingFeed :exec
 SELECT pg_notify('millrace_feed', '')
-UNION ALL
+`
+
+// RingFeed wakes the readers of the feed.
+func (q *Queries) RingFeed(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, ringFeed)
+	return err
+}
+
+const ringQueues = `-- name: RingQueues :exec
 SELECT pg_notify(current_schema() || '.river_insert', json_build_object('queue', q.queue)::text)
 FROM (SELECT unnest($1::text[]) AS queue) q
 `
 
-// Ring wakes everybody who waits: readers of the feed, and the River clients that work the given queues. The
-// second channel and its payload are River's own (river_insert in its schema).
-func (q *Queries) Ring(ctx context.Context, db DBTX, queues []string) error {
-	_, err := db.Exec(ctx, ring, queues)
+// RingQueues wakes the River clients that work the given queues. The channel and its payload are River's own
+// (river_insert in its schema).
+func (q *Queries) RingQueues(ctx context.Context, db DBTX, queues []string) error {
+	_, err := db.Exec(ctx, ringQueues, queues)
 	return err
 }
