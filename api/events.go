@@ -166,7 +166,7 @@ func jsonResponse(body any) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		hctx.SetHeader("Content-Type", mediaJSON)
 		hctx.SetHeader("Cache-Control", revalidate)
-		hctx.SetHeader("Vary", "Accept")
+		hctx.AppendHeader("Vary", "Accept")
 		_ = encodeJSON(hctx.BodyWriter(), body)
 	}}
 }

@@ -294,7 +294,12 @@ func TestCrossOrigin(t *testing.T) {
 	const shop, stranger = "https://shop.example", "https://stranger.example"
 	h := live(t, func(c *api.Config) { c.AllowedOrigins = []string{shop} })
 	const allowed = "Access-Control-Allow-Origin"
-	require.Equal(t, shop, h.follow(t, "/api/events", "Origin", shop).Header.Get(allowed))
+	followed := h.follow(t, "/api/events", "Origin", shop).Header
+	require.Equal(t, shop, followed.Get(allowed))
+	pulled := h.do(t, http.MethodGet, "/api/events", "", "Origin", shop).header
+	for _, header := range []http.Header{followed, pulled} {
+		require.ElementsMatch(t, []string{"Origin", "Accept"}, header.Values("Vary"), "caches keep sites apart")
+	}
 	require.Empty(t, h.follow(t, "/api/events", "Origin", stranger).Header.Get(allowed))
 	for origin, want := range map[string]string{shop: shop, stranger: "", "null": ""} {
 		got := h.do(t, http.MethodOptions, "/api/stream-tickets", "", "Origin", origin,

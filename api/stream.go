@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -56,10 +57,21 @@ func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamRespo
 		st.liveWriter = newLiveWriter(answer)
 		s.detached.run(func() {
 			defer leave()
-			defer answer.end()
+			defer conn.Close()
+			defer s.rescueStream(st)
 			st.follow(ctx)
+			answer.end()
 		})
 	}}, nil
+}
+
+// rescueStream is deferred by a stream that net/http does not rescue: its panic would end the process, with all its
+// work. The answer is broken off: it must not look complete.
+func (s *Server) rescueStream(st *stream) {
+	if v := recover(); v != nil {
+		s.metrics.panics.Inc()
+		s.config.Logger.Error("stream panicked", "request_id", st.requestID, "error", v, "stack", string(debug.Stack()))
+	}
 }
 
 // stream is one open event stream.
@@ -79,7 +91,7 @@ func (s *stream) begin() error {
 	h := s.w.Header()
 	h.Set("Content-Type", mediaStream)
 	h.Set("Cache-Control", "no-cache")
-	h.Set("Vary", "Accept")
+	h.Add("Vary", "Accept") // beside the Origin of CORS
 	h.Set("X-Accel-Buffering", "no") // or nginx collects events until it has a page of them
 	return s.write(fmt.Appendf(nil, "retry: %d\n\n", streamRetry.Milliseconds()))
 }
