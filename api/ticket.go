@@ -22,7 +22,7 @@ const (
 
 // TicketRequest says what a ticket is for.
 type TicketRequest struct {
-	CustomerID string `json:"customerId,omitempty" maxLength:"200" example:"1" doc:"Show this customer's orders only: so a shop's own service makes a ticket for the page of one customer"`
+	CustomerID string `json:"customerId,omitempty" minLength:"1" maxLength:"200" example:"1" doc:"Show this customer's orders only: so a shop's own service makes a ticket for the page of one customer"`
 }
 
 // StreamTicket opens event streams for a minute, and nothing else.

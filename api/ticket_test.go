@@ -86,3 +86,14 @@ func TestTicket(t *testing.T) {
 	require.NoError(t, h.pool.QueryRow(t.Context(), "SELECT count(*) FROM stream_tickets").Scan(&stored))
 	require.Equal(t, 1, stored, "what has expired is gone")
 }
+
+// TestTicketWithoutCustomer: a shop that has lost its customer's id must not give the customer a ticket for all orders.
+func TestTicketWithoutCustomer(t *testing.T) {
+	t.Parallel()
+	h := serve(t, storetest.Tx(t))
+	for _, path := range []string{"/api/stream-tickets", "/api/webhooks"} {
+		got := h.do(t, http.MethodPost, path, `{"url":"https://shop.example.com/hook","customerId":""}`)
+		require.Equal(t, http.StatusUnprocessableEntity, got.status, path)
+		require.Contains(t, got.body, "body.customerId")
+	}
+}

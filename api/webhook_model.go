@@ -45,7 +45,7 @@ func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
 type NewWebhook struct {
 	URL         string             `json:"url" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"Where to: https, port 443 or 8443, a public address, without user or fragment"`
 	EventTypes  []WebhookEventType `json:"eventTypes,omitempty" maxItems:"20" doc:"Which messages; all if there are none here"`
-	CustomerID  string             `json:"customerId,omitempty" maxLength:"200" example:"1" doc:"Whose orders; everybody's if absent, to a customer its own"`
+	CustomerID  string             `json:"customerId,omitempty" minLength:"1" maxLength:"200" example:"1" doc:"Whose orders; everybody's if absent, to a customer its own"`
 	Description string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"What it is for"`
 }
 

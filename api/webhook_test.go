@@ -255,3 +255,16 @@ func TestWebhookHasTheEvent(t *testing.T) {
 		require.Equal(t, shown.Events[i], sent.Data)
 	}
 }
+
+func TestWebhookUnstorable(t *testing.T) {
+	t.Parallel()
+	h := serve(t, storetest.Pool(t))
+	made := decode[api.WebhookWithSecret](t, h.do(t, http.MethodPost, "/api/webhooks", hookBody))
+	path := "/api/webhooks/" + made.WebhookID.String()
+	got := h.do(t, http.MethodPatch, path, `{"description":"\u0000"}`).problem(t)
+	require.Equal(t, "body.description", got.Errors[0].Location)
+	for _, field := range []string{"description", "customerId"} {
+		body := `{"url":"https://shop.example.com/hook","` + field + `":"\u0000"}`
+		require.Equal(t, "body."+field, h.do(t, http.MethodPost, "/api/webhooks", body).problem(t).Errors[0].Location)
+	}
+}

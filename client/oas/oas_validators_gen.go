@@ -1172,8 +1172,8 @@ func (s *NewWebhook) Validate() error {
 		if value, ok := s.CustomerID.Get(); ok {
 			if err := func() error {
 				if err := (validate.String{
-					MinLength:     0,
-					MinLengthSet:  false,
+					MinLength:     1,
+					MinLengthSet:  true,
 					MaxLength:     200,
 					MaxLengthSet:  true,
 					Email:         false,
@@ -4475,8 +4475,8 @@ func (s *TicketRequest) Validate() error {
 		if value, ok := s.CustomerID.Get(); ok {
 			if err := func() error {
 				if err := (validate.String{
-					MinLength:     0,
-					MinLengthSet:  false,
+					MinLength:     1,
+					MinLengthSet:  true,
 					MaxLength:     200,
 					MaxLengthSet:  true,
 					Email:         false,

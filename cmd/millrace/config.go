@@ -165,25 +165,29 @@ func (f databaseFlags) check() error {
 }
 
 func (f workFlags) check() error {
+	var problems []error
 	if f.WebhookWorkers < 1 || f.WebhookParallel < 1 || f.KeepDeliveries < time.Hour {
-		return errors.New("--webhook-workers and --webhook-parallel must be at least 1, --keep-deliveries at least 1h")
+		problems = append(problems, errors.New(
+			"--webhook-workers and --webhook-parallel must be at least 1, --keep-deliveries at least 1h"))
 	}
 	if f.Workers < 1 || f.SweepEvery < time.Second {
-		return errors.New("--workers must be at least 1, --sweep-every at least 1s")
+		problems = append(problems, errors.New("--workers must be at least 1, --sweep-every at least 1s"))
 	}
 	if f.KeepEvents < 24*time.Hour {
-		return errors.New("--keep-events must be at least 24h")
+		problems = append(problems, errors.New("--keep-events must be at least 24h"))
 	}
-	if f.VerifyEvery != 0 && f.VerifyEvery < time.Second {
-		return errors.New("--verify-every must be at least 1s, or 0")
+	for _, every := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"--verify-every", f.VerifyEvery}, {"--reconcile-every", f.ReconcileEvery},
+		{"--inventory-sync-every", f.InventorySyncEvery},
+	} {
+		if every.value != 0 && every.value < time.Second {
+			problems = append(problems, fmt.Errorf("%s must be at least 1s, or 0", every.flag))
+		}
 	}
-	if f.ReconcileEvery != 0 && f.ReconcileEvery < time.Second {
-		return errors.New("--reconcile-every must be at least 1s, or 0")
-	}
-	if f.InventorySyncEvery != 0 && f.InventorySyncEvery < time.Second {
-		return errors.New("--inventory-sync-every must be at least 1s, or 0")
-	}
-	return nil
+	return errors.Join(problems...)
 }
 
 func (f connectionFlags) check() error {
