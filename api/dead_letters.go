@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -36,11 +37,11 @@ type DeadLetters struct {
 
 // Redrive is a request to try again what gave up.
 type Redrive struct {
-	Cause         string      `json:"cause,omitempty" maxLength:"500" example:"void_payment refused: provider_refused" doc:"Only orders with this cause. Default: of any"`
-	OrderIDs      []orders.ID `json:"orderIds,omitempty" maxItems:"1000" doc:"Only these orders. Default: all"`
-	RatePerSecond int         `json:"ratePerSecond,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many orders a second"`
-	DryRun        bool        `json:"dryRun,omitempty" doc:"Say what would be done, and do nothing"`
-	Reason        string      `json:"reason" minLength:"1" maxLength:"200" example:"The provider is up again" doc:"Why. It is in the orders' history, where their customers can read it"`
+	Cause         string    `json:"cause,omitempty" minLength:"1" maxLength:"500" example:"void_payment refused: provider_refused" doc:"Only orders with this cause. Default: of any"`
+	OrderIDs      []orderID `json:"orderIds,omitempty" minItems:"1" maxItems:"1000" doc:"Only these orders. Default: all"`
+	RatePerSecond int       `json:"ratePerSecond,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many orders a second"`
+	DryRun        bool      `json:"dryRun,omitempty" doc:"Say what would be done, and do nothing"`
+	Reason        string    `json:"reason" minLength:"1" maxLength:"200" example:"The provider is up again" doc:"Why. It is in the orders' history, where their customers can read it"`
 }
 
 // RedriveStep is another try of a step.
@@ -124,11 +125,14 @@ func (s *Server) deadLetterOrders(ctx context.Context, in *deadLetterOrdersInput
 
 func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput, error) {
 	job := orders.RedriveJob{
-		ID: orders.NewID(), Cause: in.Body.Cause, OrderIDs: in.Body.OrderIDs, PerSecond: in.Body.RatePerSecond,
+		ID: orders.NewID(), Cause: in.Body.Cause, OrderIDs: make([]orders.ID, len(in.Body.OrderIDs)), PerSecond: in.Body.RatePerSecond,
 		Principal: exchangeOf(ctx).principal.Name, Reason: in.Body.Reason, At: s.config.Now(),
 	}
-	if job.OrderIDs == nil {
-		job.OrderIDs = []orders.ID{}
+	for i, text := range in.Body.OrderIDs {
+		var err error
+		if job.OrderIDs[i], err = text.parseAt(fmt.Sprintf("body.orderIds[%d]", i)); err != nil {
+			return nil, err
+		}
 	}
 	wrong := append(unstorable("reason", job.Reason), unstorable("cause", job.Cause)...)
 	if len(wrong) > 0 {

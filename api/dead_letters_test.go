@@ -78,4 +78,14 @@ func TestDeadLetters(t *testing.T) {
 	require.Equal(t, 1, jobs())
 	require.Equal(t, http.StatusUnprocessableEntity,
 		h.do(t, http.MethodPost, "/api/dead-letters/redrive", `{"cause":"c"}`).status, "it needs a reason")
+	for body, wrong := range map[string]string{
+		`{"reason":"r","orderIds":[]}`: "body.orderIds", // nobody's are not everybody's
+		`{"reason":"r","cause":""}`:    "body.cause",
+		`{"reason":"r","orderIds":["0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e","1"]}`: "body.orderIds[1]",
+	} {
+		problem := h.do(t, http.MethodPost, "/api/dead-letters/redrive", body).problem(t)
+		require.Equal(t, http.StatusUnprocessableEntity, problem.Status)
+		require.Equal(t, wrong, problem.Errors[0].Location)
+	}
+	require.Equal(t, 1, jobs())
 }

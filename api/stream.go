@@ -91,7 +91,7 @@ func (s *stream) begin() error {
 	h := s.w.Header()
 	h.Set("Content-Type", mediaStream)
 	h.Set("Cache-Control", "no-cache")
-	h.Add("Vary", "Accept") // beside the Origin of CORS
+	h.Add("Vary", "Accept")          // beside the Origin of CORS
 	h.Set("X-Accel-Buffering", "no") // or nginx collects events until it has a page of them
 	return s.write(fmt.Appendf(nil, "retry: %d\n\n", streamRetry.Milliseconds()))
 }

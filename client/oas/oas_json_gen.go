@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-faster/errors"
 	"github.com/go-faster/jx"
+	"github.com/google/uuid"
 	"github.com/ogen-go/ogen/json"
 	"github.com/ogen-go/ogen/validate"
 )
@@ -8743,7 +8744,7 @@ func (s *Redrive) encodeFields(e *jx.Encoder) {
 			e.FieldStart("orderIds")
 			e.ArrStart()
 			for _, elem := range s.OrderIds {
-				e.Str(elem)
+				json.EncodeUUID(e, elem)
 			}
 			e.ArrEnd()
 		}
@@ -8800,11 +8801,11 @@ func (s *Redrive) Decode(d *jx.Decoder) error {
 			}
 		case "orderIds":
 			if err := func() error {
-				s.OrderIds = make([]string, 0)
+				s.OrderIds = make([]uuid.UUID, 0)
 				if err := d.Arr(func(d *jx.Decoder) error {
-					var elem string
-					v, err := d.Str()
-					elem = string(v)
+					var elem uuid.UUID
+					v, err := json.DecodeUUID(d)
+					elem = v
 					if err != nil {
 						return err
 					}

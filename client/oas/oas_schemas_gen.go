@@ -5390,7 +5390,7 @@ type Redrive struct {
 	// Say what would be done, and do nothing.
 	DryRun OptBool `json:"dryRun"`
 	// Only these orders. Default: all.
-	OrderIds []string `json:"orderIds"`
+	OrderIds []uuid.UUID `json:"orderIds"`
 	// How many orders a second.
 	RatePerSecond OptInt64 `json:"ratePerSecond"`
 	// Why. It is in the orders' history, where their customers can read it.
@@ -5408,7 +5408,7 @@ func (s *Redrive) GetDryRun() OptBool {
 }
 
 // GetOrderIds returns the value of OrderIds.
-func (s *Redrive) GetOrderIds() []string {
+func (s *Redrive) GetOrderIds() []uuid.UUID {
 	return s.OrderIds
 }
 
@@ -5433,7 +5433,7 @@ func (s *Redrive) SetDryRun(val OptBool) {
 }
 
 // SetOrderIds sets the value of OrderIds.
-func (s *Redrive) SetOrderIds(val []string) {
+func (s *Redrive) SetOrderIds(val []uuid.UUID) {
 	s.OrderIds = val
 }
 

@@ -3424,8 +3424,8 @@ func (s *Redrive) Validate() error {
 		if value, ok := s.Cause.Get(); ok {
 			if err := func() error {
 				if err := (validate.String{
-					MinLength:     0,
-					MinLengthSet:  false,
+					MinLength:     1,
+					MinLengthSet:  true,
 					MaxLength:     500,
 					MaxLengthSet:  true,
 					Email:         false,
@@ -3455,8 +3455,8 @@ func (s *Redrive) Validate() error {
 			return nil // optional
 		}
 		if err := (validate.Array{
-			MinLength:    0,
-			MinLengthSet: false,
+			MinLength:    1,
+			MinLengthSet: true,
 			MaxLength:    1000,
 			MaxLengthSet: true,
 		}).ValidateLength(len(s.OrderIds)); err != nil {
