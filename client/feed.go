@@ -145,12 +145,16 @@ const longestWait = 30 * time.Second
 type Ticket = oas.StreamTicket
 
 // StreamTicket makes a ticket for event streams, good for a minute: hand it to a page, whose EventSource cannot send a
-// token. It shows what the client's token may see or, if customerID is not empty, that customer's orders.
-func (c *Client) StreamTicket(ctx context.Context, customerID string) (*Ticket, error) {
-	request := oas.OptTicketRequest{}
-	if customerID != "" {
-		request.SetTo(oas.TicketRequest{CustomerID: optional(customerID)})
-	}
-	ticket, err := c.api.CreateStreamTicket(ctx, request)
+// token. It shows all that the client's token may see; for a customer's page see [Client.CustomerTicket].
+func (c *Client) StreamTicket(ctx context.Context) (*Ticket, error) {
+	ticket, err := c.api.CreateStreamTicket(ctx, oas.OptTicketRequest{})
+	return ticket, unwrapped(err)
+}
+
+// CustomerTicket is [Client.StreamTicket] for one customer's orders. No customer's is refused: it must not become
+// everybody's.
+func (c *Client) CustomerTicket(ctx context.Context, customerID string) (*Ticket, error) {
+	request := oas.TicketRequest{CustomerID: oas.NewOptString(customerID)}
+	ticket, err := c.api.CreateStreamTicket(ctx, oas.NewOptTicketRequest(request))
 	return ticket, unwrapped(err)
 }

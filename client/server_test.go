@@ -308,7 +308,13 @@ func TestFeed(t *testing.T) {
 	_, err = direct.FeedPage(t.Context(), foreign, filter, 0, 0)
 	require.ErrorAs(t, err, new(*client.ResyncError))
 
-	ticket, err := direct.StreamTicket(t.Context(), customer)
+	anything, err := direct.StreamTicket(t.Context())
 	require.NoError(t, err)
-	require.WithinRange(t, ticket.ExpiresAt, time.Now(), time.Now().Add(2*time.Minute))
+	own, err := direct.CustomerTicket(t.Context(), customer)
+	require.NoError(t, err)
+	for _, ticket := range []*client.Ticket{anything, own} {
+		require.WithinRange(t, ticket.ExpiresAt, time.Now(), time.Now().Add(2*time.Minute))
+	}
+	_, err = direct.CustomerTicket(t.Context(), "")
+	require.Error(t, err)
 }
