@@ -1,11 +1,12 @@
 package api
 
 import (
-	"bufio"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,11 +20,11 @@ import (
 )
 
 // scripted is a source that does something when it is asked for what there is.
-type scripted func() (done bool, err error)
+type scripted func() (more, done bool, err error)
 
 func (scripted) topic() topic { return topic{} }
 
-func (f scripted) catchUp(context.Context, liveWriter) (done bool, err error) { return f() }
+func (f scripted) catchUp(context.Context, liveWriter) (more, done bool, err error) { return f() }
 
 func (scripted) pass(context.Context, liveWriter, []*notice) (ok, done bool, err error) {
 	return true, false, nil
@@ -32,7 +33,7 @@ func (scripted) pass(context.Context, liveWriter, []*notice) (ok, done bool, err
 func (scripted) advance(store.Cursor) []byte { return nil }
 
 // serveSource serves streams of a source, off net/http.
-func serveSource(t *testing.T, source source) (s *Server, url string) {
+func serveSource(t *testing.T, source source, allowed func() error) (s *Server, url string) {
 	t.Helper()
 	s = New(Config{})
 	router := chi.NewRouter()
@@ -40,7 +41,7 @@ func serveSource(t *testing.T, source source) (s *Server, url string) {
 	api := humachi.New(router, newHumaConfig("test"))
 	huma.Get(api, "/", func(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 		x := exchangeOf(ctx)
-		x.stillAllowed = func(context.Context) error { return nil }
+		x.stillAllowed = func(context.Context) error { return allowed() }
 		return s.openStream(ctx, source)
 	})
 	server := httptest.NewServer(router)
@@ -49,18 +50,52 @@ func serveSource(t *testing.T, source source) (s *Server, url string) {
 	return s, server.URL
 }
 
+func always() error { return nil }
+
+// TestStreamCatchingUpEnds: there may be hours' worth of log, and it must not go to somebody who is not let in any more.
+func TestStreamCatchingUpEnds(t *testing.T) {
+	t.Parallel()
+	endless := scripted(func() (bool, bool, error) { return true, false, nil })
+	t.Run("Revoked", func(t *testing.T) {
+		t.Parallel()
+		var asked atomic.Int64
+		_, url := serveSource(t, endless, func() error {
+			if asked.Add(1) > 2 {
+				return ErrUnauthorized
+			}
+			return nil
+		})
+		require.NoError(t, readAll(t, url))
+	})
+	t.Run("Drained", func(t *testing.T) {
+		t.Parallel()
+		s, url := serveSource(t, endless, always)
+		ended := make(chan error, 1)
+		go func() { ended <- readAll(t, url) }()
+		require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.streams) > 0 },
+			10*time.Second, time.Millisecond)
+		s.Drain()
+		require.NoError(t, <-ended)
+	})
+}
+
+// readAll reads a stream to its end.
+func readAll(t *testing.T, url string) error {
+	t.Helper()
+	response, err := http.Get(url) //nolint:gosec,noctx // it is the test's own
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
 // TestStreamPanic: nobody but the stream itself can rescue a stream that is off net/http.
 func TestStreamPanic(t *testing.T) {
 	t.Parallel()
-	s, url := serveSource(t, scripted(func() (bool, error) { panic("test") }))
-	response, err := http.Get(url) //nolint:gosec,noctx // it is the test's own
-	require.NoError(t, err)
-	defer response.Body.Close()
-	lines := bufio.NewReader(response.Body)
-	for err == nil {
-		_, err = lines.ReadString('\n')
-	}
-	require.ErrorContains(t, err, "unexpected EOF", "it must not look complete")
+	s, url := serveSource(t, scripted(func() (bool, bool, error) { panic("test") }), always)
+	require.ErrorContains(t, readAll(t, url), "unexpected EOF", "it must not look complete")
 	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.panics), 0)
 	require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.streams) == 0 },
 		10*time.Second, time.Millisecond, "it leaves its slot")
@@ -70,15 +105,12 @@ func TestStreamPanic(t *testing.T) {
 // counts up while somebody waits.
 func TestStreamsDuringDrain(t *testing.T) {
 	t.Parallel()
-	s, url := serveSource(t, scripted(func() (bool, error) { return false, nil }))
+	s, url := serveSource(t, scripted(func() (bool, bool, error) { return false, false, nil }), always)
 	var clients sync.WaitGroup
 	for range 8 {
 		clients.Go(func() {
 			for range 50 {
-				if response, err := http.Get(url); err == nil { //nolint:gosec,noctx // it is the test's own
-					_, _ = bufio.NewReader(response.Body).ReadString('x')
-					response.Body.Close()
-				}
+				_ = readAll(t, url) // some find the server closed
 			}
 		})
 	}

@@ -27,25 +27,22 @@ type feedSource struct {
 	told store.Cursor // the last place that the client has heard of
 }
 
-func (f *feedSource) catchUp(ctx context.Context, w liveWriter) (done bool, err error) {
-	for more := true; more; {
-		var entries []store.Entry
-		entries, more, err = f.read(ctx, streamBatch)
-		if errors.Is(err, store.ErrCursorExpired) {
-			return false, f.resync(ctx, w)
-		}
-		if err != nil {
-			return false, err
-		}
-		notices := make([]*notice, len(entries))
-		for i, e := range entries {
-			notices[i] = newNotice(e)
-		}
-		if err := f.send(w, notices); err != nil {
-			return false, err
-		}
+func (f *feedSource) catchUp(ctx context.Context, w liveWriter) (more, done bool, err error) {
+	entries, more, err := f.read(ctx, streamBatch)
+	if errors.Is(err, store.ErrCursorExpired) {
+		return false, false, f.resync(ctx, w)
 	}
-	return false, w.write(f.advance(f.at)) // or a client that is sent nothing has no place to come back to
+	if err != nil {
+		return false, false, err
+	}
+	notices := make([]*notice, len(entries))
+	for i, e := range entries {
+		notices[i] = newNotice(e)
+	}
+	if err := f.send(w, notices); err != nil || more {
+		return more, false, err
+	}
+	return false, false, w.write(f.advance(f.at)) // or a client that is sent nothing has no place to come back to
 }
 
 // resync goes on from now. The client reads the orders after it has got this place, so it misses nothing.

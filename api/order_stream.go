@@ -22,25 +22,26 @@ func (o *orderSource) advance(store.Cursor) []byte { return nil }
 
 // catchUp reads the order before its events: what there is then up to its version will always be there, so if there is
 // nothing, that has been pruned, and nobody needs to wait for it.
-func (o *orderSource) catchUp(ctx context.Context, w liveWriter) (done bool, err error) {
+func (o *orderSource) catchUp(ctx context.Context, w liveWriter) (more, done bool, err error) {
 	order, err := o.store.Order(ctx, o.order)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	for {
 		events, err := o.store.Events(ctx, o.order, o.sent, streamBatch)
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 		if len(events) == 0 {
-			return finished(&order) && o.sent <= order.Version, nil // if it has moved on, the feed is about to say so
+			// If it has moved on, the feed is about to say so.
+			return false, finished(&order) && o.sent <= order.Version, nil
 		}
 		notices := make([]*notice, len(events))
 		for i, e := range events {
 			notices[i] = newNotice(store.Entry{Event: e})
 		}
 		if err := o.send(w, notices); err != nil {
-			return false, err
+			return false, false, err
 		}
 	}
 }

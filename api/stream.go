@@ -24,8 +24,8 @@ const (
 // source is what a stream is of: it knows what was sent, and what comes next. done means that there will be no more.
 type source interface {
 	topic() topic
-	// catchUp writes what the log has.
-	catchUp(ctx context.Context, w liveWriter) (done bool, err error)
+	// catchUp writes what the log has, or some of it; more says that there is more.
+	catchUp(ctx context.Context, w liveWriter) (more, done bool, err error)
 	// pass writes what has just happened. ok is false if something is missing in between, which the log has.
 	pass(ctx context.Context, w liveWriter, notices []*notice) (ok, done bool, err error)
 	// advance hears that everything up to a place in the log has been sent, and returns how to tell the client; nil if
@@ -141,7 +141,7 @@ func (s *stream) forward(ctx context.Context, l *listener, current *bool) (done 
 	if !*current {
 		*current = true
 		s.metrics.catchUps.Inc()
-		return s.catchUp(ctx, s.liveWriter)
+		return s.readLog(ctx)
 	}
 	notices, ok := l.take()
 	if ok && len(notices) > 0 {
@@ -149,6 +149,25 @@ func (s *stream) forward(ctx context.Context, l *listener, current *bool) (done 
 	}
 	*current = ok
 	return done, err
+}
+
+// readLog sends what the log has. That may take hours, for a client that reads slowly from the start: a key that is
+// revoked meanwhile, or a server that drains, ends it as it ends a stream that is current.
+func (s *stream) readLog(ctx context.Context) (done bool, err error) {
+	for more := true; more; {
+		if more, done, err = s.catchUp(ctx, s.liveWriter); done || err != nil {
+			return done, err
+		}
+		select {
+		case <-s.draining:
+			return more, nil
+		default:
+		}
+		if more && s.allowed(ctx) != nil {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // isBehind says that the feed may not have heard of events for a while.
