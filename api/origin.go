@@ -14,7 +14,10 @@ func crossOrigin(origins []string) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler { return next } // the library would allow everybody
 	}
 	return cors.New(cors.Options{
-		AllowedOrigins: origins, AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedOrigins: origins,
+		AllowedMethods: []string{
+			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete,
+		},
 		AllowedHeaders: []string{"*"}, MaxAge: 600,
 		ExposedHeaders: []string{
 			"ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy",
