@@ -132,6 +132,11 @@ DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
 SELECT coalesce(min(due.next_attempt_at), @at)::timestamptz FROM webhook_endpoints e
 CROSS JOIN LATERAL (
     SELECT d.next_attempt_at FROM webhook_deliveries d
-    WHERE d.endpoint_id = e.id AND d.state = 'pending' ORDER BY d.next_attempt_at LIMIT 1
+    WHERE d.endpoint_id = e.id AND d.state = 'pending' AND NOT EXISTS (
+        SELECT FROM webhook_deliveries p
+        WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
+            AND p.state = 'pending'
+    )
+    ORDER BY d.next_attempt_at LIMIT 1
 ) due
 WHERE e.state = 'enabled' AND e.failures = 0;
