@@ -122,8 +122,14 @@ DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
 -- long for a disabled one.
 DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
     SELECT d.endpoint_id, d.id FROM webhook_endpoints e
-    JOIN webhook_deliveries d ON d.endpoint_id = e.id
-    WHERE e.state = 'deleted' OR e.state = 'disabled' AND d.state = 'pending' AND d.created_at < @before
+    CROSS JOIN LATERAL (
+        SELECT a.endpoint_id, a.id FROM webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        UNION ALL
+        SELECT p.endpoint_id, p.id FROM webhook_deliveries p
+        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < @before
+        LIMIT @batch_size
+    ) d
+    WHERE e.state IN ('deleted', 'disabled')
     LIMIT @batch_size
 );
 

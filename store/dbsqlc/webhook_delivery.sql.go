@@ -406,8 +406,14 @@ func (q *Queries) DeliveriesPurge(ctx context.Context, db DBTX, arg *DeliveriesP
 const deliveriesPurgeDeleted = `-- name: DeliveriesPurgeDeleted :execrows
 DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
     SELECT d.endpoint_id, d.id FROM webhook_endpoints e
-    JOIN webhook_deliveries d ON d.endpoint_id = e.id
-    WHERE e.state = 'deleted' OR e.state = 'disabled' AND d.state = 'pending' AND d.created_at < $1
+    CROSS JOIN LATERAL (
+        SELECT a.endpoint_id, a.id FROM webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        UNION ALL
+        SELECT p.endpoint_id, p.id FROM webhook_deliveries p
+        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < $1
+        LIMIT $2
+    ) d
+    WHERE e.state IN ('deleted', 'disabled')
     LIMIT $2
 )
 `
