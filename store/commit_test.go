@@ -9,9 +9,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -22,10 +24,14 @@ import (
 // commit is what a client sends to commit, in Postgres' protocol.
 var commit = []byte("Q\x00\x00\x00\x0bcommit\x00")
 
+// cancel begins what a client sends to have a statement cancelled, on a connection of its own.
+var cancel = []byte("\x00\x00\x00\x10\x04\xd2\x16\x2e")
+
 // proxy stands between a pool and its server, and can cut connections at the commit.
 type proxy struct {
 	cuts    atomic.Int64 // how many commits are still to be cut
 	deliver atomic.Bool  // whether the commits that are cut reach the server
+	leave   atomic.Bool  // whether the connection is cut before the server has answered, which cannot be cancelled
 }
 
 // throughProxy connects to a database through a proxy.
@@ -87,10 +93,16 @@ func (p *proxy) pass(client net.Conn, network, address string) {
 		if err != nil {
 			return
 		}
+		if p.leave.Load() && bytes.HasPrefix(request[:n], cancel) {
+			return
+		}
 		if bytes.Contains(request[:n], commit) && p.cuts.Add(-1) >= 0 {
 			cut.Store(true)
 			if p.deliver.Load() {
 				_, _ = server.Write(request[:n])
+				if p.leave.Load() {
+					_ = client.Close()
+				}
 				<-answered // it is committed, and nobody hears of it
 			}
 			return
@@ -151,4 +163,45 @@ func TestCommitUnknown(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, placed[0].Replayed, "it had been stored")
 	require.Equal(t, 1, count(t, pool, "SELECT count(*) FROM orders"))
+}
+
+// TestCommitUnderWay cuts connections while the server is still committing, as it is when its standby is slow. Whoever
+// does it again then waits for the first commit, in vain. However many callers shared it, no order is stored twice.
+func TestCommitUnderWay(t *testing.T) {
+	t.Parallel()
+	pool, proxy := throughProxy(t)
+	s := storetest.New(t, pool)
+	_, err := pool.Exec(t.Context(), `
+		CREATE TABLE standby (is_slow boolean);
+		INSERT INTO standby VALUES (true);
+		CREATE FUNCTION wait_for_standby() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			WHILE EXISTS (SELECT FROM standby WHERE is_slow) LOOP PERFORM pg_sleep(0.01); END LOOP;
+			RETURN NULL;
+		END $$;
+		CREATE CONSTRAINT TRIGGER wait_for_standby AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW EXECUTE FUNCTION wait_for_standby();`)
+	require.NoError(t, err)
+
+	proxy.deliver.Store(true)
+	proxy.leave.Store(true)
+	proxy.cuts.Store(1000)
+	var callers sync.WaitGroup
+	for i := range 12 {
+		callers.Go(func() {
+			p := storetest.Placement()
+			p.CustomerID = fmt.Sprint("customer-", i)
+			_, err := s.Place(t.Context(), []orders.Placement{p})
+			assert.ErrorIs(t, err, store.ErrUnavailable)
+		})
+	}
+	callers.Wait()
+	proxy.cuts.Store(0)
+	_, err = pool.Exec(t.Context(), "DELETE FROM standby")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return count(t, pool, `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL`) == 0
+	}, time.Minute, 10*time.Millisecond)
+	require.Zero(t, count(t, pool,
+		"SELECT count(*) FROM (SELECT FROM orders GROUP BY customer_id HAVING count(*) > 1) twice"))
 }

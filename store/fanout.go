@@ -91,6 +91,12 @@ func (f *fanOut) events(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	log := &Store{db: f.tx, queries: f.queries, now: f.now}
+	// First the end and then who listens: an endpoint that is made meanwhile hears of what comes after this end.
+	end, err := log.LogEnd(ctx)
+	if err != nil {
+		return err
+	}
 	if f.out.Idle, err = f.queries.WebhooksIdle(ctx, f.tx); err != nil {
 		return err
 	}
@@ -99,7 +105,6 @@ func (f *fanOut) events(ctx context.Context) error {
 		limit = 1 // only to see whether there is something to skip
 	}
 	at := Cursor{Epoch: from.Epoch, Txid: from.Txid, ID: from.ID, At: from.At}
-	log := &Store{db: f.tx, queries: f.queries, now: f.now}
 	entries, next, err := log.Log(ctx, at, LogFilter{}, limit)
 	switch {
 	case errors.Is(err, ErrCursorExpired):
@@ -108,8 +113,7 @@ func (f *fanOut) events(ctx context.Context) error {
 			next.At = from.At // what another history has from before was sent in the one that ended
 		}
 	case len(entries) > 0 && f.out.Idle:
-		entries = nil
-		next, err = log.LogEnd(ctx)
+		entries, next = nil, end
 	case len(entries) == 0 && next.At.Sub(from.At) < cursorAge:
 		next = at // only now and then, so that it does not grow old
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -213,6 +214,61 @@ func TestFanOutAfterExpiry(t *testing.T) {
 	require.Len(t, deliveriesOf(t, s, w), 2)
 }
 
+// meanwhile is a database on which something happens right after a query of that name.
+type meanwhile struct {
+	store.DB
+	name string
+	do   func()
+}
+
+type meanwhileTx struct {
+	pgx.Tx
+	m meanwhile
+}
+
+type meanwhileRow struct {
+	pgx.Row
+	do func()
+}
+
+func (m meanwhile) Begin(ctx context.Context) (pgx.Tx, error) {
+	tx, err := m.DB.Begin(ctx)
+	return meanwhileTx{tx, m}, err
+}
+
+func (t meanwhileTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	row := t.Tx.QueryRow(ctx, sql, args...)
+	if strings.Contains(sql, "name: "+t.m.name+" ") {
+		return meanwhileRow{row, t.m.do}
+	}
+	return row
+}
+
+func (r meanwhileRow) Scan(values ...any) error {
+	defer r.do()
+	return r.Row.Scan(values...)
+}
+
+// An endpoint that is made while the fan-out skips what nobody hears of hears of what happens from then on.
+func TestFanOutFirstEndpoint(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	s := storetest.New(t, pool)
+	gone := makeWebhook(t, s)
+	require.NoError(t, s.DeleteWebhook(t.Context(), hookOwner, gone.ID))
+	var w store.Webhook
+	fanning := storetest.New(t, meanwhile{pool, "WebhooksIdle", func() {
+		w = makeWebhook(t, s)
+		storetest.Order(t, s)
+		awaitLog(t, s, 1)
+	}})
+	done, err := fanning.FanOut(t.Context(), body)
+	require.NoError(t, err)
+	require.True(t, done.Idle)
+	fanOutAll(t, s, 1)
+	require.Len(t, deliveriesOf(t, s, w), 1)
+}
+
 // The endpoints of a key that ends hear nothing any more, and whoever may enable one takes it over.
 func TestWebhookOfEndedKey(t *testing.T) {
 	t.Parallel()
@@ -281,6 +337,15 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, d.Log, 1)
 	require.Equal(t, store.DeliveryDelivered, d.State)
+
+	settle(taken[second.ID], store.DeliveryDelivered, time.Now())
+	now := time.Now()
+	done, err := s.FanOut(t.Context(), body)
+	require.NoError(t, err)
+	require.Zero(t, done.Jobs, "what has to wait is no work")
+	due, err := s.OldestDue(t.Context())
+	require.NoError(t, err)
+	require.False(t, due.Before(now), "and nobody is late with it")
 }
 
 // Old deliveries are forgotten, and deleted endpoints with all of theirs.

@@ -81,7 +81,11 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 	err := s.inTx(ctx, write)
 	if begun && isCutOff(err) {
 		// Nobody knows whether it was committed. The ids are the same, so doing it again finds out, and makes it so.
-		err = s.inTx(ctx, write)
+		if err = s.inTx(ctx, write); err != nil {
+			// Still nobody knows: the commit may be waiting for its disk or its standby. Were the server's error left in
+			// here, the group would place each order again, by itself, under another id.
+			err = fmt.Errorf("%w: a commit was cut off: %s", ErrUnavailable, err.Error())
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("place orders: %w", err)

@@ -122,8 +122,14 @@ DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
 -- long for a disabled one.
 DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
     SELECT d.endpoint_id, d.id FROM webhook_endpoints e
-    JOIN webhook_deliveries d ON d.endpoint_id = e.id
-    WHERE e.state = 'deleted' OR e.state = 'disabled' AND d.state = 'pending' AND d.created_at < @before
+    CROSS JOIN LATERAL (
+        SELECT a.endpoint_id, a.id FROM webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        UNION ALL
+        SELECT p.endpoint_id, p.id FROM webhook_deliveries p
+        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < @before
+        LIMIT @batch_size
+    ) d
+    WHERE e.state IN ('deleted', 'disabled')
     LIMIT @batch_size
 );
 
@@ -132,6 +138,11 @@ DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
 SELECT coalesce(min(due.next_attempt_at), @at)::timestamptz FROM webhook_endpoints e
 CROSS JOIN LATERAL (
     SELECT d.next_attempt_at FROM webhook_deliveries d
-    WHERE d.endpoint_id = e.id AND d.state = 'pending' ORDER BY d.next_attempt_at LIMIT 1
+    WHERE d.endpoint_id = e.id AND d.state = 'pending' AND NOT EXISTS (
+        SELECT FROM webhook_deliveries p
+        WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
+            AND p.state = 'pending'
+    )
+    ORDER BY d.next_attempt_at LIMIT 1
 ) due
 WHERE e.state = 'enabled' AND e.failures = 0;

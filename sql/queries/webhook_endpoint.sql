@@ -91,12 +91,19 @@ WHERE e.state = 'enabled' AND k.id = e.principal AND (k.revoked_at IS NOT NULL O
 RETURNING e.id;
 
 -- name: WebhooksDue :many
--- WebhooksDue are endpoints for which something waits, and nobody is at it.
+-- WebhooksDue are endpoints for which something can be sent, and nobody is at it. What waits for a message before it
+-- cannot.
 SELECT e.id, e.failures FROM webhook_endpoints e
-WHERE e.state = 'enabled' AND e.busy_until <= @at AND EXISTS (
+CROSS JOIN LATERAL (
     SELECT FROM webhook_deliveries d
-    WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= @at
-)
+    WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= @at AND NOT EXISTS (
+        SELECT FROM webhook_deliveries p
+        WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
+            AND p.state = 'pending'
+    )
+    LIMIT 1
+) due
+WHERE e.state = 'enabled' AND e.busy_until <= @at
 ORDER BY e.busy_until LIMIT @batch_size;
 
 -- name: WebhooksBusy :exec

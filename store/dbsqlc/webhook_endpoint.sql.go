@@ -547,10 +547,16 @@ func (q *Queries) WebhooksBusy(ctx context.Context, db DBTX, arg *WebhooksBusyPa
 
 const webhooksDue = `-- name: WebhooksDue :many
 SELECT e.id, e.failures FROM webhook_endpoints e
-WHERE e.state = 'enabled' AND e.busy_until <= $1 AND EXISTS (
+CROSS JOIN LATERAL (
     SELECT FROM webhook_deliveries d
-    WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= $1
-)
+    WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= $1 AND NOT EXISTS (
+        SELECT FROM webhook_deliveries p
+        WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
+            AND p.state = 'pending'
+    )
+    LIMIT 1
+) due
+WHERE e.state = 'enabled' AND e.busy_until <= $1
 ORDER BY e.busy_until LIMIT $2
 `
 
@@ -564,7 +570,8 @@ type WebhooksDueRow struct {
 	Failures int32
 }
 
-// WebhooksDue are endpoints for which something waits, and nobody is at it.
+// WebhooksDue are endpoints for which something can be sent, and nobody is at it. What waits for a message before it
+// cannot.
 func (q *Queries) WebhooksDue(ctx context.Context, db DBTX, arg *WebhooksDueParams) ([]WebhooksDueRow, error) {
 	rows, err := db.Query(ctx, webhooksDue, arg.At, arg.BatchSize)
 	if err != nil {
