@@ -129,8 +129,8 @@ func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation)
 func (w *reconcileWorker) span(
 	ctx context.Context, r store.Reconciliation, to time.Time,
 ) (next store.Reconciliation, findings []store.Finding, err error) {
-	listed := map[string]bool{}
-	err = w.providers.Effects(ctx, r.Provider, r.To.Add(-reconcileOverlap), to, func(page []orders.Effect) error {
+	listed, begin := map[string]bool{}, r.To.Add(-reconcileOverlap)
+	err = w.providers.Effects(ctx, r.Provider, begin, to, func(page []orders.Effect) error {
 		for _, e := range page {
 			listed[e.Key] = true
 		}
@@ -156,6 +156,10 @@ func (w *reconcileWorker) span(
 		for _, e := range entries {
 			if !e.Cursor.At.Before(to) {
 				return next, findings, nil
+			}
+			if e.Cursor.At.Before(begin) { // a place in time is the log's give or take an hour
+				next.Cursor = e.Cursor
+				continue
 			}
 			finding, err := w.lookUp(ctx, r.Provider, e.Event, listed)
 			if err != nil {
@@ -253,7 +257,7 @@ func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, er
 }
 
 // CompareAll compares everything that the providers list from a moment on with the orders, and every step in the log
-// with the providers. It keeps nothing. states says how it went with each provider; what did not answer is no error.
+// since then with the providers. It keeps nothing. states says how it went with each provider; what did not answer is no error.
 func CompareAll(
 	ctx context.Context, s *store.Store, providers *upstream.Clients, since time.Time,
 ) (findings []store.Finding, states map[orders.Provider]store.ReconciliationState, err error) {

@@ -54,7 +54,8 @@ func (s *Store) commands(
 	return found, nil
 }
 
-// repeat answers an event whose key was used before with the order as it was after that.
+// repeat answers an event whose key was used before with the order as it was after that; as it is now, if that cannot be
+// told any more.
 func (s *Store) repeat(
 	ctx context.Context, tx pgx.Tx, e orders.Event, current orders.Order, before dbsqlc.CommandsReadRow,
 ) (Applied, error) {
@@ -67,6 +68,9 @@ func (s *Store) repeat(
 	})
 	if err != nil {
 		return Applied{}, fmt.Errorf("read events: %w", err)
+	}
+	if len(rows) == 0 || rows[0].Version != 1 {
+		return Applied{Order: current, Replayed: true}, nil // the beginning of its log has been pruned
 	}
 	order, err := orders.Fold(current, decodeEvents(rows))
 	return Applied{Order: order, Replayed: true}, err

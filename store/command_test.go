@@ -62,6 +62,19 @@ func TestCommands(t *testing.T) {
 		require.True(t, apply(t, s, refund(o.ID, "b", 997)).Changed, "another key is another refund")
 	})
 
+	t.Run("AfterTheLogWasPruned", func(t *testing.T) {
+		t.Parallel()
+		tx := storetest.Tx(t)
+		s := storetest.New(t, tx)
+		o := complete(t, s)
+		first := apply(t, s, refund(o.ID, "a", 997))
+		_, err := tx.Exec(t.Context(), "DELETE FROM order_events WHERE order_id = $1 AND version < 5", o.ID)
+		require.NoError(t, err)
+		again := apply(t, s, refund(o.ID, "a", 997))
+		require.True(t, again.Replayed)
+		require.Equal(t, first.Order.Version, again.Order.Version)
+	})
+
 	t.Run("AllThatIsLeft", func(t *testing.T) {
 		t.Parallel()
 		s := storetest.New(t, storetest.Tx(t))

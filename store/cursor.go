@@ -15,6 +15,9 @@ var (
 	ErrCursorExpired = errors.New("cursor has expired")
 )
 
+// maxCursorAt, in the year 6429, keeps a made-up cursor from being a time that Postgres does not know.
+const maxCursorAt = 1<<47 - 1
+
 // Cursor is a place in the log: everything up to it has been read. The zero value is no place, see Store.LogStart.
 type Cursor struct {
 	// Epoch is the log's history: a restored log has another.
@@ -42,7 +45,7 @@ func ParseCursor(text string) (Cursor, error) {
 		return Cursor{}, ErrBadCursor
 	}
 	c.At = time.UnixMilli(at).UTC()
-	if c.String() != text || c.ID < 0 || at < 0 {
+	if c.String() != text || c.ID < 0 || at < 0 || at > maxCursorAt {
 		return Cursor{}, ErrBadCursor
 	}
 	return c, nil

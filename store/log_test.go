@@ -120,7 +120,7 @@ func TestParseCursor(t *testing.T) {
 	require.Equal(t, c, got)
 	for _, text := range []string{
 		"", "1", "1-2-3", "1-2-3-4-5", " 1-2-3-4", "1-2-3-4 ", "01-2-3-4", "1--2-3-4", "1-2--3-4", "g-2-3-4", "+1-2-3-4",
-		"0x1-2-3-4",
+		"0x1-2-3-4", "1-2-3-ffffffffffffff",
 	} {
 		_, err := store.ParseCursor(text)
 		require.ErrorIs(t, err, store.ErrBadCursor, text)
