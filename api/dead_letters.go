@@ -125,8 +125,9 @@ func (s *Server) deadLetterOrders(ctx context.Context, in *deadLetterOrdersInput
 
 func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput, error) {
 	job := orders.RedriveJob{
-		ID: orders.NewID(), Cause: in.Body.Cause, OrderIDs: make([]orders.ID, len(in.Body.OrderIDs)), PerSecond: in.Body.RatePerSecond,
-		Principal: exchangeOf(ctx).principal.Name, Reason: in.Body.Reason, At: s.config.Now(),
+		ID: orders.NewID(), Cause: in.Body.Cause, OrderIDs: make([]orders.ID, len(in.Body.OrderIDs)),
+		PerSecond: in.Body.RatePerSecond, Principal: exchangeOf(ctx).principal.Name, Reason: in.Body.Reason,
+		At: s.config.Now(),
 	}
 	for i, text := range in.Body.OrderIDs {
 		var err error

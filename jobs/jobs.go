@@ -37,7 +37,7 @@ const (
 	longestRun    = jobTimeout + 15*time.Second
 	softStop      = 20 * time.Second
 	pollInterval  = 500 * time.Millisecond
-	fetchCooldown = 50 * time.Millisecond
+	fetchCooldown = 10 * time.Millisecond
 )
 
 // Config says what the workers work with.
@@ -45,7 +45,7 @@ type Config struct {
 	Pool      *pgxpool.Pool
 	Store     *store.Store
 	Providers *upstream.Clients
-	// Workers is how many steps of one provider run at a time, per process. Default 50.
+	// Workers is how many steps of one provider run at a time, per process. Default 200.
 	Workers int
 	// SweepEvery is how often stranded steps are looked for. Default 15 s.
 	SweepEvery time.Duration
@@ -85,7 +85,7 @@ type Webhooks struct {
 // running steps for up to 20 s, then cancels them without burning an attempt.
 func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	if c.Workers == 0 {
-		c.Workers = 50
+		c.Workers = 200
 	}
 	if c.SweepEvery == 0 {
 		c.SweepEvery = 15 * time.Second

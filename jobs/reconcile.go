@@ -16,6 +16,8 @@ import (
 
 const (
 	reconcileTimeout = 60 * time.Second // below rescueAfter
+	// reconcileShare is for how long one provider is compared with at most, so that the others have their turn.
+	reconcileShare = 12 * time.Second
 	// reconcileBack is how far back the first comparison with a provider goes.
 	reconcileBack = 2 * time.Hour
 	// reconcileSpan is compared and saved at a time: what took effect in it is held in memory, by key.
@@ -81,6 +83,8 @@ func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[ReconcileJob]) 
 // reconcile compares one provider's records with ours, a span of time after another. Only our own database's failures
 // are errors: a provider that does not answer is in the state, and asked again the next time.
 func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation) error {
+	share, cancel := context.WithTimeout(ctx, reconcileShare)
+	defer cancel()
 	for {
 		end := w.now().Add(-w.grace)
 		to := r.To.Add(reconcileSpan)
@@ -90,10 +94,12 @@ func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation)
 		if !to.After(r.To) {
 			return nil
 		}
-		next, findings, err := w.span(ctx, r, to)
+		next, findings, err := w.span(share, r, to)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case share.Err() != nil: // what was looked up is looked up; the span is begun again
+			next.State, next.To = store.ReconciliationBehind, r.To
 		case errors.Is(err, upstream.ErrNoListing):
 			next, findings = r, nil
 			if next.Cursor, err = w.store.LogEnd(ctx); err != nil {
@@ -118,7 +124,7 @@ func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation)
 			w.logger.ErrorContext(ctx, "provider's records disagree", "provider", f.Provider, "kind", f.Kind, "key", f.Key,
 				"detail", f.Detail)
 		}
-		if next.State != store.ReconciliationBehind {
+		if next.State != store.ReconciliationBehind || share.Err() != nil {
 			return nil
 		}
 		r = next
@@ -151,7 +157,7 @@ func (w *reconcileWorker) span(
 			entries, cursor = nil, next.Cursor
 		}
 		if err != nil {
-			return r, nil, err
+			return next, findings, err
 		}
 		for _, e := range entries {
 			if !e.Cursor.At.Before(to) {
@@ -163,7 +169,7 @@ func (w *reconcileWorker) span(
 			}
 			finding, err := w.lookUp(ctx, r.Provider, e.Event, listed)
 			if err != nil {
-				return r, nil, err
+				return next, findings, err
 			}
 			if finding.Kind != "" {
 				findings = append(findings, finding)
@@ -257,7 +263,8 @@ func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, er
 }
 
 // CompareAll compares everything that the providers list from a moment on with the orders, and every step in the log
-// since then with the providers. It keeps nothing. states says how it went with each provider; what did not answer is no error.
+// since then with the providers. It keeps nothing. states says how it went with each provider; what did not answer is
+// no error.
 func CompareAll(
 	ctx context.Context, s *store.Store, providers *upstream.Clients, since time.Time,
 ) (findings []store.Finding, states map[orders.Provider]store.ReconciliationState, err error) {

@@ -54,8 +54,8 @@ func (s *Store) commands(
 	return found, nil
 }
 
-// repeat answers an event whose key was used before with the order as it was after that; as it is now, if that cannot be
-// told any more.
+// repeat answers an event whose key was used before with the order as it was after that; as it is now, if that cannot
+// be told any more.
 func (s *Store) repeat(
 	ctx context.Context, tx pgx.Tx, e orders.Event, current orders.Order, before dbsqlc.CommandsReadRow,
 ) (Applied, error) {

@@ -19,9 +19,13 @@ func (s *Store) MaintainLog(ctx context.Context, keep time.Duration) (dropped in
 	if err := createPartitions(ctx, s.queries, s.db, s.now()); err != nil {
 		return 0, err
 	}
-	n, err := s.queries.LogPartitionDrop(ctx, s.db, s.now().Add(-keep))
+	before := s.now().Add(-keep)
+	n, err := s.queries.LogPartitionDrop(ctx, s.db, before)
 	if err != nil {
 		return 0, fmt.Errorf("drop partitions: %w", classify(err))
+	}
+	if err := s.queries.LogDefaultPrune(ctx, s.db, before); err != nil {
+		return int(n), fmt.Errorf("prune default partition: %w", classify(err))
 	}
 	return int(n), nil
 }

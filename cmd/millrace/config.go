@@ -48,7 +48,7 @@ type rateFlags struct {
 }
 
 type workFlags struct {
-	Workers    int           `env:"MILLRACE_WORKERS" default:"50" help:"Steps that run at a time, per provider."`
+	Workers    int           `env:"MILLRACE_WORKERS" default:"200" help:"Steps that run at a time, per provider."`
 	SweepEvery time.Duration `env:"MILLRACE_SWEEP_EVERY" default:"15s" help:"How often stranded steps are looked for."`
 
 	VerifyEvery time.Duration `env:"MILLRACE_VERIFY_EVERY" default:"1m" help:"How often the invariants are verified; 0 for never."`
@@ -180,7 +180,8 @@ func (f workFlags) check() error {
 		flag  string
 		value time.Duration
 	}{
-		{"--verify-every", f.VerifyEvery}, {"--reconcile-every", f.ReconcileEvery},
+		{"--verify-every", f.VerifyEvery},
+		{"--reconcile-every", f.ReconcileEvery},
 		{"--inventory-sync-every", f.InventorySyncEvery},
 	} {
 		if every.value != 0 && every.value < time.Second {

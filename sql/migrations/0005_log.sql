@@ -61,10 +61,6 @@ BEGIN
             dropped := dropped + 1;
         END IF;
     END LOOP;
-    IF EXISTS (SELECT FROM order_events_default e WHERE e.logged_at < before) THEN
-        DELETE FROM order_events_default e WHERE e.logged_at < before;
-        UPDATE log_history SET pruned_to = greatest(pruned_to, before);
-    END IF;
     RETURN dropped;
 END
 $$;

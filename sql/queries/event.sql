@@ -37,9 +37,15 @@ SELECT EXISTS (
 );
 
 -- name: LogAdopt :exec
--- LogAdopt puts all that the log has before everything that will be written to it, and begins a new history.
+-- LogAdopt puts all that the log has before everything that will be written to it, and begins a new history. Readers
+-- whose cursor is kept here go on with the first event that they have not read, and may see later ones again.
 WITH adopted AS (
     UPDATE order_events SET txid = '0'
+), moved AS (
+    UPDATE feed_cursors f
+    SET epoch = (SELECT epoch + 1 FROM log_history), txid = '0', id = coalesce(
+        (SELECT min(e.id) - 1 FROM order_events e WHERE (e.txid, e.id) > (f.txid, f.id)),
+        (SELECT max(e.id) FROM order_events e), 0)
 )
 UPDATE log_history SET epoch = epoch + 1;
 
@@ -48,6 +54,15 @@ SELECT log_partition_create(@starts::timestamptz)::boolean AS there;
 
 -- name: LogPartitionDrop :one
 SELECT log_partition_drop(@before::timestamptz)::integer AS dropped;
+
+-- name: LogDefaultPrune :exec
+-- LogDefaultPrune deletes what is too old from the default partition, some at a time.
+WITH gone AS (
+    DELETE FROM order_events_default WHERE ctid = ANY(ARRAY(
+        SELECT d.ctid FROM order_events_default d WHERE d.logged_at < @before::timestamptz LIMIT 10000
+    )) RETURNING 1
+)
+UPDATE log_history SET pruned_to = greatest(pruned_to, @before::timestamptz) WHERE EXISTS (SELECT FROM gone);
 
 -- name: RingFeed :exec
 -- RingFeed wakes the readers of the feed.

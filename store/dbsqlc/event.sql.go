@@ -64,11 +64,17 @@ func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterPara
 const logAdopt = `-- name: LogAdopt :exec
 WITH adopted AS (
     UPDATE order_events SET txid = '0'
+), moved AS (
+    UPDATE feed_cursors f
+    SET epoch = (SELECT epoch + 1 FROM log_history), txid = '0', id = coalesce(
+        (SELECT min(e.id) - 1 FROM order_events e WHERE (e.txid, e.id) > (f.txid, f.id)),
+        (SELECT max(e.id) FROM order_events e), 0)
 )
 UPDATE log_history SET epoch = epoch + 1
 `
 
-// LogAdopt puts all that the log has before everything that will be written to it, and begins a new history.
+// LogAdopt puts all that the log has before everything that will be written to it, and begins a new history. Readers
+// whose cursor is kept here go on with the first event that they have not read, and may see later ones again.
 func (q *Queries) LogAdopt(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, logAdopt)
 	return err
@@ -104,6 +110,21 @@ func (q *Queries) LogBounds(ctx context.Context, db DBTX) (LogBoundsRow, error) 
 		&i.ReadOnly,
 	)
 	return i, err
+}
+
+const logDefaultPrune = `-- name: LogDefaultPrune :exec
+WITH gone AS (
+    DELETE FROM order_events_default WHERE ctid = ANY(ARRAY(
+        SELECT d.ctid FROM order_events_default d WHERE d.logged_at < $1::timestamptz LIMIT 10000
+    )) RETURNING 1
+)
+UPDATE log_history SET pruned_to = greatest(pruned_to, $1::timestamptz) WHERE EXISTS (SELECT FROM gone)
+`
+
+// LogDefaultPrune deletes what is too old from the default partition, some at a time.
+func (q *Queries) LogDefaultPrune(ctx context.Context, db DBTX, before time.Time) error {
+	_, err := db.Exec(ctx, logDefaultPrune, before)
+	return err
 }
 
 const logFromOtherCluster = `-- name: LogFromOtherCluster :one

@@ -410,23 +410,23 @@ DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
         SELECT a.endpoint_id, a.id FROM webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
         UNION ALL
         SELECT p.endpoint_id, p.id FROM webhook_deliveries p
-        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < $1
-        LIMIT $2
+        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < $2
+        LIMIT $1
     ) d
     WHERE e.state IN ('deleted', 'disabled')
-    LIMIT $2
+    LIMIT $1
 )
 `
 
 type DeliveriesPurgeDeletedParams struct {
-	Before    time.Time
 	BatchSize int32
+	Before    time.Time
 }
 
 // DeliveriesPurgeDeleted forgets messages that nobody will get: those of deleted endpoints, and what has waited for
 // long for a disabled one.
 func (q *Queries) DeliveriesPurgeDeleted(ctx context.Context, db DBTX, arg *DeliveriesPurgeDeletedParams) (int64, error) {
-	result, err := db.Exec(ctx, deliveriesPurgeDeleted, arg.Before, arg.BatchSize)
+	result, err := db.Exec(ctx, deliveriesPurgeDeleted, arg.BatchSize, arg.Before)
 	if err != nil {
 		return 0, err
 	}
