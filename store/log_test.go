@@ -201,6 +201,9 @@ func TestRestoredLog(t *testing.T) {
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), "UPDATE order_events SET txid = '1000000000000'")
 	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), `INSERT INTO feed_cursors (name, epoch, txid, id, at)
+		SELECT 'test', 1, txid, id, logged_at FROM order_events WHERE order_id = $1`, first.ID)
+	require.NoError(t, err)
 	ok, err := store.Migrated(t.Context(), pool)
 	require.NoError(t, err)
 	require.False(t, ok)
@@ -215,4 +218,10 @@ func TestRestoredLog(t *testing.T) {
 	for i, id := range []orders.ID{first.ID, second.ID, third.ID} {
 		require.Equal(t, id, all[i].OrderID)
 	}
+
+	var kept store.Cursor // goes on where it was
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT epoch, txid, id, at FROM feed_cursors WHERE name = 'test'").
+		Scan(&kept.Epoch, &kept.Txid, &kept.ID, &kept.At))
+	rest, _ := settled(t, s, kept, 2)
+	require.Equal(t, all[1:], rest)
 }
