@@ -11,19 +11,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/millrace-orders/millrace/api"
 	"github.com/millrace-orders/millrace/cache"
-	"github.com/millrace-orders/millrace/jobs"
 	"github.com/millrace-orders/millrace/store"
-	"github.com/millrace-orders/millrace/upstream"
-	"github.com/millrace-orders/millrace/webhook"
 )
 
 // Limits of the HTTP servers. A request is small and an answer quick; event streams renew their own deadlines.
@@ -189,82 +183,6 @@ func (n *node) pool(ctx context.Context, name string, connections int) (*pgxpool
 // part registers metrics that the API and the workers both have.
 func (n *node) part(name string) prometheus.Registerer {
 	return prometheus.WrapRegistererWith(prometheus.Labels{"part": name}, n.registry)
-}
-
-// startJobs starts the workers. A process without workers still gets a client, for River UI.
-func (n *node) startJobs(
-	ctx context.Context, bell *store.Doorbell, feed *store.Feed, feedPool *pgxpool.Pool,
-) (*river.Client[pgx.Tx], error) {
-	if n.config.work == nil {
-		pool, err := n.pool(ctx, "ops", opsConnections)
-		if err != nil {
-			return nil, err
-		}
-		return river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: n.logger})
-	}
-	pool, err := n.pool(ctx, "work", n.config.connections.WorkConnections)
-	if err != nil {
-		return nil, err
-	}
-	s, err := store.New(store.Config{
-		DB: pool, Doorbell: bell, Registerer: n.part("work"), Alone: n.config.connections.CommitAlone,
-	})
-	if err != nil {
-		return nil, err
-	}
-	providers := n.config.providers.config()
-	providers.Logger, providers.Registerer = n.logger, n.registry
-	providers.MaxConns = n.config.work.Workers // waiting for a connection would count against the provider's health
-	if providers.SMTP != nil {
-		providers.SMTP.HandOver, providers.SMTP.TakeBack = s.HandOver, s.TakeBack
-	}
-	clients, err := upstream.New(providers)
-	if err != nil {
-		return nil, err
-	}
-	n.onStop(clients.Close)
-	n.breakers = func() map[string]string {
-		states := map[string]string{}
-		for provider, state := range clients.States() {
-			states[string(provider)] = state
-		}
-		return states
-	}
-	recovering, err := store.New(store.Config{DB: feedPool, Doorbell: bell})
-	if err != nil {
-		return nil, err
-	}
-	recovery := jobs.NewRecovery(recovering, n.logger, n.registry)
-	sender := webhook.NewSender(webhook.Config{Policy: n.config.webhooks.policy()})
-	n.onStop(sender.Close)
-	client, err := jobs.NewClient(jobs.Config{
-		Pool: pool, Store: s, Providers: clients, Recovery: recovery,
-		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
-		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,
-		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
-		Webhooks: &jobs.Webhooks{
-			Sender: sender, Workers: n.config.work.WebhookWorkers, Parallel: n.config.work.WebhookParallel,
-			Keep: n.config.work.KeepDeliveries,
-		},
-		Logger: n.logger, Registerer: n.registry,
-	})
-	if err != nil {
-		return nil, err
-	}
-	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger))
-	n.background(recovery.Run) // it is alive until its last step has ended
-	fanOut := jobs.NewFanOut(s, n.logger, n.registry)
-	feed.Subscribe(func([]store.Entry) { fanOut.Wake() })
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return nil, fmt.Errorf("start workers: %w", err)
-	}
-	n.onStop(func() {
-		if err := client.Stop(context.Background()); err != nil {
-			n.logger.Warn("workers did not stop cleanly", "error", err)
-		}
-	})
-	n.background(fanOut.Run)
-	return client, nil
 }
 
 func (n *node) newAPI(
