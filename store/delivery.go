@@ -236,7 +236,7 @@ func (s *Store) PurgeDeliveries(ctx context.Context, before time.Time) error {
 			})
 		},
 		func(ctx context.Context, tx pgx.Tx) (int64, error) {
-			return 0, errOnly(s.queries.WebhooksPurge(ctx, tx))
+			return 0, s.queries.WebhooksPurge(ctx, tx)
 		},
 	} {
 		for n := int64(purgeBatch); n == purgeBatch; {
@@ -251,8 +251,6 @@ func (s *Store) PurgeDeliveries(ctx context.Context, before time.Time) error {
 	}
 	return nil
 }
-
-func errOnly(_ int64, err error) error { return err }
 
 // newDelivery is a message to be made.
 type newDelivery struct {

@@ -51,7 +51,7 @@ func (s *Store) FanOut(ctx context.Context, body WebhookBody) (FannedOut, error)
 		out, queues = FannedOut{}, nil
 		// An advisory lock, because a row lock would give the transaction an id, and with it hold up the feed while the
 		// log is read.
-		if mine, err := s.queries.SweepBegin(ctx, tx, fanOutLock); err != nil || !mine {
+		if mine, err := s.queries.TakeTurn(ctx, tx, fanOutLock); err != nil || !mine {
 			return err
 		}
 		f := fanOut{Store: s, tx: tx, body: body, out: &out}

@@ -44,7 +44,7 @@ func (s *Store) sweepBatch(ctx context.Context, longest time.Duration, lost []in
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		jobs = jobs[:0]
 		// Two sweeps at a time would both find the same steps.
-		if mine, err := s.queries.SweepBegin(ctx, tx, sweepLock); err != nil || !mine {
+		if mine, err := s.queries.TakeTurn(ctx, tx, sweepLock); err != nil || !mine {
 			return err
 		}
 		if err := s.queries.SweepPlan(ctx, tx); err != nil {

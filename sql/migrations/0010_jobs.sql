@@ -1,5 +1,5 @@
 -- River's two GIN indexes serve searches in the arguments and the metadata of jobs. Nothing here searches them, and they
--- more than double what each job writes to the log of the database.
+-- are a quarter of what a whole order writes to the log of the database.
 
 -- +goose Up
 

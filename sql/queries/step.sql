@@ -31,8 +31,8 @@ WHERE s.state = 'pending' AND s.started_at < @started_before AND NOT EXISTS (
 )
 ORDER BY s.started_at LIMIT @batch_size;
 
--- name: SweepBegin :one
--- SweepBegin takes the sweep's turn, for one transaction; false if somebody else has it.
+-- name: TakeTurn :one
+-- TakeTurn takes the turn of a kind of work, until the transaction ends; false if somebody else has it.
 SELECT pg_try_advisory_xact_lock(@key::bigint);
 
 -- name: SweepPlan :exec

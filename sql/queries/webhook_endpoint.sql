@@ -128,7 +128,7 @@ JOIN webhook_endpoints o ON o.state = 'enabled' AND o.id <> e.id AND o.owner_cus
     AND (o.principal = e.principal OR e.owner_customer_id <> '')
 WHERE e.id = @id;
 
--- name: WebhooksPurge :execrows
+-- name: WebhooksPurge :exec
 -- WebhooksPurge forgets deleted endpoints of which nothing is left.
 DELETE FROM webhook_endpoints e
 WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id);

@@ -184,18 +184,6 @@ func (q *Queries) StepsStranded(ctx context.Context, db DBTX, arg *StepsStranded
 	return items, nil
 }
 
-const sweepBegin = `-- name: SweepBegin :one
-SELECT pg_try_advisory_xact_lock($1::bigint)
-`
-
-// SweepBegin takes the sweep's turn, for one transaction; false if somebody else has it.
-func (q *Queries) SweepBegin(ctx context.Context, db DBTX, key int64) (bool, error) {
-	row := db.QueryRow(ctx, sweepBegin, key)
-	var pg_try_advisory_xact_lock bool
-	err := row.Scan(&pg_try_advisory_xact_lock)
-	return pg_try_advisory_xact_lock, err
-}
-
 const sweepPlan = `-- name: SweepPlan :exec
 SET LOCAL enable_nestloop = off
 `
@@ -205,4 +193,16 @@ SET LOCAL enable_nestloop = off
 func (q *Queries) SweepPlan(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, sweepPlan)
 	return err
+}
+
+const takeTurn = `-- name: TakeTurn :one
+SELECT pg_try_advisory_xact_lock($1::bigint)
+`
+
+// TakeTurn takes the turn of a kind of work, until the transaction ends; false if somebody else has it.
+func (q *Queries) TakeTurn(ctx context.Context, db DBTX, key int64) (bool, error) {
+	row := db.QueryRow(ctx, takeTurn, key)
+	var pg_try_advisory_xact_lock bool
+	err := row.Scan(&pg_try_advisory_xact_lock)
+	return pg_try_advisory_xact_lock, err
 }

@@ -793,18 +793,15 @@ func (q *Queries) WebhooksListening(ctx context.Context, db DBTX, customerIds []
 	return items, nil
 }
 
-const webhooksPurge = `-- name: WebhooksPurge :execrows
+const webhooksPurge = `-- name: WebhooksPurge :exec
 DELETE FROM webhook_endpoints e
 WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id)
 `
 
 // WebhooksPurge forgets deleted endpoints of which nothing is left.
-func (q *Queries) WebhooksPurge(ctx context.Context, db DBTX) (int64, error) {
-	result, err := db.Exec(ctx, webhooksPurge)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) WebhooksPurge(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, webhooksPurge)
+	return err
 }
 
 const webhooksWithoutKey = `-- name: WebhooksWithoutKey :many
