@@ -13,16 +13,27 @@ import (
 // detachPatience is how long Drain waits for detached streams. Those that it interrupts in a write reconnect as well.
 const detachPatience = 2 * time.Second
 
-// detach takes a stream that has begun off net/http, which keeps some 30 KB for every answer: buffers for both
+// detached is the streams of which http.Server.Shutdown knows nothing.
+type detached struct {
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup
+}
+
+// take takes a stream that has begun off net/http, which keeps some 30 KB for every answer: buffers for both
 // directions, and the stack that has grown with all handlers in between. A stream needs neither; what is left is a
 // goroutine of its own. So it must hold on to nothing of the request, such as its context: all of that would stay. It
 // works for HTTP/1.1 only, where an answer has its connection to itself. The context ends when the client leaves.
-func detach(r *http.Request, w http.ResponseWriter) (conn net.Conn, ctx context.Context, ok bool) {
-	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
+//
+// It is counted before it leaves net/http, so that at every moment Shutdown or Drain waits for it; with ok, the caller
+// ends that with running.Done.
+func (d *detached) take(r *http.Request, w http.ResponseWriter) (conn net.Conn, ctx context.Context, ok bool) {
+	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || !d.join() {
 		return nil, nil, false
 	}
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		d.running.Done()
 		return nil, nil, false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -34,27 +45,17 @@ func detach(r *http.Request, w http.ResponseWriter) (conn net.Conn, ctx context.
 	return conn, ctx, true
 }
 
-// detached is the streams of which http.Server.Shutdown knows nothing.
-type detached struct {
-	mu      sync.Mutex
-	closed  bool
-	running sync.WaitGroup
-}
-
-// run runs stream in a goroutine of its own, unless they are being waited for already: then there is no more to come.
-func (d *detached) run(stream func()) {
+// join adds a stream, unless the others are being waited for already: Shutdown is next then, and waits for this one.
+func (d *detached) join() bool {
 	d.mu.Lock()
-	closed := d.closed
-	if !closed {
-		d.running.Go(stream)
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.running.Add(1)
 	}
-	d.mu.Unlock()
-	if closed {
-		stream()
-	}
+	return !d.closed
 }
 
-// wait waits for the streams, and has all that come later run before their handlers return.
+// wait waits for the streams, and has all that come later stay in net/http.
 func (d *detached) wait() {
 	d.mu.Lock()
 	d.closed = true

@@ -47,7 +47,7 @@ func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamRespo
 			leave()
 			return
 		}
-		conn, ctx, ok := detach(r, w)
+		conn, ctx, ok := s.detached.take(r, w)
 		if !ok {
 			defer leave()
 			st.follow(hctx.Context())
@@ -55,13 +55,14 @@ func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamRespo
 		}
 		answer := chunked{conn}
 		st.liveWriter = newLiveWriter(answer)
-		s.detached.run(func() {
+		go func() {
+			defer s.detached.running.Done()
 			defer leave()
 			defer conn.Close()
 			defer s.rescueStream(st)
 			st.follow(ctx)
 			answer.end()
-		})
+		}()
 	}}, nil
 }
 

@@ -90,8 +90,13 @@ func Start(t testing.TB, c Config) *Server {
 	case !c.Plaintext:
 		server.TLSConfig = settings
 	}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) })
+	t.Cleanup(func() {
+		_ = listener.Close() // the server does not know it before Serve has begun
+		_ = server.Close()
+		serving.Wait()
+	})
 	return s
 }
 
