@@ -69,7 +69,9 @@ FAULTS := cd dev/faults && $(GO) run . $(if $(ROWS),-rows $(ROWS)) $(if $(SEED),
 .PHONY: faults
 faults: ## Run the whole fault matrix, and put its table into docs/reliability.md
 	@mkdir -p bin
-	$(FAULTS) -full $(if $(ROWS),,-publish ../../docs/reliability.md)
+	@command -v faketime >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends faketime; }
+	$(FAULTS) -full -lanes 2 $(if $(ROWS),,-publish ../../docs/reliability.md)
 
 .PHONY: faults-short
 faults-short: ## Run a selection of the fault matrix with small numbers, for CI

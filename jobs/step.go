@@ -36,7 +36,7 @@ type stepWorker struct {
 // Work sends the step and applies its outcome. Every path either ends in an event, or in the job being tried again.
 func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) error {
 	failpoint.Hit("step.begin")
-	intent, err := w.store.Intent(ctx, job.Args)
+	intent, err := w.intent(ctx, job)
 	switch {
 	case errors.Is(err, orders.ErrNotFound):
 		return river.JobCancel(err)
@@ -63,6 +63,17 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 	failpoint.Hit("step.applied")
 	w.report(ctx, applied[0])
 	return applied[0].Err
+}
+
+// intent is what there is to do. Only a first try goes by what the process remembers: whatever went wrong before another
+// one may have changed everything.
+func (w *stepWorker) intent(ctx context.Context, job *river.Job[orders.StepJob]) (store.Intent, error) {
+	if job.Attempt+snoozes(job.JobRow) == 1 {
+		if intent, ok := w.store.Recall(job.Args); ok {
+			return intent, nil
+		}
+	}
+	return w.store.Intent(ctx, job.Args)
 }
 
 // carryOut makes the calls that lead to the step's outcome. An error means that there is none yet.

@@ -128,7 +128,9 @@ func (o *Order) advance(e Event, settled *Step) (started []Step) {
 	default:
 		o.proceed(e)
 	}
-	return slices.Clone(o.Steps[before:])
+	started = slices.Clone(o.Steps[before:])
+	SortSteps(o.Steps) // as they are read: the clocks of those who tell of events differ, and so may the moments of steps
+	return started
 }
 
 // proceed starts what can start now, or puts the order to rest.

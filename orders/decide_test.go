@@ -313,3 +313,31 @@ func TestDecideIsTotal(t *testing.T) {
 		}
 	})
 }
+
+// Events come from machines whose clocks differ. Whether an order was read back or folded from its log must make no
+// difference to what becomes of it, such as to which of several causes it names.
+func TestClocksThatDiffer(t *testing.T) {
+	t.Parallel()
+	o := orders.Place(placement(), orders.NewID(), epoch).Order
+	for _, e := range []struct {
+		step  orders.StepName
+		kind  orders.EventKind
+		after time.Duration
+	}{
+		{orders.AuthorizePayment, orders.StepUnknown, 9 * time.Millisecond},
+		{orders.ReserveInventory, orders.StepSucceeded, 5 * time.Millisecond},
+		{orders.QuoteShipping, orders.StepRefused, 2 * time.Millisecond},
+		{orders.ReleaseInventory, orders.StepRefused, 7 * time.Millisecond},
+		{orders.VoidPayment, orders.StepRefused, 6 * time.Millisecond},
+	} {
+		d, err := orders.Decide(o, orders.Event{
+			OrderID: o.ID, Kind: e.kind, Step: e.step, Generation: 1, At: epoch.Add(e.after),
+		})
+		require.NoError(t, err)
+		read := slices.Clone(d.Order.Steps)
+		orders.SortSteps(read)
+		require.Equal(t, read, d.Order.Steps)
+		o = d.Order
+	}
+	require.Equal(t, orders.NeedsAttention, o.Status)
+}

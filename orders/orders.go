@@ -6,6 +6,7 @@
 package orders
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,6 +77,11 @@ func (o *Order) Latest(name StepName) (latest *Step) {
 		}
 	}
 	return latest
+}
+
+// Idle says that the order is at rest and no step is under way: it stays as it is until somebody asks for something.
+func (o *Order) Idle() bool {
+	return o.Status.AtRest() && !slices.ContainsFunc(o.Steps, func(s Step) bool { return s.State == StatePending })
 }
 
 // Refundable is how much of a completed order's money has neither gone back nor is about to.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -55,17 +56,10 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 		if err := s.queries.OrdersQueue(ctx, tx, ids); err != nil {
 			return fmt.Errorf("queue for orders: %w", err)
 		}
-		if err := s.queries.OrdersLock(ctx, tx, ids); err != nil {
-			return fmt.Errorf("lock orders: %w", err)
-		}
-		failpoint.Hit("apply.locked")
-		// A statement of its own: its snapshot is taken after the locks were granted, so it sees what the
-		// transactions that held them wrote.
-		current, err := s.read(ctx, tx, ids)
+		current, err := s.lock(ctx, tx, ids)
 		if err != nil {
-			return fmt.Errorf("read orders: %w", err)
+			return err
 		}
-
 		asked, err := s.commands(ctx, tx, events)
 		if err != nil {
 			return fmt.Errorf("read idempotency keys: %w", err)
@@ -125,10 +119,49 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 		return nil, fmt.Errorf("apply events: %w", err)
 	}
 	failpoint.Hit("apply.committed")
-	if slices.ContainsFunc(applied, func(a Applied) bool { return a.Changed }) {
+	if changed := changedOrders(applied); len(changed) > 0 {
+		s.recent.remember(changed)
 		s.bell.Ring(started)
 	}
 	return applied, nil
+}
+
+// lock locks orders and returns them as they are then.
+func (s *Store) lock(ctx context.Context, tx pgx.Tx, ids []orders.ID) (map[orders.ID]orders.Order, error) {
+	rows, err := s.queries.OrdersLock(ctx, tx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("lock orders: %w", err)
+	}
+	failpoint.Hit("apply.locked")
+	current := make(map[orders.ID]orders.Order, len(rows))
+	var unknown []orders.ID
+	for _, row := range rows {
+		if order, ok := s.recent.order(row.ID, row.Version, row.UpdatedAt); ok {
+			current[row.ID] = order
+		} else {
+			unknown = append(unknown, row.ID)
+		}
+	}
+	if len(unknown) == 0 {
+		return current, nil
+	}
+	// A statement of its own: its snapshot is taken after the locks were granted, so it sees what the transactions that
+	// held them wrote.
+	found, err := s.read(ctx, tx, unknown)
+	if err != nil {
+		return nil, fmt.Errorf("read orders: %w", err)
+	}
+	maps.Copy(current, found)
+	return current, nil
+}
+
+func changedOrders(applied []Applied) (changed []orders.Order) {
+	for _, a := range slices.Backward(applied) { // the last of several events has the order as it is now
+		if a.Changed {
+			changed = append(changed, a.Order)
+		}
+	}
+	return changed
 }
 
 // updateParams lays decisions out in columns. Of several decisions on one order the last has its final row.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -89,6 +90,9 @@ func (g *group[T, R]) leave(call *groupCall[T, R]) {
 // run is a lane: it flushes batches until nobody waits.
 func (g *group[T, R]) run() {
 	for {
+		// Whoever is about to join, such as those who have just been answered, does so first: it makes the batches
+		// larger, and costs a lone caller nothing.
+		runtime.Gosched()
 		batch := g.take()
 		if batch == nil {
 			return

@@ -20,6 +20,10 @@ type Intent struct {
 	Undone     orders.StepState // of the step that this one undoes; empty if it undoes none
 }
 
+// Recall is the intent of a step that this process has started a moment ago, without reading it. It may have been settled
+// since, or the order cancelled, by another process: good enough for a first try, which that can cross anyway.
+func (s *Store) Recall(job orders.StepJob) (Intent, bool) { return s.recent.intent(job) }
+
 // Intent reads the stored intent of a step's call. Concurrent callers share a query. Error: orders.ErrNotFound.
 func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) {
 	found, err := s.reading.do(ctx, []orders.StepJob{job})
@@ -52,7 +56,7 @@ func (s *Store) intents(ctx context.Context, jobs []orders.StepJob) ([]Intent, e
 		found[job] = Intent{
 			State: orders.StepState(row.State), Again: row.KeyGeneration != row.Generation,
 			Key:     orders.StepKey(job.OrderID, job.Step, int(row.KeyGeneration)),
-			Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: orders.Goal(row.Goal),
+			Request: row.Request, DeadlineAt: row.DeadlineAt.UTC(), Goal: orders.Goal(row.Goal),
 			Undone: orders.StepState(row.UndoneState),
 		}
 	}

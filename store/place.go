@@ -38,6 +38,7 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 
 	placed := make([]Placed, len(placements))
 	var started []orders.StepJob
+	var stored []orders.Order
 	failpoint.Hit("place.begin")
 	begun := false
 	write := func(ctx context.Context, tx pgx.Tx) error {
@@ -47,17 +48,17 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 			return fmt.Errorf("insert orders: %w", err)
 		}
 		failpoint.Hit("place.inserted")
-		stored := make(map[orders.ID]bool, len(ids))
+		isStored := make(map[orders.ID]bool, len(ids))
 		for _, id := range ids {
-			stored[id] = true
+			isStored[id] = true
 		}
 
 		var repeated []int
-		started = started[:0]
+		started, stored = started[:0], stored[:0]
 		for i, d := range decisions {
 			placed[i] = Placed{Order: d.Order} // if it is not stored now and has no key, the first try has stored it
-			if stored[d.Order.ID] {
-				started = appendJobs(started, d)
+			if isStored[d.Order.ID] {
+				started, stored = appendJobs(started, d), append(stored, d.Order)
 			} else if placements[i].IdempotencyKey != "" {
 				repeated = append(repeated, i)
 			}
@@ -91,6 +92,7 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 		return nil, fmt.Errorf("place orders: %w", err)
 	}
 	failpoint.Hit("place.committed")
+	s.recent.remember(stored)
 	s.bell.Ring(started)
 	return placed, nil
 }

@@ -8,6 +8,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -34,6 +35,8 @@ type Config struct {
 	Now func() time.Time
 	// Doorbell is rung after each commit. May be nil: then readers and workers find out by polling.
 	Doorbell *Doorbell
+	// Recent is what this process knows of orders without reading them. Default: the store has one of its own.
+	Recent *Recent
 	// Alone gives each call a transaction of its own. For comparison: it costs most of the throughput.
 	Alone      bool
 	Registerer prometheus.Registerer // may be nil
@@ -46,6 +49,7 @@ type Store struct {
 	jobs    *river.Client[pgx.Tx]
 	now     func() time.Time
 	bell    *Doorbell
+	recent  *Recent
 
 	placing  *group[orders.Placement, Placed]
 	applying [groupLanes]*group[orders.Event, Applied] // by order
@@ -62,7 +66,10 @@ func New(c Config) (*Store, error) {
 	if now == nil {
 		now = time.Now
 	}
-	s := &Store{db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell}
+	s := &Store{
+		db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell,
+		recent: cmp.Or(c.Recent, NewRecent()),
+	}
 	callers := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "millrace_commit_callers", Help: "Callers that shared a transaction.",
 		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},

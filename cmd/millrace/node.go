@@ -56,10 +56,11 @@ type node struct {
 	config   nodeConfig
 	logger   *slog.Logger
 	registry *prometheus.Registry
-	open     bool                     // let in who has no credential
-	oidc     *api.OIDC                // nil: no identity provider
-	addrs    map[string]string        // where the servers listen, by name
-	failed   chan error               // a server that ends by itself
+	open     bool              // let in who has no credential
+	oidc     *api.OIDC         // nil: no identity provider
+	addrs    map[string]string // where the servers listen, by name
+	failed   chan error        // a server that ends by itself
+	recent   *store.Recent
 	breakers func() map[string]string // the states of this process's breakers by provider; nil without workers
 	stops    []func()
 	once     sync.Once
@@ -73,7 +74,7 @@ type node struct {
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
 		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
-		addrs: map[string]string{},
+		addrs: map[string]string{}, recent: store.NewRecent(),
 	}
 	defer n.stop()
 	n.registry.MustRegister(collectors.NewGoCollector(),
@@ -137,6 +138,7 @@ func (n *node) start(ctx context.Context) error {
 	bell := store.NewDoorbell(feedPool, n.logger)
 	n.background(bell.Run)
 	feed := store.NewFeed(feedPool, n.logger, n.registry)
+	feed.Subscribe(n.recent.Follow)
 	river, err := n.startJobs(ctx, bell, feed, feedPool)
 	if err != nil {
 		return err
@@ -194,7 +196,7 @@ func (n *node) newAPI(
 		return nil, err
 	}
 	s, err := store.New(store.Config{
-		DB: pool, Doorbell: bell, Registerer: n.part("api"), Alone: c.connections.CommitAlone,
+		DB: pool, Doorbell: bell, Recent: n.recent, Registerer: n.part("api"), Alone: c.connections.CommitAlone,
 	})
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func (n *node) startJobs(
 		return nil, err
 	}
 	s, err := store.New(store.Config{
-		DB: pool, Doorbell: bell, Registerer: n.part("work"), Alone: n.config.connections.CommitAlone,
+		DB: pool, Doorbell: bell, Recent: n.recent, Registerer: n.part("work"), Alone: n.config.connections.CommitAlone,
 	})
 	if err != nil {
 		return nil, err

@@ -40,10 +40,9 @@ func guards() []guard {
 			with: `		if err := s.queries.OrdersQueue(ctx, tx, ids); err != nil {
 			return fmt.Errorf("queue for orders: %w", err)
 		}
-		if err := s.queries.OrdersLock(ctx, tx, ids); err != nil {
-			return fmt.Errorf("lock orders: %w", err)
-		}
+		current, err := s.lock(ctx, tx, ids)
 `,
+			without: "\t\tcurrent, err := s.read(ctx, tx, ids)\n",
 		},
 		{
 			id: "G4", name: "the key of a call is made before the call", file: "store/intent.go", seenBy: "F29", short: true,
@@ -95,6 +94,11 @@ func guards() []guard {
 		{
 			id: "G13", name: "what was cached before a change is not served after it", file: "cache/cache.go", seenBy: "F40",
 			with: "; ok && e.generation == generation {", without: "; ok {",
+		},
+		{
+			id: "G14", name: "what is remembered of an order counts at its version only", file: "store/recent.go",
+			seenBy: "F37", with: " && o.Version == version && o.UpdatedAt.Equal(updatedAt)",
+			without: " && version > 0 && updatedAt.After(time.Time{})",
 		},
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -35,6 +36,7 @@ type config struct {
 	rows    string
 	seed    uint64
 	full    bool
+	lanes   int
 	race    bool
 	dir     string
 	json    string
@@ -53,6 +55,7 @@ func start(ctx context.Context, args []string) error {
 	flags.StringVar(&c.rows, "rows", "", "rows to run, by id; all of the selection if empty")
 	flags.Uint64Var(&c.seed, "seed", uint64(time.Now().UnixNano()%1e9), "the seed of all schedules")
 	flags.BoolVar(&c.full, "full", false, "every row at full length, instead of the selection for CI")
+	flags.IntVar(&c.lanes, "lanes", 1, "how many rows run at a time")
 	flags.BoolVar(&c.race, "race", false, "build millrace with the race detector")
 	flags.StringVar(&c.dir, "dir", "", "where data and logs go; a temporary directory if empty")
 	flags.StringVar(&c.json, "json", "", "file for the results")
@@ -92,18 +95,12 @@ func (c config) runAll(ctx context.Context) error {
 	if err := c.build(ctx, binary); err != nil {
 		return err
 	}
+	began := time.Now()
 	report := report{Version: version(ctx, c.source), Full: c.full, Command: c.command()}
-	for _, w := range chosen {
-		fmt.Printf("%-4s %s (seed %d)\n", w.id, w.name, c.seed)
-		result := execute(ctx, w, c, c.seed, binary)
-		report.Rows = append(report.Rows, result)
-		fmt.Printf("     %s: %s [%.0f s]\n", result.verdict(), result.numbers(), result.Seconds)
-		for _, v := range result.Violations[:min(10, len(result.Violations))] {
-			fmt.Println("     ", v)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	report.Rows = c.runRows(ctx, chosen, binary)
+	report.Seconds = time.Since(began).Seconds()
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	if c.json != "" {
 		if err := report.save(c.json); err != nil {
@@ -119,6 +116,31 @@ func (c config) runAll(ctx context.Context) error {
 		return fmt.Errorf("%w: replay with SEED=%d", errViolations, c.seed)
 	}
 	return nil
+}
+
+// runRows runs rows in lanes, and returns their results in the order of the rows. Each has a deployment of its own, and
+// most of them wait most of the time.
+func (c config) runRows(ctx context.Context, chosen []row, binary string) []result {
+	results := make([]result, len(chosen))
+	next := make(chan int)
+	var lanes sync.WaitGroup
+	for range max(c.lanes, 1) {
+		lanes.Go(func() {
+			for i := range next {
+				results[i] = execute(ctx, chosen[i], c, c.seed, binary)
+				fmt.Print(results[i].lines())
+			}
+		})
+	}
+	for i := range chosen {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	lanes.Wait()
+	return results
 }
 
 // choose returns the rows to run.

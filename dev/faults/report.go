@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"os"
+	"runtime"
 	"strings"
 )
 
@@ -31,6 +32,16 @@ func (r result) verdict() string {
 	return "holds"
 }
 
+// lines is what the terminal shows of it.
+func (r result) lines() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-4s %s (seed %d)\n     %s: %s [%.0f s]\n", r.ID, r.Name, r.Seed, r.verdict(), r.numbers(), r.Seconds)
+	for _, v := range r.Violations[:min(10, len(r.Violations))] {
+		fmt.Fprintln(&b, "     ", v)
+	}
+	return b.String()
+}
+
 func (r result) numbers() string {
 	if r.Skipped != "" {
 		return r.Skipped
@@ -47,6 +58,7 @@ type report struct {
 	Version string   `json:"version"`
 	Command string   `json:"command"`
 	Full    bool     `json:"full"`
+	Seconds float64  `json:"seconds"` // rows run beside each other
 	Rows    []result `json:"rows"`
 }
 
@@ -62,7 +74,7 @@ func (r report) failed() bool {
 // markdown is the table, as it goes into docs/reliability.md.
 func (r report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "`%s` at %s:\n\n", r.Command, r.Version)
+	fmt.Fprintf(&b, "`%s` at %s, on %d processors; %.0f minutes:\n\n", r.Command, r.Version, runtime.NumCPU(), r.Seconds/60)
 	b.WriteString("| row | fault | expected | outcome | figures | took |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, row := range r.Rows {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.0f s |\n", row.ID, row.Name, row.Expected, row.verdict(),

@@ -64,9 +64,10 @@ SELECT pg_advisory_xact_lock(k.key) FROM (
     FROM (SELECT unnest(@ids::uuid[]) AS id) i ORDER BY key
 ) k;
 
--- name: OrdersLock :exec
--- OrdersLock locks orders until the transaction ends, against whoever does not queue.
-SELECT FROM orders WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
+-- name: OrdersLock :many
+-- OrdersLock locks orders until the transaction ends, against whoever does not queue. It tells what they are then, also
+-- if it had to wait for somebody who changed them.
+SELECT id, version, updated_at FROM orders WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: OrdersUpdate :exec
 -- OrdersUpdate writes what events made of locked orders: the rows, the settled and started steps, and the log.

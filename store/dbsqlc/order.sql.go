@@ -527,14 +527,36 @@ func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersLi
 	return items, nil
 }
 
-const ordersLock = `-- name: OrdersLock :exec
-SELECT FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+const ordersLock = `-- name: OrdersLock :many
+SELECT id, version, updated_at FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 `
 
-// OrdersLock locks orders until the transaction ends, against whoever does not queue.
-func (q *Queries) OrdersLock(ctx context.Context, db DBTX, ids []uuid.UUID) error {
-	_, err := db.Exec(ctx, ordersLock, ids)
-	return err
+type OrdersLockRow struct {
+	ID        uuid.UUID
+	Version   int64
+	UpdatedAt time.Time
+}
+
+// OrdersLock locks orders until the transaction ends, against whoever does not queue. It tells what they are then, also
+// if it had to wait for somebody who changed them.
+func (q *Queries) OrdersLock(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrdersLockRow, error) {
+	rows, err := db.Query(ctx, ordersLock, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrdersLockRow
+	for rows.Next() {
+		var i OrdersLockRow
+		if err := rows.Scan(&i.ID, &i.Version, &i.UpdatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const ordersQueue = `-- name: OrdersQueue :exec

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const (
+	// recentOrders is how many orders are remembered: more than are under way in a busy process, at some 4 KB each.
+	recentOrders = 4096
+	// recentAge is for how long workers go by what is remembered. Only a change by another process of which the feed
+	// has not told yet is missed in that time.
+	recentAge = 2 * time.Second
+)
+
+// Recent remembers orders as this process wrote them last, because it is mostly this process that works on them next.
+// It is no cache to read orders from: what it remembers may be old. So Apply asks it only for the version that it has
+// locked, and workers ask it only for what a first try may send, at worst once more than needed, under the same key.
+type Recent struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	orders *simplelru.LRU[orders.ID, recentOrder]
+}
+
+type recentOrder struct {
+	orders.Order
+	at time.Time
+}
+
+// NewRecent makes a Recent. All stores of a process should share one, and its Follow should subscribe to the feed.
+func NewRecent() *Recent {
+	lru, err := simplelru.NewLRU[orders.ID, recentOrder](recentOrders, nil)
+	if err != nil {
+		panic(err) // the size is positive: cannot happen
+	}
+	return &Recent{now: time.Now, orders: lru}
+}
+
+// remember takes in orders after a commit. One with nothing left to do makes room.
+func (r *Recent) remember(written []orders.Order) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := r.now()
+	for _, o := range written {
+		if known, ok := r.orders.Peek(o.ID); ok && known.Version >= o.Version {
+			continue // another transaction of this process was faster to say so
+		}
+		if o.Idle() {
+			r.orders.Remove(o.ID)
+			continue
+		}
+		r.orders.Add(o.ID, recentOrder{o, at})
+	}
+}
+
+// order is an order at a version. The moment of its latest event belongs to that: a database that has lost commits in
+// a failover counts versions a second time.
+func (r *Recent) order(id orders.ID, version int64, updatedAt time.Time) (orders.Order, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o, ok := r.orders.Get(id)
+	return o.Order, ok && o.Version == version && o.UpdatedAt.Equal(updatedAt)
+}
+
+// intent is that of a step which this process has started a moment ago.
+func (r *Recent) intent(job orders.StepJob) (Intent, bool) {
+	r.mu.Lock()
+	o, ok := r.orders.Get(job.OrderID)
+	r.mu.Unlock()
+	if !ok || r.now().Sub(o.at) > recentAge {
+		return Intent{}, false
+	}
+	step := o.Step(job.Step, job.Generation)
+	if step == nil || step.Request == nil {
+		return Intent{}, false
+	}
+	intent := Intent{
+		State: step.State, Key: orders.StepKey(o.ID, step.Name, step.Generation), Request: step.Request,
+		DeadlineAt: step.DeadlineAt, Goal: o.Goal,
+	}
+	if undone := o.Step(job.Step.Undoes(), 1); undone != nil {
+		intent.Undone = undone.State
+	}
+	return intent, true
+}
+
+// Follow forgets orders that have changed since: another process has done so. It subscribes to the feed.
+func (r *Recent) Follow(entries []Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range entries {
+		if known, ok := r.orders.Peek(e.OrderID); ok && known.Version < e.Version {
+			r.orders.Remove(e.OrderID)
+		}
+	}
+}

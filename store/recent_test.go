@@ -1,0 +1,102 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// What a store remembers of an order is what another reads of it, but for the bytes of its requests.
+func TestRecentIsWhatIsStored(t *testing.T) {
+	t.Parallel()
+	db := storetest.Tx(t)
+	s, other := storetest.New(t, db), storetest.New(t, db)
+	p := storetest.Placement()
+	p.ShippingAddress = &orders.Address{Line1: "1 Mill Lane", City: "Bath", Country: "GB"}
+	p.CustomerEmail = "ada@example.com"
+	placed, err := s.Place(t.Context(), []orders.Placement{p})
+	require.NoError(t, err)
+	id := placed[0].Order.ID
+	for _, e := range []orders.Event{
+		storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded),
+		storetest.Outcome(id, orders.AuthorizePayment, orders.StepUnknown),
+		storetest.Outcome(id, orders.ReserveInventory, orders.StepRefused),
+		storetest.Outcome(id, orders.VoidPayment, orders.StepSucceeded),
+	} {
+		applied, err := s.Apply(t.Context(), []orders.Event{e}) // by what s remembers
+		require.NoError(t, err)
+		require.True(t, applied[0].Changed)
+		stored, err := other.Order(t.Context(), id)
+		require.NoError(t, err)
+		remembered := applied[0].Order
+		for i := range remembered.Steps {
+			remembered.Steps[i].Request = nil
+		}
+		require.Equal(t, stored, remembered, "after %s", e.Step)
+	}
+}
+
+// An order that somebody else has changed meanwhile is decided on as it is, not as it was.
+func TestRecentIsOld(t *testing.T) {
+	t.Parallel()
+	db := storetest.Tx(t)
+	s, other := storetest.New(t, db), storetest.New(t, db)
+	id := storetest.Order(t, s).ID
+	cancel := orders.Event{OrderID: id, Kind: orders.CancelRequested, At: time.Now()}
+	_, err := other.Apply(t.Context(), []orders.Event{cancel})
+	require.NoError(t, err)
+
+	applied, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)})
+	require.NoError(t, err)
+	require.EqualValues(t, 3, applied[0].Order.Version)
+	require.Equal(t, orders.GoalCancel, applied[0].Order.Goal)
+}
+
+// A failover that loses commits counts an order's versions a second time: the number alone proves nothing.
+func TestRecentOfLostHistory(t *testing.T) {
+	t.Parallel()
+	db := storetest.Tx(t)
+	s, other := storetest.New(t, db), storetest.New(t, db)
+	id := storetest.Order(t, s).ID
+	lost, err := db.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = s.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)})
+	require.NoError(t, err)
+	require.NoError(t, lost.Rollback(t.Context()))
+	_, err = other.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepRefused)})
+	require.NoError(t, err)
+
+	applied, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded)})
+	require.NoError(t, err)
+	require.EqualValues(t, 3, applied[0].Order.Version)
+	require.Equal(t, orders.StateRefused, applied[0].Order.Latest(orders.AuthorizePayment).State)
+}
+
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	db := storetest.Tx(t)
+	recent := store.NewRecent()
+	s, err := store.New(store.Config{DB: db, Recent: recent})
+	require.NoError(t, err)
+	order := storetest.Order(t, s)
+	job := orders.StepJob{OrderID: order.ID, Step: orders.ReserveInventory, Generation: 1}
+	recalled, ok := s.Recall(job)
+	require.True(t, ok)
+	read, err := storetest.New(t, db).Intent(t.Context(), job)
+	require.NoError(t, err)
+	require.Equal(t, read, recalled)
+
+	_, ok = s.Recall(orders.StepJob{OrderID: order.ID, Step: orders.CapturePayment, Generation: 1})
+	require.False(t, ok, "not started")
+	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 1}}})
+	_, ok = s.Recall(job)
+	require.True(t, ok, "this process's own change")
+	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 2}}})
+	_, ok = s.Recall(job)
+	require.False(t, ok, "somebody else has changed it")
+}
