@@ -2,9 +2,9 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,19 +59,58 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.due
 }
 
-// Collect implements prometheus.Collector. While the database does not answer, the series are missing and the
-// others are still there.
+// Collect implements prometheus.Collector. Series whose count fails, or takes too long, are missing; the others are still
+// there.
 func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
+	var counts sync.WaitGroup
+	for _, count := range []func(context.Context, chan<- prometheus.Metric) error{
+		c.countJobs, c.countOrders, c.countInstances, c.countDeadLetters, c.findOldestDue,
+	} {
+		counts.Go(func() {
+			if err := count(ctx, ch); err != nil {
+				c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
+			}
+		})
+	}
+	counts.Wait()
+}
+
+func (c *QueueCollector) countJobs(ctx context.Context, ch chan<- prometheus.Metric) error {
 	depths, err := c.store.QueueDepths(ctx)
-	unfinished, err2 := c.store.UnfinishedOrders(ctx)
-	live, silent, err3 := c.store.Instances(ctx)
-	groups, err4 := c.store.DeadLetterGroups(ctx, deadLetterGroups)
-	due, err5 := c.store.OldestDue(ctx)
-	if err = errors.Join(err, err2, err3, err4, err5); err != nil {
-		c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
-		return
+	for _, d := range depths {
+		ch <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(d.Jobs), d.Queue, d.State)
+		if d.State == "available" {
+			age := max(time.Since(d.OldestAt), 0).Seconds()
+			ch <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, age, d.Queue)
+		}
+	}
+	return err
+}
+
+func (c *QueueCollector) countOrders(ctx context.Context, ch chan<- prometheus.Metric) error {
+	unfinished, err := c.store.UnfinishedOrders(ctx)
+	for status, n := range unfinished {
+		ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n), string(status))
+	}
+	return err
+}
+
+func (c *QueueCollector) countInstances(ctx context.Context, ch chan<- prometheus.Metric) error {
+	live, silent, err := c.store.Instances(ctx)
+	if err != nil {
+		return err
+	}
+	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(live), "live")
+	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(silent), "silent")
+	return nil
+}
+
+func (c *QueueCollector) countDeadLetters(ctx context.Context, ch chan<- prometheus.Metric) error {
+	groups, err := c.store.DeadLetterGroups(ctx, deadLetterGroups)
+	if err != nil {
+		return err
 	}
 	dead := map[string]int64{}
 	for _, g := range groups {
@@ -84,17 +123,14 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(c.dead, prometheus.GaugeValue, float64(dead[step]), step)
 		}
 	}
-	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(live), "live")
-	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(silent), "silent")
+	return nil
+}
+
+func (c *QueueCollector) findOldestDue(ctx context.Context, ch chan<- prometheus.Metric) error {
+	due, err := c.store.OldestDue(ctx)
+	if err != nil {
+		return err
+	}
 	ch <- prometheus.MustNewConstMetric(c.due, prometheus.GaugeValue, max(time.Since(due), 0).Seconds())
-	for status, n := range unfinished {
-		ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n), string(status))
-	}
-	for _, d := range depths {
-		ch <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(d.Jobs), d.Queue, d.State)
-		if d.State == "available" {
-			age := max(time.Since(d.OldestAt), 0).Seconds()
-			ch <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, age, d.Queue)
-		}
-	}
+	return nil
 }
