@@ -65,6 +65,8 @@ func newTransport(timeout time.Duration, conns int) *http.Transport {
 		MaxIdleConnsPerHost:    conns,            // the default of 2 would reconnect for most calls
 		IdleConnTimeout:        30 * time.Second, // before most servers and load balancers close them
 		DisableCompression:     true,
+		ReadBufferSize:         1 << 10, // there are hundreds of connections, and all that goes over them is short
+		WriteBufferSize:        1 << 10,
 		Protocols:              &protocols,
 	}
 }
