@@ -36,8 +36,20 @@ func (o *Order) chosen(e Event) []Step {
 	})
 }
 
-// attend does what a person asks of an order that needs attention.
+// named is the step that an event names: of no generation, the latest.
+func (o *Order) named(e Event) *Step {
+	if e.Generation == 0 {
+		return o.Latest(e.Step)
+	}
+	return o.Step(e.Step, e.Generation)
+}
+
+// attend does what a person asks of an order that needs attention. A step that took effect after all may be declared
+// after the order has ended, too.
 func (o Order) attend(e Event) (Decision, error) {
+	if s := o.named(e); s != nil && e.Kind == SuccessDeclared && o.reopens(s) {
+		return o.declare(e, s)
+	}
 	chosen := o.chosen(e)
 	switch {
 	case o.Status != NeedsAttention:
@@ -91,6 +103,10 @@ func (o *Order) whole() bool {
 
 // resume takes an order on that a person has settled.
 func (o *Order) resume(e Event, settled *Step) {
+	if settled != nil && settled.Name.forward() { // the order had ended; why it was undone stays as it is
+		o.reopen(e, settled)
+		return
+	}
 	if e.Kind == RetryRequested || e.Kind == UndoRequested {
 		for _, s := range o.chosen(e) {
 			o.again(s, e.At)
@@ -133,8 +149,8 @@ func (o *Order) cause() string {
 	var first *Step
 	for i := range o.Steps {
 		s := &o.Steps[i]
-		spec, _ := s.Name.Spec()
-		failed := spec.Role == Forward && (s.State == StateRefused || s.State == StateUnknown)
+		// One that was declared to have taken effect after all has a reason, too.
+		failed := s.Name.forward() && (s.State == StateRefused || s.State == StateUnknown || s.Reason != "")
 		if failed && (first == nil || s.SettledAt.Before(first.SettledAt)) {
 			first = s
 		}

@@ -190,15 +190,37 @@ func (b *bank) send(s orders.Step, total orders.Money, refuse bool) (ok bool) {
 	return true
 }
 
+// defy lets a step take effect although it was refused, or undone before, which no provider should.
+func (b *bank) defy(s orders.Step) {
+	b.outcomes[keyOf(s)] = true
+	b.done[s.Name] = true
+}
+
+// found lists the steps that took effect, whose order has ended undone and does not know of it.
+func (b *bank) found(o orders.Order) (list []orders.Event) {
+	for _, s := range o.Steps {
+		if s.State == orders.StateRefused || s.State == orders.StateUnknown {
+			e, ok := o.Undo(orders.StepJob{OrderID: o.ID, Step: s.Name, Generation: s.KeyGeneration})
+			if ok && b.done[s.Name] {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
+
 // TestSettledOrders runs orders against providers that refuse and lose anything, compensations too, and against
 // persons who settle what needs attention in every way there is, and who say the truth. Zombies send whatever got no
-// answer once more, at any moment. In the end money and goods agree with the status.
+// answer once more, at any moment. Some steps take effect although they were refused, or after they were undone, which
+// reconciliation finds once the order has ended. In the end money and goods agree with the status, and no mail about an
+// end came twice.
 func TestSettledOrders(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		b := &bank{map[string]bool{}, map[orders.StepName]bool{}, map[orders.StepName]bool{}, 0}
 		placed := orders.Place(placement(), orders.NewID(), epoch)
 		o, log := placed.Order, []orders.Event{placed.Event}
+		mails := map[orders.Status]int{}
 		apply := func(e orders.Event) (ok bool) {
 			e.OrderID, e.At = o.ID, epoch.Add(time.Duration(o.Version)*time.Second)
 			d, err := orders.Decide(o, e)
@@ -207,6 +229,11 @@ func TestSettledOrders(t *testing.T) {
 			}
 			o, log = d.Order, append(log, d.Event)
 			require.Empty(t, orders.Verify(o, log, time.Time{}))
+			for _, s := range d.Started {
+				if s.Name == orders.SendEmail {
+					mails[o.Status]++
+				}
+			}
 			return true
 		}
 		outcome := func(s orders.Step, kind orders.EventKind) {
@@ -214,7 +241,11 @@ func TestSettledOrders(t *testing.T) {
 		}
 		// work carries out one pending step.
 		work := func(s orders.Step, luck string) {
+			spec, _ := s.Name.Spec()
 			switch ok := luck == "refuse"; {
+			case luck == "lie" && spec.Undo != "":
+				b.defy(s)
+				outcome(s, orders.StepRefused)
 			case luck == "lose":
 				b.send(s, o.Total, false)
 				outcome(s, orders.StepUnknown)
@@ -256,9 +287,11 @@ func TestSettledOrders(t *testing.T) {
 			return slices.DeleteFunc(slices.Clone(o.Steps), func(s orders.Step) bool { return s.State != orders.StatePending })
 		}
 
-		lucks := []string{"succeed", "succeed", "succeed", "refuse", "lose", "silence"}
+		lucks := []string{"succeed", "succeed", "succeed", "refuse", "lie", "lose", "silence"}
 		for range rapid.IntRange(1, 40).Draw(t, "turns") {
-			switch rapid.SampledFrom([]string{"work", "work", "work", "work", "cancel", "refund", "zombie"}).Draw(t, "turn") {
+			switch rapid.SampledFrom([]string{
+				"work", "work", "work", "work", "cancel", "refund", "zombie", "defy", "reconcile",
+			}).Draw(t, "turn") {
 			case "work":
 				if steps := open(); len(steps) > 0 {
 					work(rapid.SampledFrom(steps).Draw(t, "step"), rapid.SampledFrom(lucks).Draw(t, "luck"))
@@ -270,6 +303,16 @@ func TestSettledOrders(t *testing.T) {
 			case "zombie":
 				if steps := undeclared(); len(steps) > 0 {
 					b.send(rapid.SampledFrom(steps).Draw(t, "zombie"), o.Total, false)
+				}
+			case "defy": // of a capture it is for a person, and nobody could tell how it ends
+				for _, s := range undeclared() {
+					if spec, _ := s.Name.Spec(); spec.Undo != "" && s.Name != orders.CapturePayment && b.barred[s.Name] {
+						b.defy(s)
+					}
+				}
+			case "reconcile":
+				if found := b.found(o); len(found) > 0 {
+					require.True(t, apply(found[0]))
 				}
 			}
 			if o.Status != orders.NeedsAttention {
@@ -293,8 +336,11 @@ func TestSettledOrders(t *testing.T) {
 			require.LessOrEqual(t, o.Refunded, o.Total)
 		}
 
-		for turn := 0; len(open()) > 0 || o.Status == orders.NeedsAttention; turn++ {
+		for turn := 0; len(open()) > 0 || o.Status == orders.NeedsAttention || len(b.found(o)) > 0; turn++ {
 			require.Less(t, turn, 100, "does not come to its end: %s", o.Reason)
+			if found := b.found(o); len(found) > 0 {
+				require.True(t, apply(found[0]))
+			}
 			for _, s := range open() {
 				work(s, "succeed")
 			}
@@ -325,6 +371,10 @@ func TestSettledOrders(t *testing.T) {
 				return n == orders.CapturePayment && b.refunded == o.Total
 			})
 			require.Empty(t, effects, "%s with effects left", o.Status)
+			for status, n := range mails {
+				require.Equal(t, 1, n, "mails that the order is %s", status)
+			}
+			require.Positive(t, mails[o.Status], "nobody has written that the order is %s", o.Status)
 		}
 		folded, err := orders.Fold(o, log)
 		require.NoError(t, err)

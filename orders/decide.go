@@ -95,7 +95,7 @@ func (o *Order) settle(e Event) *Step {
 	if s.State == StateSucceeded {
 		return s
 	}
-	if spec, _ := s.Name.Spec(); spec.Role == Forward && o.Goal == GoalComplete {
+	if s.Name.forward() && o.Goal == GoalComplete {
 		o.Goal, o.Reason = GoalFail, s.problem()
 	}
 	return s
@@ -152,7 +152,9 @@ func (o *Order) proceed(e Event) {
 		o.Refunded = o.Total
 	case Pending, Processing, Completed, Failed, Cancelled:
 	}
-	o.begin(SendEmail, o.Total, e.At)
+	if !o.told() {
+		o.begin(SendEmail, o.Total, e.At)
+	}
 }
 
 // settleRefund counts a refund that was asked for when its outcome is known, and tells the customer. A refused refund

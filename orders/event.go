@@ -15,7 +15,8 @@ const (
 	CancelRequested EventKind = "cancel_requested"
 	RefundRequested EventKind = "refund_requested"
 
-	// What a person asks of an order that needs attention; see Order.Stuck. A declaration says how it really was.
+	// What a person asks of an order that needs attention; see Order.Stuck. A declaration says how it really was, and
+	// may come from Reconciliation, too; see Order.Undo and Order.Accept.
 	RetryRequested  EventKind = "retry_requested"
 	UndoRequested   EventKind = "undo_requested"
 	SuccessDeclared EventKind = "success_declared"

@@ -128,6 +128,11 @@ func (n StepName) Spec() (spec Spec, ok bool) {
 	return saga[i], true
 }
 
+func (n StepName) forward() bool {
+	spec, known := n.Spec()
+	return known && spec.Role == Forward
+}
+
 // Undoes returns the step that this one compensates; empty if it is no compensation.
 func (n StepName) Undoes() StepName {
 	for _, spec := range saga {

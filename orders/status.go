@@ -4,7 +4,7 @@ package orders
 type Status string
 
 // The statuses. An order comes to rest in one of the last five, and stays there, but for a completed one whose money
-// is given back on request, and for one that a person settles.
+// is given back on request, for one that a person settles, and for an undone one of which a step took effect after all.
 const (
 	Pending        Status = "pending"         // accepted, no step has an outcome yet
 	Processing     Status = "processing"      // on its way to its goal

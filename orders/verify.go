@@ -244,8 +244,8 @@ func (s Status) mayBecome(next Status) bool {
 		return next != Pending
 	case Completed:
 		return next == Completed || next == Refunded || next == NeedsAttention
-	case Failed, Cancelled, Refunded:
-		return next == s
+	case Failed, Cancelled, Refunded: // what took effect after all is undone
+		return next == s || next == Processing
 	}
 	return false
 }
