@@ -55,6 +55,8 @@ type Config struct {
 	VerifyEvery time.Duration
 	// ReconcileEvery is how often the providers' records are compared with ours. 0: never.
 	ReconcileEvery time.Duration
+	// ReconcileRepair has reconciliation repair what a rule allows. Else it only says what it finds.
+	ReconcileRepair bool
 	// ReconcileGrace is how old what is compared is at least. Default 1 min.
 	ReconcileGrace time.Duration
 	// KeepEvents is for how long the log is kept at least. Default 90 days.
@@ -116,7 +118,8 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &redriveWorker{store: c.Store, now: c.Now, logger: c.Logger})
 	river.AddWorker(workers, &verifyWorker{store: c.Store, logger: c.Logger})
 	river.AddWorker(workers, &reconcileWorker{
-		store: c.Store, providers: c.Providers, now: c.Now, grace: c.ReconcileGrace, logger: c.Logger,
+		store: c.Store, providers: c.Providers, now: c.Now, grace: c.ReconcileGrace, repairs: c.ReconcileRepair,
+		logger: c.Logger, metrics: m,
 	})
 	periodic := []*river.PeriodicJob{sweepEvery(c.SweepEvery), maintainLogHourly()}
 	if c.SyncInventoryEvery > 0 {

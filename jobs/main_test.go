@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
@@ -36,8 +37,14 @@ type system struct {
 	ahead atomic.Int64
 	// onCall, if set, sees every call before the provider does.
 	onCall func(*http.Request)
+	// lies, if set, says that the provider does what it is asked and answers that it refused it.
+	lies func(*http.Request) bool
+	// silent, if set, says that the provider does nothing and answers 503.
+	silent func(*http.Request) bool
 	// listings are statuses with which providers answer who wants a list, by their path.
 	listings map[string]int
+	// metrics are those of the workers, if a test wants them.
+	metrics *prometheus.Registry
 	// configure, if set, changes how the workers work.
 	configure func(*jobs.Config)
 }
@@ -65,7 +72,16 @@ func newSystem(t *testing.T, change ...func(*system, *upstream.Config)) *system 
 			w.WriteHeader(status)
 			return
 		}
-		s.simulator.Handler().ServeHTTP(w, r)
+		switch {
+		case s.silent != nil && s.silent(r):
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case s.lies != nil && s.lies(r):
+			s.simulator.Handler().ServeHTTP(httptest.NewRecorder(), r)
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = w.Write([]byte(`{"code":"lied"}`))
+		default:
+			s.simulator.Handler().ServeHTTP(w, r)
+		}
 	}))
 	t.Cleanup(providers.Close)
 	t.Cleanup(func() { _ = s.simulator.Close() })

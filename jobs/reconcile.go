@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	reconcileTimeout = 60 * time.Second // below rescueAfter
+	// reconcileTimeout is above all the shares together, and below rescueAfter.
+	reconcileTimeout = 75 * time.Second
 	// reconcileShare is for how long one provider is compared with at most, so that the others have their turn.
 	reconcileShare = 12 * time.Second
 	// reconcileBack is how far back the first comparison with a provider goes.
@@ -29,7 +30,6 @@ const (
 	// after its effect. It saves questions; nothing is wrong without it.
 	reconcileOverlap = 10 * time.Minute
 	reconcilePage    = 1000 // events
-	recheckPage      = 200  // findings
 	// compareSpan is the reconcileSpan of CompareAll, which nobody waits for.
 	compareSpan = time.Hour
 )
@@ -46,7 +46,9 @@ type reconcileWorker struct {
 	providers *upstream.Clients
 	now       func() time.Time
 	grace     time.Duration
+	repairs   bool // what a rule may repair
 	logger    *slog.Logger
+	metrics   *metrics
 }
 
 // Timeout is longer than that of a step: it is many calls.
@@ -77,7 +79,9 @@ func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[ReconcileJob]) 
 		}
 		failed = append(failed, w.reconcile(ctx, r))
 	}
-	return errors.Join(append(failed, w.recheck(ctx))...)
+	// In this sequence, so that what an answer settles is resolved in the same run.
+	failed = append(failed, w.askAgain(ctx), w.recheck(ctx))
+	return errors.Join(failed...)
 }
 
 // reconcile compares one provider's records with ours, a span of time after another. Only our own database's failures
@@ -222,44 +226,6 @@ func (w *reconcileWorker) lookUp(
 		Provider: p, Kind: orders.DriftMissing, Key: key, OrderID: e.OrderID.String(),
 		Detail: fmt.Sprintf("it succeeded, says the order; the provider says %s %s", answer.State, answer.Code),
 	}, nil
-}
-
-// recheck looks again at open findings that may have been put right. The others stay until somebody accepts them.
-func (w *reconcileWorker) recheck(ctx context.Context) error {
-	open, err := w.store.Findings(ctx, store.FindingOpen, recheckPage)
-	if err != nil {
-		return err
-	}
-	var resolved []store.Finding
-	for _, f := range open {
-		agrees, err := w.agrees(ctx, f)
-		if err != nil && !upstream.IsFailure(err) {
-			return err
-		}
-		if err == nil && agrees {
-			resolved = append(resolved, f)
-		}
-	}
-	return w.store.ResolveFindings(ctx, resolved)
-}
-
-func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, error) {
-	switch f.Kind {
-	case orders.DriftMissing:
-		step, err := orders.ParseStepKey(f.Key)
-		if err != nil {
-			return false, err
-		}
-		answer, err := w.providers.Ask(ctx, step.Step, f.Key)
-		return answer.State == orders.StateSucceeded, err
-	case orders.DriftUnknownOrder, orders.DriftNoIntent, orders.DriftNotUndone:
-		left, err := w.store.Compare(ctx, []orders.Effect{{
-			Provider: f.Provider, Key: f.Key, OrderID: f.OrderID, At: f.FirstSeenAt,
-		}})
-		return len(left) == 0 || left[0].Kind != f.Kind, err
-	case orders.DriftAmount, orders.DriftLate: // what has happened stays so
-	}
-	return false, nil
 }
 
 // CompareAll compares everything that the providers list from a moment on with the orders, and every step in the log

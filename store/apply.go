@@ -44,6 +44,13 @@ func (s *Store) Apply(ctx context.Context, events []orders.Event) ([]Applied, er
 }
 
 func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
+	return s.applyWith(ctx, events, nil)
+}
+
+// applyWith applies events; also, if given, is done in the same transaction, if they change anything.
+func (s *Store) applyWith(
+	ctx context.Context, events []orders.Event, also func(context.Context, pgx.Tx) error,
+) ([]Applied, error) {
 	ids := make([]orders.ID, len(events))
 	for i, e := range events {
 		ids[i] = e.OrderID
@@ -107,6 +114,11 @@ func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, er
 		if keys := commandParams(decisions); keys != nil {
 			if err := s.queries.CommandsInsert(ctx, tx, keys); err != nil {
 				return fmt.Errorf("insert idempotency keys: %w", err)
+			}
+		}
+		if also != nil {
+			if err := also(ctx, tx); err != nil {
+				return err
 			}
 		}
 		if err := s.enqueue(ctx, tx, started); err != nil {

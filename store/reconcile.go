@@ -30,6 +30,8 @@ type Reconciliation struct {
 	To       time.Time // everything before it has been compared
 	Cursor   Cursor    // up to where steps in our log have been looked up there
 	RanAt    time.Time
+	// AskedBefore is down to which of the orders that need attention it was asked again; zero: it begins anew.
+	AskedBefore orders.ID
 }
 
 // FindingState is what has become of a finding.
@@ -52,6 +54,7 @@ type Finding struct {
 	State       FindingState
 	FirstSeenAt time.Time
 	LastSeenAt  time.Time
+	RecheckedAt time.Time // when it was looked at again; when it was first seen, until then
 }
 
 func (f Finding) same(other Finding) bool {
@@ -109,7 +112,7 @@ func (s *Store) Reconciliations(ctx context.Context) ([]Reconciliation, error) {
 		}
 		list[i] = Reconciliation{
 			Provider: orders.Provider(row.Provider), State: ReconciliationState(row.State), To: row.ReconciledTo.UTC(),
-			Cursor: cursor, RanAt: row.RanAt.UTC(),
+			Cursor: cursor, RanAt: row.RanAt.UTC(), AskedBefore: row.AskedBefore,
 		}
 	}
 	return list, nil
@@ -174,21 +177,6 @@ func (s *Store) Findings(ctx context.Context, state FindingState, limit int) ([]
 	return decodeFindings(rows), nil
 }
 
-// ResolveFindings notes that findings were looked at again and agree.
-func (s *Store) ResolveFindings(ctx context.Context, findings []Finding) error {
-	if len(findings) == 0 {
-		return nil
-	}
-	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := s.settleFindings(ctx, tx, findings, FindingResolved)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("resolve findings: %w", err)
-	}
-	return nil
-}
-
 // AcceptFindings closes the open findings of a provider's key because somebody says so, and tells the audit log. It
 // returns those it closed.
 func (s *Store) AcceptFindings(
@@ -217,13 +205,19 @@ func (s *Store) settleFindings(
 	ctx context.Context, tx pgx.Tx, findings []Finding, state FindingState,
 ) ([]Finding, error) {
 	params := &dbsqlc.FindingsSettleParams{State: string(state)}
-	for _, f := range findings {
-		params.Providers = append(params.Providers, string(f.Provider))
-		params.Kinds = append(params.Kinds, string(f.Kind))
-		params.Keys = append(params.Keys, f.Key)
-	}
+	params.Providers, params.Kinds, params.Keys = findingColumns(findings)
 	rows, err := s.queries.FindingsSettle(ctx, tx, params)
 	return decodeFindings(rows), err
+}
+
+// findingColumns lays out what identifies findings.
+func findingColumns(findings []Finding) (providers, kinds, keys []string) {
+	for _, f := range findings {
+		providers = append(providers, string(f.Provider))
+		kinds = append(kinds, string(f.Kind))
+		keys = append(keys, f.Key)
+	}
+	return providers, kinds, keys
 }
 
 // OpenFindings counts the open findings by provider and kind.
@@ -251,7 +245,7 @@ func decodeFindings(rows []dbsqlc.ReconciliationFinding) []Finding {
 		list[i] = Finding{
 			Provider: orders.Provider(row.Provider), Kind: orders.Drift(row.Kind), Key: row.Key, OrderID: row.OrderID,
 			Detail: row.Detail, State: FindingState(row.State),
-			FirstSeenAt: row.FirstSeenAt.UTC(), LastSeenAt: row.LastSeenAt.UTC(),
+			FirstSeenAt: row.FirstSeenAt.UTC(), LastSeenAt: row.LastSeenAt.UTC(), RecheckedAt: row.RecheckedAt.UTC(),
 		}
 	}
 	return list

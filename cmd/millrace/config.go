@@ -55,6 +55,8 @@ type workFlags struct {
 	KeepEvents  time.Duration `env:"MILLRACE_KEEP_EVENTS" default:"2160h" help:"For how long the log of events is kept at least."`
 
 	ReconcileEvery  time.Duration `env:"MILLRACE_RECONCILE_EVERY" default:"5m" help:"How often the providers' records are compared with the orders; 0 for never."`
+	ReconcileRepair bool          `env:"MILLRACE_RECONCILE_REPAIR" default:"true" negatable:"" help:"Repair what a documented rule allows when they are compared."`
+
 	WebhookWorkers  int           `env:"MILLRACE_WEBHOOK_WORKERS" default:"20" help:"Webhooks that are sent to at a time, and as many that are failing."`
 	WebhookParallel int           `env:"MILLRACE_WEBHOOK_PARALLEL" default:"2" help:"Messages that are being sent to one webhook at a time."`
 	KeepDeliveries  time.Duration `env:"MILLRACE_KEEP_DELIVERIES" default:"720h" help:"How long finished deliveries of webhooks are kept."`

@@ -65,6 +65,7 @@ func (n *node) startJobs(
 		Pool: pool, Store: s, Providers: clients, Recovery: recovery,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
 		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,
+		ReconcileRepair:    n.config.work.ReconcileRepair,
 		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
 		Webhooks: &jobs.Webhooks{
 			Sender: sender, Workers: n.config.work.WebhookWorkers, Parallel: n.config.work.WebhookParallel,

@@ -8,14 +8,20 @@ ON CONFLICT (provider) DO UPDATE
 SET state = EXCLUDED.state, reconciled_to = EXCLUDED.reconciled_to, log_cursor = EXCLUDED.log_cursor,
     ran_at = EXCLUDED.ran_at;
 
+-- name: ReconcileAsked :exec
+-- ReconcileAsked keeps down to which order a provider was asked again.
+UPDATE reconciliation_progress SET asked_before = @asked_before WHERE provider = @provider;
+
 -- name: FindingsWrite :many
 -- FindingsWrite adds findings, or sees them again. One that was resolved and is seen again is open again; what somebody
 -- has accepted stays so. It says which are new.
-INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at)
+INSERT INTO reconciliation_findings (
+    provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at
+)
 SELECT
     unnest(@providers::text[]), unnest(@kinds::text[]), unnest(@keys::text[]),
     unnest(@order_ids::text[]), unnest(@details::text[]), 'open',
-    @at, @at
+    @at, @at, @at
 ON CONFLICT (provider, kind, key) DO UPDATE
 SET detail = EXCLUDED.detail, last_seen_at = EXCLUDED.last_seen_at,
     state = CASE reconciliation_findings.state WHEN 'accepted' THEN 'accepted' ELSE 'open' END
@@ -27,6 +33,26 @@ UPDATE reconciliation_findings f SET state = @state
 FROM (SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key) s
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key AND f.state = 'open'
 RETURNING f.*;
+
+-- name: FindingsRecheck :many
+-- FindingsRecheck is a page of the open findings that have not been looked at again since a moment, those first that
+-- have waited longest, after a given one.
+SELECT * FROM reconciliation_findings
+WHERE state = 'open' AND rechecked_at < @before
+    AND (rechecked_at, provider, kind, key)
+        > (@after_rechecked_at::timestamptz, @after_provider::text, @after_kind::text, @after_key::text)
+ORDER BY rechecked_at, provider, kind, key LIMIT @page_size;
+
+-- name: FindingsRechecked :exec
+UPDATE reconciliation_findings f SET rechecked_at = @at
+FROM (SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key) s
+WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key;
+
+-- name: FindingsKnown :one
+-- FindingsKnown says that a kind of finding about a key was ever made, and did not resolve itself.
+SELECT EXISTS (
+    SELECT FROM reconciliation_findings WHERE provider = @provider AND kind = @kind AND key = @key AND state <> 'resolved'
+);
 
 -- name: FindingsList :many
 SELECT * FROM reconciliation_findings WHERE state = @state ORDER BY first_seen_at DESC, key LIMIT @page_size;

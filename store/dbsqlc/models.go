@@ -112,6 +112,7 @@ type ReconciliationFinding struct {
 	State       string
 	FirstSeenAt time.Time
 	LastSeenAt  time.Time
+	RecheckedAt time.Time
 }
 
 type ReconciliationProgress struct {
@@ -120,6 +121,7 @@ type ReconciliationProgress struct {
 	ReconciledTo time.Time
 	LogCursor    string
 	RanAt        time.Time
+	AskedBefore  uuid.UUID
 }
 
 type StreamTicket struct {

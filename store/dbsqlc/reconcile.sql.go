@@ -8,10 +8,32 @@ package dbsqlc
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
 
+const findingsKnown = `-- name: FindingsKnown :one
+SELECT EXISTS (
+    SELECT FROM reconciliation_findings WHERE provider = $1 AND kind = $2 AND key = $3 AND state <> 'resolved'
+)
+`
+
+type FindingsKnownParams struct {
+	Provider string
+	Kind     string
+	Key      string
+}
+
+// FindingsKnown says that a kind of finding about a key was ever made, and did not resolve itself.
+func (q *Queries) FindingsKnown(ctx context.Context, db DBTX, arg *FindingsKnownParams) (bool, error) {
+	row := db.QueryRow(ctx, findingsKnown, arg.Provider, arg.Kind, arg.Key)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const findingsList = `-- name: FindingsList :many
-SELECT provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at FROM reconciliation_findings WHERE state = $1 ORDER BY first_seen_at DESC, key LIMIT $2
+SELECT provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at FROM reconciliation_findings WHERE state = $1 ORDER BY first_seen_at DESC, key LIMIT $2
 `
 
 type FindingsListParams struct {
@@ -37,6 +59,7 @@ func (q *Queries) FindingsList(ctx context.Context, db DBTX, arg *FindingsListPa
 			&i.State,
 			&i.FirstSeenAt,
 			&i.LastSeenAt,
+			&i.RecheckedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -79,11 +102,90 @@ func (q *Queries) FindingsOpen(ctx context.Context, db DBTX) ([]FindingsOpenRow,
 	return items, nil
 }
 
+const findingsRecheck = `-- name: FindingsRecheck :many
+SELECT provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at FROM reconciliation_findings
+WHERE state = 'open' AND rechecked_at < $1
+    AND (rechecked_at, provider, kind, key)
+        > ($2::timestamptz, $3::text, $4::text, $5::text)
+ORDER BY rechecked_at, provider, kind, key LIMIT $6
+`
+
+type FindingsRecheckParams struct {
+	Before           time.Time
+	AfterRecheckedAt time.Time
+	AfterProvider    string
+	AfterKind        string
+	AfterKey         string
+	PageSize         int32
+}
+
+// FindingsRecheck is a page of the open findings that have not been looked at again since a moment, those first that
+// have waited longest, after a given one.
+func (q *Queries) FindingsRecheck(ctx context.Context, db DBTX, arg *FindingsRecheckParams) ([]ReconciliationFinding, error) {
+	rows, err := db.Query(ctx, findingsRecheck,
+		arg.Before,
+		arg.AfterRecheckedAt,
+		arg.AfterProvider,
+		arg.AfterKind,
+		arg.AfterKey,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReconciliationFinding
+	for rows.Next() {
+		var i ReconciliationFinding
+		if err := rows.Scan(
+			&i.Provider,
+			&i.Kind,
+			&i.Key,
+			&i.OrderID,
+			&i.Detail,
+			&i.State,
+			&i.FirstSeenAt,
+			&i.LastSeenAt,
+			&i.RecheckedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findingsRechecked = `-- name: FindingsRechecked :exec
+UPDATE reconciliation_findings f SET rechecked_at = $1
+FROM (SELECT unnest($2::text[]) AS provider, unnest($3::text[]) AS kind, unnest($4::text[]) AS key) s
+WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key
+`
+
+type FindingsRecheckedParams struct {
+	At        time.Time
+	Providers []string
+	Kinds     []string
+	Keys      []string
+}
+
+func (q *Queries) FindingsRechecked(ctx context.Context, db DBTX, arg *FindingsRecheckedParams) error {
+	_, err := db.Exec(ctx, findingsRechecked,
+		arg.At,
+		arg.Providers,
+		arg.Kinds,
+		arg.Keys,
+	)
+	return err
+}
+
 const findingsSettle = `-- name: FindingsSettle :many
 UPDATE reconciliation_findings f SET state = $1
 FROM (SELECT unnest($2::text[]) AS provider, unnest($3::text[]) AS kind, unnest($4::text[]) AS key) s
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key AND f.state = 'open'
-RETURNING f.provider, f.kind, f.key, f.order_id, f.detail, f.state, f.first_seen_at, f.last_seen_at
+RETURNING f.provider, f.kind, f.key, f.order_id, f.detail, f.state, f.first_seen_at, f.last_seen_at, f.rechecked_at
 `
 
 type FindingsSettleParams struct {
@@ -117,6 +219,7 @@ func (q *Queries) FindingsSettle(ctx context.Context, db DBTX, arg *FindingsSett
 			&i.State,
 			&i.FirstSeenAt,
 			&i.LastSeenAt,
+			&i.RecheckedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -129,11 +232,13 @@ func (q *Queries) FindingsSettle(ctx context.Context, db DBTX, arg *FindingsSett
 }
 
 const findingsWrite = `-- name: FindingsWrite :many
-INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at)
+INSERT INTO reconciliation_findings (
+    provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at
+)
 SELECT
     unnest($1::text[]), unnest($2::text[]), unnest($3::text[]),
     unnest($4::text[]), unnest($5::text[]), 'open',
-    $6, $6
+    $6, $6, $6
 ON CONFLICT (provider, kind, key) DO UPDATE
 SET detail = EXCLUDED.detail, last_seen_at = EXCLUDED.last_seen_at,
     state = CASE reconciliation_findings.state WHEN 'accepted' THEN 'accepted' ELSE 'open' END
@@ -178,8 +283,23 @@ func (q *Queries) FindingsWrite(ctx context.Context, db DBTX, arg *FindingsWrite
 	return items, nil
 }
 
+const reconcileAsked = `-- name: ReconcileAsked :exec
+UPDATE reconciliation_progress SET asked_before = $1 WHERE provider = $2
+`
+
+type ReconcileAskedParams struct {
+	AskedBefore uuid.UUID
+	Provider    string
+}
+
+// ReconcileAsked keeps down to which order a provider was asked again.
+func (q *Queries) ReconcileAsked(ctx context.Context, db DBTX, arg *ReconcileAskedParams) error {
+	_, err := db.Exec(ctx, reconcileAsked, arg.AskedBefore, arg.Provider)
+	return err
+}
+
 const reconcileProgress = `-- name: ReconcileProgress :many
-SELECT provider, state, reconciled_to, log_cursor, ran_at FROM reconciliation_progress ORDER BY provider
+SELECT provider, state, reconciled_to, log_cursor, ran_at, asked_before FROM reconciliation_progress ORDER BY provider
 `
 
 func (q *Queries) ReconcileProgress(ctx context.Context, db DBTX) ([]ReconciliationProgress, error) {
@@ -197,6 +317,7 @@ func (q *Queries) ReconcileProgress(ctx context.Context, db DBTX) ([]Reconciliat
 			&i.ReconciledTo,
 			&i.LogCursor,
 			&i.RanAt,
+			&i.AskedBefore,
 		); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,100 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+const (
+	// recheckShare is for how long findings are looked at again. The rest is looked at the next time, first.
+	recheckShare = 8 * time.Second
+	recheckPage  = 200 // findings
+	// patience is for how many failures in a row a provider is asked in one run: fewer than open its breaker, which steps
+	// need.
+	patience = 3
+)
+
+// recheck looks again at open findings, those first that have waited longest. What was put right is resolved, what a rule
+// may repair is repaired, and the others stay until somebody accepts them.
+func (w *reconcileWorker) recheck(ctx context.Context) error {
+	share, cancel := context.WithTimeout(ctx, recheckShare)
+	defer cancel()
+	begun, silent := w.now(), map[orders.Provider]int{}
+	var after store.Finding
+	for {
+		page, err := w.store.StaleFindings(ctx, begun, after, recheckPage)
+		if err != nil {
+			return err
+		}
+		var looked, resolved []store.Finding
+		for _, f := range page {
+			if f.Kind == orders.DriftMissing && silent[f.Provider] >= patience {
+				continue // it is among the first the next time
+			}
+			agrees, err := w.agrees(share, f)
+			looked = append(looked, f) // also one that nobody answered for: it must not hold up the others
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case share.Err() != nil:
+			case upstream.IsFailure(err):
+				silent[f.Provider]++
+			case err != nil:
+				return err
+			case f.Kind == orders.DriftMissing:
+				silent[f.Provider] = 0
+			}
+			if err == nil && agrees {
+				resolved = append(resolved, f)
+			}
+			if share.Err() != nil {
+				break
+			}
+		}
+		if err := w.store.Rechecked(ctx, w.now(), looked, resolved); err != nil {
+			return err
+		}
+		if share.Err() != nil || len(page) < recheckPage {
+			return nil
+		}
+		after = page[len(page)-1]
+	}
+}
+
+// agrees says that a finding has been put right. What nothing has undone is undone, if a rule allows it, and agrees when
+// that is done.
+func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, error) {
+	effect := orders.Effect{Provider: f.Provider, Key: f.Key, OrderID: f.OrderID, At: f.FirstSeenAt}
+	switch f.Kind {
+	case orders.DriftMissing:
+		step, err := orders.ParseStepKey(f.Key)
+		if err != nil {
+			return false, err
+		}
+		answer, err := w.providers.Ask(ctx, step.Step, f.Key)
+		return answer.State == orders.StateSucceeded, err
+	case orders.DriftUnknownOrder, orders.DriftNoIntent:
+		left, err := w.store.Compare(ctx, []orders.Effect{effect})
+		return len(left) == 0 || left[0].Kind != f.Kind, err
+	case orders.DriftNotUndone:
+		step, err := orders.ParseStepKey(f.Key)
+		if err != nil {
+			return false, err
+		}
+		order, err := w.store.Order(ctx, step.OrderID)
+		switch {
+		case errors.Is(err, orders.ErrNotFound):
+			return true, nil // it is found as an effect without an order
+		case err != nil || order.Undone(effect):
+			return err == nil, err
+		}
+		return false, w.undo(ctx, f.Provider, &order, step)
+	case orders.DriftAmount, orders.DriftLate: // what has happened stays so
+	}
+	return false, nil
+}

@@ -1,0 +1,456 @@
+package jobs_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/dev/simulator"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// isPost says that a request is a step of a path.
+func isPost(path string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Path == path }
+}
+
+// awaitRuns waits until reconciliation has run from its beginning to its end.
+func (s *system) awaitRuns() (open map[string]orders.Drift) {
+	s.t.Helper()
+	s.findings() // what runs now is not over
+	return kinds(s.findings())
+}
+
+// awaitResolved waits until a finding is.
+func (s *system) awaitResolved(key string) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		resolved, err := s.store.Findings(s.t.Context(), store.FindingResolved, 100)
+		return err == nil && kinds(resolved)[key] != ""
+	}, time.Minute, 50*time.Millisecond, "waiting for the finding to resolve")
+}
+
+// sound says that the order's log makes the order, and that it breaks no rule.
+func (s *system) sound(o orders.Order) {
+	s.t.Helper()
+	events, err := s.store.Events(s.t.Context(), o.ID, 0, 1000)
+	require.NoError(s.t, err)
+	require.Empty(s.t, orders.Verify(o, events, time.Time{}))
+}
+
+// repaired expects that reconciliation has repaired one order by a rule, and said so.
+func (s *system) repaired(id orders.ID, p orders.Provider, rule string) {
+	s.t.Helper()
+	log, err := s.store.AuditLog(s.t.Context(), 10)
+	require.NoError(s.t, err)
+	require.Len(s.t, log, 1)
+	require.Equal(s.t, "reconciliation", log[0].Name)
+	require.Equal(s.t, "reconcile."+rule, log[0].Action)
+	require.Equal(s.t, id.String(), log[0].Target)
+	require.Equal(s.t, string(p), log[0].Detail["provider"])
+	require.NoError(s.t, testutil.GatherAndCompare(s.metrics, strings.NewReader(counters(p, rule)),
+		"millrace_reconcile_repairs_total"))
+	events, err := s.store.Events(s.t.Context(), id, 0, 1000)
+	require.NoError(s.t, err)
+	declared := 0
+	for _, e := range events {
+		if e.Kind == orders.SuccessDeclared {
+			require.Equal(s.t, "reconciliation", e.Principal)
+			declared++
+		}
+	}
+	require.Equal(s.t, 1, declared)
+}
+
+// untouched expects that reconciliation has repaired nothing.
+func (s *system) untouched() {
+	s.t.Helper()
+	log, err := s.store.AuditLog(s.t.Context(), 10)
+	require.NoError(s.t, err)
+	require.Empty(s.t, log)
+	require.NoError(s.t, testutil.GatherAndCompare(s.metrics, strings.NewReader(counters("", "")),
+		"millrace_reconcile_repairs_total"))
+}
+
+// counters are the metrics after one repair, or none.
+func counters(of orders.Provider, by string) string {
+	var b strings.Builder
+	b.WriteString("# HELP millrace_reconcile_repairs_total Orders that reconciliation repaired, by the rule that allows it.\n" +
+		"# TYPE millrace_reconcile_repairs_total counter\n")
+	for _, p := range orders.Providers() {
+		for _, rule := range []string{"accept", "undo"} {
+			n := 0
+			if p == of && rule == by {
+				n = 1
+			}
+			fmt.Fprintf(&b, "millrace_reconcile_repairs_total{provider=%q,rule=%q} %d\n", p, rule, n)
+		}
+	}
+	return b.String()
+}
+
+// TestUndoWhatTookEffect has providers refuse steps that they do nevertheless.
+func TestUndoWhatTookEffect(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, path string
+		step       orders.StepName
+		status     orders.Status
+		effects    map[string]int
+		mails      []string
+	}{
+		{
+			"Authorisation", "/payments/authorizations", orders.AuthorizePayment, orders.Failed,
+			map[string]int{"authorize": 1, "void": 1, "reserve": 1, "release": 1, "quote": 1, "email": 1},
+			[]string{"order_failed"},
+		},
+		{
+			"Reservation", "/inventory/reservations", orders.ReserveInventory, orders.Failed,
+			map[string]int{"authorize": 1, "void": 1, "reserve": 1, "release": 1, "quote": 1, "email": 1},
+			[]string{"order_failed"},
+		},
+		{ // of the money the customer is told: nobody knew that it had been taken
+			"Capture", "/payments/captures", orders.CapturePayment, orders.Refunded,
+			map[string]int{
+				"authorize": 1, "capture": 1, "refund": 1, "reserve": 1, "release": 1, "quote": 1, "email": 2,
+			},
+			[]string{"order_failed", "order_refunded"},
+		},
+		{
+			"Shipment", "/shipping/shipments", orders.BookShipment, orders.Refunded,
+			map[string]int{
+				"authorize": 1, "capture": 1, "refund": 1, "reserve": 1, "release": 1, "quote": 1, "ship": 1,
+				"cancel_shipment": 1, "email": 1,
+			},
+			[]string{"order_refunded"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newReconciled(t, true)
+			s.lies = isPost(tt.path)
+			s.start()
+			id := s.place(nil)
+			s.awaitResolved(orders.StepKey(id, tt.step, 1))
+			o := s.await(id, "the undoing", func(o orders.Order) bool {
+				for _, step := range o.Steps {
+					if step.State != orders.StateSucceeded {
+						return false
+					}
+				}
+				return o.Status.AtRest()
+			})
+			require.Equal(t, tt.status, o.Status)
+			require.Equal(t, tt.effects, s.effects(id))
+			s.sound(o)
+			provider, _ := tt.step.Spec()
+			s.repaired(id, provider.Provider, "undo")
+			mails, err := s.store.Notifications(t.Context(), store.NotificationFilter{OrderID: id, Limit: 10})
+			require.NoError(t, err)
+			var templates []string
+			for _, mail := range mails {
+				templates = append([]string{mail.Template}, templates...)
+			}
+			require.Equal(t, tt.mails, templates)
+			require.Empty(t, s.awaitRuns())
+		})
+	}
+}
+
+// TestUndoCannotBeDone: a repair that fails is a repair that a person must look at, and what was found stays open.
+func TestUndoCannotBeDone(t *testing.T) {
+	t.Parallel()
+	s := newReconciled(t, true)
+	s.lies = isPost("/payments/authorizations")
+	require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+		orders.Payment: {RefuseRate: 1, Operations: []string{"void"}},
+	}))
+	s.start()
+	id := s.place(nil)
+	o := s.awaitStatus(id, orders.NeedsAttention)
+	require.Equal(t, "void_payment refused: provider_refused", o.Reason)
+	key := orders.StepKey(id, orders.AuthorizePayment, 1)
+	require.Equal(t, map[string]orders.Drift{key: orders.DriftNotUndone}, s.awaitRuns())
+	require.NoError(t, s.simulator.SetFaults(nil))
+	s.apply(orders.Event{OrderID: id, Kind: orders.RetryRequested, Reason: "fixed"})
+	o = s.awaitStatus(id, orders.Failed)
+	s.awaitResolved(key)
+	s.sound(o)
+	require.Equal(t, 1, s.effects(id)["void"])
+}
+
+// TestUndoneTooEarly has effects that were listed after what undid them. A second release changes nothing, but a second
+// refund might.
+func TestUndoneTooEarly(t *testing.T) {
+	t.Parallel()
+	const earlier = "UPDATE order_steps SET settled_at = settled_at - interval '10 minutes' WHERE order_id = $1 AND step = $2"
+
+	t.Run("Reservation", func(t *testing.T) {
+		t.Parallel()
+		s := newReconciled(t, true)
+		id := s.place(nil)
+		s.exec("DELETE FROM river_job WHERE kind = 'reserve_inventory'")
+		s.plantStep(id, orders.ReserveInventory, 1)
+		s.apply(storetest.Outcome(id, orders.ReserveInventory, orders.StepUnknown))
+		s.start()
+		s.awaitStatus(id, orders.Failed)
+		s.exec(earlier, id, "release_inventory")
+		s.exec("UPDATE reconciliation_progress SET reconciled_to = now() - interval '10 minutes'")
+		s.awaitResolved(orders.StepKey(id, orders.ReserveInventory, 1))
+		o := s.awaitStatus(id, orders.Failed)
+		require.Equal(t, 2, o.Latest(orders.ReleaseInventory).Generation)
+		require.Equal(t, 1, s.effects(id)["release"])
+		s.repaired(id, orders.Inventory, "undo")
+	})
+
+	t.Run("Capture", func(t *testing.T) {
+		t.Parallel()
+		s := newReconciled(t, true)
+		s.silent = isPost("/payments/captures")
+		s.start()
+		id := s.place(nil)
+		s.await(id, "the capture", func(o orders.Order) bool { return o.Latest(orders.CapturePayment) != nil })
+		s.plantStep(id, orders.CapturePayment, 1)
+		s.apply(storetest.Outcome(id, orders.CapturePayment, orders.StepUnknown))
+		s.awaitStatus(id, orders.Refunded)
+		s.exec(earlier, id, "refund_payment")
+		s.exec("UPDATE reconciliation_progress SET reconciled_to = now() - interval '10 minutes'")
+		key := orders.StepKey(id, orders.CapturePayment, 1)
+		require.Eventually(t, func() bool { return s.awaitRuns()[key] == orders.DriftNotUndone }, time.Minute,
+			50*time.Millisecond)
+		s.awaitRuns()
+		s.untouched()
+		require.Equal(t, 1, s.effects(id)["refund"])
+	})
+}
+
+// plantStep makes a step happen at its provider, as a send of it would whose answer was lost.
+func (s *system) plantStep(id orders.ID, step orders.StepName, generation int) int {
+	s.t.Helper()
+	intent, err := s.store.Intent(s.t.Context(), orders.StepJob{OrderID: id, Step: step, Generation: generation})
+	require.NoError(s.t, err)
+	return s.plantBytes(step, intent.Key, intent.Request)
+}
+
+func (s *system) plantBytes(step orders.StepName, key string, body []byte) int {
+	s.t.Helper()
+	path := map[orders.StepName]string{
+		orders.AuthorizePayment: "/payments/authorizations", orders.CapturePayment: "/payments/captures",
+		orders.ReserveInventory: "/inventory/reservations",
+		orders.VoidPayment: "/payments/voids", orders.RefundPayment: "/payments/refunds",
+	}[step]
+	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, path, bytes.NewReader(body))
+	r.Header.Set("Idempotency-Key", key)
+	w := httptest.NewRecorder()
+	s.simulator.Handler().ServeHTTP(w, r)
+	return w.Code
+}
+
+// TestNotUndone is what no rule undoes: it stays open.
+func TestNotUndone(t *testing.T) {
+	t.Parallel()
+	t.Run("SwitchedOff", func(t *testing.T) {
+		t.Parallel()
+		s := newReconciled(t, false)
+		s.lies = isPost("/payments/authorizations")
+		s.start()
+		id := s.place(nil)
+		s.awaitStatus(id, orders.Failed)
+		want := map[string]orders.Drift{orders.StepKey(id, orders.AuthorizePayment, 1): orders.DriftNotUndone}
+		require.Eventually(t, func() bool { return len(s.findings()) > 0 }, time.Minute, 50*time.Millisecond)
+		require.Equal(t, want, s.awaitRuns())
+		s.untouched()
+	})
+
+	t.Run("RefundOfACompletedOrder", func(t *testing.T) {
+		t.Parallel()
+		s := newReconciled(t, true)
+		s.lies = isPost("/payments/refunds")
+		s.start()
+		id := s.place(nil)
+		s.awaitStatus(id, orders.Completed)
+		s.apply(orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 997})
+		want := map[string]orders.Drift{orders.StepKey(id, orders.RefundPayment, 1): orders.DriftNotUndone}
+		require.Eventually(t, func() bool { return len(s.findings()) > 0 }, time.Minute, 50*time.Millisecond)
+		require.Equal(t, want, s.awaitRuns())
+		require.Equal(t, orders.Money(0), s.awaitStatus(id, orders.Completed).Refunded)
+		s.untouched()
+	})
+
+	t.Run("OrderThatNeedsAttention", func(t *testing.T) {
+		t.Parallel()
+		s := newReconciled(t, true)
+		s.lies = isPost("/payments/authorizations")
+		require.NoError(t, s.simulator.SetFaults(simulator.Faults{
+			orders.Inventory: {RefuseRate: 1, Operations: []string{"release"}},
+		}))
+		s.start()
+		id := s.place(nil)
+		s.awaitStatus(id, orders.NeedsAttention)
+		key := orders.StepKey(id, orders.AuthorizePayment, 1)
+		require.Eventually(t, func() bool { return len(s.findings()) > 0 }, time.Minute, 50*time.Millisecond)
+		require.Equal(t, map[string]orders.Drift{key: orders.DriftNotUndone}, s.awaitRuns())
+		s.untouched()
+		require.Equal(t, 0, s.effects(id)["void"])
+
+		require.NoError(t, s.simulator.SetFaults(nil)) // once somebody has settled it, the rest goes by itself
+		s.apply(orders.Event{OrderID: id, Kind: orders.RetryRequested, Reason: "fixed"})
+		s.awaitResolved(key)
+		s.awaitStatus(id, orders.Failed)
+		require.Equal(t, 1, s.effects(id)["void"])
+	})
+
+	t.Run("OtherAmount", func(t *testing.T) {
+		t.Parallel()
+		s := newReconciled(t, true)
+		s.start()
+		id := s.place(func(p *orders.Placement) { p.Items[0].ProductID = 9999 })
+		s.awaitStatus(id, orders.Failed)
+		s.exec("UPDATE order_steps SET state = 'refused', amount_minor = 1 WHERE order_id = $1 AND step = 'authorize_payment'", id)
+		s.exec("DELETE FROM order_steps WHERE order_id = $1 AND step = 'void_payment'", id)
+		key := orders.StepKey(id, orders.AuthorizePayment, 1)
+		s.exec("UPDATE reconciliation_progress SET reconciled_to = now() - interval '10 minutes'")
+		require.Eventually(t, func() bool { return s.awaitRuns()[key] == orders.DriftAmount }, time.Minute,
+			50*time.Millisecond)
+		s.awaitRuns()
+		s.untouched()
+	})
+}
+
+// TestAcceptLateAnswers has a void of a failed order, or a refund, without an answer.
+func TestAcceptLateAnswers(t *testing.T) {
+	t.Parallel()
+	voided := func(s *system, id orders.ID, step orders.StepName) { s.plantStep(id, step, 1) }
+	tests := []struct {
+		name     string
+		refund   bool
+		off      bool
+		happens  func(*system, orders.ID, orders.StepName)
+		repaired bool
+	}{
+		{name: "ItHappened", happens: voided, repaired: true},
+		{name: "RefundHappened", refund: true, happens: voided, repaired: true},
+		{name: "SwitchedOff", happens: voided, off: true},
+		{name: "NeverArrived", happens: func(*system, orders.ID, orders.StepName) {}},
+		{name: "WasRefused", happens: func(s *system, id orders.ID, step orders.StepName) {
+			require.NoError(s.t, s.simulator.SetFaults(simulator.Faults{orders.Payment: {RefuseRate: 1}}))
+			require.Equal(s.t, http.StatusUnprocessableEntity, s.plantStep(id, step, 1))
+		}},
+		{name: "FoundNothing", happens: func(s *system, id orders.ID, step orders.StepName) {
+			require.Equal(s.t, http.StatusOK, s.plantBytes(step, orders.StepKey(id, step, 1),
+				fmt.Appendf(nil, `{"orderId":%q,"customerId":"1","authorizationKey":"forgotten"}`, id)))
+		}},
+		{name: "OtherAmount", refund: true, happens: func(s *system, id orders.ID, step orders.StepName) {
+			require.Equal(s.t, http.StatusOK, s.plantBytes(step, orders.StepKey(id, step, 1), fmt.Appendf(nil,
+				`{"orderId":%q,"customerId":"1","amount":5.00,"currency":"USD","captureKey":%q}`, id,
+				orders.StepKey(id, orders.CapturePayment, 1))))
+			require.Eventually(s.t, func() bool {
+				return kinds(s.findings())[orders.StepKey(id, step, 1)] == orders.DriftAmount
+			}, time.Minute, 50*time.Millisecond)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newReconciled(t, !tt.off)
+			step, operation := orders.VoidPayment, "void"
+			if tt.refund {
+				step, operation = orders.RefundPayment, "refund"
+			}
+			s.silent = isPost("/payments/" + operation + "s")
+			s.start()
+			id := s.place(func(p *orders.Placement) {
+				if !tt.refund {
+					p.Items[0].ProductID = 9999
+				}
+			})
+			if tt.refund {
+				s.awaitStatus(id, orders.Completed)
+				s.apply(orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 997})
+			}
+			s.await(id, operation, func(o orders.Order) bool { return o.Latest(step) != nil })
+			if tt.name == "OtherAmount" { // before it is asked about, as it would have been long ago
+				tt.happens(s, id, step)
+			}
+			s.apply(storetest.Outcome(id, step, orders.StepUnknown))
+			s.awaitStatus(id, orders.NeedsAttention)
+			if tt.name != "OtherAmount" {
+				tt.happens(s, id, step)
+			}
+			if !tt.repaired {
+				s.awaitRuns()
+				s.awaitRuns()
+				s.untouched()
+				s.awaitStatus(id, orders.NeedsAttention)
+				return
+			}
+			status := orders.Failed
+			if tt.refund {
+				status = orders.Completed
+			}
+			o := s.awaitStatus(id, status)
+			require.Equal(t, orders.StateSucceeded, o.Latest(step).State)
+			require.NotEmpty(t, o.Latest(step).Reference)
+			require.Equal(t, 1, s.effects(id)[operation])
+			if tt.refund {
+				require.Equal(t, orders.Money(997), o.Refunded)
+			}
+			require.Empty(t, s.awaitRuns())
+			s.repaired(id, orders.Payment, "accept")
+			s.sound(o)
+		})
+	}
+}
+
+// TestAskPastSilence: a provider that says nothing about some orders is asked about the others.
+func TestAskPastSilence(t *testing.T) {
+	t.Parallel()
+	s := newReconciled(t, true)
+	var ids []orders.ID
+	for range 3 {
+		id := s.place(nil)
+		ids = append(ids, id)
+		s.plantStep(id, orders.AuthorizePayment, 1)
+		s.apply(storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded))
+		s.apply(storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded))
+		s.apply(storetest.Outcome(id, orders.ReserveInventory, orders.StepRefused))
+		s.plantStep(id, orders.VoidPayment, 1)
+		s.apply(storetest.Outcome(id, orders.VoidPayment, orders.StepUnknown))
+	}
+	s.exec("DELETE FROM river_job")
+	s.silent = func(r *http.Request) bool { // about all but the oldest, which is asked about last
+		return strings.HasSuffix(r.URL.Path, ":void_payment:1") && !strings.Contains(r.URL.Path, ids[0].String())
+	}
+	s.start()
+	s.awaitStatus(ids[0], orders.Failed)
+	s.repaired(ids[0], orders.Payment, "accept")
+}
+
+// TestRecheckAll has one finding that was put right among more than are looked at together, some of which nobody
+// answers for.
+func TestRecheckAll(t *testing.T) {
+	t.Parallel()
+	s := newReconciled(t, true)
+	id := s.place(nil)
+	const insert = `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at,
+		last_seen_at, rechecked_at) SELECT 'payment', $1, $2 || n, '', '', 'open', now(), now(), now() - $3::interval
+		FROM generate_series(1, $4::integer) n`
+	s.exec(insert, "missing", "01990000-0000-7000-8000-000000000001:capture_payment:", "1 hour", 20)
+	s.exec(insert, "late", "k", "30 minutes", 450)
+	s.exec(insert, "missing", id.String()+":authorize_payment:", "10 minutes", 1)
+	s.silent = func(r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "01990000-0000-7000-8000-000000000001")
+	}
+	s.start()
+	s.awaitResolved(orders.StepKey(id, orders.AuthorizePayment, 1))
+}

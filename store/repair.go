@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Repair makes an event happen that no person asked for, and tells the audit log in the same commit, if the event
+// changed anything. An order that has moved on since it was read stays as it is.
+func (s *Store) Repair(ctx context.Context, e orders.Event, entry AuditEntry) (Applied, error) {
+	applied, err := s.applyWith(ctx, []orders.Event{e}, func(ctx context.Context, tx pgx.Tx) error {
+		return s.audit(ctx, tx, []AuditEntry{entry})
+	})
+	if err != nil {
+		return Applied{}, err
+	}
+	return applied[0], nil
+}
+
+// Drifted says that another amount than was meant is known of a provider's key, and was not put right by itself.
+func (s *Store) Drifted(ctx context.Context, p orders.Provider, key string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	known, err := s.queries.FindingsKnown(ctx, s.db, &dbsqlc.FindingsKnownParams{
+		Provider: string(p), Kind: string(orders.DriftAmount), Key: key,
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for findings: %w", classify(err))
+	}
+	return known, nil
+}
+
+// StaleFindings is a page of the open findings that were not looked at again since a moment, those that have waited
+// longest first, after the given one; the zero one for the first page.
+func (s *Store) StaleFindings(ctx context.Context, before time.Time, after Finding, limit int) ([]Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := s.queries.FindingsRecheck(ctx, s.db, &dbsqlc.FindingsRecheckParams{
+		Before: timestamp(before), AfterRecheckedAt: after.RecheckedAt, AfterProvider: string(after.Provider),
+		AfterKind: string(after.Kind), AfterKey: after.Key, PageSize: int32(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list stale findings: %w", classify(err))
+	}
+	return decodeFindings(rows), nil
+}
+
+// Rechecked notes that findings were looked at again, and which of them agree by now.
+func (s *Store) Rechecked(ctx context.Context, at time.Time, looked, resolved []Finding) error {
+	if len(looked) == 0 {
+		return nil
+	}
+	params := &dbsqlc.FindingsRecheckedParams{At: timestamp(at)}
+	params.Providers, params.Kinds, params.Keys = findingColumns(looked)
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := s.queries.FindingsRechecked(ctx, tx, params); err != nil {
+			return err
+		}
+		_, err := s.settleFindings(ctx, tx, resolved, FindingResolved)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note what findings were looked at: %w", err)
+	}
+	return nil
+}
+
+// Asked keeps down to which order that needs attention a provider was asked again; the zero id if down to the last.
+func (s *Store) Asked(ctx context.Context, p orders.Provider, before orders.ID) error {
+	err := s.queries.ReconcileAsked(ctx, s.db, &dbsqlc.ReconcileAskedParams{Provider: string(p), AskedBefore: before})
+	if err != nil {
+		return fmt.Errorf("note which order was asked about: %w", classify(err))
+	}
+	return nil
+}
