@@ -154,8 +154,8 @@ func (w *reconcileWorker) span(
 	next = r
 	next.To = to
 	filter := store.LogFilter{Steps: stepsOf(r.Provider)}
-	for {
-		entries, cursor, err := w.store.Log(ctx, next.Cursor, filter, reconcilePage)
+	for limit := 1; ; limit = reconcilePage { // the first may be after the span already, and then so are all
+		entries, cursor, err := w.store.Log(ctx, next.Cursor, filter, limit)
 		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or is another one
 			next.Cursor, err = w.store.LogStart(ctx)
 			entries, cursor = nil, next.Cursor

@@ -247,7 +247,7 @@ func (s *system) plantBytes(step orders.StepName, key string, body []byte) int {
 	path := map[orders.StepName]string{
 		orders.AuthorizePayment: "/payments/authorizations", orders.CapturePayment: "/payments/captures",
 		orders.ReserveInventory: "/inventory/reservations",
-		orders.VoidPayment: "/payments/voids", orders.RefundPayment: "/payments/refunds",
+		orders.VoidPayment:      "/payments/voids", orders.RefundPayment: "/payments/refunds",
 	}[step]
 	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, path, bytes.NewReader(body))
 	r.Header.Set("Idempotency-Key", key)
@@ -445,7 +445,7 @@ func TestRecheckAll(t *testing.T) {
 	const insert = `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at,
 		last_seen_at, rechecked_at) SELECT 'payment', $1, $2 || n, '', '', 'open', now(), now(), now() - $3::interval
 		FROM generate_series(1, $4::integer) n`
-	s.exec(insert, "missing", "01990000-0000-7000-8000-000000000001:capture_payment:", "1 hour", 20)
+	s.exec(insert, "missing", "01990000-0000-7000-8000-000000000001:capture_payment:", "1 hour", 2)
 	s.exec(insert, "late", "k", "30 minutes", 450)
 	s.exec(insert, "missing", id.String()+":authorize_payment:", "10 minutes", 1)
 	s.silent = func(r *http.Request) bool {
