@@ -27,11 +27,10 @@ const (
 	// missingTTL is for how long an id without an order is remembered as such.
 	missingTTL = time.Second
 
-	stripes      = 1 << 16
-	itemsCounted = 1 << 20
-	orderBytes   = 1 << 10 // of an order with its strings, without items and steps, and as much again in its body
-	itemBytes    = 1 << 5
-	stepBytes    = 1 << 8
+	stripes    = 1 << 16
+	orderBytes = 1 << 10 // of an order with its strings, without items and steps, and as much again in its body
+	itemBytes  = 1 << 5
+	stepBytes  = 1 << 8
 )
 
 // Config says what to cache.
@@ -95,7 +94,8 @@ func New(c Config) (*Orders, error) {
 		c.Behind = func() time.Duration { return 0 }
 	}
 	entries, err := ristretto.NewCache(&ristretto.Config[string, entry]{
-		NumCounters: itemsCounted, MaxCost: c.MaxBytes, BufferItems: 64,
+		// Ten times as many as it can hold, as ristretto advises. It allocates them at once.
+		NumCounters: 10 * (c.MaxBytes/(2*orderBytes) + 1), MaxCost: c.MaxBytes, BufferItems: 64,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
