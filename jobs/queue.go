@@ -59,8 +59,8 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.due
 }
 
-// Collect implements prometheus.Collector. Series whose count fails, or takes too long, are missing; the others are still
-// there.
+// Collect implements prometheus.Collector. Series whose count fails, or takes too long, are missing; the others are
+// still there.
 func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()

@@ -19,8 +19,8 @@ const (
 	patience = 3
 )
 
-// recheck looks again at open findings, those first that have waited longest. What was put right is resolved, what a rule
-// may repair is repaired, and the others stay until somebody accepts them.
+// recheck looks again at open findings, those first that have waited longest. What was put right is resolved, what a
+// rule may repair is repaired, and the others stay until somebody accepts them.
 func (w *reconcileWorker) recheck(ctx context.Context) error {
 	share, cancel := context.WithTimeout(ctx, recheckShare)
 	defer cancel()
@@ -66,8 +66,8 @@ func (w *reconcileWorker) recheck(ctx context.Context) error {
 	}
 }
 
-// agrees says that a finding has been put right. What nothing has undone is undone, if a rule allows it, and agrees when
-// that is done.
+// agrees says that a finding has been put right. What nothing has undone is undone, if a rule allows it, and agrees
+// when that is done.
 func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, error) {
 	effect := orders.Effect{Provider: f.Provider, Key: f.Key, OrderID: f.OrderID, At: f.FirstSeenAt}
 	switch f.Kind {

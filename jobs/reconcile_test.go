@@ -153,8 +153,8 @@ func TestReconcile(t *testing.T) {
 	s.plant("/shipping/quotes", missing, `{"orderId":%q,"customerId":"1","currency":"USD","address":null,
 		"items":[{"productId":1,"quantity":1,"price":1}]}`, lost)
 	s.exec(`INSERT INTO order_steps (order_id, step, generation, state, amount_minor, request, reference, reason,
-		started_at, deadline_at, settled_at) VALUES ($1, 'release_inventory', 1, 'succeeded', 0, '', '', '', now(), now(), now())`,
-		failed)
+			started_at, deadline_at, settled_at)
+		VALUES ($1, 'release_inventory', 1, 'succeeded', 0, '', '', '', now(), now(), now())`, failed)
 	accepted, err := s.store.AcceptFindings(t.Context(), orders.Payment, orphan, "refunded by hand", store.Actor{
 		Name: "somebody", Role: store.Operator,
 	})

@@ -68,7 +68,7 @@ func compensates(p orders.Provider) bool {
 }
 
 // askDown goes down the orders that need attention from the newest, or from where it stopped the last time, and returns
-// how far it got; the zero id is the end. One order that its provider is silent about is passed, and so holds up nobody.
+// how far it got; the zero id is the end. One order that its provider is silent about is passed, and holds up nobody.
 func (w *reconcileWorker) askDown(ctx context.Context, p orders.Provider, before orders.ID) (orders.ID, error) {
 	share, cancel := context.WithTimeout(ctx, askShare)
 	defer cancel()
@@ -120,8 +120,8 @@ func (w *reconcileWorker) ask(ctx context.Context, p orders.Provider, o *orders.
 	return asked, err
 }
 
-// isDone says that a compensation has succeeded. What was refused, is not known, or found nothing to undo although there
-// was something, is for a person.
+// isDone says that a compensation has succeeded. What was refused, is not known, or found nothing to undo although
+// there was something, is for a person.
 func isDone(answer upstream.Answer, undone *orders.Step) bool {
 	intent := store.Intent{}
 	if undone != nil {

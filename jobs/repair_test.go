@@ -84,7 +84,8 @@ func (s *system) untouched() {
 // counters are the metrics after one repair, or none.
 func counters(of orders.Provider, by string) string {
 	var b strings.Builder
-	b.WriteString("# HELP millrace_reconcile_repairs_total Orders that reconciliation repaired, by the rule that allows it.\n" +
+	b.WriteString("# HELP millrace_reconcile_repairs_total " +
+		"Orders that reconciliation repaired, by the rule that allows it.\n" +
 		"# TYPE millrace_reconcile_repairs_total counter\n")
 	for _, p := range orders.Providers() {
 		for _, rule := range []string{"accept", "undo"} {
@@ -193,14 +194,15 @@ func TestUndoCannotBeDone(t *testing.T) {
 // refund might.
 func TestUndoneTooEarly(t *testing.T) {
 	t.Parallel()
-	const earlier = "UPDATE order_steps SET settled_at = settled_at - interval '10 minutes' WHERE order_id = $1 AND step = $2"
+	const earlier = `UPDATE order_steps SET settled_at = settled_at - interval '10 minutes'
+		WHERE order_id = $1 AND step = $2`
 
 	t.Run("Reservation", func(t *testing.T) {
 		t.Parallel()
 		s := newReconciled(t, true)
 		id := s.place(nil)
 		s.exec("DELETE FROM river_job WHERE kind = 'reserve_inventory'")
-		s.plantStep(id, orders.ReserveInventory, 1)
+		s.plantStep(id, orders.ReserveInventory)
 		s.apply(storetest.Outcome(id, orders.ReserveInventory, orders.StepUnknown))
 		s.start()
 		s.awaitStatus(id, orders.Failed)
@@ -220,7 +222,7 @@ func TestUndoneTooEarly(t *testing.T) {
 		s.start()
 		id := s.place(nil)
 		s.await(id, "the capture", func(o orders.Order) bool { return o.Latest(orders.CapturePayment) != nil })
-		s.plantStep(id, orders.CapturePayment, 1)
+		s.plantStep(id, orders.CapturePayment)
 		s.apply(storetest.Outcome(id, orders.CapturePayment, orders.StepUnknown))
 		s.awaitStatus(id, orders.Refunded)
 		s.exec(earlier, id, "refund_payment")
@@ -235,9 +237,9 @@ func TestUndoneTooEarly(t *testing.T) {
 }
 
 // plantStep makes a step happen at its provider, as a send of it would whose answer was lost.
-func (s *system) plantStep(id orders.ID, step orders.StepName, generation int) int {
+func (s *system) plantStep(id orders.ID, step orders.StepName) int {
 	s.t.Helper()
-	intent, err := s.store.Intent(s.t.Context(), orders.StepJob{OrderID: id, Step: step, Generation: generation})
+	intent, err := s.store.Intent(s.t.Context(), orders.StepJob{OrderID: id, Step: step, Generation: 1})
 	require.NoError(s.t, err)
 	return s.plantBytes(step, intent.Key, intent.Request)
 }
@@ -316,7 +318,8 @@ func TestNotUndone(t *testing.T) {
 		s.start()
 		id := s.place(func(p *orders.Placement) { p.Items[0].ProductID = 9999 })
 		s.awaitStatus(id, orders.Failed)
-		s.exec("UPDATE order_steps SET state = 'refused', amount_minor = 1 WHERE order_id = $1 AND step = 'authorize_payment'", id)
+		s.exec(`UPDATE order_steps SET state = 'refused', amount_minor = 1
+			WHERE order_id = $1 AND step = 'authorize_payment'`, id)
 		s.exec("DELETE FROM order_steps WHERE order_id = $1 AND step = 'void_payment'", id)
 		key := orders.StepKey(id, orders.AuthorizePayment, 1)
 		s.exec("UPDATE reconciliation_progress SET reconciled_to = now() - interval '10 minutes'")
@@ -330,7 +333,7 @@ func TestNotUndone(t *testing.T) {
 // TestAcceptLateAnswers has a void of a failed order, or a refund, without an answer.
 func TestAcceptLateAnswers(t *testing.T) {
 	t.Parallel()
-	voided := func(s *system, id orders.ID, step orders.StepName) { s.plantStep(id, step, 1) }
+	voided := func(s *system, id orders.ID, step orders.StepName) { s.plantStep(id, step) }
 	tests := []struct {
 		name     string
 		refund   bool
@@ -344,7 +347,7 @@ func TestAcceptLateAnswers(t *testing.T) {
 		{name: "NeverArrived", happens: func(*system, orders.ID, orders.StepName) {}},
 		{name: "WasRefused", happens: func(s *system, id orders.ID, step orders.StepName) {
 			require.NoError(s.t, s.simulator.SetFaults(simulator.Faults{orders.Payment: {RefuseRate: 1}}))
-			require.Equal(s.t, http.StatusUnprocessableEntity, s.plantStep(id, step, 1))
+			require.Equal(s.t, http.StatusUnprocessableEntity, s.plantStep(id, step))
 		}},
 		{name: "FoundNothing", happens: func(s *system, id orders.ID, step orders.StepName) {
 			require.Equal(s.t, http.StatusOK, s.plantBytes(step, orders.StepKey(id, step, 1),
@@ -420,11 +423,11 @@ func TestAskPastSilence(t *testing.T) {
 	for range 3 {
 		id := s.place(nil)
 		ids = append(ids, id)
-		s.plantStep(id, orders.AuthorizePayment, 1)
+		s.plantStep(id, orders.AuthorizePayment)
 		s.apply(storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded))
 		s.apply(storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded))
 		s.apply(storetest.Outcome(id, orders.ReserveInventory, orders.StepRefused))
-		s.plantStep(id, orders.VoidPayment, 1)
+		s.plantStep(id, orders.VoidPayment)
 		s.apply(storetest.Outcome(id, orders.VoidPayment, orders.StepUnknown))
 	}
 	s.exec("DELETE FROM river_job")

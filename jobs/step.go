@@ -65,8 +65,8 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 	return applied[0].Err
 }
 
-// intent is what there is to do. Only a first try goes by what the process remembers: whatever went wrong before another
-// one may have changed everything.
+// intent is what there is to do. Only a first try goes by what the process remembers: whatever went wrong before
+// another one may have changed everything.
 func (w *stepWorker) intent(ctx context.Context, job *river.Job[orders.StepJob]) (store.Intent, error) {
 	if job.Attempt+snoozes(job.JobRow) == 1 {
 		if intent, ok := w.store.Recall(job.Args); ok {

@@ -17,8 +17,8 @@ func (o *Order) Undo(key StepJob) (e Event, ok bool) {
 }
 
 // reopens says that an order which was undone, and has ended, may be undone further if the step took effect after all:
-// of one that got to its goal none was refused or unknown. Undoing is by key, so it is safe whatever became of the step,
-// with one exception: a second refund could give money back twice.
+// of one that got to its goal none was refused or unknown. Undoing is by key, so it is safe whatever became of the
+// step, with one exception: a second refund could give money back twice.
 func (o *Order) reopens(s *Step) bool {
 	spec, _ := s.Name.Spec()
 	switch {

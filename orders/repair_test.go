@@ -12,7 +12,8 @@ import (
 // TestUndo has a step turn out to have taken effect, of orders in every situation.
 func TestUndo(t *testing.T) {
 	t.Parallel()
-	const authorize, reserve, quote, capture = "authorize_payment", "reserve_inventory", "quote_shipping", "capture_payment"
+	const authorize, reserve, quote = "authorize_payment", "reserve_inventory", "quote_shipping"
+	const capture = "capture_payment"
 	declined := []string{authorize + "!", reserve + "!", quote, "send_email"}
 	captureRefused := []string{
 		authorize, reserve, quote, capture + "!", "void_payment", "release_inventory", "send_email",

@@ -20,8 +20,8 @@ type Intent struct {
 	Undone     orders.StepState // of the step that this one undoes; empty if it undoes none
 }
 
-// Recall is the intent of a step that this process has started a moment ago, without reading it. It may have been settled
-// since, or the order cancelled, by another process: good enough for a first try, which that can cross anyway.
+// Recall is the intent of a step that this process has started a moment ago, without reading it. It may have been
+// settled since, or the order cancelled, by another process: good enough for a first try, which that can cross anyway.
 func (s *Store) Recall(job orders.StepJob) (Intent, bool) { return s.recent.intent(job) }
 
 // Intent reads the stored intent of a step's call. Concurrent callers share a query. Error: orders.ErrNotFound.

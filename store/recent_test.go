@@ -51,7 +51,8 @@ func TestRecentIsOld(t *testing.T) {
 	_, err := other.Apply(t.Context(), []orders.Event{cancel})
 	require.NoError(t, err)
 
-	applied, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)})
+	authorized := storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)
+	applied, err := s.Apply(t.Context(), []orders.Event{authorized})
 	require.NoError(t, err)
 	require.EqualValues(t, 3, applied[0].Order.Version)
 	require.Equal(t, orders.GoalCancel, applied[0].Order.Goal)

@@ -74,7 +74,8 @@ func (r report) failed() bool {
 // markdown is the table, as it goes into docs/reliability.md.
 func (r report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "`%s` at %s, on %d processors; %.0f minutes:\n\n", r.Command, r.Version, runtime.NumCPU(), r.Seconds/60)
+	fmt.Fprintf(&b, "`%s` at %s, on %d processors; %.0f minutes:\n\n",
+		r.Command, r.Version, runtime.NumCPU(), r.Seconds/60)
 	b.WriteString("| row | fault | expected | outcome | figures | took |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, row := range r.Rows {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.0f s |\n", row.ID, row.Name, row.Expected, row.verdict(),
