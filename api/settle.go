@@ -68,7 +68,8 @@ func (s *Server) registerSettle(api huma.API) {
 			"deadline: a step without an answer is first asked about at its provider, and goes out under the key that " +
 			"it had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes your " +
 			"word for how a step was, and the order goes on from there; if everything was done and the only undoing is " +
-			"accepted as refused, it is completed. An order that needs no attention is a conflict (409).",
+			"accepted as refused, it is completed. An order that needs no attention is a conflict (409), but for one " +
+			"that was undone without a step that took effect after all: accept that as succeeded, and it is undone, too.",
 		Security: bearer(), DefaultStatus: http.StatusAccepted,
 		MaxBodyBytes: -1, // limited does it
 	}, s.settle)

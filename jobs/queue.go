@@ -4,10 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
@@ -64,17 +64,19 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	var counts sync.WaitGroup
+	var counts errgroup.Group
+	counts.SetLimit(2) // of the workers' connections
 	for _, count := range []func(context.Context, chan<- prometheus.Metric) error{
 		c.countJobs, c.countOrders, c.countInstances, c.countDeadLetters, c.findOldestDue,
 	} {
-		counts.Go(func() {
+		counts.Go(func() error {
 			if err := count(ctx, ch); err != nil {
 				c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
 			}
+			return nil
 		})
 	}
-	counts.Wait()
+	_ = counts.Wait()
 }
 
 func (c *QueueCollector) countJobs(ctx context.Context, ch chan<- prometheus.Metric) error {

@@ -14,18 +14,38 @@ const (
 	// recheckShare is for how long findings are looked at again. The rest is looked at the next time, first.
 	recheckShare = 8 * time.Second
 	recheckPage  = 200 // findings
-	// patience is for how many failures in a row a provider is asked in one run: fewer than open its breaker, which steps
-	// need.
+	// patience is for how many failures in a row a provider is asked in one run: fewer than open its breaker, which
+	// steps need.
 	patience = 3
+	// repairsMost is how many orders one run repairs: more at a time is an adapter gone wrong, for somebody to stop.
+	repairsMost = 50
 )
+
+// budget is what is left of a run's patience with the providers, and of its repairs.
+type budget struct {
+	failures map[orders.Provider]int // in a row
+	repairs  int
+}
+
+// note counts the outcome of one question.
+func (b *budget) note(p orders.Provider, err error) {
+	if upstream.IsFailure(err) {
+		b.failures[p]++
+	} else {
+		b.failures[p] = 0
+	}
+}
+
+func (b *budget) isSpent(p orders.Provider) bool { return b.failures[p] >= patience }
 
 // recheck looks again at open findings, those first that have waited longest. What was put right is resolved, what a
 // rule may repair is repaired, and the others stay until somebody accepts them.
-func (w *reconcileWorker) recheck(ctx context.Context) error {
+func (w *reconcileWorker) recheck(ctx context.Context, b *budget) error {
 	share, cancel := context.WithTimeout(ctx, recheckShare)
 	defer cancel()
-	begun, silent := w.now(), map[orders.Provider]int{}
+	begun := w.now()
 	var after store.Finding
+	var failed []error
 	for {
 		page, err := w.store.StaleFindings(ctx, begun, after, recheckPage)
 		if err != nil {
@@ -33,21 +53,16 @@ func (w *reconcileWorker) recheck(ctx context.Context) error {
 		}
 		var looked, resolved []store.Finding
 		for _, f := range page {
-			if f.Kind == orders.DriftMissing && silent[f.Provider] >= patience {
+			if f.Kind == orders.DriftMissing && b.isSpent(f.Provider) {
 				continue // it is among the first the next time
 			}
-			agrees, err := w.agrees(share, f)
-			looked = append(looked, f) // also one that nobody answered for: it must not hold up the others
+			agrees, err := w.agrees(share, f, b)
+			looked = append(looked, f) // also one that nobody answers for: it must not hold up the others
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case share.Err() != nil:
-			case upstream.IsFailure(err):
-				silent[f.Provider]++
-			case err != nil:
-				return err
-			case f.Kind == orders.DriftMissing:
-				silent[f.Provider] = 0
+			case share.Err() == nil && err != nil && !upstream.IsFailure(err):
+				failed = append(failed, err)
 			}
 			if err == nil && agrees {
 				resolved = append(resolved, f)
@@ -60,7 +75,7 @@ func (w *reconcileWorker) recheck(ctx context.Context) error {
 			return err
 		}
 		if share.Err() != nil || len(page) < recheckPage {
-			return nil
+			return errors.Join(failed...)
 		}
 		after = page[len(page)-1]
 	}
@@ -68,7 +83,7 @@ func (w *reconcileWorker) recheck(ctx context.Context) error {
 
 // agrees says that a finding has been put right. What nothing has undone is undone, if a rule allows it, and agrees
 // when that is done.
-func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, error) {
+func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding, b *budget) (bool, error) {
 	effect := orders.Effect{Provider: f.Provider, Key: f.Key, OrderID: f.OrderID, At: f.FirstSeenAt}
 	switch f.Kind {
 	case orders.DriftMissing:
@@ -77,6 +92,7 @@ func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, er
 			return false, err
 		}
 		answer, err := w.providers.Ask(ctx, step.Step, f.Key)
+		b.note(f.Provider, err)
 		return answer.State == orders.StateSucceeded, err
 	case orders.DriftUnknownOrder, orders.DriftNoIntent:
 		left, err := w.store.Compare(ctx, []orders.Effect{effect})
@@ -93,7 +109,7 @@ func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding) (bool, er
 		case err != nil || order.Undone(effect):
 			return err == nil, err
 		}
-		return false, w.undo(ctx, f.Provider, &order, step)
+		return false, w.undo(ctx, f.Provider, &order, step, b)
 	case orders.DriftAmount, orders.DriftLate: // what has happened stays so
 	}
 	return false, nil

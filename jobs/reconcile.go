@@ -80,7 +80,8 @@ func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[ReconcileJob]) 
 		failed = append(failed, w.reconcile(ctx, r))
 	}
 	// In this sequence, so that what an answer settles is resolved in the same run.
-	failed = append(failed, w.askAgain(ctx), w.recheck(ctx))
+	b := &budget{repairs: repairsMost, failures: map[orders.Provider]int{}}
+	failed = append(failed, w.askAgain(ctx, b), w.recheck(ctx, b))
 	return errors.Join(failed...)
 }
 

@@ -29,16 +29,18 @@ const (
 func rules() []rule { return []rule{ruleUndo, ruleAccept} }
 
 // undo undoes a step that took effect after all, if its order has ended without undoing it.
-func (w *reconcileWorker) undo(ctx context.Context, p orders.Provider, o *orders.Order, step orders.StepJob) error {
+func (w *reconcileWorker) undo(
+	ctx context.Context, p orders.Provider, o *orders.Order, step orders.StepJob, b *budget,
+) error {
 	e, ok := o.Undo(step)
 	if !ok || !w.repairs {
 		return nil
 	}
-	return w.repair(ctx, p, ruleUndo, e, orders.StepKey(step.OrderID, step.Step, step.Generation))
+	return w.repair(ctx, p, ruleUndo, e, orders.StepKey(step.OrderID, step.Step, step.Generation), b)
 }
 
 // askAgain asks all providers about the compensations to which they gave no answer.
-func (w *reconcileWorker) askAgain(ctx context.Context) error {
+func (w *reconcileWorker) askAgain(ctx context.Context, b *budget) error {
 	if !w.repairs {
 		return nil
 	}
@@ -51,9 +53,9 @@ func (w *reconcileWorker) askAgain(ctx context.Context) error {
 		if !compensates(r.Provider) {
 			continue
 		}
-		before, err := w.askDown(ctx, r.Provider, r.AskedBefore)
-		if err == nil && before != r.AskedBefore {
-			err = w.store.Asked(ctx, r.Provider, before)
+		before, err := w.askDown(ctx, r.Provider, r.AskedBefore, b)
+		if before != r.AskedBefore {
+			err = errors.Join(err, w.store.Asked(ctx, r.Provider, before))
 		}
 		failed = append(failed, err)
 	}
@@ -69,31 +71,26 @@ func compensates(p orders.Provider) bool {
 
 // askDown goes down the orders that need attention from the newest, or from where it stopped the last time, and returns
 // how far it got; the zero id is the end. One order that its provider is silent about is passed, and holds up nobody.
-func (w *reconcileWorker) askDown(ctx context.Context, p orders.Provider, before orders.ID) (orders.ID, error) {
+func (w *reconcileWorker) askDown(
+	ctx context.Context, p orders.Provider, before orders.ID, b *budget,
+) (orders.ID, error) {
 	share, cancel := context.WithTimeout(ctx, askShare)
 	defer cancel()
-	silent := 0
 	for {
 		page, err := w.store.Orders(ctx, store.Filter{Status: orders.NeedsAttention, Before: before, Limit: askPage})
 		if err != nil {
 			return before, err
 		}
 		for i := range page {
-			asked, err := w.ask(share, p, &page[i])
+			err := w.ask(share, p, &page[i], b)
 			before = page[i].ID
 			switch {
 			case ctx.Err() != nil:
 				return before, ctx.Err()
-			case share.Err() != nil:
+			case share.Err() != nil, b.isSpent(p):
 				return before, nil
-			case upstream.IsFailure(err):
-				if silent++; silent >= patience {
-					return before, nil
-				}
-			case err != nil:
+			case err != nil && !upstream.IsFailure(err):
 				return before, err
-			case asked:
-				silent = 0
 			}
 		}
 		if len(page) < askPage {
@@ -103,21 +100,23 @@ func (w *reconcileWorker) askDown(ctx context.Context, p orders.Provider, before
 }
 
 // ask asks a provider about the order's compensations without an answer, and takes for done what it says is done.
-func (w *reconcileWorker) ask(ctx context.Context, p orders.Provider, o *orders.Order) (asked bool, err error) {
+func (w *reconcileWorker) ask(ctx context.Context, p orders.Provider, o *orders.Order, b *budget) (err error) {
 	for _, s := range o.Unanswered(p) {
+		if b.isSpent(p) {
+			return err
+		}
 		key := orders.StepKey(o.ID, s.Name, s.KeyGeneration)
 		answer, failure := w.providers.Ask(ctx, s.Name, key)
+		b.note(p, failure)
 		switch {
 		case failure != nil:
 			err = failure // it holds up no other of the order's steps
 		case isDone(answer, o.Latest(s.Name.Undoes())):
 			// The order has another version then. If more of it is unanswered, that has its turn the next time.
-			return true, w.repair(ctx, p, ruleAccept, o.Accept(s, answer.Reference), key)
-		default:
-			asked = true
+			return w.repair(ctx, p, ruleAccept, o.Accept(s, answer.Reference), key, b)
 		}
 	}
-	return asked, err
+	return err
 }
 
 // isDone says that a compensation has succeeded. What was refused, is not known, or found nothing to undo although
@@ -132,7 +131,12 @@ func isDone(answer upstream.Answer, undone *orders.Step) bool {
 
 // repair makes the event of a rule happen. An order that was changed since it was read is left as it is, and so is one
 // whose key moved another amount than was meant: whatever else is known of it, a person must look.
-func (w *reconcileWorker) repair(ctx context.Context, p orders.Provider, r rule, e orders.Event, key string) error {
+func (w *reconcileWorker) repair(
+	ctx context.Context, p orders.Provider, r rule, e orders.Event, key string, b *budget,
+) error {
+	if b.repairs == 0 {
+		return nil
+	}
 	drifted, err := w.store.Drifted(ctx, p, key)
 	if err != nil || drifted {
 		return err
@@ -147,6 +151,7 @@ func (w *reconcileWorker) repair(ctx context.Context, p orders.Provider, r rule,
 	if err != nil || !applied.Changed {
 		return err
 	}
+	b.repairs--
 	w.metrics.repaired.WithLabelValues(string(p), string(r)).Inc()
 	w.logger.WarnContext(ctx, "reconciliation repaired an order", "order_id", e.OrderID, "provider", p, "rule", string(r),
 		"key", key)

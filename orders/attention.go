@@ -155,8 +155,11 @@ func (o *Order) cause() string {
 			first = s
 		}
 	}
-	if first == nil {
+	switch {
+	case first == nil:
 		return o.Reason
+	case first.State == StateSucceeded:
+		return string(first.Name) + " took effect after all"
 	}
 	return first.problem()
 }

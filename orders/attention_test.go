@@ -201,12 +201,19 @@ func (b *bank) found(o orders.Order) (list []orders.Event) {
 	for _, s := range o.Steps {
 		if s.State == orders.StateRefused || s.State == orders.StateUnknown {
 			e, ok := o.Undo(orders.StepJob{OrderID: o.ID, Step: s.Name, Generation: s.KeyGeneration})
+			if s.Name == orders.CapturePayment && o.Latest(orders.RefundPayment) == nil && ended(o) { // a person does
+				e, ok = orders.Event{Kind: orders.SuccessDeclared, Step: s.Name, Generation: s.Generation, Reason: "found"}, true
+			}
 			if ok && b.done[s.Name] {
 				list = append(list, e)
 			}
 		}
 	}
 	return list
+}
+
+func ended(o orders.Order) bool {
+	return o.Status == orders.Failed || o.Status == orders.Cancelled || o.Status == orders.Refunded
 }
 
 // TestSettledOrders runs orders against providers that refuse and lose anything, compensations too, and against

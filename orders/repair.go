@@ -10,6 +10,9 @@ func (o *Order) Undo(key StepJob) (e Event, ok bool) {
 	if s == nil || !o.reopens(s) {
 		return Event{}, false
 	}
+	if spec, _ := s.Name.Spec(); spec.Undo.movesMoney() {
+		return Event{}, false // somebody may have given it back by hand; a person knows, and can declare the step
+	}
 	return Event{
 		OrderID: o.ID, Kind: SuccessDeclared, Principal: Reconciliation, IfVersion: o.Version,
 		Step: s.Name, Generation: s.Generation, Reason: "the provider has it",

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -168,7 +167,7 @@ func (s *Store) lock(ctx context.Context, tx pgx.Tx, ids []orders.ID) (map[order
 }
 
 func changedOrders(applied []Applied) (changed []orders.Order) {
-	for _, a := range slices.Backward(applied) { // the last of several events has the order as it is now
+	for _, a := range applied {
 		if a.Changed {
 			changed = append(changed, a.Order)
 		}

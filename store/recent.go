@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// recentOrders is how many orders are remembered: more than are under way in a busy process, at some 4 KB each.
-	recentOrders = 4096
+	// recentOrders is how many orders are remembered: more than are under way in a busy process. A usual one takes 4 KB,
+	// one of a hundred items up to 30.
+	recentOrders = 2048
 	// recentAge is for how long workers go by what is remembered. Only a change by another process of which the feed
 	// has not told yet is missed in that time.
 	recentAge = 2 * time.Second
@@ -41,7 +42,7 @@ func NewRecent() *Recent {
 	return &Recent{now: time.Now, orders: lru}
 }
 
-// remember takes in orders after a commit. One with nothing left to do makes room.
+// remember takes in orders after a commit, each version after those before it. One with nothing left to do makes room.
 func (r *Recent) remember(written []orders.Order) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,11 +77,11 @@ func (r *Recent) intent(job orders.StepJob) (Intent, bool) {
 		return Intent{}, false
 	}
 	step := o.Step(job.Step, job.Generation)
-	if step == nil || step.Request == nil {
-		return Intent{}, false
+	if step == nil || step.State != orders.StatePending || step.KeyGeneration != step.Generation || step.Request == nil {
+		return Intent{}, false // what is over is looked up, and so is whose key another try of a step has
 	}
 	intent := Intent{
-		State: step.State, Key: orders.StepKey(o.ID, step.Name, step.Generation), Request: step.Request,
+		State: orders.StatePending, Key: orders.StepKey(o.ID, step.Name, step.Generation), Request: step.Request,
 		DeadlineAt: step.DeadlineAt, Goal: o.Goal,
 	}
 	if undone := o.Step(job.Step.Undoes(), 1); undone != nil {

@@ -94,6 +94,27 @@ func TestRecall(t *testing.T) {
 
 	_, ok = s.Recall(orders.StepJob{OrderID: order.ID, Step: orders.CapturePayment, Generation: 1})
 	require.False(t, ok, "not started")
+	for _, e := range []orders.Event{
+		storetest.Outcome(order.ID, orders.QuoteShipping, orders.StepSucceeded),
+		storetest.Outcome(order.ID, orders.AuthorizePayment, orders.StepSucceeded),
+		storetest.Outcome(order.ID, orders.ReserveInventory, orders.StepRefused),
+		storetest.Outcome(order.ID, orders.VoidPayment, orders.StepUnknown),
+		{OrderID: order.ID, Kind: orders.RetryRequested, At: time.Now()},
+	} {
+		_, err := s.Apply(t.Context(), []orders.Event{e})
+		require.NoError(t, err)
+	}
+	_, ok = s.Recall(job)
+	require.False(t, ok, "it is over")
+	again := orders.StepJob{OrderID: order.ID, Step: orders.VoidPayment, Generation: 2}
+	_, ok = s.Recall(again)
+	require.False(t, ok, "it is asked about first, and sent under the key of generation 1")
+	read, err = s.Intent(t.Context(), again)
+	require.NoError(t, err)
+	require.True(t, read.Again)
+
+	order = storetest.Order(t, s)
+	job.OrderID = order.ID
 	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 1}}})
 	_, ok = s.Recall(job)
 	require.True(t, ok, "this process's own change")

@@ -502,7 +502,8 @@ type Invoker interface {
 	// had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes
 	// your word for how a step was, and the order goes on from there; if everything was done and the only
 	// undoing is accepted as refused, it is completed. An order that needs no attention is a conflict
-	// (409).
+	// (409), but for one that was undone without a step that took effect after all: accept that as
+	// succeeded, and it is undone, too.
 	//
 	// POST /api/orders/{id}/settle
 	SettleOrder(ctx context.Context, request *Settlement, params SettleOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error)
@@ -4960,7 +4961,8 @@ func (c *Client) sendRotateWebhookSecret(ctx context.Context, request OptSecretR
 // had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes
 // your word for how a step was, and the order goes on from there; if everything was done and the only
 // undoing is accepted as refused, it is completed. An order that needs no attention is a conflict
-// (409).
+// (409), but for one that was undone without a step that took effect after all: accept that as
+// succeeded, and it is undone, too.
 //
 // POST /api/orders/{id}/settle
 func (c *Client) SettleOrder(ctx context.Context, request *Settlement, params SettleOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error) {
