@@ -109,7 +109,7 @@ func (r *feedReader) read(ctx context.Context, limit int) (found []store.Entry, 
 	if err != nil {
 		return nil, false, err
 	}
-	more = isAfter(next, r.at) && !next.AtEnd() // a place that was made up may stay where it is
+	more = isAfter(next, r.at) // at the end, and at a place that was made up, it stays where it is
 	r.at = next
 	return slices.DeleteFunc(entries, func(e store.Entry) bool { return !r.selects(e) }), more, nil
 }

@@ -48,7 +48,7 @@ type reconciliationOutput struct{ Body Reconciliation }
 func (s *Server) registerReconciliation(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: opReconciliation, Method: http.MethodGet, Path: "/api/reconciliation", Tags: []string{tagSystem},
-		Summary: "Compare the providers' records with the orders",
+		Summary: "Get what comparing the providers' records with the orders found",
 		Description: "How far the providers' own records have been compared with the orders, and where they disagree: such " +
 			"as a payment without an order, or a step that succeeded and that its provider does not know.",
 		Security: bearer(),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -225,7 +226,8 @@ func (w *reconcileWorker) lookUp(
 	}
 	return store.Finding{
 		Provider: p, Kind: orders.DriftMissing, Key: key, OrderID: e.OrderID.String(),
-		Detail: fmt.Sprintf("it succeeded, says the order; the provider says %s %s", answer.State, answer.Code),
+		Detail: strings.TrimSpace(fmt.Sprintf(
+			"it succeeded, says the order; the provider says %s %s", answer.State, answer.Code)),
 	}, nil
 }
 

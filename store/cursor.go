@@ -22,15 +22,13 @@ const maxCursorAt = 1<<47 - 1
 type Cursor struct {
 	// Epoch is the log's history: a restored log has another.
 	Epoch int64
-	// Txid and ID are those of the event before the place.
+	// Txid and ID are those of the event before the place; 0 if there is none. They are never those of a transaction that
+	// wrote no event: such ids may not be on disk, and a Postgres that crashes gives them out again, to events too.
 	Txid uint64
 	ID   int64
 	// At is no later than what comes after the place was written, by the database's clock and give or take readBehind.
 	At time.Time
 }
-
-// AtEnd says of a cursor that Log has returned that there was no more.
-func (c Cursor) AtEnd() bool { return c.ID == 0 }
 
 // String is the cursor's text form, which ParseCursor reads. Clients must not look into it.
 func (c Cursor) String() string {

@@ -155,11 +155,16 @@ func (f *Feed) catchUp(ctx context.Context) error {
 	}
 	switch {
 	case f.cursor == (Cursor{}):
-		f.cursor = Cursor{Epoch: bounds.Epoch}.advance(bounds)
+		if f.cursor, err = logEnd(ctx, f.queries, f.pool, bounds); err != nil {
+			return err
+		}
 	case f.cursor.Epoch != bounds.Epoch || bounds.Newest < f.cursor.Txid:
 		// Transaction ids went back: this is another history, restored or failed over to with a loss.
 		f.logger.WarnContext(ctx, "the log's history has changed")
-		f.cursor, f.mark.txid = Cursor{Epoch: bounds.Epoch}.advance(bounds), 0
+		if f.cursor, err = logEnd(ctx, f.queries, f.pool, bounds); err != nil {
+			return err
+		}
+		f.mark.txid = 0
 	}
 	for {
 		entries, err := readLog(ctx, f.queries, f.pool, f.cursor, bounds, logPage)

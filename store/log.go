@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
@@ -93,15 +96,27 @@ func (s *Store) LogEnd(ctx context.Context) (Cursor, error) {
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
 	}
-	return Cursor{Epoch: bounds.Epoch}.advance(bounds), nil
+	return logEnd(ctx, s.queries, s.db, bounds)
 }
 
-// advance is the place after everything that can be read: nothing appears below the oldest running transaction any
-// more. It keeps the cursor of a reader that has seen all from growing old.
-func (c Cursor) advance(bounds dbsqlc.LogBoundsRow) Cursor {
-	if c.Txid < bounds.Oldest {
-		c.Txid, c.ID = bounds.Oldest, 0
+// logEnd is the place after the last event that can be read.
+func logEnd(
+	ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX, bounds dbsqlc.LogBoundsRow,
+) (Cursor, error) {
+	end := Cursor{Epoch: bounds.Epoch, At: bounds.At}
+	last, err := queries.LogLast(ctx, db, bounds.Oldest)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return end, nil
+	case err != nil:
+		return Cursor{}, fmt.Errorf("find end of log: %w", classify(err))
 	}
+	end.Txid, end.ID = last.Txid, last.ID
+	return end, nil
+}
+
+// advance is the same place, for a reader that has seen all there is. It keeps the cursor from growing old.
+func (c Cursor) advance(bounds dbsqlc.LogBoundsRow) Cursor {
 	c.At = bounds.At
 	return c
 }

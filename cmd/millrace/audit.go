@@ -28,8 +28,8 @@ func (c *auditCommand) Run(p *process) error {
 		return printTable(p.stdout, "AT\tACTOR\tROLE\tACTION\tTARGET\tFROM\tREQUEST\tDETAIL", func(w io.Writer) {
 			for _, e := range entries {
 				detail, _ := json.Marshal(e.Detail) // it was JSON a moment ago
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at(e.At), e.Name, e.Role, e.Action, orDash(e.Target),
-					orDash(e.RemoteAddress), orDash(e.RequestID), detail)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at(e.At), e.Name, orDash(string(e.Role)), e.Action,
+					orDash(e.Target), orDash(e.RemoteAddress), orDash(e.RequestID), detail)
 			}
 		})
 	})

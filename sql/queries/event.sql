@@ -22,6 +22,10 @@ WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8 AND 
     AND (coalesce(cardinality(@steps::text[]), 0) = 0 OR e.step = ANY(@steps::text[]))
 ORDER BY e.txid, e.id LIMIT @page_size;
 
+-- name: LogLast :one
+-- LogLast is the last event below a bound.
+SELECT txid, id FROM order_events WHERE txid < @below::xid8 ORDER BY txid DESC, id DESC LIMIT 1;
+
 -- name: LogUnread :one
 -- LogUnread says whether there is anything after a cursor, readable or not.
 SELECT EXISTS (

@@ -142,6 +142,23 @@ func (q *Queries) LogFromOtherCluster(ctx context.Context, db DBTX) (bool, error
 	return exists, err
 }
 
+const logLast = `-- name: LogLast :one
+SELECT txid, id FROM order_events WHERE txid < $1::xid8 ORDER BY txid DESC, id DESC LIMIT 1
+`
+
+type LogLastRow struct {
+	Txid uint64
+	ID   int64
+}
+
+// LogLast is the last event below a bound.
+func (q *Queries) LogLast(ctx context.Context, db DBTX, below uint64) (LogLastRow, error) {
+	row := db.QueryRow(ctx, logLast, below)
+	var i LogLastRow
+	err := row.Scan(&i.Txid, &i.ID)
+	return i, err
+}
+
 const logPartitionCreate = `-- name: LogPartitionCreate :one
 SELECT log_partition_create($1::timestamptz)::boolean AS there
 `

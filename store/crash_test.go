@@ -1,0 +1,55 @@
+package store_test
+
+import (
+	"log/slog"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// TestCrashedIDs has Postgres crash with transaction ids that it had given out and not written to its disk. It gives
+// them out again, so a reader must not have gone on past them.
+func TestCrashedIDs(t *testing.T) {
+	t.Parallel()
+	server := ownServer(t, map[string]string{"wal_writer_delay": "10s"}) // or what is not waited for is soon on disk
+	pool, err := store.NewPool(t.Context(), server.DSN("postgres"), "test", 4)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
+	s := storetest.New(t, pool)
+	storetest.Order(t, s)
+	start, err := s.LogStart(t.Context())
+	require.NoError(t, err)
+
+	for range 20 { // as a transaction does that changes only tables which are not logged
+		_, err := pool.Exec(t.Context(), "SELECT pg_current_xact_id()")
+		require.NoError(t, err)
+	}
+	end, err := s.LogEnd(t.Context())
+	require.NoError(t, err)
+	_, read, err := s.Log(t.Context(), start, store.LogFilter{}, 100)
+	require.NoError(t, err)
+	var before, after uint64
+	const next = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+	require.NoError(t, pool.QueryRow(t.Context(), next).Scan(&before))
+	victim, err := pool.Acquire(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(int(victim.Conn().PgConn().PID()), syscall.SIGKILL)) // at which the server ends all
+	victim.Release()
+	require.Eventually(t, func() bool {
+		return pool.QueryRow(t.Context(), next).Scan(&after) == nil && after < before
+	}, time.Minute, 50*time.Millisecond, "the control: ids are given out again")
+
+	id := storetest.Order(t, s).ID
+	for name, cursor := range map[string]store.Cursor{"read": read, "end": end} {
+		require.Eventually(t, func() bool {
+			entries, _, err := s.Log(t.Context(), cursor, store.LogFilter{}, 100)
+			return err == nil && len(entries) == 1 && entries[0].OrderID == id
+		}, 10*time.Second, 10*time.Millisecond, name)
+	}
+}
