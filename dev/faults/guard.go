@@ -23,6 +23,7 @@ type guard struct {
 	without  string
 	seenBy   string // the row that must fail
 	short    bool
+	atLength bool // that row must be at full length to be sure to notice
 }
 
 func guards() []guard {
@@ -55,7 +56,7 @@ func guards() []guard {
 			without: `Request: fmt.Appendf(nil, "%*s", len(row.Request)+int(time.Now().UnixNano()%97), row.Request),`,
 		},
 		{
-			id: "G6", name: "the log is read below the oldest transaction", file: "store/log.go", seenBy: "F20",
+			id: "G6", name: "the log is read below the oldest transaction", file: "store/log.go", seenBy: "F20", atLength: true,
 			with: "Below: bounds.Oldest,", without: "Below: bounds.Newest,",
 		},
 		{
@@ -140,7 +141,8 @@ func (g guard) remove(ctx context.Context, r *run) error {
 		return fmt.Errorf("build without the guard: %w\n%s", err, out)
 	}
 	matrix := exec.CommandContext(ctx, binary, "-rows", g.seenBy, "-seed", fmt.Sprint(r.seed), "-source", source,
-		"-overlay", overlay, "-settle", "30s", "-json", results, "-dir", filepath.Join(dir, "data"))
+		"-overlay", overlay, "-settle", "30s", "-json", results, "-dir", filepath.Join(dir, "data"),
+		fmt.Sprintf("-full=%t", g.atLength))
 	matrix.Cancel = func() error { return matrix.Process.Signal(syscall.SIGTERM) }
 	matrix.WaitDelay = time.Minute
 	out, _ := matrix.CombinedOutput() // that it fails is what is wanted: results say how
