@@ -88,7 +88,7 @@ undone, such as a shipment that is on its way, accepting that the undoing was re
 history has who settled it and why.
 
 A step may turn out to have taken effect after its order was undone and ended. Accepting that it succeeded, or
-[reconciliation](reconciliation.md#repairs), sets the order going again: the step is undone, and the order ends as before,
-or as ` + "`" + `refunded` + "`" + ` if it was the capture. The customer is written to only if it ends as another.
+[reconciliation](reconciliation.md#repairs), sets the order going again: the step is undone, and the order ends as
+before, or as ` + "`" + `refunded` + "`" + ` if it was the capture. The customer is written to only if it ends as another.
 `)
 }
