@@ -13,7 +13,7 @@ import (
 
 const opSettle = "settleOrder"
 
-// SettleAction is what a person decides about an order that needs attention.
+// SettleAction is what a person decides about an order.
 type SettleAction string
 
 // The actions.
@@ -93,7 +93,8 @@ func (s *Server) settle(ctx context.Context, in *settleInput) (*settleOutput, er
 			"the order first.")
 	if state, ok := errors.AsType[*orders.StateError](err); ok {
 		return nil, &conflictError{
-			"order_not_settleable", fmt.Sprintf("The order is %s; only orders that need attention are settled.", state.Status),
+			"order_not_settleable", fmt.Sprintf("The order is %s; only orders that need attention are settled, and undone "+
+				"ones of which a step took effect after all.", state.Status),
 		}
 	}
 	if err != nil {

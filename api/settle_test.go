@@ -84,6 +84,32 @@ func TestSettle(t *testing.T) {
 		})
 	}
 
+	// An order that has failed, whose reservation was refused and is there nevertheless.
+	t.Run("TookEffectAfterAll", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		id := h.placeFor(t, ownCustomer)
+		h.apply(t, append(succeeded(id, orders.AuthorizePayment, orders.QuoteShipping),
+			storetest.Outcome(id, orders.ReserveInventory, orders.StepRefused),
+			storetest.Outcome(id, orders.VoidPayment, orders.StepSucceeded))...)
+		path := "/api/orders/" + id.String()
+		settle := func(body string) answer { return h.do(t, http.MethodPost, path+"/settle", body) }
+		for _, body := range []string{
+			`{"action":"accept","outcome":"succeeded","reason":"which?"}`,
+			`{"action":"accept","step":"reserve_inventory","outcome":"refused","reason":"it was"}`,
+			`{"action":"accept","step":"authorize_payment","outcome":"succeeded","reason":"it is undone"}`,
+			`{"action":"retry","reason":"r"}`,
+		} {
+			require.Equal(t, "order_not_settleable", settle(body).problem(t).Code, body)
+		}
+		got := settle(`{"action":"accept","step":"reserve_inventory","outcome":"succeeded","reason":"it is there"}`)
+		require.Equal(t, http.StatusAccepted, got.status, got.body)
+		require.EqualValues(t, "processing", got.order(t).Status)
+		order, err := h.store.Order(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, orders.StatePending, order.Latest(orders.ReleaseInventory).State)
+	})
+
 	t.Run("NeedsNoAttention", func(t *testing.T) {
 		t.Parallel()
 		h := serve(t, storetest.Tx(t))

@@ -40,7 +40,7 @@ const (
 )
 
 // Settle decides about an order that needs attention, which operators may. Any other order is a conflict
-// ([IsConflict]).
+// ([IsConflict]), but for one that was undone and of which a step is accepted that took effect after all.
 func (c *Client) Settle(ctx context.Context, id string, s Settlement, opts ...CallOption) (*Order, error) {
 	parsed, err := parseID(id)
 	if err != nil {

@@ -14,12 +14,15 @@ const (
 	// recheckShare is for how long findings are looked at again. The rest is looked at the next time, first.
 	recheckShare = 8 * time.Second
 	recheckPage  = 200 // findings
-	// patience is for how many failures in a row a provider is asked in one run: fewer than open its breaker, which
-	// steps need.
-	patience = 3
+	// patience is for how many failures in a row a provider is asked, once about orders and once about findings: both
+	// together are fewer than open its breaker, which steps need.
+	patience = 2
 	// repairsMost is how many orders one run repairs: more at a time is an adapter gone wrong, for somebody to stop.
 	repairsMost = 50
 )
+
+// errNotAsked says that a breaker was open. What was not asked about is the first to be asked about the next time.
+var errNotAsked = errors.New("the provider was not asked")
 
 // budget is what is left of a run's patience with the providers, and of its repairs.
 type budget struct {
@@ -27,13 +30,19 @@ type budget struct {
 	repairs  int
 }
 
-// note counts the outcome of one question.
-func (b *budget) note(p orders.Provider, err error) {
-	if upstream.IsFailure(err) {
+// note counts the outcome of one question, and says whether it was asked at all: an open breaker lets none through, and
+// so no other in this run.
+func (b *budget) note(p orders.Provider, err error) (asked bool) {
+	_, open := errors.AsType[*upstream.OpenError](err)
+	switch {
+	case open:
+		b.failures[p] = patience
+	case upstream.IsFailure(err):
 		b.failures[p]++
-	} else {
+	default:
 		b.failures[p] = 0
 	}
+	return !open
 }
 
 func (b *budget) isSpent(p orders.Provider) bool { return b.failures[p] >= patience }
@@ -57,6 +66,9 @@ func (w *reconcileWorker) recheck(ctx context.Context, b *budget) error {
 				continue // it is among the first the next time
 			}
 			agrees, err := w.agrees(share, f, b)
+			if errors.Is(err, errNotAsked) {
+				continue
+			}
 			looked = append(looked, f) // also one that nobody answers for: it must not hold up the others
 			switch {
 			case ctx.Err() != nil:
@@ -92,7 +104,9 @@ func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding, b *budget
 			return false, err
 		}
 		answer, err := w.providers.Ask(ctx, step.Step, f.Key)
-		b.note(f.Provider, err)
+		if !b.note(f.Provider, err) {
+			return false, errNotAsked
+		}
 		return answer.State == orders.StateSucceeded, err
 	case orders.DriftUnknownOrder, orders.DriftNoIntent:
 		left, err := w.store.Compare(ctx, []orders.Effect{effect})

@@ -82,7 +82,9 @@ func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[ReconcileJob]) 
 	}
 	// In this sequence, so that what an answer settles is resolved in the same run.
 	b := &budget{repairs: repairsMost, failures: map[orders.Provider]int{}}
-	failed = append(failed, w.askAgain(ctx, b), w.recheck(ctx, b))
+	failed = append(failed, w.askAgain(ctx, b))
+	clear(b.failures) // or orders that a provider is silent about would hold up findings, run after run
+	failed = append(failed, w.recheck(ctx, b))
 	return errors.Join(failed...)
 }
 

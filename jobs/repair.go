@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -83,6 +84,9 @@ func (w *reconcileWorker) askDown(
 		}
 		for i := range page {
 			err := w.ask(share, p, &page[i], b)
+			if errors.Is(err, errNotAsked) {
+				return before, nil
+			}
 			before = page[i].ID
 			switch {
 			case ctx.Err() != nil:
@@ -99,16 +103,22 @@ func (w *reconcileWorker) askDown(
 	}
 }
 
-// ask asks a provider about the order's compensations without an answer, and takes for done what it says is done.
+// ask asks a provider about the order's compensations without an answer, and takes for done what it says is done. It
+// does so in no fixed sequence: those that the provider is always silent about must not come before the others each time.
 func (w *reconcileWorker) ask(ctx context.Context, p orders.Provider, o *orders.Order, b *budget) (err error) {
-	for _, s := range o.Unanswered(p) {
+	unanswered := o.Unanswered(p)
+	rand.Shuffle(len(unanswered), func(i, j int) {
+		unanswered[i], unanswered[j] = unanswered[j], unanswered[i]
+	})
+	for _, s := range unanswered {
 		if b.isSpent(p) {
 			return err
 		}
 		key := orders.StepKey(o.ID, s.Name, s.KeyGeneration)
 		answer, failure := w.providers.Ask(ctx, s.Name, key)
-		b.note(p, failure)
-		switch {
+		switch asked := b.note(p, failure); {
+		case !asked:
+			return errNotAsked
 		case failure != nil:
 			err = failure // it holds up no other of the order's steps
 		case isDone(answer, o.Latest(s.Name.Undoes())):

@@ -2,10 +2,12 @@ package jobs_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,9 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/dev/simulator"
+	"github.com/millrace-orders/millrace/jobs"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
+	"github.com/millrace-orders/millrace/upstream"
 )
 
 // isPost says that a request is a step of a path.
@@ -432,7 +436,7 @@ func TestAskPastSilence(t *testing.T) {
 	t.Parallel()
 	s := newReconciled(t, true)
 	var ids []orders.ID
-	for range 3 {
+	for range 6 {
 		id := s.place(nil)
 		ids = append(ids, id)
 		s.plantStep(id, orders.AuthorizePayment)
@@ -451,20 +455,75 @@ func TestAskPastSilence(t *testing.T) {
 	s.repaired(ids[0], orders.Payment, "accept")
 }
 
-// TestRecheckAll has one finding that was put right among more than are looked at together, some of which nobody
-// answers for.
+// TestAskPastSilentSteps: of three refunds of one order, two are never answered for.
+func TestAskPastSilentSteps(t *testing.T) {
+	t.Parallel()
+	s := newReconciled(t, true)
+	s.start()
+	id := s.place(nil)
+	s.await(id, "the e-mail", func(o orders.Order) bool {
+		return o.Status == orders.Completed && o.Latest(orders.SendEmail).State == orders.StateSucceeded
+	})
+	require.NoError(t, s.client.StopAndCancel(t.Context()))
+	for range 3 {
+		s.apply(orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 100})
+	}
+	last := orders.StepJob{OrderID: id, Step: orders.RefundPayment, Generation: 3}
+	intent, err := s.store.Intent(t.Context(), last)
+	require.NoError(t, err)
+	s.plantBytes(last.Step, intent.Key, intent.Request)
+	for generation := range 3 {
+		unknown := storetest.Outcome(id, orders.RefundPayment, orders.StepUnknown)
+		unknown.Generation = generation + 1
+		s.apply(unknown)
+	}
+	s.silent = func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, ":refund_payment:1") || strings.HasSuffix(r.URL.Path, ":refund_payment:2")
+	}
+	require.NoError(t, s.client.Start(context.Background()))
+	s.await(id, "the refund", func(o orders.Order) bool { return o.Refunded == 100 })
+}
+
+// insertFindings inserts findings of a kind about many keys, which were looked at some time ago.
+const insertFindings = `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state,
+	first_seen_at, last_seen_at, rechecked_at) SELECT 'payment', $1, $2 || n, '', '', 'open', now(), now(), now() - $3::interval
+	FROM generate_series(1, $4::integer) n`
+
+// TestRecheckAll has one finding that was put right behind more than are read at a time. One run gets to it.
 func TestRecheckAll(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, func(s *system, _ *upstream.Config) {
+		s.configure = func(c *jobs.Config) { c.ReconcileEvery = time.Hour }
+	})
+	id := s.place(nil)
+	s.plantStep(id, orders.AuthorizePayment)
+	s.exec(insertFindings, "late", "k", "30 minutes", 450)
+	s.exec(insertFindings, "missing", id.String()+":authorize_payment:", "10 minutes", 1)
+	s.start()
+	s.awaitResolved(orders.StepKey(id, orders.AuthorizePayment, 1))
+}
+
+// TestRecheckPastSilence: a provider that is silent about some findings is asked about the others, and is asked no more
+// often in a run than its breaker bears.
+func TestRecheckPastSilence(t *testing.T) {
 	t.Parallel()
 	s := newReconciled(t, true)
 	id := s.place(nil)
-	const insert = `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at,
-		last_seen_at, rechecked_at) SELECT 'payment', $1, $2 || n, '', '', 'open', now(), now(), now() - $3::interval
-		FROM generate_series(1, $4::integer) n`
-	s.exec(insert, "missing", "01990000-0000-7000-8000-000000000001:capture_payment:", "1 hour", 2)
-	s.exec(insert, "late", "k", "30 minutes", 450)
-	s.exec(insert, "missing", id.String()+":authorize_payment:", "10 minutes", 1)
+	s.plantStep(id, orders.AuthorizePayment)
+	s.exec(insertFindings, "missing", "01990000-0000-7000-8000-000000000001:capture_payment:", "1 hour", 5)
+	s.exec(insertFindings, "missing", id.String()+":authorize_payment:", "10 minutes", 1)
+	var silent atomic.Int64
 	s.silent = func(r *http.Request) bool {
-		return strings.Contains(r.URL.Path, "01990000-0000-7000-8000-000000000001")
+		if r.URL.Path == "/payments/operations" { // a run begins
+			silent.Store(0)
+		}
+		if !strings.Contains(r.URL.Path, "01990000-0000-7000-8000-000000000001") {
+			return false
+		}
+		if silent.Add(1) > 2 {
+			t.Error("asked too often in a run")
+		}
+		return true
 	}
 	s.start()
 	s.awaitResolved(orders.StepKey(id, orders.AuthorizePayment, 1))

@@ -69,6 +69,14 @@ func TestVerify(t *testing.T) {
 			(*log)[4].Status = orders.Failed
 			o.PlacedAt, *log = epoch.Add(-time.Hour), (*log)[3:]
 		}, []orders.Rule{"transition"}},
+		{"FailedCompletesAfterPruning", failed, func(o *orders.Order, log *[]orders.Event) {
+			(*log)[3].Status, (*log)[4].Status = orders.Failed, orders.Completed
+			o.PlacedAt, *log = epoch.Add(-time.Hour), (*log)[3:]
+		}, []orders.Rule{"transition", "transition"}},
+		{"FailedIsUndoneFurtherAfterPruning", failed, func(o *orders.Order, log *[]orders.Event) {
+			(*log)[3].Status, (*log)[4].Status = orders.Failed, orders.Processing
+			o.PlacedAt, *log = epoch.Add(-time.Hour), (*log)[3:]
+		}, nil},
 		{"OtherStatusAfterPruning", completed, func(o *orders.Order, log *[]orders.Event) {
 			(*log)[6].Status = orders.Refunded
 			o.PlacedAt, *log = epoch.Add(-time.Hour), (*log)[3:]

@@ -86,5 +86,9 @@ An order that needs attention waits for an operator, who settles it with ` + "`P
 What Millrace could not undo can be undone by hand and accepted as succeeded. If everything was done and nothing can be
 undone, such as a shipment that is on its way, accepting that the undoing was refused completes the order. The order's
 history has who settled it and why.
+
+A step may turn out to have taken effect after its order was undone and ended. Accepting that it succeeded, or
+[reconciliation](reconciliation.md#repairs), sets the order going again: the step is undone, and the order ends as
+before, or as ` + "`" + `refunded` + "`" + ` if it was the capture. The customer is written to only if it ends as another.
 `)
 }
