@@ -104,7 +104,7 @@ func (w *reconcileWorker) askDown(
 }
 
 // ask asks a provider about the order's compensations without an answer, and takes for done what it says is done. It
-// does so in no fixed sequence: those that the provider is always silent about must not come before the others each time.
+// does so in no fixed sequence: those that the provider is always silent about must not always come first.
 func (w *reconcileWorker) ask(ctx context.Context, p orders.Provider, o *orders.Order, b *budget) (err error) {
 	unanswered := o.Unanswered(p)
 	rand.Shuffle(len(unanswered), func(i, j int) {

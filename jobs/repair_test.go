@@ -486,7 +486,8 @@ func TestAskPastSilentSteps(t *testing.T) {
 
 // insertFindings inserts findings of a kind about many keys, which were looked at some time ago.
 const insertFindings = `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state,
-	first_seen_at, last_seen_at, rechecked_at) SELECT 'payment', $1, $2 || n, '', '', 'open', now(), now(), now() - $3::interval
+	first_seen_at, last_seen_at, rechecked_at)
+	SELECT 'payment', $1, $2 || n, '', '', 'open', now(), now(), now() - $3::interval
 	FROM generate_series(1, $4::integer) n`
 
 // TestRecheckAll has one finding that was put right behind more than are read at a time. One run gets to it.

@@ -87,8 +87,9 @@ What Millrace could not undo can be undone by hand and accepted as succeeded. If
 undone, such as a shipment that is on its way, accepting that the undoing was refused completes the order. The order's
 history has who settled it and why.
 
-A step may turn out to have taken effect after its order was undone and ended. Accepting that it succeeded, or
-[reconciliation](reconciliation.md#repairs), sets the order going again: the step is undone, and the order ends as
-before, or as ` + "`" + `refunded` + "`" + ` if it was the capture. The customer is written to only if it ends as another.
+A step may turn out to have taken effect after its order was undone and ended. Accepting that it succeeded sets the
+order going again, and so does [reconciliation](reconciliation.md#repairs), but for a capture: the step is undone, and
+the order ends as before, or after a capture as ` + "`refunded`" + `. The customer is written to only if it ends as
+another.
 `)
 }
