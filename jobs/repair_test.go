@@ -219,6 +219,7 @@ func TestUndoneTooEarly(t *testing.T) {
 		s.start()
 		id := s.place(nil)
 		s.await(id, "the capture", func(o orders.Order) bool { return o.Latest(orders.CapturePayment) != nil })
+		s.exec("DELETE FROM river_job WHERE kind = 'capture_payment'") // or another try would ask
 		s.plantStep(id, orders.CapturePayment)
 		s.apply(storetest.Outcome(id, orders.CapturePayment, orders.StepUnknown))
 		s.awaitStatus(id, orders.Refunded)
@@ -398,6 +399,7 @@ func TestAcceptLateAnswers(t *testing.T) {
 				s.apply(orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 997})
 			}
 			s.await(id, operation, func(o orders.Order) bool { return o.Latest(step) != nil })
+			s.exec("DELETE FROM river_job WHERE kind = $1", step) // or another try would ask, and be told what happened
 			if tt.name == "OtherAmount" { // before it is asked about, as it would have been long ago
 				tt.happens(s, id, step)
 			}
