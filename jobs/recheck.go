@@ -69,21 +69,23 @@ func (w *reconcileWorker) recheck(ctx context.Context, b *budget) error {
 			if errors.Is(err, errNotAsked) {
 				continue
 			}
-			looked = append(looked, f) // also one that nobody answers for: it must not hold up the others
+			f.RecheckedAt = w.now()
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case share.Err() == nil && err != nil && !upstream.IsFailure(err):
+			case err == nil && agrees:
+				resolved = append(resolved, f)
+			case err == nil:
+				f.LastSeenAt = f.RecheckedAt
+			case share.Err() == nil && !upstream.IsFailure(err):
 				failed = append(failed, err)
 			}
-			if err == nil && agrees {
-				resolved = append(resolved, f)
-			}
+			looked = append(looked, f) // also one that nobody answers for: it must not hold up the others
 			if share.Err() != nil {
 				break
 			}
 		}
-		if err := w.store.Rechecked(ctx, w.now(), looked, resolved); err != nil {
+		if err := w.store.Rechecked(ctx, looked, resolved); err != nil {
 			return err
 		}
 		if share.Err() != nil || len(page) < recheckPage {

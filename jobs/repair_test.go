@@ -399,7 +399,8 @@ func TestAcceptLateAnswers(t *testing.T) {
 				s.apply(orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 997})
 			}
 			s.await(id, operation, func(o orders.Order) bool { return o.Latest(step) != nil })
-			s.exec("DELETE FROM river_job WHERE kind = $1", step) // or another try would ask, and be told what happened
+			// Or another try would ask, and be told what happened.
+			s.exec("DELETE FROM river_job WHERE kind = $1", step)
 			if tt.name == "OtherAmount" { // before it is asked about, as it would have been long ago
 				tt.happens(s, id, step)
 			}

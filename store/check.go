@@ -72,7 +72,7 @@ func Checks() []Check {
 		},
 		{
 			checkReconcile, "I6, I10", "A provider's own records disagree with the orders: `GET /api/reconciliation` says how",
-			"See [reconciliation](reconciliation.md#findings)",
+			"See docs/reconciliation.md",
 		},
 		{
 			checkKey, "I2", "Two orders of one principal have the same idempotency key",

@@ -51,13 +51,17 @@ func (s *Store) StaleFindings(ctx context.Context, before time.Time, after Findi
 	return decodeFindings(rows), nil
 }
 
-// Rechecked notes that findings were looked at again, and which of them agree by now.
-func (s *Store) Rechecked(ctx context.Context, at time.Time, looked, resolved []Finding) error {
+// Rechecked keeps when findings were looked at again and last seen to be so, and which of them agree by now.
+func (s *Store) Rechecked(ctx context.Context, looked, resolved []Finding) error {
 	if len(looked) == 0 {
 		return nil
 	}
-	params := &dbsqlc.FindingsRecheckedParams{At: timestamp(at)}
+	params := &dbsqlc.FindingsRecheckedParams{}
 	params.Providers, params.Kinds, params.Keys = findingColumns(looked)
+	for _, f := range looked {
+		params.RecheckedAt = append(params.RecheckedAt, f.RecheckedAt)
+		params.LastSeenAt = append(params.LastSeenAt, f.LastSeenAt)
+	}
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := s.queries.FindingsRechecked(ctx, tx, params); err != nil {
 			return err

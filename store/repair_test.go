@@ -90,7 +90,14 @@ func TestStaleFindings(t *testing.T) {
 		return keys, last
 	}
 	later := now.Add(time.Hour)
-	require.NoError(t, s.Rechecked(t.Context(), later, findings[1:3], findings[2:3]))
+	findings[1].RecheckedAt, findings[1].LastSeenAt = later, later
+	findings[2].RecheckedAt, findings[2].LastSeenAt = later, now
+	require.NoError(t, s.Rechecked(t.Context(), findings[1:3], findings[2:3]))
+	open, err := s.Findings(t.Context(), store.FindingOpen, 9)
+	require.NoError(t, err)
+	for _, f := range open {
+		require.Equal(t, f.Key == "1", f.LastSeenAt.Equal(later), f.Key)
+	}
 	first, last := keys(later.Add(time.Minute), store.Finding{}, 2)
 	require.Equal(t, []string{"0", "3"}, first, "of equally old ones by key, and the one that was looked at not yet")
 	second, _ := keys(later.Add(time.Minute), last, 3)

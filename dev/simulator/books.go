@@ -51,10 +51,18 @@ func neverSeen(key string) verdict {
 
 const neverSeenCode = "never_seen"
 
+// outcome is the body of an answer about a key.
+type outcome struct {
+	State   string `json:"state,omitempty"` // of an answer to a question
+	ID      string `json:"id,omitempty"`
+	Code    string `json:"code,omitempty"`
+	Nothing bool   `json:"nothing,omitempty"`
+}
+
 // answer is the answer to every send of the key.
 func (r *record) answer() answer {
 	if r.Kind != refusal {
-		return ok(map[string]any{"id": r.ID, "nothing": r.Code == neverSeenCode})
+		return ok(outcome{ID: r.ID, Nothing: r.Code == neverSeenCode})
 	}
 	status := http.StatusUnprocessableEntity
 	if noMoney(r.Code) {
@@ -66,9 +74,9 @@ func (r *record) answer() answer {
 // state is the answer to the question what became of the key.
 func (r *record) state() answer {
 	if r.Kind == refusal {
-		return ok(map[string]string{"state": "refused", "code": r.Code})
+		return ok(outcome{State: "refused", Code: r.Code})
 	}
-	return ok(map[string]any{"state": "succeeded", "id": r.ID, "nothing": r.Code == neverSeenCode})
+	return ok(outcome{State: "succeeded", ID: r.ID, Nothing: r.Code == neverSeenCode})
 }
 
 // undoes says that the key it refers to must not take effect any more.

@@ -44,8 +44,12 @@ WHERE state = 'open' AND rechecked_at < @before
 ORDER BY rechecked_at, provider, kind, key LIMIT @page_size;
 
 -- name: FindingsRechecked :exec
-UPDATE reconciliation_findings f SET rechecked_at = @at
-FROM (SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key) s
+-- FindingsRechecked notes when findings were looked at again, and when they were last seen to be so.
+UPDATE reconciliation_findings f SET rechecked_at = s.rechecked_at, last_seen_at = s.last_seen_at
+FROM (
+    SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key,
+        unnest(@rechecked_at::timestamptz[]) AS rechecked_at, unnest(@last_seen_at::timestamptz[]) AS last_seen_at
+) s
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key;
 
 -- name: FindingsKnown :one

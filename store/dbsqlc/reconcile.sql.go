@@ -159,24 +159,30 @@ func (q *Queries) FindingsRecheck(ctx context.Context, db DBTX, arg *FindingsRec
 }
 
 const findingsRechecked = `-- name: FindingsRechecked :exec
-UPDATE reconciliation_findings f SET rechecked_at = $1
-FROM (SELECT unnest($2::text[]) AS provider, unnest($3::text[]) AS kind, unnest($4::text[]) AS key) s
+UPDATE reconciliation_findings f SET rechecked_at = s.rechecked_at, last_seen_at = s.last_seen_at
+FROM (
+    SELECT unnest($1::text[]) AS provider, unnest($2::text[]) AS kind, unnest($3::text[]) AS key,
+        unnest($4::timestamptz[]) AS rechecked_at, unnest($5::timestamptz[]) AS last_seen_at
+) s
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key
 `
 
 type FindingsRecheckedParams struct {
-	At        time.Time
-	Providers []string
-	Kinds     []string
-	Keys      []string
+	Providers   []string
+	Kinds       []string
+	Keys        []string
+	RecheckedAt []time.Time
+	LastSeenAt  []time.Time
 }
 
+// FindingsRechecked notes when findings were looked at again, and when they were last seen to be so.
 func (q *Queries) FindingsRechecked(ctx context.Context, db DBTX, arg *FindingsRecheckedParams) error {
 	_, err := db.Exec(ctx, findingsRechecked,
-		arg.At,
 		arg.Providers,
 		arg.Kinds,
 		arg.Keys,
+		arg.RecheckedAt,
+		arg.LastSeenAt,
 	)
 	return err
 }
