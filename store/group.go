@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,8 +19,13 @@ const (
 	// groupLanes is how many batches may be in the database at a time: one more than one, so that one is being put
 	// together while another is being committed. More only makes the batches smaller.
 	groupLanes = 2
-	groupBatch = 128  // members of a batch
-	groupQueue = 4096 // members that wait; more than that are turned away
+	// groupWorth is how many members must wait for a second lane. Fewer wait for the first one's commit, which is cheaper
+	// for everybody than one of their own.
+	groupWorth = 32
+	// groupPatience is for how long. A batch that takes longer waits for a lock or a lost packet, not for its commit.
+	groupPatience = 50 * time.Millisecond
+	groupBatch    = 128  // members of a batch
+	groupQueue    = 4096 // members that wait; more than that are turned away
 )
 
 // group is a group commit: calls that come while others are being committed are committed together, next. A caller
@@ -37,6 +43,7 @@ type group[T, R any] struct {
 	waiting []*groupCall[T, R]
 	queued  int // members of waiting
 	running int
+	began   time.Time // when a batch was taken last, or the first lane was opened
 }
 
 type groupCall[T, R any] struct {
@@ -62,7 +69,10 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	}
 	g.waiting = append(g.waiting, call)
 	g.queued += len(members)
-	if g.running < g.lanes {
+	if g.running == 0 {
+		g.began = time.Now()
+	}
+	if g.running == 0 || g.running < g.lanes && g.worthLane() {
 		g.running++
 		go g.run()
 	}
@@ -77,6 +87,11 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	}
 }
 
+// worthLane says that those who wait had better not wait for a lane that is flushing.
+func (g *group[T, R]) worthLane() bool {
+	return g.queued >= groupWorth || time.Since(g.began) > groupPatience
+}
+
 // leave takes a call out of the queue, if it is still there.
 func (g *group[T, R]) leave(call *groupCall[T, R]) {
 	g.mu.Lock()
@@ -87,7 +102,7 @@ func (g *group[T, R]) leave(call *groupCall[T, R]) {
 	}
 }
 
-// run is a lane: it flushes batches until nobody waits.
+// run is a lane: it flushes batches until nobody waits, or too few for another lane than the one that remains.
 func (g *group[T, R]) run() {
 	for {
 		// Whoever is about to join, such as those who have just been answered, does so first: it makes the batches
@@ -115,13 +130,14 @@ func (g *group[T, R]) take() []*groupCall[T, R] {
 		members += len(g.waiting[n].members)
 		n++
 	}
-	if n == 0 {
+	if n == 0 || g.running > 1 && !g.worthLane() {
 		g.running--
 		return nil
 	}
 	batch := slices.Clone(g.waiting[:n])
 	g.waiting = slices.Delete(g.waiting, 0, n)
 	g.queued -= members
+	g.began = time.Now()
 	return batch
 }
 

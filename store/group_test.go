@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -89,6 +90,41 @@ func TestGroup(t *testing.T) {
 		require.Len(t, <-g.flushes, 98)
 		g.release <- struct{}{}
 		wg.Wait()
+	})
+
+	// A second commit at a time is for many, or for those behind one that does not end.
+	t.Run("FewWaitForTheFirstLane", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			g := newGroupTest(2)
+			var wg sync.WaitGroup
+			call := func(members int) {
+				wg.Go(func() { _, _ = g.do(context.Background(), make([]int, members)) })
+				synctest.Wait()
+			}
+			call(1)
+			require.Len(t, <-g.flushes, 1)
+			call(groupWorth - 1)
+			require.Empty(t, g.flushes)
+			call(1)
+			require.Len(t, <-g.flushes, groupWorth)
+			g.release <- struct{}{}
+			g.release <- struct{}{}
+			wg.Wait()
+
+			call(1)
+			<-g.flushes
+			call(1)
+			require.Empty(t, g.flushes)
+			<-time.After(groupPatience + 1)
+			call(1)
+			require.Len(t, <-g.flushes, 2, "all who wait")
+			g.release <- struct{}{}
+			g.release <- struct{}{}
+			wg.Wait()
+			synctest.Wait()
+			require.Zero(t, g.running)
+		})
 	})
 
 	t.Run("BatchesAreBounded", func(t *testing.T) {
