@@ -82,7 +82,7 @@ func TestGet(t *testing.T) {
 			before := db.loads.Load()
 			get(t, c, id)
 			return db.loads.Load() == before
-		}, 5*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 
 		version := db.write(id)
 		c.Forget(id)
@@ -101,7 +101,7 @@ func TestGet(t *testing.T) {
 			_, err := c.Get(t.Context(), id, 0)
 			require.ErrorIs(t, err, orders.ErrNotFound)
 			return db.loads.Load() == before
-		}, 5*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 		db.write(id)
 		order, err := c.Get(t.Context(), id, 1)
 		require.NoError(t, err, "the caller knows better")
@@ -136,7 +136,7 @@ func TestGet(t *testing.T) {
 			before := db.loads.Load()
 			get(t, c, id)
 			return db.loads.Load() == before
-		}, 5*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 		written := db.write(id)
 		require.Less(t, get(t, c, id), written, "the control: without it the old version is served")
 		order, err := c.Get(t.Context(), id, written)
@@ -188,7 +188,7 @@ func TestGet(t *testing.T) {
 			_, err := c.Get(ctx, id, 0)
 			first <- err
 		}()
-		require.Eventually(t, func() bool { return db.loads.Load() == 1 }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return db.loads.Load() == 1 }, time.Minute, time.Millisecond)
 		cancel()
 		close(release)
 		require.Equal(t, int64(1), get(t, c, id))

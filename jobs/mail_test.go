@@ -25,6 +25,7 @@ func newMailSystem(t *testing.T, c smtptest.Config) (*system, *smtptest.Server) 
 	server := smtptest.Start(t, c)
 	return newSystem(t, func(s *system, c *upstream.Config) {
 		delete(c.URLs, orders.Email)
+		c.Timeout = 25 * time.Second // a session that is cut off is another outcome; the job has 30 s
 		c.SMTP = &upstream.SMTP{
 			URL: "smtp://" + server.Host, User: smtptest.User, Password: smtptest.Password, From: "orders@shop.example",
 			TLS: server.Trust, HandOver: s.store.HandOver, TakeBack: s.store.TakeBack,

@@ -116,7 +116,7 @@ func (s *system) start() {
 	s.t.Helper()
 	require.NoError(s.t, s.client.Start(context.Background()))
 	s.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = s.client.StopAndCancel(ctx)
 	})

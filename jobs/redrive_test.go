@@ -51,7 +51,7 @@ func TestRedrive(t *testing.T) {
 		err := s.pool.QueryRow(t.Context(), `SELECT count(*) FROM river_job
 			WHERE kind = 'redrive' AND state = 'completed'`).Scan(&done)
 		return err == nil && done == 2
-	}, 30*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	order, err := s.store.Order(t.Context(), ids[3])
 	require.NoError(t, err)
 	require.Equal(t, orders.NeedsAttention, order.Status)

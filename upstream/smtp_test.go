@@ -129,16 +129,21 @@ func drop(conn *smtp.Conn) error {
 // What goes wrong before the final dot, or is answered to it, was certainly not sent. What is lost after it is unknown.
 func TestMailFaults(t *testing.T) {
 	t.Parallel()
-	hang := func(conn *smtp.Conn) error {
-		_, _ = conn.Conn().Read(make([]byte, 1)) // until the client has had enough
-		return drop(conn)
+	hang := func(d deadline) func(*smtp.Conn) error {
+		return func(conn *smtp.Conn) error {
+			d.pass()
+			_, _ = conn.Conn().Read(make([]byte, 1)) // until the client has had enough
+			return drop(conn)
+		}
 	}
+	atRecipient, afterTheDot := newDeadline(), newDeadline()
 	const unavailable, refused = "*upstream.UnavailableError", "*upstream.RefusedError"
 	const misconfigured, uncertain = "*upstream.MisconfiguredError", "*upstream.UncertainError"
 	tests := []struct {
 		name         string
 		server       smtptest.Config
 		change       func(*upstream.SMTP)
+		ctx          context.Context //nolint:containedctx // the caller's; nil: the test's
 		class, text  string
 		noted, taken bool // what the ledger says at the end
 		messages     int
@@ -161,7 +166,10 @@ func TestMailFaults(t *testing.T) {
 		{name: "NoSuchRecipient", server: smtptest.Config{OnRecipient: reply(550)}, class: refused, text: "recipient_550"},
 		{name: "Greylisted", server: smtptest.Config{OnRecipient: reply(450)}, class: unavailable, text: "status 450"},
 		{name: "DropsAtRecipient", server: smtptest.Config{OnRecipient: drop}, class: unavailable, text: "connection lost"},
-		{name: "HangsAtRecipient", server: smtptest.Config{OnRecipient: hang}, class: unavailable, text: "no answer in time"},
+		{
+			name: "HangsAtRecipient", server: smtptest.Config{OnRecipient: hang(atRecipient)}, ctx: atRecipient,
+			class: unavailable, text: "no answer in time",
+		},
 		{name: "DropsInTheMessage", server: smtptest.Config{OnData: drop}, class: uncertain, noted: true},
 		{
 			name: "NotNow", server: smtptest.Config{OnMessage: reply(451)}, class: unavailable, text: "status 451",
@@ -176,8 +184,8 @@ func TestMailFaults(t *testing.T) {
 			noted: true, messages: 1,
 		},
 		{
-			name: "HangsAfterTheDot", server: smtptest.Config{OnMessage: hang}, class: uncertain, text: "no_answer",
-			noted: true, messages: 1,
+			name: "HangsAfterTheDot", server: smtptest.Config{OnMessage: hang(afterTheDot)}, ctx: afterTheDot,
+			class: uncertain, text: "no_answer", noted: true, messages: 1,
 		},
 	}
 	for _, tt := range tests {
@@ -187,14 +195,15 @@ func TestMailFaults(t *testing.T) {
 			registry := prometheus.NewRegistry()
 			c, ledger := mailing(t, server, func(c *upstream.Config) {
 				c.Registerer = registry
-				if strings.HasPrefix(tt.name, "Hangs") {
-					c.Timeout = 2 * time.Second
-				}
 				if tt.change != nil {
 					tt.change(c.SMTP)
 				}
 			})
-			_, err := sendMail(t, c)
+			ctx := tt.ctx
+			if ctx == nil {
+				ctx = t.Context()
+			}
+			_, err := c.Send(ctx, orders.SendEmail, mailKey, []byte(completed))
 			require.Equal(t, tt.class, fmt.Sprintf("%T", unjoined(err)), "%v", err)
 			require.ErrorContains(t, err, tt.text)
 			require.Equal(t, tt.noted, ledger.noted.Load())
@@ -223,11 +232,14 @@ func TestMailCannotConnect(t *testing.T) {
 	c, ledger := mailing(t, server, func(c *upstream.Config) { c.Timeout = time.Second })
 	_, err = sendMail(t, c) // nobody accepts
 	require.ErrorContains(t, err, "no answer in time")
+	require.Zero(t, ledger.handed.Load())
+
 	require.NoError(t, listener.Close())
+	c, ledger = mailing(t, server) // which has the time to hear of it
 	_, err = sendMail(t, c)
 	require.ErrorContains(t, err, "cannot connect")
 	require.Zero(t, ledger.handed.Load())
-	for range 3 {
+	for range 4 {
 		_, _ = sendMail(t, c)
 	}
 	var open *upstream.OpenError
