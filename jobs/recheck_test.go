@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +16,12 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 	"github.com/millrace-orders/millrace/upstream"
 )
+
+// insertFindings inserts findings of a kind about many keys, which were looked at some time ago.
+const insertFindings = `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state,
+	first_seen_at, last_seen_at, rechecked_at)
+	SELECT 'payment', $1, $2 || n, '', '', 'open', now(), now(), now() - $3::interval
+	FROM generate_series(1, $4::integer) n`
 
 // onceReconciled has one run of reconciliation, at the start.
 func onceReconciled(t *testing.T) *system {
@@ -87,4 +94,44 @@ func TestRecheckPastBreaker(t *testing.T) {
 		require.Equal(t, asked, f.RecheckedAt.After(f.FirstSeenAt), f.Key)
 		require.Equal(t, asked, f.LastSeenAt.After(f.FirstSeenAt), f.Key)
 	}
+}
+
+// TestRecheckAll has one finding that was put right behind more than are read at a time. One run gets to it.
+func TestRecheckAll(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, func(s *system, _ *upstream.Config) {
+		s.configure = func(c *jobs.Config) { c.ReconcileEvery = time.Hour }
+	})
+	id := s.place(nil)
+	s.plantStep(id, orders.AuthorizePayment)
+	s.exec(insertFindings, "late", "k", "30 minutes", 450)
+	s.exec(insertFindings, "missing", id.String()+":authorize_payment:", "10 minutes", 1)
+	s.start()
+	s.awaitResolved(orders.StepKey(id, orders.AuthorizePayment, 1))
+}
+
+// TestRecheckPastSilence: a provider that is silent about some findings is asked about the others, and is asked no more
+// often in a run than its breaker bears.
+func TestRecheckPastSilence(t *testing.T) {
+	t.Parallel()
+	s := newReconciled(t, true)
+	id := s.place(nil)
+	s.plantStep(id, orders.AuthorizePayment)
+	s.exec(insertFindings, "missing", "01990000-0000-7000-8000-000000000001:capture_payment:", "1 hour", 5)
+	s.exec(insertFindings, "missing", id.String()+":authorize_payment:", "10 minutes", 1)
+	var silent atomic.Int64
+	s.silent = func(r *http.Request) bool {
+		if r.URL.Path == "/payments/operations" { // a run begins
+			silent.Store(0)
+		}
+		if !strings.Contains(r.URL.Path, "01990000-0000-7000-8000-000000000001") {
+			return false
+		}
+		if silent.Add(1) > 2 {
+			t.Error("asked too often in a run")
+		}
+		return true
+	}
+	s.start()
+	s.awaitResolved(orders.StepKey(id, orders.AuthorizePayment, 1))
 }
