@@ -32,10 +32,10 @@ func drain(
 // settled waits for n entries from a place on: transactions of other tests, in other databases, hold the log up, too.
 func settled(t *testing.T, s *store.Store, after store.Cursor, n int) (read []store.Entry, end store.Cursor) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		read, end = drain(t, s, after, store.LogFilter{}, 2)
 		return len(read) >= n
-	}, 30*time.Second, 5*time.Millisecond)
+	})
 	require.Len(t, read, n)
 	return read, end
 }
@@ -178,8 +178,7 @@ func TestMaintainLog(t *testing.T) {
 func TestMaintainLogWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
-	writer, err := pool.Begin(t.Context())
-	require.NoError(t, err)
+	writer := hold(t, pool)
 	storetest.Order(t, storetest.New(t, writer))
 	now := time.Now().AddDate(0, 0, 14)
 	s, err := store.New(store.Config{DB: pool, Now: func() time.Time { return now }})
