@@ -85,6 +85,10 @@ func TestFeed(t *testing.T) {
 		go feed.Run(ctx)
 		awaitFeed(t, feed)
 
+		ring := func() error { // has the feed read as often as it can
+			_, err := pool.Exec(ctx, "NOTIFY millrace_feed")
+			return err
+		}
 		const writers, each = 8, 40
 		var wg sync.WaitGroup
 		for range writers {
@@ -101,25 +105,20 @@ func TestFeed(t *testing.T) {
 						_, err = tx.Exec(ctx, "SELECT pg_sleep($1)", rand.Float64()*0.02)
 						return err
 					})
+					if err == nil {
+						err = ring()
+					}
 					if err != nil {
 						t.Errorf("write: %v", err)
 					}
 				}
 			})
 		}
-		written := make(chan struct{})
-		go func() {
-			defer close(written)
-			wg.Wait()
-		}()
+		wg.Wait()
 		all := func(n int) func() bool {
-			return func() bool {
-				_, err := pool.Exec(ctx, "NOTIFY millrace_feed") // has the feed read as often as it can
-				return err == nil && len(got.all()) >= n
-			}
+			return func() bool { return ring() == nil && len(got.all()) >= n }
 		}
 		eventually(t, all(writers*each))
-		<-written
 
 		// The control: a writer commits after a later one, and the feed reads in between.
 		slow := hold(t, pool)
