@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -107,7 +106,7 @@ func TestApply(t *testing.T) {
 // gap, each outcome counts once, and the log folds to the state.
 func TestApplyManyAtOnce(t *testing.T) {
 	t.Parallel()
-	pool := storetest.Pool(t)
+	pool := storetest.PatientPool(t)
 	s := storetest.New(t, pool)
 	list := make([]orders.Order, 6)
 	for i := range list {
@@ -123,7 +122,11 @@ func TestApplyManyAtOnce(t *testing.T) {
 					o := list[(i*(worker%5+1)+worker)%len(list)]
 					events = append(events, outcome(o.ID, steps[(worker+round)%len(steps)]))
 				}
-				if _, err := s.Apply(t.Context(), events); err != nil {
+				err := again(func() error {
+					_, err := s.Apply(t.Context(), events)
+					return err
+				})
+				if err != nil {
 					t.Errorf("apply: %v", err)
 				}
 			}
@@ -156,10 +159,7 @@ func TestApplyBesideALockedOrder(t *testing.T) {
 	pool := storetest.Pool(t)
 	s := storetest.New(t, pool)
 	locked := storetest.Order(t, s)
-	holder, err := pool.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = holder.Rollback(context.Background()) }()
-	_, err = holder.Exec(t.Context(), "SELECT FROM orders WHERE id = $1 FOR UPDATE", locked.ID)
+	_, err := hold(t, pool).Exec(t.Context(), "SELECT FROM orders WHERE id = $1 FOR UPDATE", locked.ID)
 	require.NoError(t, err)
 
 	var wg sync.WaitGroup
@@ -239,8 +239,9 @@ func TestSweep(t *testing.T) {
 
 	t.Run("LeavesNewStepsAlone", func(t *testing.T) {
 		t.Parallel()
-		tx := storetest.Pool(t)
-		s := storetest.New(t, tx)
+		tx, now := storetest.Pool(t), time.Now()
+		s, err := store.New(store.Config{DB: tx, Now: func() time.Time { return now }})
+		require.NoError(t, err)
 		storetest.Order(t, s)
 		exec(t, tx, "DELETE FROM river_job")
 		require.Zero(t, sweep(t, s))

@@ -119,7 +119,7 @@ func TestCommands(t *testing.T) {
 	// One key for one refund, whoever asks at the same time and for whichever order.
 	t.Run("ManyAtOnce", func(t *testing.T) {
 		t.Parallel()
-		pool := storetest.Pool(t)
+		pool := storetest.PatientPool(t)
 		s := storetest.New(t, pool)
 		a, b := complete(t, s), complete(t, s)
 		var wg sync.WaitGroup
@@ -129,7 +129,11 @@ func TestCommands(t *testing.T) {
 				if i%2 == 0 {
 					id = b.ID
 				}
-				if _, err := s.Apply(t.Context(), []orders.Event{refund(id, "a", 100)}); err != nil {
+				err := again(func() error {
+					_, err := s.Apply(t.Context(), []orders.Event{refund(id, "a", 100)})
+					return err
+				})
+				if err != nil {
 					t.Errorf("refund: %v", err)
 				}
 			})

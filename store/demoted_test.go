@@ -26,7 +26,7 @@ func TestDemoted(t *testing.T) {
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
 	feed := store.NewFeed(feeding, slog.New(slog.DiscardHandler), nil)
 	go feed.Run(t.Context())
-	require.Eventually(t, func() bool { return feed.Behind() < time.Second }, time.Minute, time.Millisecond)
+	awaitFeed(t, feed)
 
 	writer, err := pool.Acquire(t.Context())
 	require.NoError(t, err)
@@ -38,10 +38,10 @@ func TestDemoted(t *testing.T) {
 		_, err = writer.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		_, err = writer.Exec(t.Context(), "DELETE FROM orders")
 		return err != nil
-	}, time.Minute, 10*time.Millisecond)
+	})
 	require.ErrorContains(t, err, "25006")
 	writer.Release()
 	var left []uint32
@@ -50,5 +50,5 @@ func TestDemoted(t *testing.T) {
 		conn.Release()
 	}
 	require.NotContains(t, left, backend, "a connection that only read is still there")
-	require.Eventually(t, func() bool { return feed.Behind() > 2*time.Second }, time.Minute, 10*time.Millisecond)
+	eventually(t, func() bool { return feed.Behind() > 2*time.Second })
 }

@@ -11,7 +11,7 @@ import (
 // A server that is gone without a word is noticed soon, also where nothing is sent.
 func TestDeadPeersAreNoticed(t *testing.T) {
 	t.Parallel()
-	pool, _ := throughProxy(t)
+	pool, _ := throughProxy(t, "")
 	conn, err := pool.Acquire(t.Context())
 	require.NoError(t, err)
 	defer conn.Release()

@@ -14,7 +14,12 @@ import (
 // The moments decide, to the microsecond; the ids are only what the index knows.
 func TestExportMoments(t *testing.T) {
 	t.Parallel()
-	s := storetest.New(t, storetest.Tx(t))
+	clock := time.Now()
+	s, err := store.New(store.Config{DB: storetest.Tx(t), Now: func() time.Time {
+		clock = clock.Add(time.Millisecond)
+		return clock
+	}})
+	require.NoError(t, err)
 	var placed []orders.Order
 	for range 4 {
 		placed = append(placed, storetest.Order(t, s))

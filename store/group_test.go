@@ -22,7 +22,7 @@ type groupTest struct {
 }
 
 const (
-	waitFor = 10 * time.Second
+	waitFor = time.Minute
 	tick    = time.Millisecond
 )
 

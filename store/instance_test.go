@@ -31,7 +31,7 @@ func TestRecover(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := storetest.Pool(t)
+			db := hold(t, storetest.Pool(t)) // in which the database's clock stands still
 			now := time.Now()
 			s, err := store.New(store.Config{DB: db, Now: func() time.Time { return now }})
 			require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestRecover(t *testing.T) {
 
 func TestInstances(t *testing.T) {
 	t.Parallel()
-	db := storetest.Pool(t)
+	db := storetest.Tx(t) // in which the database's clock stands still
 	s := storetest.New(t, db)
 	for _, id := range []string{"a", "b", "b", "c", "d"} {
 		require.NoError(t, s.Beat(t.Context(), id))

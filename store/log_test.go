@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -32,10 +33,10 @@ func drain(
 // settled waits for n entries from a place on: transactions of other tests, in other databases, hold the log up, too.
 func settled(t *testing.T, s *store.Store, after store.Cursor, n int) (read []store.Entry, end store.Cursor) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		read, end = drain(t, s, after, store.LogFilter{}, 2)
 		return len(read) >= n
-	}, 30*time.Second, 5*time.Millisecond)
+	})
 	require.Len(t, read, n)
 	return read, end
 }
@@ -130,6 +131,11 @@ func TestParseCursor(t *testing.T) {
 // at makes the events of an order look as if they had been written then.
 const at = `UPDATE order_events SET logged_at = $1 WHERE order_id = $2`
 
+func partitions(t *testing.T, pool *pgxpool.Pool) int {
+	t.Helper()
+	return count(t, pool, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'order_events'::regclass")
+}
+
 func TestMaintainLog(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
@@ -143,7 +149,8 @@ func TestMaintainLog(t *testing.T) {
 	require.NoError(t, err)
 	all, _ := settled(t, s, start, 2)
 	require.Equal(t, 0, count(t, pool, "SELECT count(*) FROM order_events_default"), "this week has its partition")
-	require.Equal(t, 3, count(t, pool, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'order_events'::regclass"))
+	weeks := partitions(t, pool) - 1
+	require.GreaterOrEqual(t, weeks, 2) // or more, if a week has ended since the database was made
 
 	// A week without a partition, and then with one.
 	_, err = pool.Exec(t.Context(), at, now.AddDate(0, 0, -60), old.ID)
@@ -165,7 +172,7 @@ func TestMaintainLog(t *testing.T) {
 	now = now.AddDate(0, 0, 28)
 	dropped, err := s.MaintainLog(t.Context(), 30*24*time.Hour)
 	require.NoError(t, err)
-	require.Equal(t, 2, dropped)
+	require.Equal(t, weeks, dropped)
 	_, _, err = s.Log(t.Context(), all[1].Cursor, store.LogFilter{}, 10)
 	require.ErrorIs(t, err, store.ErrCursorExpired)
 	start, err = s.LogStart(t.Context())
@@ -178,15 +185,14 @@ func TestMaintainLog(t *testing.T) {
 func TestMaintainLogWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
-	writer, err := pool.Begin(t.Context())
-	require.NoError(t, err)
+	writer := hold(t, pool)
 	storetest.Order(t, storetest.New(t, writer))
-	now := time.Now().AddDate(0, 0, 14)
+	before, now := partitions(t, pool), time.Now().AddDate(0, 0, 14)
 	s, err := store.New(store.Config{DB: pool, Now: func() time.Time { return now }})
 	require.NoError(t, err)
 	_, err = s.MaintainLog(t.Context(), 30*24*time.Hour)
 	require.NoError(t, err)
-	require.Equal(t, 5, count(t, pool, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'order_events'::regclass"))
+	require.Equal(t, before+2, partitions(t, pool))
 	require.NoError(t, writer.Commit(t.Context()))
 }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -138,7 +138,7 @@ func TestPlaceIdempotently(t *testing.T) {
 	// I2: whatever the interleaving, one order per key.
 	t.Run("ManyAtOnce", func(t *testing.T) {
 		t.Parallel()
-		pool := storetest.Pool(t)
+		pool := storetest.PatientPool(t)
 		s, err := store.New(store.Config{DB: pool, Alone: true}) // or the callers would share one batch
 		require.NoError(t, err)
 		keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
@@ -149,7 +149,11 @@ func TestPlaceIdempotently(t *testing.T) {
 				for i := range keys {
 					batch[i] = keyed(keys[(i+worker)%len(keys)])
 				}
-				if _, err := s.Place(t.Context(), batch); err != nil {
+				err := again(func() error {
+					_, err := s.Place(t.Context(), batch)
+					return err
+				})
+				if err != nil {
 					t.Errorf("place: %v", err)
 				}
 			})
@@ -162,11 +166,10 @@ func TestPlaceIdempotently(t *testing.T) {
 	// Two batches with the same keys in opposite orders would each hold what the other waits for, were they not sorted.
 	t.Run("InOppositeOrders", func(t *testing.T) {
 		t.Parallel()
-		pool := storetest.Pool(t)
+		pool := storetest.PatientPool(t)
 		s, err := store.New(store.Config{DB: pool, Alone: true})
 		require.NoError(t, err)
-		holder, err := pool.Begin(t.Context())
-		require.NoError(t, err)
+		holder := hold(t, pool)
 		_, err = storetest.New(t, holder).Place(t.Context(), []orders.Placement{keyed("b")})
 		require.NoError(t, err)
 
@@ -176,10 +179,10 @@ func TestPlaceIdempotently(t *testing.T) {
 				_, err := s.Place(context.Background(), []orders.Placement{keyed(keys[0]), keyed(keys[1]), keyed(keys[2])})
 				done <- err
 			}()
-			require.Eventually(t, func() bool {
+			eventually(t, func() bool {
 				return i+1 == count(t, pool, `SELECT count(*) FROM pg_stat_activity
 					WHERE datname = current_database() AND wait_event_type = 'Lock'`)
-			}, 10*time.Second, time.Millisecond)
+			})
 		}
 		require.NoError(t, holder.Rollback(t.Context()))
 		require.NoError(t, <-done)
@@ -230,12 +233,15 @@ func TestOrders(t *testing.T) {
 	require.Len(t, page, 5)
 }
 
-// deadlocks counts those that the database has seen. Sessions report when they end.
+// deadlocks counts those that the database has seen. Sessions report when they end, so the pool is closed.
 func deadlocks(t *testing.T, pool *pgxpool.Pool) int {
 	t.Helper()
-	pool.Reset()
-	require.Eventually(t, func() bool {
-		return count(t, pool, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()`) == 1
-	}, 10*time.Second, time.Millisecond)
-	return count(t, pool, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+	conn, err := pgx.ConnectConfig(t.Context(), pool.Config().ConnConfig)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(context.Background()) }()
+	pool.Close()
+	eventually(t, func() bool {
+		return count(t, conn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()`) == 1
+	})
+	return count(t, conn, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 }

@@ -52,7 +52,7 @@ func TestRates(t *testing.T) {
 // Batches that share subjects in any order neither deadlock nor lose a request.
 func TestRatesManyAtOnce(t *testing.T) {
 	t.Parallel()
-	pool := storetest.Pool(t)
+	pool := storetest.PatientPool(t)
 	rates := store.NewRates(pool)
 	segment := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	const writers, subjects, rounds = 8, 50, 10

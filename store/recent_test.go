@@ -82,6 +82,7 @@ func TestRecall(t *testing.T) {
 	t.Parallel()
 	db := storetest.Tx(t)
 	recent := store.NewRecent()
+	pass := recent.StopClock()
 	s, err := store.New(store.Config{DB: db, Recent: recent})
 	require.NoError(t, err)
 	order := storetest.Order(t, s)
@@ -116,9 +117,15 @@ func TestRecall(t *testing.T) {
 	order = storetest.Order(t, s)
 	job.OrderID = order.ID
 	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 1}}})
+	pass(2 * time.Second)
 	_, ok = s.Recall(job)
 	require.True(t, ok, "this process's own change")
 	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 2}}})
 	_, ok = s.Recall(job)
 	require.False(t, ok, "somebody else has changed it")
+
+	job.OrderID = storetest.Order(t, s).ID
+	pass(2*time.Second + 1)
+	_, ok = s.Recall(job)
+	require.False(t, ok, "it is no more than a moment ago that goes unread")
 }

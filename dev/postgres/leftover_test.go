@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,7 +28,7 @@ func TestParentKilled(t *testing.T) {
 	require.NoError(t, first.Process.Kill())
 	require.Error(t, first.Wait())
 
-	server := start(t, config(t, dir))
+	server := startAfter(t, config(t, dir))
 	log, err := os.ReadFile(filepath.Join(dir, "postgres.log.1"))
 	require.NoError(t, err)
 	require.Contains(t, string(log), "database system is shut down", "it left by itself, cleanly")
@@ -42,7 +44,7 @@ func TestServerKilled(t *testing.T) {
 	<-server.Done()
 	require.ErrorContains(t, server.Stop(t.Context()), "killed")
 
-	again := start(t, c)
+	again := startAfter(t, c)
 	require.Equal(t, "still here", query(t, again.DSN("postgres"), "select word from kept"))
 	stop(t, again)
 }
@@ -152,6 +154,11 @@ func TestStartWaits(t *testing.T) {
 	server := start(t, c)
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Stop(t.Context()) }()
+	pidfile := filepath.Join(c.Dir, "pg"+strconv.Itoa(server.Major()), "postmaster.pid")
+	require.Eventually(t, func() bool { // it is leaving, or has left
+		text, err := os.ReadFile(pidfile)
+		return err != nil || strings.Contains(string(text), "stopping")
+	}, time.Minute, time.Millisecond)
 	stop(t, start(t, c))
 	require.NoError(t, <-stopped)
 }

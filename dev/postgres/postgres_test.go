@@ -5,6 +5,7 @@ package postgres_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,11 +30,23 @@ func TestMain(m *testing.M) {
 		helper(dir)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	code := m.Run()
+	if code == 0 {
+		// Those that are about to end have the time to.
+		leaked := goleak.Find()
+		for start := time.Now(); leaked != nil && time.Since(start) < time.Minute; leaked = goleak.Find() {
+			continue
+		}
+		if leaked != nil {
+			fmt.Println(leaked)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 func helper(dir string) {
-	server, err := postgres.Start(context.Background(), postgres.Config{Dir: dir})
+	server, err := postgres.Start(context.Background(), postgres.Config{Dir: dir, Fetch: true, Cache: cache()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -67,10 +80,13 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
+// cache is that of all tests of Millrace, for a machine without a Postgres of its own.
+func cache() string { return postgres.DefaultDir("millrace-postgres") }
+
 func config(t *testing.T, dir string) postgres.Config {
 	t.Helper()
 	return postgres.Config{
-		Dir:      dir,
+		Dir: dir, Fetch: true, Cache: cache(),
 		Settings: map[string]string{"fsync": "off", "shared_buffers": "16MB"},
 		Logger:   slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
@@ -84,6 +100,21 @@ func start(t *testing.T, c postgres.Config) *postgres.Server {
 	t.Log("ready after", time.Since(began).Round(time.Millisecond))
 	t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(t.Context())) })
 	return server
+}
+
+// startAfter starts a server where one has just ended that nobody has stopped: its processes take the time they take to
+// follow it, and on a busy machine that is more than Start has patience for.
+func startAfter(t *testing.T, c postgres.Config) *postgres.Server {
+	t.Helper()
+	for began := time.Now(); ; {
+		server, err := postgres.Start(t.Context(), c)
+		if errors.Is(err, postgres.ErrRunning) && time.Since(began) < time.Minute {
+			continue
+		}
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(t.Context())) })
+		return server
+	}
 }
 
 func stop(t *testing.T, server *postgres.Server) {

@@ -4,9 +4,11 @@ package storetest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +26,10 @@ import (
 
 const template = "millrace_template"
 
+// mostParallel tests run at a time, however many the machine offers to. What they test has deadlines, of seconds, which
+// a machine does not keep that works on dozens of tests with each of its cores.
+const mostParallel = 8
+
 // server is started by the first test that asks for it and stopped by Main.
 var server = sync.OnceValues(start)
 
@@ -34,6 +40,10 @@ var (
 
 // Main runs the tests of a package and stops the server: func TestMain(m *testing.M) { storetest.Main(m) }.
 func Main(m *testing.M) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.(flag.Getter).Get().(int) > mostParallel {
+		_ = parallel.Value.Set(strconv.Itoa(mostParallel))
+	}
 	code := m.Run()
 	if started.Load() {
 		s, err := server()
@@ -49,8 +59,10 @@ func Main(m *testing.M) {
 type testServer struct {
 	*postgres.Server
 	dir string
-	// pool is on the template, for tests that roll back.
-	pool *pgxpool.Pool
+
+	mu sync.Mutex
+	// clean are pools of databases as new, each of one connection: those who used them have rolled back.
+	clean []*pgxpool.Pool
 }
 
 func start() (*testServer, error) {
@@ -65,9 +77,10 @@ func start() (*testServer, error) {
 	}
 	s, err := postgres.Start(ctx, postgres.Config{
 		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
-		// The data is thrown away, so nothing has to survive a crash of the machine.
+		// The data is thrown away, so nothing has to survive a crash of the machine. And no vacuum comes in between.
 		Settings: map[string]string{
-			"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "300",
+			"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "500",
+			"autovacuum": "off",
 		},
 		Logger: slog.New(slog.DiscardHandler),
 	})
@@ -78,19 +91,12 @@ func start() (*testServer, error) {
 	if err := t.exec(ctx, "CREATE DATABASE "+template); err != nil {
 		return nil, err
 	}
-	if t.pool, err = store.NewPool(ctx, s.DSN(template), "test", 50); err != nil {
+	pool, err := store.NewMigrationPool(ctx, s.DSN(template))
+	if err != nil {
 		return nil, err
 	}
-	if err := store.Migrate(ctx, t.pool, slog.New(slog.DiscardHandler)); err != nil {
-		return nil, err
-	}
-	// CREATE DATABASE … TEMPLATE needs a template without connections, so rolled-back tests get a copy.
-	t.pool.Close()
-	if err := t.exec(ctx, "CREATE DATABASE millrace_shared TEMPLATE "+template); err != nil {
-		return nil, err
-	}
-	t.pool, err = store.NewPool(ctx, s.DSN("millrace_shared"), "test", 50)
-	return t, err
+	defer pool.Close() // CREATE DATABASE … TEMPLATE needs a template without connections
+	return t, store.Migrate(ctx, pool, slog.New(slog.DiscardHandler))
 }
 
 func (t *testServer) exec(ctx context.Context, sql string) error {
@@ -103,15 +109,44 @@ func (t *testServer) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// Tx begins a transaction that is rolled back when the test ends. Whatever takes a store.DB works inside it.
+// Tx begins a transaction that is rolled back when the test ends. Whatever takes a store.DB works inside it. It has a
+// database to itself, for in one with others it would wait for their locks and their keys, and that has deadlines.
 func Tx(t testing.TB) pgx.Tx {
 	t.Helper()
 	s, err := server()
 	require.NoError(t, err)
-	tx, err := s.pool.Begin(t.Context())
+	pool, err := s.take(t)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if tx.Rollback(context.Background()) != nil { // nobody knows what the connection is still doing there
+			pool.Close()
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.clean = append(s.clean, pool)
+	})
 	return tx
+}
+
+func (t *testServer) take(tb testing.TB) (*pgxpool.Pool, error) {
+	tb.Helper()
+	t.mu.Lock()
+	if last := len(t.clean) - 1; last >= 0 {
+		defer t.mu.Unlock()
+		pool := t.clean[last]
+		t.clean = t.clean[:last]
+		return pool, nil
+	}
+	t.mu.Unlock()
+	name, err := t.create(tb.Context(), template)
+	if err != nil {
+		return nil, err
+	}
+	// A test may be held up for longer than a transaction may idle.
+	return store.NewPool(context.Background(), t.DSN(name)+"&idle_in_transaction_session_timeout=0", "test", 1)
 }
 
 // URL is the address of a fresh, migrated database of the test's own, for tests that must commit or hear NOTIFY.
@@ -130,16 +165,33 @@ func create(t testing.TB, from string) string {
 	t.Helper()
 	s, err := server()
 	require.NoError(t, err)
-	name := fmt.Sprintf("test_%d", databases.Add(1))
-	require.NoError(t, s.exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+from+" STRATEGY file_copy"))
+	name, err := s.create(t.Context(), from)
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") })
 	return s.DSN(name)
+}
+
+func (t *testServer) create(ctx context.Context, from string) (name string, err error) {
+	name = fmt.Sprintf("test_%d", databases.Add(1))
+	return name, t.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+from+" STRATEGY file_copy")
 }
 
 // Pool connects to a fresh database.
 func Pool(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	pool, err := store.NewPool(t.Context(), URL(t), "test", 20)
+	return connect(t, URL(t))
+}
+
+// PatientPool connects to a fresh database, whose sessions wait for each other for as long as it takes: for tests in
+// which they have to, on a machine however slow.
+func PatientPool(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	return connect(t, URL(t)+"&lock_timeout=60000&statement_timeout=60000&idle_in_transaction_session_timeout=0")
+}
+
+func connect(t testing.TB, url string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := store.NewPool(t.Context(), url, "test", 20)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	return pool
