@@ -87,11 +87,8 @@ func startNginx(t *testing.T, m *instance) (address, dir string) {
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer listener.Close()
 	address = listener.Addr().String()
-	inherited, err := listener.(*net.TCPListener).File() // or somebody else takes the port before nginx does
-	require.NoError(t, err)
-	defer inherited.Close()
+	require.NoError(t, listener.Close())
 	writeCertificate(t, dir)
 	config := strings.NewReplacer(
 		"listen 443", "listen "+address, "127.0.0.1:8080", strings.TrimPrefix(m.api, "http://"),
@@ -112,12 +109,18 @@ scgi_temp_path %[1]s/s;
 	}
 	nginx := exec.CommandContext(t.Context(), path, "-c", file, "-e", filepath.Join(dir, "nginx-error.log"))
 	nginx.Stdout, nginx.Stderr = t.Output(), t.Output()
-	nginx.Env, nginx.ExtraFiles = append(os.Environ(), "NGINX=3;"), []*os.File{inherited}
 	require.NoError(t, nginx.Start())
 	t.Cleanup(func() {
 		_ = nginx.Process.Kill()
 		_ = nginx.Wait()
 	})
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	}, 30*time.Second, 10*time.Millisecond)
 	return "https://" + address, dir
 }
 
