@@ -170,12 +170,14 @@ func beforeFeed(t *testing.T, change ...func(*api.Config)) (h *harness, run func
 func TestStreamBeforeFeed(t *testing.T) {
 	t.Parallel()
 	h, run := beforeFeed(t, func(c *api.Config) { c.Heartbeat = time.Hour })
-	id := storetest.Order(t, h.store).ID
-	one, all := h.open(t, id, ""), h.follow(t, "/api/events")
-	one.events(t, 1)
+	all := h.follow(t, "/api/events")
 	all.place(t)
+	id := storetest.Order(t, h.store).ID
+	one := h.open(t, id, "")
+	one.events(t, 1)
 	h.apply(t, succeeded(id, orders.AuthorizePayment)...)
 	run()
+	require.Equal(t, int64(1), all.events(t, 1)[0].decode(t).Version)
 	for _, s := range []*openStream{one, all} {
 		require.Equal(t, int64(2), s.events(t, 1)[0].decode(t).Version)
 	}
