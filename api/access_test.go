@@ -118,7 +118,7 @@ func TestSecurityDocument(t *testing.T) {
 func secured(t *testing.T) (h *harness, keys map[store.Role]string) {
 	t.Helper()
 	h = serve(t, storetest.Pool(t), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store})
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
 	})
 	keys = map[store.Role]string{}
 	for _, role := range store.Roles() {

@@ -31,6 +31,7 @@ const (
 	defaultMaxStreamsEach = 20
 	defaultMaxInFlight    = 512
 	defaultHeartbeat      = 15 * time.Second
+	defaultSlowReader     = 5 * time.Second
 )
 
 // ErrDegraded marks the error of a readiness check without which the process can still serve, only worse.
@@ -76,6 +77,9 @@ type Config struct {
 	MaxStreams     int           // open event streams and requests that wait, at a time; default 5000
 	MaxStreamsEach int           // open event streams of one principal in this process; default 20, no limit below 0
 	Heartbeat      time.Duration // between two comments on an idle stream; default 15 s
+	// SlowReader is for how long a reader of a stream or an export may take nothing before it is cut off: it can go on
+	// when it can read. Default 5 s.
+	SlowReader time.Duration
 }
 
 // Server is the HTTP handler of the API.
@@ -116,9 +120,13 @@ func New(c Config) *Server {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = defaultHeartbeat
 	}
+	if c.SlowReader == 0 {
+		c.SlowReader = defaultSlowReader
+	}
 	s := &Server{
 		config: c, permissions: permissions(), metrics: newMetrics(c.Registerer), hub: newHub(),
 		exports: make(chan struct{}, maxExports), started: c.Now(), draining: make(chan struct{}),
+		system: sample[systemSample]{now: c.Now}, gathered: sample[families]{now: c.Now},
 	}
 	s.drain = sync.OnceFunc(func() {
 		close(s.draining)

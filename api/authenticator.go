@@ -21,10 +21,10 @@ var ErrUnauthorized = errors.New("missing or wrong credential")
 const (
 	// verifiedFor is how long a credential that was right counts as right without asking: the longest that a revoked
 	// one goes on working in any process, together with the time that asking may take.
-	verifiedFor   = time.Second
-	verifyTimeout = time.Second
-	maxVerified   = 10_000
-	maxCredential = 8 << 10
+	verifiedFor          = time.Second
+	defaultVerifyTimeout = time.Second
+	maxVerified          = 10_000
+	maxCredential        = 8 << 10
 )
 
 // AuthConfig says whom to let in. With nothing set that is nobody.
@@ -36,8 +36,9 @@ type AuthConfig struct {
 	// OIDC verifies tokens of an identity provider. May be nil.
 	OIDC *OIDC
 	// Open lets in who has no credential, as an admin: listen on loopback only.
-	Open bool
-	Now  func() time.Time // default time.Now
+	Open    bool
+	Timeout time.Duration    // of looking a credential up in the database; default 1 s
+	Now     func() time.Time // default time.Now
 }
 
 // Authenticator finds out who asks. It is safe for concurrent use.
@@ -58,6 +59,9 @@ type verifiedCredential struct {
 func NewAuthenticator(c AuthConfig) *Authenticator {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultVerifyTimeout
 	}
 	return &Authenticator{config: c, verified: make(map[[sha256.Size]byte]verifiedCredential)}
 }
@@ -130,7 +134,7 @@ func (a *Authenticator) lookUp(
 func (a *Authenticator) find(ctx context.Context, credential string) (Principal, time.Time, error) {
 	switch {
 	case store.IsKey(credential) && a.config.Keys != nil:
-		ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+		ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
 		defer cancel()
 		key, err := a.config.Keys.VerifyKey(ctx, credential)
 		if errors.Is(err, store.ErrKeyRefused) {

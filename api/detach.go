@@ -86,8 +86,8 @@ func (c chunked) Write(b []byte) (int, error) {
 }
 
 // end ends the answer as a whole one.
-func (c chunked) end() {
-	_ = c.SetWriteDeadline(time.Now().Add(liveWriteTimeout))
+func (c chunked) end(timeout time.Duration) {
+	_ = c.SetWriteDeadline(time.Now().Add(timeout))
 	_, _ = io.WriteString(c.Conn, "0\r\n\r\n")
 	_ = c.Close()
 }

@@ -97,7 +97,7 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 		if r.Method == http.MethodHead {
 			return
 		}
-		run := &exportRun{Server: s, liveWriter: newLiveWriter(w), filter: filter}
+		run := &exportRun{Server: s, liveWriter: s.newLiveWriter(w), filter: filter}
 		if err := run.run(ctx, first); err != nil && ctx.Err() == nil {
 			exchangeOf(ctx).cause = err
 			panic(http.ErrAbortHandler) // whatever the connection is good for, this must not look complete

@@ -73,7 +73,7 @@ func TestFeedStream(t *testing.T) {
 func TestFeedStreamsShareOneReader(t *testing.T) {
 	t.Parallel()
 	const all = 15
-	h := live(t)
+	h := live(t, func(c *api.Config) { c.Heartbeat = time.Hour }) // with which a stream may look for itself
 	id := storetest.Order(t, h.store).ID
 	var streams []*openStream
 	for range all {
@@ -83,7 +83,7 @@ func TestFeedStreamsShareOneReader(t *testing.T) {
 		streams = append(streams, s, one)
 	}
 	require.Eventually(t, func() bool { return strings.Contains(h.metrics(t), "millrace_stream_catch_ups_total 30") },
-		30*time.Second, 10*time.Millisecond)
+		time.Minute, 10*time.Millisecond)
 	h.apply(t, completion(id)[:3]...)
 	for _, s := range streams {
 		for version := int64(0); version < 4; version = s.events(t, 1)[0].decode(t).Version {
@@ -95,7 +95,7 @@ func TestFeedStreamsShareOneReader(t *testing.T) {
 func TestFeedFilters(t *testing.T) {
 	t.Parallel()
 	h := live(t, func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store})
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
 		c.Heartbeat = 50 * time.Millisecond
 	})
 	customer := []string{"Authorization", "Bearer " + h.key(t, store.Customer)}
@@ -179,11 +179,21 @@ func TestFeedWaits(t *testing.T) {
 	server.Config.WriteTimeout, server.Config.ReadTimeout = 200*time.Millisecond, 200*time.Millisecond
 	server.Start()
 	t.Cleanup(server.Close)
+	patient := h.Server
 	h.Server = server
-	place := h.page(t, "?wait=1").Next // nothing happens
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+"/api/events?wait=1", nil)
+	require.NoError(t, err)
+	response := h.sendUntil(t, r, func(status int) bool { return status == http.StatusOK })
+	defer response.Body.Close()
+	var page api.EventPage
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&page))
+	require.Empty(t, page.Events, "nothing happens")
+	h.Server = patient // its deadlines may end before a request has arrived
+	place := page.Next
 	ask := func(query string) <-chan string {
 		answers := make(chan string, 1)
 		go func() {
+			defer close(answers)
 			response, err := h.Client().Get(h.URL + "/api/events?wait=30&after=" + query)
 			if err != nil {
 				t.Error(err)
@@ -200,10 +210,10 @@ func TestFeedWaits(t *testing.T) {
 	}
 	answers := ask(place + "&type=OrderStatusUpdated")
 	require.Eventually(t, func() bool { return strings.Contains(h.metrics(t), "millrace_streams 1") },
-		30*time.Second, 10*time.Millisecond)
+		time.Minute, 10*time.Millisecond)
 	id := storetest.Order(t, h.store).ID // is not of the type
 	h.apply(t, succeeded(id, orders.AuthorizePayment)...)
-	var page api.EventPage
+	page = api.EventPage{}
 	require.NoError(t, json.Unmarshal([]byte(<-answers), &page))
 	require.Len(t, page.Events, 1)
 	require.Equal(t, int64(2), page.Events[0].Version)
@@ -211,7 +221,7 @@ func TestFeedWaits(t *testing.T) {
 
 	answers = ask(page.Next)
 	require.Eventually(t, func() bool { return strings.Contains(h.metrics(t), "millrace_streams 1") },
-		30*time.Second, 10*time.Millisecond)
+		time.Minute, 10*time.Millisecond)
 	h.api.Drain()
 	require.Contains(t, <-answers, `{"events":[],"next":"`)
 }
@@ -257,7 +267,7 @@ func TestFeedResync(t *testing.T) {
 func TestStreamsEach(t *testing.T) {
 	t.Parallel()
 	h := live(t, func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Open: true})
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute, Open: true})
 		c.MaxStreamsEach = 2
 	})
 	service := []string{"Accept", "text/event-stream", "Authorization", "Bearer " + h.key(t, store.Service)}
@@ -286,7 +296,7 @@ func TestStreamsEach(t *testing.T) {
 	}
 	first.Body.Close()
 	require.Eventually(t, func() bool { return h.follow(t, "/api/events", service...).StatusCode == http.StatusOK },
-		30*time.Second, 10*time.Millisecond, "a closed stream makes room")
+		time.Minute, 10*time.Millisecond, "a closed stream makes room")
 }
 
 func TestCrossOrigin(t *testing.T) {

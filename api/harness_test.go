@@ -112,6 +112,29 @@ func (h *harness) send(t *testing.T, r *http.Request) answer {
 	return answer{response.StatusCode, response.Header, string(b)}
 }
 
+// sendUntil sends a request again until it is answered with a status that will do.
+func (h *harness) sendUntil(t *testing.T, r *http.Request, good func(status int) bool) *http.Response {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		again := r.Clone(r.Context())
+		if r.GetBody != nil {
+			body, err := r.GetBody()
+			require.NoError(t, err)
+			again.Body = body
+		}
+		response, err := h.Client().Do(again)
+		if err != nil {
+			continue
+		}
+		if good(response.StatusCode) {
+			return response
+		}
+		response.Body.Close()
+	}
+	require.Fail(t, "there is no good answer", "%s %s", r.Method, r.URL)
+	return nil
+}
+
 // apply makes events happen to an order.
 func (h *harness) apply(t *testing.T, events ...orders.Event) {
 	t.Helper()

@@ -1,10 +1,12 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,7 +96,7 @@ func TestRateLimitBehindProxy(t *testing.T) {
 func TestRateLimitByPrincipal(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t), limited(2, nil), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Token: "s3cret"})
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute, Token: "s3cret"})
 	})
 	guess := func() answer { return h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer wrong") }
 	for range 2 {
@@ -118,7 +120,7 @@ func TestRateLimitByPrincipal(t *testing.T) {
 // A stream passes the limiter like any other answer, flushes and all.
 func TestRateLimitStream(t *testing.T) {
 	t.Parallel()
-	h := serve(t, storetest.Tx(t), limited(1, nil))
+	h := serve(t, storetest.Pool(t), limited(1, nil)) // which the stream reads from until it ends
 	s := h.open(t, storetest.Order(t, h.store).ID, "")
 	require.Equal(t, http.StatusOK, s.StatusCode)
 	require.Equal(t, `"default";r=0;t=60`, s.Header.Get("RateLimit"))
@@ -127,23 +129,32 @@ func TestRateLimitStream(t *testing.T) {
 // TestRateLimitWithoutDatabase: a database that hangs must not hold up a decision.
 func TestRateLimitWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	pool, err := store.NewPool(t.Context(), storetest.URL(t), "test", 1)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	conn, err := pool.Acquire(t.Context()) // so that sharing has to wait
-	require.NoError(t, err)
-	defer conn.Release()
-	rates := store.NewRates(pool)
-	limiter := limit.New(limit.Config{Share: rates.Count, Prune: rates.Prune})
-	go limiter.Run(t.Context())
+	sharing, release := make(chan struct{}, 1), make(chan struct{})
+	limiter := limit.New(limit.Config{
+		Share: func(context.Context, []store.RateCount, time.Time) ([]store.RateCount, error) {
+			select {
+			case sharing <- struct{}{}:
+			default: // it shares what is left, too
+			}
+			<-release
+			return nil, store.ErrUnavailable
+		},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { limiter.Run(ctx) })
 	h := serve(t, storetest.Tx(t), func(c *api.Config) { c.RateLimit, c.Limiter = 5, limiter })
-	start := time.Now()
 	for i := range 10 {
 		want := http.StatusOK
 		if i >= 5 {
 			want = http.StatusTooManyRequests
 		}
 		require.Equal(t, want, h.do(t, http.MethodGet, "/api/orders", "").status)
+		if i == 0 {
+			<-sharing // which hangs from now on
+		}
 	}
-	require.Less(t, time.Since(start), 2*time.Second)
+	cancel()
+	close(release)
+	running.Wait()
 }

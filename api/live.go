@@ -7,17 +7,15 @@ import (
 	"time"
 )
 
-// A reader that does not take what is sent in this time is cut off: it can resume when it can read.
-const liveWriteTimeout = 5 * time.Second
-
 // liveWriter writes answers that may take longer than the server's own deadlines, which are about requests that end.
 type liveWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	timeout time.Duration // of a write
 }
 
-func newLiveWriter(w http.ResponseWriter) liveWriter {
-	return liveWriter{w, http.NewResponseController(w)}
+func (s *Server) newLiveWriter(w http.ResponseWriter) liveWriter {
+	return liveWriter{w, http.NewResponseController(w), s.config.SlowReader}
 }
 
 // write has a deadline for this write only: the answer may be silent for longer than any deadline.
@@ -25,7 +23,7 @@ func (l liveWriter) write(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if err := supported(l.control.SetWriteDeadline(time.Now().Add(liveWriteTimeout))); err != nil {
+	if err := supported(l.control.SetWriteDeadline(time.Now().Add(l.timeout))); err != nil {
 		return fmt.Errorf("set write deadline: %w", err)
 	}
 	if _, err := l.w.Write(b); err != nil {

@@ -82,5 +82,5 @@ func (x *exchange) allow(patience time.Duration) error {
 	if err := clearReadDeadline(x.control); err != nil {
 		return err
 	}
-	return supported(x.control.SetWriteDeadline(time.Now().Add(patience + liveWriteTimeout)))
+	return supported(x.control.SetWriteDeadline(time.Now().Add(patience + defaultSlowReader)))
 }

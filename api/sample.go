@@ -11,6 +11,7 @@ const sampleFor = time.Second
 
 // sample keeps what is costly to measure for a second: however many ask, it is measured once.
 type sample[T any] struct {
+	now   func() time.Time
 	mu    sync.Mutex
 	at    time.Time
 	value T
@@ -20,8 +21,8 @@ type sample[T any] struct {
 func (s *sample[T]) get(ctx context.Context, measure func(context.Context) T) T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.at.IsZero() || time.Since(s.at) > sampleFor {
-		s.value, s.at = measure(context.WithoutCancel(ctx)), time.Now()
+	if s.at.IsZero() || s.now().Sub(s.at) > sampleFor {
+		s.value, s.at = measure(context.WithoutCancel(ctx)), s.now()
 	}
 	return s.value
 }

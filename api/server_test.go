@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/require"
 
@@ -112,13 +114,7 @@ func TestUnavailable(t *testing.T) {
 		} {
 			s.wantStatus, s.wantBody, s.wantHeader = 503, `"code":"unavailable"`, []string{"Retry-After", "1"}
 			for range 20 { // more than are tried at a time: the others queue behind them
-				wg.Go(func() {
-					start := time.Now()
-					s.run(t, h)
-					if took := time.Since(start); took > 3*time.Second {
-						t.Errorf("%s %s was answered after %s", s.method, s.path, took)
-					}
-				})
+				wg.Go(func() { s.run(t, h) })
 				if s.method == "GET" {
 					break
 				}
@@ -126,6 +122,7 @@ func TestUnavailable(t *testing.T) {
 		}
 		wg.Wait()
 		require.Contains(t, h.log.String(), `"level":"WARN"`)
+		require.Contains(t, h.log.String(), "no connection in time", "it does not take as long as a query may")
 	})
 }
 
@@ -268,20 +265,26 @@ func TestMetrics(t *testing.T) {
 // A client that goes away is not a failure of ours.
 func TestClientGone(t *testing.T) {
 	t.Parallel()
-	pool, err := store.NewPool(t.Context(), storetest.URL(t), "test", 1)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	h := serve(t, pool)
-	conn, err := pool.Acquire(t.Context()) // so that the request has to wait
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	h := serve(t, leavingDB{storetest.Pool(t), cancel})
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/api/orders", nil)
 	require.NoError(t, err)
 	_, err = h.Client().Do(r)
 	require.Error(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(h.log.String(), `"status":499`) },
-		10*time.Second, 10*time.Millisecond)
-	conn.Release()
+		time.Minute, 10*time.Millisecond)
 	require.Contains(t, h.log.String(), `"level":"INFO"`)
+}
+
+// leavingDB has the client leave while its query runs.
+type leavingDB struct {
+	*pgxpool.Pool
+	leave func()
+}
+
+func (l leavingDB) Query(ctx context.Context, _ string, _ ...any) (pgx.Rows, error) {
+	l.leave()
+	<-ctx.Done()
+	return nil, ctx.Err()
 }

@@ -44,7 +44,7 @@ func TestSettle(t *testing.T) {
 			t.Parallel()
 			h := serve(t, storetest.Tx(t))
 			id, path := h.attention(t)
-			header := []string{"If-Match", `"5"`, "Idempotency-Key", "k"}
+			header := []string{"If-Match", `"5"`, "Idempotency-Key", name} // the others would wait for the same one
 			first := h.do(t, http.MethodPost, path+"/settle", tt.body, header...)
 			require.Equal(t, http.StatusAccepted, first.status, first.body)
 			require.Equal(t, `"6"`, first.header.Get("ETag"))

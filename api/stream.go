@@ -42,7 +42,7 @@ func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamRespo
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) { //nolint:contextcheck // it outlives its request
 		r, w := humachi.Unwrap(hctx)
-		st := &stream{Server: s, liveWriter: newLiveWriter(w), source: from, allowed: x.stillAllowed, requestID: x.requestID}
+		st := &stream{Server: s, liveWriter: s.newLiveWriter(w), source: from, allowed: x.stillAllowed, requestID: x.requestID}
 		if err := st.begin(); err != nil || r.Method == http.MethodHead {
 			leave()
 			return
@@ -54,14 +54,14 @@ func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamRespo
 			return
 		}
 		answer := chunked{conn}
-		st.liveWriter = newLiveWriter(answer)
+		st.liveWriter = s.newLiveWriter(answer)
 		go func() {
 			defer s.detached.running.Done()
 			defer leave()
 			defer conn.Close()
 			defer s.rescueStream(st)
 			st.follow(ctx)
-			answer.end()
+			answer.end(s.config.SlowReader)
 		}()
 	}}, nil
 }
@@ -82,6 +82,7 @@ type stream struct {
 	source
 	allowed   func(context.Context) error
 	requestID string
+	begins    <-chan struct{} // closed when the feed begins; nil once that is dealt with
 }
 
 // begin sends the header at once, so that the client knows it is connected.
@@ -111,6 +112,10 @@ func (s *stream) run(ctx context.Context) error {
 	defer listener.close()
 	heartbeat := time.NewTicker(s.config.Heartbeat)
 	defer heartbeat.Stop()
+	if s.config.Feed != nil {
+		s.begins = s.config.Feed.Begun()
+		s.hasBegun()
+	}
 	for current := false; ; {
 		if s.allowed(ctx) != nil {
 			return nil // a key that was revoked; or nobody can tell, and the client asks again
@@ -124,6 +129,7 @@ func (s *stream) run(ctx context.Context) error {
 		}
 		select {
 		case <-listener.wake:
+		case <-s.begins:
 		case <-heartbeat.C:
 			current = !s.isBehind()
 			if err := s.beat(listener); err != nil {
@@ -145,6 +151,9 @@ func (s *stream) forward(ctx context.Context, l *listener, current *bool) (done 
 		return s.readLog(ctx)
 	}
 	notices, ok := l.take()
+	if s.hasBegun() {
+		ok = false // what was committed before that nobody hands out, and it comes before these
+	}
 	if ok && len(notices) > 0 {
 		ok, done, err = s.pass(ctx, s.liveWriter, notices)
 	}
@@ -171,6 +180,17 @@ func (s *stream) readLog(ctx context.Context) (done bool, err error) {
 	return false, nil
 }
 
+// hasBegun says once that the feed has begun, for a stream that was there before.
+func (s *stream) hasBegun() bool {
+	select {
+	case <-s.begins:
+		s.begins = nil
+		return true
+	default:
+		return false
+	}
+}
+
 // isBehind says that the feed may not have heard of events for a while.
 func (s *Server) isBehind() bool {
 	return s.config.Feed == nil || s.config.Feed.Behind() > tooFarBehind
@@ -180,7 +200,7 @@ func (s *Server) isBehind() bool {
 // may not have been sent an event for days.
 func (s *stream) beat(l *listener) error {
 	message := []byte(": heartbeat\n\n")
-	if at, ok := l.reached(); ok {
+	if at, ok := l.reached(); ok && s.begins == nil {
 		message = append(message, s.advance(at)...)
 	}
 	return s.write(message)

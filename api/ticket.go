@@ -84,7 +84,7 @@ func (a *Authenticator) admit(ctx context.Context, text string) (store.Ticket, e
 	if a == nil || a.config.Keys == nil {
 		return store.Ticket{}, ErrUnauthorized
 	}
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
 	defer cancel()
 	ticket, err := a.config.Keys.VerifyTicket(ctx, text)
 	if errors.Is(err, store.ErrTicketRefused) {
@@ -109,7 +109,7 @@ func (a *Authenticator) uphold(ctx context.Context, t store.Ticket) error {
 	}
 	hash := sha256.Sum256([]byte("key " + t.KeyID))
 	_, err := a.lookUp(ctx, hash, func(ctx context.Context) (Principal, time.Time, error) {
-		ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+		ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
 		defer cancel()
 		key, err := a.config.Keys.Key(ctx, t.KeyID)
 		if err == nil && !key.Usable(a.config.Now()) || errors.Is(err, store.ErrKeyNotFound) {

@@ -26,7 +26,7 @@ func (h *harness) ticket(t *testing.T, body string, header ...string) string {
 func TestTicket(t *testing.T) {
 	t.Parallel()
 	secure := func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store})
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
 		c.Heartbeat = 50 * time.Millisecond
 	}
 	h := live(t, secure)

@@ -196,19 +196,23 @@ func TestWebhooksAreTheirOwners(t *testing.T) {
 func TestWebhooksAreLimited(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Pool(t))
-	statuses := make(chan int)
 	const asked = store.MaxWebhooks + 5
-	for range asked {
+	statuses := make(chan int, asked)
+	for i := range asked {
 		go func() {
-			r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+"/api/webhooks", strings.NewReader(hookBody))
-			r.Header.Set("Content-Type", "application/json")
-			response, err := h.Client().Do(r)
-			if err != nil {
-				statuses <- 0
-				return
+			for status := http.StatusServiceUnavailable; ; {
+				r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+"/api/webhooks", strings.NewReader(hookBody))
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set("Idempotency-Key", fmt.Sprint(i))
+				if response, err := h.Client().Do(r); err == nil {
+					_ = response.Body.Close()
+					status = response.StatusCode
+				}
+				if status != http.StatusServiceUnavailable || t.Context().Err() != nil { // they wait for each other
+					statuses <- status
+					return
+				}
 			}
-			_ = response.Body.Close()
-			statuses <- response.StatusCode
 		}()
 	}
 	count := map[int]int{}

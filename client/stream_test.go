@@ -54,7 +54,7 @@ func sendEvents(w http.ResponseWriter, from, to int) {
 // requireAll follows the order and requires each event once and in order.
 func requireAll(t *testing.T, c *Client, after int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var got, want []int64
 	for event, err := range c.Events(ctx, fakeID, after) {
@@ -161,7 +161,7 @@ func TestEventsFail(t *testing.T) {
 	t.Parallel()
 	follow := func(t *testing.T, c *Client) (events int, err error) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for _, err = range c.Events(ctx, fakeID, 0) {
 			if err != nil {

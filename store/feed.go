@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,8 @@ type Feed struct {
 	queries     *dbsqlc.Queries
 	subscribers []func([]Entry)
 	rung        chan struct{}
+	begun       chan struct{}
+	begin       func() // closes it
 	age         prometheus.Histogram
 
 	cursor Cursor
@@ -51,8 +54,10 @@ type Feed struct {
 
 // NewFeed makes a feed. Subscribe to it, then Run it. registerer may be nil.
 func NewFeed(pool *pgxpool.Pool, logger *slog.Logger, registerer prometheus.Registerer) *Feed {
+	begun := make(chan struct{})
 	f := &Feed{
 		pool: pool, logger: logger, queries: dbsqlc.New(), rung: make(chan struct{}, 1),
+		begun: begun, begin: sync.OnceFunc(func() { close(begun) }),
 		age: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_feed_event_age_seconds", Help: "Age of events when they are handed out.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
@@ -69,6 +74,9 @@ func NewFeed(pool *pgxpool.Pool, logger *slog.Logger, registerer prometheus.Regi
 // Subscribe has fn called with every batch of entries, one batch at a time. It must be called before Run, and fn must
 // not block: it holds up everybody.
 func (f *Feed) Subscribe(fn func([]Entry)) { f.subscribers = append(f.subscribers, fn) }
+
+// Begun is closed when Run knows where it starts: what is committed from then on is handed out.
+func (f *Feed) Begun() <-chan struct{} { return f.begun }
 
 // Behind says for how long events may have been left unread: because the database does not answer, or because an
 // old transaction holds the cursor back. It is large before Run has read for the first time.
@@ -158,6 +166,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 		if f.cursor, err = logEnd(ctx, f.queries, f.pool, bounds); err != nil {
 			return err
 		}
+		f.begin()
 	case f.cursor.Epoch != bounds.Epoch || bounds.Newest < f.cursor.Txid:
 		// Transaction ids went back: this is another history, restored or failed over to with a loss.
 		f.logger.WarnContext(ctx, "the log's history has changed")

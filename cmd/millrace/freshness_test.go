@@ -64,7 +64,12 @@ func TestFreshness(t *testing.T) {
 	pool, err := store.NewPool(t.Context(), database, "test", 8)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	var readers []*instance
+	for range 2 {
+		readers = append(readers, startProcess(t, "api", "--database-url", database,
+			"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--rate-limit", "0"))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
 	known := &history{since: map[orders.ID][]time.Time{}}
@@ -74,9 +79,15 @@ func TestFreshness(t *testing.T) {
 	wg.Go(func() { holdFeedUp(ctx, pool) })
 
 	var reads, old, tooOld, broken atomic.Int64
-	for range 2 {
-		m := startProcess(t, "api", "--database-url", database, "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
-			"--rate-limit", "0")
+	wg.Go(func() { // until the run proves something, which depends on the machine
+		defer cancel()
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for begun := time.Now(); ctx.Err() == nil && (time.Since(begun) < 8*time.Second || old.Load() == 0); {
+			<-tick.C
+		}
+	})
+	for _, m := range readers {
 		for i := range 2 {
 			wg.Go(func() {
 				for ctx.Err() == nil {
@@ -86,8 +97,8 @@ func TestFreshness(t *testing.T) {
 						header = []string{"Minimum-Version", strconv.FormatInt(max(now, 1), 10)}
 					}
 					status, answer, _ := do(t, http.MethodGet, m.api+"/api/orders/"+id.String(), "", header...)
-					if now == 0 {
-						continue // nothing is written yet
+					if now == 0 || status == http.StatusServiceUnavailable {
+						continue // nothing is written yet, or the machine has too much to do
 					}
 					version, _ := strconv.ParseInt(strings.Trim(answer.Get("ETag"), `"`), 10, 64)
 					reads.Add(1)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -109,7 +110,7 @@ func startProcessWith(t *testing.T, environment []string, args ...string) *insta
 		},
 		process: command.Process,
 	}
-	t.Cleanup(func() { _ = command.Process.Kill() })
+	t.Cleanup(i.kill)
 	i.readReady(stderr)
 	return i
 }
@@ -172,7 +173,7 @@ func get(t *testing.T, url string, v any) {
 
 func do(t *testing.T, method, url, body string, headers ...string) (int, http.Header, []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewBufferString(body))
 	require.NoError(t, err)
@@ -192,7 +193,11 @@ func do(t *testing.T, method, url, body string, headers ...string) (int, http.He
 
 func (i *instance) place(body string) order {
 	i.t.Helper()
-	status, _, answer := do(i.t, http.MethodPost, i.api+"/api/orders", body)
+	key := uuid.NewString()
+	status, _, answer := do(i.t, http.MethodPost, i.api+"/api/orders", body, "Idempotency-Key", key)
+	for status == http.StatusServiceUnavailable { // the machine has too much to do
+		status, _, answer = do(i.t, http.MethodPost, i.api+"/api/orders", body, "Idempotency-Key", key)
+	}
 	require.Equal(i.t, http.StatusAccepted, status, string(answer))
 	var o order
 	require.NoError(i.t, json.Unmarshal(answer, &o))
@@ -203,7 +208,12 @@ func (i *instance) await(id, status string) order {
 	i.t.Helper()
 	var o order
 	require.Eventually(i.t, func() bool {
-		get(i.t, i.api+"/api/orders/"+id, &o)
+		code, _, answer := do(i.t, http.MethodGet, i.api+"/api/orders/"+id, "")
+		if code == http.StatusServiceUnavailable { // the machine has too much to do
+			return false
+		}
+		require.Equal(i.t, http.StatusOK, code, string(answer))
+		require.NoError(i.t, json.Unmarshal(answer, &o), string(answer))
 		return o.Status == status
 	}, 2*time.Minute, 20*time.Millisecond, "waiting for %s", status)
 	return o

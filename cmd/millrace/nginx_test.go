@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -29,7 +30,7 @@ import (
 func TestNginx(t *testing.T) {
 	t.Parallel()
 	m := startDev(t, "--data", dataDir(t))
-	address, logs := startNginx(t, m)
+	socket, logs := startNginx(t, m)
 	_, _, body := do(t, http.MethodPost, m.api+"/api/stream-tickets", "")
 	var ticket struct{ Ticket string }
 	require.NoError(t, json.Unmarshal(body, &ticket))
@@ -37,10 +38,13 @@ func TestNginx(t *testing.T) {
 		t.Run(fmt.Sprint("HTTP2=", http2), func(t *testing.T) {
 			client := &http.Client{Transport: &http.Transport{
 				ForceAttemptHTTP2: http2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, "unix", socket)
+				},
 			}}
 			defer client.CloseIdleConnections()
 			follow := func(path string) (*http.Response, *bufio.Scanner) {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+path, nil)
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://nginx"+path, nil)
 				require.NoError(t, err)
 				r.Header.Set("Accept", "text/event-stream")
 				response, err := client.Do(r)
@@ -80,18 +84,15 @@ func TestNginx(t *testing.T) {
 }
 
 // startNginx runs nginx with deploy/nginx.conf, with addresses and paths of the test's own.
-func startNginx(t *testing.T, m *instance) (address, dir string) {
+func startNginx(t *testing.T, m *instance) (socket, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	shipped, err := os.ReadFile("../../deploy/nginx.conf")
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address = listener.Addr().String()
-	require.NoError(t, listener.Close())
+	socket = filepath.Join(dir, "nginx.sock") // somebody else could take a port before nginx does
 	writeCertificate(t, dir)
 	config := strings.NewReplacer(
-		"listen 443", "listen "+address, "127.0.0.1:8080", strings.TrimPrefix(m.api, "http://"),
+		"listen 443", "listen unix:"+socket, "127.0.0.1:8080", strings.TrimPrefix(m.api, "http://"),
 		"    server 127.0.0.1:8090;\n", "", "/var/log/nginx", dir, "/etc/ssl", dir,
 		"proxy_set_header Host $host", "proxy_set_header Host localhost",
 	).Replace(string(shipped))
@@ -115,13 +116,13 @@ scgi_temp_path %[1]s/s;
 		_ = nginx.Wait()
 	})
 	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", address)
+		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err == nil
-	}, 30*time.Second, 10*time.Millisecond)
-	return "https://" + address, dir
+	}, time.Minute, 10*time.Millisecond)
+	return socket, dir
 }
 
 func writeCertificate(t *testing.T, dir string) {
