@@ -115,7 +115,7 @@ func (h *harness) send(t *testing.T, r *http.Request) answer {
 // sendUntil sends a request again until it is answered with a status that will do.
 func (h *harness) sendUntil(t *testing.T, r *http.Request, good func(status int) bool) *http.Response {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
 		again := r.Clone(r.Context())
 		if r.GetBody != nil {
 			body, err := r.GetBody()

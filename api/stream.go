@@ -42,7 +42,9 @@ func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamRespo
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) { //nolint:contextcheck // it outlives its request
 		r, w := humachi.Unwrap(hctx)
-		st := &stream{Server: s, liveWriter: s.newLiveWriter(w), source: from, allowed: x.stillAllowed, requestID: x.requestID}
+		st := &stream{
+			Server: s, liveWriter: s.newLiveWriter(w), source: from, allowed: x.stillAllowed, requestID: x.requestID,
+		}
 		if err := st.begin(); err != nil || r.Method == http.MethodHead {
 			leave()
 			return

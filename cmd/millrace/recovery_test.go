@@ -71,8 +71,8 @@ func TestKilledBesideAnother(t *testing.T) {
 	require.NoError(t, second.stop())
 }
 
-// TestFrozen leaves one of two processes frozen until the other has done its work, and lets it go on: a zombie, which sends
-// and settles what has long been settled. Nothing happens twice.
+// TestFrozen leaves one of two processes frozen until the other has done its work, and lets it go on: a zombie, which
+// sends and settles what has long been settled. Nothing happens twice.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
 	first, second, simulators, ids := twins(t)
