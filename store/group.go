@@ -43,7 +43,7 @@ type group[T, R any] struct {
 	waiting []*groupCall[T, R]
 	queued  int // members of waiting
 	running int
-	began   time.Time // when a batch was taken last, or the first lane was opened
+	began   time.Time // when a batch was begun last
 }
 
 type groupCall[T, R any] struct {
@@ -54,7 +54,8 @@ type groupCall[T, R any] struct {
 }
 
 // do has members flushed and returns the answers to them. If ctx ends while they are still waiting they are not
-// flushed; if they are under way already, the caller leaves and they go on.
+// flushed; if a lane is flushing them already, the caller leaves and they go on. Who finds no lane flushes his own, and
+// stays to the end.
 //
 // Errors: ErrUnavailable if too many are waiting; ctx's; and what flush returned for these members.
 func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
@@ -63,16 +64,20 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	}
 	call := &groupCall[T, R]{members: members, done: make(chan struct{})}
 	g.mu.Lock()
-	if g.queued+len(members) > groupQueue && g.queued > 0 {
+	switch {
+	case g.running == 0: // and nobody waits
+		g.running++
+		g.began = time.Now()
+		g.mu.Unlock()
+		g.lead(call)
+		return call.answers, call.err
+	case g.queued+len(members) > groupQueue && g.queued > 0:
 		g.mu.Unlock()
 		return nil, fmt.Errorf("%w: too many writes are waiting", ErrUnavailable)
 	}
 	g.waiting = append(g.waiting, call)
 	g.queued += len(members)
-	if g.running == 0 {
-		g.began = time.Now()
-	}
-	if g.running == 0 || g.running < g.lanes && g.worthLane() {
+	if g.running < g.lanes && g.worthLane() {
 		g.running++
 		go g.run()
 	}
@@ -102,22 +107,40 @@ func (g *group[T, R]) leave(call *groupCall[T, R]) {
 	}
 }
 
+// lead flushes a call on its caller's goroutine: to wake up another one costs a lone caller a twentieth of his time. A
+// lane goes on with those who have come meanwhile.
+func (g *group[T, R]) lead(call *groupCall[T, R]) {
+	g.commit([]*groupCall[T, R]{call})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) > 0 {
+		go g.run()
+		return
+	}
+	g.running--
+}
+
 // run is a lane: it flushes batches until nobody waits, or too few for another lane than the one that remains.
 func (g *group[T, R]) run() {
 	for {
 		// Whoever is about to join, such as those who have just been answered, does so first: it makes the batches
-		// larger, and costs a lone caller nothing.
+		// larger.
 		runtime.Gosched()
 		batch := g.take()
 		if batch == nil {
 			return
 		}
-		g.callers.Observe(float64(len(batch)))
-		g.answer(batch)
-		failpoint.Hit("group.flushed")
-		for _, call := range batch {
-			close(call.done)
-		}
+		g.commit(batch)
+	}
+}
+
+// commit flushes a batch and answers its calls.
+func (g *group[T, R]) commit(batch []*groupCall[T, R]) {
+	g.callers.Observe(float64(len(batch)))
+	g.answer(batch)
+	failpoint.Hit("group.flushed")
+	for _, call := range batch {
+		close(call.done)
 	}
 }
 
