@@ -89,7 +89,7 @@ func guards() []guard {
 		}`,
 		},
 		{
-			id: "G12", name: "a repeated placement waits for the standby", file: "store/place.go", seenBy: "F14",
+			id: "G12", name: "a repeated placement waits for the standby", file: "store/place.go", seenBy: "F14", atLength: true,
 			with: "if err := s.queries.Confirm(ctx, tx); err != nil {", without: "if err := error(nil); err != nil {",
 		},
 		{
