@@ -55,7 +55,8 @@ func (s *system) awaitRun() (open []store.Finding, waiting int) {
 func TestRepairsMost(t *testing.T) {
 	t.Parallel()
 	s := onceReconciled(t)
-	for range 52 {
+	const orderCount = 52
+	for range orderCount {
 		id := s.place(nil)
 		for _, step := range []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping} {
 			s.apply(storetest.Outcome(id, step, orders.StepRefused))
@@ -64,12 +65,12 @@ func TestRepairsMost(t *testing.T) {
 	}
 	s.exec("DELETE FROM river_job") // so that the run has the time to itself
 	s.start()
-	if _, waiting := s.awaitRun(); waiting > 0 {
-		t.Skipf("the run's time was up %d findings before its end: this machine is too slow", waiting)
-	}
+	_, waiting := s.awaitRun()
 	log, err := s.store.AuditLog(t.Context(), 100)
 	require.NoError(t, err)
-	require.Len(t, log, 50)
+	require.LessOrEqual(t, len(log), 50)
+	// A run whose time is up, on a slow machine, has left some, and broken off the one before them.
+	require.GreaterOrEqual(t, len(log), min(50, orderCount-waiting-1))
 }
 
 // TestRecheckPastBreaker: what an open breaker kept from being asked about still waits to be looked at.
