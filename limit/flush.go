@@ -93,7 +93,9 @@ func (l *Limiter) collect() (counts []store.RateCount) {
 		s := l.subjects[name]
 		s.forget(until)
 		if counts = s.unsent(name, counts); s.requests() == 0 {
-			l.remove(name)
+			l.remove(s)
+		} else {
+			l.rank(s)
 		}
 	}
 	return counts
@@ -134,6 +136,7 @@ func (l *Limiter) shareBatch(ctx context.Context, batch []store.RateCount) error
 			continue
 		}
 		s.forget(until) // read may have brought back what is over
+		l.rank(s)
 		if len(s.unsent("", nil)) == 0 {
 			delete(l.unsent, c.Subject)
 		}
@@ -145,11 +148,7 @@ func (l *Limiter) shareBatch(ctx context.Context, batch []store.RateCount) error
 func (l *Limiter) sweep(ctx context.Context) {
 	l.mu.Lock()
 	now := l.now()
-	for name, s := range l.subjects {
-		if s.forget(now.Add(-l.config.Window)); len(s.segments) == 0 {
-			l.remove(name)
-		}
-	}
+	l.prune(now)
 	l.mu.Unlock()
 	if l.config.Prune == nil {
 		return

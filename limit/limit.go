@@ -5,6 +5,7 @@
 package limit
 
 import (
+	"container/heap"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -26,9 +27,7 @@ const (
 	defaultWindow      = time.Minute
 	defaultFlushEvery  = 250 * time.Millisecond
 	defaultMaxSubjects = 50_000 // 30 MB at most
-	// evictionSample is how many subjects are looked at to find one that can be forgotten.
-	evictionSample = 8
-	maxName        = 200 // bytes
+	maxName            = 200    // bytes
 )
 
 // Config says how to count.
@@ -75,6 +74,8 @@ type Limiter struct {
 
 	mu       sync.Mutex
 	subjects map[string]*subject
+	ranking  ranking             // the same subjects
+	pruned   time.Time           // when prune ran last
 	unsent   map[string]struct{} // subjects with requests that were not shared yet
 	failing  bool
 }
@@ -135,6 +136,7 @@ func (l *Limiter) Allow(name string, limit int) Decision {
 		return Decision{Reset: l.reset(s, used-limit+1, now)}
 	}
 	s.add(now.Truncate(l.segment), now)
+	l.rank(s)
 	if l.config.Share != nil {
 		l.unsent[name] = struct{}{}
 		l.wake()
@@ -159,32 +161,45 @@ func key(name string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// find returns a subject. If it is new and there is no room, the least active of a few others is forgotten. So nobody
-// gets rid of a count by sending under other names, short of sending as much under nearly all of them.
+// find returns a subject. If it is new and there is no room, the subject with the fewest requests is forgotten. So
+// sending under other names frees a subject of its count only if as much is sent under every other name in memory.
 func (l *Limiter) find(name string, now time.Time) *subject {
 	if s, ok := l.subjects[name]; ok {
 		return s
 	}
-	if len(l.subjects) >= l.config.MaxSubjects {
-		var least string
-		fewest, seen := 0, 0
-		for other, s := range l.subjects { // begins anywhere
-			s.forget(now.Add(-l.config.Window))
-			if n := s.requests(); seen == 0 || n < fewest {
-				least, fewest = other, n
-			}
-			if seen++; seen == evictionSample {
-				break
-			}
-		}
-		l.remove(least)
+	if len(l.subjects) >= l.config.MaxSubjects && now.Sub(l.pruned).Abs() >= l.segment {
+		l.prune(now) // those whose requests are over go first
 	}
-	s := new(subject)
+	if len(l.subjects) >= l.config.MaxSubjects {
+		l.remove(l.ranking[0])
+	}
+	s := &subject{name: name}
 	l.subjects[name] = s
+	heap.Push(&l.ranking, s)
 	return s
 }
 
-func (l *Limiter) remove(name string) {
-	delete(l.subjects, name)
-	delete(l.unsent, name)
+// prune forgets the requests that are over, and the subjects that have no others.
+func (l *Limiter) prune(now time.Time) {
+	l.pruned = now
+	for _, s := range l.subjects {
+		if s.forget(now.Add(-l.config.Window)); len(s.segments) == 0 {
+			l.remove(s)
+		} else {
+			l.rank(s)
+		}
+	}
+}
+
+// rank moves a subject to its place. It must be called after requests were added. A place that is too high, because
+// requests are over, is corrected by prune.
+func (l *Limiter) rank(s *subject) {
+	s.ranked = s.requests()
+	heap.Fix(&l.ranking, s.place)
+}
+
+func (l *Limiter) remove(s *subject) {
+	heap.Remove(&l.ranking, s.place)
+	delete(l.subjects, s.name)
+	delete(l.unsent, s.name)
 }

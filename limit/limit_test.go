@@ -140,3 +140,33 @@ func TestMemory(t *testing.T) {
 	require.Zero(t, known)
 	require.Equal(t, []time.Time{c.now.Add(-2 * window)}, slices.Clone(share.pruned))
 }
+
+// TestForgetsTheLeastActive fills the memory but for one place with subjects that have used up their limit. However
+// many names come after them, none of them is forgotten, and once they have gone silent they make room.
+func TestForgetsTheLeastActive(t *testing.T) {
+	t.Parallel()
+	const most, each = 100, 5
+	c := newClock()
+	l := limit.New(limit.Config{Window: window, Now: c.Now, MaxSubjects: most})
+	for i := range most - 1 {
+		for range each {
+			require.True(t, l.Allow(fmt.Sprint("busy-", i), each).Allowed)
+		}
+	}
+	for i := range 10 * most {
+		for range each - 1 {
+			require.True(t, l.Allow(fmt.Sprint("name-", i), each).Allowed)
+		}
+	}
+	for i := range most - 1 {
+		require.False(t, l.Allow(fmt.Sprint("busy-", i), each).Allowed)
+	}
+
+	c.add(window)
+	for i := range most - 1 {
+		l.Allow(fmt.Sprint("late-", i), 1)
+	}
+	for i := range most - 1 {
+		require.False(t, l.Allow(fmt.Sprint("late-", i), 1).Allowed, "its place was taken by one that has gone")
+	}
+}

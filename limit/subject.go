@@ -8,7 +8,12 @@ import (
 )
 
 // subject is what a process knows of one subject's requests: the segments that still count, oldest first.
-type subject struct{ segments []segment }
+type subject struct {
+	name     string
+	segments []segment
+	ranked   int // the requests that its place in the ranking was found by
+	place    int // in the ranking
+}
 
 // segment is the requests of one segment of time.
 type segment struct {
