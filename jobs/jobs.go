@@ -146,7 +146,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		c.Webhooks.add(workers, queues, c)
 	}
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
-		Workers: workers, Queues: queues,
+		Schema: store.Schema, Workers: workers, Queues: queues,
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
 		RetryPolicy:  retryPolicy{},

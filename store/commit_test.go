@@ -56,7 +56,7 @@ func throughProxy(t *testing.T, settings string) (*pgxpool.Pool, *proxy) {
 			open.Go(func() { p.pass(client, network, address) })
 		}
 	})
-	pool, err := store.NewPool(t.Context(), fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable%s",
+	pool, err := store.NewPool(t.Context(), fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable"+storetest.SearchPath+"%s",
 		url.PathEscape(server.User), listener.Addr(), server.Database, settings), "test", 4)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)

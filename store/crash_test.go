@@ -18,7 +18,7 @@ func TestCrashedIDs(t *testing.T) {
 	t.Parallel()
 	// Or what is not waited for is soon on disk.
 	server := ownServer(t, map[string]string{"wal_writer_delay": "10s", "autovacuum": "off"})
-	pool, err := store.NewPool(t.Context(), server.DSN("postgres"), "test", 4)
+	pool, err := store.NewPool(t.Context(), server.DSN("postgres")+storetest.SearchPath, "test", 4)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // TestDemoted has a database become read-only under a pool that has connections to it. Neither may they stay, nor may
@@ -17,7 +18,7 @@ func TestDemoted(t *testing.T) {
 	t.Parallel()
 	server := ownServer(t, map[string]string{"fsync": "off"})
 	connect := func() *pgxpool.Pool {
-		pool, err := store.NewPool(t.Context(), server.DSN("postgres"), "test", 4)
+		pool, err := store.NewPool(t.Context(), server.DSN("postgres")+storetest.SearchPath, "test", 4)
 		require.NoError(t, err)
 		t.Cleanup(pool.Close)
 		return pool

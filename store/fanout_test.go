@@ -265,7 +265,7 @@ func TestFanOutFirstEndpoint(t *testing.T) {
 	t.Parallel()
 	// What happens below has to be in the log before the fan-out has taken too long, whatever other tests are doing.
 	server := ownServer(t, map[string]string{"fsync": "off", "autovacuum": "off"})
-	pool, err := store.NewPool(t.Context(), server.DSN("postgres"), "test", 4)
+	pool, err := store.NewPool(t.Context(), server.DSN("postgres")+storetest.SearchPath, "test", 4)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))

@@ -263,7 +263,7 @@ func TestDoorbell(t *testing.T) {
 	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close(context.Background()) }()
-	_, err = conn.Exec(ctx, `LISTEN millrace_feed; LISTEN "public.river_insert"`)
+	_, err = conn.Exec(ctx, `LISTEN millrace_feed; LISTEN "millrace.river_insert"`)
 	require.NoError(t, err)
 
 	silent := storetest.New(t, pool) // without a doorbell: not a sound, not from River either
@@ -284,8 +284,8 @@ func TestDoorbell(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{
 		"millrace_feed": 1,
-		`public.river_insert{"queue" : "payment"}`:   1,
-		`public.river_insert{"queue" : "inventory"}`: 1,
-		`public.river_insert{"queue" : "shipping"}`:  1,
+		`millrace.river_insert{"queue" : "payment"}`:   1,
+		`millrace.river_insert{"queue" : "inventory"}`: 1,
+		`millrace.river_insert{"queue" : "shipping"}`:  1,
 	}, heard)
 }

@@ -52,6 +52,10 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error
 	}
 	defer func() { _ = queries.ReleaseMigrationLock(context.WithoutCancel(ctx), conn, migrationLock) }()
 
+	if err := prepareSchema(ctx, conn.Conn(), logger); err != nil {
+		return fmt.Errorf("prepare schema: %w", err)
+	}
+	failpoint.Hit("migrate.schema")
 	if err := migrateRiver(ctx, pool, logger); err != nil {
 		return fmt.Errorf("migrate river: %w", err)
 	}
@@ -81,7 +85,9 @@ func prepareLog(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) er
 }
 
 func newRiverMigrator(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error) {
-	return rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	return rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{
+		Schema: Schema, Logger: slog.New(slog.DiscardHandler),
+	})
 }
 
 func migrateRiver(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
@@ -121,21 +127,28 @@ func newProvider(pool *pgxpool.Pool) (*goose.Provider, error) {
 		return nil, err
 	}
 	return goose.NewProvider(goose.DialectPostgres, stdlib.OpenDBFromPool(pool), migrations,
-		goose.WithDisableGlobalRegistry(true))
+		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
 }
 
 // Migrated says whether Migrate has nothing to do: the schema is the one this program was built for, or a later one,
 // and the log is this cluster's.
 func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
+	queries := dbsqlc.New()
+	ready, err := queries.SchemaReady(ctx, pool)
+	if err != nil || !ready {
+		return false, classify(err)
+	}
 	provider, err := newProvider(pool)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = provider.Close() }()
-	pending, err := provider.HasPending(ctx)
+	sources := provider.ListSources()
+	version, err := queries.SchemaVersion(ctx, pool)
 	if err != nil {
 		return false, fmt.Errorf("check migrations: %w", classify(err))
 	}
+	pending := version < sources[len(sources)-1].Version
 	migrator, err := newRiverMigrator(pool)
 	if err != nil {
 		return false, err
@@ -147,7 +160,7 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	if pending || !river.OK {
 		return false, nil
 	}
-	foreign, err := dbsqlc.New().LogFromOtherCluster(ctx, pool)
+	foreign, err := queries.LogFromOtherCluster(ctx, pool)
 	if err != nil {
 		return false, fmt.Errorf("look at log: %w", classify(err))
 	}

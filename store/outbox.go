@@ -22,7 +22,9 @@ const maxAttempts = 10_000
 
 // newJobInserter makes a River client that inserts jobs and does nothing else.
 func newJobInserter() (*river.Client[pgx.Tx], error) {
-	return river.NewClient(silentDriver{riverpgxv5.New(nil)}, &river.Config{Logger: slog.New(slog.DiscardHandler)})
+	return river.NewClient(silentDriver{riverpgxv5.New(nil)}, &river.Config{
+		Schema: Schema, Logger: slog.New(slog.DiscardHandler),
+	})
 }
 
 // silentDriver keeps River from sending NOTIFY in the order's transaction: Postgres holds a database-wide lock from

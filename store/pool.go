@@ -63,6 +63,8 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	if name != migrationPool { // an index on a large table takes as long as it takes
 		setDefault(c.ConnConfig.RuntimeParams, "statement_timeout", statementTimeout)
 	}
+	// Statements name their schemas; names of functions and operators are to be Postgres' own.
+	setDefault(c.ConnConfig.RuntimeParams, "search_path", "pg_catalog")
 	setDefault(c.ConnConfig.RuntimeParams, "lock_timeout", lockWait)
 	setDefault(c.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout", idleInTxTimeout)
 	pool, err := pgxpool.NewWithConfig(ctx, c)

@@ -20,7 +20,8 @@ func TestSynchronousStandby(t *testing.T) {
 	t.Parallel()
 	server := ownServer(t, map[string]string{"fsync": "off", "synchronous_standby_names": "nobody"})
 	alone := func() *store.Store {
-		pool, err := store.NewPool(t.Context(), server.DSN("postgres")+"&synchronous_commit=local", "test", 4)
+		url := server.DSN("postgres") + storetest.SearchPath + "&synchronous_commit=local"
+		pool, err := store.NewPool(t.Context(), url, "test", 4)
 		require.NoError(t, err)
 		t.Cleanup(pool.Close)
 		require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
@@ -34,7 +35,7 @@ func TestSynchronousStandby(t *testing.T) {
 	_, err = alone.Apply(t.Context(), []orders.Event{cancel})
 	require.NoError(t, err)
 
-	pool, err := store.NewPool(t.Context(), server.DSN("postgres"), "test", 4)
+	pool, err := store.NewPool(t.Context(), server.DSN("postgres")+storetest.SearchPath, "test", 4)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	waits := storetest.New(t, pool)

@@ -100,7 +100,7 @@ func TestStopped(t *testing.T) {
 	var running, burned int
 	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE state = 'running'),
 		count(*) FILTER (WHERE attempt > coalesce(array_length(errors, 1), 0) + (state = 'completed')::int
-			OR errors::text LIKE '%context canceled%') FROM river_job`).
+			OR errors::text LIKE '%context canceled%') FROM millrace.river_job`).
 		Scan(&running, &burned))
 	require.Zero(t, running)
 	require.Zero(t, burned)

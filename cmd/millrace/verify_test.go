@@ -42,7 +42,7 @@ func TestVerifyCommand(t *testing.T) {
 	require.Equal(t, 0, status, out)
 	require.Contains(t, out, "looked at 1 orders and 1 events")
 
-	_, err = pool.Exec(t.Context(), "UPDATE orders SET total_minor = 1")
+	_, err = pool.Exec(t.Context(), "UPDATE millrace.orders SET total_minor = 1")
 	require.NoError(t, err)
 	out, status = verify("--database-url", database, "--skip", "leader", "--json")
 	require.Equal(t, 1, status, out)
@@ -86,7 +86,7 @@ func TestVerifiesItself(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), database)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close(t.Context()) }()
-	_, err = conn.Exec(t.Context(), "ALTER TABLE audit_log DISABLE TRIGGER audit_log_append_only")
+	_, err = conn.Exec(t.Context(), "ALTER TABLE millrace.audit_log DISABLE TRIGGER audit_log_append_only")
 	require.NoError(t, err)
 	require.Eventually(t, violations(`millrace_verify_violations{check="guards"} 1`), time.Minute, 50*time.Millisecond)
 	get(t, m.api+"/health", &health)
@@ -100,7 +100,7 @@ func TestVerifiesItself(t *testing.T) {
 			system.Reasons[0].Subject == "guards"
 	}, time.Minute, 50*time.Millisecond)
 
-	_, err = conn.Exec(t.Context(), "ALTER TABLE audit_log ENABLE TRIGGER audit_log_append_only")
+	_, err = conn.Exec(t.Context(), "ALTER TABLE millrace.audit_log ENABLE TRIGGER audit_log_append_only")
 	require.NoError(t, err)
 	require.Eventually(t, violations(`millrace_verify_violations{check="guards"} 0`), time.Minute, 50*time.Millisecond)
 }
@@ -145,8 +145,8 @@ func TestFindingsCommand(t *testing.T) {
 	pool, err := store.NewPool(t.Context(), database, "test", 1)
 	require.NoError(t, err)
 	defer pool.Close()
-	_, err = pool.Exec(t.Context(), `INSERT INTO reconciliation_findings (provider, kind, key, order_id, detail, state,
-		first_seen_at, last_seen_at) VALUES ('payment', 'no_intent', 'k', '', 'd', 'open', now(), now())`)
+	_, err = pool.Exec(t.Context(), `INSERT INTO millrace.reconciliation_findings (provider, kind, key, order_id, detail,
+		state, first_seen_at, last_seen_at) VALUES ('payment', 'no_intent', 'k', '', 'd', 'open', now(), now())`)
 	require.NoError(t, err)
 	findings := func(args ...string) (string, error) {
 		var out bytes.Buffer

@@ -24,7 +24,7 @@ func (n *node) startJobs(
 		if err != nil {
 			return nil, err
 		}
-		return river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: n.logger})
+		return river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: store.Schema, Logger: n.logger})
 	}
 	pool, err := n.pool(ctx, "work", n.config.connections.WorkConnections)
 	if err != nil {

@@ -94,7 +94,7 @@ type database struct {
 
 // query reads one row, over a connection that is closed before it returns.
 func (d *database) query(ctx context.Context, sql string, dest ...any) error {
-	conn, err := pgx.Connect(ctx, d.url)
+	conn, err := pgx.Connect(ctx, d.url+"&search_path=millrace,public")
 	if err != nil {
 		return err
 	}

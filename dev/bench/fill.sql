@@ -2,11 +2,11 @@
 -- items, six steps and ten events, and the jobs of the last hours, which River has not pruned yet. A customer has forty
 -- orders, however many there are.
 
-SELECT log_partition_create(week) FROM generate_series(
+SELECT millrace.log_partition_create(week) FROM generate_series(
     date_trunc('week', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - interval '9 weeks',
     date_trunc('week', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '2 weeks', interval '1 week') AS week;
 
-INSERT INTO orders (
+INSERT INTO millrace.orders (
     id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method, version, status,
     goal, reason, placed_at, updated_at
 )
@@ -20,36 +20,36 @@ FROM (
     FROM generate_series(1, @orders::bigint) AS n
 ) o;
 
-INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)
-SELECT o.id, line, line, 1 + line % 2, 2999 FROM orders o CROSS JOIN generate_series(1, 2) AS line ORDER BY o.id, line;
+INSERT INTO millrace.order_items (order_id, line, product_id, quantity, price_minor)
+SELECT o.id, line, line, 1 + line % 2, 2999 FROM millrace.orders o CROSS JOIN generate_series(1, 2) AS line ORDER BY o.id, line;
 
-INSERT INTO order_steps (
+INSERT INTO millrace.order_steps (
     order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at, settled_at
 )
 SELECT
     o.id, s.step, 1, 'succeeded', 20997, convert_to('{"orderId":"' || o.id || '","customerId":"' || o.customer_id ||
         '","amount":209.97,"currency":"USD","paymentMethod":"card"}', 'UTF8'),
     s.step || '_0123456789abcdef', '', o.placed_at, o.placed_at + interval '1 hour', o.updated_at
-FROM orders o CROSS JOIN (VALUES ('authorize_payment'), ('reserve_inventory'), ('quote_shipping'), ('capture_payment'),
+FROM millrace.orders o CROSS JOIN (VALUES ('authorize_payment'), ('reserve_inventory'), ('quote_shipping'), ('capture_payment'),
     ('book_shipment'), ('send_email')) AS s (step)
 ORDER BY o.id;
 
-INSERT INTO order_events (
+INSERT INTO millrace.order_events (
     logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress,
     status_changed, at
 )
 SELECT
     o.placed_at, o.id, v, CASE v WHEN 1 THEN 'order_placed' ELSE 'step_succeeded' END, 0, CASE v WHEN 1 THEN '' ELSE 'step' END,
     least(v - 1, 1), '', '', CASE WHEN v < 10 THEN 'processing' ELSE o.status END, v * 10, v IN (1, 10), o.placed_at
-FROM orders o CROSS JOIN generate_series(1, 10) AS v
+FROM millrace.orders o CROSS JOIN generate_series(1, 10) AS v
 ORDER BY o.id, v;
 
-INSERT INTO river_job (
+INSERT INTO millrace.river_job (
     state, attempt, max_attempts, attempted_at, created_at, finalized_at, scheduled_at, args, attempted_by, kind, queue
 )
 SELECT
     'completed', 1, 25, o.at, o.at, o.at, o.at, jsonb_build_object('order_id', o.id, 'step', 'capture_payment', 'generation', 1),
     ARRAY['grown'], 'capture_payment', 'payment'
 FROM (
-    SELECT id, now() - interval '20 hours' * random() AS at FROM orders ORDER BY id DESC LIMIT @orders / 2
+    SELECT id, now() - interval '20 hours' * random() AS at FROM millrace.orders ORDER BY id DESC LIMIT @orders / 2
 ) o;

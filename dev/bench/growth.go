@@ -126,7 +126,7 @@ func (b *bench) growth(ctx context.Context, d *database, orders int) ([]measurem
 		return nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	rows, err := conn.Query(ctx, "SELECT id::text FROM orders ORDER BY random() LIMIT $1", sampledOrders)
+	rows, err := conn.Query(ctx, "SELECT id::text FROM millrace.orders ORDER BY random() LIMIT $1", sampledOrders)
 	if err != nil {
 		return nil, err
 	}
@@ -168,8 +168,8 @@ func (d *database) forgetWork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `DELETE FROM river_job WHERE state = 'available';
-		DELETE FROM order_steps WHERE state = 'pending'; DELETE FROM orders WHERE status = 'pending'`)
+	_, err = conn.Exec(ctx, `DELETE FROM millrace.river_job WHERE state = 'available';
+		DELETE FROM millrace.order_steps WHERE state = 'pending'; DELETE FROM millrace.orders WHERE status = 'pending'`)
 	return errors.Join(err, conn.Close(ctx))
 }
 

@@ -37,7 +37,7 @@ func orderRow() []any {
 	}
 }
 
-const insertOrder = `INSERT INTO orders (id, principal, idempotency_key, fingerprint, customer_id, currency,
+const insertOrder = `INSERT INTO millrace.orders (id, principal, idempotency_key, fingerprint, customer_id, currency,
 	total_minor, payment_method, version, status, goal, reason, placed_at, updated_at)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
@@ -56,7 +56,7 @@ func (b *bench) measureCopy(ctx context.Context) error {
 	return b.bare(ctx, bareCopy, 1, func(pool *pgxpool.Pool) call {
 		return func(ctx context.Context) error {
 			rows := pgx.CopyFromSlice(copyRows, func(int) ([]any, error) { return orderRow(), nil })
-			_, err := pool.CopyFrom(ctx, pgx.Identifier{"orders"}, orderColumns(), rows)
+			_, err := pool.CopyFrom(ctx, pgx.Identifier{"millrace", "orders"}, orderColumns(), rows)
 			return err
 		}
 	})
@@ -90,7 +90,7 @@ func (b *bench) bare(ctx context.Context, name string, callers int, make func(*p
 	}
 	pool.Close()
 	var rows int64
-	if err := d.query(ctx, "SELECT count(*) FROM orders", &rows); err != nil {
+	if err := d.query(ctx, "SELECT count(*) FROM millrace.orders", &rows); err != nil {
 		return err
 	}
 	used, err := m.read(ctx, int(rows))

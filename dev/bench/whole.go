@@ -43,8 +43,8 @@ type system struct {
 }
 
 const (
-	millraceLatencies = `SELECT extract(epoch FROM e.at - o.placed_at) * 1000 FROM orders o
-		JOIN order_events e ON e.order_id = o.id AND e.status = 'completed' AND e.status_changed`
+	millraceLatencies = `SELECT extract(epoch FROM e.at - o.placed_at) * 1000 FROM millrace.orders o
+		JOIN millrace.order_events e ON e.order_id = o.id AND e.status = 'completed' AND e.status_changed`
 	baselineLatencies = `SELECT extract(epoch FROM completed_at - placed_at) * 1000 FROM orders`
 )
 

@@ -79,7 +79,7 @@ func (c *checker) accounts(ctx context.Context) (map[orders.ID]*account, map[str
 		ID  uuid.UUID
 		Key *string
 	}
-	rows, err := pool.Query(ctx, "SELECT id, idempotency_key FROM orders")
+	rows, err := pool.Query(ctx, "SELECT id, idempotency_key FROM millrace.orders")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -224,7 +224,7 @@ func (c *checker) requests(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, "SELECT order_id, step, generation, request FROM order_steps")
+	rows, err := conn.Query(ctx, "SELECT order_id, step, generation, request FROM millrace.order_steps")
 	if err != nil {
 		return nil, err
 	}

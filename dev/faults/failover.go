@@ -197,7 +197,7 @@ func (r *run) behind(ctx context.Context, bound time.Duration) (reads, behind in
 		return 0, 0, err
 	}
 	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, "SELECT id, version FROM orders WHERE updated_at < now() - $1::interval", bound)
+	rows, err := conn.Query(ctx, "SELECT id, version FROM millrace.orders WHERE updated_at < now() - $1::interval", bound)
 	if err != nil {
 		return 0, 0, err
 	}

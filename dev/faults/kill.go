@@ -121,12 +121,12 @@ func jobsTampered(ctx context.Context, r *run) error {
 		CREATE FUNCTION double_job() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
 			IF pg_trigger_depth() = 1 AND NEW.args ? 'order_id' THEN
-				INSERT INTO river_job (args, kind, max_attempts, priority, queue, state, metadata)
+				INSERT INTO millrace.river_job (args, kind, max_attempts, priority, queue, state, metadata)
 				VALUES (NEW.args, NEW.kind, NEW.max_attempts, 1, NEW.queue, 'available', '{}');
 			END IF;
 			RETURN NULL;
 		END $$;
-		CREATE TRIGGER double_job AFTER INSERT ON river_job FOR EACH ROW EXECUTE FUNCTION double_job()`
+		CREATE TRIGGER double_job AFTER INSERT ON millrace.river_job FOR EACH ROW EXECUTE FUNCTION double_job()`
 	if err := r.primary().exec(ctx, double); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func jobsTampered(ctx context.Context, r *run) error {
 	if err := r.serve(ctx, usual(size(r, 60, 1000), 10), nil); err != nil {
 		return err
 	}
-	if err := r.primary().exec(ctx, "DROP TRIGGER double_job ON river_job"); err != nil {
+	if err := r.primary().exec(ctx, "DROP TRIGGER double_job ON millrace.river_job"); err != nil {
 		return err
 	}
 	// While the provider is down every order has jobs that wait: those are lost now, in each way.
@@ -151,9 +151,9 @@ func jobsTampered(ctx context.Context, r *run) error {
 	}
 	customers.run(ctx, scripts)
 	const lose = `WITH gone AS (
-		SELECT id FROM river_job WHERE args ? 'order_id' AND state IN ('available', 'scheduled', 'retryable') AND id % 2 = 0
-	), deleted AS (DELETE FROM river_job WHERE id IN (SELECT id FROM gone))
-	UPDATE river_job SET state = 'completed', finalized_at = now()
+		SELECT id FROM millrace.river_job WHERE args ? 'order_id' AND state IN ('available', 'scheduled', 'retryable') AND id % 2 = 0
+	), deleted AS (DELETE FROM millrace.river_job WHERE id IN (SELECT id FROM gone))
+	UPDATE millrace.river_job SET state = 'completed', finalized_at = now()
 	WHERE args ? 'order_id' AND state IN ('available', 'scheduled', 'retryable') AND id NOT IN (SELECT id FROM gone)`
 	return r.primary().exec(ctx, lose)
 }

@@ -110,7 +110,7 @@ func feedRace(ctx context.Context, r *run) error {
 		seen, last := 0, int64(0)
 		for pause(reading, time.Millisecond) {
 			var n int
-			if pool.QueryRow(ctx, "SELECT count(*), coalesce(max(id), $1) FROM order_events WHERE id > $1", last).
+			if pool.QueryRow(ctx, "SELECT count(*), coalesce(max(id), $1) FROM millrace.order_events WHERE id > $1", last).
 				Scan(&n, &last) == nil {
 				seen += n
 			}
@@ -141,7 +141,8 @@ func feedRace(ctx context.Context, r *run) error {
 	r.expect(delivered.Load() == want, "of %d events %d were delivered", want, delivered.Load())
 	r.expect(control < int(want), "the control lost nothing, so this run proves nothing")
 	// Nobody is to carry them out.
-	return r.primary().exec(ctx, "TRUNCATE orders, order_items, order_steps, order_events, order_commands, river_job")
+	return r.primary().exec(ctx, "TRUNCATE millrace.orders, millrace.order_items, millrace.order_steps, "+
+		"millrace.order_events, millrace.order_commands, millrace.river_job")
 }
 
 // writeSlowly places orders in transactions that stay open for a moment.

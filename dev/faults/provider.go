@@ -66,7 +66,7 @@ func providerDown(ctx context.Context, r *run) error {
 		return err
 	}
 	pause(ctx, size(r, 10*time.Second, 2*time.Minute))
-	const deadlines = "SELECT count(*) FROM order_steps WHERE state = 'unknown' AND reason = 'deadline'"
+	const deadlines = "SELECT count(*) FROM millrace.order_steps WHERE state = 'unknown' AND reason = 'deadline'"
 	gaveUp, err := r.primary().number(ctx, deadlines)
 	r.figure("given up", "%d", gaveUp)
 	r.expect(gaveUp == 0, "%d steps were given up", gaveUp)
@@ -88,7 +88,7 @@ func flapping(ctx context.Context, r *run) error {
 			}
 		}
 		var err error
-		during, err = r.primary().number(context.WithoutCancel(ctx), "SELECT count(*) FROM orders WHERE status = 'completed'")
+		during, err = r.primary().number(context.WithoutCancel(ctx), "SELECT count(*) FROM millrace.orders WHERE status = 'completed'")
 		return err
 	})
 	if err != nil {
@@ -115,7 +115,7 @@ func (r *run) sends(ctx context.Context) (sends, keys int, err error) {
 
 func hanging(ctx context.Context, r *run) error {
 	const took = `SELECT coalesce(1000 * percentile_cont(0.95) WITHIN GROUP (
-		ORDER BY extract(epoch FROM settled_at - started_at)), 0)::int FROM order_steps
+		ORDER BY extract(epoch FROM settled_at - started_at)), 0)::int FROM millrace.order_steps
 		WHERE step IN ('reserve_inventory', 'quote_shipping') AND state = 'succeeded'
 		AND started_at > now() - $$%d s$$::interval`
 	l := load{orders: size(r, 60, 600), rate: 10}
@@ -163,7 +163,7 @@ func stickyAndLate(ctx context.Context, r *run) error {
 	}
 	customers.run(ctx, scripts)
 	late, err := r.primary().number(ctx, `WITH late AS (
-		UPDATE order_steps SET deadline_at = started_at + interval '1 ms'
+		UPDATE millrace.order_steps SET deadline_at = started_at + interval '1 ms'
 		WHERE step = 'authorize_payment' AND state = 'pending' RETURNING 1)
 		SELECT count(*) FROM late`)
 	r.figure("past their deadlines", "%d", late)
@@ -198,7 +198,7 @@ func everyStepRefused(ctx context.Context, r *run) error {
 			r.expect(false, "orders whose %s was refused do not end", refusal.operation)
 		}
 	}
-	completed, err := r.primary().number(ctx, "SELECT count(*) FROM orders WHERE status = 'completed'")
+	completed, err := r.primary().number(ctx, "SELECT count(*) FROM millrace.orders WHERE status = 'completed'")
 	r.expect(completed == 0, "%d orders were completed without one of their steps", completed)
 	r.figure("positions", "%d", len(refusals))
 	return err
@@ -239,7 +239,7 @@ func compensationsRefused(ctx context.Context, r *run) error {
 		open, err := r.open(ctx)
 		return err == nil && open == 0
 	})
-	silent, err := r.primary().number(ctx, "SELECT count(*) FROM orders WHERE status = 'needs_attention' AND reason = ''")
+	silent, err := r.primary().number(ctx, "SELECT count(*) FROM millrace.orders WHERE status = 'needs_attention' AND reason = ''")
 	r.expect(silent == 0, "%d orders need attention and do not say why", silent)
 	return err
 }

@@ -68,7 +68,7 @@ func sameKey(ctx context.Context, r *run) error {
 	if err := <-failed; err != nil {
 		return err
 	}
-	stored, err := r.primary().number(ctx, "SELECT count(*) FROM orders")
+	stored, err := r.primary().number(ctx, "SELECT count(*) FROM millrace.orders")
 	r.figure("keys", "%d", len(scripts))
 	r.figure("requests", "%d", len(r.journal.operations()))
 	r.expect(stored == len(scripts), "%d keys made %d orders", len(scripts), stored)
@@ -93,7 +93,7 @@ func oversell(ctx context.Context, r *run) error {
 		open, err := r.open(ctx)
 		return err == nil && open == 0
 	})
-	sold, err = r.primary().number(ctx, "SELECT count(*) FROM orders WHERE status = 'completed'")
+	sold, err = r.primary().number(ctx, "SELECT count(*) FROM millrace.orders WHERE status = 'completed'")
 	r.figure("sold", "%d", sold)
 	r.expect(sold == pieces, "%d pieces were sold of %d", sold, pieces)
 	return err

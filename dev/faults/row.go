@@ -187,8 +187,8 @@ func (r *run) finish(ctx context.Context) error {
 func (r *run) took(ctx context.Context) error {
 	for _, percent := range []int{50, 99} {
 		ms, err := r.primary().number(ctx, fmt.Sprintf(`SELECT coalesce(percentile_disc(0.%d) WITHIN GROUP (
-			ORDER BY extract(epoch FROM e.at - o.placed_at)) * 1000, 0)::int FROM orders o, LATERAL (
-				SELECT min(at) AS at FROM order_events
+			ORDER BY extract(epoch FROM e.at - o.placed_at)) * 1000, 0)::int FROM millrace.orders o, LATERAL (
+				SELECT min(at) AS at FROM millrace.order_events
 				WHERE order_id = o.id AND status NOT IN ('pending', 'processing')
 			) e WHERE e.at IS NOT NULL`, percent))
 		if err != nil {
@@ -201,8 +201,8 @@ func (r *run) took(ctx context.Context) error {
 
 // open counts the orders that are not at rest and the steps that have no outcome.
 func (r *run) open(ctx context.Context) (int, error) {
-	return r.primary().number(ctx, `SELECT (SELECT count(*) FROM orders WHERE status IN ('pending', 'processing'))
-		+ (SELECT count(*) FROM order_steps WHERE state = 'pending')`)
+	return r.primary().number(ctx, `SELECT (SELECT count(*) FROM millrace.orders WHERE status IN ('pending', 'processing'))
+		+ (SELECT count(*) FROM millrace.order_steps WHERE state = 'pending')`)
 }
 
 // readAll reads every order once more, for the histories, by an instance that has just been started.

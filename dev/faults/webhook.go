@@ -74,7 +74,7 @@ func (r *run) received(ctx context.Context, from *receiver) error {
 	var pending int
 	var err error
 	r.expect(eventually(ctx, 4*time.Minute, func() bool { // a message that a dead process had taken is taken again
-		pending, err = r.primary().number(ctx, "SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'")
+		pending, err = r.primary().number(ctx, "SELECT count(*) FROM millrace.webhook_deliveries WHERE state = 'pending'")
 		return err == nil && pending == 0
 	}), "%d messages are not delivered", pending)
 	conn, err := r.primary().connect(ctx)
@@ -82,7 +82,7 @@ func (r *run) received(ctx context.Context, from *receiver) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, "SELECT id FROM webhook_deliveries WHERE state = 'delivered'")
+	rows, err := conn.Query(ctx, "SELECT id FROM millrace.webhook_deliveries WHERE state = 'delivered'")
 	if err != nil {
 		return err
 	}

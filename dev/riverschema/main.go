@@ -5,9 +5,12 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/millrace-orders/millrace/sql"
 )
 
 func main() {
@@ -23,8 +26,10 @@ func run() error {
 		return err
 	}
 	fmt.Println("-- Printed by go run ./dev/riverschema from River's own migrations (MPL-2.0), for sqlc to read.")
+	fmt.Printf("\nCREATE SCHEMA %s;\n", sql.Schema)
 	for _, m := range migrator.AllVersions() {
-		fmt.Printf("\n-- %d: %s\n%s", m.Version, m.Name, m.SQLUp)
+		up := strings.ReplaceAll(m.SQLUp, "/* TEMPLATE: schema */", sql.Schema+".")
+		fmt.Printf("\n-- %d: %s\n%s", m.Version, m.Name, up)
 	}
 	return nil
 }

@@ -2,7 +2,7 @@
 
 -- +goose Up
 
-CREATE TABLE orders (
+CREATE TABLE millrace.orders (
     id uuid NOT NULL,
     principal text NOT NULL,
     idempotency_key text,
@@ -42,15 +42,15 @@ CREATE TABLE orders (
 ) WITH (fillfactor = 70);
 
 -- I2: one order per (principal, idempotency key).
-CREATE UNIQUE INDEX orders_idempotency_key_idx ON orders (principal, idempotency_key)
+CREATE UNIQUE INDEX orders_idempotency_key_idx ON millrace.orders (principal, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 -- Lists, newest first: ids are UUIDv7, so they sort by the time of placing.
-CREATE INDEX orders_customer_id_idx ON orders (customer_id, id DESC);
-CREATE INDEX orders_status_idx ON orders (status, id DESC);
+CREATE INDEX orders_customer_id_idx ON millrace.orders (customer_id, id DESC);
+CREATE INDEX orders_status_idx ON millrace.orders (status, id DESC);
 
 -- Items and steps have no foreign key to their order: they are only ever written by the statement that writes or updates
 -- it, and five look-ups per order are a seventh of what placing it costs.
-CREATE TABLE order_items (
+CREATE TABLE millrace.order_items (
     order_id uuid NOT NULL,
     line integer NOT NULL,
     product_id bigint NOT NULL,
@@ -68,7 +68,7 @@ CREATE TABLE order_items (
 -- another try of a step that got no answer: the generation whose idempotency key and bytes it is sent with; its own
 -- request is empty. handed_over_at is set before a step is sent to a provider that knows no idempotency keys: from then
 -- on nobody sends it again.
-CREATE TABLE order_steps (
+CREATE TABLE millrace.order_steps (
     order_id uuid NOT NULL,
     step text NOT NULL,
     generation integer NOT NULL,
@@ -96,11 +96,11 @@ CREATE TABLE order_steps (
 );
 
 -- For the sweeper: steps that have been pending for long.
-CREATE INDEX order_steps_pending_idx ON order_steps (started_at) WHERE state = 'pending';
+CREATE INDEX order_steps_pending_idx ON millrace.order_steps (started_at) WHERE state = 'pending';
 
 -- What was asked of an order under an idempotency key, and which version of the order answered it. Written with the
 -- effect. (The key under which an order was placed is on the order.)
-CREATE TABLE order_commands (
+CREATE TABLE millrace.order_commands (
     principal text NOT NULL,
     kind text NOT NULL,
     idempotency_key text NOT NULL,
@@ -110,7 +110,7 @@ CREATE TABLE order_commands (
     at timestamptz NOT NULL,
 
     CONSTRAINT order_commands_pkey PRIMARY KEY (principal, kind, idempotency_key),
-    CONSTRAINT order_commands_order_fkey FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE,
+    CONSTRAINT order_commands_order_fkey FOREIGN KEY (order_id) REFERENCES millrace.orders (id) ON DELETE CASCADE,
     CONSTRAINT order_commands_principal_length CHECK (char_length(principal) BETWEEN 1 AND 200),
     CONSTRAINT order_commands_kind_length CHECK (char_length(kind) BETWEEN 1 AND 100),
     CONSTRAINT order_commands_idempotency_key_length CHECK (octet_length(idempotency_key) BETWEEN 1 AND 255),
@@ -118,8 +118,8 @@ CREATE TABLE order_commands (
     CONSTRAINT order_commands_version_positive CHECK (version >= 1)
 );
 
-CREATE INDEX order_commands_at_idx ON order_commands (at);
-CREATE INDEX order_commands_order_id_idx ON order_commands (order_id);
+CREATE INDEX order_commands_at_idx ON millrace.order_commands (at);
+CREATE INDEX order_commands_order_id_idx ON millrace.order_commands (order_id);
 
 -- The log. txid is the transaction that wrote the event: ids are handed out before commit, so readers that follow
 -- the id alone skip whatever commits late. Readers follow (txid, id), below the oldest transaction still running.
@@ -127,7 +127,7 @@ CREATE INDEX order_commands_order_id_idx ON order_commands (order_id);
 -- It is cut into partitions by the time at which it was written, by the database's clock, and pruned by dropping them.
 -- It has no foreign key: to drop a partition would lock the orders, too, and every insert would look its order up, which
 -- the same transaction has just written or locked. That an order has each version once is seen to by its row.
-CREATE TABLE order_events (
+CREATE TABLE millrace.order_events (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     txid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     logged_at timestamptz NOT NULL DEFAULT now(),
@@ -161,37 +161,37 @@ CREATE TABLE order_events (
 ) PARTITION BY RANGE (logged_at);
 
 -- Takes what no other partition takes, so that a log whose partitions were not made in time still takes orders.
-CREATE TABLE order_events_default PARTITION OF order_events DEFAULT;
+CREATE TABLE millrace.order_events_default PARTITION OF millrace.order_events DEFAULT;
 
-CREATE INDEX order_events_feed_idx ON order_events (txid, id);
+CREATE INDEX order_events_feed_idx ON millrace.order_events (txid, id);
 
 -- An order as it is read: one statement, hence one snapshot, so that its version and its steps always agree.
-CREATE VIEW order_documents AS
+CREATE VIEW millrace.order_documents AS
 SELECT
     o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.refunded_minor, o.payment_method,
     o.shipping_address, o.version, o.status, o.goal, o.reason, o.placed_at, o.updated_at,
     (
         SELECT json_agg(json_build_object(
             'product_id', i.product_id, 'quantity', i.quantity, 'price_minor', i.price_minor) ORDER BY i.line)
-        FROM order_items i WHERE i.order_id = o.id
+        FROM millrace.order_items i WHERE i.order_id = o.id
     ) AS items,
     (
         SELECT json_agg(json_build_object(
             'step', s.step, 'generation', s.generation, 'key_generation', coalesce(s.key_generation, s.generation),
             'state', s.state, 'amount_minor', s.amount_minor, 'reference', s.reference, 'reason', s.reason,
             'started_at', s.started_at, 'deadline_at', s.deadline_at, 'settled_at', s.settled_at))
-        FROM order_steps s WHERE s.order_id = o.id
+        FROM millrace.order_steps s WHERE s.order_id = o.id
     ) AS steps,
     o.customer_email
-FROM orders o;
+FROM millrace.orders o;
 
 -- The e-mails of orders. The steps are the truth; what a message says and to whom is in its frozen request. Lists are
 -- sorted by the order, and each of them follows an index that is there already: orders_pkey or
 -- orders_customer_id_idx, and order_steps_pkey.
-CREATE VIEW notifications AS
+CREATE VIEW millrace.notifications AS
 SELECT
     o.id AS order_id, s.generation, o.customer_id,
     coalesce(convert_from(s.request, 'UTF8')::jsonb ->> 'template', '')::text AS template,
     coalesce(convert_from(s.request, 'UTF8')::jsonb ->> 'to', '')::text AS recipient,
     s.state, s.reason, s.reference, s.started_at, s.settled_at
-FROM orders o JOIN order_steps s ON s.order_id = o.id AND s.step = 'send_email';
+FROM millrace.orders o JOIN millrace.order_steps s ON s.order_id = o.id AND s.step = 'send_email';

@@ -3,7 +3,7 @@
 
 -- +goose Up
 
-CREATE TABLE api_keys (
+CREATE TABLE millrace.api_keys (
     id text NOT NULL,
     secret_sha256 bytea NOT NULL,
     last_four text NOT NULL,
@@ -25,9 +25,9 @@ CREATE TABLE api_keys (
 );
 
 -- Keys are listed newest first.
-CREATE INDEX api_keys_created_at_idx ON api_keys (created_at DESC, id);
+CREATE INDEX api_keys_created_at_idx ON millrace.api_keys (created_at DESC, id);
 
-CREATE TABLE audit_log (
+CREATE TABLE millrace.audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     at timestamptz NOT NULL,
     actor text NOT NULL,
@@ -51,12 +51,12 @@ CREATE TABLE audit_log (
 -- What was done cannot be undone in the log. The owner of the table can still drop the trigger: whoever needs more
 -- gives Millrace a database role that does not own it.
 -- +goose StatementBegin
-CREATE FUNCTION audit_log_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION millrace.audit_log_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'audit_log is append-only' USING ERRCODE = 'restrict_violation', CONSTRAINT = 'audit_log_append_only';
 END;
 $$;
 -- +goose StatementEnd
 
-CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_log_refuse_change();
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON millrace.audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION millrace.audit_log_refuse_change();

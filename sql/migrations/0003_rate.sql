@@ -3,7 +3,7 @@
 
 -- +goose Up
 
-CREATE UNLOGGED TABLE rate_counts (
+CREATE UNLOGGED TABLE millrace.rate_counts (
     subject text NOT NULL,
     segment_at timestamptz NOT NULL,
     requests bigint NOT NULL,
@@ -16,4 +16,4 @@ CREATE UNLOGGED TABLE rate_counts (
 ) WITH (fillfactor = 50);
 
 -- For pruning.
-CREATE INDEX rate_counts_segment_at_idx ON rate_counts (segment_at);
+CREATE INDEX rate_counts_segment_at_idx ON millrace.rate_counts (segment_at);

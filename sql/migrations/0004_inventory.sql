@@ -4,7 +4,7 @@
 -- +goose Up
 
 -- When the provider was asked. One row, and none before the first time.
-CREATE TABLE inventory_snapshot (
+CREATE TABLE millrace.inventory_snapshot (
     singleton boolean NOT NULL DEFAULT true,
     as_of timestamptz NOT NULL,
 
@@ -12,7 +12,7 @@ CREATE TABLE inventory_snapshot (
     CONSTRAINT inventory_snapshot_one_row CHECK (singleton)
 );
 
-CREATE TABLE inventory_products (
+CREATE TABLE millrace.inventory_products (
     product_id bigint NOT NULL,
     quantity bigint NOT NULL,
     reserved bigint NOT NULL,

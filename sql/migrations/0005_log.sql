@@ -5,7 +5,7 @@
 -- Which history the log is. Transaction ids begin anew in another cluster, so a log that was restored there gets a new
 -- epoch, and cursors of the old one are refused instead of skipping or repeating. pruned_to is the end of what was
 -- dropped.
-CREATE TABLE log_history (
+CREATE TABLE millrace.log_history (
     singleton boolean NOT NULL DEFAULT true,
     epoch bigint NOT NULL,
     pruned_to timestamptz NOT NULL,
@@ -15,26 +15,27 @@ CREATE TABLE log_history (
     CONSTRAINT log_history_epoch_positive CHECK (epoch >= 1)
 );
 
-INSERT INTO log_history (epoch, pruned_to) VALUES (1, '2000-01-01T00:00:00Z');
+INSERT INTO millrace.log_history (epoch, pruned_to) VALUES (1, '2000-01-01T00:00:00Z');
 
 -- Makes the partition of the week that begins at a moment, a Monday in UTC, and says whether it is there now: not if the default
 -- partition already has some of that week. The table is made first and then attached, because that lets orders be
 -- placed meanwhile. Neither function waits for long: whoever waits for a lock makes everybody else wait behind it.
 -- +goose StatementBegin
-CREATE FUNCTION log_partition_create(starts timestamptz) RETURNS boolean
+CREATE FUNCTION millrace.log_partition_create(starts timestamptz) RETURNS boolean
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
     partition text := 'order_events_' || to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD');
     ends timestamptz := starts + interval '168 hours';
 BEGIN
-    IF to_regclass(partition) IS NOT NULL THEN
+    IF to_regclass('millrace.' || partition) IS NOT NULL THEN
         RETURN true;
     END IF;
-    IF EXISTS (SELECT FROM order_events_default e WHERE e.logged_at >= starts AND e.logged_at < ends) THEN
+    IF EXISTS (SELECT FROM millrace.order_events_default e WHERE e.logged_at >= starts AND e.logged_at < ends) THEN
         RETURN false;
     END IF;
-    EXECUTE format('CREATE TABLE %I (LIKE order_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
-    EXECUTE format('ALTER TABLE order_events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', partition, starts, ends);
+    EXECUTE format('CREATE TABLE millrace.%I (LIKE millrace.order_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
+    EXECUTE format('ALTER TABLE millrace.order_events ATTACH PARTITION millrace.%I FOR VALUES FROM (%L) TO (%L)',
+        partition, starts, ends);
     RETURN true;
 END
 $$;
@@ -43,7 +44,7 @@ $$;
 -- Drops the partitions that end at or before a moment, and says how many. Readers whose cursor is older find that in
 -- log_history, in the same transaction.
 -- +goose StatementBegin
-CREATE FUNCTION log_partition_drop(before timestamptz) RETURNS integer
+CREATE FUNCTION millrace.log_partition_drop(before timestamptz) RETURNS integer
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
     partition text;
@@ -52,12 +53,12 @@ DECLARE
 BEGIN
     FOR partition IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'order_events'::regclass AND c.relname ~ '^order_events_[0-9]{8}$'
+        WHERE i.inhparent = 'millrace.order_events'::regclass AND c.relname ~ '^order_events_[0-9]{8}$'
     LOOP
         ends := (to_date(right(partition, 8), 'YYYYMMDD') + 7)::timestamp AT TIME ZONE 'UTC';
         IF ends <= before THEN
-            EXECUTE format('DROP TABLE %I', partition);
-            UPDATE log_history SET pruned_to = greatest(pruned_to, ends);
+            EXECUTE format('DROP TABLE millrace.%I', partition);
+            UPDATE millrace.log_history SET pruned_to = greatest(pruned_to, ends);
             dropped := dropped + 1;
         END IF;
     END LOOP;

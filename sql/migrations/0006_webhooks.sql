@@ -3,7 +3,7 @@
 -- +goose Up
 
 -- How far a reader of order_events that survives its process has read, as (txid, id).
-CREATE TABLE feed_cursors (
+CREATE TABLE millrace.feed_cursors (
     name text NOT NULL,
     epoch bigint NOT NULL,
     txid xid8 NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE feed_cursors (
 -- The secrets are here as they are: signing needs them. customer_id is whose orders the endpoint hears of; empty for
 -- everybody's. event_types is empty for all. busy_until is the moment before which no job is started for the endpoint,
 -- because one is under way or because it failed.
-CREATE TABLE webhook_endpoints (
+CREATE TABLE millrace.webhook_endpoints (
     id uuid NOT NULL,
     principal text NOT NULL,
     idempotency_key text,
@@ -63,22 +63,22 @@ CREATE TABLE webhook_endpoints (
 -- Every attempt updates its row: room on the page keeps those updates off the indexes (HOT).
 ) WITH (fillfactor = 70);
 
-CREATE UNIQUE INDEX webhook_endpoints_idempotency_idx ON webhook_endpoints (principal, idempotency_key)
+CREATE UNIQUE INDEX webhook_endpoints_idempotency_idx ON millrace.webhook_endpoints (principal, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 -- For lists: of all, of a principal, of a customer.
-CREATE INDEX webhook_endpoints_listed_idx ON webhook_endpoints (id) WHERE state <> 'deleted';
-CREATE INDEX webhook_endpoints_principal_idx ON webhook_endpoints (principal, id) WHERE state <> 'deleted';
-CREATE INDEX webhook_endpoints_owner_customer_id_idx ON webhook_endpoints (owner_customer_id, id)
+CREATE INDEX webhook_endpoints_listed_idx ON millrace.webhook_endpoints (id) WHERE state <> 'deleted';
+CREATE INDEX webhook_endpoints_principal_idx ON millrace.webhook_endpoints (principal, id) WHERE state <> 'deleted';
+CREATE INDEX webhook_endpoints_owner_customer_id_idx ON millrace.webhook_endpoints (owner_customer_id, id)
     WHERE state <> 'deleted' AND owner_customer_id <> '';
 -- For the fan-out: who hears of whose orders.
-CREATE INDEX webhook_endpoints_enabled_idx ON webhook_endpoints (customer_id, id) WHERE state = 'enabled';
-CREATE INDEX webhook_endpoints_deleted_idx ON webhook_endpoints (id) WHERE state = 'deleted';
+CREATE INDEX webhook_endpoints_enabled_idx ON millrace.webhook_endpoints (customer_id, id) WHERE state = 'enabled';
+CREATE INDEX webhook_endpoints_deleted_idx ON millrace.webhook_endpoints (id) WHERE state = 'deleted';
 
 -- A message to an endpoint. Its id is its webhook-id, its body never changes. There is at most one about each event of
 -- an order; messages about nothing of an order have no order_id. A pending message is sent once next_attempt_at has
 -- come; while it is being sent, that is when somebody else may believe that it is not. It is given up after give_up_at
 -- attempts.
-CREATE TABLE webhook_deliveries (
+CREATE TABLE millrace.webhook_deliveries (
     id uuid NOT NULL,
     endpoint_id uuid NOT NULL,
     event_type text NOT NULL,
@@ -93,7 +93,7 @@ CREATE TABLE webhook_deliveries (
     finished_at timestamptz,
 
     CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (endpoint_id, id),
-    CONSTRAINT webhook_deliveries_endpoint_fkey FOREIGN KEY (endpoint_id) REFERENCES webhook_endpoints (id),
+    CONSTRAINT webhook_deliveries_endpoint_fkey FOREIGN KEY (endpoint_id) REFERENCES millrace.webhook_endpoints (id),
     CONSTRAINT webhook_deliveries_once UNIQUE (endpoint_id, order_id, version),
     CONSTRAINT webhook_deliveries_event_type_length CHECK (char_length(event_type) BETWEEN 1 AND 100),
     CONSTRAINT webhook_deliveries_body_size CHECK (octet_length(body) <= 16384),
@@ -102,13 +102,13 @@ CREATE TABLE webhook_deliveries (
     CONSTRAINT webhook_deliveries_finished CHECK ((state = 'pending') = (finished_at IS NULL))
 ) WITH (fillfactor = 80);
 
-CREATE INDEX webhook_deliveries_state_idx ON webhook_deliveries (endpoint_id, state, id);
-CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (endpoint_id, next_attempt_at, id) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_state_idx ON millrace.webhook_deliveries (endpoint_id, state, id);
+CREATE INDEX webhook_deliveries_due_idx ON millrace.webhook_deliveries (endpoint_id, next_attempt_at, id) WHERE state = 'pending';
 -- For pruning.
-CREATE INDEX webhook_deliveries_finished_at_idx ON webhook_deliveries (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_finished_at_idx ON millrace.webhook_deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
 -- One try to send a message. status is 0 if there was no answer.
-CREATE TABLE webhook_attempts (
+CREATE TABLE millrace.webhook_attempts (
     endpoint_id uuid NOT NULL,
     delivery_id uuid NOT NULL,
     attempt integer NOT NULL,
@@ -120,7 +120,7 @@ CREATE TABLE webhook_attempts (
 
     CONSTRAINT webhook_attempts_pkey PRIMARY KEY (endpoint_id, delivery_id, attempt),
     CONSTRAINT webhook_attempts_delivery_fkey FOREIGN KEY (endpoint_id, delivery_id)
-        REFERENCES webhook_deliveries (endpoint_id, id) ON DELETE CASCADE,
+        REFERENCES millrace.webhook_deliveries (endpoint_id, id) ON DELETE CASCADE,
     CONSTRAINT webhook_attempts_attempt_positive CHECK (attempt >= 1),
     CONSTRAINT webhook_attempts_status_range CHECK (status BETWEEN 0 AND 999),
     CONSTRAINT webhook_attempts_error_length CHECK (char_length(error) <= 200),

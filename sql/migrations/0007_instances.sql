@@ -3,7 +3,7 @@
 -- +goose Up
 
 -- The processes that carry out steps. A process whose heartbeat stops has died: its running jobs are given to others.
-CREATE TABLE instances (
+CREATE TABLE millrace.instances (
     id text NOT NULL,
     started_at timestamptz NOT NULL,
     heartbeat_at timestamptz NOT NULL,

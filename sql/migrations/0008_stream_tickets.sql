@@ -3,7 +3,7 @@
 
 -- +goose Up
 
-CREATE TABLE stream_tickets (
+CREATE TABLE millrace.stream_tickets (
     secret_sha256 bytea NOT NULL,
     principal text NOT NULL,
     role text NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE stream_tickets (
     expires_at timestamptz NOT NULL,
 
     CONSTRAINT stream_tickets_pkey PRIMARY KEY (secret_sha256),
-    CONSTRAINT stream_tickets_key_fkey FOREIGN KEY (key_id) REFERENCES api_keys (id) ON DELETE CASCADE,
+    CONSTRAINT stream_tickets_key_fkey FOREIGN KEY (key_id) REFERENCES millrace.api_keys (id) ON DELETE CASCADE,
     CONSTRAINT stream_tickets_secret_sha256_length CHECK (octet_length(secret_sha256) = 32),
     CONSTRAINT stream_tickets_principal_length CHECK (char_length(principal) BETWEEN 1 AND 200),
     CONSTRAINT stream_tickets_role_known CHECK (role IN ('admin', 'operator', 'viewer', 'service', 'customer')),
@@ -22,6 +22,6 @@ CREATE TABLE stream_tickets (
 );
 
 -- For pruning.
-CREATE INDEX stream_tickets_expires_at_idx ON stream_tickets (expires_at);
+CREATE INDEX stream_tickets_expires_at_idx ON millrace.stream_tickets (expires_at);
 -- For the foreign key.
-CREATE INDEX stream_tickets_key_id_idx ON stream_tickets (key_id) WHERE key_id IS NOT NULL;
+CREATE INDEX stream_tickets_key_id_idx ON millrace.stream_tickets (key_id) WHERE key_id IS NOT NULL;

@@ -2,7 +2,7 @@
 
 -- +goose Up
 
-CREATE TABLE verification (
+CREATE TABLE millrace.verification (
     singleton boolean NOT NULL DEFAULT true,
     started_at timestamptz NOT NULL,
     duration_seconds double precision NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE verification (
 );
 
 -- How far each provider's own records have been compared with ours, and how that went the last time.
-CREATE TABLE reconciliation_progress (
+CREATE TABLE millrace.reconciliation_progress (
     provider text NOT NULL,
     state text NOT NULL,
     reconciled_to timestamptz NOT NULL,
@@ -30,7 +30,7 @@ CREATE TABLE reconciliation_progress (
 );
 
 -- Where they disagree.
-CREATE TABLE reconciliation_findings (
+CREATE TABLE millrace.reconciliation_findings (
     provider text NOT NULL,
     kind text NOT NULL,
     key text NOT NULL,
@@ -51,4 +51,4 @@ CREATE TABLE reconciliation_findings (
 );
 
 -- Findings are listed by state, newest first.
-CREATE INDEX reconciliation_findings_state_idx ON reconciliation_findings (state, first_seen_at DESC);
+CREATE INDEX reconciliation_findings_state_idx ON millrace.reconciliation_findings (state, first_seen_at DESC);

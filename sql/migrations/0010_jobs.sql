@@ -3,5 +3,5 @@
 
 -- +goose Up
 
-DROP INDEX IF EXISTS river_job_args_index;
-DROP INDEX IF EXISTS river_job_metadata_index;
+DROP INDEX IF EXISTS millrace.river_job_args_index;
+DROP INDEX IF EXISTS millrace.river_job_metadata_index;

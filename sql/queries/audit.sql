@@ -1,5 +1,5 @@
 -- name: AuditInsert :exec
-INSERT INTO audit_log (at, actor, role, action, target, request_id, remote_address, detail)
+INSERT INTO millrace.audit_log (at, actor, role, action, target, request_id, remote_address, detail)
 SELECT
     unnest(@at::timestamptz[]), unnest(@actors::text[]), unnest(@roles::text[]), unnest(@actions::text[]),
     unnest(@targets::text[]), unnest(@request_ids::text[]), unnest(@remote_addresses::text[]),
@@ -7,4 +7,4 @@ SELECT
 
 -- name: AuditList :many
 -- AuditList is the end of the log, newest first.
-SELECT * FROM audit_log ORDER BY id DESC LIMIT @page_size;
+SELECT * FROM millrace.audit_log ORDER BY id DESC LIMIT @page_size;

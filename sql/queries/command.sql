@@ -1,12 +1,12 @@
 -- name: CommandsRead :many
 -- CommandsRead finds what was asked before under the given (principal, kind, key) triples.
-SELECT principal, kind, idempotency_key, fingerprint, order_id, version FROM order_commands
+SELECT principal, kind, idempotency_key, fingerprint, order_id, version FROM millrace.order_commands
 WHERE (principal, kind, idempotency_key) IN (
     SELECT unnest(@principals::text[]), unnest(@kinds::text[]), unnest(@idempotency_keys::text[])
 );
 
 -- name: CommandsInsert :exec
-INSERT INTO order_commands (principal, kind, idempotency_key, fingerprint, order_id, version, at)
+INSERT INTO millrace.order_commands (principal, kind, idempotency_key, fingerprint, order_id, version, at)
 SELECT
     unnest(@principals::text[]), unnest(@kinds::text[]), unnest(@idempotency_keys::text[]),
     unnest(@fingerprints::bytea[]), unnest(@order_ids::uuid[]), unnest(@versions::bigint[]),
@@ -14,7 +14,7 @@ SELECT
 
 -- name: CommandsPurge :execrows
 -- CommandsPurge forgets keys that are too old to come back, a bounded number at a time.
-DELETE FROM order_commands WHERE (principal, kind, idempotency_key) IN (
-    SELECT c.principal, c.kind, c.idempotency_key FROM order_commands c
+DELETE FROM millrace.order_commands WHERE (principal, kind, idempotency_key) IN (
+    SELECT c.principal, c.kind, c.idempotency_key FROM millrace.order_commands c
     WHERE c.at < @before ORDER BY c.at LIMIT @batch_size
 );

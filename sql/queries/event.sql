@@ -1,6 +1,6 @@
 -- name: EventsAfter :many
 -- EventsAfter is the log of one order after a version, in order.
-SELECT * FROM order_events
+SELECT * FROM millrace.order_events
 WHERE order_id = @order_id AND version > @version ORDER BY version LIMIT @page_size;
 
 -- name: LogBounds :one
@@ -9,14 +9,14 @@ WHERE order_id = @order_id AND version > @version ORDER BY version LIMIT @page_s
 SELECT
     pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest, s.at, h.epoch,
     h.pruned_to, current_setting('transaction_read_only')::boolean AS read_only
-FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, log_history h;
+FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, millrace.log_history h;
 
 -- name: LogRead :many
 -- LogRead is the log of all orders after a cursor and below a bound. Nothing after the cursor was written before since:
 -- it only spares looking into old partitions. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
 SELECT sqlc.embed(e), o.customer_id, o.principal
-FROM order_events e, LATERAL (
-    SELECT orders.customer_id, orders.principal FROM orders WHERE orders.id = e.order_id LIMIT 1
+FROM millrace.order_events e, LATERAL (
+    SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
 ) o
 WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8 AND e.logged_at >= @since::timestamptz
     AND (coalesce(cardinality(@steps::text[]), 0) = 0 OR e.step = ANY(@steps::text[]))
@@ -24,12 +24,12 @@ ORDER BY e.txid, e.id LIMIT @page_size;
 
 -- name: LogLast :one
 -- LogLast is the last event below a bound.
-SELECT txid, id FROM order_events WHERE txid < @below::xid8 ORDER BY txid DESC, id DESC LIMIT 1;
+SELECT txid, id FROM millrace.order_events WHERE txid < @below::xid8 ORDER BY txid DESC, id DESC LIMIT 1;
 
 -- name: LogUnread :one
 -- LogUnread says whether there is anything after a cursor, readable or not.
 SELECT EXISTS (
-    SELECT FROM order_events
+    SELECT FROM millrace.order_events
     WHERE (txid, id) > (@txid::xid8, @id::bigint) AND logged_at >= @since::timestamptz
 );
 
@@ -37,36 +37,36 @@ SELECT EXISTS (
 -- LogFromOtherCluster says that the log has transactions which have not happened yet: those of the cluster that it was
 -- dumped from.
 SELECT EXISTS (
-    SELECT FROM order_events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())
+    SELECT FROM millrace.order_events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())
 );
 
 -- name: LogAdopt :exec
 -- LogAdopt puts all that the log has before everything that will be written to it, and begins a new history. Readers
 -- whose cursor is kept here go on with the first event that they have not read, and may see later ones again.
 WITH adopted AS (
-    UPDATE order_events SET txid = '0'
+    UPDATE millrace.order_events SET txid = '0'
 ), moved AS (
-    UPDATE feed_cursors f
-    SET epoch = (SELECT epoch + 1 FROM log_history), txid = '0', id = coalesce(
-        (SELECT min(e.id) - 1 FROM order_events e WHERE (e.txid, e.id) > (f.txid, f.id)),
-        (SELECT max(e.id) FROM order_events e), 0)
+    UPDATE millrace.feed_cursors f
+    SET epoch = (SELECT epoch + 1 FROM millrace.log_history), txid = '0', id = coalesce(
+        (SELECT min(e.id) - 1 FROM millrace.order_events e WHERE (e.txid, e.id) > (f.txid, f.id)),
+        (SELECT max(e.id) FROM millrace.order_events e), 0)
 )
-UPDATE log_history SET epoch = epoch + 1;
+UPDATE millrace.log_history SET epoch = epoch + 1;
 
 -- name: LogPartitionCreate :one
-SELECT log_partition_create(@starts::timestamptz)::boolean AS there;
+SELECT millrace.log_partition_create(@starts::timestamptz)::boolean AS there;
 
 -- name: LogPartitionDrop :one
-SELECT log_partition_drop(@before::timestamptz)::integer AS dropped;
+SELECT millrace.log_partition_drop(@before::timestamptz)::integer AS dropped;
 
 -- name: LogDefaultPrune :exec
 -- LogDefaultPrune deletes what is too old from the default partition, some at a time.
 WITH gone AS (
-    DELETE FROM order_events_default WHERE ctid = ANY(ARRAY(
-        SELECT d.ctid FROM order_events_default d WHERE d.logged_at < @before::timestamptz LIMIT 10000
+    DELETE FROM millrace.order_events_default WHERE ctid = ANY(ARRAY(
+        SELECT d.ctid FROM millrace.order_events_default d WHERE d.logged_at < @before::timestamptz LIMIT 10000
     )) RETURNING 1
 )
-UPDATE log_history SET pruned_to = greatest(pruned_to, @before::timestamptz) WHERE EXISTS (SELECT FROM gone);
+UPDATE millrace.log_history SET pruned_to = greatest(pruned_to, @before::timestamptz) WHERE EXISTS (SELECT FROM gone);
 
 -- name: RingFeed :exec
 -- RingFeed wakes the readers of the feed.
@@ -75,5 +75,5 @@ SELECT pg_notify('millrace_feed', '');
 -- name: RingQueues :exec
 -- RingQueues wakes the River clients that work the given queues. The channel and its payload are River's own
 -- (river_insert in its schema).
-SELECT pg_notify(current_schema() || '.river_insert', json_build_object('queue', q.queue)::text)
+SELECT pg_notify('millrace.river_insert', json_build_object('queue', q.queue)::text)
 FROM (SELECT unnest(@queues::text[]) AS queue) q;

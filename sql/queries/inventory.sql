@@ -1,17 +1,17 @@
 -- name: InventoryBegin :execrows
 -- InventoryBegin dates the snapshot that is about to be written. No row means that a later one is there already. The
 -- row stays locked until the transaction ends, so that two snapshots are written one after the other.
-INSERT INTO inventory_snapshot (as_of) VALUES (@as_of)
+INSERT INTO millrace.inventory_snapshot (as_of) VALUES (@as_of)
 ON CONFLICT (singleton) DO UPDATE SET as_of = EXCLUDED.as_of WHERE inventory_snapshot.as_of < EXCLUDED.as_of;
 
 -- name: InventoryReplace :exec
 -- InventoryReplace makes the given products all that there are with ids above one and up to another. A product that
 -- has not changed is not written. (A WHERE at ON CONFLICT would still lock its row, which is a write.)
 WITH gone AS (
-    DELETE FROM inventory_products g
+    DELETE FROM millrace.inventory_products g
     WHERE g.product_id > @above AND g.product_id <= @up_to AND g.product_id <> ALL(@product_ids::bigint[])
 )
-INSERT INTO inventory_products (product_id, quantity, reserved, price_minor, currency)
+INSERT INTO millrace.inventory_products (product_id, quantity, reserved, price_minor, currency)
 SELECT s.product_id, s.quantity, s.reserved, s.price_minor, s.currency
 FROM (
     SELECT
@@ -19,7 +19,7 @@ FROM (
         unnest(@reserved::bigint[]) AS reserved, unnest(@prices_minor::bigint[]) AS price_minor,
         unnest(@currencies::text[]) AS currency
 ) s WHERE NOT EXISTS (
-    SELECT FROM inventory_products p
+    SELECT FROM millrace.inventory_products p
     WHERE p.product_id = s.product_id AND p.quantity = s.quantity AND p.reserved = s.reserved
         AND p.price_minor = s.price_minor AND p.currency = s.currency
 )
@@ -28,11 +28,11 @@ SET quantity = EXCLUDED.quantity, reserved = EXCLUDED.reserved, price_minor = EX
     currency = EXCLUDED.currency;
 
 -- name: InventoryAsOf :one
-SELECT as_of FROM inventory_snapshot;
+SELECT as_of FROM millrace.inventory_snapshot;
 
 -- name: InventoryList :many
 -- InventoryList is a page of the snapshot by product id, above the given one.
-SELECT * FROM inventory_products WHERE product_id > @after ORDER BY product_id LIMIT @page_size;
+SELECT * FROM millrace.inventory_products WHERE product_id > @after ORDER BY product_id LIMIT @page_size;
 
 -- name: InventoryRead :one
-SELECT * FROM inventory_products WHERE product_id = @product_id;
+SELECT * FROM millrace.inventory_products WHERE product_id = @product_id;

@@ -2,7 +2,7 @@
 -- OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
 -- idempotency key or id is taken is left out, with everything that belongs to it: the ids that were stored come back.
 WITH placed AS (
-    INSERT INTO orders (
+    INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
         shipping_address, customer_email, version, status, goal, reason, placed_at, updated_at
     )
@@ -15,7 +15,7 @@ WITH placed AS (
     ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), items AS (
-    INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)
+    INSERT INTO millrace.order_items (order_id, line, product_id, quantity, price_minor)
     SELECT i.order_id, i.line, i.product_id, i.quantity, i.price_minor
     FROM (
         SELECT
@@ -24,7 +24,7 @@ WITH placed AS (
             unnest(@item_prices_minor::bigint[]) AS price_minor
     ) i JOIN placed ON placed.id = i.order_id
 ), steps AS (
-    INSERT INTO order_steps (
+    INSERT INTO millrace.order_steps (
         order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at
     )
     SELECT
@@ -38,7 +38,7 @@ WITH placed AS (
             unnest(@step_deadline_at::timestamptz[]) AS deadline_at
     ) s JOIN placed ON placed.id = s.order_id
 ), events AS (
-    INSERT INTO order_events (
+    INSERT INTO millrace.order_events (
         order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed,
         at
     )
@@ -50,7 +50,7 @@ SELECT placed.id FROM placed;
 
 -- name: OrdersByIdempotencyKey :many
 -- OrdersByIdempotencyKey finds the orders that hold the given (principal, key) pairs.
-SELECT o.id, o.principal, o.idempotency_key, o.fingerprint FROM orders o
+SELECT o.id, o.principal, o.idempotency_key, o.fingerprint FROM millrace.orders o
 WHERE o.idempotency_key IS NOT NULL AND (o.principal, o.idempotency_key) IN (
     SELECT unnest(@principals::text[]), unnest(@idempotency_keys::text[])
 );
@@ -67,12 +67,12 @@ SELECT pg_advisory_xact_lock(k.key) FROM (
 -- name: OrdersLock :many
 -- OrdersLock locks orders until the transaction ends, against whoever does not queue. It tells what they are then, also
 -- if it had to wait for somebody who changed them.
-SELECT id, version, updated_at FROM orders WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
+SELECT id, version, updated_at FROM millrace.orders WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: OrdersUpdate :exec
 -- OrdersUpdate writes what events made of locked orders: the rows, the settled and started steps, and the log.
 WITH changed AS (
-    UPDATE orders o
+    UPDATE millrace.orders o
     SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
         updated_at = u.updated_at
     FROM (
@@ -82,7 +82,7 @@ WITH changed AS (
             unnest(@refunded_minor::bigint[]) AS refunded_minor, unnest(@updated_at::timestamptz[]) AS updated_at
     ) u WHERE o.id = u.id
 ), settled AS (
-    UPDATE order_steps s
+    UPDATE millrace.order_steps s
     SET state = u.state, reference = u.reference, reason = u.reason, settled_at = u.settled_at
     FROM (
         SELECT
@@ -92,7 +92,7 @@ WITH changed AS (
             unnest(@settled_at::timestamptz[]) AS settled_at
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
 ), started AS (
-    INSERT INTO order_steps (
+    INSERT INTO millrace.order_steps (
         order_id, step, generation, key_generation, state, amount_minor, request, reference, reason, started_at,
         deadline_at
     )
@@ -101,7 +101,7 @@ WITH changed AS (
         nullif(unnest(@step_key_generations::integer[]), 0), 'pending', unnest(@step_amounts_minor::bigint[]), unnest(@step_requests::bytea[]), '', '',
         unnest(@step_started_at::timestamptz[]), unnest(@step_deadline_at::timestamptz[])
 )
-INSERT INTO order_events (
+INSERT INTO millrace.order_events (
     order_id, version, kind, actor, amount_minor, step, generation, reference, reason, status, progress,
     status_changed, at
 )
@@ -113,39 +113,39 @@ SELECT
     unnest(@event_status_changed::boolean[]), unnest(@event_at::timestamptz[]);
 
 -- name: OrdersRead :many
-SELECT * FROM order_documents WHERE id = ANY(@ids::uuid[]);
+SELECT * FROM millrace.order_documents WHERE id = ANY(@ids::uuid[]);
 
 -- name: OrdersList :many
 -- OrdersList is a page of all orders, newest first, below the given id.
-SELECT * FROM order_documents WHERE id < @before::uuid ORDER BY id DESC LIMIT @page_size;
+SELECT * FROM millrace.order_documents WHERE id < @before::uuid ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByStatus :many
 -- OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
-SELECT * FROM order_documents
+SELECT * FROM millrace.order_documents
 WHERE status = @status AND id < @before::uuid AND (@reason::text = '' OR reason = @reason::text)
 ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByCustomer :many
 -- OrdersListByCustomer is a page of one customer's orders, of any status if status is empty.
-SELECT * FROM order_documents
+SELECT * FROM millrace.order_documents
 WHERE customer_id = @customer_id AND id < @before::uuid AND (@status::text = '' OR status = @status::text)
 ORDER BY id DESC LIMIT @page_size OFFSET @skip;
 
 -- name: OrdersExport :many
 -- OrdersExport is a page of all orders, oldest first, between two ids and two moments. The ids are what the index
 -- knows; the moments are exact.
-SELECT * FROM order_documents
+SELECT * FROM millrace.order_documents
 WHERE id > @after::uuid AND id < @before::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id LIMIT @page_size;
 
 -- name: OrdersExportByStatus :many
-SELECT * FROM order_documents
+SELECT * FROM millrace.order_documents
 WHERE status = @status AND id > @after::uuid AND id < @before::uuid
     AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id LIMIT @page_size;
 
 -- name: OrdersExportByCustomer :many
-SELECT * FROM order_documents
+SELECT * FROM millrace.order_documents
 WHERE customer_id = @customer_id AND (@status::text = '' OR status = @status::text)
     AND id > @after::uuid AND id < @before::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id LIMIT @page_size;

@@ -3,7 +3,7 @@
 -- after it. The rows must be sorted, so that two processes wait for each other in the same order. The second half
 -- reads what was there before the statement, so it leaves out the segments that the first half has changed.
 WITH counted AS (
-    INSERT INTO rate_counts AS r (subject, segment_at, requests, last_at)
+    INSERT INTO millrace.rate_counts AS r (subject, segment_at, requests, last_at)
     SELECT unnest(@subjects::text[]), unnest(@segments_at::timestamptz[]), unnest(@requests::bigint[]),
         unnest(@last_at::timestamptz[])
     ON CONFLICT ON CONSTRAINT rate_counts_pkey DO UPDATE SET
@@ -14,11 +14,11 @@ SELECT c.subject::text AS subject, c.segment_at::timestamptz AS segment_at, c.re
     c.last_at::timestamptz AS last_at
 FROM counted c
 UNION ALL
-SELECT r.subject, r.segment_at, r.requests, r.last_at FROM rate_counts r
+SELECT r.subject, r.segment_at, r.requests, r.last_at FROM millrace.rate_counts r
 WHERE r.subject = ANY (@subjects::text[]) AND r.segment_at >= @since::timestamptz AND NOT EXISTS (
     SELECT FROM counted c WHERE c.subject = r.subject AND c.segment_at = r.segment_at
 );
 
 -- name: RatePrune :exec
 -- RatePrune deletes segments that no window reaches any more.
-DELETE FROM rate_counts WHERE segment_at < @before;
+DELETE FROM millrace.rate_counts WHERE segment_at < @before;

@@ -1,8 +1,8 @@
 -- name: ReconcileProgress :many
-SELECT * FROM reconciliation_progress ORDER BY provider;
+SELECT * FROM millrace.reconciliation_progress ORDER BY provider;
 
 -- name: ReconcileProgressWrite :exec
-INSERT INTO reconciliation_progress (provider, state, reconciled_to, log_cursor, ran_at)
+INSERT INTO millrace.reconciliation_progress (provider, state, reconciled_to, log_cursor, ran_at)
 VALUES (@provider, @state, @reconciled_to, @log_cursor, @ran_at)
 ON CONFLICT (provider) DO UPDATE
 SET state = EXCLUDED.state, reconciled_to = EXCLUDED.reconciled_to, log_cursor = EXCLUDED.log_cursor,
@@ -10,12 +10,12 @@ SET state = EXCLUDED.state, reconciled_to = EXCLUDED.reconciled_to, log_cursor =
 
 -- name: ReconcileAsked :exec
 -- ReconcileAsked keeps down to which order a provider was asked again.
-UPDATE reconciliation_progress SET asked_before = @asked_before WHERE provider = @provider;
+UPDATE millrace.reconciliation_progress SET asked_before = @asked_before WHERE provider = @provider;
 
 -- name: FindingsWrite :many
 -- FindingsWrite adds findings, or sees them again. One that was resolved and is seen again is open again; what somebody
 -- has accepted stays so. It says which are new.
-INSERT INTO reconciliation_findings (
+INSERT INTO millrace.reconciliation_findings (
     provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at
 )
 SELECT
@@ -29,7 +29,7 @@ RETURNING (first_seen_at = last_seen_at)::boolean AS fresh;
 
 -- name: FindingsSettle :many
 -- FindingsSettle moves findings of keys out of the open ones.
-UPDATE reconciliation_findings f SET state = @state
+UPDATE millrace.reconciliation_findings f SET state = @state
 FROM (SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key) s
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key AND f.state = 'open'
 RETURNING f.*;
@@ -37,7 +37,7 @@ RETURNING f.*;
 -- name: FindingsRecheck :many
 -- FindingsRecheck is a page of the open findings that have not been looked at again since a moment, those first that
 -- have waited longest, after a given one.
-SELECT * FROM reconciliation_findings
+SELECT * FROM millrace.reconciliation_findings
 WHERE state = 'open' AND rechecked_at < @before
     AND (rechecked_at, provider, kind, key)
         > (@after_rechecked_at::timestamptz, @after_provider::text, @after_kind::text, @after_key::text)
@@ -45,7 +45,7 @@ ORDER BY rechecked_at, provider, kind, key LIMIT @page_size;
 
 -- name: FindingsRechecked :exec
 -- FindingsRechecked notes when findings were looked at again, and when they were last seen to be so.
-UPDATE reconciliation_findings f SET rechecked_at = s.rechecked_at, last_seen_at = s.last_seen_at
+UPDATE millrace.reconciliation_findings f SET rechecked_at = s.rechecked_at, last_seen_at = s.last_seen_at
 FROM (
     SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key,
         unnest(@rechecked_at::timestamptz[]) AS rechecked_at, unnest(@last_seen_at::timestamptz[]) AS last_seen_at
@@ -55,12 +55,12 @@ WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key;
 -- name: FindingsKnown :one
 -- FindingsKnown says that a kind of finding about a key was ever made, and did not resolve itself.
 SELECT EXISTS (
-    SELECT FROM reconciliation_findings WHERE provider = @provider AND kind = @kind AND key = @key AND state <> 'resolved'
+    SELECT FROM millrace.reconciliation_findings WHERE provider = @provider AND kind = @kind AND key = @key AND state <> 'resolved'
 );
 
 -- name: FindingsList :many
-SELECT * FROM reconciliation_findings WHERE state = @state ORDER BY first_seen_at DESC, key LIMIT @page_size;
+SELECT * FROM millrace.reconciliation_findings WHERE state = @state ORDER BY first_seen_at DESC, key LIMIT @page_size;
 
 -- name: FindingsOpen :many
 -- FindingsOpen counts the open findings.
-SELECT provider, kind, count(*) AS findings FROM reconciliation_findings WHERE state = 'open' GROUP BY provider, kind;
+SELECT provider, kind, count(*) AS findings FROM millrace.reconciliation_findings WHERE state = 'open' GROUP BY provider, kind;

@@ -10,19 +10,19 @@ FROM (
         unnest(@order_ids::uuid[]) AS order_id, unnest(@steps::text[]) AS step,
         unnest(@generations::integer[]) AS generation, unnest(@undoes::text[]) AS undoes
 ) w
-JOIN order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
-JOIN orders o ON o.id = s.order_id
-JOIN order_steps k
+JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
+JOIN millrace.orders o ON o.id = s.order_id
+JOIN millrace.order_steps k
     ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
-LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1;
+LEFT JOIN millrace.order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1;
 
 -- name: StepsStranded :many
 -- StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,
 -- discarded or deleted, or the process that runs the job has been silent for longer than any job may take, or the job
 -- is known to be lost.
-SELECT s.order_id, s.step, s.generation FROM order_steps s
+SELECT s.order_id, s.step, s.generation FROM millrace.order_steps s
 WHERE s.state = 'pending' AND s.started_at < @started_before AND NOT EXISTS (
-    SELECT FROM river_job j
+    SELECT FROM millrace.river_job j
     WHERE j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
         AND j.kind = s.step
         AND j.args ->> 'order_id' = s.order_id::text
@@ -42,11 +42,11 @@ SET LOCAL enable_nestloop = off;
 
 -- name: StepHandOver :execrows
 -- StepHandOver notes that a pending step is about to be handed over. No row: that was noted before.
-UPDATE order_steps SET handed_over_at = @at
+UPDATE millrace.order_steps SET handed_over_at = @at
 WHERE order_id = @order_id AND step = @step AND generation = @generation
     AND state = 'pending' AND handed_over_at IS NULL;
 
 -- name: StepTakeBack :exec
 -- StepTakeBack notes that a step was not taken after all.
-UPDATE order_steps SET handed_over_at = NULL
+UPDATE millrace.order_steps SET handed_over_at = NULL
 WHERE order_id = @order_id AND step = @step AND generation = @generation AND state = 'pending';

@@ -5,71 +5,71 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 -- name: VerifyRecent :many
 -- VerifyRecent lists the orders that the last entries of the log are about.
 SELECT DISTINCT e.order_id FROM (
-    SELECT l.order_id FROM order_events l ORDER BY l.txid DESC, l.id DESC LIMIT @entries
+    SELECT l.order_id FROM millrace.order_events l ORDER BY l.txid DESC, l.id DESC LIMIT @entries
 ) e;
 
 -- name: VerifyPage :many
 -- VerifyPage is a page of all orders by id, above the given one.
-SELECT id FROM orders WHERE id > @after::uuid ORDER BY id LIMIT @page_size;
+SELECT id FROM millrace.orders WHERE id > @after::uuid ORDER BY id LIMIT @page_size;
 
 -- name: VerifyEvents :many
 -- VerifyEvents is the whole log of some orders.
-SELECT * FROM order_events WHERE order_id = ANY(@ids::uuid[]) ORDER BY order_id, version, id;
+SELECT * FROM millrace.order_events WHERE order_id = ANY(@ids::uuid[]) ORDER BY order_id, version, id;
 
 -- name: VerifyPruned :one
-SELECT pruned_to FROM log_history;
+SELECT pruned_to FROM millrace.log_history;
 
 -- name: VerifyKeys :many
 -- VerifyKeys finds orders that share their idempotency key with one of the given orders.
-SELECT o.id, twin.id AS twin_id FROM orders o
-JOIN orders twin ON twin.principal = o.principal AND twin.idempotency_key = o.idempotency_key AND twin.id <> o.id
+SELECT o.id, twin.id AS twin_id FROM millrace.orders o
+JOIN millrace.orders twin ON twin.principal = o.principal AND twin.idempotency_key = o.idempotency_key AND twin.id <> o.id
 WHERE o.id = ANY(@ids::uuid[]) AND o.idempotency_key IS NOT NULL;
 
 -- name: VerifyLogPage :many
 -- VerifyLogPage is a page of the log, after a cursor, and says whether the order is there.
 SELECT e.txid, e.id, e.order_id, (o.id IS NULL)::boolean AS orphan
 FROM (
-    SELECT l.txid, l.id, l.order_id FROM order_events l
+    SELECT l.txid, l.id, l.order_id FROM millrace.order_events l
     WHERE (l.txid, l.id) > (@txid::xid8, @id::bigint) ORDER BY l.txid, l.id LIMIT @page_size
-) e LEFT JOIN orders o ON o.id = e.order_id
+) e LEFT JOIN millrace.orders o ON o.id = e.order_id
 ORDER BY e.txid, e.id;
 
 -- name: VerifyOrphans :many
 -- VerifyOrphans finds items and steps without an order, between two ids.
-SELECT s.order_id FROM order_steps s
+SELECT s.order_id FROM millrace.order_steps s
 WHERE s.order_id > @after::uuid AND s.order_id <= @up_to::uuid
-    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = s.order_id)
+    AND NOT EXISTS (SELECT FROM millrace.orders o WHERE o.id = s.order_id)
 UNION
-SELECT i.order_id FROM order_items i
+SELECT i.order_id FROM millrace.order_items i
 WHERE i.order_id > @after::uuid AND i.order_id <= @up_to::uuid
-    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = i.order_id)
+    AND NOT EXISTS (SELECT FROM millrace.orders o WHERE o.id = i.order_id)
 LIMIT @most;
 
 -- name: VerifyStuck :many
 -- VerifyStuck finds, among the oldest unfinished orders, those without any step that they could wait for.
 SELECT o.id, o.status FROM (
-    (SELECT p.id, p.status FROM orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT @scan_size)
+    (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT @scan_size)
     UNION ALL
-    (SELECT p.id, p.status FROM orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT @scan_size)
+    (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT @scan_size)
 ) o WHERE NOT EXISTS (
-    SELECT FROM order_steps s
+    SELECT FROM millrace.order_steps s
     WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL(@notices::text[])
 );
 
 -- name: VerifyOverdue :many
 -- VerifyOverdue finds steps that are pending long after their deadline.
-SELECT order_id, step, generation, deadline_at FROM order_steps
+SELECT order_id, step, generation, deadline_at FROM millrace.order_steps
 WHERE state = 'pending' AND started_at < @before AND deadline_at < @before ORDER BY started_at LIMIT @most;
 
 -- name: VerifyLongJobs :many
 SELECT id, kind, attempted_at::timestamptz AS attempted_at, coalesce(args ->> 'order_id', '')::text AS order_id
-FROM river_job WHERE state = 'running' AND attempted_at < @before::timestamptz ORDER BY attempted_at LIMIT @most;
+FROM millrace.river_job WHERE state = 'running' AND attempted_at < @before::timestamptz ORDER BY attempted_at LIMIT @most;
 
 -- name: VerifyBacklog :many
 -- VerifyBacklog lists the queues in which jobs have waited for long although nobody has paused them.
-SELECT j.queue, count(*) AS jobs, min(j.scheduled_at)::timestamptz AS oldest_at FROM river_job j
+SELECT j.queue, count(*) AS jobs, min(j.scheduled_at)::timestamptz AS oldest_at FROM millrace.river_job j
 WHERE j.state = 'available' AND j.scheduled_at < @before::timestamptz AND NOT EXISTS (
-    SELECT FROM river_queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL
+    SELECT FROM millrace.river_queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL
 )
 GROUP BY j.queue ORDER BY j.queue;
 
@@ -89,24 +89,25 @@ SELECT pg_notification_queue_usage()::float8 AS usage;
 -- name: VerifyDeadRows :many
 -- VerifyDeadRows lists the tables of which vacuum leaves twice as much undone as it does by default.
 SELECT relname::text AS relation, n_dead_tup::bigint AS dead, n_live_tup::bigint AS live FROM pg_catalog.pg_stat_user_tables
-WHERE schemaname = current_schema() AND n_dead_tup - 2 * n_live_tup / 5 > @least::bigint ORDER BY relname;
+WHERE schemaname = 'millrace' AND n_dead_tup - 2 * n_live_tup / 5 > @least::bigint ORDER BY relname;
 
 -- name: VerifyGuards :many
 -- VerifyGuards names those of the given constraints, unique indexes and triggers that are not there or not in force.
 SELECT g.name::text AS name FROM (SELECT unnest(@names::text[]) AS name) g
 WHERE NOT EXISTS (
-    SELECT FROM pg_catalog.pg_constraint c WHERE c.conname = g.name AND c.connamespace = current_schema()::regnamespace
+    SELECT FROM pg_catalog.pg_constraint c WHERE c.conname = g.name AND c.connamespace = 'millrace'::regnamespace
         AND c.convalidated
 ) AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass(g.name) AND i.indisunique AND i.indisvalid
+    SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass('millrace.' || g.name) AND i.indisunique AND i.indisvalid
 ) AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_trigger t WHERE t.tgname = g.name AND t.tgenabled <> 'D'
+    SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid
+    WHERE t.tgname = g.name AND r.relnamespace = 'millrace'::regnamespace AND t.tgenabled <> 'D'
 )
 ORDER BY g.name;
 
 -- name: VerificationWrite :exec
 -- VerificationWrite keeps the latest verification, for all processes to show.
-INSERT INTO verification (started_at, duration_seconds, orders, events, violations)
+INSERT INTO millrace.verification (started_at, duration_seconds, orders, events, violations)
 VALUES (@started_at, @duration_seconds, @orders, @events, @violations)
 ON CONFLICT (singleton) DO UPDATE
 SET started_at = EXCLUDED.started_at, duration_seconds = EXCLUDED.duration_seconds, orders = EXCLUDED.orders,
@@ -114,4 +115,4 @@ SET started_at = EXCLUDED.started_at, duration_seconds = EXCLUDED.duration_secon
 WHERE verification.started_at < EXCLUDED.started_at;
 
 -- name: VerificationRead :one
-SELECT * FROM verification;
+SELECT * FROM millrace.verification;

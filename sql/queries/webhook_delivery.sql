@@ -1,6 +1,6 @@
 -- name: DeliveriesInsert :execrows
 -- DeliveriesInsert writes messages that are to be sent at once. About an event there is one; a second is left out.
-INSERT INTO webhook_deliveries (
+INSERT INTO millrace.webhook_deliveries (
     id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at
 )
 SELECT
@@ -17,7 +17,7 @@ FROM (
         unnest(@versions::bigint[]) AS version
 ) w
 CROSS JOIN LATERAL (
-    SELECT p.id FROM webhook_deliveries p
+    SELECT p.id FROM millrace.webhook_deliveries p
     WHERE p.endpoint_id = w.endpoint_id AND p.order_id = w.order_id AND p.version < w.version
     ORDER BY p.version DESC LIMIT 1
 ) d;
@@ -25,11 +25,11 @@ CROSS JOIN LATERAL (
 -- name: DeliveriesClaim :many
 -- DeliveriesClaim takes messages to send, at most one of each order: while one waits, those after it wait, too. Until
 -- claimed_until nobody else takes them.
-UPDATE webhook_deliveries c SET next_attempt_at = @claimed_until
+UPDATE millrace.webhook_deliveries c SET next_attempt_at = @claimed_until
 FROM (
-    SELECT d.id FROM webhook_deliveries d
+    SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = @endpoint_id AND d.state = 'pending' AND d.next_attempt_at <= @at AND NOT EXISTS (
-        SELECT FROM webhook_deliveries e
+        SELECT FROM millrace.webhook_deliveries e
         WHERE e.endpoint_id = d.endpoint_id AND e.order_id = d.order_id AND e.version < d.version
             AND e.state = 'pending'
     )
@@ -48,7 +48,7 @@ WITH made AS (
         unnest(@durations_ms::int[]) AS duration_ms, unnest(@statuses::int[]) AS status,
         unnest(@errors::text[]) AS error, unnest(@responses::text[]) AS response
 ), settled AS (
-    UPDATE webhook_deliveries d SET
+    UPDATE millrace.webhook_deliveries d SET
         state = m.state, attempts = greatest(d.attempts, m.attempt), next_attempt_at = m.next_attempt_at,
         finished_at = CASE WHEN m.state <> 'pending' THEN m.at END
     FROM made m
@@ -56,43 +56,43 @@ WITH made AS (
         AND (m.attempt = 0 OR d.attempts = m.attempt - 1)
     RETURNING d.id
 )
-INSERT INTO webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response)
+INSERT INTO millrace.webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response)
 SELECT @endpoint_id::uuid, m.id, m.attempt, m.at, m.duration_ms, m.status, m.error, m.response
 FROM made m JOIN settled s ON s.id = m.id WHERE m.attempt > 0;
 
 -- name: DeliveriesHasten :execrows
 -- DeliveriesHasten has what waits for its next attempt tried at once: the endpoint has come back.
-UPDATE webhook_deliveries h SET next_attempt_at = @at
+UPDATE millrace.webhook_deliveries h SET next_attempt_at = @at
 WHERE h.endpoint_id = @endpoint_id AND h.id IN (
-    SELECT d.id FROM webhook_deliveries d
+    SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = @endpoint_id AND d.state = 'pending' AND d.next_attempt_at > @at
     ORDER BY d.next_attempt_at LIMIT @batch_size
 );
 
 -- name: DeliveriesList :many
-SELECT * FROM webhook_deliveries
+SELECT * FROM millrace.webhook_deliveries
 WHERE endpoint_id = @endpoint_id AND id < @before ORDER BY id DESC LIMIT @page_size;
 
 -- name: DeliveriesListByState :many
-SELECT * FROM webhook_deliveries
+SELECT * FROM millrace.webhook_deliveries
 WHERE endpoint_id = @endpoint_id AND state = @state AND id < @before ORDER BY id DESC LIMIT @page_size;
 
 -- name: DeliveryRead :one
-SELECT * FROM webhook_deliveries WHERE endpoint_id = @endpoint_id AND id = @id;
+SELECT * FROM millrace.webhook_deliveries WHERE endpoint_id = @endpoint_id AND id = @id;
 
 -- name: AttemptsList :many
-SELECT * FROM webhook_attempts
+SELECT * FROM millrace.webhook_attempts
 WHERE endpoint_id = @endpoint_id AND delivery_id = @delivery_id ORDER BY attempt DESC LIMIT @page_size;
 
 -- name: AttemptsLast :many
 -- AttemptsLast are the last attempts of deliveries.
-SELECT DISTINCT ON (delivery_id) * FROM webhook_attempts
+SELECT DISTINCT ON (delivery_id) * FROM millrace.webhook_attempts
 WHERE endpoint_id = @endpoint_id AND delivery_id = ANY(@delivery_ids::uuid[])
 ORDER BY delivery_id, attempt DESC;
 
 -- name: DeliveryRepeat :one
 -- DeliveryRepeat has a message sent again, with as many attempts as a new one. One that is pending is tried at once.
-UPDATE webhook_deliveries SET
+UPDATE millrace.webhook_deliveries SET
     state = 'pending', next_attempt_at = @at, finished_at = NULL,
     give_up_at = CASE WHEN state = 'pending' THEN give_up_at ELSE attempts + @more END
 WHERE endpoint_id = @endpoint_id AND id = @id RETURNING *;
@@ -101,31 +101,31 @@ WHERE endpoint_id = @endpoint_id AND id = @id RETURNING *;
 -- DeliveriesRepeat has messages sent again, oldest first and a bounded number at a time: those in the given states that
 -- were made at a moment or later, after the id of the last.
 WITH found AS (
-    SELECT d.id FROM webhook_deliveries d
+    SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = @endpoint_id AND d.id > @after AND d.created_at >= @since AND d.created_at <= @until
         AND d.state = ANY(@states::text[])
     ORDER BY d.id LIMIT @batch_size
 )
-UPDATE webhook_deliveries r SET
+UPDATE millrace.webhook_deliveries r SET
     state = 'pending', next_attempt_at = @at, finished_at = NULL, give_up_at = r.attempts + @more
 FROM found f WHERE r.endpoint_id = @endpoint_id AND r.id = f.id RETURNING r.id;
 
 -- name: DeliveriesPurge :execrows
 -- DeliveriesPurge forgets messages that were finished long ago, and those of endpoints that are disabled for as long.
-DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
-    SELECT d.endpoint_id, d.id FROM webhook_deliveries d WHERE d.finished_at < @before
+DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
+    SELECT d.endpoint_id, d.id FROM millrace.webhook_deliveries d WHERE d.finished_at < @before
     ORDER BY d.finished_at LIMIT @batch_size
 );
 
 -- name: DeliveriesPurgeDeleted :execrows
 -- DeliveriesPurgeDeleted forgets messages that nobody will get: those of deleted endpoints, and what has waited for
 -- long for a disabled one.
-DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
-    SELECT d.endpoint_id, d.id FROM webhook_endpoints e
+DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
+    SELECT d.endpoint_id, d.id FROM millrace.webhook_endpoints e
     CROSS JOIN LATERAL (
-        SELECT a.endpoint_id, a.id FROM webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        SELECT a.endpoint_id, a.id FROM millrace.webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
         UNION ALL
-        SELECT p.endpoint_id, p.id FROM webhook_deliveries p
+        SELECT p.endpoint_id, p.id FROM millrace.webhook_deliveries p
         WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < @before
         LIMIT @batch_size
     ) d
@@ -135,11 +135,11 @@ DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
 
 -- name: DeliveriesOldestDue :one
 -- DeliveriesOldestDue says since when the message that has waited longest could have been sent, of endpoints that are well.
-SELECT coalesce(min(due.next_attempt_at), @at)::timestamptz FROM webhook_endpoints e
+SELECT coalesce(min(due.next_attempt_at), @at)::timestamptz FROM millrace.webhook_endpoints e
 CROSS JOIN LATERAL (
-    SELECT d.next_attempt_at FROM webhook_deliveries d
+    SELECT d.next_attempt_at FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND NOT EXISTS (
-        SELECT FROM webhook_deliveries p
+        SELECT FROM millrace.webhook_deliveries p
         WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
             AND p.state = 'pending'
     )

@@ -3,15 +3,15 @@
 SELECT pg_advisory_xact_lock(hashtextextended(@owner::text, 6));
 
 -- name: WebhookCount :one
-SELECT count(*) FROM webhook_endpoints
+SELECT count(*) FROM millrace.webhook_endpoints
 WHERE state <> 'deleted' AND principal = @principal AND owner_customer_id = '' AND @owner_customer_id::text = ''
     OR state <> 'deleted' AND owner_customer_id = @owner_customer_id AND owner_customer_id <> '';
 
 -- name: WebhookByKey :one
-SELECT * FROM webhook_endpoints WHERE principal = @principal AND idempotency_key = @idempotency_key::text;
+SELECT * FROM millrace.webhook_endpoints WHERE principal = @principal AND idempotency_key = @idempotency_key::text;
 
 -- name: WebhookInsert :one
-INSERT INTO webhook_endpoints (
+INSERT INTO millrace.webhook_endpoints (
     id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret,
     rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at
 ) VALUES (
@@ -21,7 +21,7 @@ INSERT INTO webhook_endpoints (
 
 -- name: WebhookRead :one
 -- WebhookRead is an endpoint, if the owner has it. An owner that is empty has all.
-SELECT * FROM webhook_endpoints
+SELECT * FROM millrace.webhook_endpoints
 WHERE id = @id AND state <> 'deleted' AND (
     @everybody::boolean
     OR owner_customer_id = '' AND principal = @principal AND @owner_customer_id::text = ''
@@ -30,24 +30,24 @@ WHERE id = @id AND state <> 'deleted' AND (
 -- name: WebhookLockRow :one
 -- WebhookLockRow keeps others from changing an endpoint until the transaction ends. It does not stand in the way of
 -- new deliveries, which refer to the row.
-SELECT * FROM webhook_endpoints WHERE id = @id FOR NO KEY UPDATE;
+SELECT * FROM millrace.webhook_endpoints WHERE id = @id FOR NO KEY UPDATE;
 
 -- name: WebhooksListAll :many
-SELECT * FROM webhook_endpoints WHERE state <> 'deleted' AND id > @after ORDER BY id LIMIT @page_size;
+SELECT * FROM millrace.webhook_endpoints WHERE state <> 'deleted' AND id > @after ORDER BY id LIMIT @page_size;
 
 -- name: WebhooksListByPrincipal :many
-SELECT * FROM webhook_endpoints
+SELECT * FROM millrace.webhook_endpoints
 WHERE state <> 'deleted' AND principal = @principal AND owner_customer_id = '' AND id > @after
 ORDER BY id LIMIT @page_size;
 
 -- name: WebhooksListByCustomer :many
-SELECT * FROM webhook_endpoints
+SELECT * FROM millrace.webhook_endpoints
 WHERE state <> 'deleted' AND owner_customer_id = @owner_customer_id AND owner_customer_id <> '' AND id > @after
 ORDER BY id LIMIT @page_size;
 
 -- name: WebhookUpdate :one
 -- WebhookUpdate changes what an owner can change. One that is enabled again begins with a clean slate.
-UPDATE webhook_endpoints SET
+UPDATE millrace.webhook_endpoints SET
     principal = @principal, url = @url, event_types = @event_types, description = @description, state = @state,
     disabled_reason = @disabled_reason, updated_at = @at,
     failures = CASE WHEN state <> @state AND @state = 'enabled' OR url <> @url THEN 0 ELSE failures END,
@@ -59,14 +59,14 @@ WHERE id = @id RETURNING *;
 
 -- name: WebhookDelete :execrows
 -- WebhookDelete hides an endpoint; its deliveries are deleted later, a bounded number at a time.
-UPDATE webhook_endpoints SET state = 'deleted', disabled_reason = '', idempotency_key = NULL, fingerprint = NULL,
+UPDATE millrace.webhook_endpoints SET state = 'deleted', disabled_reason = '', idempotency_key = NULL, fingerprint = NULL,
     updated_at = @at
 WHERE id = @id AND state <> 'deleted';
 
 -- name: WebhookRotate :one
 -- WebhookRotate makes another secret the current one. The one before is good until previous_expires_at, if that is
 -- still to come.
-UPDATE webhook_endpoints SET
+UPDATE millrace.webhook_endpoints SET
     previous_secret = CASE WHEN @previous_expires_at::timestamptz > @at THEN secret END,
     previous_expires_at = CASE WHEN @previous_expires_at::timestamptz > @at THEN @previous_expires_at END,
     secret = @secret, rotation_key = @rotation_key, updated_at = @at
@@ -74,30 +74,30 @@ WHERE id = @id RETURNING *;
 
 -- name: WebhooksIdle :one
 -- WebhooksIdle says that nobody is sent anything.
-SELECT NOT EXISTS (SELECT FROM webhook_endpoints WHERE state = 'enabled');
+SELECT NOT EXISTS (SELECT FROM millrace.webhook_endpoints WHERE state = 'enabled');
 
 -- name: WebhooksListening :many
 -- WebhooksListening are the endpoints that hear of the orders of customers; with an empty one among them, also those
 -- that hear of everybody's.
-SELECT id, customer_id, event_types FROM webhook_endpoints
+SELECT id, customer_id, event_types FROM millrace.webhook_endpoints
 WHERE state = 'enabled' AND customer_id = ANY(@customer_ids::text[]) ORDER BY id;
 
 -- name: WebhooksWithoutKey :many
 -- WebhooksWithoutKey disables the endpoints of keys that were revoked or have expired: whoever has lost a key must not
 -- go on hearing of orders.
-UPDATE webhook_endpoints e SET state = 'disabled', disabled_reason = 'key_ended', updated_at = @at
-FROM api_keys k
+UPDATE millrace.webhook_endpoints e SET state = 'disabled', disabled_reason = 'key_ended', updated_at = @at
+FROM millrace.api_keys k
 WHERE e.state = 'enabled' AND k.id = e.principal AND (k.revoked_at IS NOT NULL OR k.expires_at <= @at)
 RETURNING e.id;
 
 -- name: WebhooksDue :many
 -- WebhooksDue are endpoints for which something can be sent, and nobody is at it. What waits for a message before it
 -- cannot.
-SELECT e.id, e.failures FROM webhook_endpoints e
+SELECT e.id, e.failures FROM millrace.webhook_endpoints e
 CROSS JOIN LATERAL (
-    SELECT FROM webhook_deliveries d
+    SELECT FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= @at AND NOT EXISTS (
-        SELECT FROM webhook_deliveries p
+        SELECT FROM millrace.webhook_deliveries p
         WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
             AND p.state = 'pending'
     )
@@ -107,15 +107,15 @@ WHERE e.state = 'enabled' AND e.busy_until <= @at
 ORDER BY e.busy_until LIMIT @batch_size;
 
 -- name: WebhooksBusy :exec
-UPDATE webhook_endpoints SET busy_until = @busy_until WHERE id = ANY(@ids::uuid[]);
+UPDATE millrace.webhook_endpoints SET busy_until = @busy_until WHERE id = ANY(@ids::uuid[]);
 
 -- name: WebhookTake :one
 -- WebhookTake keeps others from sending to an endpoint for a while. No row: it is not sent to.
-UPDATE webhook_endpoints SET busy_until = @busy_until WHERE id = @id AND state = 'enabled' RETURNING *;
+UPDATE millrace.webhook_endpoints SET busy_until = @busy_until WHERE id = @id AND state = 'enabled' RETURNING *;
 
 -- name: WebhookHealth :exec
 -- WebhookHealth writes down how an endpoint is doing.
-UPDATE webhook_endpoints SET
+UPDATE millrace.webhook_endpoints SET
     failures = @failures, busy_until = @busy_until, failing_since = nullif(@failing_since::timestamptz, '0001-01-01 00:00:00Z'),
     state = CASE WHEN state = 'enabled' AND @disabled_reason::text <> '' THEN 'disabled' ELSE state END,
     disabled_reason = CASE WHEN state = 'enabled' THEN @disabled_reason ELSE disabled_reason END
@@ -123,24 +123,24 @@ WHERE id = @id;
 
 -- name: WebhookSiblings :many
 -- WebhookSiblings are the other enabled endpoints of an endpoint's owner.
-SELECT o.id, o.event_types FROM webhook_endpoints e
-JOIN webhook_endpoints o ON o.state = 'enabled' AND o.id <> e.id AND o.owner_customer_id = e.owner_customer_id
+SELECT o.id, o.event_types FROM millrace.webhook_endpoints e
+JOIN millrace.webhook_endpoints o ON o.state = 'enabled' AND o.id <> e.id AND o.owner_customer_id = e.owner_customer_id
     AND (o.principal = e.principal OR e.owner_customer_id <> '')
 WHERE e.id = @id;
 
 -- name: WebhooksPurge :exec
 -- WebhooksPurge forgets deleted endpoints of which nothing is left.
-DELETE FROM webhook_endpoints e
-WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id);
+DELETE FROM millrace.webhook_endpoints e
+WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM millrace.webhook_deliveries d WHERE d.endpoint_id = e.id);
 
 -- name: FeedCursorRead :one
-SELECT * FROM feed_cursors WHERE name = @name;
+SELECT * FROM millrace.feed_cursors WHERE name = @name;
 
 -- name: FeedCursorStart :exec
-INSERT INTO feed_cursors (name, epoch, txid, id, at) VALUES (@name, @epoch, @txid, @id, @at)
+INSERT INTO millrace.feed_cursors (name, epoch, txid, id, at) VALUES (@name, @epoch, @txid, @id, @at)
 ON CONFLICT (name) DO NOTHING;
 
 -- name: FeedCursorMove :execrows
 -- FeedCursorMove moves a cursor from where the caller believes it to be. No row: somebody else has moved it.
-UPDATE feed_cursors SET epoch = @epoch, txid = @txid, id = @id, at = @at
+UPDATE millrace.feed_cursors SET epoch = @epoch, txid = @txid, id = @id, at = @at
 WHERE name = @name AND (epoch, txid, id) = (@from_epoch::bigint, @from_txid::xid8, @from_id::bigint);

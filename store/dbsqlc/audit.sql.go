@@ -11,7 +11,7 @@ import (
 )
 
 const auditInsert = `-- name: AuditInsert :exec
-INSERT INTO audit_log (at, actor, role, action, target, request_id, remote_address, detail)
+INSERT INTO millrace.audit_log (at, actor, role, action, target, request_id, remote_address, detail)
 SELECT
     unnest($1::timestamptz[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
     unnest($5::text[]), unnest($6::text[]), unnest($7::text[]),
@@ -44,7 +44,7 @@ func (q *Queries) AuditInsert(ctx context.Context, db DBTX, arg *AuditInsertPara
 }
 
 const auditList = `-- name: AuditList :many
-SELECT id, at, actor, role, action, target, request_id, remote_address, detail FROM audit_log ORDER BY id DESC LIMIT $1
+SELECT id, at, actor, role, action, target, request_id, remote_address, detail FROM millrace.audit_log ORDER BY id DESC LIMIT $1
 `
 
 // AuditList is the end of the log, newest first.

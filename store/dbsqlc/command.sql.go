@@ -13,7 +13,7 @@ import (
 )
 
 const commandsInsert = `-- name: CommandsInsert :exec
-INSERT INTO order_commands (principal, kind, idempotency_key, fingerprint, order_id, version, at)
+INSERT INTO millrace.order_commands (principal, kind, idempotency_key, fingerprint, order_id, version, at)
 SELECT
     unnest($1::text[]), unnest($2::text[]), unnest($3::text[]),
     unnest($4::bytea[]), unnest($5::uuid[]), unnest($6::bigint[]),
@@ -44,8 +44,8 @@ func (q *Queries) CommandsInsert(ctx context.Context, db DBTX, arg *CommandsInse
 }
 
 const commandsPurge = `-- name: CommandsPurge :execrows
-DELETE FROM order_commands WHERE (principal, kind, idempotency_key) IN (
-    SELECT c.principal, c.kind, c.idempotency_key FROM order_commands c
+DELETE FROM millrace.order_commands WHERE (principal, kind, idempotency_key) IN (
+    SELECT c.principal, c.kind, c.idempotency_key FROM millrace.order_commands c
     WHERE c.at < $1 ORDER BY c.at LIMIT $2
 )
 `
@@ -65,7 +65,7 @@ func (q *Queries) CommandsPurge(ctx context.Context, db DBTX, arg *CommandsPurge
 }
 
 const commandsRead = `-- name: CommandsRead :many
-SELECT principal, kind, idempotency_key, fingerprint, order_id, version FROM order_commands
+SELECT principal, kind, idempotency_key, fingerprint, order_id, version FROM millrace.order_commands
 WHERE (principal, kind, idempotency_key) IN (
     SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])
 )

@@ -14,7 +14,7 @@ import (
 
 const deadLetterGroups = `-- name: DeadLetterGroups :many
 SELECT reason, count(*) AS orders, min(updated_at)::timestamptz AS first_at, max(updated_at)::timestamptz AS last_at
-FROM orders WHERE status = 'needs_attention' GROUP BY reason ORDER BY count(*) DESC, reason LIMIT $1
+FROM millrace.orders WHERE status = 'needs_attention' GROUP BY reason ORDER BY count(*) DESC, reason LIMIT $1
 `
 
 type DeadLetterGroupsRow struct {
@@ -51,7 +51,7 @@ func (q *Queries) DeadLetterGroups(ctx context.Context, db DBTX, pageSize int32)
 }
 
 const deadLetters = `-- name: DeadLetters :many
-SELECT id FROM orders
+SELECT id FROM millrace.orders
 WHERE status = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR reason = $2::text)
     AND (cardinality($3::uuid[]) = 0 OR id = ANY($3::uuid[])) AND id > $4::uuid
 ORDER BY id LIMIT $5
@@ -94,7 +94,7 @@ func (q *Queries) DeadLetters(ctx context.Context, db DBTX, arg *DeadLettersPara
 }
 
 const deadLettersCount = `-- name: DeadLettersCount :one
-SELECT count(*) FROM orders
+SELECT count(*) FROM millrace.orders
 WHERE status = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR reason = $2::text)
     AND (cardinality($3::uuid[]) = 0 OR id = ANY($3::uuid[]))
 `

@@ -13,7 +13,7 @@ import (
 )
 
 const eventsAfter = `-- name: EventsAfter :many
-SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at, actor FROM order_events
+SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at, actor FROM millrace.order_events
 WHERE order_id = $1 AND version > $2 ORDER BY version LIMIT $3
 `
 
@@ -63,14 +63,14 @@ func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterPara
 
 const logAdopt = `-- name: LogAdopt :exec
 WITH adopted AS (
-    UPDATE order_events SET txid = '0'
+    UPDATE millrace.order_events SET txid = '0'
 ), moved AS (
-    UPDATE feed_cursors f
-    SET epoch = (SELECT epoch + 1 FROM log_history), txid = '0', id = coalesce(
-        (SELECT min(e.id) - 1 FROM order_events e WHERE (e.txid, e.id) > (f.txid, f.id)),
-        (SELECT max(e.id) FROM order_events e), 0)
+    UPDATE millrace.feed_cursors f
+    SET epoch = (SELECT epoch + 1 FROM millrace.log_history), txid = '0', id = coalesce(
+        (SELECT min(e.id) - 1 FROM millrace.order_events e WHERE (e.txid, e.id) > (f.txid, f.id)),
+        (SELECT max(e.id) FROM millrace.order_events e), 0)
 )
-UPDATE log_history SET epoch = epoch + 1
+UPDATE millrace.log_history SET epoch = epoch + 1
 `
 
 // LogAdopt puts all that the log has before everything that will be written to it, and begins a new history. Readers
@@ -84,7 +84,7 @@ const logBounds = `-- name: LogBounds :one
 SELECT
     pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest, s.at, h.epoch,
     h.pruned_to, current_setting('transaction_read_only')::boolean AS read_only
-FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, log_history h
+FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, millrace.log_history h
 `
 
 type LogBoundsRow struct {
@@ -114,11 +114,11 @@ func (q *Queries) LogBounds(ctx context.Context, db DBTX) (LogBoundsRow, error) 
 
 const logDefaultPrune = `-- name: LogDefaultPrune :exec
 WITH gone AS (
-    DELETE FROM order_events_default WHERE ctid = ANY(ARRAY(
-        SELECT d.ctid FROM order_events_default d WHERE d.logged_at < $1::timestamptz LIMIT 10000
+    DELETE FROM millrace.order_events_default WHERE ctid = ANY(ARRAY(
+        SELECT d.ctid FROM millrace.order_events_default d WHERE d.logged_at < $1::timestamptz LIMIT 10000
     )) RETURNING 1
 )
-UPDATE log_history SET pruned_to = greatest(pruned_to, $1::timestamptz) WHERE EXISTS (SELECT FROM gone)
+UPDATE millrace.log_history SET pruned_to = greatest(pruned_to, $1::timestamptz) WHERE EXISTS (SELECT FROM gone)
 `
 
 // LogDefaultPrune deletes what is too old from the default partition, some at a time.
@@ -129,7 +129,7 @@ func (q *Queries) LogDefaultPrune(ctx context.Context, db DBTX, before time.Time
 
 const logFromOtherCluster = `-- name: LogFromOtherCluster :one
 SELECT EXISTS (
-    SELECT FROM order_events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())
+    SELECT FROM millrace.order_events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())
 )
 `
 
@@ -143,7 +143,7 @@ func (q *Queries) LogFromOtherCluster(ctx context.Context, db DBTX) (bool, error
 }
 
 const logLast = `-- name: LogLast :one
-SELECT txid, id FROM order_events WHERE txid < $1::xid8 ORDER BY txid DESC, id DESC LIMIT 1
+SELECT txid, id FROM millrace.order_events WHERE txid < $1::xid8 ORDER BY txid DESC, id DESC LIMIT 1
 `
 
 type LogLastRow struct {
@@ -160,7 +160,7 @@ func (q *Queries) LogLast(ctx context.Context, db DBTX, below uint64) (LogLastRo
 }
 
 const logPartitionCreate = `-- name: LogPartitionCreate :one
-SELECT log_partition_create($1::timestamptz)::boolean AS there
+SELECT millrace.log_partition_create($1::timestamptz)::boolean AS there
 `
 
 func (q *Queries) LogPartitionCreate(ctx context.Context, db DBTX, starts time.Time) (bool, error) {
@@ -171,7 +171,7 @@ func (q *Queries) LogPartitionCreate(ctx context.Context, db DBTX, starts time.T
 }
 
 const logPartitionDrop = `-- name: LogPartitionDrop :one
-SELECT log_partition_drop($1::timestamptz)::integer AS dropped
+SELECT millrace.log_partition_drop($1::timestamptz)::integer AS dropped
 `
 
 func (q *Queries) LogPartitionDrop(ctx context.Context, db DBTX, before time.Time) (int32, error) {
@@ -183,8 +183,8 @@ func (q *Queries) LogPartitionDrop(ctx context.Context, db DBTX, before time.Tim
 
 const logRead = `-- name: LogRead :many
 SELECT e.id, e.txid, e.logged_at, e.order_id, e.version, e.kind, e.amount_minor, e.step, e.generation, e.reference, e.reason, e.status, e.progress, e.status_changed, e.at, e.actor, o.customer_id, o.principal
-FROM order_events e, LATERAL (
-    SELECT orders.customer_id, orders.principal FROM orders WHERE orders.id = e.order_id LIMIT 1
+FROM millrace.order_events e, LATERAL (
+    SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
 ) o
 WHERE (e.txid, e.id) > ($1::xid8, $2::bigint) AND e.txid < $3::xid8 AND e.logged_at >= $4::timestamptz
     AND (coalesce(cardinality($5::text[]), 0) = 0 OR e.step = ANY($5::text[]))
@@ -256,7 +256,7 @@ func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]L
 
 const logUnread = `-- name: LogUnread :one
 SELECT EXISTS (
-    SELECT FROM order_events
+    SELECT FROM millrace.order_events
     WHERE (txid, id) > ($1::xid8, $2::bigint) AND logged_at >= $3::timestamptz
 )
 `
@@ -286,7 +286,7 @@ func (q *Queries) RingFeed(ctx context.Context, db DBTX) error {
 }
 
 const ringQueues = `-- name: RingQueues :exec
-SELECT pg_notify(current_schema() || '.river_insert', json_build_object('queue', q.queue)::text)
+SELECT pg_notify('millrace.river_insert', json_build_object('queue', q.queue)::text)
 FROM (SELECT unnest($1::text[]) AS queue) q
 `
 

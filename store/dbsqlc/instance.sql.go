@@ -13,9 +13,9 @@ import (
 
 const instanceBeat = `-- name: InstanceBeat :exec
 WITH forgotten AS (
-    DELETE FROM instances WHERE heartbeat_at < now() - interval '1 hour' AND id <> $1
+    DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '1 hour' AND id <> $1
 )
-INSERT INTO instances (id, started_at, heartbeat_at) VALUES ($1, now(), now())
+INSERT INTO millrace.instances (id, started_at, heartbeat_at) VALUES ($1, now(), now())
 ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET heartbeat_at = now()
 `
 
@@ -26,7 +26,7 @@ func (q *Queries) InstanceBeat(ctx context.Context, db DBTX, id string) error {
 }
 
 const instanceLeave = `-- name: InstanceLeave :exec
-DELETE FROM instances WHERE id = $1
+DELETE FROM millrace.instances WHERE id = $1
 `
 
 func (q *Queries) InstanceLeave(ctx context.Context, db DBTX, id string) error {
@@ -38,7 +38,7 @@ const instancesCount = `-- name: InstancesCount :one
 SELECT
     count(*) FILTER (WHERE heartbeat_at > now() - $1::interval) AS live,
     count(*) FILTER (WHERE heartbeat_at <= now() - $1::interval) AS silent
-FROM instances
+FROM millrace.instances
 `
 
 type InstancesCountRow struct {
@@ -55,12 +55,12 @@ func (q *Queries) InstancesCount(ctx context.Context, db DBTX, silence pgtype.In
 }
 
 const jobsLost = `-- name: JobsLost :many
-SELECT j.id FROM river_job j
+SELECT j.id FROM millrace.river_job j
 WHERE j.state = 'running' AND j.attempted_at < now() - $1::interval
     AND CASE j.attempted_by[array_upper(j.attempted_by, 1)]
         WHEN $2::text THEN j.id <> ALL($3::bigint[])
         ELSE NOT EXISTS (
-            SELECT FROM instances i
+            SELECT FROM millrace.instances i
             WHERE i.id = j.attempted_by[array_upper(j.attempted_by, 1)] AND i.heartbeat_at > now() - $1::interval
         )
     END

@@ -11,7 +11,7 @@ import (
 )
 
 const inventoryAsOf = `-- name: InventoryAsOf :one
-SELECT as_of FROM inventory_snapshot
+SELECT as_of FROM millrace.inventory_snapshot
 `
 
 func (q *Queries) InventoryAsOf(ctx context.Context, db DBTX) (time.Time, error) {
@@ -22,7 +22,7 @@ func (q *Queries) InventoryAsOf(ctx context.Context, db DBTX) (time.Time, error)
 }
 
 const inventoryBegin = `-- name: InventoryBegin :execrows
-INSERT INTO inventory_snapshot (as_of) VALUES ($1)
+INSERT INTO millrace.inventory_snapshot (as_of) VALUES ($1)
 ON CONFLICT (singleton) DO UPDATE SET as_of = EXCLUDED.as_of WHERE inventory_snapshot.as_of < EXCLUDED.as_of
 `
 
@@ -37,7 +37,7 @@ func (q *Queries) InventoryBegin(ctx context.Context, db DBTX, asOf time.Time) (
 }
 
 const inventoryList = `-- name: InventoryList :many
-SELECT product_id, quantity, reserved, price_minor, currency FROM inventory_products WHERE product_id > $1 ORDER BY product_id LIMIT $2
+SELECT product_id, quantity, reserved, price_minor, currency FROM millrace.inventory_products WHERE product_id > $1 ORDER BY product_id LIMIT $2
 `
 
 type InventoryListParams struct {
@@ -73,7 +73,7 @@ func (q *Queries) InventoryList(ctx context.Context, db DBTX, arg *InventoryList
 }
 
 const inventoryRead = `-- name: InventoryRead :one
-SELECT product_id, quantity, reserved, price_minor, currency FROM inventory_products WHERE product_id = $1
+SELECT product_id, quantity, reserved, price_minor, currency FROM millrace.inventory_products WHERE product_id = $1
 `
 
 func (q *Queries) InventoryRead(ctx context.Context, db DBTX, productID int64) (InventoryProduct, error) {
@@ -91,10 +91,10 @@ func (q *Queries) InventoryRead(ctx context.Context, db DBTX, productID int64) (
 
 const inventoryReplace = `-- name: InventoryReplace :exec
 WITH gone AS (
-    DELETE FROM inventory_products g
+    DELETE FROM millrace.inventory_products g
     WHERE g.product_id > $6 AND g.product_id <= $7 AND g.product_id <> ALL($1::bigint[])
 )
-INSERT INTO inventory_products (product_id, quantity, reserved, price_minor, currency)
+INSERT INTO millrace.inventory_products (product_id, quantity, reserved, price_minor, currency)
 SELECT s.product_id, s.quantity, s.reserved, s.price_minor, s.currency
 FROM (
     SELECT
@@ -102,7 +102,7 @@ FROM (
         unnest($3::bigint[]) AS reserved, unnest($4::bigint[]) AS price_minor,
         unnest($5::text[]) AS currency
 ) s WHERE NOT EXISTS (
-    SELECT FROM inventory_products p
+    SELECT FROM millrace.inventory_products p
     WHERE p.product_id = s.product_id AND p.quantity = s.quantity AND p.reserved = s.reserved
         AND p.price_minor = s.price_minor AND p.currency = s.currency
 )

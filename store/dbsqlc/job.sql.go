@@ -23,7 +23,7 @@ func (q *Queries) Now(ctx context.Context, db DBTX) (time.Time, error) {
 
 const queueDepths = `-- name: QueueDepths :many
 SELECT queue, state::text AS state, count(*) AS jobs, min(scheduled_at)::timestamptz AS oldest_at
-FROM river_job WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+FROM millrace.river_job WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
 GROUP BY queue, state
 `
 
@@ -81,7 +81,7 @@ func (q *Queries) TryMigrationLock(ctx context.Context, db DBTX, key int64) (boo
 }
 
 const unfinishedOrders = `-- name: UnfinishedOrders :many
-SELECT status, count(*) AS orders FROM orders WHERE status IN ('pending', 'processing', 'needs_attention')
+SELECT status, count(*) AS orders FROM millrace.orders WHERE status IN ('pending', 'processing', 'needs_attention')
 GROUP BY status
 `
 

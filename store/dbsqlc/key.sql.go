@@ -11,7 +11,7 @@ import (
 )
 
 const keyRead = `-- name: KeyRead :one
-SELECT id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at, revoked_at FROM api_keys WHERE id = $1
+SELECT id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at, revoked_at FROM millrace.api_keys WHERE id = $1
 `
 
 func (q *Queries) KeyRead(ctx context.Context, db DBTX, id string) (ApiKey, error) {
@@ -33,9 +33,9 @@ func (q *Queries) KeyRead(ctx context.Context, db DBTX, id string) (ApiKey, erro
 
 const keysExist = `-- name: KeysExist :one
 SELECT
-    EXISTS (SELECT FROM api_keys) AS made,
+    EXISTS (SELECT FROM millrace.api_keys) AS made,
     EXISTS (
-        SELECT FROM api_keys
+        SELECT FROM millrace.api_keys
         WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1::timestamptz)
     ) AS usable
 `
@@ -54,7 +54,7 @@ func (q *Queries) KeysExist(ctx context.Context, db DBTX, now time.Time) (KeysEx
 }
 
 const keysInsert = `-- name: KeysInsert :exec
-INSERT INTO api_keys (id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at)
+INSERT INTO millrace.api_keys (id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at)
 SELECT
     unnest($1::text[]), unnest($2::bytea[]), unnest($3::text[]), unnest($4::text[]),
     unnest($5::text[]), unnest($6::text[]), unnest($7::timestamptz[]),
@@ -88,7 +88,7 @@ func (q *Queries) KeysInsert(ctx context.Context, db DBTX, arg *KeysInsertParams
 }
 
 const keysList = `-- name: KeysList :many
-SELECT id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at, revoked_at FROM api_keys ORDER BY created_at DESC, id LIMIT $1
+SELECT id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at, revoked_at FROM millrace.api_keys ORDER BY created_at DESC, id LIMIT $1
 `
 
 // KeysList is all keys, also those of no more use, newest first.
@@ -123,7 +123,7 @@ func (q *Queries) KeysList(ctx context.Context, db DBTX, pageSize int32) ([]ApiK
 }
 
 const keysRevoke = `-- name: KeysRevoke :many
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, $1::timestamptz)
+UPDATE millrace.api_keys SET revoked_at = coalesce(revoked_at, $1::timestamptz)
 WHERE id = ANY($2::text[]) RETURNING id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at, revoked_at
 `
 

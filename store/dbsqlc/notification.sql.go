@@ -12,7 +12,7 @@ import (
 )
 
 const notificationsList = `-- name: NotificationsList :many
-SELECT order_id, generation, customer_id, template, recipient, state, reason, reference, started_at, settled_at FROM notifications
+SELECT order_id, generation, customer_id, template, recipient, state, reason, reference, started_at, settled_at FROM millrace.notifications
 WHERE order_id <= $1::uuid AND (order_id < $1::uuid OR generation < $2)
 ORDER BY order_id DESC, generation DESC LIMIT $3
 `
@@ -56,7 +56,7 @@ func (q *Queries) NotificationsList(ctx context.Context, db DBTX, arg *Notificat
 }
 
 const notificationsListByCustomer = `-- name: NotificationsListByCustomer :many
-SELECT order_id, generation, customer_id, template, recipient, state, reason, reference, started_at, settled_at FROM notifications
+SELECT order_id, generation, customer_id, template, recipient, state, reason, reference, started_at, settled_at FROM millrace.notifications
 WHERE customer_id = $1
     AND order_id <= $2::uuid AND (order_id < $2::uuid OR generation < $3)
 ORDER BY order_id DESC, generation DESC LIMIT $4
@@ -106,7 +106,7 @@ func (q *Queries) NotificationsListByCustomer(ctx context.Context, db DBTX, arg 
 }
 
 const notificationsListByOrder = `-- name: NotificationsListByOrder :many
-SELECT order_id, generation, customer_id, template, recipient, state, reason, reference, started_at, settled_at FROM notifications
+SELECT order_id, generation, customer_id, template, recipient, state, reason, reference, started_at, settled_at FROM millrace.notifications
 WHERE order_id = $1 AND generation < $2
     AND ($3::text = '' OR customer_id = $3::text)
 ORDER BY generation DESC LIMIT $4

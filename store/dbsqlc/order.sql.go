@@ -14,7 +14,7 @@ import (
 )
 
 const ordersByIdempotencyKey = `-- name: OrdersByIdempotencyKey :many
-SELECT o.id, o.principal, o.idempotency_key, o.fingerprint FROM orders o
+SELECT o.id, o.principal, o.idempotency_key, o.fingerprint FROM millrace.orders o
 WHERE o.idempotency_key IS NOT NULL AND (o.principal, o.idempotency_key) IN (
     SELECT unnest($1::text[]), unnest($2::text[])
 )
@@ -59,7 +59,7 @@ func (q *Queries) OrdersByIdempotencyKey(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExport = `-- name: OrdersExport :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
 WHERE id > $1::uuid AND id < $2::uuid AND placed_at >= $3 AND placed_at < $4
 ORDER BY id LIMIT $5
 `
@@ -119,7 +119,7 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 }
 
 const ordersExportByCustomer = `-- name: OrdersExportByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
 WHERE customer_id = $1 AND ($2::text = '' OR status = $2::text)
     AND id > $3::uuid AND id < $4::uuid AND placed_at >= $5 AND placed_at < $6
 ORDER BY id LIMIT $7
@@ -182,7 +182,7 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExportByStatus = `-- name: OrdersExportByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
 WHERE status = $1 AND id > $2::uuid AND id < $3::uuid
     AND placed_at >= $4 AND placed_at < $5
 ORDER BY id LIMIT $6
@@ -244,7 +244,7 @@ func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *Orders
 
 const ordersInsert = `-- name: OrdersInsert :many
 WITH placed AS (
-    INSERT INTO orders (
+    INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
         shipping_address, customer_email, version, status, goal, reason, placed_at, updated_at
     )
@@ -257,7 +257,7 @@ WITH placed AS (
     ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), items AS (
-    INSERT INTO order_items (order_id, line, product_id, quantity, price_minor)
+    INSERT INTO millrace.order_items (order_id, line, product_id, quantity, price_minor)
     SELECT i.order_id, i.line, i.product_id, i.quantity, i.price_minor
     FROM (
         SELECT
@@ -266,7 +266,7 @@ WITH placed AS (
             unnest($16::bigint[]) AS price_minor
     ) i JOIN placed ON placed.id = i.order_id
 ), steps AS (
-    INSERT INTO order_steps (
+    INSERT INTO millrace.order_steps (
         order_id, step, generation, state, amount_minor, request, reference, reason, started_at, deadline_at
     )
     SELECT
@@ -280,7 +280,7 @@ WITH placed AS (
             unnest($23::timestamptz[]) AS deadline_at
     ) s JOIN placed ON placed.id = s.order_id
 ), events AS (
-    INSERT INTO order_events (
+    INSERT INTO millrace.order_events (
         order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed,
         at
     )
@@ -364,7 +364,7 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 }
 
 const ordersList = `-- name: OrdersList :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents WHERE id < $1::uuid ORDER BY id DESC LIMIT $2
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents WHERE id < $1::uuid ORDER BY id DESC LIMIT $2
 `
 
 type OrdersListParams struct {
@@ -412,7 +412,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 }
 
 const ordersListByCustomer = `-- name: OrdersListByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
 WHERE customer_id = $1 AND id < $2::uuid AND ($3::text = '' OR status = $3::text)
 ORDER BY id DESC LIMIT $5 OFFSET $4
 `
@@ -471,7 +471,7 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 }
 
 const ordersListByStatus = `-- name: OrdersListByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
 WHERE status = $1 AND id < $2::uuid AND ($3::text = '' OR reason = $3::text)
 ORDER BY id DESC LIMIT $4
 `
@@ -528,7 +528,7 @@ func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersLi
 }
 
 const ordersLock = `-- name: OrdersLock :many
-SELECT id, version, updated_at FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+SELECT id, version, updated_at FROM millrace.orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 `
 
 type OrdersLockRow struct {
@@ -575,7 +575,7 @@ func (q *Queries) OrdersQueue(ctx context.Context, db DBTX, ids []uuid.UUID) err
 }
 
 const ordersRead = `-- name: OrdersRead :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM order_documents WHERE id = ANY($1::uuid[])
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents WHERE id = ANY($1::uuid[])
 `
 
 func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrderDocument, error) {
@@ -618,7 +618,7 @@ func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 
 const ordersUpdate = `-- name: OrdersUpdate :exec
 WITH changed AS (
-    UPDATE orders o
+    UPDATE millrace.orders o
     SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
         updated_at = u.updated_at
     FROM (
@@ -628,7 +628,7 @@ WITH changed AS (
             unnest($19::bigint[]) AS refunded_minor, unnest($20::timestamptz[]) AS updated_at
     ) u WHERE o.id = u.id
 ), settled AS (
-    UPDATE order_steps s
+    UPDATE millrace.order_steps s
     SET state = u.state, reference = u.reference, reason = u.reason, settled_at = u.settled_at
     FROM (
         SELECT
@@ -638,7 +638,7 @@ WITH changed AS (
             unnest($27::timestamptz[]) AS settled_at
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
 ), started AS (
-    INSERT INTO order_steps (
+    INSERT INTO millrace.order_steps (
         order_id, step, generation, key_generation, state, amount_minor, request, reference, reason, started_at,
         deadline_at
     )
@@ -647,7 +647,7 @@ WITH changed AS (
         nullif(unnest($31::integer[]), 0), 'pending', unnest($32::bigint[]), unnest($33::bytea[]), '', '',
         unnest($34::timestamptz[]), unnest($35::timestamptz[])
 )
-INSERT INTO order_events (
+INSERT INTO millrace.order_events (
     order_id, version, kind, actor, amount_minor, step, generation, reference, reason, status, progress,
     status_changed, at
 )

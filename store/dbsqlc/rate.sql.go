@@ -12,7 +12,7 @@ import (
 
 const rateCount = `-- name: RateCount :many
 WITH counted AS (
-    INSERT INTO rate_counts AS r (subject, segment_at, requests, last_at)
+    INSERT INTO millrace.rate_counts AS r (subject, segment_at, requests, last_at)
     SELECT unnest($1::text[]), unnest($2::timestamptz[]), unnest($3::bigint[]),
         unnest($4::timestamptz[])
     ON CONFLICT ON CONSTRAINT rate_counts_pkey DO UPDATE SET
@@ -23,7 +23,7 @@ SELECT c.subject::text AS subject, c.segment_at::timestamptz AS segment_at, c.re
     c.last_at::timestamptz AS last_at
 FROM counted c
 UNION ALL
-SELECT r.subject, r.segment_at, r.requests, r.last_at FROM rate_counts r
+SELECT r.subject, r.segment_at, r.requests, r.last_at FROM millrace.rate_counts r
 WHERE r.subject = ANY ($1::text[]) AND r.segment_at >= $5::timestamptz AND NOT EXISTS (
     SELECT FROM counted c WHERE c.subject = r.subject AND c.segment_at = r.segment_at
 )
@@ -79,7 +79,7 @@ func (q *Queries) RateCount(ctx context.Context, db DBTX, arg *RateCountParams) 
 }
 
 const ratePrune = `-- name: RatePrune :exec
-DELETE FROM rate_counts WHERE segment_at < $1
+DELETE FROM millrace.rate_counts WHERE segment_at < $1
 `
 
 // RatePrune deletes segments that no window reaches any more.

@@ -14,7 +14,7 @@ import (
 
 const findingsKnown = `-- name: FindingsKnown :one
 SELECT EXISTS (
-    SELECT FROM reconciliation_findings WHERE provider = $1 AND kind = $2 AND key = $3 AND state <> 'resolved'
+    SELECT FROM millrace.reconciliation_findings WHERE provider = $1 AND kind = $2 AND key = $3 AND state <> 'resolved'
 )
 `
 
@@ -33,7 +33,7 @@ func (q *Queries) FindingsKnown(ctx context.Context, db DBTX, arg *FindingsKnown
 }
 
 const findingsList = `-- name: FindingsList :many
-SELECT provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at FROM reconciliation_findings WHERE state = $1 ORDER BY first_seen_at DESC, key LIMIT $2
+SELECT provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at FROM millrace.reconciliation_findings WHERE state = $1 ORDER BY first_seen_at DESC, key LIMIT $2
 `
 
 type FindingsListParams struct {
@@ -72,7 +72,7 @@ func (q *Queries) FindingsList(ctx context.Context, db DBTX, arg *FindingsListPa
 }
 
 const findingsOpen = `-- name: FindingsOpen :many
-SELECT provider, kind, count(*) AS findings FROM reconciliation_findings WHERE state = 'open' GROUP BY provider, kind
+SELECT provider, kind, count(*) AS findings FROM millrace.reconciliation_findings WHERE state = 'open' GROUP BY provider, kind
 `
 
 type FindingsOpenRow struct {
@@ -103,7 +103,7 @@ func (q *Queries) FindingsOpen(ctx context.Context, db DBTX) ([]FindingsOpenRow,
 }
 
 const findingsRecheck = `-- name: FindingsRecheck :many
-SELECT provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at FROM reconciliation_findings
+SELECT provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at FROM millrace.reconciliation_findings
 WHERE state = 'open' AND rechecked_at < $1
     AND (rechecked_at, provider, kind, key)
         > ($2::timestamptz, $3::text, $4::text, $5::text)
@@ -159,7 +159,7 @@ func (q *Queries) FindingsRecheck(ctx context.Context, db DBTX, arg *FindingsRec
 }
 
 const findingsRechecked = `-- name: FindingsRechecked :exec
-UPDATE reconciliation_findings f SET rechecked_at = s.rechecked_at, last_seen_at = s.last_seen_at
+UPDATE millrace.reconciliation_findings f SET rechecked_at = s.rechecked_at, last_seen_at = s.last_seen_at
 FROM (
     SELECT unnest($1::text[]) AS provider, unnest($2::text[]) AS kind, unnest($3::text[]) AS key,
         unnest($4::timestamptz[]) AS rechecked_at, unnest($5::timestamptz[]) AS last_seen_at
@@ -188,7 +188,7 @@ func (q *Queries) FindingsRechecked(ctx context.Context, db DBTX, arg *FindingsR
 }
 
 const findingsSettle = `-- name: FindingsSettle :many
-UPDATE reconciliation_findings f SET state = $1
+UPDATE millrace.reconciliation_findings f SET state = $1
 FROM (SELECT unnest($2::text[]) AS provider, unnest($3::text[]) AS kind, unnest($4::text[]) AS key) s
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key AND f.state = 'open'
 RETURNING f.provider, f.kind, f.key, f.order_id, f.detail, f.state, f.first_seen_at, f.last_seen_at, f.rechecked_at
@@ -238,7 +238,7 @@ func (q *Queries) FindingsSettle(ctx context.Context, db DBTX, arg *FindingsSett
 }
 
 const findingsWrite = `-- name: FindingsWrite :many
-INSERT INTO reconciliation_findings (
+INSERT INTO millrace.reconciliation_findings (
     provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at
 )
 SELECT
@@ -290,7 +290,7 @@ func (q *Queries) FindingsWrite(ctx context.Context, db DBTX, arg *FindingsWrite
 }
 
 const reconcileAsked = `-- name: ReconcileAsked :exec
-UPDATE reconciliation_progress SET asked_before = $1 WHERE provider = $2
+UPDATE millrace.reconciliation_progress SET asked_before = $1 WHERE provider = $2
 `
 
 type ReconcileAskedParams struct {
@@ -305,7 +305,7 @@ func (q *Queries) ReconcileAsked(ctx context.Context, db DBTX, arg *ReconcileAsk
 }
 
 const reconcileProgress = `-- name: ReconcileProgress :many
-SELECT provider, state, reconciled_to, log_cursor, ran_at, asked_before FROM reconciliation_progress ORDER BY provider
+SELECT provider, state, reconciled_to, log_cursor, ran_at, asked_before FROM millrace.reconciliation_progress ORDER BY provider
 `
 
 func (q *Queries) ReconcileProgress(ctx context.Context, db DBTX) ([]ReconciliationProgress, error) {
@@ -336,7 +336,7 @@ func (q *Queries) ReconcileProgress(ctx context.Context, db DBTX) ([]Reconciliat
 }
 
 const reconcileProgressWrite = `-- name: ReconcileProgressWrite :exec
-INSERT INTO reconciliation_progress (provider, state, reconciled_to, log_cursor, ran_at)
+INSERT INTO millrace.reconciliation_progress (provider, state, reconciled_to, log_cursor, ran_at)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (provider) DO UPDATE
 SET state = EXCLUDED.state, reconciled_to = EXCLUDED.reconciled_to, log_cursor = EXCLUDED.log_cursor,

@@ -14,7 +14,7 @@ import (
 )
 
 const stepHandOver = `-- name: StepHandOver :execrows
-UPDATE order_steps SET handed_over_at = $1
+UPDATE millrace.order_steps SET handed_over_at = $1
 WHERE order_id = $2 AND step = $3 AND generation = $4
     AND state = 'pending' AND handed_over_at IS NULL
 `
@@ -41,7 +41,7 @@ func (q *Queries) StepHandOver(ctx context.Context, db DBTX, arg *StepHandOverPa
 }
 
 const stepTakeBack = `-- name: StepTakeBack :exec
-UPDATE order_steps SET handed_over_at = NULL
+UPDATE millrace.order_steps SET handed_over_at = NULL
 WHERE order_id = $1 AND step = $2 AND generation = $3 AND state = 'pending'
 `
 
@@ -66,11 +66,11 @@ FROM (
         unnest($1::uuid[]) AS order_id, unnest($2::text[]) AS step,
         unnest($3::integer[]) AS generation, unnest($4::text[]) AS undoes
 ) w
-JOIN order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
-JOIN orders o ON o.id = s.order_id
-JOIN order_steps k
+JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
+JOIN millrace.orders o ON o.id = s.order_id
+JOIN millrace.order_steps k
     ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
-LEFT JOIN order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1
+LEFT JOIN millrace.order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1
 `
 
 type StepsReadParams struct {
@@ -131,9 +131,9 @@ func (q *Queries) StepsRead(ctx context.Context, db DBTX, arg *StepsReadParams) 
 }
 
 const stepsStranded = `-- name: StepsStranded :many
-SELECT s.order_id, s.step, s.generation FROM order_steps s
+SELECT s.order_id, s.step, s.generation FROM millrace.order_steps s
 WHERE s.state = 'pending' AND s.started_at < $1 AND NOT EXISTS (
-    SELECT FROM river_job j
+    SELECT FROM millrace.river_job j
     WHERE j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
         AND j.kind = s.step
         AND j.args ->> 'order_id' = s.order_id::text

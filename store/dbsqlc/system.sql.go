@@ -21,7 +21,7 @@ func (q *Queries) Confirm(ctx context.Context, db DBTX) error {
 }
 
 const leader = `-- name: Leader :one
-SELECT leader_id FROM river_leader WHERE expires_at > now()
+SELECT leader_id FROM millrace.river_leader WHERE expires_at > now()
 `
 
 // Leader is the River client that enqueues the periodic jobs.
@@ -33,7 +33,7 @@ func (q *Queries) Leader(ctx context.Context, db DBTX) (string, error) {
 }
 
 const queuesPaused = `-- name: QueuesPaused :many
-SELECT name, (paused_at IS NOT NULL)::boolean AS paused FROM river_queue ORDER BY name
+SELECT name, (paused_at IS NOT NULL)::boolean AS paused FROM millrace.river_queue ORDER BY name
 `
 
 type QueuesPausedRow struct {

@@ -11,7 +11,7 @@ import (
 )
 
 const ticketRead = `-- name: TicketRead :one
-SELECT secret_sha256, principal, role, customer_id, key_id, good_until, expires_at FROM stream_tickets WHERE secret_sha256 = $1 AND expires_at > $2::timestamptz
+SELECT secret_sha256, principal, role, customer_id, key_id, good_until, expires_at FROM millrace.stream_tickets WHERE secret_sha256 = $1 AND expires_at > $2::timestamptz
 `
 
 type TicketReadParams struct {
@@ -36,12 +36,12 @@ func (q *Queries) TicketRead(ctx context.Context, db DBTX, arg *TicketReadParams
 
 const ticketsInsert = `-- name: TicketsInsert :exec
 WITH expired AS (
-    SELECT secret_sha256 FROM stream_tickets WHERE expires_at < $8::timestamptz
+    SELECT secret_sha256 FROM millrace.stream_tickets WHERE expires_at < $8::timestamptz
     ORDER BY expires_at LIMIT 100 + cardinality($1::bytea[]) FOR UPDATE SKIP LOCKED
 ), pruned AS (
-    DELETE FROM stream_tickets t USING expired e WHERE t.secret_sha256 = e.secret_sha256
+    DELETE FROM millrace.stream_tickets t USING expired e WHERE t.secret_sha256 = e.secret_sha256
 )
-INSERT INTO stream_tickets (secret_sha256, principal, role, customer_id, key_id, good_until, expires_at)
+INSERT INTO millrace.stream_tickets (secret_sha256, principal, role, customer_id, key_id, good_until, expires_at)
 SELECT
     unnest($1::bytea[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
     nullif(unnest($5::text[]), ''), nullif(unnest($6::timestamptz[]), '0001-01-01 00:00:00Z'::timestamptz),

@@ -13,7 +13,7 @@ import (
 )
 
 const verificationRead = `-- name: VerificationRead :one
-SELECT singleton, started_at, duration_seconds, orders, events, violations FROM verification
+SELECT singleton, started_at, duration_seconds, orders, events, violations FROM millrace.verification
 `
 
 func (q *Queries) VerificationRead(ctx context.Context, db DBTX) (Verification, error) {
@@ -31,7 +31,7 @@ func (q *Queries) VerificationRead(ctx context.Context, db DBTX) (Verification, 
 }
 
 const verificationWrite = `-- name: VerificationWrite :exec
-INSERT INTO verification (started_at, duration_seconds, orders, events, violations)
+INSERT INTO millrace.verification (started_at, duration_seconds, orders, events, violations)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (singleton) DO UPDATE
 SET started_at = EXCLUDED.started_at, duration_seconds = EXCLUDED.duration_seconds, orders = EXCLUDED.orders,
@@ -60,9 +60,9 @@ func (q *Queries) VerificationWrite(ctx context.Context, db DBTX, arg *Verificat
 }
 
 const verifyBacklog = `-- name: VerifyBacklog :many
-SELECT j.queue, count(*) AS jobs, min(j.scheduled_at)::timestamptz AS oldest_at FROM river_job j
+SELECT j.queue, count(*) AS jobs, min(j.scheduled_at)::timestamptz AS oldest_at FROM millrace.river_job j
 WHERE j.state = 'available' AND j.scheduled_at < $1::timestamptz AND NOT EXISTS (
-    SELECT FROM river_queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL
+    SELECT FROM millrace.river_queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL
 )
 GROUP BY j.queue ORDER BY j.queue
 `
@@ -106,7 +106,7 @@ func (q *Queries) VerifyBegin(ctx context.Context, db DBTX) error {
 
 const verifyDeadRows = `-- name: VerifyDeadRows :many
 SELECT relname::text AS relation, n_dead_tup::bigint AS dead, n_live_tup::bigint AS live FROM pg_catalog.pg_stat_user_tables
-WHERE schemaname = current_schema() AND n_dead_tup - 2 * n_live_tup / 5 > $1::bigint ORDER BY relname
+WHERE schemaname = 'millrace' AND n_dead_tup - 2 * n_live_tup / 5 > $1::bigint ORDER BY relname
 `
 
 type VerifyDeadRowsRow struct {
@@ -137,7 +137,7 @@ func (q *Queries) VerifyDeadRows(ctx context.Context, db DBTX, least int64) ([]V
 }
 
 const verifyEvents = `-- name: VerifyEvents :many
-SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at, actor FROM order_events WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version, id
+SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at, actor FROM millrace.order_events WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version, id
 `
 
 // VerifyEvents is the whole log of some orders.
@@ -181,12 +181,13 @@ func (q *Queries) VerifyEvents(ctx context.Context, db DBTX, ids []uuid.UUID) ([
 const verifyGuards = `-- name: VerifyGuards :many
 SELECT g.name::text AS name FROM (SELECT unnest($1::text[]) AS name) g
 WHERE NOT EXISTS (
-    SELECT FROM pg_catalog.pg_constraint c WHERE c.conname = g.name AND c.connamespace = current_schema()::regnamespace
+    SELECT FROM pg_catalog.pg_constraint c WHERE c.conname = g.name AND c.connamespace = 'millrace'::regnamespace
         AND c.convalidated
 ) AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass(g.name) AND i.indisunique AND i.indisvalid
+    SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass('millrace.' || g.name) AND i.indisunique AND i.indisvalid
 ) AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_trigger t WHERE t.tgname = g.name AND t.tgenabled <> 'D'
+    SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid
+    WHERE t.tgname = g.name AND r.relnamespace = 'millrace'::regnamespace AND t.tgenabled <> 'D'
 )
 ORDER BY g.name
 `
@@ -213,8 +214,8 @@ func (q *Queries) VerifyGuards(ctx context.Context, db DBTX, names []string) ([]
 }
 
 const verifyKeys = `-- name: VerifyKeys :many
-SELECT o.id, twin.id AS twin_id FROM orders o
-JOIN orders twin ON twin.principal = o.principal AND twin.idempotency_key = o.idempotency_key AND twin.id <> o.id
+SELECT o.id, twin.id AS twin_id FROM millrace.orders o
+JOIN millrace.orders twin ON twin.principal = o.principal AND twin.idempotency_key = o.idempotency_key AND twin.id <> o.id
 WHERE o.id = ANY($1::uuid[]) AND o.idempotency_key IS NOT NULL
 `
 
@@ -247,9 +248,9 @@ func (q *Queries) VerifyKeys(ctx context.Context, db DBTX, ids []uuid.UUID) ([]V
 const verifyLogPage = `-- name: VerifyLogPage :many
 SELECT e.txid, e.id, e.order_id, (o.id IS NULL)::boolean AS orphan
 FROM (
-    SELECT l.txid, l.id, l.order_id FROM order_events l
+    SELECT l.txid, l.id, l.order_id FROM millrace.order_events l
     WHERE (l.txid, l.id) > ($1::xid8, $2::bigint) ORDER BY l.txid, l.id LIMIT $3
-) e LEFT JOIN orders o ON o.id = e.order_id
+) e LEFT JOIN millrace.orders o ON o.id = e.order_id
 ORDER BY e.txid, e.id
 `
 
@@ -294,7 +295,7 @@ func (q *Queries) VerifyLogPage(ctx context.Context, db DBTX, arg *VerifyLogPage
 
 const verifyLongJobs = `-- name: VerifyLongJobs :many
 SELECT id, kind, attempted_at::timestamptz AS attempted_at, coalesce(args ->> 'order_id', '')::text AS order_id
-FROM river_job WHERE state = 'running' AND attempted_at < $1::timestamptz ORDER BY attempted_at LIMIT $2
+FROM millrace.river_job WHERE state = 'running' AND attempted_at < $1::timestamptz ORDER BY attempted_at LIMIT $2
 `
 
 type VerifyLongJobsParams struct {
@@ -346,13 +347,13 @@ func (q *Queries) VerifyNotifications(ctx context.Context, db DBTX) (float64, er
 }
 
 const verifyOrphans = `-- name: VerifyOrphans :many
-SELECT s.order_id FROM order_steps s
+SELECT s.order_id FROM millrace.order_steps s
 WHERE s.order_id > $2::uuid AND s.order_id <= $3::uuid
-    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = s.order_id)
+    AND NOT EXISTS (SELECT FROM millrace.orders o WHERE o.id = s.order_id)
 UNION
-SELECT i.order_id FROM order_items i
+SELECT i.order_id FROM millrace.order_items i
 WHERE i.order_id > $2::uuid AND i.order_id <= $3::uuid
-    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = i.order_id)
+    AND NOT EXISTS (SELECT FROM millrace.orders o WHERE o.id = i.order_id)
 LIMIT $1
 `
 
@@ -384,7 +385,7 @@ func (q *Queries) VerifyOrphans(ctx context.Context, db DBTX, arg *VerifyOrphans
 }
 
 const verifyOverdue = `-- name: VerifyOverdue :many
-SELECT order_id, step, generation, deadline_at FROM order_steps
+SELECT order_id, step, generation, deadline_at FROM millrace.order_steps
 WHERE state = 'pending' AND started_at < $1 AND deadline_at < $1 ORDER BY started_at LIMIT $2
 `
 
@@ -427,7 +428,7 @@ func (q *Queries) VerifyOverdue(ctx context.Context, db DBTX, arg *VerifyOverdue
 }
 
 const verifyPage = `-- name: VerifyPage :many
-SELECT id FROM orders WHERE id > $1::uuid ORDER BY id LIMIT $2
+SELECT id FROM millrace.orders WHERE id > $1::uuid ORDER BY id LIMIT $2
 `
 
 type VerifyPageParams struct {
@@ -457,7 +458,7 @@ func (q *Queries) VerifyPage(ctx context.Context, db DBTX, arg *VerifyPageParams
 }
 
 const verifyPruned = `-- name: VerifyPruned :one
-SELECT pruned_to FROM log_history
+SELECT pruned_to FROM millrace.log_history
 `
 
 func (q *Queries) VerifyPruned(ctx context.Context, db DBTX) (time.Time, error) {
@@ -469,7 +470,7 @@ func (q *Queries) VerifyPruned(ctx context.Context, db DBTX) (time.Time, error) 
 
 const verifyRecent = `-- name: VerifyRecent :many
 SELECT DISTINCT e.order_id FROM (
-    SELECT l.order_id FROM order_events l ORDER BY l.txid DESC, l.id DESC LIMIT $1
+    SELECT l.order_id FROM millrace.order_events l ORDER BY l.txid DESC, l.id DESC LIMIT $1
 ) e
 `
 
@@ -496,11 +497,11 @@ func (q *Queries) VerifyRecent(ctx context.Context, db DBTX, entries int32) ([]u
 
 const verifyStuck = `-- name: VerifyStuck :many
 SELECT o.id, o.status FROM (
-    (SELECT p.id, p.status FROM orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT $1)
+    (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT $1)
     UNION ALL
-    (SELECT p.id, p.status FROM orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT $1)
+    (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT $1)
 ) o WHERE NOT EXISTS (
-    SELECT FROM order_steps s
+    SELECT FROM millrace.order_steps s
     WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL($2::text[])
 )
 `

@@ -14,7 +14,7 @@ import (
 )
 
 const attemptsLast = `-- name: AttemptsLast :many
-SELECT DISTINCT ON (delivery_id) endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response FROM webhook_attempts
+SELECT DISTINCT ON (delivery_id) endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response FROM millrace.webhook_attempts
 WHERE endpoint_id = $1 AND delivery_id = ANY($2::uuid[])
 ORDER BY delivery_id, attempt DESC
 `
@@ -55,7 +55,7 @@ func (q *Queries) AttemptsLast(ctx context.Context, db DBTX, arg *AttemptsLastPa
 }
 
 const attemptsList = `-- name: AttemptsList :many
-SELECT endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response FROM webhook_attempts
+SELECT endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response FROM millrace.webhook_attempts
 WHERE endpoint_id = $1 AND delivery_id = $2 ORDER BY attempt DESC LIMIT $3
 `
 
@@ -101,7 +101,7 @@ FROM (
         unnest($3::bigint[]) AS version
 ) w
 CROSS JOIN LATERAL (
-    SELECT p.id FROM webhook_deliveries p
+    SELECT p.id FROM millrace.webhook_deliveries p
     WHERE p.endpoint_id = w.endpoint_id AND p.order_id = w.order_id AND p.version < w.version
     ORDER BY p.version DESC LIMIT 1
 ) d
@@ -141,11 +141,11 @@ func (q *Queries) DeliveriesBefore(ctx context.Context, db DBTX, arg *Deliveries
 }
 
 const deliveriesClaim = `-- name: DeliveriesClaim :many
-UPDATE webhook_deliveries c SET next_attempt_at = $1
+UPDATE millrace.webhook_deliveries c SET next_attempt_at = $1
 FROM (
-    SELECT d.id FROM webhook_deliveries d
+    SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = $2 AND d.state = 'pending' AND d.next_attempt_at <= $3 AND NOT EXISTS (
-        SELECT FROM webhook_deliveries e
+        SELECT FROM millrace.webhook_deliveries e
         WHERE e.endpoint_id = d.endpoint_id AND e.order_id = d.order_id AND e.version < d.version
             AND e.state = 'pending'
     )
@@ -203,9 +203,9 @@ func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesC
 }
 
 const deliveriesHasten = `-- name: DeliveriesHasten :execrows
-UPDATE webhook_deliveries h SET next_attempt_at = $1
+UPDATE millrace.webhook_deliveries h SET next_attempt_at = $1
 WHERE h.endpoint_id = $2 AND h.id IN (
-    SELECT d.id FROM webhook_deliveries d
+    SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = $2 AND d.state = 'pending' AND d.next_attempt_at > $1
     ORDER BY d.next_attempt_at LIMIT $3
 )
@@ -227,7 +227,7 @@ func (q *Queries) DeliveriesHasten(ctx context.Context, db DBTX, arg *Deliveries
 }
 
 const deliveriesInsert = `-- name: DeliveriesInsert :execrows
-INSERT INTO webhook_deliveries (
+INSERT INTO millrace.webhook_deliveries (
     id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at
 )
 SELECT
@@ -267,7 +267,7 @@ func (q *Queries) DeliveriesInsert(ctx context.Context, db DBTX, arg *Deliveries
 }
 
 const deliveriesList = `-- name: DeliveriesList :many
-SELECT id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at FROM webhook_deliveries
+SELECT id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at FROM millrace.webhook_deliveries
 WHERE endpoint_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3
 `
 
@@ -311,7 +311,7 @@ func (q *Queries) DeliveriesList(ctx context.Context, db DBTX, arg *DeliveriesLi
 }
 
 const deliveriesListByState = `-- name: DeliveriesListByState :many
-SELECT id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at FROM webhook_deliveries
+SELECT id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at FROM millrace.webhook_deliveries
 WHERE endpoint_id = $1 AND state = $2 AND id < $3 ORDER BY id DESC LIMIT $4
 `
 
@@ -361,11 +361,11 @@ func (q *Queries) DeliveriesListByState(ctx context.Context, db DBTX, arg *Deliv
 }
 
 const deliveriesOldestDue = `-- name: DeliveriesOldestDue :one
-SELECT coalesce(min(due.next_attempt_at), $1)::timestamptz FROM webhook_endpoints e
+SELECT coalesce(min(due.next_attempt_at), $1)::timestamptz FROM millrace.webhook_endpoints e
 CROSS JOIN LATERAL (
-    SELECT d.next_attempt_at FROM webhook_deliveries d
+    SELECT d.next_attempt_at FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND NOT EXISTS (
-        SELECT FROM webhook_deliveries p
+        SELECT FROM millrace.webhook_deliveries p
         WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
             AND p.state = 'pending'
     )
@@ -383,8 +383,8 @@ func (q *Queries) DeliveriesOldestDue(ctx context.Context, db DBTX, at time.Time
 }
 
 const deliveriesPurge = `-- name: DeliveriesPurge :execrows
-DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
-    SELECT d.endpoint_id, d.id FROM webhook_deliveries d WHERE d.finished_at < $1
+DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
+    SELECT d.endpoint_id, d.id FROM millrace.webhook_deliveries d WHERE d.finished_at < $1
     ORDER BY d.finished_at LIMIT $2
 )
 `
@@ -404,12 +404,12 @@ func (q *Queries) DeliveriesPurge(ctx context.Context, db DBTX, arg *DeliveriesP
 }
 
 const deliveriesPurgeDeleted = `-- name: DeliveriesPurgeDeleted :execrows
-DELETE FROM webhook_deliveries WHERE (endpoint_id, id) IN (
-    SELECT d.endpoint_id, d.id FROM webhook_endpoints e
+DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
+    SELECT d.endpoint_id, d.id FROM millrace.webhook_endpoints e
     CROSS JOIN LATERAL (
-        SELECT a.endpoint_id, a.id FROM webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        SELECT a.endpoint_id, a.id FROM millrace.webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
         UNION ALL
-        SELECT p.endpoint_id, p.id FROM webhook_deliveries p
+        SELECT p.endpoint_id, p.id FROM millrace.webhook_deliveries p
         WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < $2
         LIMIT $1
     ) d
@@ -435,12 +435,12 @@ func (q *Queries) DeliveriesPurgeDeleted(ctx context.Context, db DBTX, arg *Deli
 
 const deliveriesRepeat = `-- name: DeliveriesRepeat :many
 WITH found AS (
-    SELECT d.id FROM webhook_deliveries d
+    SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = $3 AND d.id > $4 AND d.created_at >= $5 AND d.created_at <= $6
         AND d.state = ANY($7::text[])
     ORDER BY d.id LIMIT $8
 )
-UPDATE webhook_deliveries r SET
+UPDATE millrace.webhook_deliveries r SET
     state = 'pending', next_attempt_at = $1, finished_at = NULL, give_up_at = r.attempts + $2
 FROM found f WHERE r.endpoint_id = $3 AND r.id = f.id RETURNING r.id
 `
@@ -495,7 +495,7 @@ WITH made AS (
         unnest($7::int[]) AS duration_ms, unnest($8::int[]) AS status,
         unnest($9::text[]) AS error, unnest($10::text[]) AS response
 ), settled AS (
-    UPDATE webhook_deliveries d SET
+    UPDATE millrace.webhook_deliveries d SET
         state = m.state, attempts = greatest(d.attempts, m.attempt), next_attempt_at = m.next_attempt_at,
         finished_at = CASE WHEN m.state <> 'pending' THEN m.at END
     FROM made m
@@ -503,7 +503,7 @@ WITH made AS (
         AND (m.attempt = 0 OR d.attempts = m.attempt - 1)
     RETURNING d.id
 )
-INSERT INTO webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response)
+INSERT INTO millrace.webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response)
 SELECT $1::uuid, m.id, m.attempt, m.at, m.duration_ms, m.status, m.error, m.response
 FROM made m JOIN settled s ON s.id = m.id WHERE m.attempt > 0
 `
@@ -540,7 +540,7 @@ func (q *Queries) DeliveriesSettle(ctx context.Context, db DBTX, arg *Deliveries
 }
 
 const deliveryRead = `-- name: DeliveryRead :one
-SELECT id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at FROM webhook_deliveries WHERE endpoint_id = $1 AND id = $2
+SELECT id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at FROM millrace.webhook_deliveries WHERE endpoint_id = $1 AND id = $2
 `
 
 type DeliveryReadParams struct {
@@ -569,7 +569,7 @@ func (q *Queries) DeliveryRead(ctx context.Context, db DBTX, arg *DeliveryReadPa
 }
 
 const deliveryRepeat = `-- name: DeliveryRepeat :one
-UPDATE webhook_deliveries SET
+UPDATE millrace.webhook_deliveries SET
     state = 'pending', next_attempt_at = $1, finished_at = NULL,
     give_up_at = CASE WHEN state = 'pending' THEN give_up_at ELSE attempts + $2 END
 WHERE endpoint_id = $3 AND id = $4 RETURNING id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at

@@ -13,7 +13,7 @@ import (
 )
 
 const feedCursorMove = `-- name: FeedCursorMove :execrows
-UPDATE feed_cursors SET epoch = $1, txid = $2, id = $3, at = $4
+UPDATE millrace.feed_cursors SET epoch = $1, txid = $2, id = $3, at = $4
 WHERE name = $5 AND (epoch, txid, id) = ($6::bigint, $7::xid8, $8::bigint)
 `
 
@@ -47,7 +47,7 @@ func (q *Queries) FeedCursorMove(ctx context.Context, db DBTX, arg *FeedCursorMo
 }
 
 const feedCursorRead = `-- name: FeedCursorRead :one
-SELECT name, epoch, txid, id, at FROM feed_cursors WHERE name = $1
+SELECT name, epoch, txid, id, at FROM millrace.feed_cursors WHERE name = $1
 `
 
 func (q *Queries) FeedCursorRead(ctx context.Context, db DBTX, name string) (FeedCursor, error) {
@@ -64,7 +64,7 @@ func (q *Queries) FeedCursorRead(ctx context.Context, db DBTX, name string) (Fee
 }
 
 const feedCursorStart = `-- name: FeedCursorStart :exec
-INSERT INTO feed_cursors (name, epoch, txid, id, at) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO millrace.feed_cursors (name, epoch, txid, id, at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name) DO NOTHING
 `
 
@@ -88,7 +88,7 @@ func (q *Queries) FeedCursorStart(ctx context.Context, db DBTX, arg *FeedCursorS
 }
 
 const webhookByKey = `-- name: WebhookByKey :one
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM webhook_endpoints WHERE principal = $1 AND idempotency_key = $2::text
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints WHERE principal = $1 AND idempotency_key = $2::text
 `
 
 type WebhookByKeyParams struct {
@@ -125,7 +125,7 @@ func (q *Queries) WebhookByKey(ctx context.Context, db DBTX, arg *WebhookByKeyPa
 }
 
 const webhookCount = `-- name: WebhookCount :one
-SELECT count(*) FROM webhook_endpoints
+SELECT count(*) FROM millrace.webhook_endpoints
 WHERE state <> 'deleted' AND principal = $1 AND owner_customer_id = '' AND $2::text = ''
     OR state <> 'deleted' AND owner_customer_id = $2 AND owner_customer_id <> ''
 `
@@ -143,7 +143,7 @@ func (q *Queries) WebhookCount(ctx context.Context, db DBTX, arg *WebhookCountPa
 }
 
 const webhookDelete = `-- name: WebhookDelete :execrows
-UPDATE webhook_endpoints SET state = 'deleted', disabled_reason = '', idempotency_key = NULL, fingerprint = NULL,
+UPDATE millrace.webhook_endpoints SET state = 'deleted', disabled_reason = '', idempotency_key = NULL, fingerprint = NULL,
     updated_at = $1
 WHERE id = $2 AND state <> 'deleted'
 `
@@ -163,7 +163,7 @@ func (q *Queries) WebhookDelete(ctx context.Context, db DBTX, arg *WebhookDelete
 }
 
 const webhookHealth = `-- name: WebhookHealth :exec
-UPDATE webhook_endpoints SET
+UPDATE millrace.webhook_endpoints SET
     failures = $1, busy_until = $2, failing_since = nullif($3::timestamptz, '0001-01-01 00:00:00Z'),
     state = CASE WHEN state = 'enabled' AND $4::text <> '' THEN 'disabled' ELSE state END,
     disabled_reason = CASE WHEN state = 'enabled' THEN $4 ELSE disabled_reason END
@@ -191,7 +191,7 @@ func (q *Queries) WebhookHealth(ctx context.Context, db DBTX, arg *WebhookHealth
 }
 
 const webhookInsert = `-- name: WebhookInsert :one
-INSERT INTO webhook_endpoints (
+INSERT INTO millrace.webhook_endpoints (
     id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret,
     rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at
 ) VALUES (
@@ -265,7 +265,7 @@ func (q *Queries) WebhookLock(ctx context.Context, db DBTX, owner string) error 
 }
 
 const webhookLockRow = `-- name: WebhookLockRow :one
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
 `
 
 // WebhookLockRow keeps others from changing an endpoint until the transaction ends. It does not stand in the way of
@@ -299,7 +299,7 @@ func (q *Queries) WebhookLockRow(ctx context.Context, db DBTX, id uuid.UUID) (We
 }
 
 const webhookRead = `-- name: WebhookRead :one
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM webhook_endpoints
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints
 WHERE id = $1 AND state <> 'deleted' AND (
     $2::boolean
     OR owner_customer_id = '' AND principal = $3 AND $4::text = ''
@@ -348,7 +348,7 @@ func (q *Queries) WebhookRead(ctx context.Context, db DBTX, arg *WebhookReadPara
 }
 
 const webhookRotate = `-- name: WebhookRotate :one
-UPDATE webhook_endpoints SET
+UPDATE millrace.webhook_endpoints SET
     previous_secret = CASE WHEN $1::timestamptz > $2 THEN secret END,
     previous_expires_at = CASE WHEN $1::timestamptz > $2 THEN $1 END,
     secret = $3, rotation_key = $4, updated_at = $2
@@ -400,8 +400,8 @@ func (q *Queries) WebhookRotate(ctx context.Context, db DBTX, arg *WebhookRotate
 }
 
 const webhookSiblings = `-- name: WebhookSiblings :many
-SELECT o.id, o.event_types FROM webhook_endpoints e
-JOIN webhook_endpoints o ON o.state = 'enabled' AND o.id <> e.id AND o.owner_customer_id = e.owner_customer_id
+SELECT o.id, o.event_types FROM millrace.webhook_endpoints e
+JOIN millrace.webhook_endpoints o ON o.state = 'enabled' AND o.id <> e.id AND o.owner_customer_id = e.owner_customer_id
     AND (o.principal = e.principal OR e.owner_customer_id <> '')
 WHERE e.id = $1
 `
@@ -433,7 +433,7 @@ func (q *Queries) WebhookSiblings(ctx context.Context, db DBTX, id uuid.UUID) ([
 }
 
 const webhookTake = `-- name: WebhookTake :one
-UPDATE webhook_endpoints SET busy_until = $1 WHERE id = $2 AND state = 'enabled' RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at
+UPDATE millrace.webhook_endpoints SET busy_until = $1 WHERE id = $2 AND state = 'enabled' RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at
 `
 
 type WebhookTakeParams struct {
@@ -471,7 +471,7 @@ func (q *Queries) WebhookTake(ctx context.Context, db DBTX, arg *WebhookTakePara
 }
 
 const webhookUpdate = `-- name: WebhookUpdate :one
-UPDATE webhook_endpoints SET
+UPDATE millrace.webhook_endpoints SET
     principal = $1, url = $2, event_types = $3, description = $4, state = $5,
     disabled_reason = $6, updated_at = $7,
     failures = CASE WHEN state <> $5 AND $5 = 'enabled' OR url <> $2 THEN 0 ELSE failures END,
@@ -532,7 +532,7 @@ func (q *Queries) WebhookUpdate(ctx context.Context, db DBTX, arg *WebhookUpdate
 }
 
 const webhooksBusy = `-- name: WebhooksBusy :exec
-UPDATE webhook_endpoints SET busy_until = $1 WHERE id = ANY($2::uuid[])
+UPDATE millrace.webhook_endpoints SET busy_until = $1 WHERE id = ANY($2::uuid[])
 `
 
 type WebhooksBusyParams struct {
@@ -546,11 +546,11 @@ func (q *Queries) WebhooksBusy(ctx context.Context, db DBTX, arg *WebhooksBusyPa
 }
 
 const webhooksDue = `-- name: WebhooksDue :many
-SELECT e.id, e.failures FROM webhook_endpoints e
+SELECT e.id, e.failures FROM millrace.webhook_endpoints e
 CROSS JOIN LATERAL (
-    SELECT FROM webhook_deliveries d
+    SELECT FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= $1 AND NOT EXISTS (
-        SELECT FROM webhook_deliveries p
+        SELECT FROM millrace.webhook_deliveries p
         WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
             AND p.state = 'pending'
     )
@@ -593,7 +593,7 @@ func (q *Queries) WebhooksDue(ctx context.Context, db DBTX, arg *WebhooksDuePara
 }
 
 const webhooksIdle = `-- name: WebhooksIdle :one
-SELECT NOT EXISTS (SELECT FROM webhook_endpoints WHERE state = 'enabled')
+SELECT NOT EXISTS (SELECT FROM millrace.webhook_endpoints WHERE state = 'enabled')
 `
 
 // WebhooksIdle says that nobody is sent anything.
@@ -605,7 +605,7 @@ func (q *Queries) WebhooksIdle(ctx context.Context, db DBTX) (bool, error) {
 }
 
 const webhooksListAll = `-- name: WebhooksListAll :many
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM webhook_endpoints WHERE state <> 'deleted' AND id > $1 ORDER BY id LIMIT $2
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints WHERE state <> 'deleted' AND id > $1 ORDER BY id LIMIT $2
 `
 
 type WebhooksListAllParams struct {
@@ -655,7 +655,7 @@ func (q *Queries) WebhooksListAll(ctx context.Context, db DBTX, arg *WebhooksLis
 }
 
 const webhooksListByCustomer = `-- name: WebhooksListByCustomer :many
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM webhook_endpoints
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints
 WHERE state <> 'deleted' AND owner_customer_id = $1 AND owner_customer_id <> '' AND id > $2
 ORDER BY id LIMIT $3
 `
@@ -708,7 +708,7 @@ func (q *Queries) WebhooksListByCustomer(ctx context.Context, db DBTX, arg *Webh
 }
 
 const webhooksListByPrincipal = `-- name: WebhooksListByPrincipal :many
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM webhook_endpoints
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints
 WHERE state <> 'deleted' AND principal = $1 AND owner_customer_id = '' AND id > $2
 ORDER BY id LIMIT $3
 `
@@ -761,7 +761,7 @@ func (q *Queries) WebhooksListByPrincipal(ctx context.Context, db DBTX, arg *Web
 }
 
 const webhooksListening = `-- name: WebhooksListening :many
-SELECT id, customer_id, event_types FROM webhook_endpoints
+SELECT id, customer_id, event_types FROM millrace.webhook_endpoints
 WHERE state = 'enabled' AND customer_id = ANY($1::text[]) ORDER BY id
 `
 
@@ -794,8 +794,8 @@ func (q *Queries) WebhooksListening(ctx context.Context, db DBTX, customerIds []
 }
 
 const webhooksPurge = `-- name: WebhooksPurge :exec
-DELETE FROM webhook_endpoints e
-WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id)
+DELETE FROM millrace.webhook_endpoints e
+WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM millrace.webhook_deliveries d WHERE d.endpoint_id = e.id)
 `
 
 // WebhooksPurge forgets deleted endpoints of which nothing is left.
@@ -805,8 +805,8 @@ func (q *Queries) WebhooksPurge(ctx context.Context, db DBTX) error {
 }
 
 const webhooksWithoutKey = `-- name: WebhooksWithoutKey :many
-UPDATE webhook_endpoints e SET state = 'disabled', disabled_reason = 'key_ended', updated_at = $1
-FROM api_keys k
+UPDATE millrace.webhook_endpoints e SET state = 'disabled', disabled_reason = 'key_ended', updated_at = $1
+FROM millrace.api_keys k
 WHERE e.state = 'enabled' AND k.id = e.principal AND (k.revoked_at IS NOT NULL OR k.expires_at <= $1)
 RETURNING e.id
 `

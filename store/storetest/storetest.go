@@ -26,6 +26,10 @@ import (
 
 const template = "millrace_template"
 
+// SearchPath is what a URL has at its end for tests to name tables without their schema. What they test does name it:
+// TestSearchPath.
+const SearchPath = "&search_path=millrace,public"
+
 // mostParallel tests run at a time, however many the machine offers to. What they test has deadlines, of seconds, which
 // a machine does not keep that works on dozens of tests with each of its cores.
 const mostParallel = 8
@@ -146,7 +150,7 @@ func (t *testServer) take(tb testing.TB) (*pgxpool.Pool, error) {
 		return nil, err
 	}
 	// A test may be held up for longer than a transaction may idle.
-	return store.NewPool(context.Background(), t.DSN(name)+"&idle_in_transaction_session_timeout=0", "test", 1)
+	return store.NewPool(context.Background(), t.DSN(name)+SearchPath+"&idle_in_transaction_session_timeout=0", "test", 1)
 }
 
 // URL is the address of a fresh, migrated database of the test's own, for tests that must commit or hear NOTIFY.
@@ -191,7 +195,7 @@ func PatientPool(t testing.TB) *pgxpool.Pool {
 
 func connect(t testing.TB, url string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := store.NewPool(t.Context(), url, "test", 20)
+	pool, err := store.NewPool(t.Context(), url+SearchPath, "test", 20)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	return pool

@@ -1,0 +1,70 @@
+-- name: SchemaReady :one
+-- SchemaReady reports whether the schema is there and Millrace's: it has our table of versions.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'millrace' AND c.relname = 'schema_version' AND c.relkind = 'r' AND 2 = (
+        SELECT count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname IN ('version_id', 'is_applied')
+    )
+);
+
+-- name: SchemasOfOrders :many
+-- SchemasOfOrders are the schemas that hold the tables of a Millrace: constraints by name, for others may well have a
+-- table of orders.
+SELECT n.nspname::text AS name FROM pg_catalog.pg_namespace n
+WHERE 2 = (
+    SELECT count(*) FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid
+    WHERE r.relnamespace = n.oid AND (r.relname, c.conname) IN (
+        ('orders', 'orders_fingerprint_with_key'), ('order_steps', 'order_steps_settled_with_outcome')
+    )
+) AND EXISTS (
+    SELECT FROM pg_catalog.pg_class r WHERE r.relnamespace = n.oid AND r.relname = 'order_events' AND r.relkind = 'p'
+)
+ORDER BY n.nspname;
+
+-- name: SchemaStrangers :many
+-- SchemaStrangers names some of what is in our schema before we have made anything there.
+SELECT s.name::text AS name FROM (
+    SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'millrace' AND c.relkind <> 'i'
+    UNION ALL
+    SELECT p.proname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'millrace'
+    UNION ALL
+    SELECT t.typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    WHERE n.nspname = 'millrace' AND t.typtype IN ('e', 'd', 'r')
+) s ORDER BY s.name LIMIT 5;
+
+-- name: SchemaTable :one
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = @schema::text AND c.relname = @name::text AND c.relkind = 'r'
+);
+
+-- name: SchemaMoves :many
+-- SchemaMoves lists what is moved out of a schema, as ALTER names it: the given tables and views with the partitions of the
+-- log, the given functions, and River's type.
+SELECT (CASE c.relkind WHEN 'v' THEN 'VIEW ' ELSE 'TABLE ' END || format('%I.%I', n.nspname, c.relname))::text AS object
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = @schema::text AND c.relkind IN ('r', 'p', 'v') AND (c.relname = ANY(@tables::text[]) OR EXISTS (
+    SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+    WHERE i.inhrelid = c.oid AND p.relname = 'order_events' AND p.relnamespace = n.oid
+))
+UNION ALL
+SELECT ('FUNCTION ' || p.oid::regprocedure::text)::text FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = @schema::text AND p.proname = ANY(@functions::text[])
+UNION ALL
+SELECT ('TYPE ' || format('%I.%I', n.nspname, t.typname))::text FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname = @schema::text AND t.typname = 'river_job_state';
+
+-- name: SchemaReaders :many
+-- SchemaReaders are the roles that may read orders, besides the owner, as GRANT names them.
+SELECT DISTINCT (CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END)::text AS role
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL aclexplode(c.relacl) g
+WHERE n.nspname = 'millrace' AND c.relname = 'orders' AND g.grantee <> c.relowner;
+
+-- name: SchemaVersion :one
+-- SchemaVersion is the latest migration that was applied.
+SELECT coalesce(max(version_id), 0)::bigint FROM millrace.schema_version WHERE is_applied;
