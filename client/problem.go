@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,7 +23,8 @@ type Problem struct {
 	Detail    string       // what went wrong, for people
 	Fields    []FieldError // each wrong field or parameter
 	RequestID string       // what to look for in the server's log
-	// RetryAfter is how long the server asks to wait. The client has waited, unless it was over a minute.
+	// RetryAfter is how long the server asks to wait. The client has waited, unless it was over a minute. It is at most
+	// what a Duration can hold, 292 years.
 	RetryAfter time.Duration
 }
 
@@ -83,10 +85,10 @@ func newProblem(r *http.Response, body []byte) *Problem {
 	}
 }
 
-// parseRetryAfter reads seconds or a date (RFC 9110, 10.2.3).
+// parseRetryAfter reads seconds, of any number of digits, or a date (RFC 9110, 10.2.3).
 func parseRetryAfter(header string) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseUint(header, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(math.MaxInt64/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(header); err == nil {
 		return max(time.Until(at), 0)

@@ -80,6 +80,11 @@ func (t *transport) attempt(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
+	if response.StatusCode < http.StatusOK { // 101: the context would end no read of what comes
+		cancel(nil)
+		_ = response.Body.Close()
+		return nil, newProblem(response, nil)
+	}
 	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	// The answer of a health check is the same whatever its status.

@@ -158,9 +158,34 @@ func TestRetryAfter(t *testing.T) {
 		require.Equal(t, header, fmt.Sprint(int(problem.RetryAfter.Seconds())))
 		require.NoError(t, ctx.Err(), "it does not wait for what it cannot get")
 	}
+	for _, header := range []string{"2147483648", "9223372036854775808", "99999999999999999999999"} {
+		retryAfter = header
+		_, err = c.Place(patient, someOrder())
+		var problem *Problem
+		require.ErrorAs(t, err, &problem)
+		require.GreaterOrEqual(t, problem.RetryAfter, time.Duration(1<<31)*time.Second, header)
+		require.NoError(t, patient.Err(), "it does not try again at once")
+	}
 	require.Equal(t, time.Duration(0), parseRetryAfter("soon"))
 	at := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
 	require.InDelta(t, time.Hour, parseRetryAfter(at), float64(2*time.Second))
+}
+
+// After 101 the connection speaks another protocol: it is a failure, and nothing is read.
+func TestSwitchingProtocols(t *testing.T) {
+	t.Parallel()
+	c := misbehave(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			_, _ = io.Copy(io.Discard, conn)
+			_ = conn.Close()
+		}
+	})
+	_, err := c.Order(t.Context(), fakeID)
+	var problem *Problem
+	require.ErrorAs(t, err, &problem)
+	require.Equal(t, http.StatusSwitchingProtocols, problem.Status)
 }
 
 func TestBackoff(t *testing.T) {

@@ -41,12 +41,20 @@ type system struct {
 	lies func(*http.Request) bool
 	// silent, if set, says that the provider does nothing and answers 503.
 	silent func(*http.Request) bool
+	// garbles, if set, chooses calls that are answered so, and whether the provider does what it is asked.
+	garbles func(*http.Request) (answer *garbled, does bool)
 	// listings are statuses with which providers answer who wants a list, by their path.
 	listings map[string]int
 	// metrics are those of the workers, if a test wants them.
 	metrics *prometheus.Registry
 	// configure, if set, changes how the workers work.
 	configure func(*jobs.Config)
+}
+
+// garbled is an answer that the contract does not know.
+type garbled struct {
+	status int
+	body   string
 }
 
 func newSystem(t *testing.T, change ...func(*system, *upstream.Config)) *system {
@@ -72,7 +80,18 @@ func newSystem(t *testing.T, change ...func(*system, *upstream.Config)) *system 
 			w.WriteHeader(status)
 			return
 		}
+		var answer *garbled
+		var does bool
+		if s.garbles != nil {
+			answer, does = s.garbles(r)
+		}
 		switch {
+		case answer != nil:
+			if does {
+				s.simulator.Handler().ServeHTTP(httptest.NewRecorder(), r)
+			}
+			w.WriteHeader(answer.status)
+			_, _ = w.Write([]byte(answer.body))
 		case s.silent != nil && s.silent(r):
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case s.lies != nil && s.lies(r):

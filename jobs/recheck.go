@@ -105,7 +105,7 @@ func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding, b *budget
 		if err != nil {
 			return false, err
 		}
-		answer, err := w.providers.Ask(ctx, step.Step, f.Key)
+		answer, err := w.providers.Ask(ctx, step.Step, f.Key, nil)
 		if !b.note(f.Provider, err) {
 			return false, errNotAsked
 		}

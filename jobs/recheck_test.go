@@ -79,7 +79,7 @@ func TestRecheckPastBreaker(t *testing.T) {
 	s := onceReconciled(t)
 	s.silent = func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/payments/") }
 	require.Eventually(t, func() bool {
-		_, err := s.providers.Ask(t.Context(), orders.AuthorizePayment, "k")
+		_, err := s.providers.Ask(t.Context(), orders.AuthorizePayment, "k", nil)
 		_, open := errors.AsType[*upstream.OpenError](err)
 		return open
 	}, time.Minute, time.Millisecond, "waiting for the breaker")

@@ -222,7 +222,7 @@ func (w *reconcileWorker) lookUp(
 	if listed[key] {
 		return store.Finding{}, nil
 	}
-	answer, err := w.providers.Ask(ctx, e.Step, key)
+	answer, err := w.providers.Ask(ctx, e.Step, key, nil)
 	if err != nil || answer.State == orders.StateSucceeded {
 		return store.Finding{}, err
 	}

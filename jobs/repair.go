@@ -115,7 +115,7 @@ func (w *reconcileWorker) ask(ctx context.Context, p orders.Provider, o *orders.
 			return err
 		}
 		key := orders.StepKey(o.ID, s.Name, s.KeyGeneration)
-		answer, failure := w.providers.Ask(ctx, s.Name, key)
+		answer, failure := w.providers.Ask(ctx, s.Name, key, nil)
 		switch asked := b.note(p, failure); {
 		case !asked:
 			return errNotAsked

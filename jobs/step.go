@@ -92,9 +92,10 @@ func (w *stepWorker) carryOut(
 	}
 
 	late := w.now().Sub(intent.DeadlineAt)
-	if late >= 0 || tries >= askAfter || intent.Again {
+	ask := late >= 0 || tries >= askAfter || intent.Again
+	if ask {
 		failpoint.Hit("step.before_ask")
-		answer, err := w.providers.Ask(ctx, step, intent.Key)
+		answer, err := w.providers.Ask(ctx, step, intent.Key, intent.Request)
 		failpoint.Hit("step.asked")
 		switch {
 		case err == nil && answer.State != orders.StateUnknown:
@@ -114,6 +115,13 @@ func (w *stepWorker) carryOut(
 	}
 	if uncertain, ok := errors.AsType[*upstream.UncertainError](err); ok {
 		return orders.Event{Kind: orders.StepUnknown, Reason: uncertain.Code}, nil // it must not be sent again
+	}
+	if unavailable, ok := errors.AsType[*upstream.UnavailableError](err); ok && unavailable.Unclear && !ask {
+		// There is an answer, and it may well be of a step that took effect. No try asks twice: it has time for two calls.
+		if asked, failure := w.providers.Ask(ctx, step, intent.Key, intent.Request); failure == nil &&
+			asked.State != orders.StateUnknown {
+			return outcomeOf(asked, intent), nil
+		}
 	}
 	if err != nil && unwanted {
 		return abandoned(), nil

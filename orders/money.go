@@ -51,6 +51,28 @@ func (c Currency) Parse(s string) (Money, error) {
 	return Money(n), nil
 }
 
+// Expand writes a JSON number without an exponent, exactly: 2.1e2 is 210. It returns anything else as it is, also a
+// number with an exponent above 99, which no amount needs.
+func Expand(number string) string {
+	i := strings.IndexAny(number, "eE")
+	if i < 0 {
+		return number
+	}
+	exponent, err := strconv.Atoi(number[i+1:])
+	whole, fraction, point := strings.Cut(number[:i], ".")
+	if err != nil || exponent < -99 || exponent > 99 || !digits(whole) || point && !digits(fraction) {
+		return number
+	}
+	all, place := whole+fraction, len(whole)+exponent // the place of the point
+	if place <= 0 {
+		all, place = strings.Repeat("0", 1-place)+all, 1
+	}
+	if place >= len(all) {
+		return all + strings.Repeat("0", place-len(all))
+	}
+	return all[:place] + "." + all[place:]
+}
+
 func digits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }

@@ -89,3 +89,18 @@ func FuzzCurrencyParse(f *testing.F) {
 		require.Equal(t, m, again)
 	})
 }
+
+func TestExpand(t *testing.T) {
+	t.Parallel()
+	for number, want := range map[string]string{
+		"210": "210", "210.0": "210.0", "2.1e2": "210", "2.1E+2": "210", "20997e-2": "209.97", "5e-2": "0.05", "5e-1": "0.5",
+		"5e-5": "0.00005", "1.005e1": "10.05", "0e9": "0000000000", "12.5e0": "12.5",
+		"1e100": "1e100", "1e-100": "1e-100", "1e99999999999": "1e99999999999", "-1e2": "-1e2", "e2": "e2", "1.e2": "1.e2",
+		"1e": "1e", "": "", "1e2e2": "1e2e2",
+	} {
+		require.Equal(t, want, orders.Expand(number), number)
+	}
+	money, err := orders.USD.Parse(orders.Expand("2.1e2"))
+	require.NoError(t, err)
+	require.Equal(t, orders.Money(21000), money)
+}

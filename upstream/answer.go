@@ -25,56 +25,125 @@ var codePattern = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 type reply struct {
 	status int
 	header http.Header
-	body   []byte
-	err    error // the body is not whole, because of this
+	body   []byte // decoded
+	err    error  // the body is not whole, or cannot be read, because of this
 }
 
-// fields are all fields that an answer may have.
-type fields struct {
-	State orders.StepState `json:"state"`
-	ID    string           `json:"id"`
-	Code  string           `json:"code"`
-	// Nothing says, of an undo, that what it undoes never took effect.
-	Nothing bool `json:"nothing"`
-}
-
-// judgeSend says what the answer to a send means. 2xx is done even if the body makes no sense: it would make none
-// the next time either. A body that broke off is another matter; a resend brings the same answer whole.
-func judgeSend(p orders.Provider, r reply) (Answer, error) {
-	f, _ := r.fields()
-	switch {
-	case isSuccess(r.status) && r.err != nil:
-		return Answer{}, r.err
-	case isSuccess(r.status):
-		return Answer{State: orders.StateSucceeded, Reference: f.reference(), Nothing: f.Nothing}, nil
-	case r.status == http.StatusPaymentRequired, r.status == http.StatusUnprocessableEntity:
-		return Answer{}, &RefusedError{f.code()}
+// judgeSend says what the answer to a send means. Done is what says so in the contract's words, and nothing else: a
+// page of a proxy, or a payment that is still pending, leaves the outcome unknown. A refusal is in the status: it needs
+// no body.
+func judgeSend(p orders.Provider, o call, r reply) (Answer, error) {
+	switch r.status {
+	case http.StatusPaymentRequired, http.StatusUnprocessableEntity:
+		m, _ := readMembers(r.body)
+		return Answer{}, &RefusedError{m.code()}
+	case http.StatusOK, http.StatusCreated:
+	default:
+		return Answer{}, r.failure(p)
 	}
-	return Answer{}, r.failure(p)
+	if r.err != nil {
+		return Answer{}, r.err
+	}
+	m, err := readMembers(r.body)
+	if err != nil {
+		return Answer{}, unclear(p, "no JSON object")
+	}
+	if contradiction := m.contradiction(o); contradiction != "" {
+		return Answer{}, unclear(p, contradiction)
+	}
+	return m.done(), nil
 }
 
 // judgeAsk says what the answer to a question means. Only a whole answer in the words of the contract settles
 // anything. 402 and 422 do not: they would be about the question.
-func judgeAsk(p orders.Provider, r reply) (Answer, error) {
+func judgeAsk(p orders.Provider, o call, r reply) (Answer, error) {
 	switch {
 	case r.status == http.StatusNotFound:
 		return Answer{State: orders.StateUnknown}, nil
-	case !isSuccess(r.status):
+	case r.status != http.StatusOK:
 		return Answer{}, r.failure(p)
 	case r.err != nil:
 		return Answer{}, r.err
 	}
-	f, err := r.fields()
-	switch {
-	case err == nil && f.State == orders.StateSucceeded:
-		return Answer{State: f.State, Reference: f.reference(), Nothing: f.Nothing}, nil
-	case err == nil && f.State == orders.StateRefused:
-		return Answer{State: f.State, Code: f.code()}, nil
+	m, err := readMembers(r.body)
+	if err != nil {
+		return Answer{}, unclear(p, "no JSON object")
 	}
-	return Answer{}, &UnavailableError{Provider: p, Reason: "answer is not of the contract"}
+	switch state, _ := m.text("state"); state {
+	case string(orders.StateSucceeded):
+		if contradiction := m.contradiction(o); contradiction != "" {
+			return Answer{}, unclear(p, contradiction)
+		}
+		return m.done(), nil
+	case string(orders.StateRefused):
+		if !m.names("key", o.asked) {
+			return Answer{}, unclear(p, "another key")
+		}
+		return Answer{State: orders.StateRefused, Code: m.code()}, nil
+	}
+	return Answer{}, unclear(p, "no such state")
 }
 
-func isSuccess(status int) bool { return status/100 == 2 }
+// unclear says that there is an answer, and that it is none of the contract's: the outcome is as unknown as without.
+func unclear(p orders.Provider, why string) error {
+	return &UnavailableError{Provider: p, Reason: "answer is not of the contract: " + why, Unclear: true}
+}
+
+// contradiction says what keeps an answer from meaning that the step was done; empty if nothing does. The contract
+// asks for the id alone, and of an undo that found nothing not even for that. What an answer says besides must not
+// contradict it, nor what was sent.
+func (m members) contradiction(o call) string {
+	id, readable := m.text("id")
+	nothing, legible := m.flag("nothing")
+	switch {
+	case !legible, nothing && o.step.Undoes() == "":
+		return "nothing was done, or perhaps"
+	case !readable, strings.TrimSpace(id) == "" && !nothing:
+		return "no id"
+	case m.says("error"), m.says("errors"), m.says("code"):
+		return "an error"
+	case !m.names("state", string(orders.StateSucceeded)), !m.names("status", string(orders.StateSucceeded)):
+		return "another state"
+	case !m.names("key", o.asked):
+		return "another key"
+	}
+	var sent struct {
+		OrderID  string          `json:"orderId"`
+		Amount   json.Number     `json:"amount"`
+		Currency orders.Currency `json:"currency"`
+	}
+	if json.Unmarshal(o.sent, &sent) != nil { // nothing was, or not by us
+		return ""
+	}
+	if sent.OrderID != "" && !m.names("orderid", sent.OrderID) {
+		return "another order"
+	}
+	if sent.Amount == "" {
+		return ""
+	}
+	amount, readable := m.text("amount")
+	if !m.names("currency", string(sent.Currency)) {
+		return "another currency"
+	}
+	if want, err := sent.Currency.Parse(string(sent.Amount)); err == nil && (amount != "" || !readable) {
+		if got, err := sent.Currency.Parse(orders.Expand(amount)); err != nil || got != want {
+			return "another amount"
+		}
+	}
+	return ""
+}
+
+// names reports whether a member says nothing, or what it should.
+func (m members) names(name, want string) bool {
+	got, readable := m.text(name)
+	return readable && (got == "" || got == want)
+}
+
+func (m members) done() Answer {
+	id, _ := m.text("id")
+	nothing, _ := m.flag("nothing")
+	return Answer{State: orders.StateSucceeded, Reference: reference(id), Nothing: nothing}
+}
 
 // failure classifies a status that is neither done nor refused.
 func (r reply) failure(p orders.Provider) error {
@@ -88,34 +157,24 @@ func (r reply) failure(p orders.Provider) error {
 	return &UnavailableError{
 		Provider: p, Reason: fmt.Sprintf("status %d", r.status),
 		RetryAfter: retryAfter(r.header.Get("Retry-After")), excused: r.status == http.StatusConflict,
+		Unclear: r.status/100 == 2,
 	}
-}
-
-// fields reads the body. What it can read of a body that does not fit is not used.
-func (r reply) fields() (f fields, err error) {
-	if len(r.body) > maxBody || r.err != nil {
-		return fields{}, errors.New("body is not whole")
-	}
-	if err := json.Unmarshal(r.body, &f); err != nil {
-		return fields{}, err
-	}
-	return f, nil
 }
 
 // reference returns the provider's id if it can be stored: half an id would be worse than none, and Postgres takes
 // no NUL, which would keep the effect itself from being recorded.
-func (f fields) reference() string {
-	if len(f.ID) > maxReference || strings.ContainsFunc(f.ID, unicode.IsControl) {
+func reference(id string) string {
+	if len(id) > maxReference || strings.ContainsFunc(id, unicode.IsControl) {
 		return ""
 	}
-	return f.ID
+	return id
 }
 
-func (f fields) code() string {
-	if !codePattern.MatchString(f.Code) {
-		return "refused"
+func (m members) code() string {
+	if code, _ := m.text("code"); codePattern.MatchString(code) {
+		return code
 	}
-	return f.Code
+	return "refused"
 }
 
 // retryAfter reads the header of RFC 9110, 10.2.3: seconds or a date.

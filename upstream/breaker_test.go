@@ -46,7 +46,7 @@ func newFake(t *testing.T) *fake {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			}
-			return &http.Response{StatusCode: f.status, Body: io.NopCloser(strings.NewReader(`{}`))}, nil
+			return &http.Response{StatusCode: f.status, Body: io.NopCloser(strings.NewReader(`{"id":"1"}`))}, nil
 		}),
 	})
 	require.NoError(t, err)
@@ -89,7 +89,7 @@ func TestBreakerOpensAfterFiveFailuresInARow(t *testing.T) {
 		var open *upstream.OpenError
 		require.ErrorAs(t, err, &open)
 		require.Equal(t, upstream.OpenError{Provider: orders.Payment, RetryAfter: 20 * time.Second}, *open)
-		_, err = f.Ask(t.Context(), orders.VoidPayment, key)
+		_, err = f.Ask(t.Context(), orders.VoidPayment, key, nil)
 		require.ErrorAs(t, err, &open, "a question goes through the same breaker")
 		require.Equal(t, calls, f.calls.Load(), "no call was made")
 

@@ -2,20 +2,25 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// maxBody bounds what is read of an answer.
-const maxBody = 64 << 10
+// maxBody bounds what is read of an answer, and maxPage of a page of a list.
+const (
+	maxBody = 64 << 10
+	maxPage = 1 << 20
+)
 
 // client calls one provider.
 type client struct {
@@ -35,7 +40,12 @@ type call struct {
 	url    *url.URL
 	key    string // only with a body
 	body   []byte
-	judge  func(orders.Provider, reply) (Answer, error)
+	limit  int64 // of the answer's body; 0 for maxBody
+
+	step  orders.StepName // that it is about
+	asked string          // the key that it is about
+	sent  []byte          // the step's body; nil if the caller does not know it
+	judge func(orders.Provider, call, reply) (Answer, error)
 }
 
 func newClient(p orders.Provider, base *url.URL, c Config, m *metrics) *client {
@@ -88,7 +98,7 @@ func (c *client) guarded(ctx context.Context, o call) (Answer, error) {
 		if err != nil {
 			return Answer{}, err
 		}
-		return o.judge(c.provider, r)
+		return o.judge(c.provider, o, r)
 	})
 }
 
@@ -105,16 +115,39 @@ func (c *client) exchange(parent context.Context, o call) (reply, error) {
 		return reply{}, c.lost(parent, err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode < http.StatusOK {
+		// 101: the connection is the caller's from here on, and ctx ends no read of it.
+		return reply{status: resp.StatusCode, header: resp.Header}, nil
+	}
+	defer context.AfterFunc(ctx, func() { _ = resp.Body.Close() })() // whatever the transport makes of ctx
 
-	// Reading to the end gives the connection back; one with more to say than fits is closed instead.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if err != nil {
-		err = c.lost(parent, err)
+	body, err := read(resp.Body, resp.Header.Get("Content-Encoding"), cmp.Or(o.limit, maxBody))
+	switch {
+	case errors.Is(err, errTooLong), errors.Is(err, errCoding):
+		err = &UnavailableError{
+			Provider: c.provider, Reason: "answer is not of the contract: " + err.Error(), Unclear: true, cause: err,
+		}
+	case err != nil:
+		err = c.lost(parent, cmp.Or(ctx.Err(), err))
 	}
 	return reply{resp.StatusCode, resp.Header, body, err}, nil
 }
 
+// interimError is an interim answer (1xx) that Millrace did not ask for. 100 and 103 are harmless; any other is from a
+// server that speaks another protocol, and could be followed by more of them.
+type interimError struct{ status int }
+
+func (e *interimError) Error() string { return fmt.Sprintf("status %d", e.status) }
+
+func refuseInterim(status int, _ textproto.MIMEHeader) error {
+	if status != http.StatusContinue && status != http.StatusEarlyHints {
+		return &interimError{status}
+	}
+	return nil
+}
+
 func (c *client) request(ctx context.Context, o call) (*http.Request, error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: refuseInterim})
 	req, err := http.NewRequestWithContext(ctx, o.method, o.url.String(), bytes.NewReader(o.body))
 	if err != nil {
 		return nil, &MisconfiguredError{Provider: c.provider} // cannot happen: base and key were checked
@@ -126,6 +159,7 @@ func (c *client) request(ctx context.Context, o call) (*http.Request, error) {
 	req.GetBody = nil
 
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", "millrace")
 	if o.key != "" {
 		req.Header.Set("Idempotency-Key", o.key)

@@ -48,6 +48,15 @@ func TestLostAnswers(t *testing.T) {
 		"huge header": {func(w http.ResponseWriter, r *http.Request) {
 			hijack(w, r, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 100<<10)+"\r\n\r\n")
 		}, "connection lost"},
+		"switches protocols": {func(w http.ResponseWriter, r *http.Request) {
+			switchProtocols(w, r, "101 Switching Protocols")
+		}, "status 101"},
+		"interim": {func(w http.ResponseWriter, r *http.Request) {
+			switchProtocols(w, r, "102 Processing")
+		}, "status 102"},
+		"unknown interim": {func(w http.ResponseWriter, r *http.Request) {
+			switchProtocols(w, r, "199 Hm")
+		}, "status 199"},
 		"hangs": {func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
@@ -75,6 +84,49 @@ func TestLostAnswers(t *testing.T) {
 			require.Equal(t, test.reason, unavailable.Reason)
 		})
 	}
+}
+
+// switchProtocols answers with an interim status, and then with nothing for as long as the client stays.
+func switchProtocols(w http.ResponseWriter, r *http.Request, status string) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_, _ = io.WriteString(conn, "HTTP/1.1 "+status+"\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+	}
+}
+
+// 100 and 103 are part of ordinary HTTP.
+func TestHarmlessInterimAnswers(t *testing.T) {
+	t.Parallel()
+
+	c := serve(t, upstream.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusContinue)
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.WriteString(w, `{"id":"1"}`)
+	})
+	reference, err := authorize(t, c)
+	require.NoError(t, err)
+	require.Equal(t, "1", reference)
+}
+
+// A body that ignores the call's context is closed when the time is up, whatever the transport is.
+func TestEveryBodyHasADeadline(t *testing.T) {
+	t.Parallel()
+
+	reader, writer := io.Pipe()
+	t.Cleanup(func() { _ = writer.Close() })
+	c, err := upstream.New(upstream.Config{
+		URLs: urls("http://localhost"), Timeout: 50 * time.Millisecond,
+		Transport: transport(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: reader}, nil
+		}),
+	})
+	require.NoError(t, err)
+	_, err = authorize(t, c)
+	require.EqualError(t, err, "payment unavailable: no answer in time")
 }
 
 func TestCannotConnect(t *testing.T) {
@@ -132,6 +184,7 @@ func TestOnePOSTPerSend(t *testing.T) {
 			close(all)
 		}
 		<-all // so that each has a connection
+		_, _ = io.WriteString(w, `{"id":"1"}`)
 	})
 	done := make(chan error, warm)
 	for range warm {
@@ -194,11 +247,12 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 	arrived, release := make(chan string, 8), make(chan struct{})
 	finish := sync.OnceFunc(func() { close(release) })
-	c := serve(t, upstream.Config{MaxConns: 2}, func(_ http.ResponseWriter, r *http.Request) {
+	c := serve(t, upstream.Config{MaxConns: 2}, func(w http.ResponseWriter, r *http.Request) {
 		arrived <- strings.Split(r.URL.Path, "/")[1]
 		if strings.HasPrefix(r.URL.Path, "/payment") {
 			<-release
 		}
+		_, _ = io.WriteString(w, `{"id":"1"}`)
 	})
 	t.Cleanup(finish)
 	done := make(chan error, 3)

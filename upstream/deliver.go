@@ -79,7 +79,7 @@ func (m *mailer) deliver(parent context.Context, key string, message message) (A
 	}
 	_ = s.conn.SetDeadline(time.Now().Add(goodbye))
 	_ = client.Quit()
-	return Answer{State: orders.StateSucceeded, Reference: fields{ID: message.id}.reference()}, nil
+	return Answer{State: orders.StateSucceeded, Reference: reference(message.id)}, nil
 }
 
 // isSettled says that the server will never be sent the message again: it does not want it, or may have it.

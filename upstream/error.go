@@ -21,18 +21,23 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return "refused: " + e.Code }
 
 // UnavailableError says that there is no answer, or not now: 408, 409, 425, 429, 5xx, a broken connection, a timeout,
-// half an answer. Money may have moved. Send the same bytes under the same key again, or Ask; never a new key.
+// half an answer, a success that is not in the contract's words. Money may have moved. Send the same bytes under the
+// same key again, or Ask; never a new key.
 type UnavailableError struct {
 	Provider   orders.Provider
 	Reason     string        // such as "status 503": few different ones, so that they can be counted
 	RetryAfter time.Duration // what the provider asked for, at most 5 min; 0 if nothing
+	Unclear    bool          // it answered 2xx, and what it said is not of the contract: ask
 
-	excused bool // it says nothing of the provider's health, only of this call
+	excused bool  // it says nothing of the provider's health, only of this call
+	cause   error // for this package; nil mostly
 }
 
 func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("%s unavailable: %s", e.Provider, e.Reason)
 }
+
+func (e *UnavailableError) Unwrap() error { return e.cause }
 
 // UncertainError says that a message may have been sent or not, that nobody can find out, and that it must never be
 // sent again. Only e-mail over SMTP has it: all other providers know idempotency keys.
@@ -98,6 +103,9 @@ func reason(err error) string {
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "certificate is not trusted"
+	}
+	if interim, ok := errors.AsType[*interimError](err); ok {
+		return interim.Error()
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return noAnswer // context.DeadlineExceeded is one of these

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,7 +12,8 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// listingPage is how many effects are asked for at a time: with keys and ids of any length they fit into maxBody.
+// listingPage is how many effects are asked for at a time: with keys and ids of any length they fit into maxPage. Of a
+// provider whose page does not, half as many are asked for, and so on.
 const listingPage = 100
 
 // ErrNoListing says that the provider does not list what took effect (404, 501), which it need not.
@@ -32,12 +32,16 @@ func (c *Clients) Effects(
 	}
 	query := url.Values{
 		"since": {since.UTC().Format(time.RFC3339Nano)}, "until": {until.UTC().Format(time.RFC3339Nano)},
-		"limit": {strconv.Itoa(listingPage)},
 	}
-	for {
+	for limit := listingPage; ; {
+		query.Set("limit", strconv.Itoa(limit))
 		start := time.Now()
 		page, next, err := client.effects(ctx, query)
 		client.metrics.observe(p, "list", err, time.Since(start))
+		if errors.Is(err, errTooLong) && limit > 1 {
+			limit /= 2
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -54,13 +58,13 @@ func (c *Clients) Effects(
 func (c *client) effects(ctx context.Context, query url.Values) (page []orders.Effect, next string, err error) {
 	u := c.base.JoinPath("operations")
 	u.RawQuery = query.Encode()
-	r, err := c.exchange(ctx, call{method: http.MethodGet, url: u})
+	r, err := c.exchange(ctx, call{method: http.MethodGet, url: u, limit: maxPage})
 	switch {
 	case err != nil:
 		return nil, "", err
 	case r.status == http.StatusNotFound, r.status == http.StatusNotImplemented:
 		return nil, "", ErrNoListing
-	case !isSuccess(r.status):
+	case r.status != http.StatusOK:
 		return nil, "", r.failure(c.provider)
 	case r.err != nil:
 		return nil, "", r.err
@@ -70,45 +74,46 @@ func (c *client) effects(ctx context.Context, query url.Values) (page []orders.E
 		err = errors.New("the cursor goes nowhere")
 	}
 	if err != nil {
-		return nil, "", &UnavailableError{Provider: c.provider, Reason: "listing is not of the contract"}
+		return nil, "", &UnavailableError{
+			Provider: c.provider, Reason: "listing is not of the contract: " + err.Error(), Unclear: true,
+		}
 	}
 	return page, next, nil
 }
 
 // effects reads a page. One entry that makes no sense spoils it: what is left out would look as if it had not happened.
 func (r reply) effects(p orders.Provider) (page []orders.Effect, next string, err error) {
-	if len(r.body) > maxBody {
-		return nil, "", errors.New("body is too long")
-	}
 	var body struct {
 		Operations *[]struct {
-			Key      string          `json:"key"`
-			OrderID  string          `json:"orderId"`
-			ID       string          `json:"id"`
+			Key      text            `json:"key"`
+			OrderID  text            `json:"orderId"`
+			ID       text            `json:"id"`
 			Amount   json.Number     `json:"amount"`
 			Currency orders.Currency `json:"currency"`
 			At       time.Time       `json:"at"`
 		} `json:"operations"`
-		Next string `json:"next"`
+		Next text `json:"next"`
 	}
 	if err := json.Unmarshal(r.body, &body); err != nil {
-		return nil, "", err
+		return nil, "", errors.New("it cannot be read") // the error's own text may quote it
 	}
 	if body.Operations == nil {
 		return nil, "", errors.New("no operations")
 	}
 	for _, o := range *body.Operations {
-		if !visible(o.Key) || len(o.Key) > orders.MaxIdempotencyKey || o.At.IsZero() {
+		if !visible(string(o.Key)) || len(o.Key) > orders.MaxIdempotencyKey || o.At.IsZero() {
 			return nil, "", errors.New("an operation has no proper key or time")
 		}
-		e := orders.Effect{Provider: p, Key: o.Key, OrderID: o.OrderID, Reference: fields{ID: o.ID}.reference(), At: o.At}
+		e := orders.Effect{
+			Provider: p, Key: string(o.Key), OrderID: string(o.OrderID), Reference: reference(string(o.ID)), At: o.At,
+		}
 		if o.Amount != "" {
-			if e.Amount, err = o.Currency.Parse(string(o.Amount)); err != nil || !o.Currency.Valid() {
-				return nil, "", fmt.Errorf("operation %q has no proper amount", o.Key)
+			if e.Amount, err = o.Currency.Parse(orders.Expand(string(o.Amount))); err != nil || !o.Currency.Valid() {
+				return nil, "", errors.New("an operation has no proper amount")
 			}
 			e.Currency = o.Currency
 		}
 		page = append(page, e)
 	}
-	return page, body.Next, nil
+	return page, string(body.Next), nil
 }

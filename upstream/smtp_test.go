@@ -267,7 +267,7 @@ func TestMailOnce(t *testing.T) {
 	}
 	require.Len(t, server.Messages(), 1)
 
-	answer, err := c.Ask(t.Context(), orders.SendEmail, mailKey)
+	answer, err := c.Ask(t.Context(), orders.SendEmail, mailKey, nil)
 	require.NoError(t, err)
 	require.Equal(t, orders.StateUnknown, answer.State, "there is nobody to ask")
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// stockPage is how many products are asked for at a time: of any lengths, they fit into maxBody.
+// stockPage is how many products are asked for at a time: of any lengths, they fit into maxPage. Of a provider whose
+// page does not, half as many are asked for, and so on.
 const stockPage = 250
 
 // ErrNoStock says that the inventory provider does not tell its stock (404, 501), which it need not.
@@ -28,10 +29,14 @@ var ErrNoStock = errors.New("inventory provider does not list its stock")
 func (c *Clients) Stock(ctx context.Context) ([]orders.Stock, error) {
 	client := c.clients[orders.Inventory]
 	var all []orders.Stock
-	for after := int64(0); ; {
+	for after, limit := int64(0), stockPage; ; {
 		start := time.Now()
-		page, err := client.stock(ctx, after)
+		page, err := client.stock(ctx, after, limit)
 		client.metrics.observe(client.provider, "stock", err, time.Since(start))
+		if errors.Is(err, errTooLong) && limit > 1 {
+			limit /= 2
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -44,40 +49,37 @@ func (c *Clients) Stock(ctx context.Context) ([]orders.Stock, error) {
 	}
 }
 
-func (c *client) stock(ctx context.Context, after int64) ([]orders.Stock, error) {
+func (c *client) stock(ctx context.Context, after int64, limit int) ([]orders.Stock, error) {
 	u := c.base.JoinPath("stock")
-	u.RawQuery = url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(stockPage)}}.Encode()
-	r, err := c.exchange(ctx, call{method: http.MethodGet, url: u})
+	u.RawQuery = url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(limit)}}.Encode()
+	r, err := c.exchange(ctx, call{method: http.MethodGet, url: u, limit: maxPage})
 	switch {
 	case err != nil:
 		return nil, err
 	case r.status == http.StatusNotFound, r.status == http.StatusNotImplemented:
 		return nil, ErrNoStock
-	case !isSuccess(r.status):
+	case r.status != http.StatusOK:
 		return nil, r.failure(c.provider)
 	case r.err != nil:
 		return nil, r.err
 	}
 	page, err := r.products(after)
 	if err != nil {
-		return nil, &UnavailableError{Provider: c.provider, Reason: "stock is not of the contract"}
+		return nil, &UnavailableError{Provider: c.provider, Reason: "stock is not of the contract", Unclear: true}
 	}
 	return page, nil
 }
 
 type product struct {
-	ProductID int64           `json:"productId"`
-	Quantity  int64           `json:"quantity"`
-	Reserved  int64           `json:"reserved"`
+	ProductID whole           `json:"productId"`
+	Quantity  whole           `json:"quantity"`
+	Reserved  whole           `json:"reserved"`
 	Price     json.Number     `json:"price"`
 	Currency  orders.Currency `json:"currency"`
 }
 
 // products reads a page. One product that makes no sense spoils it: a list that is partly right looks right.
 func (r reply) products(after int64) ([]orders.Stock, error) {
-	if len(r.body) > maxBody {
-		return nil, errors.New("body is too long")
-	}
 	var body struct {
 		Products *[]product `json:"products"`
 	}
@@ -89,15 +91,15 @@ func (r reply) products(after int64) ([]orders.Stock, error) {
 	}
 	page := make([]orders.Stock, len(*body.Products))
 	for i, p := range *body.Products {
-		if p.ProductID <= after || p.Quantity < 0 || p.Reserved < 0 {
+		if int64(p.ProductID) <= after || p.Quantity < 0 || p.Reserved < 0 {
 			return nil, fmt.Errorf("product %d is out of order or out of range", p.ProductID)
 		}
-		after = p.ProductID
-		page[i] = orders.Stock{ProductID: p.ProductID, Quantity: p.Quantity, Reserved: p.Reserved}
+		after = int64(p.ProductID)
+		page[i] = orders.Stock{ProductID: after, Quantity: int64(p.Quantity), Reserved: int64(p.Reserved)}
 		if p.Price == "" {
 			continue
 		}
-		price, err := p.Currency.Parse(string(p.Price))
+		price, err := p.Currency.Parse(orders.Expand(string(p.Price)))
 		if err != nil || !p.Currency.Valid() {
 			return nil, fmt.Errorf("product %d has no proper price", p.ProductID)
 		}

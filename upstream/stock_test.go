@@ -24,8 +24,8 @@ func TestStock(t *testing.T) {
 		asked = append(asked, r.Method+" "+r.RequestURI)
 		after, _ := strconv.Atoi(r.URL.Query().Get("after"))
 		products := []string{
-			`{"productId":2,"quantity":5,"reserved":1}`,
-			`{"productId":5,"quantity":0,"reserved":0,"price":29.990,"currency":"USD","colour":"red"}`,
+			`{"productId":2.0,"quantity":5e0,"reserved":"1"}`,
+			`{"productId":5,"quantity":0,"reserved":0,"price":2.999e1,"currency":"USD","colour":"red"}`,
 			`{"productId":9,"quantity":9223372036854775807,"price":0,"currency":"JPY"}`,
 		}
 		switch after { // pages shorter than asked for are no end
@@ -71,7 +71,7 @@ func TestStockIsWholeOrNone(t *testing.T) {
 		"NoCurrency":      `{"products":[{"productId":1,"price":1}]}`,
 		"UnknownCurrency": `{"products":[{"productId":1,"price":1,"currency":"XXX"}]}`,
 		"TooPrecise":      `{"products":[{"productId":1,"price":1.001,"currency":"USD"}]}`,
-		"TooLong":         `{"products":[]}` + strings.Repeat(" ", 64<<10),
+		"TooLong":         `{"products":[]}` + strings.Repeat(" ", 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +82,7 @@ func TestStockIsWholeOrNone(t *testing.T) {
 			require.Nil(t, stock)
 			var unavailable *upstream.UnavailableError
 			require.ErrorAs(t, err, &unavailable)
-			require.Equal(t, "stock is not of the contract", unavailable.Reason)
+			require.Contains(t, unavailable.Reason, " is not of the contract")
 		})
 	}
 }
@@ -107,6 +107,7 @@ func TestStockHasNothingToDoWithTheBreaker(t *testing.T) {
 		if strings.HasSuffix(r.URL.Path, "/stock") {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
+		_, _ = fmt.Fprint(w, `{"id":"1"}`)
 	})
 	for range 30 {
 		_, err := c.Stock(t.Context())

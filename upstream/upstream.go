@@ -89,7 +89,7 @@ func New(c Config) (*Clients, error) {
 }
 
 // Send posts the step's request under its idempotency key and returns the provider's answer. Its reference is empty if
-// the provider gave none that is fit to store: the effect counts, not its name.
+// that which the provider gave is not fit to store: the effect counts, not its name.
 //
 // body is sent as it is. Errors: *RefusedError, *UnavailableError, *MisconfiguredError, *OpenError, of e-mail
 // over SMTP *UncertainError; or ctx's own error if the caller gave up, and then the outcome is unknown. See each for
@@ -109,14 +109,15 @@ func (c *Clients) Send(
 	}
 	return client.call(ctx, call{
 		label: string(step), method: http.MethodPost, url: client.base.JoinPath(path), key: key, body: body,
-		judge: judgeSend,
+		step: step, asked: key, sent: body, judge: judgeSend,
 	})
 }
 
-// Ask asks the step's provider what became of a key: how an unknown outcome is settled.
+// Ask asks the step's provider what became of a key: how an unknown outcome is settled. An answer about something else
+// than body, what was sent under the key, is none; nil if the caller does not know it.
 //
 // Errors: as Send's, but never *RefusedError. That the operation was refused is an answer.
-func (c *Clients) Ask(ctx context.Context, step orders.StepName, key string) (Answer, error) {
+func (c *Clients) Ask(ctx context.Context, step orders.StepName, key string, body []byte) (Answer, error) {
 	client, _, err := c.route(step)
 	if err != nil {
 		return Answer{}, err
@@ -129,7 +130,7 @@ func (c *Clients) Ask(ctx context.Context, step orders.StepName, key string) (An
 	}
 	return client.call(ctx, call{
 		label: "ask", method: http.MethodGet, url: client.base.JoinPath("operations", url.PathEscape(key)),
-		judge: judgeAsk,
+		step: step, asked: key, sent: body, judge: judgeAsk,
 	})
 }
 

@@ -48,7 +48,8 @@ func urls(base string) map[orders.Provider]string {
 
 func authorize(t *testing.T, c *upstream.Clients) (string, error) {
 	t.Helper()
-	answer, err := c.Send(t.Context(), orders.AuthorizePayment, key, []byte(`{"amount":209.97}`))
+	body := []byte(`{"orderId":"o1","amount":209.97,"currency":"USD"}`)
+	answer, err := c.Send(t.Context(), orders.AuthorizePayment, key, body)
 	return answer.Reference, err
 }
 
@@ -89,7 +90,10 @@ func TestEveryStepHasARoute(t *testing.T) {
 	t.Parallel()
 
 	var path atomic.Value
-	c := serve(t, upstream.Config{}, func(_ http.ResponseWriter, r *http.Request) { path.Store(r.URL.Path) })
+	c := serve(t, upstream.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		path.Store(r.URL.Path)
+		_, _ = io.WriteString(w, `{"id":"1"}`)
+	})
 	seen := map[string]bool{}
 	for _, spec := range orders.Specs() {
 		_, err := c.Send(t.Context(), spec.Name, key, []byte(`{}`))
@@ -102,13 +106,13 @@ func TestEveryStepHasARoute(t *testing.T) {
 
 	_, err := c.Send(t.Context(), "steal_payment", key, []byte(`{}`))
 	require.ErrorContains(t, err, "no route")
-	_, err = c.Ask(t.Context(), "steal_payment", key)
+	_, err = c.Ask(t.Context(), "steal_payment", key, nil)
 	require.ErrorContains(t, err, "no route")
 	_, err = c.Send(t.Context(), orders.SendEmail, "a\r\nb", []byte(`{}`))
 	require.ErrorContains(t, err, "key")
 	_, err = c.Send(t.Context(), orders.SendEmail, key, nil)
 	require.ErrorContains(t, err, "body")
-	_, err = c.Ask(t.Context(), orders.SendEmail, "")
+	_, err = c.Ask(t.Context(), orders.SendEmail, "", nil)
 	require.ErrorContains(t, err, "key")
 }
 
@@ -116,6 +120,7 @@ func TestAsk(t *testing.T) {
 	t.Parallel()
 
 	succeeded := upstream.Answer{State: orders.StateSucceeded, Reference: "a1"}
+	numbered := upstream.Answer{State: orders.StateSucceeded, Reference: "7"}
 	declined := upstream.Answer{State: orders.StateRefused, Code: "card_declined"}
 	none := upstream.Answer{}
 	const unavailable, misconfigured = "*upstream.UnavailableError", "*upstream.MisconfiguredError"
@@ -128,7 +133,15 @@ func TestAsk(t *testing.T) {
 		"succeeded":      {200, `{"state":"succeeded","id":"a1"}`, succeeded, "<nil>"},
 		"refused":        {200, `{"state":"refused","code":"card_declined"}`, declined, "<nil>"},
 		"never arrived":  {404, ``, upstream.Answer{State: orders.StateUnknown}, "<nil>"},
+		"numbered":       {200, `{"state":"succeeded","id":7}`, numbered, "<nil>"},
+		"odd neighbour":  {200, `{"state":"refused","code":"card_declined","id":{}}`, declined, "<nil>"},
 		"other state":    {200, `{"state":"pending"}`, none, unavailable},
+		"no id":          {200, `{"state":"succeeded"}`, none, unavailable},
+		"other key":      {200, `{"state":"succeeded","id":"a1","key":"k"}`, none, unavailable},
+		"no, to another": {200, `{"state":"refused","code":"card_declined","key":"k"}`, none, unavailable},
+		"other amount":   {200, `{"state":"succeeded","id":"a1","amount":2}`, none, unavailable},
+		"not whole":      {206, `{"state":"succeeded","id":"a1"}`, none, unavailable},
+		"not yet":        {202, `{"state":"succeeded","id":"a1"}`, none, unavailable},
 		"bad JSON":       {200, `<html>`, none, unavailable},
 		"empty":          {200, ``, none, unavailable},
 		"huge":           {200, `{"state":"succeeded"}` + strings.Repeat(" ", 70<<10), none, unavailable},
@@ -147,7 +160,7 @@ func TestAsk(t *testing.T) {
 				w.WriteHeader(test.status)
 				_, _ = io.WriteString(w, test.body)
 			})
-			answer, err := c.Ask(t.Context(), orders.BookShipment, key)
+			answer, err := c.Ask(t.Context(), orders.BookShipment, key, []byte(`{"amount":1,"currency":"USD"}`))
 			require.Equal(t, "GET /shipping/operations/"+key, line)
 			require.Equal(t, test.want, answer)
 			require.Equal(t, test.wantErr, fmt.Sprintf("%T", err))
@@ -185,7 +198,7 @@ func TestConnectionIsReused(t *testing.T) {
 		for _, step := range []orders.StepName{orders.AuthorizePayment, orders.VoidPayment, orders.CapturePayment} {
 			_, _ = c.Send(t.Context(), step, key, []byte(`{}`))
 		}
-		_, _ = c.Ask(t.Context(), orders.VoidPayment, key)
+		_, _ = c.Ask(t.Context(), orders.VoidPayment, key, nil)
 	}
 	// Not 1: net/http closes a connection whose write is not over 50 ms after the answer, as on a busy machine.
 	require.Less(t, connections.Load(), int32(rounds), "after no kind of answer is there always a new one")
@@ -198,13 +211,14 @@ func TestMetrics(t *testing.T) {
 	status := http.StatusOK
 	c := serve(t, upstream.Config{Registerer: registry}, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"id":"1"}`)
 	})
 	for _, status = range []int{200, 402, 404, 503, 503, 503, 503, 503, 200} {
 		_, _ = authorize(t, c)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := c.Ask(ctx, orders.SendEmail, key)
+	_, err := c.Ask(ctx, orders.SendEmail, key, nil)
 	require.ErrorIs(t, err, context.Canceled)
 
 	families, err := registry.Gather()

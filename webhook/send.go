@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -22,10 +24,13 @@ const (
 	dialTimeout    = 5 * time.Second
 	keepAlive      = 15 * time.Second
 	idleTimeout    = 30 * time.Second
-	// A stranger writes the answer. maxHeader bounds its header, maxRead what is read of its body, maxKept what is shown.
+	// A stranger writes the answer. maxHeader bounds its header, maxRead and bodyTimeout what is read of its body, which
+	// decides nothing, and maxKept what is shown.
 	maxHeader = 64 << 10
 	maxRead   = 4 << 10
 	maxKept   = 1 << 10
+
+	bodyTimeout = 2 * time.Second
 	// maxRetryAfter bounds what a receiver can ask for.
 	maxRetryAfter = 24 * time.Hour
 )
@@ -53,7 +58,7 @@ type Outcome struct {
 // Config says how to send.
 type Config struct {
 	Policy  Policy
-	Timeout time.Duration    // from dialling to the end of the answer; 15 s
+	Timeout time.Duration    // from dialling to the header of the answer; 15 s
 	Now     func() time.Time // default time.Now
 	// Resolver replaces the system's. For tests.
 	Resolver *net.Resolver
@@ -125,22 +130,45 @@ func (s *Sender) send(ctx context.Context, m Message) Outcome {
 	}
 	defer response.Body.Close()
 
-	b, err := io.ReadAll(io.LimitReader(response.Body, maxRead)) // to the end, or the connection is of no more use
-	out := Outcome{Status: response.StatusCode, Response: printable(b)}
-	switch {
-	case response.StatusCode < 200 || response.StatusCode > 299:
-		out.Error = "status " + strconv.Itoa(response.StatusCode)
-		out.Gone = response.StatusCode == http.StatusGone
-		out.RetryAfter = retryAfter(response.Header.Get("Retry-After"), s.now())
-	case err != nil:
-		out.Error = reason(err)
-	default:
-		out.Delivered = true
+	out := Outcome{Status: response.StatusCode, Response: beginning(ctx, response)}
+	if response.StatusCode >= 200 && response.StatusCode <= 299 {
+		out.Delivered = true // whatever becomes of the body: Standard Webhooks asks for no more than the status
+		return out
 	}
+	out.Error = "status " + strconv.Itoa(response.StatusCode)
+	out.Gone = response.StatusCode == http.StatusGone
+	out.RetryAfter = retryAfter(response.Header.Get("Retry-After"), s.now())
 	return out
 }
 
+// beginning reads what is to be shown of an answer. It reads to the end if that is near, so that the connection can be
+// used again. After 101 the connection is the caller's, and ctx would end no read of it: nothing is read.
+func beginning(ctx context.Context, response *http.Response) string {
+	if response.StatusCode < http.StatusOK {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, bodyTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = response.Body.Close() })()
+	b, _ := io.ReadAll(io.LimitReader(response.Body, maxRead)) // what came before it broke off is worth showing, too
+	return printable(b)
+}
+
+// interimError is an interim answer (1xx) that nobody asked for. 100 and 103 are harmless; any other is from a server
+// that speaks another protocol, and could be followed by more of them.
+type interimError struct{ status int }
+
+func (e *interimError) Error() string { return "status " + strconv.Itoa(e.status) }
+
+func refuseInterim(status int, _ textproto.MIMEHeader) error {
+	if status != http.StatusContinue && status != http.StatusEarlyHints {
+		return &interimError{status}
+	}
+	return nil
+}
+
 func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: refuseInterim})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, strings.NewReader(m.Body))
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
@@ -152,6 +180,7 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 		signatures[i] = secret.Sign(m.ID, now, m.Body)
 	}
 	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept-Encoding", "identity") // the beginning of the answer is shown as it comes
 	request.Header.Set("User-Agent", "millrace")
 	request.Header.Set(HeaderID, m.ID)
 	request.Header.Set(HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
@@ -164,7 +193,10 @@ func reason(err error) string {
 	var network net.Error
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
+	var interim *interimError
 	switch {
+	case errors.As(err, &interim):
+		return interim.Error()
 	case errors.Is(err, ErrBlocked):
 		return ErrBlocked.Error()
 	case errors.As(err, &dns):
@@ -183,10 +215,10 @@ func reason(err error) string {
 	return "connection failed"
 }
 
-// retryAfter reads seconds or a date (RFC 9110, 10.2.3).
+// retryAfter reads seconds, of any number of digits, or a date (RFC 9110, 10.2.3).
 func retryAfter(header string, now time.Time) (wait time.Duration) {
-	if n, err := strconv.ParseUint(header, 10, 31); err == nil {
-		wait = time.Duration(n) * time.Second
+	if n, err := strconv.ParseUint(header, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		wait = time.Duration(min(n, uint64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(header); err == nil {
 		wait = at.Sub(now)
 	}

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -85,7 +86,11 @@ func TestOutcomes(t *testing.T) {
 	date := now.Add(time.Hour).Format(http.TimeFormat)
 	require.Equal(t, time.Hour, send(t, status(429, "Retry-After", date)).RetryAfter)
 	require.Equal(t, 24*time.Hour, send(t, status(503, "Retry-After", "999999999")).RetryAfter)
+	for _, many := range []string{"86400", "86401", "2147483648", "9223372036854775808", "99999999999999999999999"} {
+		require.Equal(t, 24*time.Hour, send(t, status(503, "Retry-After", many)).RetryAfter, many)
+	}
 	require.Zero(t, send(t, status(503, "Retry-After", "soon")).RetryAfter)
+	require.Zero(t, send(t, status(503, "Retry-After", "-1")).RetryAfter)
 	require.Equal(t, "connection closed", send(t, func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	}).Error)
@@ -107,6 +112,69 @@ func TestOutcomes(t *testing.T) {
 	require.True(t, endless.Delivered, endless.Error)
 	large := send(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) })
 	require.False(t, large.Delivered)
+}
+
+// raw answers every request with exactly these bytes, and then says nothing for as long as the sender stays, unless it
+// hangs up.
+func raw(t *testing.T, answer string, hangUp bool) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, answer)
+		if !hangUp {
+			_, _ = io.Copy(io.Discard, conn)
+		}
+		_ = conn.Close()
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// A 2xx is delivered, whatever becomes of the body behind it; any other status is not.
+func TestTheStatusDecides(t *testing.T) {
+	t.Parallel()
+	for status, delivered := range map[string]bool{"200 OK": true, "202 Accepted": true, "500 No": false} {
+		for name, rest := range map[string]string{
+			"Short":   "Content-Length: 100\r\n\r\nhalf",
+			"Chunked": "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+			"Garbled": "Transfer-Encoding: chunked\r\n\r\n4\r\nhalfzz",
+		} {
+			for _, hangUp := range []bool{true, false} {
+				t.Run(fmt.Sprint(status, name, hangUp), func(t *testing.T) {
+					t.Parallel()
+					out := local().Send(t.Context(), webhook.Message{
+						ID: "1", URL: raw(t, "HTTP/1.1 "+status+"\r\n"+rest, hangUp), Body: "{}",
+					})
+					require.Equal(t, delivered, out.Delivered, out.Error)
+					require.Equal(t, "half", out.Response)
+					if !delivered {
+						require.Equal(t, "status 500", out.Error)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Another protocol is no answer, and holds up nothing.
+func TestInterimAnswers(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"101 Switching Protocols", "102 Processing", "104 Hm", "199 Hm"} {
+		out := local().Send(t.Context(), webhook.Message{
+			ID: "1", URL: raw(t, "HTTP/1.1 "+status+"\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", false), Body: "{}",
+		})
+		require.False(t, out.Delivered)
+		require.Equal(t, "status "+status[:3], out.Error)
+	}
+	out := local().Send(t.Context(), webhook.Message{
+		ID: "1", Body: "{}",
+		URL: raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", true),
+	})
+	require.True(t, out.Delivered, out.Error)
 }
 
 func TestTimeout(t *testing.T) {
