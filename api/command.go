@@ -11,7 +11,7 @@ import (
 // CommandHeaders are the headers of a request to do something to an order. Exported for Huma,
 // which does not look into what is not.
 type CommandHeaders struct {
-	IfMatch        string `header:"If-Match" example:"\"4\"" doc:"The ETag of the order as the caller knows it. If the order has changed since, nothing is done and the answer is 412"`
+	IfMatch        string `header:"If-Match" example:"\"4\"" doc:"The ETag of the order as the caller knows it, or several of which one must be current. If the order has changed since, nothing is done and the answer is 412"`
 	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255 visible ASCII characters"`
 }
 
@@ -24,27 +24,32 @@ func (h CommandHeaders) request(ctx context.Context, e orders.Event) (orders.Eve
 			return e, err
 		}
 	}
-	e.IfVersion, err = parseIfMatch(h.IfMatch)
+	e.IfVersions, err = parseIfMatch(h.IfMatch)
 	return e, err
 }
 
-// parseIfMatch returns the version that the header names, 0 if any will do. Tags that no order ever has are never
+// parseIfMatch returns the versions that the header names, none if any will do. Tags that no order ever has are never
 // matched, and weak tags must not be (RFC 9110, 13.1.1).
-func parseIfMatch(header string) (int64, error) {
+func parseIfMatch(header string) ([]int64, error) {
 	const never = -1
-	switch header = strings.TrimSpace(header); {
-	case header == "" || header == "*":
-		return 0, nil
-	case strings.HasPrefix(header, "W/"):
-		return never, nil
-	case len(header) < 2 || header[0] != '"' || header[len(header)-1] != '"' || strings.Contains(header, ","):
-		return 0, &inputError{"header.If-Match", "must be one entity tag, such as \"4\", or *"}
+	if header == "" {
+		return nil, nil
 	}
-	version, err := strconv.ParseInt(header[1:len(header)-1], 10, 64)
-	if err != nil || version < 1 {
-		return never, nil //nolint:nilerr // a tag of something else
+	tags, all, ok := parseEntityTags(header)
+	switch {
+	case !ok:
+		return nil, &inputError{"header.If-Match", "must be entity tags, such as \"4\", or *"}
+	case all:
+		return nil, nil
 	}
-	return version, nil
+	versions := make([]int64, len(tags))
+	for i, tag := range tags {
+		versions[i] = never
+		if n, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64); err == nil && tag == etag(n) {
+			versions[i] = n
+		}
+	}
+	return versions, nil
 }
 
 // command applies a request to an order and drops the order from the cache.

@@ -53,6 +53,7 @@ func TestContract(t *testing.T) {
 			id, _ = h.completed(t)
 		default: // the most, because a settlement is easily wrong
 			id, _ = h.attention(t)
+			g.stuck = append(g.stuck, id.String())
 		}
 		g.ids = append(g.ids, id.String())
 	}
@@ -131,9 +132,10 @@ func TestContract(t *testing.T) {
 // generator makes requests. Most of each is right, or nothing would get past the first check.
 type generator struct {
 	*rand.Rand
-	spec *openapi3.T
-	ids  []string // of orders that exist
-	sent []byte   // the last body
+	spec  *openapi3.T
+	ids   []string // of orders that exist
+	stuck []string // of those that need attention
+	sent  []byte   // the last body
 
 	webhooks [][2]string // endpoints that exist, with a delivery
 	doomed   []string    // endpoints that may be deleted
@@ -148,6 +150,8 @@ func (g *generator) request(ctx context.Context, route routers.Route) *http.Requ
 		parameter := ref.Value
 		value := g.text(parameter.Schema.Value)
 		switch known := !g.one(8); {
+		case known && route.Operation.OperationID == "settleOrder" && parameter.Name == "id":
+			value = g.stuck[g.IntN(len(g.stuck))]
 		case known && parameter.Name == "id":
 			value = g.ids[g.IntN(len(g.ids))]
 		case known && parameter.Name == "webhookId" && route.Method == http.MethodDelete:

@@ -31,6 +31,9 @@ func (s *Server) registerCustomerOrders(api huma.API) {
 }
 
 func (s *Server) customerOrders(ctx context.Context, in *customerOrdersInput) (*listOutput, error) {
+	if err := checkSegment("path.customerId", in.CustomerID); err != nil {
+		return nil, err
+	}
 	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status)}
 	out, err := s.page(ctx, filter, in.Limit, in.Cursor)
 	if err == nil && out.Body.NextCursor != "" {
@@ -41,6 +44,35 @@ func (s *Server) customerOrders(ctx context.Context, in *customerOrdersInput) (*
 		out.Link = nextLink(customerOrdersPath(in.CustomerID), in.Limit, out.Body.NextCursor, query)
 	}
 	return out, err
+}
+
+// customerID is whose something new is.
+type customerID string
+
+// Schema describes it to Huma.
+func (customerID) Schema(huma.Registry) *huma.Schema {
+	least, most := 1, orders.MaxTextLength
+	return &huma.Schema{
+		Type: huma.TypeString, MinLength: &least, MaxLength: &most, Pattern: orders.CustomerIDPattern,
+		PatternDescription: "visible characters, with spaces only between them, and neither . nor ..",
+	}
+}
+
+// check finds what a pattern cannot say.
+func (c customerID) check(location string) error {
+	if problem := orders.CheckCustomerID(string(c)); problem != "" {
+		return &fieldError{location, problem}
+	}
+	return nil
+}
+
+// checkSegment refuses the ids that no program can ask for by path: URL parsers take /api/customers/../orders for the
+// list of everybody's orders. Any other id may be one of before there was a rule.
+func checkSegment(location, id string) error {
+	if id == "." || id == ".." {
+		return customerID(id).check(location)
+	}
+	return nil
 }
 
 func customerOrdersPath(id string) string { return "/api/customers/" + url.PathEscape(id) + "/orders" }

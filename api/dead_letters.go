@@ -135,7 +135,7 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 			return nil, err
 		}
 	}
-	wrong := append(unstorable("reason", job.Reason), unstorable("cause", job.Cause)...)
+	wrong := append(line("reason", job.Reason), unstorable("cause", job.Cause)...)
 	if len(wrong) > 0 {
 		return nil, &orders.InvalidError{Fields: wrong}
 	}

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +62,40 @@ func FuzzIdempotencyKey(f *testing.F) {
 		key, err := parseIdempotencyKey(header)
 		if err == nil {
 			require.Regexp(t, `^[!-~]{1,255}$`, key)
+		}
+	})
+}
+
+// FuzzReading: what is validated of a body is what is used of it, and no text is another than was sent.
+func FuzzReading(f *testing.F) {
+	const item = `{"productId":1,"quantity":1.0,"price":1}`
+	for _, seed := range []string{
+		`{"customerId":"1","items":[` + item + `]}`, `{"customerId":"a","customerId":"b"}`,
+		`{"customerId":"a","CustomerID":"b"}`, `{"customerId":"\ud83d"}`, `{"customerId":"\ud83d\ude00"}`,
+		`{"shippingAddress":{"line1":"a","city":"b"},"shippingAddress":{"line1":"c"}}`, `{"items":[` + item + `,null]}`,
+		"\ufeff{}", `{"total":1e2}`, "null", `{"customerId":"\ufffd"}`, `{"c\u0075stomerId":"1"}`, "{}{}", `{"customerId":` + "\"\xff\"}",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var validated any
+		var used, again Placement
+		if decodeJSON(body, &validated) != nil {
+			require.Error(t, decodeJSON(body, &used), "it was refused, and would be used")
+			return
+		}
+		text, err := json.Marshal(validated)
+		require.NoError(t, err)
+		if strings.ContainsRune(string(text), '\ufffd') {
+			require.True(t, bytes.Contains(bytes.ToLower(body), []byte(`\ufffd`)) || bytes.ContainsRune(body, '\ufffd'))
+		}
+		if bytes.Contains(body, []byte("null")) { // it has no type, so validation ends it
+			return
+		}
+		one, other := decodeJSON(body, &used), decodeJSON(text, &again)
+		require.Equal(t, one == nil, other == nil)
+		if one == nil {
+			require.Equal(t, again, used)
 		}
 	})
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"mime"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,15 +19,34 @@ const (
 // etag is the entity tag of an order: two answers with the same version are the same answer.
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// matchesETag compares weakly, as If-None-Match asks (RFC 9110, 13.1.2).
+// matchesETag compares weakly, as If-None-Match asks (RFC 9110, 13.1.2). What cannot be read matches nothing: the answer
+// is then whole.
 func matchesETag(ifNoneMatch, tag string) bool {
-	for candidate := range strings.SplitSeq(ifNoneMatch, ",") {
-		candidate = strings.TrimSpace(candidate)
-		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
-			return true
-		}
+	tags, all, ok := parseEntityTags(ifNoneMatch)
+	return ok && (all || slices.ContainsFunc(tags, func(t string) bool { return strings.TrimPrefix(t, "W/") == tag }))
+}
+
+var entityTag = regexp.MustCompile(`^(?:W/)?"[!#-~\x{80}-\x{10ffff}]*"`)
+
+// parseEntityTags reads what If-Match and If-None-Match hold: entity tags with their quotes, or all of them. Empty
+// members of the list are passed over (RFC 9110, 5.6.1.2), but there must be one that is not.
+func parseEntityTags(header string) (tags []string, all, ok bool) {
+	const blank = " \t"
+	rest := strings.Trim(header, blank)
+	if rest == "*" {
+		return nil, true, true
 	}
-	return false
+	for {
+		if rest = strings.TrimLeft(rest, blank+","); rest == "" {
+			return tags, false, len(tags) > 0
+		}
+		tag := entityTag.FindString(rest)
+		after := strings.TrimLeft(rest[len(tag):], blank)
+		if tag == "" || after != "" && after[0] != ',' {
+			return nil, false, false
+		}
+		tags, rest = append(tags, tag), after
+	}
 }
 
 // parseIdempotencyKey accepts a key as the draft has it, a quoted structured-field string (RFC 9651), and bare, as

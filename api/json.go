@@ -2,23 +2,28 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// newJSONFormat is how bodies are written and read. Unlike Huma's own it keeps numbers as text, so that none goes
-// through a float on its way to validation, and its errors are in words that do not come from Go.
+// newJSONFormat is how bodies are written and read. Huma reads a body twice, to validate it and to use it, so both
+// readings have to be the same: a name that is there twice, half a surrogate pair and null, of which readers make
+// different things, are refused. The errors are in words that do not come from Go.
 func newJSONFormat() huma.Format { return huma.Format{Marshal: encodeJSON, Unmarshal: decodeJSON} }
 
 // encodeJSON ignores a failing writer: the client is gone, and Huma would make a panic of it.
 func encodeJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
+	encoder := stdjson.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
 		return fmt.Errorf("encode answer: %w", err)
@@ -27,32 +32,87 @@ func encodeJSON(w io.Writer, v any) error {
 	return nil
 }
 
+// null is a JSON null on its way to validation. It is of no type that a schema knows, so it is refused wherever it is.
+// Go's nil counts as left out, and what is left out of a request often means "all".
+type null struct{}
+
+// reading is how both readings of a body are made. It refuses repeated names and broken text, which is jsontext's
+// default, and compares names exactly.
+//
+//nolint:gochecknoglobals // a constant; Go has none of this type
+var reading = json.WithUnmarshalers(json.JoinUnmarshalers(
+	json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *any) error {
+		switch d.PeekKind() {
+		case jsontext.KindNull:
+			*v = null{}
+		case jsontext.KindNumber: // as text, so that none goes through a float on its way to validation
+			value, err := d.ReadValue()
+			*v = stdjson.Number(value)
+			return err
+		default:
+			return errors.ErrUnsupported // as usual
+		}
+		return d.SkipValue()
+	}),
+	json.UnmarshalFromFunc(readWhole[int]),
+	json.UnmarshalFromFunc(readWhole[int64]),
+))
+
 // decodeJSON is called twice for a body: with a *any to validate it, then with the operation's own type.
 func decodeJSON(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return errors.New("must be UTF-8")
 	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	if err := decoder.Decode(v); err != nil {
+	decoder := jsontext.NewDecoder(bytes.NewReader(data))
+	if err := json.UnmarshalDecode(decoder, v, reading); err != nil {
 		return plainWords(err)
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.New("must be one JSON value and nothing after it")
 	}
 	return nil
 }
 
+// surrogate is an escape that is only good beside another one.
+var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
+
 func plainWords(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
+	syntax, isSyntax := errors.AsType[*jsontext.SyntacticError](err)
+	semantic, isSemantic := errors.AsType[*json.SemanticError](err)
 	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("is not JSON (mistake at byte %d)", syntax.Offset)
-	case errors.As(err, &kind):
-		// The schema has been checked, so it is a number: one with a fraction, an exponent or too many digits.
-		return fmt.Errorf("%s must be a plain whole number", kind.Field)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return errors.New("is not complete JSON")
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return fmt.Errorf("%s must be given once", fieldAt(syntax.JSONPointer))
+	case isSyntax && surrogate.MatchString(syntax.Err.Error()):
+		return fmt.Errorf("%s must be valid text: it has half a surrogate pair", fieldAt(syntax.JSONPointer))
+	case isSyntax:
+		return fmt.Errorf("is not JSON (mistake at byte %d)", syntax.ByteOffset+1)
+	case isSemantic:
+		// The schema has been checked, so it is a number: one with a fraction or too many digits.
+		return fmt.Errorf("%s must be a whole number that is not too large", fieldAt(semantic.JSONPointer))
 	default:
 		return errors.New("is not complete JSON")
 	}
 }
+
+// fieldAt writes a place in a body as a problem names it, such as items[0].price.
+func fieldAt(p jsontext.Pointer) string {
+	var b strings.Builder
+	for token := range p.Tokens() {
+		switch {
+		case isIndex.MatchString(token):
+			b.WriteString("[" + token + "]")
+		case b.Len() > 0:
+			b.WriteString("." + token)
+		default:
+			b.WriteString(token)
+		}
+	}
+	if b.Len() == 0 {
+		return "the body"
+	}
+	return truncate(b.String())
+}
+
+var isIndex = regexp.MustCompile(`^[0-9]+$`)

@@ -5,21 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
 const (
 	issuerTimeout   = 3 * time.Second // of one request to the identity provider
 	issuerPause     = 5 * time.Second // between two attempts to discover it
-	maxPrincipal    = 200
 	oidcPrefix      = "oidc:"
 	defaultRole     = "role"
 	defaultCustomer = "customer_id"
@@ -115,16 +113,14 @@ func (o *OIDC) principal(token *oidc.IDToken) (Principal, error) {
 	case !store.Role(role).Known():
 	case store.Role(role) != store.Customer:
 		p.Role = store.Role(role)
-	case customer != "" && isPrintable(customer):
+	case isPrintable(customer):
 		p.Role, p.CustomerID = store.Customer, customer
 	}
 	return p, nil
 }
 
 // isPrintable bounds what becomes part of an order and of the log.
-func isPrintable(s string) bool {
-	return len([]rune(s)) <= maxPrincipal && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
-}
+func isPrintable(s string) bool { return orders.CheckCustomerID(s) == "" }
 
 // discovered finds the provider's keys, once. While it cannot be reached it is left alone for a while between
 // attempts, and whoever comes meanwhile is told so at once.

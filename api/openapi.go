@@ -235,7 +235,7 @@ func serveDocument(w http.ResponseWriter, r *http.Request, media string, render 
 	h.Set("Content-Type", media)
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", tag)
-	if slices.ContainsFunc(r.Header.Values("If-None-Match"), func(v string) bool { return matchesETag(v, tag) }) {
+	if matchesETag(strings.Join(r.Header.Values("If-None-Match"), ","), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}

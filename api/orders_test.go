@@ -73,14 +73,6 @@ func TestPlace(t *testing.T) {
 		}
 	})
 
-	t.Run("NullIsAbsent", func(t *testing.T) {
-		t.Parallel()
-		h := serve(t, storetest.Tx(t))
-		got := h.do(t, http.MethodPost, "/api/orders",
-			strings.TrimSuffix(seedBody, "}")+`,"currency":null,"total":null,"shippingAddress":null}`)
-		require.Equal(t, http.StatusAccepted, got.status, got.body)
-		require.Equal(t, "USD", got.order(t).Currency)
-	})
 }
 
 func TestPlaceIdempotently(t *testing.T) {

@@ -16,7 +16,7 @@ const opPlace = "placeOrder"
 
 // Placement is the body of a request to place an order.
 type Placement struct {
-	CustomerID      string          `json:"customerId" minLength:"1" maxLength:"200" example:"1" doc:"Whose order it is"`
+	CustomerID      customerID      `json:"customerId" example:"1" doc:"Whose order it is"`
 	Items           []PlacementItem `json:"items" doc:"What is ordered" minItems:"1" maxItems:"100"`
 	Currency        string          `json:"currency,omitempty" default:"USD" pattern:"^[A-Z]{3}$" patternDescription:"three capital letters" example:"USD" doc:"ISO 4217 code"`
 	PaymentMethod   string          `json:"paymentMethod,omitempty" maxLength:"200" example:"card" doc:"Passed on to the payment provider"`
@@ -114,7 +114,7 @@ func placeResponses(r huma.Registry) map[string]*huma.Response {
 // newPlacement reads the amounts, which needs the currency, and checks everything. All mistakes are reported at once.
 func newPlacement(body Placement) (orders.Placement, error) {
 	p := orders.Placement{
-		CustomerID: body.CustomerID, Currency: orders.Currency(body.Currency), Items: make([]orders.Item, len(body.Items)),
+		CustomerID: string(body.CustomerID), Currency: orders.Currency(body.Currency), Items: make([]orders.Item, len(body.Items)),
 		PaymentMethod: body.PaymentMethod, ShippingAddress: (*orders.Address)(body.ShippingAddress),
 		CustomerEmail: body.CustomerEmail,
 	}

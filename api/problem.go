@@ -40,6 +40,11 @@ type inputError struct{ location, message string }
 
 func (e *inputError) Error() string { return e.location + " " + e.message }
 
+// fieldError is something wrong with a value in the right form that no schema can say.
+type fieldError struct{ location, message string }
+
+func (e *fieldError) Error() string { return e.location + " " + e.message }
+
 // conflictError says that the order's status rules out what was asked.
 type conflictError struct{ code, detail string }
 
@@ -72,6 +77,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 
 func choose(ctx context.Context, err error) *Problem {
 	var input *inputError
+	var field *fieldError
 	var invalid *orders.InvalidError
 	var conflict *conflictError
 	var forbidden *forbiddenError
@@ -99,6 +105,9 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.As(err, &invalid):
 		return newProblem(http.StatusUnprocessableEntity, "validation_failed", "The request is not valid.").
 			with(bodyErrors(invalid)...)
+	case errors.As(err, &field):
+		return newProblem(http.StatusUnprocessableEntity, "validation_failed", "The request is not valid.").
+			with(ProblemError{field.location, field.message})
 	case errors.As(err, &input):
 		return newProblem(http.StatusBadRequest, "bad_request", "The request is not valid.").
 			with(ProblemError{input.location, input.message})

@@ -121,7 +121,23 @@ func TestIfMatch(t *testing.T) {
 		"Foreign":   {`"abc"`, http.StatusPreconditionFailed},
 		"Weak":      {`W/"1"`, http.StatusPreconditionFailed},
 		"Malformed": {`1`, http.StatusBadRequest},
-		"List":      {`"1", "2"`, http.StatusBadRequest},
+		"List":      {`"7", "1"`, http.StatusAccepted},
+		"ListOfOld": {`"2", "3"`, http.StatusPreconditionFailed},
+		"WithWeak":  {`W/"1" , "1"`, http.StatusAccepted},
+		"AllWeak":   {`W/"1", W/"2"`, http.StatusPreconditionFailed},
+		"Gaps":      {`, ,"1",`, http.StatusAccepted},
+		"Tight":     {"\"2\",\"1\"\t", http.StatusAccepted},
+		"Comma":     {`"2,1"`, http.StatusPreconditionFailed},
+		"CommaList": {`"2,1", "1"`, http.StatusAccepted},
+		"NoNumber":  {`"01"`, http.StatusPreconditionFailed},
+		"Sign":      {`"+1"`, http.StatusPreconditionFailed},
+		"Empty":     {`""`, http.StatusPreconditionFailed},
+		"AnyInList": {`*, "1"`, http.StatusBadRequest},
+		"ListOfAny": {`"1", *`, http.StatusBadRequest},
+		"OpenQuote": {`"1", "2`, http.StatusBadRequest},
+		"NoComma":   {`"1" "2"`, http.StatusBadRequest},
+		"OnlyComma": {`,`, http.StatusBadRequest},
+		"SmallWeak": {`w/"1"`, http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -135,6 +151,34 @@ func TestIfMatch(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("Lines", func(t *testing.T) { // of one list
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		path := "/api/orders/" + storetest.Order(t, h.store).ID.String()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+path+"/cancel", nil)
+		require.NoError(t, err)
+		r.Header["If-Match"] = []string{`"9"`, `"1"`}
+		require.Equal(t, http.StatusAccepted, h.send(t, r).status)
+		r, err = http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+path, nil)
+		require.NoError(t, err)
+		r.Header["If-None-Match"] = []string{`"9"`, `W/"2"`}
+		require.Equal(t, http.StatusNotModified, h.send(t, r).status)
+	})
+
+	t.Run("ListUnderAKey", func(t *testing.T) { // the same list is the same request, another one is not
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		path := "/api/orders/" + storetest.Order(t, h.store).ID.String()
+		for header, want := range map[string]int{
+			`"1", "5"`: http.StatusAccepted, `"1","6"`: http.StatusUnprocessableEntity,
+		} {
+			first := h.do(t, http.MethodPost, path+"/cancel", "", "If-Match", `"1", "5"`, "Idempotency-Key", "k")
+			require.Equal(t, http.StatusAccepted, first.status, first.body)
+			require.Equal(t, want, h.do(t, http.MethodPost, path+"/cancel", "", "If-Match", header,
+				"Idempotency-Key", "k").status)
+		}
+	})
 
 	// A cancellation whose answer was lost is repeated with the same condition, which no longer holds.
 	t.Run("RepeatedUnderAKey", func(t *testing.T) {

@@ -122,8 +122,8 @@ func (s *Settlement) event() (orders.Event, error) {
 	if s.Generation != 0 && s.Step == nil {
 		wrong = append(wrong, orders.FieldError{Field: "generation", Message: "needs a step"})
 	}
-	wrong = append(wrong, unstorable("reason", s.Reason)...)
-	wrong = append(wrong, unstorable("reference", s.Reference)...)
+	wrong = append(wrong, line("reason", s.Reason)...)
+	wrong = append(wrong, line("reference", s.Reference)...)
 	if len(wrong) > 0 {
 		return e, &orders.InvalidError{Fields: wrong}
 	}

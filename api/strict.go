@@ -23,7 +23,7 @@ func labelled(hctx huma.Context, next func(huma.Context)) {
 func strict(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	for _, err := range []error{
-		checkPath(r.URL.Path), checkQuery(hctx.Operation(), r.URL.RawQuery), checkHeaders(r.Header),
+		checkPath(r.URL.Path), checkQuery(hctx.Operation(), r.URL.RawQuery), checkHeaders(hctx.Operation(), r.Header),
 		checkAccept(hctx, r.Header),
 	} {
 		if err != nil {
@@ -45,6 +45,14 @@ func unstorable(field, text string) []orders.FieldError {
 		return nil
 	}
 	return []orders.FieldError{{Field: field, Message: notStorable}}
+}
+
+// line says what is wrong with a text that people read in a list or in a history.
+func line(field, text string) []orders.FieldError {
+	if problem := orders.CheckLine(text); problem != "" {
+		return []orders.FieldError{{Field: field, Message: problem}}
+	}
+	return nil
 }
 
 func checkPath(path string) error {
@@ -81,16 +89,36 @@ func repeats(op *huma.Operation, name string) bool {
 	})
 }
 
-func checkHeaders(h http.Header) error {
-	for _, name := range []string{"Authorization", "Idempotency-Key", "Last-Event-ID"} {
-		switch values := h.Values(name); {
+// checkHeaders does the same for the headers that the operation knows, and for Authorization: a condition that is empty
+// by mistake must not count as none. The lines of a header that is a list are put together (RFC 9110, 5.3).
+func checkHeaders(op *huma.Operation, h http.Header) error {
+	for _, name := range append(headersOf(op), "Authorization") {
+		values := h.Values(name)
+		if len(values) > 1 && isList(name) {
+			values = []string{strings.Join(values, ", ")}
+			h.Set(name, values[0])
+		}
+		switch {
 		case len(values) > 1:
 			return &inputError{"header." + name, "must be given once"}
-		case len(values) == 1 && strings.TrimSpace(values[0]) == "":
+		case len(values) == 1 && strings.Trim(values[0], " \t") == "" && name != "Prefer": // which is then no preference
 			return &inputError{"header." + name, "must not be empty"}
 		}
 	}
 	return nil
+}
+
+func headersOf(op *huma.Operation) (names []string) {
+	for _, p := range op.Parameters {
+		if p.In == "header" {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+func isList(header string) bool {
+	return slices.Contains([]string{"If-Match", "If-None-Match", "Prefer"}, header)
 }
 
 // checkAccept holds Accept against what the operation's document says it can send.

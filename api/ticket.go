@@ -9,7 +9,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -22,7 +21,7 @@ const (
 
 // TicketRequest says what a ticket is for.
 type TicketRequest struct {
-	CustomerID string `json:"customerId,omitempty" minLength:"1" maxLength:"200" example:"1" doc:"Show this customer's orders only: so a shop's own service makes a ticket for the page of one customer"`
+	CustomerID customerID `json:"customerId,omitempty" example:"1" doc:"Show this customer's orders only: so a shop's own service makes a ticket for the page of one customer"`
 }
 
 // StreamTicket opens event streams for a minute, and nothing else.
@@ -61,12 +60,10 @@ func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput
 		ticket.KeyID = who.Name
 	}
 	if in.Body != nil && in.Body.CustomerID != "" {
-		if !isPrintable(in.Body.CustomerID) {
-			return nil, &orders.InvalidError{Fields: []orders.FieldError{
-				{Field: "customerId", Message: "must be printable"},
-			}}
+		if err := in.Body.CustomerID.check("body.customerId"); err != nil {
+			return nil, err
 		}
-		customer, err := who.follows(in.Body.CustomerID)
+		customer, err := who.follows(string(in.Body.CustomerID))
 		if err != nil {
 			return nil, err
 		}

@@ -41,6 +41,9 @@ func (s *Server) registerUserOrders(api huma.API) {
 }
 
 func (s *Server) userOrders(ctx context.Context, in *userOrdersInput) (*userOrdersOutput, error) {
+	if err := checkSegment("path.userId", in.UserID); err != nil {
+		return nil, err
+	}
 	filter := store.Filter{CustomerID: in.UserID, Skip: (in.Page - 1) * in.PageSize}
 	out, err := s.page(ctx, filter, in.PageSize, "")
 	if err != nil {

@@ -92,21 +92,24 @@ type secretOutput struct{ Body WebhookWithSecret }
 
 func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*secretOutput, error) {
 	who := exchangeOf(ctx).principal
-	if in.Body.CustomerID == "" && who.Role == store.Customer {
-		in.Body.CustomerID = who.CustomerID
+	if in.Body.CustomerID != "" {
+		if err := in.Body.CustomerID.check("body.customerId"); err != nil {
+			return nil, err
+		}
+	} else if who.Role == store.Customer {
+		in.Body.CustomerID = customerID(who.CustomerID)
 	}
-	if !who.owns(in.Body.CustomerID) {
+	if !who.owns(string(in.Body.CustomerID)) {
 		return nil, &forbiddenError{"A customer hears of orders of its own only: customerId must be its own."}
 	}
-	wrong := append(unstorable("customerId", in.Body.CustomerID), unstorable("description", in.Body.Description)...)
-	if len(wrong) > 0 {
+	if wrong := line("description", in.Body.Description); wrong != nil {
 		return nil, &orders.InvalidError{Fields: wrong}
 	}
 	if err := s.checkURL(in.Body.URL); err != nil {
 		return nil, err
 	}
 	n := store.NewWebhook{
-		Owner: who.owner(), CustomerID: in.Body.CustomerID, URL: in.Body.URL, EventTypes: plain(in.Body.EventTypes),
+		Owner: who.owner(), CustomerID: string(in.Body.CustomerID), URL: in.Body.URL, EventTypes: plain(in.Body.EventTypes),
 		Description: in.Body.Description, Secret: webhook.NewSecret(),
 	}
 	if in.IdempotencyKey != "" {
@@ -211,7 +214,7 @@ func (s *Server) updateWebhook(ctx context.Context, in *updateWebhookInput) (*we
 	}
 	change := store.WebhookChange{URL: in.Body.URL, Description: in.Body.Description, Enabled: in.Body.Enabled}
 	if in.Body.Description != nil {
-		if wrong := unstorable("description", *in.Body.Description); wrong != nil {
+		if wrong := line("description", *in.Body.Description); wrong != nil {
 			return nil, &orders.InvalidError{Fields: wrong}
 		}
 	}

@@ -44,15 +44,15 @@ func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
 // NewWebhook is a webhook to be created.
 type NewWebhook struct {
 	URL         string             `json:"url" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"Where to: https, port 443 or 8443, a public address, without user or fragment"`
-	EventTypes  []WebhookEventType `json:"eventTypes,omitempty" maxItems:"20" doc:"Which messages; all if there are none here"`
-	CustomerID  string             `json:"customerId,omitempty" minLength:"1" maxLength:"200" example:"1" doc:"Whose orders; everybody's if absent, to a customer its own"`
+	EventTypes  []WebhookEventType `json:"eventTypes,omitempty" minItems:"1" maxItems:"20" doc:"Which messages; all if absent"`
+	CustomerID  customerID         `json:"customerId,omitempty" example:"1" doc:"Whose orders; everybody's if absent, to a customer its own"`
 	Description string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"What it is for"`
 }
 
 // WebhookChange is what to change of a webhook. What is absent stays.
 type WebhookChange struct {
 	URL         *string             `json:"url,omitempty" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"Where to"`
-	EventTypes  *[]WebhookEventType `json:"eventTypes,omitempty" maxItems:"20" doc:"Which messages; all if the list is empty"`
+	EventTypes  *[]WebhookEventType `json:"eventTypes,omitempty" minItems:"1" maxItems:"20" doc:"Which messages"`
 	Description *string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"What it is for"`
 	Enabled     *bool               `json:"enabled,omitempty" example:"true" doc:"Whether it is sent to"`
 }

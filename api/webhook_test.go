@@ -49,10 +49,10 @@ func TestWebhook(t *testing.T) {
 	require.Equal(t, made.Webhook, decode[api.Webhook](t, got))
 	require.Len(t, decode[api.WebhookPage](t, h.do(t, http.MethodGet, "/api/webhooks", "")).Webhooks, 1)
 
-	changed := decode[api.Webhook](t, h.do(t, http.MethodPatch, path, `{"enabled":false,"eventTypes":[]}`))
+	changed := decode[api.Webhook](t, h.do(t, http.MethodPatch, path, `{"enabled":false,"eventTypes":["OrderCreated"]}`))
 	require.False(t, changed.Enabled)
 	require.Equal(t, api.WebhookDisabledReason("owner"), changed.DisabledReason)
-	require.Empty(t, changed.EventTypes)
+	require.Equal(t, []api.WebhookEventType{"OrderCreated"}, changed.EventTypes)
 	require.Equal(t, "d", changed.Description)
 	require.Equal(t, "webhook_disabled", h.do(t, http.MethodPost, path+"/ping", "").problem(t).Code)
 	decode[api.Webhook](t, h.do(t, http.MethodPatch, path, `{"enabled":true}`))

@@ -44,7 +44,7 @@ type WebhookDisabledReason = oas.WebhookDisabledReason
 // WebhookChange is what to change of a webhook; nil leaves it.
 type WebhookChange struct {
 	URL         *string
-	EventTypes  *[]MessageType // an empty list means all
+	EventTypes  *[]MessageType // which messages, at least one
 	Description *string
 	Enabled     *bool
 }

@@ -156,7 +156,7 @@ func TestWebhook(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, client.Ping, next().Type, "the receiver still has the secret before")
 
-	off, types := false, []client.MessageType{}
+	off, types := false, []client.MessageType{client.Ping}
 	changed, err := c.UpdateWebhook(t.Context(), hook.ID, client.WebhookChange{Enabled: &off, EventTypes: &types})
 	require.NoError(t, err)
 	require.False(t, changed.Enabled)

@@ -31,7 +31,7 @@ func Place(p Placement, id ID, at time.Time) Decision {
 //
 // The input order is not changed. Errors: ErrNoChange, ErrVersionConflict, *StateError, *InvalidError.
 func Decide(o Order, e Event) (Decision, error) {
-	if e.IfVersion != 0 && e.IfVersion != o.Version {
+	if len(e.IfVersions) > 0 && !slices.Contains(e.IfVersions, o.Version) {
 		return Decision{}, ErrVersionConflict
 	}
 	o.Steps = slices.Clone(o.Steps)

@@ -245,10 +245,10 @@ func TestIfVersion(t *testing.T) {
 	t.Parallel()
 	o := run(t, "authorize_payment")
 	cancel := parse(o.ID, "cancel")
-	cancel.IfVersion = 1
+	cancel.IfVersions = []int64{1}
 	_, err := orders.Decide(o, cancel)
 	require.ErrorIs(t, err, orders.ErrVersionConflict)
-	cancel.IfVersion = 2
+	cancel.IfVersions = []int64{2}
 	_, err = orders.Decide(o, cancel)
 	require.NoError(t, err)
 }

@@ -3,6 +3,7 @@ package orders
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -51,8 +52,8 @@ type Event struct {
 	// For a request: who asks and under which idempotency key, if any. See Command.
 	Principal      string
 	IdempotencyKey string
-	// IfVersion, if not 0, is the only version of the order to which the event may happen.
-	IfVersion int64
+	// IfVersions, if there are any, are the only versions of the order to which the event may happen.
+	IfVersions []int64
 	// Amount is how much is asked for, of a request for a refund; 0 for all that is left.
 	Amount Money
 
@@ -80,9 +81,17 @@ func (e Event) Command() string {
 
 // Fingerprint identifies what is asked for: a key that comes back with another one is a client's mistake.
 func (e Event) Fingerprint() []byte {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %s %d %q %q",
-		e.Kind, e.OrderID, e.Amount, e.IfVersion, e.Step, e.Generation, e.Reference, e.Reason))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %s %s %d %q %q",
+		e.Kind, e.OrderID, e.Amount, e.condition(), e.Step, e.Generation, e.Reference, e.Reason))
 	return sum[:]
+}
+
+// condition writes IfVersions down; 0 is any version.
+func (e Event) condition() string {
+	if len(e.IfVersions) == 0 {
+		return "0"
+	}
+	return strings.Trim(fmt.Sprint(e.IfVersions), "[]")
 }
 
 // Message says in one sentence what happened.

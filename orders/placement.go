@@ -62,7 +62,7 @@ func (p *Placement) Fingerprint() []byte {
 // names every bad field by its JSON path.
 func (p *Placement) Validate() error {
 	var bad fieldErrors
-	bad.text("customerId", p.CustomerID, 1)
+	bad.check("customerId", CheckCustomerID(p.CustomerID))
 	bad.text("paymentMethod", p.PaymentMethod, 0)
 	bad.when(p.CustomerEmail != "" && !validEmail(p.CustomerEmail), "customerEmail",
 		"must be an e-mail address such as ada@example.com, of at most %d bytes", MaxEmailLength)
@@ -107,6 +107,13 @@ type fieldErrors []FieldError
 func (f *fieldErrors) when(bad bool, field, message string, args ...any) {
 	if bad {
 		*f = append(*f, FieldError{Field: field, Message: fmt.Sprintf(message, args...)})
+	}
+}
+
+// check takes over what a check found.
+func (f *fieldErrors) check(field, problem string) {
+	if problem != "" {
+		*f = append(*f, FieldError{Field: field, Message: problem})
 	}
 }
 

@@ -14,7 +14,7 @@ func (o *Order) Undo(key StepJob) (e Event, ok bool) {
 		return Event{}, false // somebody may have given it back by hand; a person knows, and can declare the step
 	}
 	return Event{
-		OrderID: o.ID, Kind: SuccessDeclared, Principal: Reconciliation, IfVersion: o.Version,
+		OrderID: o.ID, Kind: SuccessDeclared, Principal: Reconciliation, IfVersions: []int64{o.Version},
 		Step: s.Name, Generation: s.Generation, Reason: "the provider has it",
 	}, true
 }
@@ -82,7 +82,7 @@ func (o *Order) Unanswered(p Provider) (list []Step) {
 // Accept is the event that takes a provider's late answer for true: the step has succeeded.
 func (o *Order) Accept(s Step, reference string) Event {
 	return Event{
-		OrderID: o.ID, Kind: SuccessDeclared, Principal: Reconciliation, IfVersion: o.Version,
+		OrderID: o.ID, Kind: SuccessDeclared, Principal: Reconciliation, IfVersions: []int64{o.Version},
 		Step: s.Name, Generation: s.Generation, Reference: reference, Reason: "the provider says so",
 	}
 }

@@ -6,10 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -61,17 +58,16 @@ func (k NewKey) Validate() error {
 	}
 	when(!k.Role.Known(), "role", "must be admin, operator, viewer, service or customer")
 	when((k.Role == Customer) != (k.CustomerID != ""), "customer", "is needed for the role customer, and for no other")
-	when(!isShortText(k.CustomerID), "customer", "must have at most 200 printable characters")
-	when(!isShortText(k.Name), "name", "must have at most 200 printable characters")
+	if k.CustomerID != "" {
+		problem := orders.CheckCustomerID(k.CustomerID)
+		when(problem != "", "customer", problem)
+	}
+	problem := orders.CheckLine(k.Name)
+	when(problem != "", "name", problem)
 	if bad == nil {
 		return nil
 	}
 	return &orders.InvalidError{Fields: bad}
-}
-
-func isShortText(s string) bool {
-	printable := !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
-	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= orders.MaxTextLength && printable
 }
 
 // MadeKey is a new key with the text that opens doors. It is not stored: whoever loses it makes another key.

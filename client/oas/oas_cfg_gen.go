@@ -10,6 +10,7 @@ import (
 )
 
 var regexMap = map[string]ogenregex.Regexp{
+	"^(?:[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}.](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )+[^\\p{C}\\p{Z}])$": ogenregex.MustCompile("^(?:[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}.](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )+[^\\p{C}\\p{Z}])$"),
 	"^[A-Z]{2}$": ogenregex.MustCompile("^[A-Z]{2}$"),
 	"^[A-Z]{3}$": ogenregex.MustCompile("^[A-Z]{3}$"),
 }

@@ -10,8 +10,8 @@ import (
 type CancelOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
-	// The ETag of the order as the caller knows it. If the order has changed since, nothing is done and
-	// the answer is 412.
+	// The ETag of the order as the caller knows it, or several of which one must be current. If the order
+	// has changed since, nothing is done and the answer is 412.
 	IfMatch OptString `json:",omitempty,omitzero"`
 	// Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255
 	// visible ASCII characters.
@@ -238,8 +238,8 @@ type RedeliverWebhookDeliveryParams struct {
 type RefundOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
-	// The ETag of the order as the caller knows it. If the order has changed since, nothing is done and
-	// the answer is 412.
+	// The ETag of the order as the caller knows it, or several of which one must be current. If the order
+	// has changed since, nothing is done and the answer is 412.
 	IfMatch OptString `json:",omitempty,omitzero"`
 	// Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255
 	// visible ASCII characters.
@@ -259,8 +259,8 @@ type RotateWebhookSecretParams struct {
 type SettleOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
-	// The ETag of the order as the caller knows it. If the order has changed since, nothing is done and
-	// the answer is 412.
+	// The ETag of the order as the caller knows it, or several of which one must be current. If the order
+	// has changed since, nothing is done and the answer is 412.
 	IfMatch OptString `json:",omitempty,omitzero"`
 	// Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255
 	// visible ASCII characters.

@@ -1829,7 +1829,7 @@ type NewWebhook struct {
 	CustomerID OptString `json:"customerId"`
 	// What it is for.
 	Description OptString `json:"description"`
-	// Which messages; all if there are none here.
+	// Which messages; all if absent.
 	EventTypes []WebhookEventType `json:"eventTypes"`
 	// Where to: https, port 443 or 8443, a public address, without user or fragment.
 	URL string `json:"url"`
@@ -6635,7 +6635,7 @@ type WebhookChange struct {
 	Description OptString `json:"description"`
 	// Whether it is sent to.
 	Enabled OptBool `json:"enabled"`
-	// Which messages; all if the list is empty.
+	// Which messages.
 	EventTypes []WebhookEventType `json:"eventTypes"`
 	// Where to.
 	URL OptString `json:"url"`

@@ -1178,7 +1178,7 @@ func (s *NewWebhook) Validate() error {
 					MaxLengthSet:  true,
 					Email:         false,
 					Hostname:      false,
-					Regex:         nil,
+					Regex:         regexMap["^(?:[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}.](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )+[^\\p{C}\\p{Z}])$"],
 					MinNumeric:    0,
 					MinNumericSet: false,
 					MaxNumeric:    0,
@@ -1233,8 +1233,8 @@ func (s *NewWebhook) Validate() error {
 			return nil // optional
 		}
 		if err := (validate.Array{
-			MinLength:    0,
-			MinLengthSet: false,
+			MinLength:    1,
+			MinLengthSet: true,
 			MaxLength:    20,
 			MaxLengthSet: true,
 		}).ValidateLength(len(s.EventTypes)); err != nil {
@@ -2404,7 +2404,7 @@ func (s *Placement) Validate() error {
 			MaxLengthSet:  true,
 			Email:         false,
 			Hostname:      false,
-			Regex:         nil,
+			Regex:         regexMap["^(?:[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}.](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )+[^\\p{C}\\p{Z}])$"],
 			MinNumeric:    0,
 			MinNumericSet: false,
 			MaxNumeric:    0,
@@ -4481,7 +4481,7 @@ func (s *TicketRequest) Validate() error {
 					MaxLengthSet:  true,
 					Email:         false,
 					Hostname:      false,
-					Regex:         nil,
+					Regex:         regexMap["^(?:[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}.]|[^\\p{C}\\p{Z}.](?:[^\\p{C}\\p{Z}]| )*[^\\p{C}\\p{Z}]|[^\\p{C}\\p{Z}](?:[^\\p{C}\\p{Z}]| )+[^\\p{C}\\p{Z}])$"],
 					MinNumeric:    0,
 					MinNumericSet: false,
 					MaxNumeric:    0,
@@ -4627,8 +4627,8 @@ func (s *WebhookChange) Validate() error {
 			return nil // optional
 		}
 		if err := (validate.Array{
-			MinLength:    0,
-			MinLengthSet: false,
+			MinLength:    1,
+			MinLengthSet: true,
 			MaxLength:    20,
 			MaxLengthSet: true,
 		}).ValidateLength(len(s.EventTypes)); err != nil {

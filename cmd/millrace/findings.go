@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
@@ -54,7 +55,7 @@ func (c *acceptFindingsCommand) Validate() error {
 	if !slices.Contains(orders.Providers(), orders.Provider(c.Provider)) {
 		problems = append(problems, fmt.Errorf("%q is not a provider", c.Provider))
 	}
-	if c.Reason == "" || len(c.Reason) > 1000 {
+	if strings.TrimSpace(c.Reason) == "" || len(c.Reason) > 1000 {
 		problems = append(problems, errors.New("--reason must have 1 to 1000 characters"))
 	}
 	return errors.Join(problems...)

@@ -24,16 +24,16 @@ type keysCommand struct {
 
 type createKeyCommand struct {
 	databaseFlags
-	Role     string        `required:"" enum:"admin,operator,viewer,service,customer" help:"admin, operator, viewer, service or customer."`
-	Customer string        `help:"Id of the customer, for the role customer."`
-	Name     string        `help:"What the key is for."`
-	Expires  time.Duration `help:"How long the key is good, such as 720h. Default: until it is revoked."`
+	Role     string         `required:"" enum:"admin,operator,viewer,service,customer" help:"admin, operator, viewer, service or customer."`
+	Customer string         `help:"Id of the customer, for the role customer."`
+	Name     string         `help:"What the key is for."`
+	Expires  *time.Duration `help:"How long the key is good, such as 720h. Default: until it is revoked."`
 }
 
 func (c *createKeyCommand) request() store.NewKey {
 	key := store.NewKey{Role: store.Role(c.Role), CustomerID: c.Customer, Name: c.Name}
-	if c.Expires > 0 {
-		key.ExpiresAt = time.Now().Add(c.Expires)
+	if c.Expires != nil {
+		key.ExpiresAt = time.Now().Add(*c.Expires)
 	}
 	return key
 }
@@ -46,7 +46,7 @@ func (c *createKeyCommand) Validate() error {
 			problems = append(problems, fmt.Errorf("--%s %s", f.Field, f.Message))
 		}
 	}
-	if c.Expires < 0 {
+	if c.Expires != nil && *c.Expires <= 0 { // 0 must not count as left out, which is for ever
 		problems = append(problems, errors.New("--expires must be positive"))
 	}
 	return errors.Join(problems...)
