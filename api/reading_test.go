@@ -137,8 +137,9 @@ func into(v, step any) any {
 func (h *harness) effects(t *testing.T) (rows int) {
 	t.Helper()
 	require.NoError(t, h.pool.QueryRow(t.Context(), `SELECT
-		(SELECT count(*) FROM orders) + (SELECT count(*) FROM order_events) + (SELECT count(*) FROM river_job) +
-		(SELECT count(*) FROM webhook_endpoints) + (SELECT count(*) FROM stream_tickets)`).Scan(&rows))
+		(SELECT count(*) FROM millrace.orders) + (SELECT count(*) FROM millrace.order_events) +
+		(SELECT count(*) FROM millrace.river_job) + (SELECT count(*) FROM millrace.webhook_endpoints) +
+		(SELECT count(*) FROM millrace.stream_tickets)`).Scan(&rows))
 	return rows
 }
 
