@@ -150,8 +150,8 @@ func (s *Server) Drain() { s.drain() }
 // routes builds the handler. The access log and the metrics are outside of recovered, so that they see its answer.
 func (s *Server) routes() http.Handler {
 	router := chi.NewRouter()
-	router.Use(identified, secured, s.logged, s.measured, s.recovered, crossOrigin(s.config.AllowedOrigins), s.shed,
-		s.gated, limited, middleware.GetHead)
+	router.Use(identified, secured, s.logged, s.measured, s.recovered, s.sheltered,
+		crossOrigin(s.config.AllowedOrigins), sameOrigin(s.config.AllowedOrigins), s.shed, s.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))
 

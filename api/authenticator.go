@@ -35,8 +35,10 @@ type AuthConfig struct {
 	Token string
 	// OIDC verifies tokens of an identity provider. May be nil.
 	OIDC *OIDC
-	// Open lets in who has no credential, as an admin: listen on loopback only.
+	// Open lets in requests of this machine that have no credential, as an admin, until Closed is closed: listen on
+	// loopback only.
 	Open    bool
+	Closed  <-chan struct{}  // nil: it stays open
 	Timeout time.Duration    // of looking a credential up in the database; default 1 s
 	Now     func() time.Time // default time.Now
 }
@@ -78,7 +80,7 @@ func (a *Authenticator) Authenticate(r *http.Request, basic bool) (Principal, er
 	if _, password, ok := r.BasicAuth(); ok && basic {
 		credential, sent = password, true
 	}
-	if !sent && a.config.Open {
+	if !sent && a.IsOpen() && CheckLocal(r) == nil {
 		return Principal{Name: principalDev, Role: store.Admin}, nil
 	}
 	return a.verify(r.Context(), credential)

@@ -201,7 +201,7 @@ func (g *generator) request(ctx context.Context, route routers.Route) *http.Requ
 		path += "?" + query.Encode()
 	}
 	request := httptest.NewRequestWithContext(ctx, route.Method, path, bytes.NewReader(g.sent))
-	request.Header = header
+	request.Header, request.Host, request.RemoteAddr = header, "localhost", "127.0.0.1:1"
 	return request
 }
 

@@ -26,6 +26,8 @@ var (
 	errTooManyStreams    = errors.New("too many open streams")
 	errTooManyOwnStreams = errors.New("too many open streams of one principal")
 	errOverloaded        = errors.New("too many requests in flight")
+	errCrossOrigin       = errors.New("request of another site")
+	errMediaType         = errors.New("the body is not declared as JSON")
 	errTooManyExports    = errors.New("too many exports")
 
 	errVersionNotReached = errors.New("order has not reached the version")
@@ -152,6 +154,14 @@ func choose(ctx context.Context, err error) *Problem {
 			header("WWW-Authenticate", "Bearer")
 	case errors.As(err, &forbidden):
 		return newProblem(http.StatusForbidden, "forbidden", forbidden.detail)
+	case errors.Is(err, ErrNotLocal):
+		return newProblem(http.StatusMisdirectedRequest, "not_local", "This server asks for no credentials, so it answers "+
+			"this machine only, by its own name and without a proxy. Set a token or make a key.")
+	case errors.Is(err, errCrossOrigin):
+		return newProblem(http.StatusForbidden, "cross_origin",
+			"A page of another site sent this request. --allowed-origins has the sites that may.")
+	case errors.Is(err, errMediaType):
+		return unsupportedMediaType()
 	case errors.Is(err, errNotAcceptable):
 		return newProblem(http.StatusNotAcceptable, "not_acceptable", "Nothing that Accept allows can be sent.")
 	case errors.Is(err, errNoRoute):
@@ -171,6 +181,11 @@ func unavailable(err error) *Problem {
 		detail = "The database cannot be reached. " + uncertain.advice
 	}
 	return newProblem(http.StatusServiceUnavailable, "unavailable", detail).header("Retry-After", "1")
+}
+
+func unsupportedMediaType() *Problem {
+	return newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type",
+		"The body must be JSON, sent with Content-Type: application/json.")
 }
 
 func bodyTooLarge() *Problem {
@@ -213,7 +228,7 @@ func chooseFramework(status int, err error) *Problem {
 	case status == http.StatusRequestTimeout:
 		return newProblem(status, "request_timeout", "The body took too long to arrive.")
 	case status == http.StatusUnsupportedMediaType:
-		return newProblem(status, "unsupported_media_type", "The body must be application/json.")
+		return unsupportedMediaType()
 	case status == http.StatusUnprocessableEntity:
 		return newProblem(status, "validation_failed", "The request is not valid.")
 	case status == http.StatusInternalServerError && err != nil && !errors.As(err, &input):

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,7 +25,7 @@ func strict(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	for _, err := range []error{
 		checkPath(r.URL.Path), checkQuery(hctx.Operation(), r.URL.RawQuery), checkHeaders(hctx.Operation(), r.Header),
-		checkAccept(hctx, r.Header),
+		checkAccept(hctx, r.Header), checkMediaType(hctx.Operation(), r),
 	} {
 		if err != nil {
 			writeProblem(w, r, err)
@@ -132,6 +133,19 @@ func checkAccept(hctx huma.Context, h http.Header) error {
 	}
 	if len(sent) > 0 && !slices.ContainsFunc(sent, func(media string) bool { return quality(accept, media) > 0 }) {
 		return errNotAcceptable
+	}
+	return nil
+}
+
+// checkMediaType asks for a body to be declared as JSON. Browsers send what is not declared so, such as forms, to other
+// sites without asking them.
+func checkMediaType(op *huma.Operation, r *http.Request) error {
+	if op.RequestBody == nil || r.ContentLength == 0 {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != mediaJSON && (!strings.HasPrefix(media, "application/") || !strings.HasSuffix(media, "+json")) {
+		return errMediaType
 	}
 	return nil
 }

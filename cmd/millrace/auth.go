@@ -51,11 +51,11 @@ func (f securityFlags) oidc() *api.OIDC {
 
 // secure decides whether credentials are asked for, and refuses to be open to the world. On loopback that takes a
 // credential that could be sent: a token, an identity provider, or a key that was ever made, even if it was revoked.
+// Without one it is open until the first key is made.
 func (n *node) secure(ctx context.Context, s *store.Store) error {
 	c := n.config.security
 	n.oidc = c.oidc()
-	if c.Token != "" || n.oidc != nil || n.config.open {
-		n.open = n.config.open
+	if c.Token != "" || n.oidc != nil {
 		return nil
 	}
 	made, usable, err := s.KeysExist(ctx)
@@ -69,11 +69,20 @@ func (n *node) secure(ctx context.Context, s *store.Store) error {
 				"(millrace keys create): anybody could place orders", address))
 		}
 	}
-	n.open = !made
-	if n.open && problems == nil {
-		n.logger.WarnContext(ctx, "open to everybody on this machine: there is no token and no key")
+	if problems != nil {
+		return errors.Join(problems...)
 	}
-	return errors.Join(problems...)
+	n.open = !made
+	switch {
+	case n.open:
+		if !n.config.dev {
+			n.logger.WarnContext(ctx, "open to everybody on this machine: there is no token and no key")
+		}
+		n.background(func(ctx context.Context) { n.closeOnFirstKey(ctx, s) })
+	case !usable:
+		n.logger.WarnContext(ctx, "requests need a key, and none of those that were made can be used")
+	}
+	return nil
 }
 
 func (c nodeConfig) addresses() []string {
@@ -85,5 +94,6 @@ func (c nodeConfig) addresses() []string {
 
 // authenticator makes one that looks keys up in s.
 func (n *node) authenticator(s *store.Store) *api.Authenticator {
-	return api.NewAuthenticator(api.AuthConfig{Keys: s, Token: n.config.security.Token, OIDC: n.oidc, Open: n.open})
+	return api.NewAuthenticator(api.AuthConfig{Keys: s, Token: n.config.security.Token, OIDC: n.oidc,
+		Open: n.open, Closed: n.closed})
 }

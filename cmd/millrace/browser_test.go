@@ -90,13 +90,40 @@ func TestBrowserSamples(t *testing.T) {
 	}
 }
 
+// TestBrowserOtherSite: a page of another site tries what browsers send without a preflight, and changes nothing.
+func TestBrowserOtherSite(t *testing.T) {
+	t.Parallel()
+	m := startDev(t, "--data", dataDir(t))
+	printed := make(chan string, 10)
+	page := shop(t, m, fmt.Sprintf(`
+const send = (url, method, type, body) => fetch(url, {method, mode: "no-cors", headers: {"Content-Type": type}, body})
+  .catch((error) => error);
+(async () => {
+  for (const type of ["text/plain", "application/x-www-form-urlencoded"]) await send(%q, "POST", type, %q);
+  await fetch(%q, {method: "PUT", body: '{"payment":{"down":true}}'}).catch((error) => error);
+  const form = document.createElement("form");
+  Object.assign(form, {method: "POST", action: %q, enctype: "text/plain", target: "_blank"});
+  document.body.append(form);
+  form.submit();
+  setTimeout(() => console.log("tried"), 1000);
+})()`, m.api+"/api/orders", seedOrder, m.simulators+"/faults", m.api+"/api/stream-tickets"), printed)
+	browse(t, page)
+	waitFor(t, printed, "tried")
+	var list struct{ Orders []order }
+	get(t, m.api+"/api/orders", &list)
+	require.Empty(t, list.Orders)
+	var faults map[string]map[string]any
+	get(t, m.simulators+"/faults", &faults)
+	require.NotEqual(t, true, faults["payment"]["down"])
+}
+
 // shop is a site with a page that runs a program, whose output comes back through printed.
 func shop(t *testing.T, m *instance, program string, printed chan<- string) (address string) {
 	t.Helper()
 	base, err := url.Parse(m.api)
 	require.NoError(t, err)
-	proxy := httputil.NewSingleHostReverseProxy(base)
-	proxy.FlushInterval = -1
+	// An open server refuses what says that a proxy forwarded it, and knows itself by its own name only.
+	proxy := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(base) }}
 	mux := http.NewServeMux()
 	mux.Handle("/api/", proxy)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -17,7 +17,7 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// devCommand runs everything on one machine, with nothing to set up. It is open to whoever is on this machine.
+// devCommand runs everything on one machine, with nothing to set up. It is open to this machine as long as no key was made.
 type devCommand struct {
 	DatabaseURL string `env:"DATABASE_URL" help:"Use this Postgres instead of a private one."`
 	Data        string `env:"MILLRACE_DATA" default:"${default_data}" help:"Where the data is kept between runs." type:"path"`
@@ -34,7 +34,7 @@ type devCommand struct {
 	LogLevel slog.Level `env:"MILLRACE_LOG_LEVEL" default:"WARN" help:"DEBUG, INFO, WARN or ERROR."`
 }
 
-// Validate keeps everything on loopback: nothing here asks for credentials.
+// Validate keeps everything on loopback: nothing here asks for credentials, until the first key is made.
 func (c *devCommand) Validate() error {
 	problems := []error{c.connectionFlags.check(), c.apiFlags.check(c.RateLimit), c.workFlags.check()}
 	for _, address := range []string{c.APIAddr, c.OpsAddr, c.SimulatorAddr} {
@@ -65,7 +65,7 @@ func (c *devCommand) Run(p *process) (err error) {
 	if err := os.MkdirAll(c.Data, 0o755); err != nil {
 		return err
 	}
-	sim, err := startSimulators(p.ctx, c.SimulatorAddr, ledger, 1, logger)
+	sim, err := startSimulators(p.ctx, simulatorConfig{addr: c.SimulatorAddr, ledger: ledger, seed: 1}, logger)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *devCommand) Run(p *process) (err error) {
 
 	return runNode(p, nodeConfig{
 		database: databaseFlags{DatabaseURL: c.DatabaseURL}, connections: c.connectionFlags,
-		api: &c.apiFlags, rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags, open: true, log: log,
+		api: &c.apiFlags, rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags, dev: true, log: log,
 		webhooks: c.webhookFlags,
 		providers: providerFlags{
 			PaymentURL: sim.url(orders.Payment), InventoryURL: sim.url(orders.Inventory),

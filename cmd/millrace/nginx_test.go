@@ -24,14 +24,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // TestNginx follows events through an nginx with the configuration that is shipped, over HTTP/1.1 and HTTP/2.
 func TestNginx(t *testing.T) {
 	t.Parallel()
-	m := startDev(t, "--data", dataDir(t))
+	database := storetest.URL(t)
+	key := createKey(t, database, "admin") // an open server answers no proxy
+	m := startDev(t, "--data", dataDir(t), "--database-url", database)
 	socket, logs := startNginx(t, m)
-	_, _, body := do(t, http.MethodPost, m.api+"/api/stream-tickets", "")
+	_, _, body := do(t, http.MethodPost, m.api+"/api/stream-tickets", "", bearer(key)...)
 	var ticket struct{ Ticket string }
 	require.NoError(t, json.Unmarshal(body, &ticket))
 	for _, http2 := range []bool{false, true} { //nolint:paralleltest // there is one log
@@ -65,7 +69,10 @@ func TestNginx(t *testing.T) {
 			}
 			until("event: place")
 			// Nothing else is sent until there is a reason: what comes has not waited in a buffer for more.
-			id := m.place(seedOrder).OrderID
+			_, _, body := do(t, http.MethodPost, m.api+"/api/orders", seedOrder, bearer(key)...)
+			var placed order
+			require.NoError(t, json.Unmarshal(body, &placed))
+			id := placed.OrderID
 			until(id)
 			until(`"status":"completed"`)
 			until(": heartbeat")
@@ -94,7 +101,6 @@ func startNginx(t *testing.T, m *instance) (socket, dir string) {
 	config := strings.NewReplacer(
 		"listen 443", "listen unix:"+socket, "127.0.0.1:8080", strings.TrimPrefix(m.api, "http://"),
 		"    server 127.0.0.1:8090;\n", "", "/var/log/nginx", dir, "/etc/ssl", dir,
-		"proxy_set_header Host $host", "proxy_set_header Host localhost",
 	).Replace(string(shipped))
 	file := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid;

@@ -46,7 +46,7 @@ type nodeConfig struct {
 	ops         opsFlags
 	webhooks    webhookFlags
 	security    securityFlags
-	open        bool // let in who has no credential
+	dev         bool // being open is what it is for, and needs no warning
 	providers   providerFlags
 	log         logFlags
 }
@@ -56,7 +56,8 @@ type node struct {
 	config   nodeConfig
 	logger   *slog.Logger
 	registry *prometheus.Registry
-	open     bool              // let in who has no credential
+	open     bool // let in who has no credential, until closed
+	closed   chan struct{}
 	oidc     *api.OIDC         // nil: no identity provider
 	addrs    map[string]string // where the servers listen, by name
 	failed   chan error        // a server that ends by itself
@@ -74,7 +75,7 @@ type node struct {
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
 		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
-		addrs: map[string]string{}, recent: store.NewRecent(),
+		addrs: map[string]string{}, recent: store.NewRecent(), closed: make(chan struct{}),
 	}
 	defer n.stop()
 	n.registry.MustRegister(collectors.NewGoCollector(),
@@ -254,9 +255,6 @@ func feedHealth(feed *store.Feed) error {
 func (n *node) listen(
 	ctx context.Context, name, addr string, handler http.Handler, drain func(), patience time.Duration,
 ) error {
-	if n.open {
-		handler = localOnly(handler)
-	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {

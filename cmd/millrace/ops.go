@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,15 +37,16 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *st
 		ErrorHandling: promhttp.ContinueOnError, Registry: n.registry,
 	}))
 	mux.Handle("GET /debug/pprof/", profile(pprof.Index))
-	mux.Handle("GET /debug/pprof/cmdline", profile(pprof.Cmdline))
 	mux.Handle("GET /debug/pprof/profile", profile(pprof.Profile))
 	mux.Handle("GET /debug/pprof/symbol", profile(pprof.Symbol))
 	mux.Handle("GET /debug/pprof/trace", profile(pprof.Trace))
 	mux.HandleFunc("GET /{$}", opsIndex)
 
-	g := &guard{auth: n.authenticator(s), store: s, logger: n.logger, next: mux}
+	auth := n.authenticator(s)
+	g := &guard{auth: auth, store: s, logger: n.logger, next: mux}
 	// River UI takes a POST of any content type from any site, with the browser's credentials.
-	return n.listen(ctx, "ops", n.config.ops.OpsAddr, http.NewCrossOriginProtection().Handler(g), func() {}, time.Second)
+	handler := localOnly(auth.IsOpen, http.NewCrossOriginProtection().Handler(g))
+	return n.listen(ctx, "ops", n.config.ops.OpsAddr, handler, func() {}, time.Second)
 }
 
 func opsIndex(w http.ResponseWriter, _ *http.Request) {
@@ -57,20 +56,4 @@ func opsIndex(w http.ResponseWriter, _ *http.Request) {
 <ul><li><a href="/riverui/">River UI</a>: jobs and queues<li><a href="/metrics">Metrics</a>
 <li><a href="/debug/pprof/">Profiles</a></ul></html>
 `)
-}
-
-// localOnly answers only to the names of this machine, where nothing asks for credentials: a web page whose name was
-// made to point to 127.0.0.1 is the same origin to the browser that shows it.
-func localOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if !isLoopback(net.JoinHostPort(strings.Trim(host, "[]"), "0")) {
-			http.Error(w, "set a token or make a key to be reached by this name", http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -52,9 +52,10 @@ func TestOperations(t *testing.T) {
 		{"GET", "/riverui/api/queues", "", reading},
 		{"HEAD", "/riverui/api/queues", "", want{"": 401, "viewer": passed}},
 		{"GET", "/debug/pprof/", "", profiling},
-		{"GET", "/debug/pprof/cmdline", "", profiling},
-		{"GET", "/debug//pprof/cmdline", "", want{"": 401, "viewer": passed}}, // a redirect to the one above
-		{"GET", "/%64ebug/pprof/cmdline", "", profiling},
+		{"GET", "/debug/pprof/symbol", "", profiling},
+		{"GET", "/debug//pprof/symbol", "", want{"": 401, "viewer": passed}}, // a redirect to the one above
+		{"GET", "/%64ebug/pprof/symbol", "", profiling},
+		{"GET", "/debug/pprof/cmdline", "", want{"": 401, "viewer": 403, "operator": 404, "admin": 404}}, // it has flags
 		{"POST", "/riverui/api/jobs/retry", `{"ids":["1"]}`, acting},
 		{"POST", "/riverui/api/jobs/cancel", `{"ids":["1"]}`, acting},
 		{"POST", "/riverui/api/jobs/delete", `{"ids":["1"]}`, acting},

@@ -31,7 +31,9 @@ func (c *simulateCommand) Validate() error {
 
 // Run simulates until the process is told to stop.
 func (c *simulateCommand) Run(p *process) error {
-	sim, err := startSimulators(p.ctx, c.SimulatorAddr, c.Ledger, c.Seed, c.logger(p.stderr))
+	sim, err := startSimulators(p.ctx, simulatorConfig{
+		addr: c.SimulatorAddr, ledger: c.Ledger, seed: c.Seed, anyName: c.AnyAddr,
+	}, c.logger(p.stderr))
 	if err != nil {
 		return err
 	}
@@ -58,19 +60,31 @@ func (s *simulators) url(p orders.Provider) string {
 	return "http://" + s.addr + "/" + path[p]
 }
 
-func startSimulators(ctx context.Context, addr, ledger string, seed uint64, logger *slog.Logger) (*simulators, error) {
+// simulatorConfig says where the simulators are.
+type simulatorConfig struct {
+	addr, ledger string
+	seed         uint64
+	anyName      bool // answer other machines, under any name
+}
+
+func startSimulators(ctx context.Context, c simulatorConfig, logger *slog.Logger) (*simulators, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", addr)
+	listener, err := config.Listen(ctx, "tcp", c.addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for simulators (is another millrace running? --simulator-addr chooses another "+
 			"address): %w", err)
 	}
-	sim, err := simulator.Open(simulator.Config{Path: ledger, Logger: logger, Seed: seed})
+	sim, err := simulator.Open(simulator.Config{Path: c.ledger, Logger: logger, Seed: c.seed})
 	if err != nil {
 		_ = listener.Close()
 		return nil, err
 	}
-	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout}
+	// A page in a browser on this machine must not set faults, or move the money of the simulation.
+	handler := http.NewCrossOriginProtection().Handler(sim.Handler())
+	if !c.anyName {
+		handler = localOnly(always, handler)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout}
 	failed := make(chan error, 1)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
