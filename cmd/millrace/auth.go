@@ -11,7 +11,8 @@ import (
 )
 
 type securityFlags struct {
-	Token             string `env:"MILLRACE_TOKEN" help:"Bearer token of an admin, to make the first key with; at least 32 characters."`
+	Token             string `env:"MILLRACE_TOKEN" secret:"" help:"Bearer token of an admin, to make the first key with; at least 32 characters."`
+	TokenFile         string `env:"MILLRACE_TOKEN_FILE" help:"File with that token."`
 	OIDCIssuer        string `env:"MILLRACE_OIDC_ISSUER" name:"oidc-issuer" help:"Accept OIDC tokens of this issuer, too."`
 	OIDCAudience      string `env:"MILLRACE_OIDC_AUDIENCE" name:"oidc-audience" help:"Whom OIDC tokens must be for."`
 	OIDCRoleClaim     string `env:"MILLRACE_OIDC_ROLE_CLAIM" name:"oidc-role-claim" default:"role" help:"OIDC claim that has the role."`
@@ -29,7 +30,7 @@ func (f securityFlags) check() error {
 		problems = append(problems, errors.New("--oidc-issuer and --oidc-audience need each other"))
 	}
 	if f.OIDCIssuer != "" && !isSecureURL(f.OIDCIssuer) {
-		problems = append(problems, errors.New("--oidc-issuer must be an https URL"))
+		problems = append(problems, errors.New("--oidc-issuer must be an https URL without credentials"))
 	}
 	return errors.Join(problems...)
 }
@@ -37,7 +38,7 @@ func (f securityFlags) check() error {
 // isSecureURL says whether what is read there cannot be changed on the way.
 func isSecureURL(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Host))
+	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Host))
 }
 
 func (f securityFlags) oidc() *api.OIDC {

@@ -17,7 +17,8 @@ import (
 // The settings, in groups that commands share. docs/configuration.md is the table of them.
 
 type databaseFlags struct {
-	DatabaseURL string `env:"DATABASE_URL" help:"Postgres: postgres://user:password@host/database."`
+	DatabaseURL     string `env:"DATABASE_URL" secret:"" help:"Postgres: postgres://user:password@host/database."`
+	DatabaseURLFile string `env:"DATABASE_URL_FILE" help:"File with that URL."`
 }
 
 type connectionFlags struct {
@@ -76,17 +77,21 @@ type opsFlags struct {
 }
 
 type providerFlags struct {
-	PaymentURL      string        `env:"MILLRACE_PAYMENT_URL" help:"Base URL of the payment provider."`
-	InventoryURL    string        `env:"MILLRACE_INVENTORY_URL" help:"Base URL of the inventory provider."`
-	ShippingURL     string        `env:"MILLRACE_SHIPPING_URL" help:"Base URL of the shipping provider."`
-	EmailURL        string        `env:"MILLRACE_EMAIL_URL" help:"Base URL of the e-mail provider; or use --smtp-url."`
-	PaymentToken    string        `env:"MILLRACE_PAYMENT_TOKEN" help:"Bearer token for the payment provider."`
-	InventoryToken  string        `env:"MILLRACE_INVENTORY_TOKEN" help:"Bearer token for the inventory provider."`
-	ShippingToken   string        `env:"MILLRACE_SHIPPING_TOKEN" help:"Bearer token for the shipping provider."`
-	EmailToken      string        `env:"MILLRACE_EMAIL_TOKEN" help:"Bearer token for the e-mail provider."`
-	CallTimeout     time.Duration `env:"MILLRACE_CALL_TIMEOUT" default:"10s" help:"Longest call to a provider, at most 12s."`
-	BreakerFailures uint32        `env:"MILLRACE_BREAKER_FAILURES" default:"5" help:"Failures in a row that open a breaker."`
-	BreakerOpen     time.Duration `env:"MILLRACE_BREAKER_OPEN" default:"30s" help:"How long a breaker stays open."`
+	PaymentURL         string        `env:"MILLRACE_PAYMENT_URL" help:"Base URL of the payment provider."`
+	InventoryURL       string        `env:"MILLRACE_INVENTORY_URL" help:"Base URL of the inventory provider."`
+	ShippingURL        string        `env:"MILLRACE_SHIPPING_URL" help:"Base URL of the shipping provider."`
+	EmailURL           string        `env:"MILLRACE_EMAIL_URL" help:"Base URL of the e-mail provider; or use --smtp-url."`
+	PaymentToken       string        `env:"MILLRACE_PAYMENT_TOKEN" secret:"" help:"Bearer token for the payment provider."`
+	PaymentTokenFile   string        `env:"MILLRACE_PAYMENT_TOKEN_FILE" help:"File with that token."`
+	InventoryToken     string        `env:"MILLRACE_INVENTORY_TOKEN" secret:"" help:"Bearer token for the inventory provider."`
+	InventoryTokenFile string        `env:"MILLRACE_INVENTORY_TOKEN_FILE" help:"File with that token."`
+	ShippingToken      string        `env:"MILLRACE_SHIPPING_TOKEN" secret:"" help:"Bearer token for the shipping provider."`
+	ShippingTokenFile  string        `env:"MILLRACE_SHIPPING_TOKEN_FILE" help:"File with that token."`
+	EmailToken         string        `env:"MILLRACE_EMAIL_TOKEN" secret:"" help:"Bearer token for the e-mail provider."`
+	EmailTokenFile     string        `env:"MILLRACE_EMAIL_TOKEN_FILE" help:"File with that token."`
+	CallTimeout        time.Duration `env:"MILLRACE_CALL_TIMEOUT" default:"10s" help:"Longest call to a provider, at most 12s."`
+	BreakerFailures    uint32        `env:"MILLRACE_BREAKER_FAILURES" default:"5" help:"Failures in a row that open a breaker."`
+	BreakerOpen        time.Duration `env:"MILLRACE_BREAKER_OPEN" default:"30s" help:"How long a breaker stays open."`
 	smtpFlags
 }
 
@@ -161,7 +166,7 @@ func (f apiFlags) check(rateLimit int) error {
 
 func (f databaseFlags) check() error {
 	if f.DatabaseURL == "" {
-		return errors.New("--database-url or DATABASE_URL is needed")
+		return errors.New("DATABASE_URL, --database-url or --database-url-file is needed")
 	}
 	return nil
 }

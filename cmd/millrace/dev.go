@@ -19,10 +19,11 @@ import (
 
 // devCommand runs everything on one machine, with nothing to set up. It is open to this machine as long as no key was made.
 type devCommand struct {
-	DatabaseURL string `env:"DATABASE_URL" help:"Use this Postgres instead of a private one."`
-	Data        string `env:"MILLRACE_DATA" default:"${default_data}" help:"Where the data is kept between runs." type:"path"`
-	Reset       bool   `help:"Wipe the data first."`
-	PostgresBin string `env:"MILLRACE_PG_BIN" help:"Directory of the Postgres server's binaries." type:"path"`
+	DatabaseURL     string `env:"DATABASE_URL" secret:"" help:"Use this Postgres instead of a private one."`
+	DatabaseURLFile string `env:"DATABASE_URL_FILE" help:"File with that URL."`
+	Data            string `env:"MILLRACE_DATA" default:"${default_data}" help:"Where the data is kept between runs." type:"path"`
+	Reset           bool   `help:"Wipe the data first."`
+	PostgresBin     string `env:"MILLRACE_PG_BIN" help:"Directory of the Postgres server's binaries." type:"path"`
 
 	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" help:"Where the simulators listen."`
 	apiFlags

@@ -25,7 +25,11 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := hideSecrets()
+	if err == nil {
+		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "millrace:", err)
 		os.Exit(exitStatus(err))
 	}
@@ -65,19 +69,25 @@ type process struct {
 	stderr io.Writer
 }
 
+var errExited = errors.New("exited") // --help: kong has printed and wants to exit
+
+func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("millrace"), kong.Writers(stdout, stderr),
+		kong.Description("Order processing on one Postgres."), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"default_data": postgres.DefaultDir("millrace")}, kong.Exit(func(int) { panic(errExited) }),
+		kong.Resolvers(kong.ResolverFunc(secretFiles)), kong.WithBeforeResolve(oneSource))
+}
+
 // run parses args and runs the command they name until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	exited := errors.New("exited") // --help: kong has printed and wants to exit
 	c := new(commands)
-	parser, err := kong.New(c, kong.Name("millrace"), kong.Writers(stdout, stderr),
-		kong.Description("Order processing on one Postgres."), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"default_data": postgres.DefaultDir("millrace")}, kong.Exit(func(int) { panic(exited) }))
+	parser, err := newParser(c, stdout, stderr)
 	if err != nil {
 		return err
 	}
 	command, err := func() (command *kong.Context, err error) {
 		defer func() {
-			if v := recover(); v != nil && v != any(exited) {
+			if v := recover(); v != nil && v != any(errExited) {
 				panic(v)
 			}
 		}()

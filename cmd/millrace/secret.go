@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// A flag with the tag "secret" has a secret as its value. Each has an environment variable, and beside it a flag and
+// a variable for a file: --token, MILLRACE_TOKEN, --token-file, MILLRACE_TOKEN_FILE.
+const (
+	secretTag  = "secret"
+	fileSuffix = "-file"
+	// longestSecret is far above what a URL of a database needs.
+	longestSecret = 64 << 10
+)
+
+// secretFiles resolves secrets from their files. A file on the command line goes before the environment, as any flag.
+func secretFiles(ctx *kong.Context, path *kong.Path, flag *kong.Flag) (any, error) {
+	if !flag.Tag.Has(secretTag) {
+		return nil, nil //nolint:nilnil // kong's word for what has no value here
+	}
+	i := slices.IndexFunc(path.Flags, func(f *kong.Flag) bool { return f.Name == flag.Name+fileSuffix })
+	name, _ := ctx.FlagValue(path.Flags[i]).(string)
+	if name == "" {
+		return nil, nil //nolint:nilnil // likewise
+	}
+	if _, given := onCommandLine(ctx)[flag.Name+fileSuffix]; !given && os.Getenv(flag.Envs[0]) != "" {
+		return nil, fmt.Errorf("%s and %s exclude each other", flag.Envs[0], path.Flags[i].Envs[0])
+	}
+	return readSecret(name)
+}
+
+// readSecret reads a file of one line.
+func readSecret(name string) (string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.LimitReader(file, longestSecret))
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimRight(string(content), "\r\n")
+	if secret == "" || len(content) == longestSecret || strings.ContainsAny(secret, "\r\n\x00") {
+		return "", fmt.Errorf("%s must have one line", name)
+	}
+	return secret, nil
+}
+
+// onCommandLine is the flags that a command line has, by name.
+func onCommandLine(ctx *kong.Context) map[string]*kong.Flag {
+	flags := map[string]*kong.Flag{}
+	for _, path := range ctx.Path {
+		if path.Flag != nil && !path.Resolved {
+			flags[path.Flag.Name] = path.Flag
+		}
+	}
+	return flags
+}
+
+// oneSource refuses a secret that has a flag for itself and one for its file.
+func oneSource(ctx *kong.Context) error {
+	flags := onCommandLine(ctx)
+	for name, flag := range flags {
+		if _, both := flags[name+fileSuffix]; both && flag.Tag.Has(secretTag) {
+			return fmt.Errorf("--%s and --%[1]s%s exclude each other", name, fileSuffix)
+		}
+	}
+	return nil
+}
+
+// wholeKey is an API key with its secret, which is what people have at hand when they revoke one.
+var wholeKey = regexp.MustCompile(`^mr_([a-z2-7]{12})_[0-9A-Za-z]{43}$`)
+
+// hidden moves the secrets of a command line into the environment: every user of the machine can read the one, and
+// nobody but the process's own user the other. It returns false if there are none, and leaves a command line alone
+// that is wrong in itself: its process ends at once.
+func hidden(args, environ []string) (visible, moved []string, found bool) {
+	parser, err := newParser(new(commands), io.Discard, io.Discard)
+	if err != nil {
+		return args, environ, false
+	}
+	trace, err := kong.Trace(parser, args)
+	if err != nil || trace.Error != nil || oneSource(trace) != nil {
+		return args, environ, false
+	}
+	secrets := onCommandLine(trace)
+	maps.DeleteFunc(secrets, func(_ string, flag *kong.Flag) bool { return !flag.Tag.Has(secretTag) })
+	for i := 0; i < len(args); i++ {
+		name, value, inOne := strings.Cut(strings.TrimPrefix(args[i], "--"), "=")
+		flag, secret := secrets[name]
+		switch key := wholeKey.FindStringSubmatch(args[i]); {
+		case key != nil:
+			visible, found = append(visible, key[1]), true
+			continue
+		case !secret || !strings.HasPrefix(args[i], "--"):
+			visible = append(visible, args[i])
+			continue
+		case !inOne:
+			i++
+			value = args[i]
+		}
+		if name == databaseURLFlag && !hasPassword(value) {
+			visible = append(visible, "--"+name+"="+value)
+			continue
+		}
+		env := flag.Envs[0]
+		environ = slices.DeleteFunc(slices.Clone(environ), func(s string) bool {
+			return strings.HasPrefix(s, env+"=") || strings.HasPrefix(s, env+"_FILE=")
+		})
+		environ, found = append(environ, env+"="+value), true
+	}
+	return visible, environ, found
+}
+
+const databaseURLFlag = "database-url"
+
+// hasPassword reports whether the address of a database has a password in it. It errs on the safe side, also for one
+// that is not percent-encoded.
+func hasPassword(url string) bool {
+	if _, rest, ok := strings.Cut(url, "://"); ok {
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 && strings.Contains(rest[:at], ":") {
+			return true
+		}
+	}
+	return strings.Contains(strings.ToLower(url), "password")
+}
+
+var errNotHidden = errors.New("every user of this machine can read a secret in a flag, and it could not be hidden: " +
+	"use its environment variable or its file")
+
+// hideSecrets starts the program again, in the same process, if its command line has a secret. What reads the command
+// line from then on, ps or a profile, does not find it there.
+func hideSecrets() error {
+	args, environ, found := hidden(os.Args[1:], os.Environ())
+	if !found {
+		return nil
+	}
+	path, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(path, append([]string{os.Args[0]}, args...), environ)
+	}
+	return fmt.Errorf("%w (%w)", errNotHidden, err)
+}
