@@ -89,10 +89,10 @@ type Server struct {
 	handler     http.Handler
 	metrics     *metrics
 	hub         *hub
-	slots       slots
+	flights     *slots   // requests being answered, without those that stay open
+	streams     *slots   // answers that stay open: event streams, and requests that wait
+	exports     *slots   // exports under way
 	detached    detached // the streams that net/http knows nothing of
-	flights     flights
-	exports     chan struct{} // holds a token for each export under way
 	started     time.Time
 	system      sample[systemSample]
 	gathered    sample[families]
@@ -125,7 +125,9 @@ func New(c Config) *Server {
 	}
 	s := &Server{
 		config: c, permissions: permissions(), metrics: newMetrics(c.Registerer), hub: newHub(),
-		exports: make(chan struct{}, maxExports), started: c.Now(), draining: make(chan struct{}),
+		flights: newSlots(c.MaxInFlight, errOverloaded, errTooManyOwnRequests),
+		streams: newSlots(c.MaxStreams, errTooManyStreams, errTooManyOwnStreams),
+		exports: newSlots(maxExports, errTooManyExports, errTooManyOwnExports), started: c.Now(), draining: make(chan struct{}),
 		system: sample[systemSample]{now: c.Now}, gathered: sample[families]{now: c.Now},
 	}
 	s.drain = sync.OnceFunc(func() {

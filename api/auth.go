@@ -31,6 +31,9 @@ func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 	}
 	var err error
 	if x.principal, x.stillAllowed, err = s.identify(r, needed); err == nil {
+		err = s.occupy(x)
+	}
+	if err == nil {
 		err = s.permitted(hctx, x.principal, needed)
 	}
 	if err != nil {

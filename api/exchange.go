@@ -12,6 +12,7 @@ type exchange struct {
 	principal Principal
 	streaming bool                     // the answer is an event stream, or waits for one's end
 	rated     bool                     // it was counted against a rate limit
+	inFlight  holder                   // whom it counts for while it is being answered
 	control   *http.ResponseController // of the connection's deadlines
 	cause     error                    // why the answer is a 5xx: for the log only
 	stack     []byte                   // of a panic

@@ -75,21 +75,20 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 			return nil, &inputError{"query.after", "must be a UUID"}
 		}
 	}
-	select {
-	case s.exports <- struct{}{}:
-	default:
-		return nil, errTooManyExports
+	share := exchangeOf(ctx).principal.share()
+	if err := s.exports.take(share); err != nil {
+		return nil, err
 	}
 	var first []orders.Order // read before the header is sent, so that a failure still has a status
 	if visible {
 		var err error
 		if first, err = s.config.Store.Export(ctx, filter); err != nil {
-			<-s.exports
+			s.exports.release(share)
 			return nil, err
 		}
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		defer func() { <-s.exports }()
+		defer s.exports.release(share)
 		r, w := humachi.Unwrap(hctx)
 		w.Header().Set("Content-Type", mediaLines)
 		w.Header().Set("X-Accel-Buffering", "no")

@@ -140,7 +140,7 @@ func (s *Server) pull(ctx context.Context, r feedReader, limit int, patience tim
 		return page, err
 	}
 	x := exchangeOf(ctx)
-	leave, err := s.stay(ctx, x.principal.follower())
+	leave, err := s.stayFollowing(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -143,8 +144,11 @@ func TestOpenEnds(t *testing.T) {
 		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Open: true, Closed: closed})
 		c.Heartbeat = 50 * time.Millisecond
 	})
-	stream := h.open(t, storetest.Order(t, h.store).ID, "")
-	require.Equal(t, http.StatusOK, stream.StatusCode)
+	id := storetest.Order(t, h.store).ID
+	stream := h.open(t, id, "")
+	stream.events(t, 1)
+	h.apply(t, succeeded(id, orders.AuthorizePayment)...)
+	stream.events(t, 1) // it goes on until then
 	ticket := h.ticket(t, "")
 	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/api/orders", "").status)
 	close(closed)

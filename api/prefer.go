@@ -35,7 +35,7 @@ func preferredWait(header string) (patience time.Duration, ok bool) {
 // returns it as it is then. It waits for the feed like an event stream, and counts as one. ok is false if there are
 // too many of them: a preference is nothing that has to be met.
 func (s *Server) await(ctx context.Context, placed orders.Order, patience time.Duration) (now orders.Order, ok bool) {
-	leave, err := s.stay(ctx, "")
+	leave, err := s.stay(ctx, exchangeOf(ctx).principal.share())
 	if err != nil {
 		return placed, false
 	}

@@ -21,14 +21,16 @@ const statusClientGone = 499
 
 // Sentinels of the API's own.
 var (
-	errNoIssuer          = errors.New("identity provider unavailable")
-	errNotAcceptable     = errors.New("nothing that Accept allows can be sent")
-	errTooManyStreams    = errors.New("too many open streams")
-	errTooManyOwnStreams = errors.New("too many open streams of one principal")
-	errOverloaded        = errors.New("too many requests in flight")
-	errCrossOrigin       = errors.New("request of another site")
-	errMediaType         = errors.New("the body is not declared as JSON")
-	errTooManyExports    = errors.New("too many exports")
+	errNoIssuer           = errors.New("identity provider unavailable")
+	errNotAcceptable      = errors.New("nothing that Accept allows can be sent")
+	errTooManyStreams     = errors.New("too many open streams")
+	errTooManyOwnStreams  = errors.New("too many open streams of one principal")
+	errOverloaded         = errors.New("too many requests in flight")
+	errTooManyOwnRequests = errors.New("too many requests in flight of one principal")
+	errCrossOrigin        = errors.New("request of another site")
+	errMediaType          = errors.New("the body is not declared as JSON")
+	errTooManyExports     = errors.New("too many exports")
+	errTooManyOwnExports  = errors.New("too many exports of one principal")
 
 	errVersionNotReached = errors.New("order has not reached the version")
 	errNoRoute           = errors.New("no such route")
@@ -140,6 +142,12 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.Is(err, errTooManyExports):
 		return newProblem(http.StatusServiceUnavailable, "too_many_exports",
 			"Too many exports are under way. Try again later.").header("Retry-After", "5")
+	case errors.Is(err, errTooManyOwnExports):
+		return newProblem(http.StatusTooManyRequests, "too_many_exports",
+			"You have too many exports under way. Wait for one to end.").header("Retry-After", "5")
+	case errors.Is(err, errTooManyOwnRequests):
+		return newProblem(http.StatusTooManyRequests, "too_many_in_flight",
+			"You have too many requests under way. Wait for one to be answered.").header("Retry-After", "1")
 	case errors.Is(err, errNoIssuer):
 		return newProblem(http.StatusServiceUnavailable, "unavailable",
 			"The identity provider cannot be reached. Try again soon.").header("Retry-After", "1")

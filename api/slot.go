@@ -5,65 +5,119 @@ import (
 	"sync"
 )
 
-// slots bounds the answers that stay open: event streams, and requests that wait.
+// slots is what callers share and there is only so much of: requests in flight, open streams, exports. No caller can
+// take it all: a principal may hold as many as are left. Alone it gets half of them, the next one half of the rest, and
+// there is always one for a caller that has none.
 type slots struct {
+	total int
+	full  error // of a caller who comes when all are taken
+	own   error // of a caller who holds its share
+
 	mu    sync.Mutex
 	taken int
-	by    map[string]int // of those that count for a subject
+	by    map[string]int // of each holder
 }
 
-// acquire takes a slot, for a subject if there is one. own bounds what a subject may have; 0 is no bound.
-func (s *slots) acquire(subject string, all, own int) error {
+// holder is who a slot counts for. Without a name it is nobody: a request whose sender is not known yet, and everybody
+// where the server is open.
+type holder struct {
+	name string
+	most int // 0: as many as are left
+}
+
+func newSlots(total int, full, own error) *slots {
+	return &slots{total: total, full: full, own: own, by: make(map[string]int)}
+}
+
+// take takes a slot.
+func (s *slots) take(holders ...holder) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.taken >= all:
-		return errTooManyStreams
-	case subject != "" && own > 0 && s.by[subject] >= own:
-		return errTooManyOwnStreams
+	if s.taken >= s.total {
+		return s.full
 	}
 	s.taken++
-	if subject != "" {
-		if s.by == nil {
-			s.by = make(map[string]int)
+	err := s.count(holders)
+	if err != nil {
+		s.taken--
+	}
+	return err
+}
+
+// charge has a slot that was taken for nobody count for a holder.
+func (s *slots) charge(h holder) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count([]holder{h})
+}
+
+// count counts a slot that is among the taken ones. s must be locked.
+func (s *slots) count(holders []holder) error {
+	for _, h := range holders {
+		most := h.most
+		if most == 0 {
+			most = s.total - s.taken + 1
 		}
-		s.by[subject]++
+		if h.name != "" && s.by[h.name] >= most {
+			return s.own
+		}
+	}
+	for _, h := range holders {
+		if h.name != "" {
+			s.by[h.name]++
+		}
 	}
 	return nil
 }
 
-func (s *slots) release(subject string) {
+// release gives a slot back, with the holders that it counts for.
+func (s *slots) release(holders ...holder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken--
-	if s.by[subject] > 1 {
-		s.by[subject]--
-	} else {
-		delete(s.by, subject)
+	for _, h := range holders {
+		if s.by[h.name]--; s.by[h.name] <= 0 {
+			delete(s.by, h.name)
+		}
 	}
+}
+
+// share is the principal as a holder of what everybody shares. Where nobody is asked who they are it is nobody.
+func (p Principal) share() holder {
+	if p.Name == principalDev {
+		return holder{}
+	}
+	return holder{name: "principal " + p.Name}
+}
+
+// follower is whom an event stream counts for beside the principal: for a customer whose ticket somebody else made that
+// is the customer.
+func (p Principal) follower(most int) holder {
+	if p.Name == principalDev || most < 0 {
+		return holder{}
+	}
+	return holder{name: "follower " + p.Name + "\x00" + p.CustomerID, most: most}
 }
 
 // stay turns the request into one that stays open: it counts as a stream from here on, and no longer as a request being
 // answered.
-func (s *Server) stay(ctx context.Context, subject string) (leave func(), err error) {
-	if err := s.slots.acquire(subject, s.config.MaxStreams, s.config.MaxStreamsEach); err != nil {
+func (s *Server) stay(ctx context.Context, holders ...holder) (leave func(), err error) {
+	if err := s.streams.take(holders...); err != nil {
 		return nil, err
 	}
-	exchangeOf(ctx).streaming = true
+	x := exchangeOf(ctx)
+	x.streaming = true
 	s.metrics.inFlight.Dec()
-	s.flights.leave()
+	s.flights.release(x.inFlight)
 	s.metrics.streams.Inc()
 	return func() {
-		s.slots.release(subject)
+		s.streams.release(holders...)
 		s.metrics.streams.Dec()
 	}, nil
 }
 
-// follower is whom an event stream counts for: a principal, and for a customer whose ticket somebody else made, that
-// customer. Where nobody is asked who they are it is nobody.
-func (p Principal) follower() string {
-	if p.Name == principalDev {
-		return ""
-	}
-	return p.Name + " " + p.CustomerID
+// stayFollowing is for who follows events: they may have that many streams, and no more than their share.
+func (s *Server) stayFollowing(ctx context.Context) (leave func(), err error) {
+	p := exchangeOf(ctx).principal
+	return s.stay(ctx, p.share(), p.follower(s.config.MaxStreamsEach))
 }

@@ -36,7 +36,7 @@ type source interface {
 // openStream answers with what a source has and will have.
 func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamResponse, error) {
 	x := exchangeOf(ctx)
-	leave, err := s.stay(ctx, x.principal.follower())
+	leave, err := s.stayFollowing(ctx)
 	if err != nil {
 		return nil, err
 	}
