@@ -64,9 +64,11 @@ type Config struct {
 	Now      func() time.Time // default time.Now
 
 	// RateLimit is how many requests a principal, or without one a client address, may send in the Limiter's window.
-	// 0, or no Limiter: any number. Whoever makes the Limiter runs it.
+	// 0, or no Limiter: any number. The code that makes the Limiter runs it.
 	RateLimit int
-	Limiter   *limit.Limiter
+	// RateLimits are those of roles that have one of their own.
+	RateLimits map[store.Role]int
+	Limiter    *limit.Limiter
 	// TrustedProxies are whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 

@@ -35,29 +35,44 @@ func (s *Server) rated(hctx huma.Context, next func(huma.Context)) {
 }
 
 func (s *Server) limits(r *http.Request) bool {
-	return s.config.RateLimit > 0 && s.config.Limiter != nil && strings.HasPrefix(r.URL.Path, apiPrefix)
+	return s.config.Limiter != nil && strings.HasPrefix(r.URL.Path, apiPrefix)
 }
 
 // subject is whose request it is: the principal's, or if nobody was asked for a credential, the client address's.
 func (s *Server) subject(r *http.Request, x *exchange) string {
-	if name := x.principal.Name; name != "" && name != principalDev {
-		return "principal:" + name
+	if x.principal.known() {
+		return "principal:" + x.principal.Name
 	}
 	return s.addressOf(r)
+}
+
+// known reports whether the principal proved who it is.
+func (p Principal) known() bool {
+	return p.Name != "" && p.Name != principalDev && p.Name != principalAnyone
 }
 
 func (s *Server) addressOf(r *http.Request) string {
 	return "address:" + client(r, s.config.TrustedProxies).String()
 }
 
-// limit is how many requests whoever sends this one may send in a window: the place where a role gets its own.
-func (s *Server) limit(*exchange) int { return s.config.RateLimit }
+// limit is how many requests a sender may send in a window: by its role, if that has a limit of its own and the sender
+// proved to have it. 0 is any number.
+func (s *Server) limit(p Principal) int {
+	if own, ok := s.config.RateLimits[p.Role]; ok && p.known() {
+		return own
+	}
+	return s.config.RateLimit
+}
 
-// rate counts a request of a subject and sets the fields of draft-ietf-httpapi-ratelimit-headers.
+// rate counts a request of a subject and sets the fields of draft-ietf-httpapi-ratelimit-headers, which an answer
+// without a limit does not have.
 func (s *Server) rate(w http.ResponseWriter, r *http.Request, subject string) error {
 	x := exchangeOf(r.Context())
 	x.rated = true
-	limit := s.limit(x)
+	limit := s.limit(x.principal)
+	if limit == 0 {
+		return nil
+	}
 	d := s.config.Limiter.Allow(subject, limit)
 	window := seconds(s.config.Limiter.Window())
 	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%s`, limit, window))

@@ -115,6 +115,42 @@ func TestRateLimitByPrincipal(t *testing.T) {
 	require.Contains(t, h.metrics(t), `millrace_rate_limited_total{subject="address"} 1`)
 }
 
+// A role may have a limit of its own, or none. Addresses, and principals of other roles, have the common one.
+func TestRateLimitByRole(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	h := serve(t, storetest.Pool(t), limited(1, func() time.Time { return now }), func(c *api.Config) {
+		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
+		c.RateLimits = map[store.Role]int{store.Service: 0, store.Operator: 3, store.Admin: 0}
+	})
+	for role, want := range map[store.Role]int{
+		store.Customer: 1, store.Viewer: 1, store.Operator: 3, store.Service: 0, store.Admin: 0,
+	} {
+		key := h.key(t, role)
+		for i := range 6 {
+			got := h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer "+key)
+			status, policy, left := http.StatusOK, "", ""
+			if want > 0 {
+				policy = fmt.Sprintf(`"default";q=%d;w=60`, want)
+				left = fmt.Sprintf(`"default";r=%d;t=60`, max(0, want-i-1))
+				if i >= want {
+					status = http.StatusTooManyRequests
+				}
+			}
+			require.Equal(t, status, got.status, "%s: %s", role, got.body)
+			require.Equal(t, policy, got.header.Get("RateLimit-Policy"), role)
+			if status == http.StatusOK {
+				require.Equal(t, left, got.header.Get("RateLimit"), role)
+			}
+		}
+	}
+	// A wrong key of a service is an address like all others.
+	for _, status := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
+		got := h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer "+h.key(t, store.Service)+"x")
+		require.Equal(t, status, got.status)
+	}
+}
+
 // A stream passes the limiter like any other answer, flushes and all.
 func TestRateLimitStream(t *testing.T) {
 	t.Parallel()

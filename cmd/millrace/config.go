@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
 	"github.com/millrace-orders/millrace/webhook"
 )
@@ -45,7 +46,58 @@ type apiFlags struct {
 
 // rateFlags are not part of apiFlags, because dev limits nobody unless it is asked to.
 type rateFlags struct {
-	RateLimit int `env:"MILLRACE_RATE_LIMIT" default:"100" help:"Requests per key, or without one per client address, in --rate-window; 0 for no limit."`
+	RateLimit int `env:"MILLRACE_RATE_LIMIT" default:"100" help:"Requests per customer, viewer or, without a credential, client address in --rate-window; 0 for no limit."`
+	roleRateFlags
+}
+
+// roleRateFlags are the limits of roles. A shop's own backend is one key, and operators act for everybody.
+type roleRateFlags struct {
+	RateLimitCustomer *int `env:"MILLRACE_RATE_LIMIT_CUSTOMER" help:"The same per customer, instead of --rate-limit."`
+	RateLimitViewer   *int `env:"MILLRACE_RATE_LIMIT_VIEWER" help:"The same per viewer, instead of --rate-limit."`
+	RateLimitService  int  `env:"MILLRACE_RATE_LIMIT_SERVICE" default:"0" help:"The same per service."`
+	RateLimitOperator int  `env:"MILLRACE_RATE_LIMIT_OPERATOR" default:"0" help:"The same per operator."`
+	RateLimitAdmin    int  `env:"MILLRACE_RATE_LIMIT_ADMIN" default:"0" help:"The same per admin."`
+}
+
+// rateLimits are the limits of an API: of each role that has one of its own, and of all others.
+type rateLimits struct {
+	base  int
+	roles map[store.Role]int
+}
+
+func (f roleRateFlags) limits(base int) rateLimits {
+	limits := rateLimits{base, map[store.Role]int{
+		store.Service: f.RateLimitService, store.Operator: f.RateLimitOperator, store.Admin: f.RateLimitAdmin,
+	}}
+	for role, limit := range map[store.Role]*int{store.Customer: f.RateLimitCustomer, store.Viewer: f.RateLimitViewer} {
+		if limit != nil {
+			limits.roles[role] = *limit
+		}
+	}
+	return limits
+}
+
+func (l rateLimits) check() error {
+	var problems []error
+	if l.base < 0 {
+		problems = append(problems, errors.New("--rate-limit must be at least 0"))
+	}
+	for _, role := range store.Roles() {
+		if l.roles[role] < 0 {
+			problems = append(problems, fmt.Errorf("--rate-limit-%s must be at least 0", role))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// none reports whether nothing is limited.
+func (l rateLimits) none() bool {
+	for _, limit := range l.roles {
+		if limit > 0 {
+			return false
+		}
+	}
+	return l.base == 0
 }
 
 type workFlags struct {
@@ -141,11 +193,8 @@ func (f providerFlags) check() error {
 	return err
 }
 
-func (f apiFlags) check(rateLimit int) error {
-	var problems []error
-	if rateLimit < 0 {
-		problems = append(problems, errors.New("--rate-limit must be at least 0"))
-	}
+func (f apiFlags) check(limits rateLimits) error {
+	problems := []error{limits.check()}
 	if f.RateWindow < time.Second || f.RateWindow > time.Hour {
 		problems = append(problems, errors.New("--rate-window must be from 1s to 1h"))
 	}

@@ -28,6 +28,7 @@ type devCommand struct {
 	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" help:"Where the simulators listen."`
 	apiFlags
 	RateLimit int `env:"MILLRACE_RATE_LIMIT" default:"0" help:"Requests per client address in --rate-window; 0 for no limit."`
+	roleRateFlags
 	opsFlags
 	connectionFlags
 	workFlags
@@ -37,7 +38,7 @@ type devCommand struct {
 
 // Validate keeps everything on loopback: nothing here asks for credentials, until the first key is made.
 func (c *devCommand) Validate() error {
-	problems := []error{c.connectionFlags.check(), c.apiFlags.check(c.RateLimit), c.workFlags.check()}
+	problems := []error{c.connectionFlags.check(), c.apiFlags.check(c.limits(c.RateLimit)), c.workFlags.check()}
 	for _, address := range []string{c.APIAddr, c.OpsAddr, c.SimulatorAddr} {
 		if !isLoopback(address) {
 			problems = append(problems, fmt.Errorf("dev listens on loopback only, not on %s: use serve", address))
@@ -86,7 +87,7 @@ func (c *devCommand) Run(p *process) (err error) {
 
 	return runNode(p, nodeConfig{
 		database: databaseFlags{DatabaseURL: c.DatabaseURL}, connections: c.connectionFlags,
-		api: &c.apiFlags, rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags, dev: true, log: log,
+		api: &c.apiFlags, limits: c.limits(c.RateLimit), work: &c.workFlags, ops: c.opsFlags, dev: true, log: log,
 		webhooks: c.webhookFlags,
 		providers: providerFlags{
 			PaymentURL: sim.url(orders.Payment), InventoryURL: sim.url(orders.Inventory),

@@ -9,7 +9,7 @@ import (
 
 // startLimiter starts what counts requests. It shares the feed's connections, which requests do not use up.
 func (n *node) startLimiter(pool *pgxpool.Pool) *limit.Limiter {
-	if n.config.rateLimit == 0 {
+	if n.config.limits.none() {
 		return nil
 	}
 	rates := store.NewRates(pool)

@@ -23,13 +23,17 @@ import (
 // TestTwoProcessesShareLimits sends a client's requests to two processes, which limit it as if they were one.
 func TestTwoProcessesShareLimits(t *testing.T) {
 	t.Parallel()
-	args := append(serveArgs(storetest.URL(t), newSimulators(t)), "--trusted-proxies", "127.0.0.0/8,::1/128")
+	database := storetest.URL(t)
+	key := createKey(t, database, "viewer") // an open server answers no proxy
+	args := append(serveArgs(database, newSimulators(t)), "--trusted-proxies", "127.0.0.0/8,::1/128")
 	i := slices.Index(args, "--rate-limit")
 	args = slices.Delete(args, i, i+2) // the default is 100 a minute
 	a, b := startProcess(t, args...), startProcess(t, args...)
 	ask := func(i *instance, header ...string) (int, http.Header) {
+		if header == nil {
+			header = bearer(key)
+		}
 		status, h, _ := do(t, http.MethodGet, i.api+"/api/orders", "", header...)
-		require.Contains(t, []int{http.StatusOK, http.StatusTooManyRequests}, status)
 		require.Equal(t, `"default";q=100;w=60`, h.Get("RateLimit-Policy"))
 		return status, h
 	}
@@ -69,14 +73,49 @@ func TestTwoProcessesShareLimits(t *testing.T) {
 	t.Logf("%d above the limit of 100", above)
 
 	status, _ := ask(b, "X-Forwarded-For", "192.0.2.1")
-	require.Equal(t, http.StatusOK, status, "another client, behind the trusted proxy")
+	require.Equal(t, http.StatusUnauthorized, status, "another client, behind the trusted proxy")
 	for _, i := range []*instance{a, b} {
 		status, _, _ := do(t, http.MethodGet, i.api+"/health/ready", "")
 		require.Equal(t, http.StatusOK, status)
 	}
-	checkMetrics(t, a)
 	require.NoError(t, a.stop())
 	require.NoError(t, b.stop())
+}
+
+// TestLimitsOfRoles: a customer has the limit of addresses, and a shop's own backend, which is one key, has none.
+func TestLimitsOfRoles(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	customer, service := createKey(t, database, "customer", "--customer", "1"), createKey(t, database, "service")
+	operator := createKey(t, database, "operator")
+	m := startProcessWith(t, []string{"MILLRACE_RATE_LIMIT_OPERATOR=2"}, "api", "--database-url", database,
+		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
+	ask := func(key string) (int, string) {
+		status, h, _ := do(t, http.MethodGet, m.api+"/api/inventory", "", bearer(key)...)
+		return status, h.Get("RateLimit-Policy")
+	}
+	for range 101 {
+		status, policy := ask(service)
+		require.Equal(t, http.StatusOK, status)
+		require.Empty(t, policy)
+	}
+	for _, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		status, policy := ask(operator)
+		require.Equal(t, want, status)
+		require.Equal(t, `"default";q=2;w=60`, policy)
+	}
+	status, policy := ask(customer)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, `"default";q=100;w=60`, policy)
+	require.NoError(t, m.stop())
+
+	err := run(t.Context(), []string{
+		"api", "--database-url", database, "--rate-limit=-1", "--rate-limit-customer=-1", "--rate-limit-viewer=-1",
+		"--rate-limit-service=-1", "--rate-limit-operator=-1", "--rate-limit-admin=-1",
+	}, io.Discard, io.Discard)
+	for _, flag := range []string{"", "-customer", "-viewer", "-service", "-operator", "-admin"} {
+		require.ErrorContains(t, err, "--rate-limit"+flag+" must be")
+	}
 }
 
 // TestSlowClients holds connections as an attacker would, who has few and wants the server to run out. The server

@@ -41,7 +41,7 @@ type nodeConfig struct {
 	database    databaseFlags
 	connections connectionFlags
 	api         *apiFlags  // nil: no API
-	rateLimit   int        // of the API; 0: none
+	limits      rateLimits // of the API
 	work        *workFlags // nil: no workers
 	ops         opsFlags
 	webhooks    webhookFlags
@@ -217,8 +217,9 @@ func (n *node) newAPI(
 	return api.New(api.Config{
 		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry,
 		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
-		Limiter: n.startLimiter(feedPool), RateLimit: c.rateLimit, TrustedProxies: c.api.TrustedProxies,
-		MaxInFlight: c.api.MaxInFlight, MaxStreams: c.api.MaxStreams, MaxStreamsEach: c.api.MaxStreamsEach,
+		Limiter: n.startLimiter(feedPool), RateLimit: c.limits.base, RateLimits: c.limits.roles,
+		TrustedProxies: c.api.TrustedProxies,
+		MaxInFlight:    c.api.MaxInFlight, MaxStreams: c.api.MaxStreams, MaxStreamsEach: c.api.MaxStreamsEach,
 		AllowedOrigins: c.api.AllowedOrigins,
 		Webhooks:       c.webhooks.policy(),
 		Ready: func(ctx context.Context) map[string]error {

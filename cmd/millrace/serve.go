@@ -23,7 +23,7 @@ type serveCommand struct {
 
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.apiFlags.check(c.RateLimit),
+	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.apiFlags.check(c.limits(c.RateLimit)),
 		c.workFlags.check(), c.providerFlags.check(), c.securityFlags.check())
 }
 
@@ -31,7 +31,7 @@ func (c *serveCommand) Validate() error {
 func (c *serveCommand) Run(p *process) error {
 	return runNode(p, nodeConfig{
 		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
-		rateLimit: c.RateLimit, work: &c.workFlags, ops: c.opsFlags, webhooks: c.webhookFlags,
+		limits: c.limits(c.RateLimit), work: &c.workFlags, ops: c.opsFlags, webhooks: c.webhookFlags,
 		security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
 	}, nil)
 }
@@ -50,7 +50,7 @@ type apiCommand struct {
 
 // Validate reports all problems at once.
 func (c *apiCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.apiFlags.check(c.RateLimit),
+	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.apiFlags.check(c.limits(c.RateLimit)),
 		c.securityFlags.check())
 }
 
@@ -58,7 +58,7 @@ func (c *apiCommand) Validate() error {
 func (c *apiCommand) Run(p *process) error {
 	return runNode(p, nodeConfig{
 		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
-		rateLimit: c.RateLimit, ops: c.opsFlags, webhooks: c.webhookFlags, security: c.securityFlags, log: c.logFlags,
+		limits: c.limits(c.RateLimit), ops: c.opsFlags, webhooks: c.webhookFlags, security: c.securityFlags, log: c.logFlags,
 	}, nil)
 }
 
