@@ -129,7 +129,8 @@ func New(c Config) *Server {
 		config: c, permissions: permissions(), metrics: newMetrics(c.Registerer), hub: newHub(),
 		flights: newSlots(c.MaxInFlight, errOverloaded, errTooManyOwnRequests),
 		streams: newSlots(c.MaxStreams, errTooManyStreams, errTooManyOwnStreams),
-		exports: newSlots(maxExports, errTooManyExports, errTooManyOwnExports), started: c.Now(), draining: make(chan struct{}),
+		exports: newSlots(maxExports, errTooManyExports, errTooManyOwnExports),
+		started: c.Now(), draining: make(chan struct{}),
 		system: sample[systemSample]{now: c.Now}, gathered: sample[families]{now: c.Now},
 	}
 	s.drain = sync.OnceFunc(func() {
@@ -155,7 +156,8 @@ func (s *Server) Drain() { s.drain() }
 func (s *Server) routes() http.Handler {
 	router := chi.NewRouter()
 	router.Use(identified, secured, s.logged, s.measured, s.recovered, s.sheltered,
-		crossOrigin(s.config.AllowedOrigins), sameOrigin(s.config.AllowedOrigins), s.shed, s.gated, limited, middleware.GetHead)
+		crossOrigin(s.config.AllowedOrigins), sameOrigin(s.config.AllowedOrigins), s.shed, s.gated, limited,
+		middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))
 

@@ -26,8 +26,8 @@ func forwarding(name string) bool {
 }
 
 // CheckLocal returns nil or an error that is ErrNotLocal. Where no credential is asked for, being on this machine is
-// the credential. A proxy on this machine speaks for strangers, so what it forwards is refused. A web page whose name was
-// made to point to 127.0.0.1 is the same origin to its browser, so other names are refused.
+// the credential. A proxy on this machine speaks for strangers, so what it forwards is refused. A web page whose name
+// was made to point to 127.0.0.1 is the same origin to its browser, so other names are refused.
 func CheckLocal(r *http.Request) error {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {

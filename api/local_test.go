@@ -85,8 +85,8 @@ func TestMediaType(t *testing.T) {
 			continue
 		}
 		for _, media := range []string{
-			"", "text/plain", "text/json", "application/x-www-form-urlencoded", "application/json5", "application/json, text/plain",
-			"text/plain; application/json", "json", "+json",
+			"", "text/plain", "text/json", "application/x-www-form-urlencoded", "application/json5",
+			"application/json, text/plain", "text/plain; application/json", "json", "+json",
 		} {
 			got := h.request(t, op.method, op.concrete(), op.body, "Content-Type", media)
 			require.Equal(t, http.StatusUnsupportedMediaType, got.status, "%s %q: %s", op.id, media, got.body)
@@ -112,11 +112,23 @@ func TestLocal(t *testing.T) {
 	})
 	paths := []string{"/api/orders", "/api/nothing", "/health", "/docs/", "/openapi.json"}
 	for _, header := range [][]string{
-		{"Host", "millrace.example"}, {"Host", "evil.example:8080"}, {"Host", "192.168.0.7"}, {"Host", "[::2]:8080"},
-		{"Host", "localhost.evil.example"}, {"Host", "127.0.0.1.evil.example"}, {"Host", "0.0.0.0"},
-		{"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-Host", "localhost"}, {"X-Forwarded-Proto", "https"},
-		{"x-forwarded-prefix", "/"}, {"Forwarded", "for=127.0.0.1"}, {"Via", "1.1 proxy"}, {"X-Real-IP", "127.0.0.1"},
-		{"True-Client-IP", "127.0.0.1"}, {"CF-Connecting-IP", "127.0.0.1"}, {"X-Forwarded-For", ""},
+		{"Host", "millrace.example"},
+		{"Host", "evil.example:8080"},
+		{"Host", "192.168.0.7"},
+		{"Host", "[::2]:8080"},
+		{"Host", "localhost.evil.example"},
+		{"Host", "127.0.0.1.evil.example"},
+		{"Host", "0.0.0.0"},
+		{"X-Forwarded-For", "127.0.0.1"},
+		{"X-Forwarded-Host", "localhost"},
+		{"X-Forwarded-Proto", "https"},
+		{"x-forwarded-prefix", "/"},
+		{"Forwarded", "for=127.0.0.1"},
+		{"Via", "1.1 proxy"},
+		{"X-Real-IP", "127.0.0.1"},
+		{"True-Client-IP", "127.0.0.1"},
+		{"CF-Connecting-IP", "127.0.0.1"},
+		{"X-Forwarded-For", ""},
 	} {
 		for _, path := range paths {
 			got := open.request(t, http.MethodGet, path, "", header...)

@@ -9,7 +9,7 @@ import (
 const apiPrefix = "/api/"
 
 // shed turns requests away while there are more than the process can answer soon: a queue would only make all of
-// them late. It comes before anything that costs more than looking at the path. Event streams have a limit of their own.
+// them late. It comes before anything that costs more than looking at the path. Event streams have their own limit.
 func (s *Server) shed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, apiPrefix) {

@@ -30,7 +30,8 @@ func TestSlowReader(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(1))
-	_, err = fmt.Fprintf(conn, "GET /api/orders/%s/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n",
+	_, err = fmt.Fprintf(conn,
+		"GET /api/orders/%s/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n",
 		storetest.Order(t, h.store).ID)
 	require.NoError(t, err)
 	line, err := bufio.NewReaderSize(conn, 16).ReadString('\n')

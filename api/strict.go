@@ -144,7 +144,8 @@ func checkMediaType(op *huma.Operation, r *http.Request) error {
 		return nil
 	}
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != mediaJSON && (!strings.HasPrefix(media, "application/") || !strings.HasSuffix(media, "+json")) {
+	isJSON := media == mediaJSON || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+	if err != nil || !isJSON {
 		return errMediaType
 	}
 	return nil

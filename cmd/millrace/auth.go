@@ -95,6 +95,8 @@ func (c nodeConfig) addresses() []string {
 
 // authenticator makes one that looks keys up in s.
 func (n *node) authenticator(s *store.Store) *api.Authenticator {
-	return api.NewAuthenticator(api.AuthConfig{Keys: s, Token: n.config.security.Token, OIDC: n.oidc,
-		Open: n.open, Closed: n.closed})
+	return api.NewAuthenticator(api.AuthConfig{
+		Keys: s, Token: n.config.security.Token, OIDC: n.oidc,
+		Open: n.open, Closed: n.closed,
+	})
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// devCommand runs everything on one machine, with nothing to set up. It is open to this machine as long as no key was made.
+// devCommand runs everything on one machine, with nothing to set up. It is open to this machine as long as no key was
+// made.
 type devCommand struct {
 	DatabaseURL     string `env:"DATABASE_URL" secret:"" help:"Use this Postgres instead of a private one."`
 	DatabaseURLFile string `env:"DATABASE_URL_FILE" help:"File with that URL."`

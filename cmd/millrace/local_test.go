@@ -85,7 +85,9 @@ func TestOnlyThisMachine(t *testing.T) {
 		{m.simulators + "/payments/refunds", http.MethodPost, "{}"},
 	} {
 		for _, from := range [][]string{
-			{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Origin", "null"},
+			{"Origin", "https://evil.example"},
+			{"Sec-Fetch-Site", "cross-site"},
+			{"Origin", "null"},
 			{"Origin", "http://127.0.0.1:1", "Sec-Fetch-Site", "same-site"},
 		} {
 			status := as(t, "", tt.method, tt.url, tt.body, append(from, "Content-Type", "application/json")...)

@@ -41,7 +41,7 @@ func secretFiles(ctx *kong.Context, path *kong.Path, flag *kong.Flag) (any, erro
 
 // readSecret reads a file of one line.
 func readSecret(name string) (string, error) {
-	file, err := os.Open(name)
+	file, err := os.Open(name) //nolint:gosec // the operator names it
 	if err != nil {
 		return "", err
 	}
@@ -148,7 +148,7 @@ func hideSecrets() error {
 	}
 	path, err := os.Executable()
 	if err == nil {
-		err = syscall.Exec(path, append([]string{os.Args[0]}, args...), environ)
+		err = syscall.Exec(path, append([]string{os.Args[0]}, args...), environ) //nolint:gosec // it is this very program
 	}
 	return fmt.Errorf("%w (%w)", errNotHidden, err)
 }

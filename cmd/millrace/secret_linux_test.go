@@ -16,7 +16,8 @@ import (
 func TestSecretsAreHidden(t *testing.T) {
 	t.Parallel()
 	token := strings.Repeat("secret-", 6)
-	m := startProcess(t, append(serveArgs(storetest.URL(t), newSimulators(t)), "--token", token, "--payment-token=secret-p")...)
+	m := startProcess(t, append(serveArgs(storetest.URL(t), newSimulators(t)),
+		"--token", token, "--payment-token=secret-p")...)
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(m.process.Pid) + "/cmdline")
 	require.NoError(t, err)
 	require.Contains(t, string(line), "--payment-url")

@@ -67,29 +67,64 @@ func TestHidden(t *testing.T) {
 		args, environ      []string
 		visible, wantMoved []string
 	}{
-		{"Nothing", []string{"serve", "--workers", "5"}, []string{"A=b"}, []string{"serve", "--workers", "5"}, []string{"A=b"}},
 		{
-			"Token", []string{"serve", "--token", "t", "--workers=5"}, []string{"MILLRACE_TOKEN=old", "MILLRACE_TOKEN_FILE=f", "A=b"},
-			[]string{"serve", "--workers=5"}, []string{"A=b", "MILLRACE_TOKEN=t"},
+			"Nothing",
+			[]string{"serve", "--workers", "5"},
+			[]string{"A=b"},
+			[]string{"serve", "--workers", "5"},
+			[]string{"A=b"},
 		},
 		{
-			"All",
-			[]string{"work", "--payment-token=p", "--inventory-token", "i", "--shipping-token=s", "--email-token=e", "--smtp-password", "m"},
-			nil,
-			[]string{"work"},
-			[]string{
+			"Token",
+			[]string{"serve", "--token", "t", "--workers=5"},
+			[]string{"MILLRACE_TOKEN=old", "MILLRACE_TOKEN_FILE=f", "A=b"},
+			[]string{"serve", "--workers=5"},
+			[]string{"A=b", "MILLRACE_TOKEN=t"},
+		},
+		{
+			"All", []string{
+				"work", "--payment-token=p", "--inventory-token", "i", "--shipping-token=s", "--email-token=e",
+				"--smtp-password", "m",
+			}, nil, []string{"work"}, []string{
 				"MILLRACE_PAYMENT_TOKEN=p", "MILLRACE_INVENTORY_TOKEN=i", "MILLRACE_SHIPPING_TOKEN=s", "MILLRACE_EMAIL_TOKEN=e",
 				"MILLRACE_SMTP_PASSWORD=m",
 			},
 		},
-		{"Password", []string{"migrate", "--database-url", withPassword}, nil, []string{"migrate"}, []string{"DATABASE_URL=" + withPassword}},
 		{
-			"PasswordInQuery", []string{"dev", "--database-url=postgres://db/shop?user=a&password=b"}, nil, []string{"dev"},
+			"Password",
+			[]string{"migrate", "--database-url", withPassword},
+			nil,
+			[]string{"migrate"},
+			[]string{"DATABASE_URL=" + withPassword},
+		},
+		{
+			"PasswordInQuery",
+			[]string{"dev", "--database-url=postgres://db/shop?user=a&password=b"},
+			nil,
+			[]string{"dev"},
 			[]string{"DATABASE_URL=postgres://db/shop?user=a&password=b"},
 		},
-		{"Keywords", []string{"audit", "--database-url=host=db password=b"}, nil, []string{"audit"}, []string{"DATABASE_URL=host=db password=b"}},
-		{"NoPassword", []string{"migrate", "--database-url", plain}, nil, []string{"migrate", "--database-url=" + plain}, nil},
-		{"Key", []string{"keys", "revoke", key, "mnopqrstuvwx"}, nil, []string{"keys", "revoke", "abcdefghijkl", "mnopqrstuvwx"}, nil},
+		{
+			"Keywords",
+			[]string{"audit", "--database-url=host=db password=b"},
+			nil,
+			[]string{"audit"},
+			[]string{"DATABASE_URL=host=db password=b"},
+		},
+		{
+			"NoPassword",
+			[]string{"migrate", "--database-url", plain},
+			nil,
+			[]string{"migrate", "--database-url=" + plain},
+			nil,
+		},
+		{
+			"Key",
+			[]string{"keys", "revoke", key, "mnopqrstuvwx"},
+			nil,
+			[]string{"keys", "revoke", "abcdefghijkl", "mnopqrstuvwx"},
+			nil,
+		},
 		{"Wrong", []string{"work", "--token", "t"}, nil, []string{"work", "--token", "t", "--tea"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,7 +153,8 @@ func TestSecretFiles(t *testing.T) {
 	token := strings.Repeat("secret-", 6)
 	url := storetest.URL(t)
 	args := without(serveArgs(url, newSimulators(t)), "--database-url")
-	m := startProcessWith(t, []string{"DATABASE_URL_FILE=" + write(url+"\n")}, append(args, "--token-file", write(token))...)
+	environment := []string{"DATABASE_URL_FILE=" + write(url+"\n")}
+	m := startProcessWith(t, environment, append(args, "--token-file", write(token))...)
 	status, _, _ := do(t, http.MethodGet, m.api+"/api/orders", "", bearer(token)...)
 	require.Equal(t, http.StatusOK, status)
 	require.NoError(t, m.stop())
