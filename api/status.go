@@ -86,11 +86,13 @@ type BreakerStatus struct {
 type QueueStatus struct {
 	Name             string  `json:"name" example:"payment"`
 	Paused           bool    `json:"paused" example:"false" doc:"Whether an operator has paused it"`
-	Available        int64   `json:"available" minimum:"0" example:"3" doc:"Jobs that wait for a worker"`
+	Available        int64   `json:"available" minimum:"0" example:"3" doc:"Jobs that wait for a worker. This and the other numbers are counted up to 100,000"`
 	Running          int64   `json:"running" minimum:"0" example:"2" doc:"Jobs that are being worked"`
 	Retryable        int64   `json:"retryable" minimum:"0" example:"0" doc:"Jobs that failed and wait to be tried again"`
 	Scheduled        int64   `json:"scheduled" minimum:"0" example:"0" doc:"Jobs that wait for their time"`
-	OldestAgeSeconds float64 `json:"oldestAgeSeconds" minimum:"0" example:"0.1" doc:"For how long the oldest available job has waited; 0 if there is none"`
+	OldestAgeSeconds float64 `json:"oldestAgeSeconds" minimum:"0" example:"0.1" doc:"For how long the oldest unfinished work has waited, whatever it waits for: of a provider's queue since its step was started, of others since the job could have run; 0 if there is none"`
+
+	behind bool // a job has been ready for long, and no process works it
 }
 
 type statusOutput struct{ Body SystemStatus }
@@ -156,7 +158,7 @@ func (s *SystemStatus) reasons() (list []StatusReason) {
 	}
 	for _, q := range s.Queues {
 		when(q.Paused, reasonQueuePaused, q.Name)
-		when(!q.Paused && q.OldestAgeSeconds > jobTooOld.Seconds(), reasonQueueBehind, q.Name)
+		when(!q.Paused && q.behind, reasonQueueBehind, q.Name)
 	}
 	return list
 }
@@ -194,6 +196,7 @@ func newQueues(queues []store.Queue, now time.Time) []QueueStatus {
 		list[i] = QueueStatus{
 			Name: q.Name, Paused: q.Paused, Available: q.Available, Running: q.Running, Retryable: q.Retryable,
 			Scheduled: q.Scheduled,
+			behind:    !q.Shut && !q.ReadyAt.IsZero() && now.Sub(q.ReadyAt) > jobTooOld,
 		}
 		if !q.OldestAt.IsZero() {
 			list[i].OldestAgeSeconds = max(now.Sub(q.OldestAt), 0).Seconds()

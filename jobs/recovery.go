@@ -33,6 +33,8 @@ type Recovery struct {
 	id     string // of the River client; set by NewClient
 	mu     sync.Mutex
 	active map[int64]bool // jobs that run here
+
+	failing, silent streak // of recovery, and of heartbeats
 }
 
 // NewRecovery makes a Recovery. Give it to NewClient, then Run it from before the client starts until after it stops.
@@ -70,12 +72,29 @@ func (r *Recovery) self() store.Instance {
 	return store.Instance{ID: r.id, Active: slices.Collect(maps.Keys(r.active))}
 }
 
-// Run works until ctx ends.
+// Run works until ctx ends. Heartbeats have a goroutine of their own: however long it takes to give jobs away, this
+// process is alive.
 func (r *Recovery) Run(ctx context.Context) {
+	turns := make(chan struct{}, 1)
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		for range turns {
+			err := r.recover(ctx)
+			r.failing.warn(ctx, r.logger, "recovery", err)
+		}
+	})
+	r.beat(ctx, turns)
+	close(turns)
+	ended.Wait()
+	r.leave(context.WithoutCancel(ctx))
+}
+
+// beat sends heartbeats, and gives recovery a turn after each one that others can be judged by.
+func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 	ticker := time.NewTicker(heartbeatEvery)
 	defer ticker.Stop()
 	var trusted, last time.Time // when this row of heartbeats began, and its latest
-	for failing := false; ; {
+	for {
 		now := time.Now()
 		err := r.store.Beat(ctx, r.id)
 		failpoint.Hit("recovery.beat")
@@ -85,24 +104,33 @@ func (r *Recovery) Run(ctx context.Context) {
 		if err == nil {
 			last = now
 			if now.Sub(trusted) >= trustAfter {
-				err = r.recover(ctx)
+				select {
+				case turns <- struct{}{}:
+				default: // it has not ended its last turn
+				}
 			}
 		}
-		if err != nil && !failing && ctx.Err() == nil {
-			r.logger.WarnContext(ctx, "recovery is failing", "error", err)
-		}
-		failing = err != nil
+		r.silent.warn(ctx, r.logger, "heartbeat", err)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			r.leave(context.WithoutCancel(ctx))
 			return
 		}
 	}
 }
 
+// streak logs the first of failures in a row.
+type streak struct{ failing bool }
+
+func (s *streak) warn(ctx context.Context, logger *slog.Logger, what string, err error) {
+	if err != nil && !s.failing && ctx.Err() == nil {
+		logger.WarnContext(ctx, "recovery is failing", "part", what, "error", err)
+	}
+	s.failing = err != nil
+}
+
 func (r *Recovery) recover(ctx context.Context) error {
-	n, err := r.store.Recover(ctx, r.self(), longestRun)
+	n, err := r.store.Recover(ctx, r.self())
 	if n > 0 {
 		r.recovered.Add(float64(n))
 		r.logger.WarnContext(ctx, "steps of a process that died have new jobs", "steps", n)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,11 +21,14 @@ type Instance struct {
 // silence is for how long a process may say nothing and count as alive. A heartbeat takes 3 s.
 const silence = 10 * time.Second
 
-// Beat says that an instance is alive.
-func (s *Store) Beat(ctx context.Context, id string) error {
+// Beat notes that an instance is alive, and from which queues it takes no jobs for now.
+func (s *Store) Beat(ctx context.Context, id string, shut ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if err := s.queries.InstanceBeat(ctx, s.db, id); err != nil {
+	err := s.queries.InstanceBeat(ctx, s.db, &dbsqlc.InstanceBeatParams{
+		ID: id, ShutQueues: append([]string{}, shut...), // an empty list, not NULL
+	})
+	if err != nil {
 		return fmt.Errorf("send heartbeat: %w", classify(err))
 	}
 	return nil
@@ -40,19 +44,26 @@ func (s *Store) Leave(ctx context.Context, id string) error {
 	return nil
 }
 
-// Recover is Sweep for the steps of instances that have been silent for 10 s, and for those jobs of its own that self
-// does not know of. Unless there are any, it costs one small query. The instance must have sent heartbeats for as long
+// Recover gives new jobs to the steps of instances that have been silent for 10 s, and to those whose jobs self is
+// said to run and does not know of. It costs in proportion to those jobs, and not to the steps that are pending. The instance must have sent heartbeats for as long
 // itself: after an outage of the database everybody has been silent.
 //
 // An instance that was only frozen, or cut off, does no harm when it comes back: its steps are settled then, or settled
 // by whoever is first, and the provider has seen one key.
-func (s *Store) Recover(ctx context.Context, self Instance, longest time.Duration) (recovered int, err error) {
+func (s *Store) Recover(ctx context.Context, self Instance) (recovered int, err error) {
 	lost, err := s.lost(ctx, self)
 	if err != nil || len(lost) == 0 {
 		return 0, err
 	}
 	failpoint.Hit("recovery.found")
-	return s.sweep(ctx, longest, lost)
+	recovered, err = s.replace(ctx, lost)
+	if errors.Is(err, errTurnTaken) { // the next try comes with the next heartbeat
+		err = nil
+	}
+	if err != nil {
+		return recovered, fmt.Errorf("recover: %w", err)
+	}
+	return recovered, nil
 }
 
 func (s *Store) lost(ctx context.Context, self Instance) ([]int64, error) {

@@ -50,12 +50,12 @@ func TestRecover(t *testing.T) {
 			if tt.active {
 				self.Active = []int64{job}
 			}
-			n, err := s.Recover(t.Context(), self, time.Minute)
+			n, err := s.Recover(t.Context(), self)
 			require.NoError(t, err)
 			require.Equal(t, tt.want, n)
 			require.Equal(t, tt.want, count(t, db, `SELECT count(*) FROM river_job
 				WHERE kind = 'quote_shipping' AND state = 'available'`))
-			n, err = s.Recover(t.Context(), self, time.Minute)
+			n, err = s.Recover(t.Context(), self)
 			require.NoError(t, err)
 			require.Zero(t, n, "the new job counts")
 		})

@@ -96,10 +96,13 @@ func (s *Store) Events(ctx context.Context, id orders.ID, after int64, limit int
 	return decodeEvents(rows), nil
 }
 
+// countMost is up to where jobs and orders are counted. Counting a million takes longer than a scrape may.
+const countMost = 100_000
+
 // QueueDepth is how many unfinished jobs of one state a queue has.
 type QueueDepth struct {
 	Queue, State string
-	Jobs         int64
+	Jobs         int64     // at most 100,000
 	OldestAt     time.Time // when the oldest of them could have run, or will
 }
 
@@ -107,7 +110,7 @@ type QueueDepth struct {
 func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	rows, err := s.queries.QueueDepths(ctx, s.db)
+	rows, err := s.queries.QueueDepths(ctx, s.db, countMost)
 	if err != nil {
 		return nil, fmt.Errorf("count jobs: %w", classify(err))
 	}
@@ -118,11 +121,11 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 	return depths, nil
 }
 
-// UnfinishedOrders counts the orders that are pending, processing or in need of attention.
+// UnfinishedOrders counts the orders that are pending, processing or in need of attention, each up to 100,000.
 func (s *Store) UnfinishedOrders(ctx context.Context) (map[orders.Status]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	rows, err := s.queries.UnfinishedOrders(ctx, s.db)
+	rows, err := s.queries.UnfinishedOrders(ctx, s.db, countMost)
 	if err != nil {
 		return nil, fmt.Errorf("count orders: %w", classify(err))
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
 )
 
 // Leader is the id of the River client that enqueues the periodic jobs; empty if nobody leads.
@@ -26,9 +28,14 @@ func (s *Store) Leader(ctx context.Context) (string, error) {
 type Queue struct {
 	Name   string
 	Paused bool // by an operator: nothing of it is worked
+	Shut   bool // by every live process, because its provider's breaker is open
 	// Available jobs wait for a worker, scheduled and retryable ones for their time, running ones are being worked.
+	// Each is counted up to 100,000.
 	Available, Scheduled, Retryable, Running int64
-	// OldestAt is since when the oldest available job could have run; zero if there is none.
+	// ReadyAt is since when the oldest available job could have run; zero if there is none.
+	ReadyAt time.Time
+	// OldestAt is since when the oldest unfinished work waits, whatever it waits for: since its step was started, or,
+	// of what is no step, since its job could have run. Zero if there is none.
 	OldestAt time.Time
 }
 
@@ -40,7 +47,7 @@ func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	known, err := s.queries.QueuesPaused(ctx, s.db)
+	known, err := s.queries.QueuesPaused(ctx, s.db, interval(silence))
 	if err != nil {
 		return nil, fmt.Errorf("read queues: %w", classify(err))
 	}
@@ -55,13 +62,13 @@ func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
 		return &queues[i]
 	}
 	for _, q := range known {
-		at(q.Name).Paused = q.Paused
+		at(q.Name).Paused, at(q.Name).Shut = q.Paused, q.Shut
 	}
 	for _, d := range depths {
 		q := at(d.Queue)
 		switch d.State {
 		case "available":
-			q.Available, q.OldestAt = d.Jobs, d.OldestAt
+			q.Available, q.ReadyAt, q.OldestAt = d.Jobs, d.OldestAt, d.OldestAt
 		case "running":
 			q.Running = d.Jobs
 		case "retryable":
@@ -70,6 +77,24 @@ func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
 			q.Scheduled += d.Jobs
 		}
 	}
+	oldest, err := s.queries.StepsOldest(ctx, s.db, stepNames())
+	if err != nil {
+		return nil, fmt.Errorf("read oldest steps: %w", classify(err))
+	}
+	for _, o := range oldest {
+		spec, _ := orders.StepName(o.Step).Spec()
+		if q := at(string(spec.Provider)); q.OldestAt.IsZero() || o.StartedAt.Before(q.OldestAt) {
+			q.OldestAt = o.StartedAt.UTC()
+		}
+	}
 	slices.SortFunc(queues, func(a, b Queue) int { return cmp.Compare(a.Name, b.Name) })
 	return queues, nil
+}
+
+// stepNames are the names of all steps of the saga.
+func stepNames() (names []string) {
+	for _, spec := range orders.Specs() {
+		names = append(names, string(spec.Name))
+	}
+	return names
 }

@@ -103,11 +103,11 @@ type verification struct {
 }
 
 func (v *verification) run(ctx context.Context) error {
-	// jobs has a transaction of its own because it changes how the rest of it is planned.
-	for _, part := range []func(context.Context, pgx.Tx) error{v.system, v.jobs} {
-		if err := v.transaction(ctx, part); err != nil {
-			return err
-		}
+	if err := v.transaction(ctx, v.system); err != nil {
+		return err
+	}
+	if err := v.jobs(ctx); err != nil {
+		return err
 	}
 	if !v.options.Deep {
 		return v.transaction(ctx, v.recentOrders)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
@@ -26,6 +25,8 @@ const (
 	// verifyScan is how many of the oldest orders of each unfinished status are looked at for being stuck: in an outage
 	// there may be any number, and those that are stuck get old.
 	verifyScan = 5000
+	// verifyStepPages is how many pages of pending steps are looked at of each kind, for having a job.
+	verifyStepPages = 50
 	// verifyMost bounds what one check of the whole system reports.
 	verifyMost = 1000
 )
@@ -88,27 +89,35 @@ func (v *verification) stuck(ctx context.Context, tx pgx.Tx, _ time.Time) error 
 	return err
 }
 
-func (v *verification) jobs(ctx context.Context, tx pgx.Tx) error {
-	if err := v.store.queries.SweepPlan(ctx, tx); err != nil {
-		return fmt.Errorf("plan: %w", err)
-	}
+// jobs looks for pending steps without a job, a page and a transaction at a time: of each kind of step at those whose
+// deadline is nearest, or at all.
+func (v *verification) jobs(ctx context.Context) error {
 	longest := v.options.Limits.Job + longJobGrace
-	rows, err := v.store.queries.StepsStranded(ctx, tx, &dbsqlc.StepsStrandedParams{
-		StartedBefore: v.store.now().Add(-jobWithin), BatchSize: verifyMost,
-		LongestRun: pgtype.Interval{Microseconds: longest.Microseconds(), Valid: true},
-	})
-	for _, row := range rows {
-		v.report(checkJob, row.OrderID, "%s:%d has no job", row.Step, row.Generation)
-	}
-	if err != nil {
-		return fmt.Errorf("check %s: %w", checkJob, err)
+	for _, spec := range orders.Specs() {
+		var at place
+		for pages := 0; pages < verifyStepPages || v.options.Deep; pages++ {
+			err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+				page, err := v.store.steps(ctx, tx, spec.Name, at, longest, jobWithin)
+				for _, job := range page.stranded {
+					v.report(checkJob, job.OrderID, "%s:%d has no job", job.Step, job.Generation)
+				}
+				at = page.next
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("check %s: %w", checkJob, err)
+			}
+			if at == (place{}) {
+				break
+			}
+		}
 	}
 	return nil
 }
 
 func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) error {
-	rows, err := v.store.queries.VerifyOverdue(ctx, tx, &dbsqlc.VerifyOverdueParams{
-		Before: now.Add(-overdueAfter), Most: verifyMost,
+	rows, err := v.store.queries.StepsOverdue(ctx, tx, &dbsqlc.StepsOverdueParams{
+		Steps: stepNames(), Before: now.Add(-overdueAfter), MostEach: verifyMost,
 	})
 	for _, row := range rows {
 		v.report(checkOverdue, row.OrderID, "%s:%d should have ended by %s", row.Step, row.Generation,
@@ -130,9 +139,11 @@ func (v *verification) longJobs(ctx context.Context, tx pgx.Tx, now time.Time) e
 }
 
 func (v *verification) backlog(ctx context.Context, tx pgx.Tx, now time.Time) error {
-	rows, err := v.store.queries.VerifyBacklog(ctx, tx, now.Add(-backlogAfter))
+	rows, err := v.store.queries.VerifyBacklog(ctx, tx, &dbsqlc.VerifyBacklogParams{
+		Before: now.Add(-backlogAfter), Silence: interval(silence),
+	})
 	for _, row := range rows {
-		v.report(checkBacklog, orders.ID{}, "%d jobs in %s, the oldest for %s", row.Jobs, row.Queue,
+		v.report(checkBacklog, orders.ID{}, "a job in %s has been ready for %s", row.Queue,
 			now.Sub(row.OldestAt).Round(time.Second))
 	}
 	return err

@@ -1,10 +1,11 @@
 -- name: InstanceBeat :exec
--- InstanceBeat says that a process is alive, by the database's clock, and forgets those that died long ago.
+-- InstanceBeat notes that a process is alive, by the database's clock, and from which queues it takes no jobs. It forgets
+-- the processes that died long ago.
 WITH forgotten AS (
     DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '1 hour' AND id <> @id
 )
-INSERT INTO millrace.instances (id, started_at, heartbeat_at) VALUES (@id, now(), now())
-ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET heartbeat_at = now();
+INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues) VALUES (@id, now(), now(), @shut_queues::text[])
+ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET heartbeat_at = now(), shut_queues = EXCLUDED.shut_queues;
 
 -- name: InstanceLeave :exec
 DELETE FROM millrace.instances WHERE id = @id;
@@ -29,3 +30,19 @@ WHERE j.state = 'running' AND j.attempted_at < now() - @silence::interval
         )
     END
 LIMIT 10000;
+
+-- name: JobsOverrun :many
+-- JobsOverrun finds jobs that have been running for longer than any job may.
+SELECT id FROM millrace.river_job WHERE state = 'running' AND attempted_at < now() - @longest_run::interval LIMIT 10000;
+
+-- name: JobsUnreplaced :many
+-- JobsUnreplaced are those of some running jobs whose step has been given no other job since.
+SELECT j.id, j.kind, j.args FROM millrace.river_job j
+LEFT JOIN LATERAL (
+    SELECT n.id FROM millrace.river_job n
+    WHERE n.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+        AND n.args ->> 'order_id' = j.args ->> 'order_id' AND n.args ->> 'generation' = j.args ->> 'generation'
+        AND n.kind || '' = j.kind AND n.id + 0 > j.id -- indexes over these find as many jobs as there are
+    LIMIT 1
+) newer ON true
+WHERE j.id = ANY(@ids::bigint[]) AND j.state = 'running' AND newer.id IS NULL;

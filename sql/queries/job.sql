@@ -1,13 +1,39 @@
 -- name: QueueDepths :many
--- QueueDepths counts the unfinished jobs by queue and state, and says since when the oldest one could have run.
-SELECT queue, state::text AS state, count(*) AS jobs, min(scheduled_at)::timestamptz AS oldest_at
-FROM millrace.river_job WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-GROUP BY queue, state;
+-- QueueDepths counts the unfinished jobs by queue and state, each up to a most, and tells since when the oldest one could
+-- have run. It goes from queue to queue along River's index: counting all of a million would take longer than a scrape
+-- may.
+WITH RECURSIVE found AS (
+    SELECT s.state, (SELECT min(j.queue) FROM millrace.river_job j WHERE j.state = s.state) AS queue
+    FROM unnest('{available,pending,retryable,running,scheduled}'::millrace.river_job_state[]) AS s (state)
+    UNION ALL
+    SELECT f.state, (SELECT min(j.queue) FROM millrace.river_job j WHERE j.state = f.state AND j.queue > f.queue)
+    FROM found f WHERE f.queue IS NOT NULL
+)
+SELECT f.queue::text AS queue, f.state::text AS state, d.jobs, o.oldest_at::timestamptz AS oldest_at
+FROM found f
+CROSS JOIN LATERAL (
+    SELECT count(*) AS jobs FROM (
+        SELECT FROM millrace.river_job c WHERE c.state = f.state AND c.queue = f.queue LIMIT @most
+    ) l
+) d
+CROSS JOIN LATERAL (
+    SELECT min(r.scheduled_at) AS oldest_at FROM generate_series(1, 4) AS p (priority)
+    CROSS JOIN LATERAL (
+        SELECT j.scheduled_at FROM millrace.river_job j
+        WHERE j.state = f.state AND j.queue = f.queue AND j.priority = p.priority
+        ORDER BY j.scheduled_at LIMIT 1
+    ) r
+) o
+WHERE d.jobs > 0;
 
 -- name: UnfinishedOrders :many
--- UnfinishedOrders counts the orders that are not at rest, and those that wait for a person.
-SELECT status, count(*) AS orders FROM millrace.orders WHERE status IN ('pending', 'processing', 'needs_attention')
-GROUP BY status;
+-- UnfinishedOrders counts the orders that are not at rest, and those that wait for a person, each up to a most.
+SELECT s.status::text AS status, c.orders
+FROM (VALUES ('pending'), ('processing'), ('needs_attention')) AS s (status)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS orders FROM (SELECT FROM millrace.orders o WHERE o.status = s.status LIMIT @most) l
+) c
+WHERE c.orders > 0;
 
 -- name: Now :one
 SELECT clock_timestamp()::timestamptz;

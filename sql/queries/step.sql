@@ -16,29 +16,80 @@ JOIN millrace.order_steps k
     ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
 LEFT JOIN millrace.order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1;
 
--- name: StepsStranded :many
--- StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,
--- discarded or deleted, or the process that runs the job has been silent for longer than any job may take, or the job
--- is known to be lost.
-SELECT s.order_id, s.step, s.generation FROM millrace.order_steps s
-WHERE s.state = 'pending' AND s.started_at < @started_before AND NOT EXISTS (
-    SELECT FROM millrace.river_job j
-    WHERE j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-        AND j.kind = s.step
-        AND j.args ->> 'order_id' = s.order_id::text
-        AND j.args ->> 'generation' = s.generation::text
-        AND (j.state <> 'running' OR j.attempted_at > now() - @longest_run::interval AND j.id <> ALL(@lost::bigint[]))
+-- name: StepsSweep :many
+-- StepsSweep is a page of the pending steps of one kind, after a given one, and tells which are stranded: those that were
+-- started before a moment and have no job that could carry them out, because River's rows were pruned, discarded or
+-- deleted, or because their process has been silent for longer than any job may take. The job is looked up for each step
+-- by itself. The limits keep the planner from joining: its statistics are from when nothing was pending.
+WITH page AS (
+    SELECT s.order_id, s.generation, s.deadline_at, s.started_at FROM millrace.order_steps s
+    WHERE s.step = @step AND s.state = 'pending'
+        AND (s.deadline_at, s.order_id, s.generation)
+            > (@after_deadline_at::timestamptz, @after_order_id::uuid, @after_generation::integer)
+    ORDER BY s.deadline_at, s.order_id, s.generation LIMIT @page_size
 )
-ORDER BY s.started_at LIMIT @batch_size;
+SELECT
+    page.order_id, page.generation, page.deadline_at,
+    (page.started_at < @started_before::timestamptz AND live.id IS NULL)::boolean AS stranded
+FROM page
+LEFT JOIN LATERAL (
+    SELECT j.id FROM millrace.river_job j
+    WHERE page.started_at < @started_before::timestamptz
+        AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+        AND j.args ->> 'order_id' = page.order_id::text AND j.args ->> 'generation' = page.generation::text
+        AND j.kind || '' = @step -- an index over kinds finds as many jobs as there are
+        AND (j.state <> 'running' OR j.attempted_at > now() - @longest_run::interval)
+    LIMIT 1
+) live ON true
+ORDER BY page.deadline_at, page.order_id, page.generation;
+
+-- name: StepsPending :many
+-- StepsPending are those of some steps that are pending.
+SELECT s.order_id, s.step, s.generation FROM (
+    SELECT
+        unnest(@order_ids::uuid[]) AS order_id, unnest(@steps::text[]) AS step, unnest(@generations::integer[]) AS generation
+) w
+JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
+WHERE s.state = 'pending';
+
+-- name: StepsOverdue :many
+-- StepsOverdue are the steps of some kinds that are pending although their deadline was before a moment, of each kind
+-- those first that should have ended first.
+SELECT d.order_id, w.step::text AS step, d.generation, d.deadline_at
+FROM (SELECT unnest(@steps::text[]) AS step) w
+CROSS JOIN LATERAL (
+    SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
+    WHERE s.step = w.step AND s.state = 'pending' AND s.deadline_at < @before
+    ORDER BY s.deadline_at, s.order_id LIMIT @most_each
+) d;
+
+-- name: StepsOldest :many
+-- StepsOldest tells since when the pending step of some kinds that must end first has been pending.
+SELECT w.step::text AS step, d.started_at
+FROM (SELECT unnest(@steps::text[]) AS step) w
+CROSS JOIN LATERAL (
+    SELECT s.started_at FROM millrace.order_steps s
+    WHERE s.step = w.step AND s.state = 'pending' ORDER BY s.deadline_at, s.order_id LIMIT 1
+) d;
+
+-- name: SweepProgress :many
+SELECT * FROM millrace.sweep_progress;
+
+-- name: SweepProgressWrite :exec
+INSERT INTO millrace.sweep_progress (step, deadline_at, order_id, generation) VALUES (@step, @deadline_at, @order_id, @generation)
+ON CONFLICT ON CONSTRAINT sweep_progress_pkey DO UPDATE
+SET deadline_at = EXCLUDED.deadline_at, order_id = EXCLUDED.order_id, generation = EXCLUDED.generation;
+
+-- name: SweepProgressForget :exec
+DELETE FROM millrace.sweep_progress WHERE step = @step;
 
 -- name: TakeTurn :one
 -- TakeTurn takes the turn of a kind of work, until the transaction ends; false if somebody else has it.
 SELECT pg_try_advisory_xact_lock(@key::bigint);
 
 -- name: SweepPlan :exec
--- SweepPlan keeps the planner from joining row by row. Its statistics are from when nothing was pending; in an outage
--- there are as many pending steps as jobs, and their product takes for ever.
-SET LOCAL enable_nestloop = off;
+-- SweepPlan keeps Postgres from compiling what takes a few milliseconds, which it does if its statistics are old.
+SET LOCAL jit = off;
 
 -- name: StepHandOver :execrows
 -- StepHandOver notes that a pending step is about to be handed over. No row: that was noted before.

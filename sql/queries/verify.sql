@@ -56,22 +56,35 @@ SELECT o.id, o.status FROM (
     WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL(@notices::text[])
 );
 
--- name: VerifyOverdue :many
--- VerifyOverdue finds steps that are pending long after their deadline.
-SELECT order_id, step, generation, deadline_at FROM millrace.order_steps
-WHERE state = 'pending' AND started_at < @before AND deadline_at < @before ORDER BY started_at LIMIT @most;
-
 -- name: VerifyLongJobs :many
 SELECT id, kind, attempted_at::timestamptz AS attempted_at, coalesce(args ->> 'order_id', '')::text AS order_id
 FROM millrace.river_job WHERE state = 'running' AND attempted_at < @before::timestamptz ORDER BY attempted_at LIMIT @most;
 
 -- name: VerifyBacklog :many
--- VerifyBacklog lists the queues in which jobs have waited for long although nobody has paused them.
-SELECT j.queue, count(*) AS jobs, min(j.scheduled_at)::timestamptz AS oldest_at FROM millrace.river_job j
-WHERE j.state = 'available' AND j.scheduled_at < @before::timestamptz AND NOT EXISTS (
-    SELECT FROM millrace.river_queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL
+-- VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when. Left out are queues
+-- that an operator has paused, and those from which every live process keeps away because the provider's breaker is open.
+WITH RECURSIVE found AS (
+    SELECT min(j.queue) AS queue FROM millrace.river_job j WHERE j.state = 'available'
+    UNION ALL
+    SELECT (SELECT min(j.queue) FROM millrace.river_job j WHERE j.state = 'available' AND j.queue > f.queue)
+    FROM found f WHERE f.queue IS NOT NULL
+), live AS (
+    SELECT i.shut_queues FROM millrace.instances i WHERE i.heartbeat_at > now() - @silence::interval
 )
-GROUP BY j.queue ORDER BY j.queue;
+SELECT f.queue::text AS queue, o.oldest_at::timestamptz AS oldest_at
+FROM found f
+CROSS JOIN LATERAL (
+    SELECT min(r.scheduled_at) AS oldest_at FROM generate_series(1, 4) AS p (priority)
+    CROSS JOIN LATERAL (
+        SELECT j.scheduled_at FROM millrace.river_job j
+        WHERE j.state = 'available' AND j.queue = f.queue AND j.priority = p.priority
+        ORDER BY j.scheduled_at LIMIT 1
+    ) r
+) o
+WHERE o.oldest_at < @before::timestamptz
+    AND NOT EXISTS (SELECT FROM millrace.river_queue p WHERE p.name = f.queue AND p.paused_at IS NOT NULL)
+    AND (NOT EXISTS (SELECT FROM live) OR EXISTS (SELECT FROM live l WHERE f.queue <> ALL(l.shut_queues)))
+ORDER BY f.queue;
 
 -- name: VerifyTransactions :many
 -- VerifyTransactions lists the transactions of this database that are older than they should be. writes: it has an id,

@@ -15,13 +15,19 @@ const instanceBeat = `-- name: InstanceBeat :exec
 WITH forgotten AS (
     DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '1 hour' AND id <> $1
 )
-INSERT INTO millrace.instances (id, started_at, heartbeat_at) VALUES ($1, now(), now())
-ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET heartbeat_at = now()
+INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues) VALUES ($1, now(), now(), $2::text[])
+ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET heartbeat_at = now(), shut_queues = EXCLUDED.shut_queues
 `
 
-// InstanceBeat says that a process is alive, by the database's clock, and forgets those that died long ago.
-func (q *Queries) InstanceBeat(ctx context.Context, db DBTX, id string) error {
-	_, err := db.Exec(ctx, instanceBeat, id)
+type InstanceBeatParams struct {
+	ID         string
+	ShutQueues []string
+}
+
+// InstanceBeat notes that a process is alive, by the database's clock, and from which queues it takes no jobs. It forgets
+// the processes that died long ago.
+func (q *Queries) InstanceBeat(ctx context.Context, db DBTX, arg *InstanceBeatParams) error {
+	_, err := db.Exec(ctx, instanceBeat, arg.ID, arg.ShutQueues)
 	return err
 }
 
@@ -88,6 +94,70 @@ func (q *Queries) JobsLost(ctx context.Context, db DBTX, arg *JobsLostParams) ([
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const jobsOverrun = `-- name: JobsOverrun :many
+SELECT id FROM millrace.river_job WHERE state = 'running' AND attempted_at < now() - $1::interval LIMIT 10000
+`
+
+// JobsOverrun finds jobs that have been running for longer than any job may.
+func (q *Queries) JobsOverrun(ctx context.Context, db DBTX, longestRun pgtype.Interval) ([]int64, error) {
+	rows, err := db.Query(ctx, jobsOverrun, longestRun)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const jobsUnreplaced = `-- name: JobsUnreplaced :many
+SELECT j.id, j.kind, j.args FROM millrace.river_job j
+LEFT JOIN LATERAL (
+    SELECT n.id FROM millrace.river_job n
+    WHERE n.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+        AND n.args ->> 'order_id' = j.args ->> 'order_id' AND n.args ->> 'generation' = j.args ->> 'generation'
+        AND n.kind || '' = j.kind AND n.id + 0 > j.id -- indexes over these find as many jobs as there are
+    LIMIT 1
+) newer ON true
+WHERE j.id = ANY($1::bigint[]) AND j.state = 'running' AND newer.id IS NULL
+`
+
+type JobsUnreplacedRow struct {
+	ID   int64
+	Kind string
+	Args []byte
+}
+
+// JobsUnreplaced are those of some running jobs whose step has been given no other job since.
+func (q *Queries) JobsUnreplaced(ctx context.Context, db DBTX, ids []int64) ([]JobsUnreplacedRow, error) {
+	rows, err := db.Query(ctx, jobsUnreplaced, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []JobsUnreplacedRow
+	for rows.Next() {
+		var i JobsUnreplacedRow
+		if err := rows.Scan(&i.ID, &i.Kind, &i.Args); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -51,6 +51,13 @@ type InventoryProduct struct {
 	Currency   string
 }
 
+type MillraceSweepProgress struct {
+	Step       string
+	DeadlineAt time.Time
+	OrderID    uuid.UUID
+	Generation int32
+}
+
 type Notification struct {
 	OrderID    uuid.UUID
 	Generation int32

@@ -57,6 +57,133 @@ func (q *Queries) StepTakeBack(ctx context.Context, db DBTX, arg *StepTakeBackPa
 	return err
 }
 
+const stepsOldest = `-- name: StepsOldest :many
+SELECT w.step::text AS step, d.started_at
+FROM (SELECT unnest($1::text[]) AS step) w
+CROSS JOIN LATERAL (
+    SELECT s.started_at FROM millrace.order_steps s
+    WHERE s.step = w.step AND s.state = 'pending' ORDER BY s.deadline_at, s.order_id LIMIT 1
+) d
+`
+
+type StepsOldestRow struct {
+	Step      string
+	StartedAt time.Time
+}
+
+// StepsOldest tells since when the pending step of some kinds that must end first has been pending.
+func (q *Queries) StepsOldest(ctx context.Context, db DBTX, steps []string) ([]StepsOldestRow, error) {
+	rows, err := db.Query(ctx, stepsOldest, steps)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StepsOldestRow
+	for rows.Next() {
+		var i StepsOldestRow
+		if err := rows.Scan(&i.Step, &i.StartedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const stepsOverdue = `-- name: StepsOverdue :many
+SELECT d.order_id, w.step::text AS step, d.generation, d.deadline_at
+FROM (SELECT unnest($1::text[]) AS step) w
+CROSS JOIN LATERAL (
+    SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
+    WHERE s.step = w.step AND s.state = 'pending' AND s.deadline_at < $2
+    ORDER BY s.deadline_at, s.order_id LIMIT $3
+) d
+`
+
+type StepsOverdueParams struct {
+	Steps    []string
+	Before   time.Time
+	MostEach int32
+}
+
+type StepsOverdueRow struct {
+	OrderID    uuid.UUID
+	Step       string
+	Generation int32
+	DeadlineAt time.Time
+}
+
+// StepsOverdue are the steps of some kinds that are pending although their deadline was before a moment, of each kind
+// those first that should have ended first.
+func (q *Queries) StepsOverdue(ctx context.Context, db DBTX, arg *StepsOverdueParams) ([]StepsOverdueRow, error) {
+	rows, err := db.Query(ctx, stepsOverdue, arg.Steps, arg.Before, arg.MostEach)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StepsOverdueRow
+	for rows.Next() {
+		var i StepsOverdueRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Step,
+			&i.Generation,
+			&i.DeadlineAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const stepsPending = `-- name: StepsPending :many
+SELECT s.order_id, s.step, s.generation FROM (
+    SELECT
+        unnest($1::uuid[]) AS order_id, unnest($2::text[]) AS step, unnest($3::integer[]) AS generation
+) w
+JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
+WHERE s.state = 'pending'
+`
+
+type StepsPendingParams struct {
+	OrderIds    []uuid.UUID
+	Steps       []string
+	Generations []int32
+}
+
+type StepsPendingRow struct {
+	OrderID    uuid.UUID
+	Step       string
+	Generation int32
+}
+
+// StepsPending are those of some steps that are pending.
+func (q *Queries) StepsPending(ctx context.Context, db DBTX, arg *StepsPendingParams) ([]StepsPendingRow, error) {
+	rows, err := db.Query(ctx, stepsPending, arg.OrderIds, arg.Steps, arg.Generations)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StepsPendingRow
+	for rows.Next() {
+		var i StepsPendingRow
+		if err := rows.Scan(&i.OrderID, &i.Step, &i.Generation); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const stepsRead = `-- name: StepsRead :many
 SELECT
     s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
@@ -130,50 +257,74 @@ func (q *Queries) StepsRead(ctx context.Context, db DBTX, arg *StepsReadParams) 
 	return items, nil
 }
 
-const stepsStranded = `-- name: StepsStranded :many
-SELECT s.order_id, s.step, s.generation FROM millrace.order_steps s
-WHERE s.state = 'pending' AND s.started_at < $1 AND NOT EXISTS (
-    SELECT FROM millrace.river_job j
-    WHERE j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-        AND j.kind = s.step
-        AND j.args ->> 'order_id' = s.order_id::text
-        AND j.args ->> 'generation' = s.generation::text
-        AND (j.state <> 'running' OR j.attempted_at > now() - $2::interval AND j.id <> ALL($3::bigint[]))
+const stepsSweep = `-- name: StepsSweep :many
+WITH page AS (
+    SELECT s.order_id, s.generation, s.deadline_at, s.started_at FROM millrace.order_steps s
+    WHERE s.step = $2 AND s.state = 'pending'
+        AND (s.deadline_at, s.order_id, s.generation)
+            > ($4::timestamptz, $5::uuid, $6::integer)
+    ORDER BY s.deadline_at, s.order_id, s.generation LIMIT $7
 )
-ORDER BY s.started_at LIMIT $4
+SELECT
+    page.order_id, page.generation, page.deadline_at,
+    (page.started_at < $1::timestamptz AND live.id IS NULL)::boolean AS stranded
+FROM page
+LEFT JOIN LATERAL (
+    SELECT j.id FROM millrace.river_job j
+    WHERE page.started_at < $1::timestamptz
+        AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+        AND j.args ->> 'order_id' = page.order_id::text AND j.args ->> 'generation' = page.generation::text
+        AND j.kind || '' = $2 -- an index over kinds finds as many jobs as there are
+        AND (j.state <> 'running' OR j.attempted_at > now() - $3::interval)
+    LIMIT 1
+) live ON true
+ORDER BY page.deadline_at, page.order_id, page.generation
 `
 
-type StepsStrandedParams struct {
-	StartedBefore time.Time
-	LongestRun    pgtype.Interval
-	Lost          []int64
-	BatchSize     int32
+type StepsSweepParams struct {
+	StartedBefore   time.Time
+	Step            string
+	LongestRun      pgtype.Interval
+	AfterDeadlineAt time.Time
+	AfterOrderID    uuid.UUID
+	AfterGeneration int32
+	PageSize        int32
 }
 
-type StepsStrandedRow struct {
+type StepsSweepRow struct {
 	OrderID    uuid.UUID
-	Step       string
 	Generation int32
+	DeadlineAt time.Time
+	Stranded   bool
 }
 
-// StepsStranded finds steps that are pending but have no job that could carry them out: River's rows were pruned,
-// discarded or deleted, or the process that runs the job has been silent for longer than any job may take, or the job
-// is known to be lost.
-func (q *Queries) StepsStranded(ctx context.Context, db DBTX, arg *StepsStrandedParams) ([]StepsStrandedRow, error) {
-	rows, err := db.Query(ctx, stepsStranded,
+// StepsSweep is a page of the pending steps of one kind, after a given one, and tells which are stranded: those that were
+// started before a moment and have no job that could carry them out, because River's rows were pruned, discarded or
+// deleted, or because their process has been silent for longer than any job may take. The job is looked up for each step
+// by itself. The limits keep the planner from joining: its statistics are from when nothing was pending.
+func (q *Queries) StepsSweep(ctx context.Context, db DBTX, arg *StepsSweepParams) ([]StepsSweepRow, error) {
+	rows, err := db.Query(ctx, stepsSweep,
 		arg.StartedBefore,
+		arg.Step,
 		arg.LongestRun,
-		arg.Lost,
-		arg.BatchSize,
+		arg.AfterDeadlineAt,
+		arg.AfterOrderID,
+		arg.AfterGeneration,
+		arg.PageSize,
 	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []StepsStrandedRow
+	var items []StepsSweepRow
 	for rows.Next() {
-		var i StepsStrandedRow
-		if err := rows.Scan(&i.OrderID, &i.Step, &i.Generation); err != nil {
+		var i StepsSweepRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Generation,
+			&i.DeadlineAt,
+			&i.Stranded,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -185,13 +336,73 @@ func (q *Queries) StepsStranded(ctx context.Context, db DBTX, arg *StepsStranded
 }
 
 const sweepPlan = `-- name: SweepPlan :exec
-SET LOCAL enable_nestloop = off
+SET LOCAL jit = off
 `
 
-// SweepPlan keeps the planner from joining row by row. Its statistics are from when nothing was pending; in an outage
-// there are as many pending steps as jobs, and their product takes for ever.
+// SweepPlan keeps Postgres from compiling what takes a few milliseconds, which it does if its statistics are old.
 func (q *Queries) SweepPlan(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, sweepPlan)
+	return err
+}
+
+const sweepProgress = `-- name: SweepProgress :many
+SELECT step, deadline_at, order_id, generation FROM millrace.sweep_progress
+`
+
+func (q *Queries) SweepProgress(ctx context.Context, db DBTX) ([]MillraceSweepProgress, error) {
+	rows, err := db.Query(ctx, sweepProgress)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MillraceSweepProgress
+	for rows.Next() {
+		var i MillraceSweepProgress
+		if err := rows.Scan(
+			&i.Step,
+			&i.DeadlineAt,
+			&i.OrderID,
+			&i.Generation,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sweepProgressForget = `-- name: SweepProgressForget :exec
+DELETE FROM millrace.sweep_progress WHERE step = $1
+`
+
+func (q *Queries) SweepProgressForget(ctx context.Context, db DBTX, step string) error {
+	_, err := db.Exec(ctx, sweepProgressForget, step)
+	return err
+}
+
+const sweepProgressWrite = `-- name: SweepProgressWrite :exec
+INSERT INTO millrace.sweep_progress (step, deadline_at, order_id, generation) VALUES ($1, $2, $3, $4)
+ON CONFLICT ON CONSTRAINT sweep_progress_pkey DO UPDATE
+SET deadline_at = EXCLUDED.deadline_at, order_id = EXCLUDED.order_id, generation = EXCLUDED.generation
+`
+
+type SweepProgressWriteParams struct {
+	Step       string
+	DeadlineAt time.Time
+	OrderID    uuid.UUID
+	Generation int32
+}
+
+func (q *Queries) SweepProgressWrite(ctx context.Context, db DBTX, arg *SweepProgressWriteParams) error {
+	_, err := db.Exec(ctx, sweepProgressWrite,
+		arg.Step,
+		arg.DeadlineAt,
+		arg.OrderID,
+		arg.Generation,
+	)
 	return err
 }
 

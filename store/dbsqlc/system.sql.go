@@ -7,6 +7,8 @@ package dbsqlc
 
 import (
 	"context"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const confirm = `-- name: Confirm :exec
@@ -33,17 +35,24 @@ func (q *Queries) Leader(ctx context.Context, db DBTX) (string, error) {
 }
 
 const queuesPaused = `-- name: QueuesPaused :many
-SELECT name, (paused_at IS NOT NULL)::boolean AS paused FROM millrace.river_queue ORDER BY name
+SELECT
+    q.name, (q.paused_at IS NOT NULL)::boolean AS paused,
+    coalesce((
+        SELECT bool_and(q.name = ANY(i.shut_queues)) FROM millrace.instances i WHERE i.heartbeat_at > now() - $1::interval
+    ), false)::boolean AS shut
+FROM millrace.river_queue q ORDER BY q.name
 `
 
 type QueuesPausedRow struct {
 	Name   string
 	Paused bool
+	Shut   bool
 }
 
-// QueuesPaused lists the queues that somebody works, and says which of them an operator has paused.
-func (q *Queries) QueuesPaused(ctx context.Context, db DBTX) ([]QueuesPausedRow, error) {
-	rows, err := db.Query(ctx, queuesPaused)
+// QueuesPaused lists the queues that are worked, and tells which of them an operator has paused, and from which every live
+// process keeps away because the provider's breaker is open.
+func (q *Queries) QueuesPaused(ctx context.Context, db DBTX, silence pgtype.Interval) ([]QueuesPausedRow, error) {
+	rows, err := db.Query(ctx, queuesPaused, silence)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +60,7 @@ func (q *Queries) QueuesPaused(ctx context.Context, db DBTX) ([]QueuesPausedRow,
 	var items []QueuesPausedRow
 	for rows.Next() {
 		var i QueuesPausedRow
-		if err := rows.Scan(&i.Name, &i.Paused); err != nil {
+		if err := rows.Scan(&i.Name, &i.Paused, &i.Shut); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const verificationRead = `-- name: VerificationRead :one
@@ -60,22 +61,44 @@ func (q *Queries) VerificationWrite(ctx context.Context, db DBTX, arg *Verificat
 }
 
 const verifyBacklog = `-- name: VerifyBacklog :many
-SELECT j.queue, count(*) AS jobs, min(j.scheduled_at)::timestamptz AS oldest_at FROM millrace.river_job j
-WHERE j.state = 'available' AND j.scheduled_at < $1::timestamptz AND NOT EXISTS (
-    SELECT FROM millrace.river_queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL
+WITH RECURSIVE found AS (
+    SELECT min(j.queue) AS queue FROM millrace.river_job j WHERE j.state = 'available'
+    UNION ALL
+    SELECT (SELECT min(j.queue) FROM millrace.river_job j WHERE j.state = 'available' AND j.queue > f.queue)
+    FROM found f WHERE f.queue IS NOT NULL
+), live AS (
+    SELECT i.shut_queues FROM millrace.instances i WHERE i.heartbeat_at > now() - $2::interval
 )
-GROUP BY j.queue ORDER BY j.queue
+SELECT f.queue::text AS queue, o.oldest_at::timestamptz AS oldest_at
+FROM found f
+CROSS JOIN LATERAL (
+    SELECT min(r.scheduled_at) AS oldest_at FROM generate_series(1, 4) AS p (priority)
+    CROSS JOIN LATERAL (
+        SELECT j.scheduled_at FROM millrace.river_job j
+        WHERE j.state = 'available' AND j.queue = f.queue AND j.priority = p.priority
+        ORDER BY j.scheduled_at LIMIT 1
+    ) r
+) o
+WHERE o.oldest_at < $1::timestamptz
+    AND NOT EXISTS (SELECT FROM millrace.river_queue p WHERE p.name = f.queue AND p.paused_at IS NOT NULL)
+    AND (NOT EXISTS (SELECT FROM live) OR EXISTS (SELECT FROM live l WHERE f.queue <> ALL(l.shut_queues)))
+ORDER BY f.queue
 `
+
+type VerifyBacklogParams struct {
+	Before  time.Time
+	Silence pgtype.Interval
+}
 
 type VerifyBacklogRow struct {
 	Queue    string
-	Jobs     int64
 	OldestAt time.Time
 }
 
-// VerifyBacklog lists the queues in which jobs have waited for long although nobody has paused them.
-func (q *Queries) VerifyBacklog(ctx context.Context, db DBTX, before time.Time) ([]VerifyBacklogRow, error) {
-	rows, err := db.Query(ctx, verifyBacklog, before)
+// VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when. Left out are queues
+// that an operator has paused, and those from which every live process keeps away because the provider's breaker is open.
+func (q *Queries) VerifyBacklog(ctx context.Context, db DBTX, arg *VerifyBacklogParams) ([]VerifyBacklogRow, error) {
+	rows, err := db.Query(ctx, verifyBacklog, arg.Before, arg.Silence)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +106,7 @@ func (q *Queries) VerifyBacklog(ctx context.Context, db DBTX, before time.Time) 
 	var items []VerifyBacklogRow
 	for rows.Next() {
 		var i VerifyBacklogRow
-		if err := rows.Scan(&i.Queue, &i.Jobs, &i.OldestAt); err != nil {
+		if err := rows.Scan(&i.Queue, &i.OldestAt); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -377,49 +400,6 @@ func (q *Queries) VerifyOrphans(ctx context.Context, db DBTX, arg *VerifyOrphans
 			return nil, err
 		}
 		items = append(items, order_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const verifyOverdue = `-- name: VerifyOverdue :many
-SELECT order_id, step, generation, deadline_at FROM millrace.order_steps
-WHERE state = 'pending' AND started_at < $1 AND deadline_at < $1 ORDER BY started_at LIMIT $2
-`
-
-type VerifyOverdueParams struct {
-	Before time.Time
-	Most   int32
-}
-
-type VerifyOverdueRow struct {
-	OrderID    uuid.UUID
-	Step       string
-	Generation int32
-	DeadlineAt time.Time
-}
-
-// VerifyOverdue finds steps that are pending long after their deadline.
-func (q *Queries) VerifyOverdue(ctx context.Context, db DBTX, arg *VerifyOverdueParams) ([]VerifyOverdueRow, error) {
-	rows, err := db.Query(ctx, verifyOverdue, arg.Before, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []VerifyOverdueRow
-	for rows.Next() {
-		var i VerifyOverdueRow
-		if err := rows.Scan(
-			&i.OrderID,
-			&i.Step,
-			&i.Generation,
-			&i.DeadlineAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
