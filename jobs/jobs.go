@@ -59,6 +59,10 @@ type Config struct {
 	ReconcileRepair bool
 	// ReconcileGrace is how old what is compared is at least. Default 1 min.
 	ReconcileGrace time.Duration
+	// KeepCompletedJobs is for how long River keeps the jobs that have succeeded. Default 1 h.
+	KeepCompletedJobs time.Duration
+	// KeepFailedJobs is for how long River keeps the jobs that were cancelled or discarded. Default 7 days.
+	KeepFailedJobs time.Duration
 	// KeepEvents is for how long the log is kept at least. Default 90 days.
 	KeepEvents time.Duration
 	// Recovery is told which jobs run. May be nil: then only the sweep finds the steps of a process that died.
@@ -95,6 +99,12 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	if c.KeepEvents == 0 {
 		c.KeepEvents = 90 * 24 * time.Hour
 	}
+	if c.KeepCompletedJobs == 0 {
+		c.KeepCompletedJobs = time.Hour
+	}
+	if c.KeepFailedJobs == 0 {
+		c.KeepFailedJobs = 7 * 24 * time.Hour
+	}
 	if c.ReconcileGrace == 0 {
 		c.ReconcileGrace = reconcileGrace
 	}
@@ -104,7 +114,9 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	m := newMetrics(c.Registerer)
 
 	workers := river.NewWorkers()
-	step := &stepWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger, metrics: m}
+	step := &stepWorker{
+		store: c.Store, providers: c.Providers, now: c.Now, tally: newTally(time.Now, c.Logger), metrics: m,
+	}
 	for _, spec := range orders.Specs() {
 		// One worker and one args type for all steps: the kind is the step's name. AddWorker would need a Go type
 		// for each kind.
@@ -149,13 +161,15 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		Schema: store.Schema, Workers: workers, Queues: queues,
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
+		CompletedJobRetentionPeriod: c.KeepCompletedJobs,
+		CancelledJobRetentionPeriod: c.KeepFailedJobs, DiscardedJobRetentionPeriod: c.KeepFailedJobs,
 		RetryPolicy:  retryPolicy{},
 		PeriodicJobs: periodic,
 		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
 			return name == "river_job_args_index" || name == "river_job_metadata_index" // our migrations dropped them
 		}),
 		Middleware: middleware,
-		Logger:     c.Logger,
+		Logger:     slog.New(riverHandler{c.Logger.Handler()}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)

@@ -31,6 +31,7 @@ const (
 	// after its effect. It saves questions; nothing is wrong without it.
 	reconcileOverlap = 10 * time.Minute
 	reconcilePage    = 1000 // events
+	loggedKeys       = 5    // of the findings of one kind
 	// compareSpan is the reconcileSpan of CompareAll, which nobody waits for.
 	compareSpan = time.Hour
 )
@@ -128,14 +129,25 @@ func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation)
 		if err != nil {
 			return err
 		}
-		for _, f := range fresh {
-			w.logger.ErrorContext(ctx, "provider's records disagree", "provider", f.Provider, "kind", f.Kind, "key", f.Key,
-				"detail", f.Detail)
-		}
+		w.reportFindings(ctx, r.Provider, fresh)
 		if next.State != store.ReconciliationBehind || share.Err() != nil {
 			return nil
 		}
 		r = next
+	}
+}
+
+// reportFindings logs one line for each kind of finding: when two deployments are mixed up, there may be thousands.
+func (w *reconcileWorker) reportFindings(ctx context.Context, p orders.Provider, fresh []store.Finding) {
+	keys := map[orders.Drift][]string{}
+	for _, f := range fresh {
+		keys[f.Kind] = append(keys[f.Kind], f.Key)
+	}
+	for _, kind := range orders.Drifts() {
+		if n := len(keys[kind]); n > 0 {
+			w.logger.ErrorContext(ctx, "provider's records disagree", "provider", p, "kind", kind, "count", n,
+				"keys", keys[kind][:min(n, loggedKeys)])
+		}
 	}
 }
 

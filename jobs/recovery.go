@@ -30,6 +30,9 @@ type Recovery struct {
 	logger    *slog.Logger
 	recovered prometheus.Counter
 
+	every, trust time.Duration // heartbeatEvery and trustAfter
+	give         func(ctx context.Context) error
+
 	id     string // of the River client; set by NewClient
 	mu     sync.Mutex
 	active map[int64]bool // jobs that run here
@@ -41,12 +44,13 @@ type Recovery struct {
 // s should have connections of its own: in a process that is too busy to say so, everything would run twice.
 func NewRecovery(s *store.Store, logger *slog.Logger, registerer prometheus.Registerer) *Recovery {
 	r := &Recovery{
-		store: s, logger: logger, active: map[int64]bool{},
+		store: s, logger: logger, active: map[int64]bool{}, every: heartbeatEvery, trust: trustAfter,
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
 			Help: "Steps of processes that died, or lost them, that were given a new job.",
 		}),
 	}
+	r.give = r.recover
 	if registerer != nil {
 		registerer.MustRegister(r.recovered)
 	}
@@ -79,8 +83,7 @@ func (r *Recovery) Run(ctx context.Context) {
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		for range turns {
-			err := r.recover(ctx)
-			r.failing.warn(ctx, r.logger, "recovery", err)
+			r.failing.warn(ctx, r.logger, "recovery", r.give(ctx))
 		}
 	})
 	r.beat(ctx, turns)
@@ -91,19 +94,19 @@ func (r *Recovery) Run(ctx context.Context) {
 
 // beat sends heartbeats, and gives recovery a turn after each one that others can be judged by.
 func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
-	ticker := time.NewTicker(heartbeatEvery)
+	ticker := time.NewTicker(r.every)
 	defer ticker.Stop()
 	var trusted, last time.Time // when this row of heartbeats began, and its latest
 	for {
 		now := time.Now()
 		err := r.store.Beat(ctx, r.id)
 		failpoint.Hit("recovery.beat")
-		if err != nil || now.Sub(last) > trustAfter { // an outage, or this process was frozen
+		if err != nil || now.Sub(last) > r.trust { // an outage, or this process was frozen
 			trusted = now
 		}
 		if err == nil {
 			last = now
-			if now.Sub(trusted) >= trustAfter {
+			if now.Sub(trusted) >= r.trust {
 				select {
 				case turns <- struct{}{}:
 				default: // it has not ended its last turn

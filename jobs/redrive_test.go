@@ -34,6 +34,10 @@ func TestRedrive(t *testing.T) {
 	}
 
 	redrive() // while it is still refused
+	var attempts int
+	require.NoError(t, s.pool.QueryRow(t.Context(),
+		"SELECT max_attempts FROM river_job WHERE kind = 'redrive'").Scan(&attempts))
+	require.Equal(t, 10_000, attempts, "with 25, River discards it after two hours without a database")
 	for _, id := range ids {
 		s.await(id, "the second refusal", func(o orders.Order) bool {
 			return o.Status == orders.NeedsAttention && o.Latest(orders.VoidPayment).Generation == 2

@@ -45,8 +45,8 @@ func (w *stepWorker) tryAgain(ctx context.Context, job orders.StepJob, intent st
 		wait = unavailable.RetryAfter + rand.N(time.Second)
 	}
 	if _, ok := errors.AsType[*upstream.MisconfiguredError](err); ok {
-		w.logger.ErrorContext(ctx, "provider rejects what millrace sends", "order_id", job.OrderID, "step", job.Step,
-			"error", err)
+		w.tally.error(ctx, string(job.Step)+" "+err.Error(), "provider rejects what millrace sends", "order_id", job.OrderID,
+			"step", job.Step, "error", err)
 	}
 	if wait == 0 {
 		return err

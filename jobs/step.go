@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -29,7 +28,7 @@ type stepWorker struct {
 	store     *store.Store
 	providers *upstream.Clients
 	now       func() time.Time
-	logger    *slog.Logger
+	tally     *tally
 	metrics   *metrics
 }
 
@@ -157,6 +156,6 @@ func (w *stepWorker) report(ctx context.Context, a store.Applied) {
 		w.metrics.notified.WithLabelValues(string(orders.NotificationStateOf(step.State, step.Reason))).Inc()
 	}
 	if a.Changed && a.Event.StatusChanged && a.Order.Status == orders.NeedsAttention {
-		w.logger.ErrorContext(ctx, "order needs attention", "order_id", a.Order.ID, "reason", a.Order.Reason)
+		w.tally.error(ctx, a.Order.Reason, "order needs attention", "order_id", a.Order.ID, "reason", a.Order.Reason)
 	}
 }

@@ -69,7 +69,7 @@ func (s *Store) CountDeadLetters(ctx context.Context, job orders.RedriveJob) (in
 func (s *Store) Redrive(ctx context.Context, job orders.RedriveJob) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := s.jobs.InsertManyFastTx(ctx, tx, []river.InsertManyParams{
-			{Args: job, InsertOpts: &river.InsertOpts{Queue: RedriveQueue}},
+			{Args: job, InsertOpts: &river.InsertOpts{Queue: RedriveQueue, MaxAttempts: maxAttempts}},
 		})
 		return err
 	})

@@ -45,11 +45,11 @@ func (s *Store) Leave(ctx context.Context, id string) error {
 }
 
 // Recover gives new jobs to the steps of instances that have been silent for 10 s, and to those whose jobs self is
-// said to run and does not know of. It costs in proportion to those jobs, and not to the steps that are pending. The instance must have sent heartbeats for as long
-// itself: after an outage of the database everybody has been silent.
+// said to run and does not know of. It costs in proportion to those jobs, and not to the steps that are pending. The
+// instance must have sent heartbeats for as long itself: after an outage of the database everybody has been silent.
 //
 // An instance that was only frozen, or cut off, does no harm when it comes back: its steps are settled then, or settled
-// by whoever is first, and the provider has seen one key.
+// by whichever is first, and the provider has seen one key.
 func (s *Store) Recover(ctx context.Context, self Instance) (recovered int, err error) {
 	lost, err := s.lost(ctx, self)
 	if err != nil || len(lost) == 0 {

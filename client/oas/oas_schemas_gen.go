@@ -4926,10 +4926,11 @@ func (s *ProviderReconciliationState) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/QueueStatus
 type QueueStatus struct {
-	// Jobs that wait for a worker.
+	// Jobs that wait for a worker. This and the other numbers are counted up to 100,000.
 	Available int64  `json:"available"`
 	Name      string `json:"name"`
-	// For how long the oldest available job has waited; 0 if there is none.
+	// For how long the oldest unfinished work has waited, whatever it waits for: of a provider's queue
+	// since its step was started, of others since the job could have run; 0 if there is none.
 	OldestAgeSeconds float64 `json:"oldestAgeSeconds"`
 	// Whether an operator has paused it.
 	Paused bool `json:"paused"`

@@ -107,6 +107,9 @@ type workFlags struct {
 	VerifyEvery time.Duration `env:"MILLRACE_VERIFY_EVERY" default:"1m" help:"How often the invariants are verified; 0 for never."`
 	KeepEvents  time.Duration `env:"MILLRACE_KEEP_EVENTS" default:"2160h" help:"For how long the log of events is kept at least."`
 
+	KeepCompletedJobs time.Duration `env:"MILLRACE_KEEP_COMPLETED_JOBS" default:"1h" help:"For how long jobs that have succeeded are kept."`
+	KeepFailedJobs    time.Duration `env:"MILLRACE_KEEP_FAILED_JOBS" default:"168h" help:"For how long jobs that were cancelled or discarded are kept."`
+
 	ReconcileEvery  time.Duration `env:"MILLRACE_RECONCILE_EVERY" default:"5m" help:"How often the providers' records are compared with the orders; 0 for never."`
 	ReconcileRepair bool          `env:"MILLRACE_RECONCILE_REPAIR" default:"true" negatable:"" help:"Repair what a documented rule allows when they are compared."`
 
@@ -228,6 +231,9 @@ func (f workFlags) check() error {
 	}
 	if f.Workers < 1 || f.SweepEvery < time.Second {
 		problems = append(problems, errors.New("--workers must be at least 1, --sweep-every at least 1s"))
+	}
+	if f.KeepCompletedJobs < time.Minute || f.KeepFailedJobs < time.Minute {
+		problems = append(problems, errors.New("--keep-completed-jobs and --keep-failed-jobs must be at least 1m"))
 	}
 	if f.KeepEvents < 24*time.Hour {
 		problems = append(problems, errors.New("--keep-events must be at least 24h"))

@@ -29,7 +29,7 @@ const (
 	maxHeaderBytes    = 12 << 10 // to which net/http adds 4 KiB
 	// drainTimeout and the jobs' soft stop (20 s) fit into the 30 s that orchestrators commonly grant.
 	drainTimeout = 4 * time.Second
-	// feedConnections: the reader, the doorbell, the heartbeat, recovery, the rate limiter. The listener has one of its own.
+	// feedConnections: the reader, the doorbell, the heartbeat, recovery, the rate limiter. The listener has its own.
 	feedConnections = 5
 	opsConnections  = 2
 )

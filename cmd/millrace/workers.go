@@ -67,6 +67,7 @@ func (n *node) startJobs(
 		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,
 		ReconcileRepair:    n.config.work.ReconcileRepair,
 		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
+		KeepCompletedJobs: n.config.work.KeepCompletedJobs, KeepFailedJobs: n.config.work.KeepFailedJobs,
 		Webhooks: &jobs.Webhooks{
 			Sender: sender, Workers: n.config.work.WebhookWorkers, Parallel: n.config.work.WebhookParallel,
 			Keep: n.config.work.KeepDeliveries,

@@ -13,7 +13,8 @@ SELECT f.queue::text AS queue, f.state::text AS state, d.jobs, o.oldest_at::time
 FROM found f
 CROSS JOIN LATERAL (
     SELECT count(*) AS jobs FROM (
-        SELECT FROM millrace.river_job c WHERE c.state = f.state AND c.queue = f.queue LIMIT @most
+        SELECT FROM millrace.river_job c WHERE c.state = f.state AND c.queue = f.queue
+        ORDER BY c.priority, c.scheduled_at LIMIT @most -- in the order of the index, so that the index is used
     ) l
 ) d
 CROSS JOIN LATERAL (
@@ -24,14 +25,16 @@ CROSS JOIN LATERAL (
         ORDER BY j.scheduled_at LIMIT 1
     ) r
 ) o
-WHERE d.jobs > 0;
+WHERE f.queue IS NOT NULL;
 
 -- name: UnfinishedOrders :many
 -- UnfinishedOrders counts the orders that are not at rest, and those that wait for a person, each up to a most.
 SELECT s.status::text AS status, c.orders
 FROM (VALUES ('pending'), ('processing'), ('needs_attention')) AS s (status)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS orders FROM (SELECT FROM millrace.orders o WHERE o.status = s.status LIMIT @most) l
+    SELECT count(*) AS orders FROM (
+        SELECT FROM millrace.orders o WHERE o.status = s.status ORDER BY o.id DESC LIMIT @most
+    ) l
 ) c
 WHERE c.orders > 0;
 

@@ -81,7 +81,7 @@ CROSS JOIN LATERAL (
         ORDER BY j.scheduled_at LIMIT 1
     ) r
 ) o
-WHERE o.oldest_at < @before::timestamptz
+WHERE f.queue IS NOT NULL AND o.oldest_at < @before::timestamptz
     AND NOT EXISTS (SELECT FROM millrace.river_queue p WHERE p.name = f.queue AND p.paused_at IS NOT NULL)
     AND (NOT EXISTS (SELECT FROM live) OR EXISTS (SELECT FROM live l WHERE f.queue <> ALL(l.shut_queues)))
 ORDER BY f.queue;

@@ -33,7 +33,8 @@ SELECT f.queue::text AS queue, f.state::text AS state, d.jobs, o.oldest_at::time
 FROM found f
 CROSS JOIN LATERAL (
     SELECT count(*) AS jobs FROM (
-        SELECT FROM millrace.river_job c WHERE c.state = f.state AND c.queue = f.queue LIMIT $1
+        SELECT FROM millrace.river_job c WHERE c.state = f.state AND c.queue = f.queue
+        ORDER BY c.priority, c.scheduled_at LIMIT $1 -- in the order of the index, so that the index is used
     ) l
 ) d
 CROSS JOIN LATERAL (
@@ -44,7 +45,7 @@ CROSS JOIN LATERAL (
         ORDER BY j.scheduled_at LIMIT 1
     ) r
 ) o
-WHERE d.jobs > 0
+WHERE f.queue IS NOT NULL
 `
 
 type QueueDepthsRow struct {
@@ -106,7 +107,9 @@ const unfinishedOrders = `-- name: UnfinishedOrders :many
 SELECT s.status::text AS status, c.orders
 FROM (VALUES ('pending'), ('processing'), ('needs_attention')) AS s (status)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS orders FROM (SELECT FROM millrace.orders o WHERE o.status = s.status LIMIT $1) l
+    SELECT count(*) AS orders FROM (
+        SELECT FROM millrace.orders o WHERE o.status = s.status ORDER BY o.id DESC LIMIT $1
+    ) l
 ) c
 WHERE c.orders > 0
 `
