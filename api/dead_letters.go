@@ -168,8 +168,8 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 func newRedriveOrder(o orders.Order, job orders.RedriveJob) RedriveOrder {
 	out := RedriveOrder{OrderID: o.ID, Steps: []RedriveStep{}}
 	decision, err := orders.Decide(o, job.Event(o.ID, job.At))
-	if err != nil {
-		return out // settled since it was found
+	if err != nil || orders.Admit(&o, decision.Event) != nil {
+		return out // settled since it was found, or tried too often
 	}
 	for _, step := range decision.Started {
 		out.Steps = append(out.Steps, RedriveStep{

@@ -19,8 +19,8 @@ const (
 // etag is the entity tag of an order: two answers with the same version are the same answer.
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// matchesETag compares weakly, as If-None-Match asks (RFC 9110, 13.1.2). What cannot be read matches nothing: the answer
-// is then whole.
+// matchesETag compares weakly, as If-None-Match asks (RFC 9110, 13.1.2). What cannot be read matches nothing: the
+// answer is then whole.
 func matchesETag(ifNoneMatch, tag string) bool {
 	tags, all, ok := parseEntityTags(ifNoneMatch)
 	return ok && (all || slices.ContainsFunc(tags, func(t string) bool { return strings.TrimPrefix(t, "W/") == tag }))

@@ -72,7 +72,6 @@ func TestPlace(t *testing.T) {
 			require.Contains(t, got.body, `"price":`+amount+`}`)
 		}
 	})
-
 }
 
 func TestPlaceIdempotently(t *testing.T) {

@@ -114,9 +114,9 @@ func placeResponses(r huma.Registry) map[string]*huma.Response {
 // newPlacement reads the amounts, which needs the currency, and checks everything. All mistakes are reported at once.
 func newPlacement(body Placement) (orders.Placement, error) {
 	p := orders.Placement{
-		CustomerID: string(body.CustomerID), Currency: orders.Currency(body.Currency), Items: make([]orders.Item, len(body.Items)),
-		PaymentMethod: body.PaymentMethod, ShippingAddress: (*orders.Address)(body.ShippingAddress),
-		CustomerEmail: body.CustomerEmail,
+		CustomerID: string(body.CustomerID), Currency: orders.Currency(body.Currency),
+		Items: make([]orders.Item, len(body.Items)), PaymentMethod: body.PaymentMethod,
+		ShippingAddress: (*orders.Address)(body.ShippingAddress), CustomerEmail: body.CustomerEmail,
 	}
 	if p.Currency == "" {
 		p.Currency = orders.USD

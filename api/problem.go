@@ -120,6 +120,12 @@ func choose(ctx context.Context, err error) *Problem {
 			"This Idempotency-Key was used before, with another request. Use a new key for a new request.")
 	case errors.As(err, &conflict):
 		return newProblem(http.StatusConflict, conflict.code, conflict.detail)
+	case errors.Is(err, orders.ErrTooManyRefunds):
+		return newProblem(http.StatusConflict, "too_many_refunds",
+			fmt.Sprintf("An order is refunded in at most %d parts.", orders.MaxRefunds))
+	case errors.Is(err, orders.ErrTooManyTries):
+		return newProblem(http.StatusConflict, "too_many_tries",
+			fmt.Sprintf("After %d steps nothing is tried again. Accept an outcome, or compensate.", orders.MaxSteps))
 	case errors.Is(err, orders.ErrVersionConflict):
 		return newProblem(http.StatusPreconditionFailed, "order_changed",
 			"The order has changed since the version that If-Match names. Read it again.")

@@ -45,7 +45,7 @@ func (s *Server) registerRefund(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: opRefund, Method: http.MethodPost, Path: "/api/orders/{id}/refunds", Tags: []string{tagOrders},
 		Summary: "Refund a completed order",
-		Description: "Gives back some or all of the money of a completed order, in as many parts as you like, and never " +
+		Description: "Gives back some or all of the money of a completed order, in at most 100 parts, and never " +
 			"more than was taken. The answer says what will happen; the order's history and its steps show it. Send " +
 			"an Idempotency-Key: two requests without one are two refunds.",
 		Security: bearer(), DefaultStatus: http.StatusAccepted,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -72,6 +73,44 @@ func TestRefund(t *testing.T) {
 		require.Equal(t, "idempotency_key_reused", other.problem(t).Code)
 		require.Equal(t, api.Amount("207.97"),
 			decode(t, h.do(t, http.MethodPost, path+"/refunds", `{"amount":1}`, "Idempotency-Key", "other")).Refundable)
+	})
+
+	// A key is good for a week, whatever became of the log, and answers with the refund that it asked for.
+	t.Run("OfAnOldOrder", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		id, path := h.completed(t)
+		_, err := h.pool.Exec(t.Context(), "DELETE FROM millrace.order_events WHERE order_id = $1", id)
+		require.NoError(t, err)
+		first := h.do(t, http.MethodPost, path+"/refunds", `{"amount":1}`, "Idempotency-Key", "a")
+		second := h.do(t, http.MethodPost, path+"/refunds", `{"amount":2}`, "Idempotency-Key", "b")
+		require.NotEqual(t, first.body, second.body)
+		h.apply(t, storetest.Outcome(id, orders.RefundPayment, orders.StepSucceeded))
+		_, err = h.pool.Exec(t.Context(), "DELETE FROM millrace.order_events WHERE order_id = $1", id)
+		require.NoError(t, err)
+		for key, asked := range map[string]answer{"a": first, "b": second} {
+			amount := string(decode(t, asked).Amount)
+			again := h.do(t, http.MethodPost, path+"/refunds", `{"amount":`+amount+`}`, "Idempotency-Key", key)
+			require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+			require.Equal(t, asked.header.Get("ETag"), again.header.Get("ETag"))
+			require.Equal(t, asked.body, again.body)
+		}
+	})
+
+	t.Run("TooMany", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Tx(t))
+		id, path := h.completed(t)
+		events := make([]orders.Event, orders.MaxRefunds)
+		for i := range events {
+			events[i] = orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 1, At: time.Now()}
+		}
+		_, err := h.store.Apply(t.Context(), events)
+		require.NoError(t, err)
+		got := h.do(t, http.MethodPost, path+"/refunds", `{"amount":0.01}`)
+		require.Equal(t, http.StatusConflict, got.status, got.body)
+		require.Equal(t, "too_many_refunds", got.problem(t).Code)
+		require.Contains(t, got.body, "at most 100 parts")
 	})
 
 	for name, tt := range map[string]struct {

@@ -20,7 +20,7 @@ type Refund struct {
 	Replayed bool
 }
 
-// Refund gives back some of the money of a completed order, in as many parts as you like, and never more than was
+// Refund gives back some of the money of a completed order, in at most 100 parts, and never more than was
 // taken. It returns as soon as that is decided. An order that is not completed is a conflict ([IsConflict]).
 //
 // The order is at rest all the while, so [Client.Wait] does not wait for the money. [Client.Events] from version 0

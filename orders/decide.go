@@ -31,10 +31,15 @@ func Place(p Placement, id ID, at time.Time) Decision {
 //
 // The input order is not changed. Errors: ErrNoChange, ErrVersionConflict, *StateError, *InvalidError.
 func Decide(o Order, e Event) (Decision, error) {
+	o.Steps = slices.Clone(o.Steps)
+	return o.decide(e)
+}
+
+// decide is Decide for an order that nobody else uses any more: it changes the order's steps where they are.
+func (o Order) decide(e Event) (Decision, error) {
 	if len(e.IfVersions) > 0 && !slices.Contains(e.IfVersions, o.Version) {
 		return Decision{}, ErrVersionConflict
 	}
-	o.Steps = slices.Clone(o.Steps)
 	switch e.Kind {
 	case CancelRequested:
 		return o.cancel(e)
@@ -129,7 +134,7 @@ func (o *Order) advance(e Event, settled *Step) (started []Step) {
 		o.proceed(e)
 	}
 	started = slices.Clone(o.Steps[before:])
-	SortSteps(o.Steps) // as they are read: the clocks of those who tell of events differ, and so may the moments of steps
+	place(o.Steps, before) // as they are read: the clocks of those who tell of events differ, and so may the moments of steps
 	return started
 }
 

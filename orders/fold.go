@@ -14,7 +14,7 @@ func Fold(o Order, events []Event) (Order, error) {
 		if e.Kind == OrderPlaced {
 			continue
 		}
-		decision, err := Decide(folded, e)
+		decision, err := folded.decide(e)
 		if err != nil {
 			return Order{}, fmt.Errorf("fold version %d of order %s: %w", e.Version, o.ID, err)
 		}

@@ -61,7 +61,7 @@ type Address struct {
 
 // Step returns a generation of the named step, or nil if it was never started.
 func (o *Order) Step(name StepName, generation int) *Step {
-	for i := range o.Steps {
+	for i := len(o.Steps) - 1; i >= 0; i-- { // mostly it is one of the last
 		if s := &o.Steps[i]; s.Name == name && s.Generation == generation {
 			return s
 		}
@@ -72,8 +72,12 @@ func (o *Order) Step(name StepName, generation int) *Step {
 // Latest returns the latest generation of the named step, or nil if it was never started.
 func (o *Order) Latest(name StepName) (latest *Step) {
 	for i := range o.Steps {
-		if s := &o.Steps[i]; s.Name == name && (latest == nil || s.Generation > latest.Generation) {
-			latest = s
+		s := &o.Steps[i]
+		if s.Name != name || latest != nil && s.Generation < latest.Generation {
+			continue
+		}
+		if latest = s; name.forward() {
+			break // it is done once, and is among the first
 		}
 	}
 	return latest

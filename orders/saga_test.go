@@ -1,6 +1,7 @@
 package orders_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -40,13 +41,14 @@ func TestSaga(t *testing.T) {
 		p.CustomerEmail = rapid.SampledFrom([]string{"", "ada@example.com"}).Draw(t, "e-mail")
 		placed := orders.Place(p, orders.NewID(), epoch)
 		o, log := placed.Order, []orders.Event{placed.Event}
+		was := []orders.Order{o}
 		undoFails := rapid.Bool().Draw(t, "undo may fail")
 		apply := func(e orders.Event) {
 			e.OrderID, e.Generation, e.At = o.ID, 1, epoch.Add(time.Duration(o.Version)*time.Second)
 			if d, err := orders.Decide(o, e); err == nil {
 				require.Equal(t, o.Version+1, d.Event.Version)
 				o = d.Order
-				log = append(log, d.Event)
+				log, was = append(log, d.Event), append(was, o)
 				require.Empty(t, orders.Verify(o, log, time.Time{}))
 			}
 		}
@@ -111,7 +113,18 @@ func TestSaga(t *testing.T) {
 		folded, err := orders.Fold(o, log)
 		require.NoError(t, err)
 		require.Equal(t, o, folded, "the fold of the events is the state")
+		for _, then := range was {
+			require.Equal(t, then, o.At(kept(t, then)), "what is kept of a moment gives the order as it was then")
+		}
 	})
+}
+
+// kept is a moment of an order as it comes back from where it is kept.
+func kept(t require.TestingT, o orders.Order) (m orders.Moment) {
+	text, err := json.Marshal(o.Moment())
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &m))
+	return m
 }
 
 func TestSpecs(t *testing.T) {

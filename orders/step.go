@@ -84,11 +84,25 @@ func (j StepJob) Kind() string { return string(j.Step) }
 
 // SortSteps puts steps in the order in which they were started, those of one moment in the order of the saga.
 func SortSteps(steps []Step) {
-	position := func(s Step) int {
-		return slices.IndexFunc(saga, func(spec Spec) bool { return spec.Name == s.Name })
+	slices.SortFunc(steps, func(a, b Step) int { return a.compare(&b) })
+}
+
+// place moves the steps from an index on to where they belong among those before, which are sorted. Mostly that is
+// where they are, and an order may have many.
+func place(steps []Step, from int) {
+	for i := from; i < len(steps); i++ {
+		for j := i; j > 0 && steps[j].compare(&steps[j-1]) < 0; j-- {
+			steps[j], steps[j-1] = steps[j-1], steps[j]
+		}
 	}
-	slices.SortFunc(steps, func(a, b Step) int {
-		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(position(a), position(b)),
-			cmp.Compare(a.Generation, b.Generation))
-	})
+}
+
+func (s *Step) compare(other *Step) int {
+	if n := s.StartedAt.Compare(other.StartedAt); n != 0 {
+		return n
+	}
+	position := func(name StepName) int {
+		return slices.IndexFunc(saga, func(spec Spec) bool { return spec.Name == name })
+	}
+	return cmp.Or(cmp.Compare(position(s.Name), position(other.Name)), cmp.Compare(s.Generation, other.Generation))
 }

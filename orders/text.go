@@ -8,8 +8,8 @@ import (
 )
 
 // CustomerIDPattern says in a regular expression, for the API's document, what CheckCustomerID says as far as one can.
-const CustomerIDPattern = `^(?:` + seen + `|` + seenOrDot + inside + `*` + seen + `|` + seen + inside + `*` + seenOrDot +
-	`|` + seenOrDot + inside + `+` + seenOrDot + `)$`
+const CustomerIDPattern = `^(?:` + seen + `|` + seenOrDot + inside + `*` + seen + `|` + seen + inside + `*` +
+	seenOrDot + `|` + seenOrDot + inside + `+` + seenOrDot + `)$`
 
 const (
 	seen      = `[^\p{C}\p{Z}.]`

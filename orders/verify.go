@@ -102,7 +102,7 @@ func (v *verifier) fold() {
 	folded, _ := Fold(v.o, v.events[:1])
 	v.recorded(folded, v.events[0])
 	for _, e := range v.events[1:] {
-		d, err := Decide(folded, e)
+		d, err := folded.decide(e)
 		if err != nil {
 			v.expect(false, RuleTransition, "version %d: %s %s: %v", e.Version, e.Kind, e.Step, err)
 			return

@@ -91,6 +91,9 @@ func (s *Store) applyWith(
 			}
 			e.At = timestamp(e.At)
 			decision, err := orders.Decide(order, e)
+			if err == nil {
+				err = orders.Admit(&order, e)
+			}
 			if err != nil {
 				applied[i] = Applied{Order: order}
 				if !errors.Is(err, orders.ErrNoChange) {
@@ -110,7 +113,11 @@ func (s *Store) applyWith(
 			return fmt.Errorf("update orders: %w", err)
 		}
 		failpoint.Hit("apply.updated")
-		if keys := commandParams(decisions); keys != nil {
+		keys, err := commandParams(decisions)
+		if err != nil {
+			return err
+		}
+		if keys != nil {
 			if err := s.queries.CommandsInsert(ctx, tx, keys); err != nil {
 				return fmt.Errorf("insert idempotency keys: %w", err)
 			}

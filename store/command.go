@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -54,8 +55,8 @@ func (s *Store) commands(
 	return found, nil
 }
 
-// repeat answers an event whose key was used before with the order as it was after that; as it is now, if that cannot
-// be told any more.
+// repeat answers an event whose key was used before with the order as it was after that. A key from before answers were
+// kept is answered from the log; with the order as it is now, if the log was pruned.
 func (s *Store) repeat(
 	ctx context.Context, tx pgx.Tx, e orders.Event, current orders.Order, before dbsqlc.CommandsReadRow,
 ) (Applied, error) {
@@ -63,6 +64,13 @@ func (s *Store) repeat(
 		return Applied{Err: orders.ErrIdempotencyMismatch}, nil
 	}
 	failpoint.Hit("apply.repeated")
+	if len(before.Answer) > 0 {
+		var then orders.Moment
+		if err := json.Unmarshal(before.Answer, &then); err != nil {
+			return Applied{}, fmt.Errorf("decode answer: %w", err)
+		}
+		return Applied{Order: current.At(then), Replayed: true}, nil
+	}
 	rows, err := s.queries.EventsAfter(ctx, tx, &dbsqlc.EventsAfterParams{
 		OrderID: e.OrderID, PageSize: int32(before.Version),
 	})
@@ -91,7 +99,7 @@ func repeatTwin(e orders.Event, twin Applied) Applied {
 }
 
 // commandParams lays out the requests among decisions that came with a key; nil if there are none.
-func commandParams(decisions []orders.Decision) *dbsqlc.CommandsInsertParams {
+func commandParams(decisions []orders.Decision) (*dbsqlc.CommandsInsertParams, error) {
 	c := new(dbsqlc.CommandsInsertParams)
 	for _, d := range decisions {
 		e := d.Event
@@ -105,11 +113,16 @@ func commandParams(decisions []orders.Decision) *dbsqlc.CommandsInsertParams {
 		c.OrderIds = append(c.OrderIds, e.OrderID)
 		c.Versions = append(c.Versions, e.Version)
 		c.At = append(c.At, e.At)
+		answer, err := json.Marshal(d.Order.Moment())
+		if err != nil {
+			return nil, fmt.Errorf("encode answer: %w", err)
+		}
+		c.Answers = append(c.Answers, answer)
 	}
 	if len(c.Kinds) == 0 {
-		return nil
+		return nil, nil //nolint:nilnil // there are none
 	}
-	return c
+	return c, nil
 }
 
 // PurgeCommands forgets idempotency keys that are older than CommandTTL.

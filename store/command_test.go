@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +28,20 @@ func complete(t *testing.T, s *store.Store) orders.Order {
 	}
 	require.Equal(t, orders.Completed, o.Status)
 	return o
+}
+
+// requireSameOrder compares what an answer shows of orders, whose times may be of different zones.
+func requireSameOrder(t *testing.T, want, got orders.Order) {
+	t.Helper()
+	one, err := json.Marshal(want.Moment())
+	require.NoError(t, err)
+	other, err := json.Marshal(got.Moment())
+	require.NoError(t, err)
+	require.JSONEq(t, string(one), string(other))
+	require.Len(t, got.Steps, len(want.Steps))
+	for i, s := range want.Steps {
+		require.Equal(t, s.Amount, got.Steps[i].Amount)
+	}
 }
 
 func TestCommands(t *testing.T) {
@@ -68,11 +84,46 @@ func TestCommands(t *testing.T) {
 		s := storetest.New(t, tx)
 		o := complete(t, s)
 		first := apply(t, s, refund(o.ID, "a", 997))
-		_, err := tx.Exec(t.Context(), "DELETE FROM order_events WHERE order_id = $1 AND version < 5", o.ID)
+		apply(t, s, storetest.Outcome(o.ID, orders.RefundPayment, orders.StepSucceeded))
+		second := apply(t, s, refund(o.ID, "b", 3))
+		_, err := tx.Exec(t.Context(), "DELETE FROM millrace.order_events WHERE order_id = $1", o.ID)
+		require.NoError(t, err)
+		for key, asked := range map[string]store.Applied{"a": first, "b": second} {
+			again := apply(t, s, refund(o.ID, key, asked.Event.Amount))
+			require.True(t, again.Replayed)
+			requireSameOrder(t, asked.Order, again.Order)
+		}
+	})
+
+	t.Run("FromBeforeAnswersWereKept", func(t *testing.T) {
+		t.Parallel()
+		tx := storetest.Tx(t)
+		s := storetest.New(t, tx)
+		o := complete(t, s)
+		first := apply(t, s, refund(o.ID, "a", 997))
+		apply(t, s, refund(o.ID, "b", 3))
+		_, err := tx.Exec(t.Context(), "UPDATE millrace.order_commands SET answer = NULL")
 		require.NoError(t, err)
 		again := apply(t, s, refund(o.ID, "a", 997))
 		require.True(t, again.Replayed)
-		require.Equal(t, first.Order.Version, again.Order.Version)
+		requireSameOrder(t, first.Order, again.Order)
+	})
+
+	t.Run("Bounded", func(t *testing.T) {
+		t.Parallel()
+		s := storetest.New(t, storetest.Tx(t))
+		o := complete(t, s)
+		events := make([]orders.Event, orders.MaxRefunds+1)
+		for i := range events {
+			events[i] = refund(o.ID, fmt.Sprint(i), 1)
+		}
+		applied, err := s.Apply(t.Context(), events)
+		require.NoError(t, err)
+		for i, a := range applied[:orders.MaxRefunds] {
+			require.True(t, a.Changed, "%d: %v", i, a.Err)
+		}
+		require.ErrorIs(t, applied[orders.MaxRefunds].Err, orders.ErrTooManyRefunds)
+		require.True(t, apply(t, s, events[0]).Replayed, "what was let in is still answered")
 	})
 
 	t.Run("AllThatIsLeft", func(t *testing.T) {

@@ -481,9 +481,9 @@ type Invoker interface {
 	RedriveDeadLetters(ctx context.Context, request *Redrive, options ...RequestOption) (*RedriveResult, error)
 	// RefundOrder invokes refundOrder operation.
 	//
-	// Gives back some or all of the money of a completed order, in as many parts as you like, and never
-	// more than was taken. The answer says what will happen; the order's history and its steps show it.
-	// Send an Idempotency-Key: two requests without one are two refunds.
+	// Gives back some or all of the money of a completed order, in at most 100 parts, and never more than
+	// was taken. The answer says what will happen; the order's history and its steps show it. Send an
+	// Idempotency-Key: two requests without one are two refunds.
 	//
 	// POST /api/orders/{id}/refunds
 	RefundOrder(ctx context.Context, request OptRefundRequest, params RefundOrderParams, options ...RequestOption) (*RefundHeaders, error)
@@ -4674,9 +4674,9 @@ func (c *Client) sendRedriveDeadLetters(ctx context.Context, request *Redrive, r
 
 // RefundOrder invokes refundOrder operation.
 //
-// Gives back some or all of the money of a completed order, in as many parts as you like, and never
-// more than was taken. The answer says what will happen; the order's history and its steps show it.
-// Send an Idempotency-Key: two requests without one are two refunds.
+// Gives back some or all of the money of a completed order, in at most 100 parts, and never more than
+// was taken. The answer says what will happen; the order's history and its steps show it. Send an
+// Idempotency-Key: two requests without one are two refunds.
 //
 // POST /api/orders/{id}/refunds
 func (c *Client) RefundOrder(ctx context.Context, request OptRefundRequest, params RefundOrderParams, options ...RequestOption) (*RefundHeaders, error) {

@@ -1,16 +1,16 @@
 -- name: CommandsRead :many
 -- CommandsRead finds what was asked before under the given (principal, kind, key) triples.
-SELECT principal, kind, idempotency_key, fingerprint, order_id, version FROM millrace.order_commands
+SELECT principal, kind, idempotency_key, fingerprint, order_id, version, answer FROM millrace.order_commands
 WHERE (principal, kind, idempotency_key) IN (
     SELECT unnest(@principals::text[]), unnest(@kinds::text[]), unnest(@idempotency_keys::text[])
 );
 
 -- name: CommandsInsert :exec
-INSERT INTO millrace.order_commands (principal, kind, idempotency_key, fingerprint, order_id, version, at)
+INSERT INTO millrace.order_commands (principal, kind, idempotency_key, fingerprint, order_id, version, at, answer)
 SELECT
     unnest(@principals::text[]), unnest(@kinds::text[]), unnest(@idempotency_keys::text[]),
     unnest(@fingerprints::bytea[]), unnest(@order_ids::uuid[]), unnest(@versions::bigint[]),
-    unnest(@at::timestamptz[]);
+    unnest(@at::timestamptz[]), unnest(@answers::bytea[]);
 
 -- name: CommandsPurge :execrows
 -- CommandsPurge forgets keys that are too old to come back, a bounded number at a time.

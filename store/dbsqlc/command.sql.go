@@ -13,11 +13,11 @@ import (
 )
 
 const commandsInsert = `-- name: CommandsInsert :exec
-INSERT INTO millrace.order_commands (principal, kind, idempotency_key, fingerprint, order_id, version, at)
+INSERT INTO millrace.order_commands (principal, kind, idempotency_key, fingerprint, order_id, version, at, answer)
 SELECT
     unnest($1::text[]), unnest($2::text[]), unnest($3::text[]),
     unnest($4::bytea[]), unnest($5::uuid[]), unnest($6::bigint[]),
-    unnest($7::timestamptz[])
+    unnest($7::timestamptz[]), unnest($8::bytea[])
 `
 
 type CommandsInsertParams struct {
@@ -28,6 +28,7 @@ type CommandsInsertParams struct {
 	OrderIds        []uuid.UUID
 	Versions        []int64
 	At              []time.Time
+	Answers         [][]byte
 }
 
 func (q *Queries) CommandsInsert(ctx context.Context, db DBTX, arg *CommandsInsertParams) error {
@@ -39,6 +40,7 @@ func (q *Queries) CommandsInsert(ctx context.Context, db DBTX, arg *CommandsInse
 		arg.OrderIds,
 		arg.Versions,
 		arg.At,
+		arg.Answers,
 	)
 	return err
 }
@@ -65,7 +67,7 @@ func (q *Queries) CommandsPurge(ctx context.Context, db DBTX, arg *CommandsPurge
 }
 
 const commandsRead = `-- name: CommandsRead :many
-SELECT principal, kind, idempotency_key, fingerprint, order_id, version FROM millrace.order_commands
+SELECT principal, kind, idempotency_key, fingerprint, order_id, version, answer FROM millrace.order_commands
 WHERE (principal, kind, idempotency_key) IN (
     SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])
 )
@@ -84,6 +86,7 @@ type CommandsReadRow struct {
 	Fingerprint    []byte
 	OrderID        uuid.UUID
 	Version        int64
+	Answer         []byte
 }
 
 // CommandsRead finds what was asked before under the given (principal, kind, key) triples.
@@ -103,6 +106,7 @@ func (q *Queries) CommandsRead(ctx context.Context, db DBTX, arg *CommandsReadPa
 			&i.Fingerprint,
 			&i.OrderID,
 			&i.Version,
+			&i.Answer,
 		); err != nil {
 			return nil, err
 		}
