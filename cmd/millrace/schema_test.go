@@ -2,7 +2,9 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -28,9 +30,10 @@ func TestStrangersTables(t *testing.T) {
 	m := startProcess(t, serveArgs(database+"&search_path=strangers", newSimulators(t))...)
 	m.await(m.place(seedOrder).OrderID, "completed")
 	for _, path := range []string{"/riverui/api/queues?limit=20", "/riverui/api/jobs?state=completed&limit=20"} {
-		status, _, body := do(t, http.MethodGet, m.ops+path, "")
-		require.Equal(t, http.StatusOK, status, string(body))
-		require.Contains(t, string(body), "payment", path)
+		require.Eventually(t, func() bool { // River completes jobs a moment after their work is done
+			status, _, body := do(t, http.MethodGet, m.ops+path, "")
+			return status == http.StatusOK && strings.Contains(string(body), "payment")
+		}, time.Minute, 50*time.Millisecond, path)
 	}
 	require.NoError(t, m.stop())
 }
