@@ -59,14 +59,16 @@ func (c *devCommand) Run(p *process) (err error) {
 	c.WebhookNetworks = append(c.WebhookNetworks, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	log := logFlags{LogLevel: c.LogLevel, LogFormat: "text"}
 	logger := log.logger(p.stderr)
-	cluster, ledger := filepath.Join(c.Data, "postgres"), filepath.Join(c.Data, "simulator.ledger")
+	progress := logFlags{LogLevel: min(c.LogLevel, slog.LevelInfo), LogFormat: "text"}.logger(p.stderr)
+	data, err := openData(p.ctx, c.Data, progress)
+	if err != nil {
+		return err
+	}
+	cluster, ledger := filepath.Join(data, clusterHome), filepath.Join(data, "simulator.ledger")
 	if c.Reset {
 		if err := errors.Join(postgres.Reset(cluster), removeIfThere(ledger)); err != nil {
 			return err
 		}
-	}
-	if err := os.MkdirAll(c.Data, 0o755); err != nil {
-		return err
 	}
 	sim, err := startSimulators(p.ctx, simulatorConfig{addr: c.SimulatorAddr, ledger: ledger, seed: 1}, logger)
 	if err != nil {
@@ -75,7 +77,7 @@ func (c *devCommand) Run(p *process) (err error) {
 	defer func() { err = errors.Join(err, sim.stop()) }()
 
 	if c.DatabaseURL == "" {
-		server, url, err := startPostgres(p.ctx, cluster, c.PostgresBin, logger)
+		server, url, err := startPostgres(p.ctx, cluster, c.PostgresBin, progress)
 		if err != nil {
 			return err
 		}

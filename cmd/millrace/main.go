@@ -15,7 +15,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/millrace-orders/millrace/dev/postgres"
 	"github.com/millrace-orders/millrace/failpoint"
 )
 
@@ -74,7 +73,7 @@ var errExited = errors.New("exited") // --help: kong has printed and wants to ex
 func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(c, kong.Name("millrace"), kong.Writers(stdout, stderr),
 		kong.Description("Order processing on one Postgres."), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"default_data": postgres.DefaultDir("millrace")}, kong.Exit(func(int) { panic(errExited) }),
+		kong.Vars{"default_data": defaultData()}, kong.Exit(func(int) { panic(errExited) }),
 		kong.Resolvers(kong.ResolverFunc(secretFiles)), kong.WithBeforeResolve(oneSource))
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace-orders/millrace/dev/bench/baseline"
 	"github.com/millrace-orders/millrace/dev/postgres"
+	"github.com/millrace-orders/millrace/dev/private"
 )
 
 // bench is one run: everything that is compared, on one Postgres.
@@ -50,8 +51,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 	if b.millrace, err = filepath.Abs(b.millrace); err != nil {
 		return err
 	}
-	b.cache = postgres.DefaultDir("millrace-bench")
-	if err := os.MkdirAll(b.cache, 0o755); err != nil {
+	if b.cache, err = private.Dir(postgres.DefaultDir("millrace-bench"), 0o755); err != nil { // what is in it is run
 		return err
 	}
 	// Where another user can get to: root's servers run as one.

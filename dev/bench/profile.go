@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/millrace-orders/millrace/dev/private"
 )
 
 // profile saves the CPU profile of a Millrace while it is measured, if profiles are wanted. The returned function
@@ -41,7 +43,7 @@ func fetch(ctx context.Context, url, path string) error {
 		return err
 	}
 	defer response.Body.Close()
-	file, err := os.Create(path)
+	file, err := private.File(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/dev/private"
 )
 
 const (
@@ -70,5 +73,10 @@ func (b *bench) saveStatements(ctx context.Context, d *database, name string, n 
 	if b.profiles == "" {
 		return nil
 	}
-	return os.WriteFile(b.profilePath(name, "statements.md"), []byte(table), 0o644)
+	file, err := private.File(b.profilePath(name, "statements.md"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(table)
+	return errors.Join(err, file.Close())
 }

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"github.com/millrace-orders/millrace/dev/private"
 )
 
 // account is the user the server runs as. The zero value is the current one.
@@ -50,11 +52,29 @@ func (a account) command(ctx context.Context, b binaries, name string, args ...s
 	cmd.Dir = "/"
 	cmd.Env = append(b.env(), "PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if a.dropped {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid), Groups: []uint32{}}
-	}
+	a.drop(cmd)
 	dieWithParent(cmd.SysProcAttr)
 	return cmd
+}
+
+// drop makes a command run as the account: a server's binaries never run as root.
+func (a account) drop(cmd *exec.Cmd) {
+	if !a.dropped {
+		return
+	}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid), Groups: []uint32{}}
+}
+
+// mayRun returns the real path of a program or a directory of them. Started by root, it refuses what another user could
+// have put there.
+func (a account) mayRun(path string) (string, error) {
+	if !a.dropped {
+		return realPath(path)
+	}
+	return private.Check(path)
 }
 
 // makePrivate makes a directory that only the account can enter, or checks that it is one. It follows no symbolic link
@@ -73,7 +93,7 @@ func (a account) makePrivate(path string) error {
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() || ownerOf(info) != a.uid || info.Mode().Perm()&0o077 != 0 {
+	if !info.IsDir() || private.Owner(info) != a.uid || info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("%s is not a directory private to uid %d: remove it", path, a.uid)
 	}
 	return nil
@@ -95,7 +115,7 @@ func (a account) checkReach(path string) error {
 		}
 		if !a.mayEnter(info) {
 			return fmt.Errorf("%s is out of the server's reach: started by root it runs as %s, who cannot enter %s "+
-				"(%s); choose a directory such as %s", path, a.name, dir, info.Mode(), DefaultDir("millrace"))
+				"(%s); choose a directory such as %s", path, a.name, dir, info.Mode(), DataDir("millrace", ""))
 		}
 		if dir == filepath.Dir(dir) {
 			return nil
@@ -113,5 +133,3 @@ func (a account) mayEnter(dir fs.FileInfo) bool {
 	}
 	return dir.Mode()&0o001 != 0
 }
-
-func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }

@@ -4,39 +4,47 @@ package postgres
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
 // Inst postgresql-15 (15.18-0+deb12u1 Debian:12.11/oldstable [amd64])
 var installPattern = regexp.MustCompile(`(?m)^Inst (\S+) `)
 
-// fetchApt downloads the distribution's server and the libraries it lacks, and unpacks them into dir. Unlike an
-// installation that takes no root, and makes no service, no user and no system-wide cluster.
-func fetchApt(ctx context.Context, dir string) error {
-	for _, client := range []string{"apt-get", "dpkg-deb"} {
-		if _, err := exec.LookPath(client); err != nil {
-			return err
-		}
+// fetchApt downloads the distribution's server, of a major version or with 0 of its own, and the libraries it lacks,
+// and unpacks them into dir. Unlike an installation that takes no root, and makes no service, no user and no
+// system-wide cluster.
+func fetchApt(ctx context.Context, dir string, major int) error {
+	aptGet, err := client("apt-get")
+	if err != nil {
+		return err
 	}
-	plan, err := run(ctx, dir, "apt-get", "install", "--simulate", "--no-install-recommends", "postgresql")
+	dpkg, err := client("dpkg-deb")
+	if err != nil {
+		return err
+	}
+	name := "postgresql"
+	if major != 0 {
+		name += "-" + strconv.Itoa(major)
+	}
+	plan, err := run(ctx, dir, aptGet, "install", "--simulate", "--no-install-recommends", name)
 	if err != nil {
 		return err
 	}
 	packages := serverPackages(plan)
 	if len(packages) == 0 {
-		return errors.New("apt-get has no postgresql to install")
+		return fmt.Errorf("apt-get has no %s to install", name)
 	}
-	if _, err := run(ctx, dir, "apt-get", append([]string{"download"}, packages...)...); err != nil {
+	if _, err := run(ctx, dir, aptGet, append([]string{"download"}, packages...)...); err != nil {
 		return err
 	}
 	debs, _ := filepath.Glob(escapeGlob(dir) + "/*.deb")
 	for _, deb := range debs {
-		if _, err := run(ctx, dir, "dpkg-deb", "-x", deb, dir); err != nil {
+		if _, err := run(ctx, dir, dpkg, "-x", deb, dir); err != nil {
 			return err
 		}
 		if err := os.Remove(deb); err != nil {

@@ -41,7 +41,7 @@ func unpack(tarball, dir string) error {
 			continue
 		}
 		_, name, _ := strings.Cut(header.Name, "/")
-		if err := extract(root, name, archive, header.FileInfo().Mode().Perm()|0o644); err != nil {
+		if err := extract(root, name, archive, header.FileInfo().Mode().Perm()&0o755|0o644); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/millrace-orders/millrace/dev/private"
 )
 
 // binaries is a directory with initdb and postgres in it.
@@ -29,35 +32,68 @@ func (b binaries) env() []string {
 	return []string{"LD_LIBRARY_PATH=" + b.libs}
 }
 
-// locate returns the binaries to use, fetching them if it has to and may.
-func locate(ctx context.Context, c Config, owner account, log *slog.Logger) (binaries, error) {
-	if c.Bin != "" {
-		b, err := inspect(ctx, c.Bin)
+// finder looks for binaries.
+type finder struct {
+	bin   string // Config.Bin
+	cache string // Config.Cache, if it is there
+	fetch bool   // Config.Fetch
+	owner account
+	log   *slog.Logger
+}
+
+// newFinder checks the cache before anything in it is run. A cache that does not exist has nothing in it.
+func newFinder(c Config, owner account, log *slog.Logger) (finder, error) {
+	f := finder{bin: c.Bin, cache: c.Cache, fetch: c.Fetch, owner: owner, log: log}
+	if f.cache == "" {
+		return f, nil
+	}
+	if _, err := os.Lstat(f.cache); os.IsNotExist(err) {
+		return f, nil
+	}
+	cache, err := private.Dir(f.cache, cacheMode)
+	if err != nil {
+		return f, fmt.Errorf("cache of postgres binaries: %w", err)
+	}
+	f.cache = cache
+	return f, nil
+}
+
+// find returns the binaries of a major version, or for 0 of the newest one. What is missing is fetched, if it may be.
+func (f finder) find(ctx context.Context, major int) (binaries, error) {
+	if f.bin != "" {
+		b, err := f.inspect(ctx, f.bin)
 		if err != nil {
 			return b, err
 		}
 		if b.major < oldest {
-			return b, fmt.Errorf("%w (%s has %s)", ErrNotFound, c.Bin, b.version)
+			return b, fmt.Errorf("%w (%s has %s)", ErrNotFound, f.bin, b.version)
 		}
 		return b, nil
 	}
-	if b, ok := newest(ctx, append(installed(ctx), cached(c.Cache)...)); ok {
+	if b, ok := f.newest(ctx, append(f.installed(ctx), f.cached()...), major); ok {
 		return b, nil
 	}
 	if ctx.Err() != nil { // then nothing ran, and nothing is known
 		return binaries{}, context.Cause(ctx)
 	}
-	if !c.Fetch {
+	if !f.fetch {
 		return binaries{}, ErrNotFound
 	}
-	return fetch(ctx, c.Cache, owner, log)
+	return f.download(ctx, major)
 }
 
 // installed lists where binaries may be, the likeliest first. There may be doubles, and directories without any.
-func installed(ctx context.Context) []string {
+func (f finder) installed(ctx context.Context) []string {
 	var dirs []string
-	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
-		dirs = append(dirs, strings.TrimSpace(string(out)))
+	if path, err := exec.LookPath("pg_config"); err == nil {
+		if path, err = f.owner.mayRun(path); err == nil {
+			cmd := exec.CommandContext(ctx, path, "--bindir")
+			f.owner.drop(cmd)
+			cmd.Dir = "/"
+			if out, err := cmd.Output(); err == nil {
+				dirs = append(dirs, strings.TrimSpace(string(out)))
+			}
+		}
 	}
 	if path, err := exec.LookPath("postgres"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
@@ -78,8 +114,9 @@ func installed(ctx context.Context) []string {
 	return dirs
 }
 
-// newest returns the binaries of the highest major version among the directories, the first of equals.
-func newest(ctx context.Context, dirs []string) (best binaries, ok bool) {
+// newest returns the binaries of the highest major version among the directories, the first of equals; with a major
+// version, of that one only. Directories that another user could have written to are left alone.
+func (f finder) newest(ctx context.Context, dirs []string, major int) (best binaries, ok bool) {
 	seen := map[string]bool{}
 	for _, dir := range dirs {
 		path, err := filepath.EvalSymlinks(dir)
@@ -87,7 +124,11 @@ func newest(ctx context.Context, dirs []string) (best binaries, ok bool) {
 			continue
 		}
 		seen[path] = true
-		if b, err := inspect(ctx, path); err == nil && b.major >= oldest && b.major > best.major {
+		b, err := f.inspect(ctx, path)
+		if errors.Is(err, private.ErrNotPrivate) {
+			f.log.WarnContext(ctx, "postgres binaries are not used", "dir", dir, "reason", err)
+		}
+		if err == nil && b.major >= oldest && b.major > best.major && (major == 0 || b.major == major) {
 			best, ok = b, true
 		}
 	}
@@ -100,17 +141,20 @@ var (
 )
 
 // inspect asks the binaries in dir for their version, which shows at once whether they run on this machine.
-func inspect(ctx context.Context, dir string) (binaries, error) {
-	dir, err := realPath(dir)
+func (f finder) inspect(ctx context.Context, dir string) (binaries, error) {
+	dir, err := f.owner.mayRun(dir)
 	if err != nil {
 		return binaries{}, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
-		return binaries{}, err
+	for _, name := range []string{"initdb", "postgres"} {
+		if _, err := f.owner.mayRun(filepath.Join(dir, name)); err != nil {
+			return binaries{}, err
+		}
 	}
 	b := binaries{dir: dir, libs: unpackedLibs(dir)}
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version")
-	cmd.Env = b.env()
+	cmd.Env, cmd.Dir = b.env(), "/"
+	f.owner.drop(cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return binaries{}, fmt.Errorf("run %s: %w\n%s", cmd, err, tail(string(out)))

@@ -25,7 +25,7 @@ func (s *Server) Clone(ctx context.Context, dir, primary string) error {
 	}
 	defer lock.Close()
 	h.sweep()
-	data := h.data(s.binaries.major)
+	data := h.data(s.Major())
 	fresh, err := os.MkdirTemp(h.dir, filepath.Base(data)+".new-")
 	if err != nil {
 		return err

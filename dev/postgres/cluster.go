@@ -9,16 +9,65 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 )
+
+const (
+	versionFile = "PG_VERSION"
+	controlFile = "global/pg_control"
+)
+
+// choose returns the data directory and the binaries that can read it. Data that is there decides the version: a newer
+// PostgreSQL cannot read it, and an empty cluster beside it would look as if all orders were gone. The caller has the
+// lock.
+//
+// Errors: *VersionError; what finding binaries said.
+func (h home) choose(ctx context.Context, f finder) (data string, b binaries, err error) {
+	clusters := h.clusters()
+	if len(clusters) == 0 {
+		b, err = f.find(ctx, 0)
+		return h.data(b.major), b, err
+	}
+	c := clusters[0]
+	if f.bin != "" {
+		if b, err = f.find(ctx, 0); err != nil {
+			return "", b, err
+		}
+		if i := slices.IndexFunc(clusters, func(c cluster) bool { return c.major == b.major }); i >= 0 {
+			return clusters[i].dir, b, nil
+		}
+		return "", b, &VersionError{Dir: c.dir, Data: c.major, Err: fmt.Errorf("%s has PostgreSQL %s", f.bin, b.version)}
+	}
+	for _, other := range clusters[1:] {
+		h.warn(ctx, f.log, c, other)
+	}
+	b, err = f.find(ctx, c.major)
+	if err != nil {
+		if ctx.Err() == nil {
+			err = &VersionError{Dir: c.dir, Data: c.major, Err: err}
+		}
+		return "", b, err
+	}
+	if newer, ok := f.newest(ctx, f.installed(ctx), 0); ok && newer.major > c.major {
+		f.log.InfoContext(ctx, "a newer postgres is installed; the data stays with its own version until you upgrade it: "+
+			"docs/configuration.md has the commands", "dir", c.dir, "version", b.version, "newer", newer.version)
+	}
+	return c.dir, b, nil
+}
+
+func (h home) warn(ctx context.Context, log *slog.Logger, used, other cluster) {
+	log.WarnContext(ctx, "there are databases of several postgres versions; the one that was used last is used again",
+		"dir", used.dir, "other", other.dir, "other_used", other.used.UTC().Format(time.DateTime))
+}
 
 // initialize makes the data directory, unless there is a complete one. The caller has the lock.
 //
 // initdb runs in a directory of its own that is renamed when it is done, so that an interrupted one leaves nothing that
 // looks like a cluster. It does not sync: a machine that loses power in the first half minute of a new cluster may lose
 // the cluster, which nobody has put anything into; from the first checkpoint on it is as durable as any.
-func (h home) initialize(ctx context.Context, b binaries, log *slog.Logger) error {
-	data := h.data(b.major)
+func (h home) initialize(ctx context.Context, data string, b binaries, log *slog.Logger) error {
 	h.sweep()
 	if complete(data) {
 		return nil
@@ -63,7 +112,7 @@ func (h home) initdb(ctx context.Context, b binaries, data string) error {
 
 // complete reports whether a data directory is a cluster: without pg_control there is nothing Postgres could open.
 func complete(data string) bool {
-	for _, name := range []string{"PG_VERSION", "global/pg_control"} {
+	for _, name := range []string{versionFile, controlFile} {
 		if info, err := os.Stat(filepath.Join(data, name)); err != nil || info.Size() == 0 {
 			return false
 		}

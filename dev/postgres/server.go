@@ -18,6 +18,7 @@ import (
 // Server is a running server. Its methods may be called by several goroutines at once.
 type Server struct {
 	home     home
+	data     string // its data directory
 	binaries binaries
 	port     int
 	log      *slog.Logger
@@ -34,19 +35,16 @@ type Server struct {
 // It never uses a server it did not start: a live one in c.Dir gets 3 s to leave (one that is shutting down, as long as
 // it takes), then the error is a *RunningError. What a crash left, a stale pid file or half a cluster, is coped with.
 //
-// Errors: *RunningError; ErrNotFound; the context's; any other says what Postgres or the system said, with the last
-// lines of the server's log.
+// Errors: *RunningError; *VersionError; ErrNotFound; private.ErrNotPrivate; the context's; any other says what Postgres
+// or the system said, with the last lines of the server's log.
 func Start(ctx context.Context, c Config) (*Server, error) {
 	log := c.logger()
 	owner, err := serverAccount()
 	if err != nil {
 		return nil, err
 	}
-	b, err := locate(ctx, c, owner, log)
+	finder, err := newFinder(c, owner, log)
 	if err != nil {
-		return nil, err
-	}
-	if err := owner.checkReach(b.dir); err != nil {
 		return nil, err
 	}
 	h, err := openHome(c.Dir, owner)
@@ -58,10 +56,17 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	defer lock.Close() // the server has its own by then
-	if err := h.initialize(ctx, b, log); err != nil {
+	data, b, err := h.choose(ctx, finder)
+	if err != nil {
 		return nil, err
 	}
-	s := &Server{home: h, binaries: b, port: c.Port, log: log}
+	if err := owner.checkReach(b.dir); err != nil {
+		return nil, err
+	}
+	if err := h.initialize(ctx, data, b, log); err != nil {
+		return nil, err
+	}
+	s := &Server{home: h, data: data, binaries: b, port: c.Port, log: log}
 	if s.port == 0 {
 		s.port = 5432 // names the socket
 	}
@@ -88,7 +93,7 @@ func (s *Server) launch(ctx context.Context, c Config, lock *os.File) error {
 		return err
 	}
 	defer logFile.Close()
-	args := append([]string{"-D", s.home.data(s.binaries.major)}, s.settings(c).args()...)
+	args := append([]string{"-D", s.data}, s.settings(c).args()...)
 	cmd := s.home.owner.command(context.WithoutCancel(ctx), s.binaries, "postgres", args...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.ExtraFiles = []*os.File{lock}
@@ -99,9 +104,8 @@ func (s *Server) launch(ctx context.Context, c Config, lock *os.File) error {
 // awaitReady waits until the server's pid file says ready, as pg_ctl does: an attempt to connect would leave an error
 // in the log each time. When the context ends first the server is stopped.
 func (s *Server) awaitReady(ctx context.Context) error {
-	data := s.home.data(s.binaries.major)
 	for {
-		if p := readPidfile(data); p.pid == s.PID() && p.status == "ready" {
+		if p := readPidfile(s.data); p.pid == s.PID() && p.status == "ready" {
 			return nil
 		}
 		select {

@@ -20,6 +20,9 @@ func Start(context.Context, Config) (*Server, error) { return nil, errUnsupporte
 // Reset returns an error that is errors.ErrUnsupported.
 func Reset(string) error { return errUnsupported }
 
+// Move returns an error that is errors.ErrUnsupported.
+func Move(context.Context, string, string, string) error { return errUnsupported }
+
 func (s *Server) DSN(string) string          { return "" }
 func (s *Server) Version() string            { return "" }
 func (s *Server) Major() int                 { return 0 }

@@ -155,5 +155,31 @@ func TestRootHome(t *testing.T) {
 	}
 	_, err := postgres.Start(t.Context(), config(t, t.TempDir()))
 	require.ErrorContains(t, err, "cannot enter")
-	require.ErrorContains(t, err, postgres.DefaultDir("millrace"))
+	require.ErrorContains(t, err, postgres.DataDir("millrace", ""))
+}
+
+// TestOddDirs starts in directories whose names mean something to a shell, to libpq, or to postgres's own settings.
+func TestOddDirs(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"with space", " blanks ", "comma,and more", `quote"and'quote`, "50% off %20", "ünïcode 数据", "-dash", "a=b;c&d?e#f",
+		`back\slash`, "$HOME `id`", "colon:two", "(paren)[x]*", strings.Repeat("long", 40),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := config(t, filepath.Join(openDir(t), name))
+			server := start(t, c)
+			require.Equal(t, "1", query(t, server.DSN("postgres"), "select '1'"))
+			require.Equal(t, filepath.Join(c.Dir, "pg"+strconv.Itoa(server.Major())),
+				query(t, server.DSN("postgres"), "select current_setting('data_directory')"))
+			_, err := postgres.Start(t.Context(), c)
+			var running *postgres.RunningError
+			require.ErrorAs(t, err, &running)
+			require.Equal(t, server.PID(), running.PID)
+			stop(t, server)
+			require.NoError(t, postgres.Reset(c.Dir))
+		})
+	}
+	_, err := postgres.Start(t.Context(), config(t, filepath.Join(openDir(t), "two\nlines")))
+	require.ErrorContains(t, err, "control character")
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"github.com/millrace-orders/millrace/dev/private"
 )
 
 var errClosed = errors.New("the simulator is closed")
@@ -33,7 +35,7 @@ func openJournal(path string, apply func(*record)) (*journal, error) {
 	if path == "" {
 		return j, nil
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	file, err := private.File(path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return nil, err
 	}

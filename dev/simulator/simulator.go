@@ -3,7 +3,7 @@
 // `millrace simulate` and `millrace dev` run it.
 //
 // The ledger is the witness in every test of Millrace: it lives in another process, on its own file, and knows
-// nothing of what Millrace believes. Only cmd and tests import this package; it imports orders.
+// nothing of what Millrace believes. Only cmd and tests import this package; it imports orders and dev/private.
 package simulator
 
 import (
@@ -42,7 +42,7 @@ type Simulator struct {
 // Open starts a simulator in the state that its ledger file describes, also after a kill -9. Faults and counts of
 // sends start from nothing.
 //
-// Errors: the file cannot be read or written, or a line of it other than the last is damaged.
+// Errors: private.ErrNotPrivate; the file cannot be read or written, or a line of it other than the last is damaged.
 func Open(c Config) (*Simulator, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
