@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -98,4 +99,22 @@ func TestUndoThatFoundNothingOddly(t *testing.T) {
 			require.Zero(t, o.Refunded)
 		})
 	}
+}
+
+// TestFreeOrder: an order with a total of 0 is shipped, and the payment provider hears nothing of it.
+func TestFreeOrder(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.silent = func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/payments/") }
+	s.start()
+	id := s.place(func(p *orders.Placement) {
+		for i := range p.Items {
+			p.Items[i].Price = 0
+		}
+	})
+	o := s.awaitStatus(id, orders.Completed)
+	s.awaitNoJobs()
+	require.Equal(t, map[string]int{"reserve": 1, "quote": 1, "ship": 1, "email": 1}, s.effects(id))
+	s.sound(o)
+	require.Nil(t, o.Latest(orders.AuthorizePayment))
 }

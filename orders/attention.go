@@ -92,7 +92,7 @@ func (o *Order) whole() bool {
 	for _, spec := range saga {
 		s := o.Latest(spec.Name)
 		switch {
-		case spec.Role == Forward && (s == nil || s.State != StateSucceeded):
+		case spec.Role == Forward && !o.leavesOut(spec) && (s == nil || s.State != StateSucceeded):
 			return false
 		case spec.Role == Compensation && s != nil && s.State != StateRefused:
 			return false

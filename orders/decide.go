@@ -189,7 +189,7 @@ func (o *Order) due() (names []StepName) {
 			continue
 		}
 		if o.Goal == GoalComplete {
-			if o.Latest(spec.Name) == nil && o.allSucceeded(spec.After) {
+			if o.Latest(spec.Name) == nil && !o.leavesOut(spec) && o.succeeded(spec.After) {
 				names = append(names, spec.Name)
 			}
 			continue
@@ -203,8 +203,16 @@ func (o *Order) due() (names []StepName) {
 	return names
 }
 
-func (o *Order) allSucceeded(names []StepName) bool {
+// leavesOut reports whether the order goes without a step: a free order is not paid for. Providers refuse to charge 0.
+func (o *Order) leavesOut(spec Spec) bool { return spec.Charges && o.Total == 0 }
+
+// succeeded reports whether all of the steps have succeeded. In place of a step that the order leaves out stand those
+// that it would have waited for.
+func (o *Order) succeeded(names []StepName) bool {
 	return !slices.ContainsFunc(names, func(n StepName) bool {
+		if spec, _ := n.Spec(); o.leavesOut(spec) {
+			return !o.succeeded(spec.After)
+		}
 		s := o.Latest(n)
 		return s == nil || s.State != StateSucceeded
 	})
@@ -218,11 +226,11 @@ func (o *Order) followersUndone(name StepName) bool {
 			continue
 		}
 		s := o.Latest(spec.Name)
-		if s == nil || s.State == StateRefused {
-			continue
+		if s == nil && o.followersUndone(spec.Name) || s != nil && s.State == StateRefused {
+			continue // of one that the order leaves out, the followers build on this step
 		}
 		undo := o.Latest(spec.Undo)
-		if undo == nil || undo.State != StateSucceeded {
+		if s == nil || undo == nil || undo.State != StateSucceeded {
 			return false
 		}
 	}

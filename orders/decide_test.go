@@ -63,6 +63,49 @@ func pending(o orders.Order) (names []string) {
 	return names
 }
 
+// A free order is shipped without being paid for, and undone in the same sequence as any other.
+func TestFreeOrder(t *testing.T) {
+	t.Parallel()
+	const reserve, quote, ship = "reserve_inventory", "quote_shipping", "book_shipment"
+	for name, tt := range map[string]struct {
+		outcomes []string
+		status   orders.Status
+		pending  []string
+	}{
+		"Placed":          {nil, orders.Pending, []string{reserve, quote}},
+		"WaitsForBoth":    {[]string{reserve}, orders.Processing, []string{quote}},
+		"Ships":           {[]string{reserve, quote}, orders.Processing, []string{ship}},
+		"Completes":       {[]string{reserve, quote, ship}, orders.Completed, []string{"send_email"}},
+		"NothingToUndo":   {[]string{reserve + "!", quote}, orders.Failed, []string{"send_email"}},
+		"NoCarrier":       {[]string{reserve, quote, ship + "!"}, orders.Processing, []string{"release_inventory"}},
+		"CancelsInTurn":   {[]string{reserve, quote, "cancel", ship}, orders.Processing, []string{"cancel_shipment"}},
+		"UnknownShipment": {[]string{reserve, quote, ship + "?"}, orders.Processing, []string{"cancel_shipment"}},
+		"StuckShipment": {
+			[]string{reserve, quote, ship + "?", "cancel_shipment!"}, orders.NeedsAttention, nil,
+		},
+		"Undone": {
+			[]string{reserve, quote, "cancel", ship, "cancel_shipment", "release_inventory"}, orders.Cancelled,
+			[]string{"send_email"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := placement()
+			p.Items = []orders.Item{{ProductID: 1, Quantity: 3}}
+			o := orders.Place(p, orders.NewID(), epoch).Order
+			for _, outcome := range tt.outcomes {
+				d, err := orders.Decide(o, parse(o.ID, outcome))
+				require.NoError(t, err, outcome)
+				o = d.Order
+			}
+			require.Equal(t, tt.status, o.Status)
+			require.Equal(t, tt.pending, pending(o))
+			_, err := orders.Decide(o, parse(o.ID, "refund 1.00"))
+			require.Error(t, err, "nothing was paid")
+		})
+	}
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	const authorize, reserve, quote = "authorize_payment", "reserve_inventory", "quote_shipping"

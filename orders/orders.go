@@ -103,7 +103,7 @@ func (o *Order) Refundable() Money {
 func (o *Order) Progress() int {
 	var done, all int
 	for _, spec := range saga {
-		if spec.Role != Forward {
+		if spec.Role != Forward || o.leavesOut(spec) {
 			continue
 		}
 		all++

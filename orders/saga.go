@@ -54,6 +54,7 @@ type Spec struct {
 	Provider Provider
 	After    []StepName    // forward steps that must have succeeded first
 	Undo     StepName      // the compensation, if the step has an effect
+	Charges  bool          // takes the order's total, and is left out if that is nothing
 	Pivot    bool          // before it an order is undone for free; after it the money has to go back
 	Within   time.Duration // from start to deadline
 	Title    string        // for messages
@@ -72,7 +73,7 @@ const (
 //nolint:gochecknoglobals // a constant; Go has none of this type
 var saga = []Spec{
 	{
-		Name: AuthorizePayment, Provider: Payment, Undo: VoidPayment,
+		Name: AuthorizePayment, Provider: Payment, Undo: VoidPayment, Charges: true,
 		Within: customerWaits, Title: "Payment authorisation",
 	},
 	{
@@ -84,7 +85,7 @@ var saga = []Spec{
 		Within: customerWaits, Title: "Shipping quote",
 	},
 	{
-		Name: CapturePayment, Provider: Payment, Undo: RefundPayment, Pivot: true,
+		Name: CapturePayment, Provider: Payment, Undo: RefundPayment, Charges: true, Pivot: true,
 		After:  []StepName{AuthorizePayment, ReserveInventory, QuoteShipping},
 		Within: providerRemembers, Title: "Payment capture",
 	},

@@ -32,6 +32,7 @@ type letter struct {
 	Amount  string // with its currency: what was paid, or went back
 	Total   string // with its currency, of the whole order
 	Partial bool   // less than the total went back
+	Free    bool   // the total is 0: there was nothing to pay
 	Reason  string
 	Items   []letterItem // of a confirmation
 }
@@ -173,7 +174,8 @@ func (r *request) letter() letter {
 	}
 	amount, total := parse(r.Amount), parse(r.Total)
 	l := letter{
-		OrderID: r.OrderID, Amount: money(amount), Total: money(total), Partial: amount < total, Reason: r.Reason,
+		OrderID: r.OrderID, Amount: money(amount), Total: money(total), Partial: amount < total, Free: total == 0,
+		Reason: r.Reason,
 	}
 	for _, i := range r.Items {
 		price := parse(i.Price)
