@@ -15,6 +15,9 @@ import (
 // goodbye is how long the server may take to answer QUIT. By then the message is its own.
 const goodbye = time.Second
 
+// errNoSMTPUTF8 is about the sender's own address: a setting to put right, and nothing of the message.
+var errNoSMTPUTF8 = errors.New("server does not offer SMTPUTF8, which --email-from needs")
+
 // send hands over the message of a step. Its reference is the Message-ID.
 func (m *mailer) send(ctx context.Context, key string, body []byte) (Answer, error) {
 	start := time.Now()
@@ -50,10 +53,21 @@ func (m *mailer) deliver(parent context.Context, key string, message message) (A
 	if err != nil {
 		return Answer{}, s.failed(err)
 	}
-	if err := client.Mail("<" + m.from.Address + ">"); err != nil {
+	// Only an address that is not ASCII before its @ needs SMTPUTF8. Any other message goes without, since the next server
+	// on its way may not have it (RFC 6531, 3.4), and such an address is not sent to a server that has not (3.2).
+	offered, _ := client.Extension("SMTPUTF8")
+	switch fromASCII, toASCII := isASCII(m.from.Address), isASCII(message.to); {
+	case fromASCII && toASCII:
+		client.SkipSMTPUTF8(true)
+	case !offered && !fromASCII:
+		return Answer{}, s.failed(errNoSMTPUTF8)
+	case !offered:
+		return Answer{}, &RefusedError{"recipient_needs_smtputf8"}
+	}
+	if err := client.Mail(path(m.from.Address)); err != nil {
 		return Answer{}, s.failed(err)
 	}
-	if err := client.Rcpt("<" + message.to + ">"); err != nil {
+	if err := client.Rcpt(path(message.to)); err != nil {
 		return Answer{}, s.rejected("recipient", err)
 	}
 	content, err := client.Data()

@@ -45,8 +45,8 @@ type letterItem struct {
 // message is a letter as it is sent.
 type message struct {
 	id    string // the Message-ID, without angle brackets
-	to    string
-	bytes []byte
+	to    string // its domain is ASCII
+	bytes []byte // ASCII, but for what is before the @ of an address
 }
 
 // newLetters reads the templates, each file from own if that has it. All of them are tried on a letter, so that a field
@@ -112,13 +112,18 @@ func (l *letters) compose(from *mail.Address, key string, body []byte) (message,
 	if err != nil {
 		return message{}, &MisconfiguredError{orders.Email, 0}
 	}
-	_, domain, _ := strings.Cut(from.Address, "@")
-	m := message{to: r.To, id: strings.ReplaceAll(key, ":", ".") + "@" + domain}
-	mime := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	mime.FromMailAddress(from)
-	if err := mime.To(r.To); err != nil {
+	to, err := mail.ParseAddress(r.To)
+	if err == nil {
+		to.Address, err = asciiMailbox(to.Address)
+	}
+	if err != nil {
 		return message{}, &RefusedError{"bad_address"}
 	}
+	_, domain, _ := strings.Cut(from.Address, "@")
+	m := message{to: to.Address, id: strings.ReplaceAll(key, ":", ".") + "@" + domain}
+	mime := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	mime.FromMailAddress(from)
+	mime.SetAddrHeaderFromMailAddress(gomail.HeaderTo, to)
 	mime.Subject(subject)
 	mime.SetDate()
 	mime.SetMessageIDWithValue(m.id)

@@ -50,7 +50,7 @@ type mailer struct {
 	host     string
 	port     int
 	implicit bool // TLS from the first byte
-	from     *mail.Address
+	from     *mail.Address // its domain is ASCII
 	letters  *letters
 	timeout  time.Duration
 	breaker  *breaker
@@ -87,7 +87,14 @@ func newMailer(config *SMTP, timeout time.Duration) (*mailer, error) {
 	if s.Plaintext && (s.Password != "" || u.Scheme == "smtps") {
 		problems = append(problems, errors.New("SMTP in plaintext goes without a password and without smtps"))
 	}
+	host, err := asciiDomain(u.Hostname())
+	if err != nil {
+		problems = append(problems, errors.New("the SMTP URL has a host name that is not one"))
+	}
 	from, err := mail.ParseAddress(s.From)
+	if err == nil {
+		from.Address, err = asciiMailbox(from.Address)
+	}
 	if err != nil {
 		problems = append(problems, errors.New("the sender of e-mail must be like The Shop <orders@shop.example>"))
 	}
@@ -96,7 +103,7 @@ func newMailer(config *SMTP, timeout time.Duration) (*mailer, error) {
 		return nil, err
 	}
 	return &mailer{
-		config: s, host: u.Hostname(), port: port, implicit: u.Scheme == "smtps", from: from, letters: letters,
+		config: s, host: host, port: port, implicit: u.Scheme == "smtps", from: from, letters: letters,
 		timeout: timeout,
 	}, nil
 }

@@ -117,6 +117,62 @@ func TestMail(t *testing.T) {
 	}
 }
 
+// Every server takes an internationalised domain, as A-labels. What is before the @ needs a server with SMTPUTF8, and
+// nothing else asks for that.
+func TestInternationalAddresses(t *testing.T) {
+	t.Parallel()
+	const shop = "The Shop <orders@shop.example>"
+	for name, tt := range map[string]struct {
+		ascii    bool // the server
+		from, to string
+		want     string // the envelope's recipient; else the error
+		utf8     bool
+	}{
+		"Plain":                {false, shop, "ada@example.com", "ada@example.com", false},
+		"Domain":               {false, shop, "ada@bücher.example", "ada@xn--bcher-kva.example", false},
+		"DomainToASCII":        {true, shop, "ada@bücher.example", "ada@xn--bcher-kva.example", false},
+		"Capitals":             {true, shop, "ada@BÜCHER.example", "ada@xn--bcher-kva.example", false},
+		"SharpS":               {true, shop, "ada@faß.example", "ada@xn--fa-hia.example", false},
+		"IdeographicStop":      {true, shop, "ada@例え。example", "ada@xn--r8jz45g.example", false},
+		"TopLevel":             {true, shop, "ada@example.рф", "ada@example.xn--p1ai", false},
+		"Mailbox":              {false, shop, "josé@example.com", "josé@example.com", true},
+		"MailboxAndDomain":     {false, shop, "josé@bücher.example", "josé@xn--bcher-kva.example", true},
+		"MailboxToASCII":       {true, shop, "josé@example.com", "refused: recipient_needs_smtputf8", false},
+		"NoSuchDomain":         {false, shop, "ada@a\u200db.example", "refused: bad_address", false},
+		"SendersDomain":        {true, "Bücher <orders@bücher.example>", "ada@example.com", "ada@example.com", false},
+		"SendersMailbox":       {false, "josé@shop.example", "ada@example.com", "ada@example.com", true},
+		"SenderToASCII":        {true, "josé@shop.example", "ada@example.com", "email cannot be talked to as it is set up", false},
+		"SendersQuotes":        {true, `"a b"@shop.example`, "ada@example.com", "ada@example.com", false},
+		"UnderscoreIsOrdinary": {true, shop, "ada@a_b.example", "ada@a_b.example", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := smtptest.Start(t, smtptest.Config{ASCII: tt.ascii})
+			c, ledger := mailing(t, server, func(c *upstream.Config) { c.SMTP.From = tt.from })
+			_, err := c.Send(t.Context(), orders.SendEmail, mailKey,
+				[]byte(strings.Replace(completed, "ada@example.com", tt.to, 1)))
+			if err != nil {
+				require.EqualError(t, err, tt.want)
+				require.Empty(t, server.Messages())
+				require.Zero(t, ledger.handed.Load())
+				return
+			}
+			require.Len(t, server.Messages(), 1)
+			m := server.Messages()[0]
+			require.Equal(t, tt.want, m.To)
+			require.Equal(t, "<"+tt.want+">", m.Header.Get("To"))
+			require.Equal(t, tt.utf8, m.UTF8)
+			if !tt.utf8 {
+				require.Less(t, strings.IndexFunc(m.Raw+m.From, func(r rune) bool { return r > '~' }), 0, m.Raw)
+			}
+			if name == "SendersDomain" {
+				require.Equal(t, "orders@xn--bcher-kva.example", m.From)
+				require.Contains(t, m.Header.Get("Message-Id"), "@xn--bcher-kva.example>")
+			}
+		})
+	}
+}
+
 func reply(code int) func(*smtp.Conn) error {
 	return func(*smtp.Conn) error { return &smtp.SMTPError{Code: code, Message: "no: ada@example.com"} }
 }

@@ -13,9 +13,8 @@ import (
 )
 
 // keep returns which message it is.
-func (s *Server) keep(from, to, raw string) int {
-	m := Message{From: from, To: to, Raw: raw}
-	if parsed, err := mail.ReadMessage(strings.NewReader(raw)); err == nil {
+func (s *Server) keep(m Message) int {
+	if parsed, err := mail.ReadMessage(strings.NewReader(m.Raw)); err == nil {
 		m.Header = parsed.Header
 	}
 	s.mu.Lock()

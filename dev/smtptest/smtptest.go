@@ -30,6 +30,8 @@ type Config struct {
 	TLS       bool // from the first byte; otherwise it offers STARTTLS
 	Plaintext bool // it offers no TLS at all
 	Open      bool // it asks nobody for a password
+	// ASCII offers no SMTPUTF8.
+	ASCII bool
 	// Login offers LOGIN instead of PLAIN.
 	Login bool
 	// Faults, any of which may be nil. An error of type *smtp.SMTPError is the server's answer.
@@ -54,6 +56,7 @@ type Server struct {
 // Message is one that arrived as a whole.
 type Message struct {
 	From, To string // of the envelope
+	UTF8     bool   // the client asked for SMTPUTF8
 	Raw      string
 	Header   mail.Header
 	Rejected bool // the server answered that it does not take it
@@ -83,7 +86,7 @@ func Start(t testing.TB, c Config) *Server {
 		return &session{server: s, conn: conn, known: c.Open}, nil
 	}))
 	server.Domain, server.ErrorLog, server.AllowInsecureAuth = "mail.test", quiet{}, true
-	server.EnableSMTPUTF8 = true
+	server.EnableSMTPUTF8 = !c.ASCII
 	switch {
 	case c.TLS:
 		listener = tls.NewListener(listener, settings)
@@ -112,6 +115,7 @@ type session struct {
 	conn     *smtp.Conn
 	known    bool
 	from, to string
+	utf8     bool
 }
 
 func (s *session) AuthMechanisms() []string {
@@ -138,10 +142,11 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
 }
 
-func (s *session) Mail(from string, _ *smtp.MailOptions) error {
+func (s *session) Mail(from string, options *smtp.MailOptions) error {
 	if !s.known {
 		return smtp.ErrAuthRequired
 	}
+	s.utf8 = options.UTF8
 	s.from = from
 	return nil
 }
@@ -165,7 +170,7 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	message := s.server.keep(s.from, s.to, string(raw))
+	message := s.server.keep(Message{From: s.from, To: s.to, UTF8: s.utf8, Raw: string(raw)})
 	if c.OnMessage == nil {
 		return nil
 	}
