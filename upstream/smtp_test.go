@@ -370,17 +370,19 @@ func TestMailCancelled(t *testing.T) {
 func TestMailSettings(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*upstream.SMTP){
-		"SMTP URL must be like": func(s *upstream.SMTP) { s.URL = "https://mail.example" },
-		"must be like smtp:":    func(s *upstream.SMTP) { s.URL = "smtp://mail.example/path" },
-		"has credentials":       func(s *upstream.SMTP) { s.URL = "smtp://shop:s3cret@mail.example" },
-		"no such port":          func(s *upstream.SMTP) { s.URL = "smtp://mail.example:70000" },
-		"mechanism must be":     func(s *upstream.SMTP) { s.Auth = "telepathy" },
-		"need each other":       func(s *upstream.SMTP) { s.User = "" },
-		"without a password":    func(s *upstream.SMTP) { s.Plaintext = true },
-		"sender of e-mail must": func(s *upstream.SMTP) { s.From = "The Shop" },
-		"line like Subject":     func(s *upstream.SMTP) { s.Templates = files{"order_failed.txt": "Dear you"} },
-		"order_completed":       func(s *upstream.SMTP) { s.Templates = files{"order_completed.html": "{{.Nonsense}}"} },
-		"unclosed action":       func(s *upstream.SMTP) { s.Templates = files{"layout.html": "{{"} },
+		"SMTP URL must be like":    func(s *upstream.SMTP) { s.URL = "https://mail.example" },
+		"must be like smtp:":       func(s *upstream.SMTP) { s.URL = "smtp://mail.example/path" },
+		"has credentials":          func(s *upstream.SMTP) { s.URL = "smtp://shop:s3cret@mail.example" },
+		"no such port":             func(s *upstream.SMTP) { s.URL = "smtp://mail.example:70000" },
+		"mechanism must be":        func(s *upstream.SMTP) { s.Auth = "telepathy" },
+		"need each other":          func(s *upstream.SMTP) { s.User = "" },
+		"without a password":       func(s *upstream.SMTP) { s.Plaintext = true },
+		"sender of e-mail must be": func(s *upstream.SMTP) { s.From = "shop@a\u200db.example" },
+		"SMTP URL has a host":      func(s *upstream.SMTP) { s.URL = "smtp://a\u200db.example" },
+		"sender of e-mail must":    func(s *upstream.SMTP) { s.From = "The Shop" },
+		"line like Subject":        func(s *upstream.SMTP) { s.Templates = files{"order_failed.txt": "Dear you"} },
+		"order_completed":          func(s *upstream.SMTP) { s.Templates = files{"order_completed.html": "{{.Nonsense}}"} },
+		"unclosed action":          func(s *upstream.SMTP) { s.Templates = files{"layout.html": "{{"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
