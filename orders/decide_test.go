@@ -84,7 +84,8 @@ func TestFreeOrder(t *testing.T) {
 			[]string{reserve, quote, ship + "?", "cancel_shipment!"}, orders.NeedsAttention, nil,
 		},
 		"Undone": {
-			[]string{reserve, quote, "cancel", ship, "cancel_shipment", "release_inventory"}, orders.Cancelled,
+			[]string{reserve, quote, "cancel", ship, "cancel_shipment", "release_inventory"},
+			orders.Cancelled,
 			[]string{"send_email"},
 		},
 	} {

@@ -11,7 +11,9 @@ import (
 // international is the profile of domains that are not ASCII: names as registries take them today, in which ß is no ss.
 //
 //nolint:gochecknoglobals // a constant; Go has none of this type
-var international = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(true))
+var international = idna.New(
+	idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(true),
+)
 
 // asciiDomain returns a domain as it goes over the wire: as A-labels (RFC 5890), which every server knows.
 func asciiDomain(domain string) (string, error) {

@@ -49,7 +49,7 @@ type mailer struct {
 	config   SMTP
 	host     string
 	port     int
-	implicit bool // TLS from the first byte
+	implicit bool          // TLS from the first byte
 	from     *mail.Address // its domain is ASCII
 	letters  *letters
 	timeout  time.Duration
