@@ -34,8 +34,9 @@ const (
 	jobTimeout  = 30 * time.Second
 	rescueAfter = 90 * time.Second
 	// longestRun is how long the sweep believes in a running job.
-	longestRun    = jobTimeout + 15*time.Second
-	softStop      = 20 * time.Second
+	longestRun = jobTimeout + 15*time.Second
+	// softStop leaves a call to a provider, of 12 s at most, time to end when the process stops.
+	softStop      = 15 * time.Second
 	pollInterval  = 500 * time.Millisecond
 	fetchCooldown = 10 * time.Millisecond
 )

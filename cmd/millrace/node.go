@@ -27,8 +27,10 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 12 << 10 // to which net/http adds 4 KiB
-	// drainTimeout and the jobs' soft stop (20 s) fit into the 30 s that orchestrators commonly grant.
+	// drainTimeout and the jobs' soft stop (15 s) fit into stopTimeout, and that into the 30 s that orchestrators commonly
+	// grant. It is there for what does not end as it should: a process that is killed after 30 s has written less.
 	drainTimeout = 4 * time.Second
+	stopTimeout  = 25 * time.Second
 	// feedConnections: the reader, the doorbell, the heartbeat, recovery, the rate limiter. The listener has its own.
 	feedConnections = 5
 	opsConnections  = 2
@@ -101,8 +103,17 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 
 func (n *node) stop() {
 	n.once.Do(func() {
-		for _, stop := range slices.Backward(n.stops) {
-			stop()
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for _, stop := range slices.Backward(n.stops) {
+				stop()
+			}
+		}()
+		select {
+		case <-stopped:
+		case <-time.After(stopTimeout):
+			n.logger.Error("stopping takes too long; what is left is cut off")
 		}
 	})
 }

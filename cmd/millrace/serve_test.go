@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -111,6 +115,78 @@ func TestStopped(t *testing.T) {
 	}
 	requireExact(t, simulators, ids)
 	require.NoError(t, again.stop())
+}
+
+// TestStoppedBesideStrangers stops a process while providers and a webhook that belong to others do not let go: one
+// speaks another protocol, one never ends its answer, one never begins it. The process ends by itself nevertheless, and
+// leaves no job running.
+func TestStoppedBesideStrangers(t *testing.T) {
+	t.Parallel()
+	called := map[string]chan struct{}{}
+	for _, name := range []string{"payments", "inventory", "shipping", "hook"} {
+		called[name] = make(chan struct{}, 1000)
+	}
+	strangers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		name := strings.Split(r.URL.Path, "/")[1]
+		if r.Method == http.MethodGet { // a list
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		select {
+		case called[name] <- struct{}{}:
+		default:
+		}
+		switch name {
+		case "payments", "hook":
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+				_, _ = io.Copy(io.Discard, conn)
+				_ = conn.Close()
+			}
+		case "inventory":
+			_, _ = io.WriteString(w, `{"id":`)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		default:
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(strangers.Close)
+	database := storetest.URL(t)
+	m := startProcess(t, append(serveArgs(database, strangers.URL), "--webhook-networks", "127.0.0.0/8")...)
+	status, _, body := do(t, http.MethodPost, m.api+"/api/webhooks", fmt.Sprintf(`{"url":%q}`, strangers.URL+"/hook"))
+	require.Equal(t, http.StatusCreated, status, string(body))
+	for range 10 {
+		m.place(seedOrder)
+	}
+	for _, name := range []string{"payments", "inventory", "shipping", "hook"} {
+		<-called[name]
+	}
+	require.NoError(t, m.stop())
+
+	conn, err := pgx.Connect(t.Context(), database)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	var running int
+	require.NoError(t, conn.QueryRow(t.Context(),
+		`SELECT count(*) FILTER (WHERE state = 'running') FROM millrace.river_job`).Scan(&running))
+	require.Zero(t, running)
+}
+
+// What does not end at all is left behind.
+func TestStopGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{logger: slog.New(slog.DiscardHandler)}
+		hangs, ended := make(chan struct{}), false
+		n.onStop(func() { <-hangs })
+		n.onStop(func() { ended = true })
+		n.stop()
+		require.True(t, ended)
+		close(hangs)
+	})
 }
 
 // TestAPIAndWorkApart runs the API and the workers as two processes, as a larger deployment does.
