@@ -113,7 +113,7 @@ func (c *cutReader) deal(m message, last *atomic.Pointer[orders.ID]) {
 		c.versions[e.OrderID] = e.Version
 		c.events++
 	}
-	if id := last.Load(); id != nil && *id == e.OrderID {
+	if id := last.Load(); id != nil && *id == e.OrderID && e.Version > 1 {
 		c.ended.Store(true)
 	}
 }
@@ -157,6 +157,11 @@ func TestCutStreams(t *testing.T) {
 		return err == nil
 	}, time.Minute, time.Second)
 	last.Store(&id)
+	// Its second event comes when readers know which order is the last; its first one may have come before.
+	require.Eventually(t, func() bool {
+		_, err := h.store.Apply(t.Context(), completion(id)[:1])
+		return err == nil
+	}, time.Minute, time.Second)
 	following.Wait()
 	var written int
 	require.NoError(t, h.pool.QueryRow(t.Context(), "SELECT count(*) FROM order_events").Scan(&written))
