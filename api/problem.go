@@ -154,6 +154,9 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.Is(err, errTooManyOwnRequests):
 		return newProblem(http.StatusTooManyRequests, "too_many_in_flight",
 			"You have too many requests under way. Wait for one to be answered.").header("Retry-After", "1")
+	case errors.Is(err, store.ErrTooManyTickets):
+		return newProblem(http.StatusTooManyRequests, "too_many_tickets",
+			"You have too many tickets that have not expired. They do within a minute.").header("Retry-After", "10")
 	case errors.Is(err, errNoIssuer):
 		return newProblem(http.StatusServiceUnavailable, "unavailable",
 			"The identity provider cannot be reached. Try again soon.").header("Retry-After", "1")

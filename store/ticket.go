@@ -11,8 +11,17 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// ErrTicketRefused says that a ticket is malformed, unknown or expired, and not which of them.
-var ErrTicketRefused = errors.New("ticket refused")
+// MaxTickets is about how many tickets a principal may have that have not expired. A page that follows events needs one
+// when it is opened and whenever its stream breaks, so this is far more than a shop has.
+const MaxTickets = 10_000
+
+// Errors about tickets.
+var (
+	// ErrTicketRefused says that a ticket is malformed, unknown or expired, and not which of them.
+	ErrTicketRefused = errors.New("ticket refused")
+	// ErrTooManyTickets says that the principal has MaxTickets.
+	ErrTooManyTickets = errors.New("too many tickets")
+)
 
 // Ticket lets whoever holds its text follow events for a short time, and do nothing else. It is as good as the
 // credential that it was made with: whoever accepts it must ask for that as well.
@@ -25,9 +34,9 @@ type Ticket struct {
 	ExpiresAt  time.Time
 }
 
-// MakeTickets stores tickets and returns the text of each, which is not stored.
+// MakeTickets stores tickets, all or none, and returns the text of each, which is not stored. Error: ErrTooManyTickets.
 func (s *Store) MakeTickets(ctx context.Context, tickets []Ticket) (texts []string, err error) {
-	params := &dbsqlc.TicketsInsertParams{Now: s.now()}
+	params := &dbsqlc.TicketsInsertParams{Now: s.now(), Most: MaxTickets}
 	for _, t := range tickets {
 		_, secret := newCredential()
 		texts = append(texts, secret)
@@ -39,7 +48,13 @@ func (s *Store) MakeTickets(ctx context.Context, tickets []Ticket) (texts []stri
 		params.GoodUntil = append(params.GoodUntil, timestamp(t.GoodUntil))
 		params.ExpiresAt = append(params.ExpiresAt, timestamp(t.ExpiresAt))
 	}
-	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return s.queries.TicketsInsert(ctx, tx, params) })
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		stored, err := s.queries.TicketsInsert(ctx, tx, params)
+		if err == nil && stored < int64(len(tickets)) {
+			return ErrTooManyTickets
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("make tickets: %w", err)
 	}

@@ -34,18 +34,28 @@ func (q *Queries) TicketRead(ctx context.Context, db DBTX, arg *TicketReadParams
 	return i, err
 }
 
-const ticketsInsert = `-- name: TicketsInsert :exec
+const ticketsInsert = `-- name: TicketsInsert :execrows
 WITH expired AS (
-    SELECT secret_sha256 FROM millrace.stream_tickets WHERE expires_at < $8::timestamptz
+    SELECT secret_sha256 FROM millrace.stream_tickets WHERE expires_at < $9::timestamptz
     ORDER BY expires_at LIMIT 100 + cardinality($1::bytea[]) FOR UPDATE SKIP LOCKED
 ), pruned AS (
     DELETE FROM millrace.stream_tickets t USING expired e WHERE t.secret_sha256 = e.secret_sha256
 )
 INSERT INTO millrace.stream_tickets (secret_sha256, principal, role, customer_id, key_id, good_until, expires_at)
-SELECT
-    unnest($1::bytea[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
-    nullif(unnest($5::text[]), ''), nullif(unnest($6::timestamptz[]), '0001-01-01 00:00:00Z'::timestamptz),
-    unnest($7::timestamptz[])
+SELECT secret_sha256, principal, role, customer_id, key_id, good_until, expires_at
+FROM (SELECT
+    unnest($1::bytea[]) AS secret_sha256, unnest($2::text[]) AS principal,
+    unnest($3::text[]) AS role, unnest($4::text[]) AS customer_id,
+    nullif(unnest($5::text[]), '') AS key_id,
+    nullif(unnest($6::timestamptz[]), '0001-01-01 00:00:00Z'::timestamptz) AS good_until,
+    unnest($7::timestamptz[]) AS expires_at
+) made
+WHERE $8::integer > (
+    SELECT count(*) FROM (
+        SELECT FROM millrace.stream_tickets t WHERE t.principal = made.principal AND t.expires_at > $9::timestamptz
+        LIMIT $8::integer
+    ) good
+)
 `
 
 type TicketsInsertParams struct {
@@ -56,12 +66,14 @@ type TicketsInsertParams struct {
 	KeyIds        []string
 	GoodUntil     []time.Time
 	ExpiresAt     []time.Time
+	Most          int32
 	Now           time.Time
 }
 
-// TicketsInsert stores new tickets, and deletes some that have expired: as many as are made now and a hundred more.
-func (q *Queries) TicketsInsert(ctx context.Context, db DBTX, arg *TicketsInsertParams) error {
-	_, err := db.Exec(ctx, ticketsInsert,
+// TicketsInsert stores new tickets, but for those of a principal that has as many as it may have, and deletes some that
+// have expired: as many as are made now and a hundred more.
+func (q *Queries) TicketsInsert(ctx context.Context, db DBTX, arg *TicketsInsertParams) (int64, error) {
+	result, err := db.Exec(ctx, ticketsInsert,
 		arg.SecretsSha256,
 		arg.Principals,
 		arg.Roles,
@@ -69,7 +81,11 @@ func (q *Queries) TicketsInsert(ctx context.Context, db DBTX, arg *TicketsInsert
 		arg.KeyIds,
 		arg.GoodUntil,
 		arg.ExpiresAt,
+		arg.Most,
 		arg.Now,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
