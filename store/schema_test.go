@@ -117,6 +117,7 @@ func earlier(schema string) string {
 	back := `
 		DELETE FROM millrace.schema_version WHERE version_id > 11;
 		DROP TABLE millrace.sweep_progress;
+		DROP INDEX millrace.stream_tickets_principal_idx;
 		ALTER TABLE millrace.schema_version RENAME TO goose_db_version;
 		CREATE OR REPLACE FUNCTION millrace.log_partition_create(starts timestamptz) RETURNS boolean
 			LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM pg_class WHERE relname = ''nonsense'')';`

@@ -18,7 +18,8 @@ func TestTicketsOfOne(t *testing.T) {
 	ticket := func(principal string, life time.Duration) store.Ticket {
 		return store.Ticket{Principal: principal, Role: store.Service, ExpiresAt: time.Now().Add(life)}
 	}
-	_, err := tx.Exec(t.Context(), `INSERT INTO millrace.stream_tickets (secret_sha256, principal, role, customer_id, expires_at)
+	_, err := tx.Exec(t.Context(), `INSERT INTO millrace.stream_tickets
+		(secret_sha256, principal, role, customer_id, expires_at)
 		SELECT sha256(n::text::bytea), 'shop', 'service', '', now() + interval '1 hour' FROM generate_series(2, $1) n`,
 		store.MaxTickets)
 	require.NoError(t, err)

@@ -92,11 +92,16 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 	}})
 }
 
-// profile is for operators: profiles show what is in memory.
+// profile is for operators: profiles show what is in memory. It costs too much to be taken because a page of another
+// site has a picture of this address, which browsers ask for with the operator's password.
 func profile(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if operator, _ := r.Context().Value(operatorKey{}).(bool); !operator {
 			http.Error(w, "forbidden", http.StatusForbidden)
+			return
+		}
+		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+			http.Error(w, "a page of another site asked for this", http.StatusForbidden)
 			return
 		}
 		h(w, r)

@@ -128,6 +128,9 @@ func TestOperations(t *testing.T) {
 		status, _, _ = do(t, http.MethodPost, m.ops+"/riverui/api/jobs/retry", `{"ids":["1"]}`,
 			append(login(keys["operator"]), "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")...)
 		require.Equal(t, http.StatusForbidden, status, "another site must not act with the operator's browser")
+		status, _, _ = do(t, http.MethodGet, m.ops+"/debug/pprof/profile?seconds=60", "",
+			append(login(keys["operator"]), "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors")...)
+		require.Equal(t, http.StatusForbidden, status, "nor have it take profiles")
 		status, _, _ = do(t, http.MethodPost, m.ops+"/riverui/api/jobs/retry",
 			`{"ids":["`+strings.Repeat("1", maxOpsBody)+`"]}`, login(keys["operator"])...)
 		require.Equal(t, http.StatusRequestEntityTooLarge, status)
