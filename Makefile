@@ -92,8 +92,10 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client and the
 	$(GO) run ./cmd/millrace openapi > .generated && mv .generated api/openapi.yaml
 	$(OPENAPI) ogen --config client/ogen.yml --loglevel error --target client/oas --package oas --clean api/openapi.yaml
 	@# A client must not refuse an answer because of a status that was added after it was built.
-	@sed -i.bak 's/return errors.Errorf("invalid value: %v", s)/return nil/' client/oas/oas_validators_gen.go && \
-		rm client/oas/*.bak
+	@sed -i.bak 's/return errors.Errorf("invalid value: %v", s)/return nil/' client/oas/oas_validators_gen.go
+	@# Of ogen's errors two are used, and with the rest comes its reader of documents, which needs eight modules.
+	@sed -i.bak 's#github.com/ogen-go/ogen/ogenerrors#github.com/millrace-orders/millrace/client/internal/ogenerrors#' \
+		client/oas/*.go && rm client/oas/*.bak && gofmt -w client/oas
 	$(GO) run ./dev/sagadoc > .generated && mv .generated docs/saga.md
 
 .PHONY: fmt

@@ -93,6 +93,7 @@ func shape(doc *huma.OpenAPI) {
 		}
 	}
 	problem := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")
+	documentCodes(doc.Components.Schemas, problem)
 	for _, item := range doc.Paths {
 		for _, op := range operationsOf(item) {
 			documentRoles(op)

@@ -51,19 +51,21 @@
 //
 // What the server refuses is a [*Problem], with a code for programs:
 //
-//	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Code == "validation_failed" {
+//	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Code == client.CodeValidationFailed {
 //		for _, field := range problem.Fields {
 //			fmt.Println(field.Location, field.Message)
 //		}
 //	}
 //
-// [IsNotFound], [IsConflict], [IsStale] and [IsRateLimited] answer the common questions. Every other error is one of
-// the connection or of the context.
+// The codes are constants, and docs/problems.md says what each means; a newer server may have more. [IsNotFound],
+// [IsConflict], [IsStale] and [IsRateLimited] answer the common questions. An id that is no UUID is an
+// [*InvalidIDError], an event that does not come a [*MissingEventError]. Every other error is one of the connection or of
+// the context.
 //
 // # Money
 //
 // Amounts are exact decimals in the currency's units ([Amount]), made from text with [ParseAmount] or [MustAmount].
-// There is no way through a float64, which cannot hold 29.99, unless you take it yourself.
+// They print with the decimals of their currency. There is no way through a float64, which cannot hold 29.99, unless you take it yourself.
 //
 // # Everything else
 //

@@ -25,6 +25,15 @@ type Notification struct {
 // NotificationState is what became of an e-mail. More may be added.
 type NotificationState = oas.NotificationState
 
+// What became of an e-mail.
+const (
+	NotificationPending = oas.NotificationStatePending
+	NotificationSent    = oas.NotificationStateSent
+	NotificationSkipped = oas.NotificationStateSkipped
+	NotificationRefused = oas.NotificationStateRefused
+	NotificationUnknown = oas.NotificationStateUnknown
+)
+
 // NotificationFilter says which notifications to list. The zero NotificationFilter is all of them.
 type NotificationFilter struct {
 	OrderID    string

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/shopspring/decimal"
 
 	"github.com/millrace-orders/millrace/client/oas"
 )
@@ -86,28 +85,18 @@ func (o *Order) AtRest() bool { return atRest(o.Status) }
 
 func atRest(s Status) bool { return s != Pending && s != Processing }
 
-// Amount is an amount of money in its currency's units: an exact decimal number. It has methods to compare, add and
-// print, for example amount.StringFixed(2).
-type Amount = decimal.Decimal
-
-// ParseAmount reads an amount such as 29.99.
-func ParseAmount(s string) (Amount, error) { return decimal.NewFromString(s) }
-
-// MustAmount is ParseAmount for constants. It panics if s is no number.
-func MustAmount(s string) Amount { return decimal.RequireFromString(s) }
-
 // orderAnswer is every answer that is an order: the generated types differ in their headers.
 type orderAnswer interface{ GetResponse() oas.Order }
 
 func newOrder(o oas.Order) *Order {
 	out := &Order{
 		ID: o.OrderID.String(), CustomerID: o.CustomerID, Status: o.Status, Message: o.Message, Reason: o.Reason.Value,
-		Progress: int(o.Progress), Currency: o.Currency, Total: o.Total, Refunded: o.Refunded,
+		Progress: int(o.Progress), Currency: o.Currency, Total: Amount{o.Total}, Refunded: Amount{o.Refunded},
 		PaymentMethod: o.PaymentMethod.Value,
 		Version:       o.Version, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
 	for _, i := range o.Items {
-		out.Items = append(out.Items, Item{i.ProductID, i.Quantity, i.Price})
+		out.Items = append(out.Items, Item{i.ProductID, i.Quantity, Amount{i.Price}})
 	}
 	if a, ok := o.ShippingAddress.Get(); ok {
 		out.ShippingAddress = &Address{
@@ -124,10 +113,15 @@ func newOrder(o oas.Order) *Order {
 	return out
 }
 
+// InvalidIDError says that the id of an order, a webhook or a delivery is no UUID. Nothing was sent.
+type InvalidIDError struct{ ID string }
+
+func (e *InvalidIDError) Error() string { return fmt.Sprintf("id %q is no UUID", e.ID) }
+
 func parseID(id string) (uuid.UUID, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil {
-		return parsed, fmt.Errorf("id %q is no UUID", id)
+		return parsed, &InvalidIDError{ID: id}
 	}
 	return parsed, nil
 }

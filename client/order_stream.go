@@ -2,7 +2,6 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/ogen-go/ogen/sse"
@@ -41,10 +40,11 @@ func (c *Client) newOrderStream(id string, after int64) (*orderStream, error) {
 // handed out, so what cannot be read, or is not the next, is left for the next connection to bring again. If it ended
 // as it should, asking once more confirms that the order is finished.
 func (s *orderStream) read(decoder *sse.Decoder, yield func(Event, error) bool) (again, done bool, err error) {
-	before := s.last
+	before, whole := s.last, true // whole: nothing that this connection brought was unreadable
 	for {
 		sent, err := decoder.Decode()
 		if errors.Is(err, sse.ErrEventTooLarge) {
+			whole = false
 			continue
 		}
 		if err != nil {
@@ -52,13 +52,16 @@ func (s *orderStream) read(decoder *sse.Decoder, yield func(Event, error) bool) 
 		}
 		var decoded oas.OrderEvent
 		if decoded.UnmarshalJSON([]byte(sent.Data)) != nil || decoded.OrderID.String() != s.orderID {
+			whole = false
 			continue
 		}
+		// All events are asked for, and the log of an old order has lost its first ones.
+		pruned := s.last == 0 && whole
 		switch event := newEvent(&decoded); {
 		case event.Version <= s.last:
-		case event.Version > s.last+1:
+		case event.Version > s.last+1 && !pruned:
 			if s.gaps++; s.gaps > maxGaps {
-				return false, false, fmt.Errorf("event %d of order %s is not readable", s.last+1, s.orderID)
+				return false, false, &MissingEventError{OrderID: s.orderID, Version: s.last + 1}
 			}
 			return false, false, nil
 		default:

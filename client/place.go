@@ -43,7 +43,7 @@ func (o NewOrder) placement() *oas.Placement {
 		Currency: optional(o.Currency), PaymentMethod: optional(o.PaymentMethod), CustomerEmail: optional(o.CustomerEmail),
 	}
 	for i, item := range o.Items {
-		p.Items[i] = oas.PlacementItem{ProductID: item.ProductID, Quantity: item.Quantity, Price: item.Price}
+		p.Items[i] = oas.PlacementItem{ProductID: item.ProductID, Quantity: item.Quantity, Price: item.Price.Decimal}
 	}
 	if a := o.ShippingAddress; a != nil {
 		p.ShippingAddress.SetTo(oas.Address{
@@ -52,7 +52,7 @@ func (o NewOrder) placement() *oas.Placement {
 		})
 	}
 	if o.Total != nil {
-		p.Total.SetTo(*o.Total)
+		p.Total.SetTo(o.Total.Decimal)
 	}
 	return p
 }

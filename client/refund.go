@@ -26,7 +26,7 @@ type Refund struct {
 // The order is at rest all the while, so [Client.Wait] does not wait for the money. [Client.Events] from version 0
 // does: it ends when the refund has an outcome.
 func (c *Client) Refund(ctx context.Context, id string, amount Amount, opts ...CallOption) (*Refund, error) {
-	return c.refund(ctx, id, oas.RefundRequest{Amount: oas.NewOptDecimal(amount)}, opts)
+	return c.refund(ctx, id, oas.RefundRequest{Amount: oas.NewOptDecimal(amount.Decimal)}, opts)
 }
 
 // RefundAll gives back all the money of a completed order that is left.
@@ -47,7 +47,7 @@ func (c *Client) refund(ctx context.Context, id string, body oas.RefundRequest, 
 	}
 	r := answer.Response
 	return &Refund{
-		OrderID: r.OrderID.String(), Generation: int(r.Generation), Amount: r.Amount, Currency: r.Currency, State: r.State,
-		Refundable: r.Refundable, Message: r.Message, Replayed: call.replayed,
+		OrderID: r.OrderID.String(), Generation: int(r.Generation), Amount: Amount{r.Amount}, Currency: r.Currency, State: r.State,
+		Refundable: Amount{r.Refundable}, Message: r.Message, Replayed: call.replayed,
 	}, nil
 }

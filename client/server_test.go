@@ -210,7 +210,7 @@ func TestRefund(t *testing.T) {
 	}
 	refund, err := c.RefundAll(t.Context(), order.ID)
 	require.NoError(t, err)
-	require.Equal(t, "50", refund.Amount.String())
+	require.Equal(t, "50.00", refund.Amount.String())
 	require.True(t, refund.Refundable.IsZero())
 	_, err = c.Refund(t.Context(), order.ID, client.MustAmount("0.01"))
 	require.Error(t, err)

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"context"
 	"fmt"
 	"net/http"
@@ -216,6 +217,16 @@ func TestEventsFail(t *testing.T) {
 		require.ErrorContains(t, err, "event 3 of order "+fakeID+" is not readable")
 	})
 
+	t.Run("Missing", func(t *testing.T) { // the events after a version were pruned
+		t.Parallel()
+		c := misbehave(t, func(_ int, w http.ResponseWriter, r *http.Request) { sendEvents(w, begin(w, r)+3, lastOf) })
+		for _, err := range c.Events(t.Context(), fakeID, 2) {
+			missing, ok := errors.AsType[*MissingEventError](err)
+			require.True(t, ok, "%v", err)
+			require.Equal(t, MissingEventError{OrderID: fakeID, Version: 3}, *missing)
+		}
+	})
+
 	t.Run("NoStream", func(t *testing.T) {
 		t.Parallel()
 		_, err := follow(t, misbehave(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
@@ -231,11 +242,45 @@ func TestEventsFail(t *testing.T) {
 		require.NoError(t, err)
 		for _, err := range c.Events(t.Context(), "1", 0) {
 			require.ErrorContains(t, err, "is no UUID")
+			invalid, ok := errors.AsType[*InvalidIDError](err)
+			require.True(t, ok)
+			require.Equal(t, "1", invalid.ID)
 		}
 	})
 }
 
 // TestEventsLeft leaves streams by break and by the context: the server must see its request end.
+// The first events of an order are pruned one day. All events are then those that are left, also if a connection breaks,
+// and an event that cannot be read is still none that was pruned.
+func TestEventsOfAnOldOrder(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(n int, w http.ResponseWriter, r *http.Request){
+		"Whole": func(_ int, w http.ResponseWriter, r *http.Request) { sendEvents(w, max(begin(w, r)+1, 5), lastOf) },
+		"Cut": func(_ int, w http.ResponseWriter, r *http.Request) {
+			from := max(begin(w, r)+1, 5)
+			sendEvents(w, from, from)
+		},
+		"Garbled": func(n int, w http.ResponseWriter, r *http.Request) {
+			from := max(begin(w, r)+1, 5)
+			if n == 1 {
+				send(w, "id: 5\ndata: {\n\n")
+				from++
+			}
+			sendEvents(w, from, lastOf)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []int64
+			for event, err := range misbehave(t, answer).Events(t.Context(), fakeID, 0) {
+				require.NoError(t, err)
+				got = append(got, event.Version)
+			}
+			require.Equal(t, []int64{5, 6, 7}, got)
+		})
+	}
+}
+
 func TestEventsLeft(t *testing.T) {
 	t.Parallel()
 	left := make(chan struct{}, 2)

@@ -41,6 +41,14 @@ type Webhook struct {
 // WebhookDisabledReason is why a webhook is not sent to, for example gone.
 type WebhookDisabledReason = oas.WebhookDisabledReason
 
+// Why a webhook is disabled.
+const (
+	DisabledOwner    = oas.WebhookDisabledReasonOwner
+	DisabledGone     = oas.WebhookDisabledReasonGone
+	DisabledFailing  = oas.WebhookDisabledReasonFailing
+	DisabledKeyEnded = oas.WebhookDisabledReasonKeyEnded
+)
+
 // WebhookChange is what to change of a webhook; nil leaves it.
 type WebhookChange struct {
 	URL         *string

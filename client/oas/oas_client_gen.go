@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/go-faster/errors"
+	"github.com/millrace-orders/millrace/client/internal/ogenerrors"
 	"github.com/ogen-go/ogen/conv"
 	ht "github.com/ogen-go/ogen/http"
-	"github.com/ogen-go/ogen/ogenerrors"
 	"github.com/ogen-go/ogen/sse"
 	"github.com/ogen-go/ogen/uri"
 	"github.com/ogen-go/ogen/validate"

@@ -6816,7 +6816,7 @@ func (s *Problem) Encode(e *jx.Encoder) {
 func (s *Problem) encodeFields(e *jx.Encoder) {
 	{
 		e.FieldStart("code")
-		e.Str(s.Code)
+		s.Code.Encode(e)
 	}
 	{
 		if s.Detail.Set {
@@ -6874,9 +6874,7 @@ func (s *Problem) Decode(d *jx.Decoder) error {
 		case "code":
 			requiredBitSet[0] |= 1 << 0
 			if err := func() error {
-				v, err := d.Str()
-				s.Code = string(v)
-				if err != nil {
+				if err := s.Code.Decode(d); err != nil {
 					return err
 				}
 				return nil
@@ -7010,6 +7008,112 @@ func (s *Problem) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements stdjson.Unmarshaler.
 func (s *Problem) UnmarshalJSON(data []byte) error {
+	d := jx.DecodeBytes(data)
+	return s.Decode(d)
+}
+
+// Encode encodes ProblemCode as json.
+func (s ProblemCode) Encode(e *jx.Encoder) {
+	e.Str(string(s))
+}
+
+// Decode decodes ProblemCode from json.
+func (s *ProblemCode) Decode(d *jx.Decoder) error {
+	if s == nil {
+		return errors.New("invalid: unable to decode ProblemCode to nil")
+	}
+	v, err := d.StrBytes()
+	if err != nil {
+		return err
+	}
+	// Try to use constant string.
+	switch ProblemCode(v) {
+	case ProblemCodeBadRequest:
+		*s = ProblemCodeBadRequest
+	case ProblemCodeBodyTooLarge:
+		*s = ProblemCodeBodyTooLarge
+	case ProblemCodeCrossOrigin:
+		*s = ProblemCodeCrossOrigin
+	case ProblemCodeCursorExpired:
+		*s = ProblemCodeCursorExpired
+	case ProblemCodeDeliveryNotFound:
+		*s = ProblemCodeDeliveryNotFound
+	case ProblemCodeForbidden:
+		*s = ProblemCodeForbidden
+	case ProblemCodeIdempotencyKeyReused:
+		*s = ProblemCodeIdempotencyKeyReused
+	case ProblemCodeInternalError:
+		*s = ProblemCodeInternalError
+	case ProblemCodeMethodNotAllowed:
+		*s = ProblemCodeMethodNotAllowed
+	case ProblemCodeNotAcceptable:
+		*s = ProblemCodeNotAcceptable
+	case ProblemCodeNotFound:
+		*s = ProblemCodeNotFound
+	case ProblemCodeNotLocal:
+		*s = ProblemCodeNotLocal
+	case ProblemCodeOrderChanged:
+		*s = ProblemCodeOrderChanged
+	case ProblemCodeOrderNotCancellable:
+		*s = ProblemCodeOrderNotCancellable
+	case ProblemCodeOrderNotFound:
+		*s = ProblemCodeOrderNotFound
+	case ProblemCodeOrderNotRefundable:
+		*s = ProblemCodeOrderNotRefundable
+	case ProblemCodeOrderNotSettleable:
+		*s = ProblemCodeOrderNotSettleable
+	case ProblemCodeOverloaded:
+		*s = ProblemCodeOverloaded
+	case ProblemCodeProductNotFound:
+		*s = ProblemCodeProductNotFound
+	case ProblemCodeRateLimited:
+		*s = ProblemCodeRateLimited
+	case ProblemCodeRequestTimeout:
+		*s = ProblemCodeRequestTimeout
+	case ProblemCodeSecretRotating:
+		*s = ProblemCodeSecretRotating
+	case ProblemCodeTooManyExports:
+		*s = ProblemCodeTooManyExports
+	case ProblemCodeTooManyInFlight:
+		*s = ProblemCodeTooManyInFlight
+	case ProblemCodeTooManyRefunds:
+		*s = ProblemCodeTooManyRefunds
+	case ProblemCodeTooManyStreams:
+		*s = ProblemCodeTooManyStreams
+	case ProblemCodeTooManyTries:
+		*s = ProblemCodeTooManyTries
+	case ProblemCodeTooManyWebhooks:
+		*s = ProblemCodeTooManyWebhooks
+	case ProblemCodeUnauthorized:
+		*s = ProblemCodeUnauthorized
+	case ProblemCodeUnavailable:
+		*s = ProblemCodeUnavailable
+	case ProblemCodeUnsupportedMediaType:
+		*s = ProblemCodeUnsupportedMediaType
+	case ProblemCodeValidationFailed:
+		*s = ProblemCodeValidationFailed
+	case ProblemCodeVersionNotReached:
+		*s = ProblemCodeVersionNotReached
+	case ProblemCodeWebhookDisabled:
+		*s = ProblemCodeWebhookDisabled
+	case ProblemCodeWebhookNotFound:
+		*s = ProblemCodeWebhookNotFound
+	default:
+		*s = ProblemCode(v)
+	}
+
+	return nil
+}
+
+// MarshalJSON implements stdjson.Marshaler.
+func (s ProblemCode) MarshalJSON() ([]byte, error) {
+	e := jx.Encoder{}
+	s.Encode(&e)
+	return e.Bytes(), nil
+}
+
+// UnmarshalJSON implements stdjson.Unmarshaler.
+func (s *ProblemCode) UnmarshalJSON(data []byte) error {
 	d := jx.DecodeBytes(data)
 	return s.Decode(d)
 }

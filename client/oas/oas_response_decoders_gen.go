@@ -10,8 +10,8 @@ import (
 
 	"github.com/go-faster/errors"
 	"github.com/go-faster/jx"
+	"github.com/millrace-orders/millrace/client/internal/ogenerrors"
 	"github.com/ogen-go/ogen/conv"
-	"github.com/ogen-go/ogen/ogenerrors"
 	"github.com/ogen-go/ogen/uri"
 	"github.com/ogen-go/ogen/validate"
 )
@@ -171,6 +171,15 @@ func decodeCancelOrderResponse(resp *http.Response) (res *CancelOrderAcceptedHea
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -253,6 +262,15 @@ func decodeCreateStreamTicketResponse(resp *http.Response) (res *StreamTicket, _
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -346,6 +364,15 @@ func decodeCreateWebhookResponse(resp *http.Response) (res *WebhookWithSecret, _
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -396,6 +423,15 @@ func decodeDeleteWebhookResponse(resp *http.Response) (res *DeleteWebhookNoConte
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -463,6 +499,15 @@ func decodeExportOrdersResponse(resp *http.Response) (res ExportOrdersOK, _ erro
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -600,6 +645,15 @@ func decodeGetHealthResponse(resp *http.Response) (res GetHealthRes, _ error) {
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -691,6 +745,15 @@ func decodeGetLivenessResponse(resp *http.Response) (res *Health, _ error) {
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -866,6 +929,15 @@ func decodeGetOrderResponse(resp *http.Response) (res GetOrderRes, _ error) {
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -957,6 +1029,15 @@ func decodeGetProductResponse(resp *http.Response) (res *ProductSnapshot, _ erro
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -1094,6 +1175,15 @@ func decodeGetReadinessResponse(resp *http.Response) (res GetReadinessRes, _ err
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -1185,6 +1275,15 @@ func decodeGetReconciliationResponse(resp *http.Response) (res *Reconciliation, 
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -1278,6 +1377,15 @@ func decodeGetSystemMetricsResponse(resp *http.Response) (res *SystemMetrics, _ 
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -1369,6 +1477,15 @@ func decodeGetSystemStatusResponse(resp *http.Response) (res *SystemStatus, _ er
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -1462,6 +1579,15 @@ func decodeGetWebhookResponse(resp *http.Response) (res *Webhook, _ error) {
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -1553,6 +1679,15 @@ func decodeGetWebhookDeliveryResponse(resp *http.Response) (res *WebhookDelivery
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -1686,6 +1821,15 @@ func decodeListCustomerOrdersResponse(resp *http.Response) (res *OrderPageHeader
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -1818,6 +1962,15 @@ func decodeListDeadLetterOrdersResponse(resp *http.Response) (res *OrderPageHead
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -1909,6 +2062,15 @@ func decodeListDeadLettersResponse(resp *http.Response) (res *DeadLetters, _ err
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -2004,6 +2166,15 @@ func decodeListEventsResponse(resp *http.Response) (res ListEventsRes, _ error) 
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -2137,6 +2308,15 @@ func decodeListInventoryResponse(resp *http.Response) (res *InventoryPageHeaders
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -2269,6 +2449,15 @@ func decodeListNotificationsResponse(resp *http.Response) (res *NotificationPage
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -2366,6 +2555,15 @@ func decodeListOrderEventsResponse(resp *http.Response) (res ListOrderEventsRes,
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -2498,6 +2696,15 @@ func decodeListOrdersResponse(resp *http.Response) (res *OrderPageHeaders, _ err
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -2668,6 +2875,15 @@ func decodeListUserOrdersResponse(resp *http.Response) (res *ListUserOrdersOKHea
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -2799,6 +3015,15 @@ func decodeListWebhookDeliveriesResponse(resp *http.Response) (res *WebhookDeliv
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -2932,6 +3157,15 @@ func decodeListWebhooksResponse(resp *http.Response) (res *WebhookPageHeaders, _
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -3023,6 +3257,15 @@ func decodePingWebhookResponse(resp *http.Response) (res *WebhookDelivery, _ err
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -3462,6 +3705,15 @@ func decodePlaceOrderResponse(resp *http.Response) (res PlaceOrderRes, _ error) 
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -3553,6 +3805,15 @@ func decodeRedeliverWebhookDeliveriesResponse(resp *http.Response) (res *Redeliv
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -3646,6 +3907,15 @@ func decodeRedeliverWebhookDeliveryResponse(resp *http.Response) (res *WebhookDe
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -3737,6 +4007,15 @@ func decodeRedriveDeadLettersResponse(resp *http.Response) (res *RedriveResult, 
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -3907,6 +4186,15 @@ func decodeRefundOrderResponse(resp *http.Response) (res *RefundHeaders, _ error
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -3998,6 +4286,15 @@ func decodeRotateWebhookSecretResponse(resp *http.Response) (res *WebhookWithSec
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
@@ -4168,6 +4465,15 @@ func decodeSettleOrderResponse(resp *http.Response) (res *CancelOrderAcceptedHea
 				}
 				return res, err
 			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
+			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,
 				Response:   response,
@@ -4259,6 +4565,15 @@ func decodeUpdateWebhookResponse(resp *http.Response) (res *Webhook, _ error) {
 					Err:         err,
 				}
 				return res, err
+			}
+			// Validate response.
+			if err := func() error {
+				if err := response.Validate(); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return res, errors.Wrap(err, "validate")
 			}
 			return &ProblemStatusCode{
 				StatusCode: resp.StatusCode,

@@ -4473,8 +4473,7 @@ func (s *PoolMetrics) SetWaits(val int64) {
 
 // Ref: #/components/schemas/Problem
 type Problem struct {
-	// What went wrong, for programs: it never changes.
-	Code string `json:"code"`
+	Code ProblemCode `json:"code"`
 	// What went wrong, for people.
 	Detail OptString `json:"detail"`
 	// Each wrong field or parameter.
@@ -4490,7 +4489,7 @@ type Problem struct {
 }
 
 // GetCode returns the value of Code.
-func (s *Problem) GetCode() string {
+func (s *Problem) GetCode() ProblemCode {
 	return s.Code
 }
 
@@ -4525,7 +4524,7 @@ func (s *Problem) GetType() string {
 }
 
 // SetCode sets the value of Code.
-func (s *Problem) SetCode(val string) {
+func (s *Problem) SetCode(val ProblemCode) {
 	s.Code = val
 }
 
@@ -4557,6 +4556,281 @@ func (s *Problem) SetTitle(val string) {
 // SetType sets the value of Type.
 func (s *Problem) SetType(val string) {
 	s.Type = val
+}
+
+// What went wrong, for programs. What a code means never changes; more may be added, so take one that
+// you do not know for its status.
+// Ref: #/components/schemas/ProblemCode
+type ProblemCode string
+
+const (
+	ProblemCodeBadRequest           ProblemCode = "bad_request"
+	ProblemCodeBodyTooLarge         ProblemCode = "body_too_large"
+	ProblemCodeCrossOrigin          ProblemCode = "cross_origin"
+	ProblemCodeCursorExpired        ProblemCode = "cursor_expired"
+	ProblemCodeDeliveryNotFound     ProblemCode = "delivery_not_found"
+	ProblemCodeForbidden            ProblemCode = "forbidden"
+	ProblemCodeIdempotencyKeyReused ProblemCode = "idempotency_key_reused"
+	ProblemCodeInternalError        ProblemCode = "internal_error"
+	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
+	ProblemCodeNotAcceptable        ProblemCode = "not_acceptable"
+	ProblemCodeNotFound             ProblemCode = "not_found"
+	ProblemCodeNotLocal             ProblemCode = "not_local"
+	ProblemCodeOrderChanged         ProblemCode = "order_changed"
+	ProblemCodeOrderNotCancellable  ProblemCode = "order_not_cancellable"
+	ProblemCodeOrderNotFound        ProblemCode = "order_not_found"
+	ProblemCodeOrderNotRefundable   ProblemCode = "order_not_refundable"
+	ProblemCodeOrderNotSettleable   ProblemCode = "order_not_settleable"
+	ProblemCodeOverloaded           ProblemCode = "overloaded"
+	ProblemCodeProductNotFound      ProblemCode = "product_not_found"
+	ProblemCodeRateLimited          ProblemCode = "rate_limited"
+	ProblemCodeRequestTimeout       ProblemCode = "request_timeout"
+	ProblemCodeSecretRotating       ProblemCode = "secret_rotating"
+	ProblemCodeTooManyExports       ProblemCode = "too_many_exports"
+	ProblemCodeTooManyInFlight      ProblemCode = "too_many_in_flight"
+	ProblemCodeTooManyRefunds       ProblemCode = "too_many_refunds"
+	ProblemCodeTooManyStreams       ProblemCode = "too_many_streams"
+	ProblemCodeTooManyTries         ProblemCode = "too_many_tries"
+	ProblemCodeTooManyWebhooks      ProblemCode = "too_many_webhooks"
+	ProblemCodeUnauthorized         ProblemCode = "unauthorized"
+	ProblemCodeUnavailable          ProblemCode = "unavailable"
+	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
+	ProblemCodeValidationFailed     ProblemCode = "validation_failed"
+	ProblemCodeVersionNotReached    ProblemCode = "version_not_reached"
+	ProblemCodeWebhookDisabled      ProblemCode = "webhook_disabled"
+	ProblemCodeWebhookNotFound      ProblemCode = "webhook_not_found"
+)
+
+// AllValues returns all ProblemCode values.
+func (ProblemCode) AllValues() []ProblemCode {
+	return []ProblemCode{
+		ProblemCodeBadRequest,
+		ProblemCodeBodyTooLarge,
+		ProblemCodeCrossOrigin,
+		ProblemCodeCursorExpired,
+		ProblemCodeDeliveryNotFound,
+		ProblemCodeForbidden,
+		ProblemCodeIdempotencyKeyReused,
+		ProblemCodeInternalError,
+		ProblemCodeMethodNotAllowed,
+		ProblemCodeNotAcceptable,
+		ProblemCodeNotFound,
+		ProblemCodeNotLocal,
+		ProblemCodeOrderChanged,
+		ProblemCodeOrderNotCancellable,
+		ProblemCodeOrderNotFound,
+		ProblemCodeOrderNotRefundable,
+		ProblemCodeOrderNotSettleable,
+		ProblemCodeOverloaded,
+		ProblemCodeProductNotFound,
+		ProblemCodeRateLimited,
+		ProblemCodeRequestTimeout,
+		ProblemCodeSecretRotating,
+		ProblemCodeTooManyExports,
+		ProblemCodeTooManyInFlight,
+		ProblemCodeTooManyRefunds,
+		ProblemCodeTooManyStreams,
+		ProblemCodeTooManyTries,
+		ProblemCodeTooManyWebhooks,
+		ProblemCodeUnauthorized,
+		ProblemCodeUnavailable,
+		ProblemCodeUnsupportedMediaType,
+		ProblemCodeValidationFailed,
+		ProblemCodeVersionNotReached,
+		ProblemCodeWebhookDisabled,
+		ProblemCodeWebhookNotFound,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ProblemCode) MarshalText() ([]byte, error) {
+	switch s {
+	case ProblemCodeBadRequest:
+		return []byte(s), nil
+	case ProblemCodeBodyTooLarge:
+		return []byte(s), nil
+	case ProblemCodeCrossOrigin:
+		return []byte(s), nil
+	case ProblemCodeCursorExpired:
+		return []byte(s), nil
+	case ProblemCodeDeliveryNotFound:
+		return []byte(s), nil
+	case ProblemCodeForbidden:
+		return []byte(s), nil
+	case ProblemCodeIdempotencyKeyReused:
+		return []byte(s), nil
+	case ProblemCodeInternalError:
+		return []byte(s), nil
+	case ProblemCodeMethodNotAllowed:
+		return []byte(s), nil
+	case ProblemCodeNotAcceptable:
+		return []byte(s), nil
+	case ProblemCodeNotFound:
+		return []byte(s), nil
+	case ProblemCodeNotLocal:
+		return []byte(s), nil
+	case ProblemCodeOrderChanged:
+		return []byte(s), nil
+	case ProblemCodeOrderNotCancellable:
+		return []byte(s), nil
+	case ProblemCodeOrderNotFound:
+		return []byte(s), nil
+	case ProblemCodeOrderNotRefundable:
+		return []byte(s), nil
+	case ProblemCodeOrderNotSettleable:
+		return []byte(s), nil
+	case ProblemCodeOverloaded:
+		return []byte(s), nil
+	case ProblemCodeProductNotFound:
+		return []byte(s), nil
+	case ProblemCodeRateLimited:
+		return []byte(s), nil
+	case ProblemCodeRequestTimeout:
+		return []byte(s), nil
+	case ProblemCodeSecretRotating:
+		return []byte(s), nil
+	case ProblemCodeTooManyExports:
+		return []byte(s), nil
+	case ProblemCodeTooManyInFlight:
+		return []byte(s), nil
+	case ProblemCodeTooManyRefunds:
+		return []byte(s), nil
+	case ProblemCodeTooManyStreams:
+		return []byte(s), nil
+	case ProblemCodeTooManyTries:
+		return []byte(s), nil
+	case ProblemCodeTooManyWebhooks:
+		return []byte(s), nil
+	case ProblemCodeUnauthorized:
+		return []byte(s), nil
+	case ProblemCodeUnavailable:
+		return []byte(s), nil
+	case ProblemCodeUnsupportedMediaType:
+		return []byte(s), nil
+	case ProblemCodeValidationFailed:
+		return []byte(s), nil
+	case ProblemCodeVersionNotReached:
+		return []byte(s), nil
+	case ProblemCodeWebhookDisabled:
+		return []byte(s), nil
+	case ProblemCodeWebhookNotFound:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ProblemCode) UnmarshalText(data []byte) error {
+	switch ProblemCode(data) {
+	case ProblemCodeBadRequest:
+		*s = ProblemCodeBadRequest
+		return nil
+	case ProblemCodeBodyTooLarge:
+		*s = ProblemCodeBodyTooLarge
+		return nil
+	case ProblemCodeCrossOrigin:
+		*s = ProblemCodeCrossOrigin
+		return nil
+	case ProblemCodeCursorExpired:
+		*s = ProblemCodeCursorExpired
+		return nil
+	case ProblemCodeDeliveryNotFound:
+		*s = ProblemCodeDeliveryNotFound
+		return nil
+	case ProblemCodeForbidden:
+		*s = ProblemCodeForbidden
+		return nil
+	case ProblemCodeIdempotencyKeyReused:
+		*s = ProblemCodeIdempotencyKeyReused
+		return nil
+	case ProblemCodeInternalError:
+		*s = ProblemCodeInternalError
+		return nil
+	case ProblemCodeMethodNotAllowed:
+		*s = ProblemCodeMethodNotAllowed
+		return nil
+	case ProblemCodeNotAcceptable:
+		*s = ProblemCodeNotAcceptable
+		return nil
+	case ProblemCodeNotFound:
+		*s = ProblemCodeNotFound
+		return nil
+	case ProblemCodeNotLocal:
+		*s = ProblemCodeNotLocal
+		return nil
+	case ProblemCodeOrderChanged:
+		*s = ProblemCodeOrderChanged
+		return nil
+	case ProblemCodeOrderNotCancellable:
+		*s = ProblemCodeOrderNotCancellable
+		return nil
+	case ProblemCodeOrderNotFound:
+		*s = ProblemCodeOrderNotFound
+		return nil
+	case ProblemCodeOrderNotRefundable:
+		*s = ProblemCodeOrderNotRefundable
+		return nil
+	case ProblemCodeOrderNotSettleable:
+		*s = ProblemCodeOrderNotSettleable
+		return nil
+	case ProblemCodeOverloaded:
+		*s = ProblemCodeOverloaded
+		return nil
+	case ProblemCodeProductNotFound:
+		*s = ProblemCodeProductNotFound
+		return nil
+	case ProblemCodeRateLimited:
+		*s = ProblemCodeRateLimited
+		return nil
+	case ProblemCodeRequestTimeout:
+		*s = ProblemCodeRequestTimeout
+		return nil
+	case ProblemCodeSecretRotating:
+		*s = ProblemCodeSecretRotating
+		return nil
+	case ProblemCodeTooManyExports:
+		*s = ProblemCodeTooManyExports
+		return nil
+	case ProblemCodeTooManyInFlight:
+		*s = ProblemCodeTooManyInFlight
+		return nil
+	case ProblemCodeTooManyRefunds:
+		*s = ProblemCodeTooManyRefunds
+		return nil
+	case ProblemCodeTooManyStreams:
+		*s = ProblemCodeTooManyStreams
+		return nil
+	case ProblemCodeTooManyTries:
+		*s = ProblemCodeTooManyTries
+		return nil
+	case ProblemCodeTooManyWebhooks:
+		*s = ProblemCodeTooManyWebhooks
+		return nil
+	case ProblemCodeUnauthorized:
+		*s = ProblemCodeUnauthorized
+		return nil
+	case ProblemCodeUnavailable:
+		*s = ProblemCodeUnavailable
+		return nil
+	case ProblemCodeUnsupportedMediaType:
+		*s = ProblemCodeUnsupportedMediaType
+		return nil
+	case ProblemCodeValidationFailed:
+		*s = ProblemCodeValidationFailed
+		return nil
+	case ProblemCodeVersionNotReached:
+		*s = ProblemCodeVersionNotReached
+		return nil
+	case ProblemCodeWebhookDisabled:
+		*s = ProblemCodeWebhookDisabled
+		return nil
+	case ProblemCodeWebhookNotFound:
+		*s = ProblemCodeWebhookNotFound
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
 }
 
 // Ref: #/components/schemas/ProblemError

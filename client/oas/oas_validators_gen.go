@@ -2748,6 +2748,129 @@ func (s *PoolMetrics) Validate() error {
 	return nil
 }
 
+func (s *Problem) Validate() error {
+	if s == nil {
+		return validate.ErrNilPointer
+	}
+
+	var failures []validate.FieldError
+	if err := func() error {
+		if err := s.Code.Validate(); err != nil {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		failures = append(failures, validate.FieldError{
+			Name:  "code",
+			Error: err,
+		})
+	}
+	if len(failures) > 0 {
+		return &validate.Error{Fields: failures}
+	}
+	return nil
+}
+
+func (s ProblemCode) Validate() error {
+	switch s {
+	case "bad_request":
+		return nil
+	case "body_too_large":
+		return nil
+	case "cross_origin":
+		return nil
+	case "cursor_expired":
+		return nil
+	case "delivery_not_found":
+		return nil
+	case "forbidden":
+		return nil
+	case "idempotency_key_reused":
+		return nil
+	case "internal_error":
+		return nil
+	case "method_not_allowed":
+		return nil
+	case "not_acceptable":
+		return nil
+	case "not_found":
+		return nil
+	case "not_local":
+		return nil
+	case "order_changed":
+		return nil
+	case "order_not_cancellable":
+		return nil
+	case "order_not_found":
+		return nil
+	case "order_not_refundable":
+		return nil
+	case "order_not_settleable":
+		return nil
+	case "overloaded":
+		return nil
+	case "product_not_found":
+		return nil
+	case "rate_limited":
+		return nil
+	case "request_timeout":
+		return nil
+	case "secret_rotating":
+		return nil
+	case "too_many_exports":
+		return nil
+	case "too_many_in_flight":
+		return nil
+	case "too_many_refunds":
+		return nil
+	case "too_many_streams":
+		return nil
+	case "too_many_tries":
+		return nil
+	case "too_many_webhooks":
+		return nil
+	case "unauthorized":
+		return nil
+	case "unavailable":
+		return nil
+	case "unsupported_media_type":
+		return nil
+	case "validation_failed":
+		return nil
+	case "version_not_reached":
+		return nil
+	case "webhook_disabled":
+		return nil
+	case "webhook_not_found":
+		return nil
+	default:
+		return nil
+	}
+}
+
+func (s *ProblemStatusCode) Validate() error {
+	if s == nil {
+		return validate.ErrNilPointer
+	}
+
+	var failures []validate.FieldError
+	if err := func() error {
+		if err := s.Response.Validate(); err != nil {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		failures = append(failures, validate.FieldError{
+			Name:  "Response",
+			Error: err,
+		})
+	}
+	if len(failures) > 0 {
+		return &validate.Error{Fields: failures}
+	}
+	return nil
+}
+
 func (s *ProcessMetrics) Validate() error {
 	if s == nil {
 		return validate.ErrNilPointer

@@ -1,0 +1,43 @@
+package client
+
+import "github.com/millrace-orders/millrace/client/oas"
+
+// The codes of problems, for [Problem].Code. More may be added: take one that you do not know for its Status. What each
+// means is in docs/problems.md.
+const (
+	CodeBadRequest           = string(oas.ProblemCodeBadRequest)
+	CodeBodyTooLarge         = string(oas.ProblemCodeBodyTooLarge)
+	CodeCrossOrigin          = string(oas.ProblemCodeCrossOrigin)
+	CodeCursorExpired        = string(oas.ProblemCodeCursorExpired)
+	CodeDeliveryNotFound     = string(oas.ProblemCodeDeliveryNotFound)
+	CodeForbidden            = string(oas.ProblemCodeForbidden)
+	CodeIdempotencyKeyReused = string(oas.ProblemCodeIdempotencyKeyReused)
+	CodeInternalError        = string(oas.ProblemCodeInternalError)
+	CodeMethodNotAllowed     = string(oas.ProblemCodeMethodNotAllowed)
+	CodeNotAcceptable        = string(oas.ProblemCodeNotAcceptable)
+	CodeNotFound             = string(oas.ProblemCodeNotFound)
+	CodeNotLocal             = string(oas.ProblemCodeNotLocal)
+	CodeOrderChanged         = string(oas.ProblemCodeOrderChanged)
+	CodeOrderNotCancellable  = string(oas.ProblemCodeOrderNotCancellable)
+	CodeOrderNotFound        = string(oas.ProblemCodeOrderNotFound)
+	CodeOrderNotRefundable   = string(oas.ProblemCodeOrderNotRefundable)
+	CodeOrderNotSettleable   = string(oas.ProblemCodeOrderNotSettleable)
+	CodeOverloaded           = string(oas.ProblemCodeOverloaded)
+	CodeProductNotFound      = string(oas.ProblemCodeProductNotFound)
+	CodeRateLimited          = string(oas.ProblemCodeRateLimited)
+	CodeRequestTimeout       = string(oas.ProblemCodeRequestTimeout)
+	CodeSecretRotating       = string(oas.ProblemCodeSecretRotating)
+	CodeTooManyExports       = string(oas.ProblemCodeTooManyExports)
+	CodeTooManyInFlight      = string(oas.ProblemCodeTooManyInFlight)
+	CodeTooManyRefunds       = string(oas.ProblemCodeTooManyRefunds)
+	CodeTooManyStreams       = string(oas.ProblemCodeTooManyStreams)
+	CodeTooManyTries         = string(oas.ProblemCodeTooManyTries)
+	CodeTooManyWebhooks      = string(oas.ProblemCodeTooManyWebhooks)
+	CodeUnauthorized         = string(oas.ProblemCodeUnauthorized)
+	CodeUnavailable          = string(oas.ProblemCodeUnavailable)
+	CodeUnsupportedMediaType = string(oas.ProblemCodeUnsupportedMediaType)
+	CodeValidationFailed     = string(oas.ProblemCodeValidationFailed)
+	CodeVersionNotReached    = string(oas.ProblemCodeVersionNotReached)
+	CodeWebhookDisabled      = string(oas.ProblemCodeWebhookDisabled)
+	CodeWebhookNotFound      = string(oas.ProblemCodeWebhookNotFound)
+)
