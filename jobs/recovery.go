@@ -35,7 +35,7 @@ type Recovery struct {
 
 	id     string // of the River client; set by NewClient
 	mu     sync.Mutex
-	active map[int64]bool // jobs that run here
+	active map[int64]string // jobs that run here
 
 	failing, silent streak // of recovery, and of heartbeats
 }
@@ -44,7 +44,7 @@ type Recovery struct {
 // s should have connections of its own: in a process that is too busy to say so, everything would run twice.
 func NewRecovery(s *store.Store, logger *slog.Logger, registerer prometheus.Registerer) *Recovery {
 	r := &Recovery{
-		store: s, logger: logger, active: map[int64]bool{}, every: heartbeatEvery, trust: trustAfter,
+		store: s, logger: logger, active: map[int64]string{}, every: heartbeatEvery, trust: trustAfter,
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
 			Help: "Steps of processes that died, or lost them, that were given a new job.",
@@ -60,7 +60,7 @@ func NewRecovery(s *store.Store, logger *slog.Logger, registerer prometheus.Regi
 // track keeps the account of what runs here.
 func (r *Recovery) track(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 	r.mu.Lock()
-	r.active[job.ID] = true
+	r.active[job.ID] = job.Queue
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
@@ -68,6 +68,17 @@ func (r *Recovery) track(ctx context.Context, job *rivertype.JobRow, work func(c
 		r.mu.Unlock()
 	}()
 	return work(ctx)
+}
+
+// Running counts what runs here, by queue.
+func (r *Recovery) Running() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	running := map[string]int{}
+	for _, queue := range r.active {
+		running[queue]++
+	}
+	return running
 }
 
 func (r *Recovery) self() store.Instance {

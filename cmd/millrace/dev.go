@@ -91,7 +91,7 @@ func (c *devCommand) Run(p *process) (err error) {
 	return runNode(p, nodeConfig{
 		database: databaseFlags{DatabaseURL: c.DatabaseURL}, connections: c.connectionFlags,
 		api: &c.apiFlags, limits: c.limits(c.RateLimit), work: &c.workFlags, ops: c.opsFlags, dev: true, log: log,
-		webhooks: c.webhookFlags,
+		webhooks: c.webhookFlags, progress: progress,
 		providers: providerFlags{
 			PaymentURL: sim.url(orders.Payment), InventoryURL: sim.url(orders.Inventory),
 			ShippingURL: sim.url(orders.Shipping), EmailURL: sim.url(orders.Email),

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -22,8 +23,12 @@ import (
 var version = "dev"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx := untilSignal(signals, time.Now, func(s os.Signal) {
+		fmt.Fprintln(os.Stderr, "millrace: a second signal: ending at once")
+		os.Exit(128 + int(s.(syscall.Signal)))
+	})
 	err := hideSecrets()
 	if err == nil {
 		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)

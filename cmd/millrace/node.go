@@ -51,22 +51,26 @@ type nodeConfig struct {
 	dev         bool // being open is what it is for, and needs no warning
 	providers   providerFlags
 	log         logFlags
+	progress    *slog.Logger // what takes long at the end; nil: the log
 }
 
 // node is a process of Millrace while it is put together. stops are undone in reverse order.
 type node struct {
-	config   nodeConfig
-	logger   *slog.Logger
-	registry *prometheus.Registry
-	open     bool // let in who has no credential, until closed
-	closed   chan struct{}
-	oidc     *api.OIDC         // nil: no identity provider
-	addrs    map[string]string // where the servers listen, by name
-	failed   chan error        // a server that ends by itself
-	recent   *store.Recent
-	breakers func() map[string]string // the states of this process's breakers by provider; nil without workers
-	stops    []func()
-	once     sync.Once
+	config    nodeConfig
+	logger    *slog.Logger
+	progress  *slog.Logger
+	registry  *prometheus.Registry
+	open      bool // let in who has no credential, until closed
+	closed    chan struct{}
+	oidc      *api.OIDC               // nil: no identity provider
+	addrs     map[string]string       // where the servers listen, by name
+	listeners map[string]net.Listener // by name
+	failed    chan error              // a server that ends by itself
+	recent    *store.Recent
+	running   func() map[string]int    // what the workers are doing, by queue; nil without workers
+	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
+	stops     []func()
+	once      sync.Once
 }
 
 // runNode runs until the process is told to stop or something fails. ready, if not nil, is called once everything
@@ -77,7 +81,10 @@ type node struct {
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
 		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
-		addrs: map[string]string{}, recent: store.NewRecent(), closed: make(chan struct{}),
+		addrs: map[string]string{}, listeners: map[string]net.Listener{}, recent: store.NewRecent(), closed: make(chan struct{}),
+	}
+	if n.progress = c.progress; n.progress == nil {
+		n.progress = n.logger
 	}
 	defer n.stop()
 	n.registry.MustRegister(collectors.NewGoCollector(),
@@ -94,10 +101,10 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	select {
 	case err = <-n.failed:
 	case <-p.ctx.Done():
-		n.logger.Info("stopping")
 	}
+	stopped := n.tellStopping()
 	n.stop()
-	n.logger.Info("stopped")
+	stopped()
 	return err
 }
 
@@ -147,6 +154,16 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 
+	// A port that is taken fails the process before it works on anything.
+	if err := n.bind(ctx, "ops", c.ops.OpsAddr); err != nil {
+		return err
+	}
+	if c.api != nil {
+		if err := n.bind(ctx, "api", c.api.APIAddr); err != nil {
+			return err
+		}
+	}
+
 	bell := store.NewDoorbell(feedPool, n.logger)
 	n.background(bell.Run)
 	feed := store.NewFeed(feedPool, n.logger, n.registry)
@@ -167,7 +184,8 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 	n.background(feed.Run) // everybody has subscribed, and nobody is served from a cache that hears nothing
-	return n.listen(ctx, "api", c.api.APIAddr, server, server.Drain, drainTimeout)
+	n.serve("api", server, server.Drain, drainTimeout)
+	return nil
 }
 
 // background runs fn until the process stops.
@@ -262,11 +280,8 @@ func feedHealth(feed *store.Feed) error {
 	return nil
 }
 
-// listen serves HTTP on addr until the process stops. drain is called before the server waits for its requests, which
-// it does for patience.
-func (n *node) listen(
-	ctx context.Context, name, addr string, handler http.Handler, drain func(), patience time.Duration,
-) error {
+// bind takes the address of a server. serve has it answer.
+func (n *node) bind(ctx context.Context, name, addr string) error {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -274,6 +289,15 @@ func (n *node) listen(
 			name, name, err)
 	}
 	n.addrs[name] = listener.Addr().String()
+	n.listeners[name] = listener
+	n.onStop(func() { _ = listener.Close() })
+	return nil
+}
+
+// serve serves HTTP where the name was bound, until the process stops. drain is called before the server waits for its
+// requests, which it does for patience.
+func (n *node) serve(name string, handler http.Handler, drain func(), patience time.Duration) {
+	listener := n.listeners[name]
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
@@ -293,5 +317,4 @@ func (n *node) listen(
 			_ = server.Close()
 		}
 	})
-	return nil
 }

@@ -46,7 +46,8 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *st
 	g := &guard{auth: auth, store: s, logger: n.logger, next: mux}
 	// River UI takes a POST of any content type from any site, with the browser's credentials.
 	handler := localOnly(auth.IsOpen, http.NewCrossOriginProtection().Handler(g))
-	return n.listen(ctx, "ops", n.config.ops.OpsAddr, handler, func() {}, time.Second)
+	n.serve("ops", handler, func() {}, time.Second)
+	return nil
 }
 
 func opsIndex(w http.ResponseWriter, _ *http.Request) {

@@ -59,6 +59,7 @@ func (n *node) startJobs(
 		return nil, err
 	}
 	recovery := jobs.NewRecovery(recovering, n.logger, n.registry)
+	n.running = recovery.Running
 	sender := webhook.NewSender(webhook.Config{Policy: n.config.webhooks.policy()})
 	n.onStop(sender.Close)
 	client, err := jobs.NewClient(jobs.Config{

@@ -4,10 +4,14 @@ package postgres_test
 
 import (
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -73,4 +77,19 @@ func TestBin(t *testing.T) {
 		require.ErrorIs(t, err, postgres.ErrNotFound)
 		require.ErrorContains(t, err, "DATABASE_URL")
 	}
+}
+
+// TestFetchingIsTold: a user who waits for a download of a minute sees that it goes on.
+func TestFetchingIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		postgres.Report(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), t.TempDir(), func() {
+			time.Sleep(time.Minute) //nolint:forbidigo // of the fake clock
+		})
+		require.Contains(t, log.String(), "fetching postgres, once")
+		require.Contains(t, log.String(), "24 MB")
+		require.Contains(t, log.String(), "seconds=57")
+		require.GreaterOrEqual(t, strings.Count(log.String(), "still fetching postgres"), 19)
+	})
 }

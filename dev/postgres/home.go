@@ -33,8 +33,8 @@ func openHome(dir string, owner account) (home, error) {
 		return home{}, errors.New("no directory for the PostgreSQL cluster was given")
 	}
 	if strings.ContainsFunc(dir, unicode.IsControl) {
-		return home{}, fmt.Errorf("the name of the directory %q has a control character, which postgres's own files cannot have",
-			dir)
+		const problem = "the name of the directory %q has a control character, which postgres's own files cannot have"
+		return home{}, fmt.Errorf(problem, dir)
 	}
 	mode := fs.FileMode(0o700)
 	if owner.dropped {

@@ -10,8 +10,8 @@ import (
 
 // DataDir returns a directory fit for Config.Dir, under the given name; it does not make it. Cleaners do not touch it.
 //
-// It is below the user's data directory (xdg, which is $XDG_DATA_HOME, or ~/.local/share), and below /var/lib for root: root's server
-// runs as another user, who cannot enter root's home.
+// It is below the user's data directory (xdg, which is $XDG_DATA_HOME, or ~/.local/share), and below /var/lib for root:
+// root's server runs as another user, who cannot enter root's home.
 func DataDir(name, xdg string) string {
 	if os.Geteuid() == 0 {
 		return filepath.Join("/var/lib", name)
