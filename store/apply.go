@@ -21,8 +21,8 @@ type Applied struct {
 	Changed bool         // false: the event changed nothing, for example because it had been applied before
 	// Replayed: the same was asked before under the same idempotency key. Order is as it was after that.
 	Replayed bool
-	// Err is orders.ErrNotFound, orders.ErrIdempotencyMismatch, or why the order's state rules the event out: see
-	// orders.Decide.
+	// Err is orders.ErrNotFound, orders.ErrIdempotencyMismatch, why the order's state rules the event out (see
+	// orders.Decide), or why the order cannot be read.
 	Err error
 }
 
@@ -79,8 +79,12 @@ func (s *Store) applyWith(
 				applied[i] = Applied{Err: orders.ErrNotFound}
 				continue
 			}
+			if order.err != nil {
+				applied[i] = Applied{Err: order.err}
+				continue
+			}
 			if before, ok := asked[keyOf(e)]; ok {
-				if applied[i], err = s.repeat(ctx, tx, e, order, before); err != nil {
+				if applied[i], err = s.repeat(ctx, tx, e, order.Order, before); err != nil {
 					return fmt.Errorf("repeat answer: %w", err)
 				}
 				continue
@@ -90,26 +94,30 @@ func (s *Store) applyWith(
 				continue
 			}
 			e.At = timestamp(e.At)
-			decision, err := orders.Decide(order, e)
+			decision, err := orders.Decide(order.Order, e)
 			if err == nil {
-				err = orders.Admit(&order, e)
+				err = orders.Admit(&order.Order, e)
 			}
 			if err != nil {
-				applied[i] = Applied{Order: order}
+				applied[i] = Applied{Order: order.Order}
 				if !errors.Is(err, orders.ErrNoChange) {
 					applied[i].Err = err
 				}
 				continue
 			}
 			applied[i] = Applied{Order: decision.Order, Event: decision.Event, Ended: decision.Ended, Changed: true}
-			current[e.OrderID] = decision.Order
+			current[e.OrderID] = readOrder{Order: decision.Order}
 			decisions = append(decisions, decision)
 			started = appendJobs(started, decision)
 		}
 		if len(decisions) == 0 {
 			return nil
 		}
-		if err := s.queries.OrdersUpdate(ctx, tx, updateParams(decisions)); err != nil {
+		params, err := updateParams(decisions)
+		if err != nil {
+			return err
+		}
+		if err := s.queries.OrdersUpdate(ctx, tx, params); err != nil {
 			return fmt.Errorf("update orders: %w", err)
 		}
 		failpoint.Hit("apply.updated")
@@ -145,17 +153,17 @@ func (s *Store) applyWith(
 }
 
 // lock locks orders and returns them as they are then.
-func (s *Store) lock(ctx context.Context, tx pgx.Tx, ids []orders.ID) (map[orders.ID]orders.Order, error) {
+func (s *Store) lock(ctx context.Context, tx pgx.Tx, ids []orders.ID) (map[orders.ID]readOrder, error) {
 	rows, err := s.queries.OrdersLock(ctx, tx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("lock orders: %w", err)
 	}
 	failpoint.Hit("apply.locked")
-	current := make(map[orders.ID]orders.Order, len(rows))
+	current := make(map[orders.ID]readOrder, len(rows))
 	var unknown []orders.ID
 	for _, row := range rows {
 		if order, ok := s.recent.order(row.ID, row.Version, row.UpdatedAt); ok {
-			current[row.ID] = order
+			current[row.ID] = readOrder{Order: order}
 		} else {
 			unknown = append(unknown, row.ID)
 		}
@@ -182,10 +190,19 @@ func changedOrders(applied []Applied) (changed []orders.Order) {
 	return changed
 }
 
-// updateParams lays decisions out in columns. Of several decisions on one order the last has its final row.
-func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
+// errOwnStep says that an event settles a step that is started by the same transaction: its statement does not see the
+// row yet. In another transaction, it does.
+var errOwnStep = errors.New("the step is being started by the same transaction")
+
+// updateParams lays decisions out in columns. Of several decisions on one order the last has its final row, and so it
+// is with several that settle one step: an UPDATE that joins several rows to one takes any of them.
+//
+// Error: errOwnStep.
+func updateParams(decisions []orders.Decision) (*dbsqlc.OrdersUpdateParams, error) {
 	c := new(dbsqlc.OrdersUpdateParams)
 	row := make(map[orders.ID]int, len(decisions))
+	settled := make(map[orders.StepJob]int, len(decisions))
+	started := make(map[orders.StepJob]bool, len(decisions))
 	for _, d := range decisions {
 		o, e := d.Order, d.Event
 		i, seen := row[o.ID]
@@ -204,15 +221,27 @@ func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
 		c.Statuses[i], c.Goals[i], c.Reasons[i] = string(o.Status), string(o.Goal), o.Reason
 
 		if step := d.Settled; step != nil {
-			c.SettledOrderIds = append(c.SettledOrderIds, o.ID)
-			c.SettledNames = append(c.SettledNames, string(step.Name))
-			c.SettledGenerations = append(c.SettledGenerations, int32(step.Generation))
-			c.SettledStates = append(c.SettledStates, string(step.State))
-			c.SettledReferences = append(c.SettledReferences, step.Reference)
-			c.SettledReasons = append(c.SettledReasons, step.Reason)
-			c.SettledAt = append(c.SettledAt, step.SettledAt)
+			key := orders.StepJob{OrderID: o.ID, Step: step.Name, Generation: step.Generation}
+			if started[key] {
+				return nil, fmt.Errorf("%s of order %s: %w", step.Name, o.ID, errOwnStep)
+			}
+			i, seen := settled[key]
+			if !seen {
+				i = len(c.SettledOrderIds)
+				settled[key] = i
+				c.SettledOrderIds = append(c.SettledOrderIds, o.ID)
+				c.SettledNames = append(c.SettledNames, string(step.Name))
+				c.SettledGenerations = append(c.SettledGenerations, int32(step.Generation))
+				c.SettledStates = append(c.SettledStates, "")
+				c.SettledReferences = append(c.SettledReferences, "")
+				c.SettledReasons = append(c.SettledReasons, "")
+				c.SettledAt = append(c.SettledAt, step.SettledAt)
+			}
+			c.SettledStates[i], c.SettledReferences[i] = string(step.State), step.Reference
+			c.SettledReasons[i], c.SettledAt[i] = step.Reason, step.SettledAt
 		}
 		for _, step := range d.Started {
+			started[orders.StepJob{OrderID: o.ID, Step: step.Name, Generation: step.Generation}] = true
 			c.StepOrderIds = append(c.StepOrderIds, o.ID)
 			c.StepNames = append(c.StepNames, string(step.Name))
 			c.StepGenerations = append(c.StepGenerations, int32(step.Generation))
@@ -237,7 +266,7 @@ func updateParams(decisions []orders.Decision) *dbsqlc.OrdersUpdateParams {
 		c.EventStatusChanged = append(c.EventStatusChanged, e.StatusChanged)
 		c.EventAt = append(c.EventAt, e.At)
 	}
-	return c
+	return c, nil
 }
 
 // keyGeneration is 0 for a step that has a key of its own.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,9 +32,10 @@ type stepDocument struct {
 	SettledAt     *time.Time       `json:"settled_at"`
 }
 
-// decodeOrder makes an order of a row of order_documents. Steps come without their request bodies.
-func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
-	o := orders.Order{
+// decodeOrder makes an order of a row of order_documents. Steps come without their request bodies. With an error comes
+// what could be decoded.
+func decodeOrder(row dbsqlc.OrderDocument) (o orders.Order, err error) {
+	o = orders.Order{
 		ID: row.ID, CustomerID: row.CustomerID, Currency: orders.Currency(row.Currency),
 		Total: orders.Money(row.TotalMinor), Refunded: orders.Money(row.RefundedMinor),
 		PaymentMethod: row.PaymentMethod, CustomerEmail: row.CustomerEmail, Version: row.Version,
@@ -42,14 +44,14 @@ func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
 	}
 	if row.ShippingAddress != nil {
 		o.ShippingAddress = new(orders.Address)
-		if err := json.Unmarshal(row.ShippingAddress, o.ShippingAddress); err != nil {
-			return o, fmt.Errorf("decode address of order %s: %w", row.ID, err)
+		if e := json.Unmarshal(row.ShippingAddress, o.ShippingAddress); e != nil {
+			err = fmt.Errorf("decode address of order %s: %w", row.ID, e)
 		}
 	}
 
 	var items []itemDocument
-	if err := json.Unmarshal(row.Items, &items); err != nil {
-		return o, fmt.Errorf("decode items of order %s: %w", row.ID, err)
+	if e := json.Unmarshal(row.Items, &items); e != nil {
+		err = errors.Join(err, fmt.Errorf("decode items of order %s: %w", row.ID, e))
 	}
 	o.Items = make([]orders.Item, len(items))
 	for i, item := range items {
@@ -57,8 +59,8 @@ func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
 	}
 
 	var steps []stepDocument
-	if err := json.Unmarshal(row.Steps, &steps); err != nil {
-		return o, fmt.Errorf("decode steps of order %s: %w", row.ID, err)
+	if e := json.Unmarshal(row.Steps, &steps); e != nil {
+		err = errors.Join(err, fmt.Errorf("decode steps of order %s: %w", row.ID, e))
 	}
 	o.Steps = make([]orders.Step, len(steps))
 	for i, s := range steps {
@@ -72,18 +74,17 @@ func decodeOrder(row dbsqlc.OrderDocument) (orders.Order, error) {
 		}
 	}
 	orders.SortSteps(o.Steps)
-	return o, nil
+	return o, err
 }
 
-func decodeOrders(rows []dbsqlc.OrderDocument) ([]orders.Order, error) {
+// decodeOrders makes a list of rows. Of an order whose rows are damaged it shows what is left, rather than keep all the
+// others from being listed; verification reports it as unreadable.
+func decodeOrders(rows []dbsqlc.OrderDocument) []orders.Order {
 	list := make([]orders.Order, len(rows))
 	for i, row := range rows {
-		var err error
-		if list[i], err = decodeOrder(row); err != nil {
-			return nil, err
-		}
+		list[i], _ = decodeOrder(row)
 	}
-	return list, nil
+	return list
 }
 
 func decodeEvents(rows []dbsqlc.OrderEvent) []orders.Event {

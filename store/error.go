@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -28,12 +29,50 @@ func classify(err error) error {
 // lockTimeout is the code of a statement that waited for a lock for longer than lock_timeout.
 const lockTimeout = "55P03"
 
-// mayBeOneMember says that a batch failed for a reason that may lie with one of its members, such as an order that
-// somebody else holds locked, and that nothing of it was written: the server refused a statement. Without an answer
-// from the server the commit may have happened, and doing it again would do some of it twice.
+// unwrittenError is what failed before a transaction's COMMIT was sent: nothing of the transaction was written.
+type unwrittenError struct{ error }
+
+func (e unwrittenError) Unwrap() error { return e.error }
+
+// panicError is a panic, as an error of the caller that it was recovered for.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+// unwritten runs fn, which does not commit, and marks its failure as one that wrote nothing. A panic is such a failure.
+func unwritten(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v, debug.Stack()}
+		}
+		if err != nil {
+			err = unwrittenError{err}
+		}
+	}()
+	return fn()
+}
+
+// mayBeOneMember reports whether a batch failed for a reason that may lie with one of its members, such as an order
+// that cannot be read, or that another session holds locked, and whether nothing of it was written: it failed before
+// COMMIT, or the server refused it. Without an answer to COMMIT it may have happened, and doing it again would do some
+// of it twice.
 func mayBeOneMember(err error) bool {
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == lockTimeout || !isOutage(err))
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == lockTimeout || !isOutage(err)) {
+		return true
+	}
+	_, ok := errors.AsType[unwrittenError](err)
+	return ok && (!isOutage(err) || isTooSlow(err))
+}
+
+// isTooSlow reports whether a statement, or what was done between statements, took longer than it may.
+func isTooSlow(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == "57014"
+	}
+	return !errors.Is(err, errBusy) && (pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded))
 }
 
 func isOutage(err error) bool {

@@ -60,7 +60,7 @@ func (s *Store) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export orders: %w", classify(err))
 	}
-	return decodeOrders(rows)
+	return decodeOrders(rows), nil
 }
 
 // firstID is the lowest UUIDv7 of a millisecond.

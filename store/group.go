@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/failpoint"
@@ -24,8 +25,11 @@ const (
 	groupWorth = 32
 	// groupPatience is for how long. A batch that takes longer waits for a lock or a lost packet, not for its commit.
 	groupPatience = 50 * time.Millisecond
-	groupBatch    = 128  // members of a batch
-	groupQueue    = 4096 // members that wait; more than that are turned away
+	groupBatch    = 128  // weight of a batch's members
+	groupQueue    = 4096 // weight of members that wait; more than that are turned away
+	// groupOutages is how many of a slow batch's calls may find the database out of reach, each by itself, before the
+	// others are answered without another try.
+	groupOutages = 2
 )
 
 // group is a group commit: calls that come while others are being committed are committed together, next. A caller
@@ -36,18 +40,21 @@ const (
 type group[T, R any] struct {
 	flush   func(ctx context.Context, members []T) ([]R, error)
 	lanes   int
-	alone   bool // no coalescing
+	alone   bool        // no coalescing
+	weight  func(T) int // what a member costs its batch; nil: 1 each
 	callers prometheus.Observer
+	panics  prometheus.Counter
 
 	mu      sync.Mutex
 	waiting []*groupCall[T, R]
-	queued  int // members of waiting
+	queued  int // weight of waiting
 	running int
 	began   time.Time // when a batch was begun last
 }
 
 type groupCall[T, R any] struct {
 	members []T
+	weight  int
 	answers []R
 	err     error
 	done    chan struct{}
@@ -62,7 +69,13 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	if g.alone {
 		return g.flush(ctx, members)
 	}
-	call := &groupCall[T, R]{members: members, done: make(chan struct{})}
+	call := &groupCall[T, R]{members: members, weight: len(members), done: make(chan struct{})}
+	if g.weight != nil {
+		call.weight = 0
+		for _, m := range members {
+			call.weight += g.weight(m)
+		}
+	}
 	g.mu.Lock()
 	switch {
 	case g.running == 0: // and nobody waits
@@ -71,12 +84,12 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 		g.mu.Unlock()
 		g.lead(call)
 		return call.answers, call.err
-	case g.queued+len(members) > groupQueue && g.queued > 0:
+	case g.queued+call.weight > groupQueue && g.queued > 0:
 		g.mu.Unlock()
 		return nil, fmt.Errorf("%w: too many writes are waiting", ErrUnavailable)
 	}
 	g.waiting = append(g.waiting, call)
-	g.queued += len(members)
+	g.queued += call.weight
 	if g.running < g.lanes && g.worthLane() {
 		g.running++
 		go g.run()
@@ -103,7 +116,7 @@ func (g *group[T, R]) leave(call *groupCall[T, R]) {
 	defer g.mu.Unlock()
 	if i := slices.Index(g.waiting, call); i >= 0 {
 		g.waiting = slices.Delete(g.waiting, i, i+1)
-		g.queued -= len(call.members)
+		g.queued -= call.weight
 	}
 }
 
@@ -148,9 +161,9 @@ func (g *group[T, R]) commit(batch []*groupCall[T, R]) {
 func (g *group[T, R]) take() []*groupCall[T, R] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n, members := 0, 0
-	for n < len(g.waiting) && (n == 0 || members+len(g.waiting[n].members) <= groupBatch) {
-		members += len(g.waiting[n].members)
+	n, weight := 0, 0
+	for n < len(g.waiting) && (n == 0 || weight+g.waiting[n].weight <= groupBatch) {
+		weight += g.waiting[n].weight
 		n++
 	}
 	if n == 0 || g.running > 1 && !g.worthLane() {
@@ -159,7 +172,7 @@ func (g *group[T, R]) take() []*groupCall[T, R] {
 	}
 	batch := slices.Clone(g.waiting[:n])
 	g.waiting = slices.Delete(g.waiting, 0, n)
-	g.queued -= members
+	g.queued -= weight
 	g.began = time.Now()
 	return batch
 }
@@ -188,9 +201,7 @@ func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
 		g.turnAway(err)
 	}
 	if err != nil && len(batch) > 1 && mayBeOneMember(err) {
-		for _, call := range batch {
-			call.answers, call.err = g.safely(call.members)
-		}
+		g.answerEach(batch)
 		return
 	}
 	for _, call := range batch {
@@ -199,13 +210,41 @@ func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
 			call.answers, answers = answers[:len(call.members)], answers[len(call.members):]
 		}
 	}
+	g.countPanic(err)
 }
 
-// safely turns a panic into an error: it would end the process, out of reach of whoever recovers for the callers.
+// answerEach flushes each call alone. If the database turns out to be what is slow, the rest need not find that out one
+// after the other.
+func (g *group[T, R]) answerEach(batch []*groupCall[T, R]) {
+	var outage error
+	outages := 0
+	for _, call := range batch {
+		if outages >= groupOutages {
+			call.err = outage
+			continue
+		}
+		call.answers, call.err = g.safely(call.members)
+		g.countPanic(call.err)
+		if pg, ok := errors.AsType[*pgconn.PgError](call.err); ok && pg.Code == lockTimeout {
+			continue // that one's own
+		}
+		if call.err != nil && isOutage(call.err) {
+			outage, outages = call.err, outages+1
+		}
+	}
+}
+
+func (g *group[T, R]) countPanic(err error) {
+	if _, ok := errors.AsType[*panicError](err); ok && g.panics != nil {
+		g.panics.Inc()
+	}
+}
+
+// safely turns a panic into an error: it would end the process, out of reach of those who recover for the callers.
 func (g *group[T, R]) safely(members []T) (answers []R, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			err = &panicError{v, debug.Stack()}
 		}
 	}()
 	return g.flush(context.Background(), members)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -169,6 +170,55 @@ func TestGroup(t *testing.T) {
 			g.release <- struct{}{}
 		}
 		wg.Wait()
+	})
+
+	// What fails before COMMIT has written nothing, whatever kind of error it is; what fails after it may be written.
+	t.Run("FailsAloneIfNothingWasWritten", func(t *testing.T) {
+		t.Parallel()
+		failure := errors.New("cannot be decoded")
+		for name, c := range map[string]struct {
+			poison func() error
+			alone  bool
+		}{
+			"Go":         {func() error { return unwritten(func() error { return failure }) }, true},
+			"Panic":      {func() error { return unwritten(func() error { panic("poison") }) }, true},
+			"Slow":       {func() error { return classify(unwritten(func() error { return context.DeadlineExceeded })) }, true},
+			"AtCommit":   {func() error { return failure }, false},
+			"AfterIt":    {func() error { panic("poison") }, false},
+			"Connection": {func() error { return classify(unwritten(func() error { return io.ErrUnexpectedEOF })) }, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				g := newGroupTest(1)
+				g.flush = func(_ context.Context, members []int) ([]int, error) {
+					g.flushes <- members
+					<-g.release
+					for _, m := range members {
+						if m < 0 {
+							return nil, c.poison()
+						}
+					}
+					return members, nil
+				}
+				for range 10 {
+					g.release <- struct{}{}
+				}
+				calls := make([]*groupCall[int, int], 3)
+				for i, m := range []int{1, -1, 2} {
+					calls[i] = &groupCall[int, int]{members: []int{m}}
+				}
+				g.answer(calls)
+				require.Error(t, calls[1].err)
+				if c.alone {
+					require.NoError(t, calls[0].err)
+					require.NoError(t, calls[2].err)
+					require.Len(t, g.flushes, 4)
+				} else {
+					require.Error(t, calls[0].err)
+					require.Len(t, g.flushes, 1)
+				}
+			})
+		}
 	})
 
 	t.Run("WhoLeavesBeforeItsTurnIsNotFlushed", func(t *testing.T) {

@@ -46,7 +46,11 @@ func (s *Store) intents(ctx context.Context, jobs []orders.StepJob) ([]Intent, e
 		params.Generations = append(params.Generations, int32(job.Generation))
 		params.Undoes = append(params.Undoes, string(job.Step.Undoes()))
 	}
-	rows, err := s.queries.StepsRead(ctx, s.db, params)
+	var rows []dbsqlc.StepsReadRow
+	err := unwritten(func() (err error) {
+		rows, err = s.queries.StepsRead(ctx, s.db, params)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read steps: %w", classify(err))
 	}

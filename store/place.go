@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,7 +19,7 @@ import (
 type Placed struct {
 	Order    orders.Order // as it was accepted; a replay gives the same again, whatever has happened to it since
 	Replayed bool         // the idempotency key had placed this order before
-	Err      error        // orders.ErrIdempotencyMismatch: the key had placed another order
+	Err      error        // orders.ErrIdempotencyMismatch: the key had placed another order; or why that cannot be read
 }
 
 // Place stores new orders. The order, its items, its first event, its first steps and their jobs become visible
@@ -31,9 +32,17 @@ func (s *Store) Place(ctx context.Context, placements []orders.Placement) ([]Pla
 }
 
 func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
+	var params *dbsqlc.OrdersInsertParams
 	decisions := make([]orders.Decision, len(placements))
-	for i, p := range placements {
-		decisions[i] = orders.Place(p, orders.NewID(), timestamp(s.now()))
+	err := unwritten(func() error {
+		for i, p := range placements {
+			decisions[i] = orders.Place(p, orders.NewID(), timestamp(s.now()))
+		}
+		params = insertParams(placements, decisions)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("decide placements: %w", err)
 	}
 
 	placed := make([]Placed, len(placements))
@@ -43,7 +52,7 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 	begun := false
 	write := func(ctx context.Context, tx pgx.Tx) error {
 		begun = true
-		ids, err := s.queries.OrdersInsert(ctx, tx, insertParams(placements, decisions))
+		ids, err := s.queries.OrdersInsert(ctx, tx, params)
 		if err != nil {
 			return fmt.Errorf("insert orders: %w", err)
 		}
@@ -79,7 +88,7 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 		failpoint.Hit("place.before_commit")
 		return nil
 	}
-	err := s.inTx(ctx, write)
+	err = s.inTx(ctx, write)
 	if begun && isCutOff(err) {
 		// Nobody knows whether it was committed. The ids are the same, so doing it again finds out, and makes it so.
 		if err = s.inTx(ctx, write); err != nil {
@@ -127,7 +136,7 @@ func (s *Store) replay(
 		holder, ok := byKey[key{p.Principal, p.IdempotencyKey}]
 		switch order, found := current[holder.ID]; {
 		case !ok || !found:
-			return fmt.Errorf("order of a taken idempotency key is gone")
+			placed[i] = Placed{Err: errors.New("order of a taken idempotency key is gone")}
 		case !bytes.Equal(holder.Fingerprint, p.Fingerprint()):
 			placed[i] = Placed{Err: orders.ErrIdempotencyMismatch}
 		default:
@@ -191,3 +200,6 @@ func insertParams(placements []orders.Placement, decisions []orders.Decision) *d
 	}
 	return c
 }
+
+// placementWeight is what a placement costs its batch, so that those with many lines share it with few others.
+func placementWeight(p orders.Placement) int { return 1 + len(p.Items)/10 }

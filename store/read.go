@@ -21,21 +21,26 @@ func (s *Store) Order(ctx context.Context, id orders.ID) (orders.Order, error) {
 	if !ok {
 		return orders.Order{}, orders.ErrNotFound
 	}
-	return order, nil
+	return order.Order, order.err
 }
 
-func (s *Store) read(ctx context.Context, db dbsqlc.DBTX, ids []orders.ID) (map[orders.ID]orders.Order, error) {
+// readOrder is an order as it was read. err tells why it cannot be used: that is its own misfortune, and none of those
+// that were read with it.
+type readOrder struct {
+	orders.Order
+
+	err error
+}
+
+func (s *Store) read(ctx context.Context, db dbsqlc.DBTX, ids []orders.ID) (map[orders.ID]readOrder, error) {
 	rows, err := s.queries.OrdersRead(ctx, db, ids)
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[orders.ID]orders.Order, len(rows))
+	found := make(map[orders.ID]readOrder, len(rows))
 	for _, row := range rows {
 		order, err := decodeOrder(row)
-		if err != nil {
-			return nil, err
-		}
-		found[row.ID] = order
+		found[row.ID] = readOrder{order, err}
 	}
 	return found, nil
 }
@@ -80,7 +85,7 @@ func (s *Store) Orders(ctx context.Context, f Filter) ([]orders.Order, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", classify(err))
 	}
-	return decodeOrders(rows)
+	return decodeOrders(rows), nil
 }
 
 // Events is the log of one order after a version, at most limit of it. An unknown order has none.

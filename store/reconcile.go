@@ -84,7 +84,10 @@ func (s *Store) Compare(ctx context.Context, effects []orders.Effect) ([]Finding
 	var findings []Finding
 	for _, e := range effects {
 		kind, detail := orders.DriftUnknownOrder, "there is no such order"
-		if order, there := found[owner(e)]; there {
+		switch order, there := found[owner(e)]; {
+		case there && order.err != nil: // one such order must not hold up the comparison of all others
+			detail = "its order cannot be read"
+		case there:
 			kind, detail = order.Compare(e)
 		}
 		if kind != "" {

@@ -70,23 +70,27 @@ func New(c Config) (*Store, error) {
 		db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell,
 		recent: cmp.Or(c.Recent, NewRecent()),
 	}
+	panics := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "millrace_commit_panics_total", Help: "Callers whose write or read panicked.",
+	})
 	callers := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "millrace_commit_callers", Help: "Callers that shared a transaction.",
 		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
 	}, []string{"operation"})
 	if c.Registerer != nil {
-		c.Registerer.MustRegister(callers)
+		c.Registerer.MustRegister(callers, panics)
 	}
 	s.placing = &group[orders.Placement, Placed]{
-		flush: s.place, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("place"),
+		flush: s.place, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("place"), panics: panics,
+		weight: placementWeight,
 	}
 	for i := range s.applying {
 		s.applying[i] = &group[orders.Event, Applied]{
-			flush: s.apply, lanes: 1, alone: c.Alone, callers: callers.WithLabelValues("apply"),
+			flush: s.apply, lanes: 1, alone: c.Alone, callers: callers.WithLabelValues("apply"), panics: panics,
 		}
 	}
 	s.reading = &group[orders.StepJob, Intent]{
-		flush: s.intents, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_step"),
+		flush: s.intents, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_step"), panics: panics,
 	}
 	return s, nil
 }
@@ -106,7 +110,9 @@ func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error { return fn(ctx, tx) })
+		err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			return unwritten(func() error { return fn(ctx, tx) })
+		})
 		if err == nil || !isConflict(err) {
 			return classify(err)
 		}

@@ -77,7 +77,9 @@ func guards() []guard {
 		},
 		{
 			id: "G11", name: "a commit comes before its answer", file: "store/store.go", seenBy: "F7",
-			with: "err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error { return fn(ctx, tx) })",
+			with: `err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			return unwritten(func() error { return fn(ctx, tx) })
+		})`,
 			without: `tx, err := s.db.Begin(ctx)
 		if err == nil {
 			if err = fn(ctx, tx); err == nil {
