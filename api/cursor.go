@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
@@ -28,8 +29,14 @@ func decodeCursor(f store.Filter, cursor string) (id orders.ID, err error) {
 
 // scope tells the lists of orders apart by their filters.
 func scope(f store.Filter) string {
-	return strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status)) + f.Reason
+	text := strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status)) + f.Reason
+	if !f.From.IsZero() || !f.To.IsZero() {
+		text += moment(f.From) + moment(f.To)
+	}
+	return text
 }
+
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // sealCursor makes a cursor of a position in a list that a scope names.
 func sealCursor(scope string, position []byte) string {

@@ -16,8 +16,9 @@ const opCustomerOrders = "listCustomerOrders"
 type customerOrdersInput struct {
 	CustomerID string      `path:"customerId" minLength:"1" maxLength:"200" example:"1" doc:"Whose orders"`
 	Status     OrderStatus `query:"status" example:"completed" doc:"Only orders with this status"`
-	Limit      int         `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
-	Cursor     string      `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+	PlacedRange
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
 }
 
 func (s *Server) registerCustomerOrders(api huma.API) {
@@ -34,10 +35,11 @@ func (s *Server) customerOrders(ctx context.Context, in *customerOrdersInput) (*
 	if err := checkSegment("path.customerId", in.CustomerID); err != nil {
 		return nil, err
 	}
-	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status)}
+	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
 	out, err := s.page(ctx, filter, in.Limit, in.Cursor)
 	if err == nil && out.Body.NextCursor != "" {
 		query := url.Values{}
+		in.set(query)
 		if in.Status != "" {
 			query.Set("status", string(in.Status))
 		}

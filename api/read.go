@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -116,8 +117,25 @@ type OrderPage struct {
 type listInput struct {
 	CustomerID string      `query:"customerId" maxLength:"200" doc:"Only this customer's orders"`
 	Status     OrderStatus `query:"status" doc:"Only orders with this status"`
-	Limit      int         `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
-	Cursor     string      `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+	PlacedRange
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+}
+
+// PlacedRange is when orders were placed. Exported for Huma, which does not look into what is not.
+type PlacedRange struct {
+	From time.Time `query:"from" example:"2026-11-01T00:00:00Z" doc:"Only orders placed at this moment or later"`
+	To   time.Time `query:"to" example:"2026-12-01T00:00:00Z" doc:"Only orders placed before this moment"`
+}
+
+// set adds the range to the query of a link.
+func (p PlacedRange) set(query url.Values) {
+	if !p.From.IsZero() {
+		query.Set("from", moment(p.From))
+	}
+	if !p.To.IsZero() {
+		query.Set("to", moment(p.To))
+	}
 }
 
 type listOutput struct {
@@ -137,10 +155,11 @@ func (s *Server) registerList(api huma.API) {
 }
 
 func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status)}
+	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
 	out, err := s.page(ctx, filter, in.Limit, in.Cursor)
 	if err == nil && out.Body.NextCursor != "" {
 		query := url.Values{}
+		in.set(query)
 		if in.CustomerID != "" {
 			query.Set("customerId", in.CustomerID)
 		}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -74,6 +75,8 @@ func checkQuery(op *huma.Operation, raw string) error {
 		switch {
 		case len(values) > 1 && !repeats(op, name):
 			return &inputError{"query." + truncate(name), "must be given once"}
+		case slices.ContainsFunc(values, func(v string) bool { return isNoMoment(op, name, v) }):
+			return &inputError{"query." + truncate(name), "must be a moment after the year 1"}
 		case slices.Contains(values, ""):
 			return &inputError{"query." + truncate(name), "must not be empty"}
 		case slices.ContainsFunc(values, func(v string) bool { return !storable(v) }):
@@ -88,6 +91,15 @@ func repeats(op *huma.Operation, name string) bool {
 	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool {
 		return p.Name == name && p.Schema.Type == huma.TypeArray
 	})
+}
+
+// isNoMoment reports whether a parameter that is a moment is Go's zero time, which counts as not given.
+func isNoMoment(op *huma.Operation, name, value string) bool {
+	is := slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool {
+		return p.Name == name && p.Schema.Format == "date-time"
+	})
+	t, err := time.Parse(time.RFC3339Nano, value)
+	return is && err == nil && t.IsZero()
 }
 
 // checkHeaders does the same for the headers that the operation knows, and for Authorization: a condition that is empty

@@ -31,6 +31,7 @@ const (
 	CodeTooManyInFlight      = string(oas.ProblemCodeTooManyInFlight)
 	CodeTooManyRefunds       = string(oas.ProblemCodeTooManyRefunds)
 	CodeTooManyStreams       = string(oas.ProblemCodeTooManyStreams)
+	CodeTooManyTickets       = string(oas.ProblemCodeTooManyTickets)
 	CodeTooManyTries         = string(oas.ProblemCodeTooManyTries)
 	CodeTooManyWebhooks      = string(oas.ProblemCodeTooManyWebhooks)
 	CodeUnauthorized         = string(oas.ProblemCodeUnauthorized)

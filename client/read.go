@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/http"
+	"time"
 
 	"github.com/millrace-orders/millrace/client/oas"
 )
@@ -33,7 +35,20 @@ func (c *Client) Order(ctx context.Context, id string, opts ...CallOption) (*Ord
 type Filter struct {
 	CustomerID string
 	Status     Status
-	PageSize   int // orders per request; the server's default if 0
+	From, To   time.Time // placed at From or later, and before To; zero: since ever, and until now
+	PageSize   int       // orders per request; the server's default if 0
+}
+
+// placed adds the range of time to a request. The generated client would cut it off to seconds.
+func (f Filter) placed(r *http.Request) error {
+	query := r.URL.Query()
+	for name, at := range map[string]time.Time{"from": f.From, "to": f.To} {
+		if !at.IsZero() {
+			query.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	r.URL.RawQuery = query.Encode()
+	return nil
 }
 
 // Orders lists orders, newest first. It gets the pages as it goes: orders that are placed meanwhile are neither
@@ -48,7 +63,7 @@ func (c *Client) Orders(ctx context.Context, filter Filter) iter.Seq2[*Order, er
 			params.Limit.SetTo(int64(filter.PageSize))
 		}
 		for {
-			page, err := c.api.ListOrders(ctx, params)
+			page, err := c.api.ListOrders(ctx, params, oas.WithEditRequest(filter.placed))
 			if err != nil {
 				yield(nil, unwrapped(err))
 				return

@@ -87,6 +87,24 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+func TestFilterByTime(t *testing.T) {
+	t.Parallel()
+	c := connect(t)
+	var placed []*client.Order
+	for range 3 {
+		order, err := c.Place(t.Context(), orderOf("by time"))
+		require.NoError(t, err)
+		placed = append(placed, order)
+	}
+	filter := client.Filter{CustomerID: "by time", PageSize: 1, From: placed[0].CreatedAt, To: placed[2].CreatedAt}
+	var found []string
+	for order, err := range c.Orders(t.Context(), filter) {
+		require.NoError(t, err)
+		found = append(found, order.ID)
+	}
+	require.Equal(t, []string{placed[1].ID, placed[0].ID}, found)
+}
+
 // TestLostAnswers places orders through a proxy that passes every request on and loses the first answer about an order,
 // in the middle. There must be one order for each call.
 func TestLostAnswers(t *testing.T) {

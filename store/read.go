@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -50,6 +51,7 @@ type Filter struct {
 	CustomerID string
 	Status     orders.Status
 	Reason     string    // with a status, and without a customer
+	From, To   time.Time // placed at From or later, and before To
 	Before     orders.ID // only orders placed before this one
 	Skip       int       // of one customer's orders, how many to leave out; each costs as much as one that is read
 	Limit      int
@@ -65,21 +67,33 @@ func (s *Store) Orders(ctx context.Context, f Filter) ([]orders.Order, error) {
 			before[i] = 0xff
 		}
 	}
+	var after orders.ID
+	if !f.From.IsZero() {
+		after = firstID(f.From.Add(-idSlack))
+	}
+	to := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	if !f.To.IsZero() {
+		to = f.To
+		if last := firstID(to.Add(idSlack)); bytes.Compare(last[:], before[:]) < 0 {
+			before = last
+		}
+	}
 	var rows []dbsqlc.OrderDocument
 	var err error
 	switch {
 	case f.CustomerID != "":
 		rows, err = s.queries.OrdersListByCustomer(ctx, s.db, &dbsqlc.OrdersListByCustomerParams{
 			CustomerID: f.CustomerID, Status: string(f.Status), Before: before,
-			Skip: int32(f.Skip), PageSize: int32(f.Limit),
+			After: after, PlacedFrom: f.From, PlacedTo: to, Skip: int32(f.Skip), PageSize: int32(f.Limit),
 		})
 	case f.Status != "":
 		rows, err = s.queries.OrdersListByStatus(ctx, s.db, &dbsqlc.OrdersListByStatusParams{
-			Status: string(f.Status), Reason: f.Reason, Before: before, PageSize: int32(f.Limit),
+			Status: string(f.Status), Reason: f.Reason, Before: before,
+			After: after, PlacedFrom: f.From, PlacedTo: to, PageSize: int32(f.Limit),
 		})
 	default:
 		rows, err = s.queries.OrdersList(ctx, s.db, &dbsqlc.OrdersListParams{
-			Before: before, PageSize: int32(f.Limit),
+			Before: before, After: after, PlacedFrom: f.From, PlacedTo: to, PageSize: int32(f.Limit),
 		})
 	}
 	if err != nil {

@@ -7080,6 +7080,8 @@ func (s *ProblemCode) Decode(d *jx.Decoder) error {
 		*s = ProblemCodeTooManyRefunds
 	case ProblemCodeTooManyStreams:
 		*s = ProblemCodeTooManyStreams
+	case ProblemCodeTooManyTickets:
+		*s = ProblemCodeTooManyTickets
 	case ProblemCodeTooManyTries:
 		*s = ProblemCodeTooManyTries
 	case ProblemCodeTooManyWebhooks:

@@ -90,6 +90,10 @@ type ListCustomerOrdersParams struct {
 	CustomerID string
 	// Only orders with this status.
 	Status OptOrderStatus `json:",omitempty,omitzero"`
+	// Only orders placed at this moment or later.
+	From OptDateTime `json:",omitempty,omitzero"`
+	// Only orders placed before this moment.
+	To OptDateTime `json:",omitempty,omitzero"`
 	// Orders per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
 	// The nextCursor of the page before, with the same filter.
@@ -169,6 +173,10 @@ type ListOrdersParams struct {
 	CustomerID OptString `json:",omitempty,omitzero"`
 	// Only orders with this status.
 	Status OptOrderStatus `json:",omitempty,omitzero"`
+	// Only orders placed at this moment or later.
+	From OptDateTime `json:",omitempty,omitzero"`
+	// Only orders placed before this moment.
+	To OptDateTime `json:",omitempty,omitzero"`
 	// Orders per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
 	// The nextCursor of the page before, with the same filter.

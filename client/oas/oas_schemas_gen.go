@@ -4590,6 +4590,7 @@ const (
 	ProblemCodeTooManyInFlight      ProblemCode = "too_many_in_flight"
 	ProblemCodeTooManyRefunds       ProblemCode = "too_many_refunds"
 	ProblemCodeTooManyStreams       ProblemCode = "too_many_streams"
+	ProblemCodeTooManyTickets       ProblemCode = "too_many_tickets"
 	ProblemCodeTooManyTries         ProblemCode = "too_many_tries"
 	ProblemCodeTooManyWebhooks      ProblemCode = "too_many_webhooks"
 	ProblemCodeUnauthorized         ProblemCode = "unauthorized"
@@ -4630,6 +4631,7 @@ func (ProblemCode) AllValues() []ProblemCode {
 		ProblemCodeTooManyInFlight,
 		ProblemCodeTooManyRefunds,
 		ProblemCodeTooManyStreams,
+		ProblemCodeTooManyTickets,
 		ProblemCodeTooManyTries,
 		ProblemCodeTooManyWebhooks,
 		ProblemCodeUnauthorized,
@@ -4696,6 +4698,8 @@ func (s ProblemCode) MarshalText() ([]byte, error) {
 	case ProblemCodeTooManyRefunds:
 		return []byte(s), nil
 	case ProblemCodeTooManyStreams:
+		return []byte(s), nil
+	case ProblemCodeTooManyTickets:
 		return []byte(s), nil
 	case ProblemCodeTooManyTries:
 		return []byte(s), nil
@@ -4800,6 +4804,9 @@ func (s *ProblemCode) UnmarshalText(data []byte) error {
 		return nil
 	case ProblemCodeTooManyStreams:
 		*s = ProblemCodeTooManyStreams
+		return nil
+	case ProblemCodeTooManyTickets:
+		*s = ProblemCodeTooManyTickets
 		return nil
 	case ProblemCodeTooManyTries:
 		*s = ProblemCodeTooManyTries

@@ -2825,6 +2825,8 @@ func (s ProblemCode) Validate() error {
 		return nil
 	case "too_many_streams":
 		return nil
+	case "too_many_tickets":
+		return nil
 	case "too_many_tries":
 		return nil
 	case "too_many_webhooks":

@@ -116,19 +116,24 @@ SELECT
 SELECT * FROM millrace.order_documents WHERE id = ANY(@ids::uuid[]);
 
 -- name: OrdersList :many
--- OrdersList is a page of all orders, newest first, below the given id.
-SELECT * FROM millrace.order_documents WHERE id < @before::uuid ORDER BY id DESC LIMIT @page_size;
+-- OrdersList is a page of all orders, newest first, between two ids and two moments. The ids are what the index knows;
+-- the moments are exact.
+SELECT * FROM millrace.order_documents
+WHERE id < @before::uuid AND id > @after::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
+ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByStatus :many
 -- OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
 SELECT * FROM millrace.order_documents
 WHERE status = @status AND id < @before::uuid AND (@reason::text = '' OR reason = @reason::text)
+    AND id > @after::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByCustomer :many
 -- OrdersListByCustomer is a page of one customer's orders, of any status if status is empty.
 SELECT * FROM millrace.order_documents
 WHERE customer_id = @customer_id AND id < @before::uuid AND (@status::text = '' OR status = @status::text)
+    AND id > @after::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id DESC LIMIT @page_size OFFSET @skip;
 
 -- name: OrdersExport :many

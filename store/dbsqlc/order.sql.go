@@ -364,17 +364,29 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 }
 
 const ordersList = `-- name: OrdersList :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents WHERE id < $1::uuid ORDER BY id DESC LIMIT $2
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
+WHERE id < $1::uuid AND id > $2::uuid AND placed_at >= $3 AND placed_at < $4
+ORDER BY id DESC LIMIT $5
 `
 
 type OrdersListParams struct {
-	Before   uuid.UUID
-	PageSize int32
+	Before     uuid.UUID
+	After      uuid.UUID
+	PlacedFrom time.Time
+	PlacedTo   time.Time
+	PageSize   int32
 }
 
-// OrdersList is a page of all orders, newest first, below the given id.
+// OrdersList is a page of all orders, newest first, between two ids and two moments. The ids are what the index knows;
+// the moments are exact.
 func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams) ([]OrderDocument, error) {
-	rows, err := db.Query(ctx, ordersList, arg.Before, arg.PageSize)
+	rows, err := db.Query(ctx, ordersList,
+		arg.Before,
+		arg.After,
+		arg.PlacedFrom,
+		arg.PlacedTo,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -414,13 +426,17 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 const ordersListByCustomer = `-- name: OrdersListByCustomer :many
 SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
 WHERE customer_id = $1 AND id < $2::uuid AND ($3::text = '' OR status = $3::text)
-ORDER BY id DESC LIMIT $5 OFFSET $4
+    AND id > $4::uuid AND placed_at >= $5 AND placed_at < $6
+ORDER BY id DESC LIMIT $8 OFFSET $7
 `
 
 type OrdersListByCustomerParams struct {
 	CustomerID string
 	Before     uuid.UUID
 	Status     string
+	After      uuid.UUID
+	PlacedFrom time.Time
+	PlacedTo   time.Time
 	Skip       int32
 	PageSize   int32
 }
@@ -431,6 +447,9 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 		arg.CustomerID,
 		arg.Before,
 		arg.Status,
+		arg.After,
+		arg.PlacedFrom,
+		arg.PlacedTo,
 		arg.Skip,
 		arg.PageSize,
 	)
@@ -473,14 +492,18 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 const ordersListByStatus = `-- name: OrdersListByStatus :many
 SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
 WHERE status = $1 AND id < $2::uuid AND ($3::text = '' OR reason = $3::text)
-ORDER BY id DESC LIMIT $4
+    AND id > $4::uuid AND placed_at >= $5 AND placed_at < $6
+ORDER BY id DESC LIMIT $7
 `
 
 type OrdersListByStatusParams struct {
-	Status   string
-	Before   uuid.UUID
-	Reason   string
-	PageSize int32
+	Status     string
+	Before     uuid.UUID
+	Reason     string
+	After      uuid.UUID
+	PlacedFrom time.Time
+	PlacedTo   time.Time
+	PageSize   int32
 }
 
 // OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
@@ -489,6 +512,9 @@ func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersLi
 		arg.Status,
 		arg.Before,
 		arg.Reason,
+		arg.After,
+		arg.PlacedFrom,
+		arg.PlacedTo,
 		arg.PageSize,
 	)
 	if err != nil {
