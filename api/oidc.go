@@ -59,7 +59,7 @@ func NewOIDC(c OIDCConfig) *OIDC {
 		c.CustomerClaim = defaultCustomer
 	}
 	if c.Client == nil {
-		c.Client = &http.Client{Timeout: issuerTimeout}
+		c.Client = &http.Client{Timeout: issuerTimeout, Transport: issuerTransport{http.DefaultTransport}}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

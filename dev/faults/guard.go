@@ -103,6 +103,17 @@ func guards() []guard {
 			seenBy: "F37", with: " && o.Version == version && o.UpdatedAt.Equal(updatedAt)",
 			without: " && version > 0 && updatedAt.After(time.Time{})",
 		},
+		{
+			id: "G15", name: "a success is one in the contract's words only", file: "upstream/answer.go", seenBy: "F29",
+			with: `	if contradiction := m.contradiction(o); contradiction != "" {
+		return Answer{}, unclear(p, contradiction)
+	}
+	return m.done(), nil
+}
+
+// judgeAsk`,
+			without: "	return m.done(), nil\n}\n\n// judgeAsk",
+		},
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 func providerRows() []row {
 	return []row{
 		{
-			id: "F29", name: "a third of all answers is lost after the effect", short: true,
+			id: "F29", name: "a third of all answers is lost after the effect, or is not of the contract",
+			short:    true,
 			expected: "no effect twice", run: answersLost,
 		},
 		{
@@ -49,7 +50,7 @@ func providerRows() []row {
 }
 
 func answersLost(ctx context.Context, r *run) error {
-	lost := map[string]any{"lostRate": 0.3, "latencyMs": 10, "jitterMs": 30}
+	lost := map[string]any{"lostRate": 0.25, "garbleRate": 0.08, "latencyMs": 10, "jitterMs": 30}
 	if err := r.setFaults(ctx, faults{"payment": lost, "inventory": lost, "shipping": lost, "email": lost}); err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ type Fault struct {
 	ExpireRate float64 `json:"expireRate"` // 422 of a capture: its authorisation has expired, and holds nothing any more
 	HangRate   float64 `json:"hangRate"`   // nothing happens, and no answer until the client leaves, or 60 s
 	LostRate   float64 `json:"lostRate"`   // it is done and durable, then the connection is dropped
-	StickyRate float64 `json:"stickyRate"` // it is done and durable, and every send of the key is answered 500 from then on
+	StickyRate float64 `json:"stickyRate"` // it is done and durable, and every send of its key is answered 500
+	GarbleRate float64 `json:"garbleRate"` // 200 without the contract's body; half the time it is done
 	Down       bool    `json:"down"`       // the connection is dropped at once
 
 	// Operations, if any, are the only ones that the fault strikes.
@@ -68,6 +69,7 @@ func (f Fault) problems(p orders.Provider) (bad []error) {
 	rate("hangRate", f.HangRate)
 	rate("lostRate", f.LostRate)
 	rate("stickyRate", f.StickyRate)
+	rate("garbleRate", f.GarbleRate)
 	for i, name := range f.Operations {
 		if !slices.ContainsFunc(operations(), func(o operation) bool { return o.provider == p && o.name == name }) {
 			bad = append(bad, fmt.Errorf("operations[%d] %q is not an operation of %s", i, name, p))
@@ -96,6 +98,7 @@ func (d *dice) set(f Faults) {
 // luck is what is in store for one call.
 type luck struct {
 	down, fail, refuse, hang, lose, stick, expire bool
+	garble, vain                                  bool // vain: if it is garbled, nothing happens
 	delay                                         time.Duration
 }
 
@@ -106,6 +109,7 @@ func (d *dice) roll(p orders.Provider, operation string) luck {
 	defer d.mu.Unlock()
 	jitter, fail, refuse := d.random.Float64(), d.random.Float64(), d.random.Float64()
 	hang, lose, stick, expire := d.random.Float64(), d.random.Float64(), d.random.Float64(), d.random.Float64()
+	garble, vain := d.random.Float64(), d.random.Float64()
 
 	f := d.faults[p]
 	if len(f.Operations) > 0 && !slices.Contains(f.Operations, operation) {
@@ -114,6 +118,7 @@ func (d *dice) roll(p orders.Provider, operation string) luck {
 	return luck{
 		down: f.Down, fail: fail < f.ErrorRate, refuse: refuse < f.RefuseRate,
 		hang: hang < f.HangRate, lose: lose < f.LostRate, stick: stick < f.StickyRate, expire: expire < f.ExpireRate,
+		garble: garble < f.GarbleRate, vain: vain < 0.5,
 		delay: time.Duration((float64(f.LatencyMs) + jitter*float64(f.JitterMs)) * float64(time.Millisecond)),
 	}
 }

@@ -56,6 +56,20 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// What is answered says nothing of what was done.
+func TestGarbled(t *testing.T) {
+	t.Parallel()
+	sim := start(t, simulator.Config{})
+	require.NoError(t, sim.SetFaults(simulator.Faults{orders.Payment: {GarbleRate: 1}}))
+	for i := range 50 {
+		got := sim.send(authorize(fmt.Sprint(i), "5"))
+		require.Equal(t, 200, got.status)
+		require.JSONEq(t, `{"status":"pending"}`, got.raw)
+	}
+	require.NotEmpty(t, sim.Ledger())
+	require.Less(t, len(sim.Ledger()), 50)
+}
+
 func TestDownAnswersNothing(t *testing.T) {
 	t.Parallel()
 	sim := start(t, simulator.Config{})
@@ -155,7 +169,7 @@ func TestPutFaults(t *testing.T) {
 	require.Equal(t, 200, sim.put("/faults", `{"shipping":{"refuseRate":0.25,"operations":["ship"]}}`).status)
 	all := sim.get("/faults").raw
 	well := `{"latencyMs":0,"jitterMs":0,"errorRate":0,"refuseRate":0,"expireRate":0,"hangRate":0,"lostRate":0,` +
-		`"stickyRate":0,"down":false}`
+		`"stickyRate":0,"garbleRate":0,"down":false}`
 	ill := strings.NewReplacer(`"refuseRate":0`, `"refuseRate":0.25`, "}", `,"operations":["ship"]}`).Replace(well)
 	require.JSONEq(t, `{"payment":`+well+`,"inventory":`+well+`,"shipping":`+ill+`,"email":`+well+`}`, all)
 	require.Equal(t, all, sim.put("/faults", all).raw, "what GET says can be PUT")

@@ -68,6 +68,9 @@ func (s *Simulator) operate(o operation) func(*http.Request) answer {
 		if a, struck := s.strike(r.Context(), luck); struck {
 			return a
 		}
+		if luck.garble && luck.vain {
+			return garbled()
+		}
 		outcome, err := s.settle(c, luck)
 		if err != nil {
 			return s.ledgerFailed(err)
@@ -75,11 +78,21 @@ func (s *Simulator) operate(o operation) func(*http.Request) answer {
 		if luck.lose {
 			return dropped
 		}
+		if luck.garble {
+			return garbled()
+		}
 		if s.sticks(c, luck.stick) {
 			return problem(http.StatusInternalServerError, "internal_error", "stickyRate struck; it is done")
 		}
 		return outcome.answer()
 	}
+}
+
+// garbled is an answer that looks like a success, and says nothing that the contract knows.
+func garbled() answer {
+	return ok(struct {
+		Status string `json:"status"`
+	}{"pending"})
 }
 
 func (o operation) read(r *http.Request) (call, error) {

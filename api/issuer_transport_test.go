@@ -1,0 +1,35 @@
+package api_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/api"
+)
+
+// An identity provider that speaks another protocol all of a sudden holds up nobody.
+func TestIssuerSwitchesProtocols(t *testing.T) {
+	t.Parallel()
+	good := newIssuer(t)
+	token := sign(t, good.signer(t, "rsa", "RS256"), good.claims(nil))
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			_, _ = io.Copy(io.Discard, conn)
+			_ = conn.Close()
+		}
+	}))
+	t.Cleanup(issuer.Close)
+	auth := api.NewAuthenticator(api.AuthConfig{OIDC: api.NewOIDC(api.OIDCConfig{Issuer: issuer.URL, Audience: "millrace"})})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	require.NoError(t, err)
+	r.Header.Set("Authorization", "Bearer "+token)
+	_, err = auth.Authenticate(r, false)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, api.ErrUnauthorized, "it is not the token's fault")
+}
