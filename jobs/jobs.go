@@ -112,7 +112,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	m := newMetrics(c.Registerer)
+	m, g := newMetrics(c.Registerer), newGate(c.Providers)
 
 	workers := river.NewWorkers()
 	step := &stepWorker{
@@ -124,7 +124,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerArgs(workers, orders.StepJob{Step: spec.Name}, step)
 	}
 	river.AddWorker(workers, &sweepWorker{
-		store: c.Store, now: c.Now, logger: c.Logger, metrics: m, keepDeliveries: c.Webhooks.keep(),
+		store: c.Store, now: c.Now, logger: c.Logger, metrics: m, report: step.report, keepDeliveries: c.Webhooks.keep(),
 	})
 	river.AddWorker(workers, &inventoryWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger})
 	river.AddWorker(workers, &logWorker{store: c.Store, keep: c.KeepEvents, logger: c.Logger})
@@ -158,7 +158,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	if c.Webhooks != nil {
 		c.Webhooks.add(workers, queues, c)
 	}
-	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
+	client, err := river.NewClient(gatedDriver{riverpgxv5.New(c.Pool), g}, &river.Config{
 		Schema: store.Schema, Workers: workers, Queues: queues,
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
@@ -176,7 +176,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		return nil, fmt.Errorf("make job client: %w", err)
 	}
 	if c.Recovery != nil {
-		c.Recovery.id = client.ID()
+		c.Recovery.id, c.Recovery.shut = client.ID(), g.shut
 	}
 	return client, nil
 }

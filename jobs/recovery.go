@@ -32,6 +32,7 @@ type Recovery struct {
 
 	every, trust time.Duration // heartbeatEvery and trustAfter
 	give         func(ctx context.Context) error
+	shut         func() []string // the queues that are not worked here now; set by NewClient
 
 	id     string // of the River client; set by NewClient
 	mu     sync.Mutex
@@ -45,6 +46,7 @@ type Recovery struct {
 func NewRecovery(s *store.Store, logger *slog.Logger, registerer prometheus.Registerer) *Recovery {
 	r := &Recovery{
 		store: s, logger: logger, active: map[int64]string{}, every: heartbeatEvery, trust: trustAfter,
+		shut: func() []string { return nil },
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
 			Help: "Steps of processes that died, or lost them, that were given a new job.",
@@ -110,7 +112,7 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 	var trusted, last time.Time // when this row of heartbeats began, and its latest
 	for {
 		now := time.Now()
-		err := r.store.Beat(ctx, r.id)
+		err := r.store.Beat(ctx, r.id, r.shut()...)
 		failpoint.Hit("recovery.beat")
 		if err != nil || now.Sub(last) > r.trust { // an outage, or this process was frozen
 			trusted = now

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
 
 	"github.com/millrace-orders/millrace/failpoint"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -16,9 +18,13 @@ const (
 	maintenanceQueue = "maintenance"
 	// maintenanceWorkers lets the sweep run while another periodic job takes its time.
 	maintenanceWorkers = 4
+	settleBatch        = 100 // steps
+	// settleMost is how many steps one sweep settles without their jobs. The next one goes on.
+	settleMost = 10_000
 )
 
-// SweepJob looks for stranded steps, and forgets old idempotency keys and deliveries.
+// SweepJob looks for stranded steps, settles those that no job will carry out, and forgets old idempotency keys and
+// deliveries.
 // It is enqueued by whichever process leads.
 type SweepJob struct{}
 
@@ -31,19 +37,64 @@ type sweepWorker struct {
 	now     func() time.Time
 	logger  *slog.Logger
 	metrics *metrics
+	report  func(context.Context, store.Applied)
 
 	keepDeliveries time.Duration
 }
 
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
 	failpoint.Hit("sweep.begin")
+	settled := errors.Join(w.expire(ctx), w.abandon(ctx))
 	swept, err := w.store.Sweep(ctx, longestRun)
 	if swept > 0 {
 		w.metrics.swept.Add(float64(swept))
 		w.logger.WarnContext(ctx, "stranded steps have new jobs", "steps", swept)
 	}
-	return errors.Join(err, w.store.PurgeCommands(ctx),
+	return errors.Join(settled, err, w.store.PurgeCommands(ctx),
 		w.store.PurgeDeliveries(ctx, w.now().Add(-w.keepDeliveries)))
+}
+
+// expire settles steps whose job should have given them up: while a provider's breaker is open its jobs do not run.
+func (w *sweepWorker) expire(ctx context.Context) error {
+	overdue, err := w.store.Overdue(ctx, w.now().Add(-askFor-jobTimeout), settleMost)
+	if err != nil {
+		return err
+	}
+	return w.settle(ctx, overdue, "deadline")
+}
+
+// abandon settles steps that their orders do not want any more, and whose jobs no process fetches. What builds on them
+// is undone meanwhile, and the customer who has cancelled does not wait for the provider.
+func (w *sweepWorker) abandon(ctx context.Context) error {
+	unwanted, err := w.store.Unwanted(ctx)
+	if err != nil {
+		return err
+	}
+	return w.settle(ctx, unwanted[:min(len(unwanted), settleMost)], "abandoned")
+}
+
+// settle gives steps up without an answer.
+func (w *sweepWorker) settle(ctx context.Context, steps []orders.StepJob, reason string) error {
+	for batch := range slices.Chunk(steps, settleBatch) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		events := make([]orders.Event, len(batch))
+		for i, step := range batch {
+			events[i] = orders.Event{
+				OrderID: step.OrderID, Step: step.Step, Generation: step.Generation, Kind: orders.StepUnknown,
+				Reason: reason, At: w.now(),
+			}
+		}
+		applied, err := w.store.Apply(ctx, events)
+		if err != nil {
+			return err
+		}
+		for _, a := range applied {
+			w.report(ctx, a)
+		}
+	}
+	return nil
 }
 
 func sweepEvery(period time.Duration) *river.PeriodicJob {

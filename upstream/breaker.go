@@ -100,6 +100,13 @@ func (b *breaker) do(call func() (Answer, error)) (Answer, error) {
 	return answer, err
 }
 
+// The states of a breaker.
+const (
+	Closed   = "closed"
+	HalfOpen = "half_open" // one call tries the provider
+	Open     = "open"
+)
+
 func (b *breaker) state() string { return stateName(b.circuit.State()) }
 
 // isHealthy says that err tells of a provider that works. That a customer has no money, or that we have the wrong
@@ -123,11 +130,11 @@ func saysNothing(err error) bool {
 func stateName(s gobreaker.State) string {
 	switch s {
 	case gobreaker.StateClosed:
-		return "closed"
+		return Closed
 	case gobreaker.StateHalfOpen:
-		return "half_open"
+		return HalfOpen
 	case gobreaker.StateOpen:
-		return "open"
+		return Open
 	}
 	return s.String()
 }

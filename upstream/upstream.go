@@ -146,6 +146,17 @@ func (c *Clients) States() map[orders.Provider]string {
 	return states
 }
 
+// State returns the state of one provider's breaker. What is no provider has none that could open.
+func (c *Clients) State(p orders.Provider) string {
+	if client, ok := c.clients[p]; ok {
+		return client.breaker.state()
+	}
+	if p == orders.Email && c.mailer != nil {
+		return c.mailer.breaker.state()
+	}
+	return Closed
+}
+
 // Close closes idle connections. Calls under way go on, and bring their own to an end.
 func (c *Clients) Close() {
 	for _, client := range c.clients {

@@ -46,3 +46,14 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) newer ON true
 WHERE j.id = ANY(@ids::bigint[]) AND j.state = 'running' AND newer.id IS NULL;
+
+-- name: QueuesShut :many
+-- QueuesShut are the queues from which every live process keeps away.
+SELECT q.name::text AS name FROM (
+    SELECT DISTINCT unnest(i.shut_queues) AS name FROM millrace.instances i
+    WHERE i.heartbeat_at > now() - @silence::interval
+) q
+WHERE NOT EXISTS (
+    SELECT FROM millrace.instances i
+    WHERE i.heartbeat_at > now() - @silence::interval AND q.name <> ALL(i.shut_queues)
+);

@@ -63,6 +63,20 @@ CROSS JOIN LATERAL (
     ORDER BY s.deadline_at, s.order_id LIMIT @most_each
 ) d;
 
+-- name: StepsUnwanted :many
+-- StepsUnwanted is the same page as that of StepsSweep, and tells which steps their orders do not want any more.
+WITH page AS (
+    SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
+    WHERE s.step = @step AND s.state = 'pending'
+        AND (s.deadline_at, s.order_id, s.generation)
+            > (@after_deadline_at::timestamptz, @after_order_id::uuid, @after_generation::integer)
+    ORDER BY s.deadline_at, s.order_id, s.generation LIMIT @page_size
+)
+SELECT page.order_id, page.generation, page.deadline_at, coalesce(o.goal <> 'complete', false)::boolean AS unwanted
+FROM page
+LEFT JOIN LATERAL (SELECT g.goal FROM millrace.orders g WHERE g.id = page.order_id LIMIT 1) o ON true
+ORDER BY page.deadline_at, page.order_id, page.generation;
+
 -- name: StepsOldest :many
 -- StepsOldest tells since when the pending step of some kinds that must end first has been pending.
 SELECT w.step::text AS step, d.started_at

@@ -164,3 +164,35 @@ func (q *Queries) JobsUnreplaced(ctx context.Context, db DBTX, ids []int64) ([]J
 	}
 	return items, nil
 }
+
+const queuesShut = `-- name: QueuesShut :many
+SELECT q.name::text AS name FROM (
+    SELECT DISTINCT unnest(i.shut_queues) AS name FROM millrace.instances i
+    WHERE i.heartbeat_at > now() - $1::interval
+) q
+WHERE NOT EXISTS (
+    SELECT FROM millrace.instances i
+    WHERE i.heartbeat_at > now() - $1::interval AND q.name <> ALL(i.shut_queues)
+)
+`
+
+// QueuesShut are the queues from which every live process keeps away.
+func (q *Queries) QueuesShut(ctx context.Context, db DBTX, silence pgtype.Interval) ([]string, error) {
+	rows, err := db.Query(ctx, queuesShut, silence)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -335,6 +335,67 @@ func (q *Queries) StepsSweep(ctx context.Context, db DBTX, arg *StepsSweepParams
 	return items, nil
 }
 
+const stepsUnwanted = `-- name: StepsUnwanted :many
+WITH page AS (
+    SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
+    WHERE s.step = $1 AND s.state = 'pending'
+        AND (s.deadline_at, s.order_id, s.generation)
+            > ($2::timestamptz, $3::uuid, $4::integer)
+    ORDER BY s.deadline_at, s.order_id, s.generation LIMIT $5
+)
+SELECT page.order_id, page.generation, page.deadline_at, coalesce(o.goal <> 'complete', false)::boolean AS unwanted
+FROM page
+LEFT JOIN LATERAL (SELECT g.goal FROM millrace.orders g WHERE g.id = page.order_id LIMIT 1) o ON true
+ORDER BY page.deadline_at, page.order_id, page.generation
+`
+
+type StepsUnwantedParams struct {
+	Step            string
+	AfterDeadlineAt time.Time
+	AfterOrderID    uuid.UUID
+	AfterGeneration int32
+	PageSize        int32
+}
+
+type StepsUnwantedRow struct {
+	OrderID    uuid.UUID
+	Generation int32
+	DeadlineAt time.Time
+	Unwanted   bool
+}
+
+// StepsUnwanted is the same page as that of StepsSweep, and tells which steps their orders do not want any more.
+func (q *Queries) StepsUnwanted(ctx context.Context, db DBTX, arg *StepsUnwantedParams) ([]StepsUnwantedRow, error) {
+	rows, err := db.Query(ctx, stepsUnwanted,
+		arg.Step,
+		arg.AfterDeadlineAt,
+		arg.AfterOrderID,
+		arg.AfterGeneration,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StepsUnwantedRow
+	for rows.Next() {
+		var i StepsUnwantedRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Generation,
+			&i.DeadlineAt,
+			&i.Unwanted,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sweepPlan = `-- name: SweepPlan :exec
 SET LOCAL jit = off
 `

@@ -1,0 +1,93 @@
+package jobs
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+// probeEvery is how often a job is fetched to try a provider with. Mostly one is enough.
+const probeEvery = time.Second
+
+// gate keeps this process from fetching jobs that it could not carry out: while a provider's breaker is open, those of
+// its queue, all but one with which the provider is tried. Fetched and put off again, they would cost Postgres as much
+// as work does, and the more the longer the queue is. They stay in the queue, for other processes to take, and for this
+// one when the breaker closes.
+type gate struct {
+	state func(orders.Provider) string
+
+	mu     sync.Mutex
+	probed map[string]time.Time // by queue
+}
+
+func newGate(providers *upstream.Clients) *gate {
+	g := &gate{probed: map[string]time.Time{}, state: func(orders.Provider) string { return upstream.Closed }}
+	if providers != nil {
+		g.state = providers.State
+	}
+	return g
+}
+
+// admit is how many jobs of a queue may be fetched, of as many as there are workers for.
+func (g *gate) admit(queue string, workers int) int {
+	switch g.state(orders.Provider(queue)) {
+	case upstream.Open:
+		return 0
+	case upstream.HalfOpen:
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if now := time.Now(); now.Sub(g.probed[queue]) >= probeEvery {
+			g.probed[queue] = now
+			return min(workers, 1)
+		}
+		return 0
+	default:
+		return workers
+	}
+}
+
+// shut are the queues that are not worked here now.
+func (g *gate) shut() (queues []string) {
+	for _, p := range orders.Providers() {
+		if g.state(p) != upstream.Closed {
+			queues = append(queues, string(p))
+		}
+	}
+	return queues
+}
+
+// gatedDriver has River fetch what the gate admits.
+type gatedDriver struct {
+	*riverpgxv5.Driver
+
+	gate *gate
+}
+
+// GetExecutor implements riverdriver.Driver.
+func (d gatedDriver) GetExecutor() riverdriver.Executor {
+	return gatedExecutor{d.Driver.GetExecutor(), d.gate}
+}
+
+type gatedExecutor struct {
+	riverdriver.Executor
+
+	gate *gate
+}
+
+// JobGetAvailable implements riverdriver.Executor.
+func (e gatedExecutor) JobGetAvailable(
+	ctx context.Context, params *riverdriver.JobGetAvailableParams,
+) (*riverdriver.JobGetAvailableResult, error) {
+	admitted := *params
+	admitted.MaxToLock = e.gate.admit(params.Queue, params.MaxToLock)
+	if admitted.MaxToLock == 0 {
+		return &riverdriver.JobGetAvailableResult{}, nil
+	}
+	return e.Executor.JobGetAvailable(ctx, &admitted)
+}
