@@ -12,14 +12,23 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Overdue lists steps that are pending although their deadline was before a moment: of each kind at most so many, those
-// that should have ended first.
+// Overdue lists pending steps whose deadline was before a moment, in the queues from which every live process keeps away
+// because the provider's breaker is open: of each kind at most so many, those that should have ended first. In other
+// queues the job of a step asks its provider what became of it.
 func (s *Store) Overdue(ctx context.Context, before time.Time, most int) ([]orders.StepJob, error) {
+	shut, err := s.shutQueues(ctx)
+	if err != nil || len(shut) == 0 {
+		return nil, err
+	}
+	params := &dbsqlc.StepsOverdueParams{Before: before, MostEach: int32(most)}
+	for _, spec := range orders.Specs() {
+		if slices.Contains(shut, string(spec.Provider)) {
+			params.Steps = append(params.Steps, string(spec.Name))
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	rows, err := s.queries.StepsOverdue(ctx, s.db, &dbsqlc.StepsOverdueParams{
-		Steps: stepNames(), Before: before, MostEach: int32(most),
-	})
+	rows, err := s.queries.StepsOverdue(ctx, s.db, params)
 	if err != nil {
 		return nil, fmt.Errorf("list overdue steps: %w", classify(err))
 	}
@@ -30,12 +39,15 @@ func (s *Store) Overdue(ctx context.Context, before time.Time, most int) ([]orde
 	return jobs, nil
 }
 
-// Unwanted lists pending steps whose orders are to be undone, in the queues from which every live process keeps away
-// because the provider's breaker is open: no job will find out soon. It looks at as many steps as Sweep, and at the
-// same ones if it is called before it.
+// Unwanted lists pending steps whose orders are to be undone, in the same queues: no job will find out soon. It looks at
+// as many steps as Sweep, and at the same ones if it is called before it.
 func (s *Store) Unwanted(ctx context.Context) (unwanted []orders.StepJob, err error) {
-	shut, progress, err := s.shutQueues(ctx)
+	shut, err := s.shutQueues(ctx)
 	if err != nil || len(shut) == 0 {
+		return nil, err
+	}
+	progress, err := s.sweepProgress(ctx)
+	if err != nil {
 		return nil, err
 	}
 	for _, spec := range orders.Specs() {
@@ -55,18 +67,14 @@ func (s *Store) Unwanted(ctx context.Context) (unwanted []orders.StepJob, err er
 	return unwanted, nil
 }
 
-func (s *Store) shutQueues(ctx context.Context) ([]string, map[orders.StepName]place, error) {
-	reading, cancel := context.WithTimeout(ctx, readTimeout)
+func (s *Store) shutQueues(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	shut, err := s.queries.QueuesShut(reading, s.db, interval(silence))
+	shut, err := s.queries.QueuesShut(ctx, s.db, interval(silence))
 	if err != nil {
-		return nil, nil, fmt.Errorf("list shut queues: %w", classify(err))
+		return nil, fmt.Errorf("list shut queues: %w", classify(err))
 	}
-	if len(shut) == 0 {
-		return nil, nil, nil
-	}
-	progress, err := s.sweepProgress(ctx)
-	return shut, progress, err
+	return shut, nil
 }
 
 func (s *Store) unwantedPage(
