@@ -49,9 +49,9 @@ func failing(t *testing.T, path string, p orders.Provider, openFor time.Duration
 }
 
 // scan reads one number.
-func (s *system) scan(sql string, args ...any) (n int) {
+func (s *system) scan(sql string) (n int) {
 	s.t.Helper()
-	require.NoError(s.t, s.pool.QueryRow(s.t.Context(), sql, args...).Scan(&n))
+	require.NoError(s.t, s.pool.QueryRow(s.t.Context(), sql).Scan(&n))
 	return n
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Overdue lists pending steps whose deadline was before a moment, in the queues from which every live process keeps away
-// because the provider's breaker is open: of each kind at most so many, those that should have ended first. In other
-// queues the job of a step asks its provider what became of it.
+// Overdue lists pending steps whose deadline was before a moment, in the queues from which every live process keeps
+// away because the provider's breaker is open: of each kind at most so many, those that should have ended first. In
+// other queues the job of a step asks its provider what became of it.
 func (s *Store) Overdue(ctx context.Context, before time.Time, most int) ([]orders.StepJob, error) {
 	shut, err := s.shutQueues(ctx)
 	if err != nil || len(shut) == 0 {
@@ -39,8 +39,8 @@ func (s *Store) Overdue(ctx context.Context, before time.Time, most int) ([]orde
 	return jobs, nil
 }
 
-// Unwanted lists pending steps whose orders are to be undone, in the same queues: no job will find out soon. It looks at
-// as many steps as Sweep, and at the same ones if it is called before it.
+// Unwanted lists pending steps whose orders are to be undone, in the same queues: no job will find out soon. It looks
+// at as many steps as Sweep, and at the same ones if it is called before it.
 func (s *Store) Unwanted(ctx context.Context) (unwanted []orders.StepJob, err error) {
 	shut, err := s.shutQueues(ctx)
 	if err != nil || len(shut) == 0 {

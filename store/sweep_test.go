@@ -12,7 +12,8 @@ import (
 )
 
 // In an outage of one provider any number of its steps wait, each with its job. A sweep looks at a bounded number of
-// them, here all but some, and the next one goes on there; the steps of other providers, and those of processes that died, are found at once.
+// them, here all but some, and the next one goes on there; the steps of other providers, and those of processes that
+// died, are found at once.
 func TestSweepInAnOutage(t *testing.T) {
 	t.Parallel()
 	pool := storetest.PatientPool(t)
