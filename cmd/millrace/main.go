@@ -42,7 +42,7 @@ func main() {
 // exitStatus is 1, but 2 where 1 is an answer: after verify it says that something is wrong, so a setting that is
 // wrong must not look like it.
 func exitStatus(err error) int {
-	if _, parsing := errors.AsType[*kong.ParseError](err); parsing || errors.Is(err, errNotVerified) {
+	if _, wrong := errors.AsType[settingsError](err); wrong || errors.Is(err, errNotVerified) {
 		return 2
 	}
 	return 1
@@ -85,17 +85,16 @@ func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, error) {
 // run parses args and runs the command they name until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	c := new(commands)
-	parser, err := newParser(c, stdout, stderr)
-	if err != nil {
-		return err
-	}
 	command, err := func() (command *kong.Context, err error) {
 		defer func() {
 			if v := recover(); v != nil && v != any(errExited) {
 				panic(v)
 			}
 		}()
-		return parser.Parse(args)
+		return parse(func() (*kong.Kong, error) {
+			*c = commands{}
+			return newParser(c, stdout, stderr)
+		}, args)
 	}()
 	if err != nil || command == nil {
 		return err
@@ -109,7 +108,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // logFlags says what to log.
 type logFlags struct {
 	LogLevel  slog.Level `env:"MILLRACE_LOG_LEVEL" default:"INFO" help:"DEBUG, INFO, WARN or ERROR."`
-	LogFormat string     `env:"MILLRACE_LOG_FORMAT" enum:"json,text" default:"json" help:"json or text."`
+	LogFormat logFormat  `env:"MILLRACE_LOG_FORMAT" default:"json" help:"json or text."`
+}
+
+type logFormat string
+
+// UnmarshalText accepts the two formats.
+func (f *logFormat) UnmarshalText(text []byte) error {
+	if *f = logFormat(text); *f != "json" && *f != "text" {
+		return fmt.Errorf("must be json or text, not %q", text)
+	}
+	return nil
 }
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {
