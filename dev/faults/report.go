@@ -27,7 +27,7 @@ func (r result) verdict() string {
 	case r.Skipped != "":
 		return "not run"
 	case len(r.Violations) > 0:
-		return fmt.Sprintf("**%d violations**", len(r.Violations))
+		return fmt.Sprintf("**failed**, violations: %d", len(r.Violations))
 	}
 	return "holds"
 }

@@ -115,7 +115,8 @@ func (s *Simulator) getStock(r *http.Request) answer {
 }
 
 // Stock lists the products of which anything is known, by id. As long as nobody set a stock or a price it lists a
-// sample, products 1 to 20, so that there is something to read; its prices bind nobody.
+// sample, products 1 to 20, so that there is something to read; its prices bind nobody. Those of the README's order are
+// the README's.
 func (s *Simulator) Stock() []Product {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,7 +128,14 @@ func (s *Simulator) Stock() []Product {
 	}
 	for id := int64(1); sample && id <= 20; id++ {
 		p := s.books.shelves[id].row(id)
-		p.Price, p.Currency = json.Number(orders.USD.Format(orders.Money(1000*id-1))), orders.USD
+		price := orders.Money(1000*id - 1)
+		switch id {
+		case 1:
+			price = 2999
+		case 2:
+			price = 14999
+		}
+		p.Price, p.Currency = json.Number(orders.USD.Format(price)), orders.USD
 		products[id] = p
 	}
 	byID := func(a, b Product) int { return cmp.Compare(a.ProductID, b.ProductID) }

@@ -15,7 +15,7 @@ func TestStockAndPrices(t *testing.T) {
 	sample := sim.Stock()
 	require.Len(t, sample, 20)
 	require.Equal(t, simulator.Product{
-		ProductID: 2, Quantity: 1_000_000, Price: "19.99", Currency: orders.USD,
+		ProductID: 2, Quantity: 1_000_000, Price: "149.99", Currency: orders.USD,
 	}, sample[1])
 
 	require.Equal(t, 200, sim.put("/inventory/stock", `{"productId":7,"quantity":10}`).status)
