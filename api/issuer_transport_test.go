@@ -25,7 +25,9 @@ func TestIssuerSwitchesProtocols(t *testing.T) {
 		}
 	}))
 	t.Cleanup(issuer.Close)
-	auth := api.NewAuthenticator(api.AuthConfig{OIDC: api.NewOIDC(api.OIDCConfig{Issuer: issuer.URL, Audience: "millrace"})})
+	auth := api.NewAuthenticator(api.AuthConfig{
+		OIDC: api.NewOIDC(api.OIDCConfig{Issuer: issuer.URL, Audience: "millrace"}),
+	})
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	require.NoError(t, err)
 	r.Header.Set("Authorization", "Bearer "+token)

@@ -172,8 +172,8 @@ func (v *verifier) steps() {
 	}
 }
 
-// preconditions lists the steps that must have succeeded before a step is started. In a free order, those of a step that
-// takes money stand in its place.
+// preconditions lists the steps that must have succeeded before a step is started. In a free order, those of a step
+// that takes money stand in its place.
 func (v *verifier) preconditions(spec Spec) (names []StepName) {
 	for _, name := range spec.After {
 		before, _ := name.Spec()
