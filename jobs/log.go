@@ -23,6 +23,9 @@ type logWorker struct {
 	logger *slog.Logger
 }
 
+// Timeout is that of reading a default partition which has filled up.
+func (w *logWorker) Timeout(*river.Job[MaintainLogJob]) time.Duration { return 15 * time.Minute }
+
 func (w *logWorker) Work(ctx context.Context, _ *river.Job[MaintainLogJob]) error {
 	dropped, err := w.store.MaintainLog(ctx, w.keep)
 	if dropped > 0 {

@@ -76,7 +76,9 @@ func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[ReconcileJob]) 
 		if !begun {
 			r = store.Reconciliation{Provider: p, To: w.now().Add(-reconcileBack), Cursor: start}
 			if start.At.Before(r.To) {
-				r.Cursor.At = r.To
+				if r.Cursor, err = w.store.LogSince(ctx, r.To); err != nil {
+					return err
+				}
 			}
 		}
 		failed = append(failed, w.reconcile(ctx, r))

@@ -26,7 +26,8 @@ type Cursor struct {
 	// wrote no event: such ids may not be on disk, and a Postgres that crashes gives them out again, to events too.
 	Txid uint64
 	ID   int64
-	// At is no later than what comes after the place was written, by the database's clock and give or take readBehind.
+	// At is about when the place was written, by the database's clock. It tells whether what follows may have been pruned,
+	// and decides about nothing that is read.
 	At time.Time
 }
 

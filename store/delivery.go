@@ -232,7 +232,7 @@ func (s *Store) PurgeDeliveries(ctx context.Context, before time.Time) error {
 		},
 		func(ctx context.Context, tx pgx.Tx) (int64, error) {
 			return s.queries.DeliveriesPurgeDeleted(ctx, tx, &dbsqlc.DeliveriesPurgeDeletedParams{
-				Before: before, BatchSize: purgeBatch,
+				Before: before, Below: firstID(before.Add(idSlack)), BatchSize: purgeBatch,
 			})
 		},
 		func(ctx context.Context, tx pgx.Tx) (int64, error) {

@@ -214,7 +214,7 @@ func (f *Feed) measure(ctx context.Context, now time.Time, bounds dbsqlc.LogBoun
 	case now.Sub(f.mark.at) > patience:
 		// An old transaction is in the way. It may have nothing to do with orders.
 		unread, err := f.queries.LogUnread(ctx, f.pool, &dbsqlc.LogUnreadParams{
-			Txid: f.cursor.Txid, ID: f.cursor.ID, Since: f.cursor.At.Add(-readBehind),
+			Txid: f.cursor.Txid, ID: f.cursor.ID,
 		})
 		if err != nil {
 			return fmt.Errorf("measure feed: %w", err)

@@ -15,8 +15,8 @@ import (
 const (
 	logPage  = 1000
 	logPages = 10 // that one call looks through at most for entries that a filter lets pass
-	// readBehind is how much older than a cursor an entry after it may be: the time of an entry is that of the beginning
-	// of its transaction, and the cursor follows the transactions' ids.
+	// readBehind is how much older than those before it an entry may be: the time of an entry is that of the beginning of
+	// its transaction, and the log follows the transactions' ids.
 	readBehind = time.Hour
 )
 
@@ -99,6 +99,33 @@ func (s *Store) LogEnd(ctx context.Context) (Cursor, error) {
 	return logEnd(ctx, s.queries, s.db, bounds)
 }
 
+// LogSince is a place before everything that was written at a moment or later, by the database's clock and unless that
+// was set back by more than an hour. It looks for it by halves, and so costs the same in any log.
+func (s *Store) LogSince(ctx context.Context, at time.Time) (Cursor, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	at = at.Add(-readBehind)
+	bounds, err := s.queries.LogBounds(ctx, s.db)
+	if err != nil {
+		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
+	}
+	place := Cursor{Epoch: bounds.Epoch, At: bounds.PrunedTo}
+	for low, high := uint64(0), bounds.Newest; low < high; {
+		middle := low + (high-low)/2
+		event, err := s.queries.LogProbe(ctx, s.db, middle)
+		switch {
+		case err != nil && !errors.Is(err, pgx.ErrNoRows):
+			return Cursor{}, fmt.Errorf("look for a moment in the log: %w", classify(err))
+		case err == nil && event.LoggedAt.Before(at):
+			place.Txid, place.ID, place.At = event.Txid, event.ID, event.LoggedAt.UTC()
+			low = event.Txid + 1
+		default:
+			high = middle
+		}
+	}
+	return place, nil
+}
+
 // logEnd is the place after the last event that can be read.
 func logEnd(
 	ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX, bounds dbsqlc.LogBoundsRow,
@@ -130,8 +157,7 @@ func readLog(
 		names[i] = string(step)
 	}
 	rows, err := queries.LogRead(ctx, db, &dbsqlc.LogReadParams{
-		Txid: after.Txid, ID: after.ID, Below: bounds.Oldest, Since: after.At.Add(-readBehind), Steps: names,
-		PageSize: int32(limit),
+		Txid: after.Txid, ID: after.ID, Below: bounds.Oldest, Steps: names, PageSize: int32(limit),
 	})
 	if err != nil {
 		return nil, err

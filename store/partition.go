@@ -2,35 +2,59 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-const week = 7 * 24 * time.Hour
+const (
+	week           = 7 * 24 * time.Hour
+	checkViolation = "23514"
+)
+
+const (
+	partitionTimeout = 5 * time.Second  // of making, and of dropping partitions
+	splitTimeout     = 10 * time.Minute // of reading a default partition, which holds nothing up
+)
 
 // MaintainLog makes the log's partitions of this week and the next, and drops those that are over for longer than keep.
-// It gives way to whoever works with the log, so it may fail for no fault of anybody's; call it again later. Without it
-// events go into the default partition: nothing is lost, but that one is pruned by deleting rows.
+// It gives way to those who work with the log, so it may fail for no fault of anybody's; call it again later. Without it
+// events go into the default partition: nothing is lost, and that one then becomes a partition of its own. Each part has
+// its own time, and is done whatever becomes of the other.
 func (s *Store) MaintainLog(ctx context.Context, keep time.Duration) (dropped int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	if err := createPartitions(ctx, s.queries, s.db, s.now()); err != nil {
-		return 0, err
-	}
-	before := s.now().Add(-keep)
-	n, err := s.queries.LogPartitionDrop(ctx, s.db, before)
-	if err != nil {
-		return 0, fmt.Errorf("drop partitions: %w", classify(err))
-	}
-	if err := s.queries.LogDefaultPrune(ctx, s.db, before); err != nil {
-		return int(n), fmt.Errorf("prune default partition: %w", classify(err))
-	}
-	return int(n), nil
+	split := splitDefault(ctx, s.queries, s.db)
+	made := createPartitions(ctx, s.queries, s.db, s.now())
+	dropped, err = s.pruneLog(ctx, s.now().Add(-keep))
+	return dropped, errors.Join(split, made, err)
 }
 
-func createPartitions(ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX, now time.Time) error {
+// MakePartitions makes the log's partitions of this week and the next, if they are not there: before the first order
+// after a pause of weeks.
+func (s *Store) MakePartitions(ctx context.Context) error {
+	return createPartitions(ctx, s.queries, s.db, s.now())
+}
+
+func (s *Store) pruneLog(ctx context.Context, before time.Time) (dropped int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, partitionTimeout)
+	defer cancel()
+	n, dropErr := s.queries.LogPartitionDrop(ctx, s.db, before)
+	if dropErr != nil {
+		dropErr = fmt.Errorf("drop partitions: %w", classify(dropErr))
+	}
+	if err = s.queries.LogDefaultPrune(ctx, s.db, before); err != nil {
+		err = fmt.Errorf("prune default partition: %w", classify(err))
+	}
+	return int(n), errors.Join(dropErr, err)
+}
+
+func createPartitions(ctx context.Context, queries *dbsqlc.Queries, db DB, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, partitionTimeout)
+	defer cancel()
 	now = now.UTC()
 	monday := now.AddDate(0, 0, -(int(now.Weekday())+6)%7).Truncate(24 * time.Hour)
 	for _, start := range []time.Time{monday, monday.Add(week)} {
@@ -39,4 +63,46 @@ func createPartitions(ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DB
 		}
 	}
 	return nil
+}
+
+// splitDefault makes a partition of what the default one has: a full one would have to be read, while it is locked,
+// for each partition that is made beside it. What is read is read before, with nothing locked. A default partition with
+// events from several gaps stays; it is small, or old enough to be pruned soon.
+func splitDefault(ctx context.Context, queries *dbsqlc.Queries, db DB) error {
+	ctx, cancel := context.WithTimeout(ctx, splitTimeout)
+	defer cancel()
+	filled, err := queries.LogDefaultFilled(ctx, db)
+	if err == nil && filled {
+		filled, err = queries.LogDefaultLimit(ctx, db)
+	}
+	if err != nil || !filled {
+		return wrapSplit(err)
+	}
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if err := queries.LogDefaultPatience(ctx, tx); err != nil {
+			return err
+		}
+		return queries.LogDefaultCheck(ctx, tx)
+	})
+	if err == nil {
+		err = queries.LogDefaultSplit(ctx, db)
+	}
+	if err == nil {
+		return nil
+	}
+	// The limit must not outlive the attempt: what it leaves out could not be stored.
+	undo, cancelUndo := context.WithTimeout(context.WithoutCancel(ctx), partitionTimeout)
+	defer cancelUndo()
+	unlimited := queries.LogDefaultUnlimit(undo, db)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == checkViolation {
+		err = nil
+	}
+	return wrapSplit(errors.Join(err, unlimited))
+}
+
+func wrapSplit(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("split default partition: %w", classify(err))
 }

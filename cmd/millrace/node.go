@@ -153,6 +153,10 @@ func (n *node) start(ctx context.Context) error {
 	if err := checkClock(ctx, feedPool); err != nil {
 		return err
 	}
+	// Before the first order, which would otherwise go into the default partition after a pause of weeks.
+	if err := guarding.MakePartitions(ctx); err != nil {
+		n.logger.WarnContext(ctx, "the log's partitions cannot be made yet", "error", err)
+	}
 
 	// A port that is taken fails the process before it works on anything.
 	if err := n.bind(ctx, "ops", c.ops.OpsAddr); err != nil {

@@ -7,18 +7,19 @@ WHERE order_id = @order_id AND version > @version ORDER BY version LIMIT @page_s
 -- LogBounds says how far the log can be read: everything below the oldest transaction that is still running has
 -- committed or never will, so nothing can appear there later. newest is the next transaction id.
 SELECT
-    pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest, s.at, h.epoch,
+    (pg_snapshot_xmin(s.snapshot)::text::bigint + h.txid_offset)::text::xid8 AS oldest,
+    (pg_snapshot_xmax(s.snapshot)::text::bigint + h.txid_offset)::text::xid8 AS newest, s.at, h.epoch,
     h.pruned_to, current_setting('transaction_read_only')::boolean AS read_only
 FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, millrace.log_history h;
 
 -- name: LogRead :many
--- LogRead is the log of all orders after a cursor and below a bound. Nothing after the cursor was written before since:
--- it only spares looking into old partitions. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
+-- LogRead is the log of all orders after a cursor and below a bound. It looks into all partitions, by their index: no
+-- clock decides what is read. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
 SELECT sqlc.embed(e), o.customer_id, o.principal
 FROM millrace.order_events e, LATERAL (
     SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
 ) o
-WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8 AND e.logged_at >= @since::timestamptz
+WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8
     AND (coalesce(cardinality(@steps::text[]), 0) = 0 OR e.step = ANY(@steps::text[]))
 ORDER BY e.txid, e.id LIMIT @page_size;
 
@@ -29,29 +30,46 @@ SELECT txid, id FROM millrace.order_events WHERE txid < @below::xid8 ORDER BY tx
 -- name: LogUnread :one
 -- LogUnread says whether there is anything after a cursor, readable or not.
 SELECT EXISTS (
-    SELECT FROM millrace.order_events
-    WHERE (txid, id) > (@txid::xid8, @id::bigint) AND logged_at >= @since::timestamptz
+    SELECT FROM millrace.order_events WHERE (txid, id) > (@txid::xid8, @id::bigint)
 );
+
+-- name: LogProbe :one
+-- LogProbe is the first event of a transaction or of the next one that has any.
+SELECT txid, id, logged_at FROM millrace.order_events WHERE txid >= @txid::xid8 ORDER BY txid, id LIMIT 1;
 
 -- name: LogFromOtherCluster :one
 -- LogFromOtherCluster says that the log has transactions which have not happened yet: those of the cluster that it was
 -- dumped from.
 SELECT EXISTS (
-    SELECT FROM millrace.order_events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())
+    SELECT FROM millrace.order_events e WHERE e.txid >= (
+        SELECT (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + h.txid_offset)::text::xid8 FROM millrace.log_history h
+    )
 );
 
 -- name: LogAdopt :exec
--- LogAdopt puts all that the log has before everything that will be written to it, and begins a new history. Readers
--- whose cursor is kept here go on with the first event that they have not read, and may see later ones again.
-WITH adopted AS (
-    UPDATE millrace.order_events SET txid = '0'
-), moved AS (
-    UPDATE millrace.feed_cursors f
-    SET epoch = (SELECT epoch + 1 FROM millrace.log_history), txid = '0', id = coalesce(
-        (SELECT min(e.id) - 1 FROM millrace.order_events e WHERE (e.txid, e.id) > (f.txid, f.id)),
-        (SELECT max(e.id) FROM millrace.order_events e), 0)
-)
-UPDATE millrace.log_history SET epoch = epoch + 1;
+-- LogAdopt has everything that will be written to the log come after all that it has, and begins a new history. Readers
+-- whose cursor is kept here go on where they were.
+SELECT millrace.log_adopt();
+
+-- name: LogDefaultFilled :one
+-- LogDefaultFilled says that the default partition has something.
+SELECT EXISTS (SELECT FROM millrace.order_events_default);
+
+-- name: LogDefaultLimit :one
+SELECT millrace.log_default_limit()::boolean AS filled;
+
+-- name: LogDefaultPatience :exec
+-- LogDefaultPatience gives the rest of the transaction the time that reading a large partition takes.
+SET LOCAL statement_timeout = '10min';
+
+-- name: LogDefaultCheck :exec
+SELECT millrace.log_default_check();
+
+-- name: LogDefaultUnlimit :exec
+SELECT millrace.log_default_unlimit();
+
+-- name: LogDefaultSplit :exec
+SELECT millrace.log_default_split();
 
 -- name: LogPartitionCreate :one
 SELECT millrace.log_partition_create(@starts::timestamptz)::boolean AS there;

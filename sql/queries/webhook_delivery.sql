@@ -119,14 +119,16 @@ DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
 
 -- name: DeliveriesPurgeDeleted :execrows
 -- DeliveriesPurgeDeleted forgets messages that nobody will get: those of deleted endpoints, and what has waited for
--- long for a disabled one.
+-- long for a disabled one. Ids begin with the time at which they were made: below follows from before, and has an index
+-- find what is old among what waits.
 DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
     SELECT d.endpoint_id, d.id FROM millrace.webhook_endpoints e
     CROSS JOIN LATERAL (
         SELECT a.endpoint_id, a.id FROM millrace.webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
         UNION ALL
         SELECT p.endpoint_id, p.id FROM millrace.webhook_deliveries p
-        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < @before
+        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.id < @below::uuid
+            AND p.created_at < @before
         LIMIT @batch_size
     ) d
     WHERE e.state IN ('deleted', 'disabled')

@@ -62,19 +62,11 @@ func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterPara
 }
 
 const logAdopt = `-- name: LogAdopt :exec
-WITH adopted AS (
-    UPDATE millrace.order_events SET txid = '0'
-), moved AS (
-    UPDATE millrace.feed_cursors f
-    SET epoch = (SELECT epoch + 1 FROM millrace.log_history), txid = '0', id = coalesce(
-        (SELECT min(e.id) - 1 FROM millrace.order_events e WHERE (e.txid, e.id) > (f.txid, f.id)),
-        (SELECT max(e.id) FROM millrace.order_events e), 0)
-)
-UPDATE millrace.log_history SET epoch = epoch + 1
+SELECT millrace.log_adopt()
 `
 
-// LogAdopt puts all that the log has before everything that will be written to it, and begins a new history. Readers
-// whose cursor is kept here go on with the first event that they have not read, and may see later ones again.
+// LogAdopt has everything that will be written to the log come after all that it has, and begins a new history. Readers
+// whose cursor is kept here go on where they were.
 func (q *Queries) LogAdopt(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, logAdopt)
 	return err
@@ -82,7 +74,8 @@ func (q *Queries) LogAdopt(ctx context.Context, db DBTX) error {
 
 const logBounds = `-- name: LogBounds :one
 SELECT
-    pg_snapshot_xmin(s.snapshot)::xid8 AS oldest, pg_snapshot_xmax(s.snapshot)::xid8 AS newest, s.at, h.epoch,
+    (pg_snapshot_xmin(s.snapshot)::text::bigint + h.txid_offset)::text::xid8 AS oldest,
+    (pg_snapshot_xmax(s.snapshot)::text::bigint + h.txid_offset)::text::xid8 AS newest, s.at, h.epoch,
     h.pruned_to, current_setting('transaction_read_only')::boolean AS read_only
 FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, millrace.log_history h
 `
@@ -112,6 +105,48 @@ func (q *Queries) LogBounds(ctx context.Context, db DBTX) (LogBoundsRow, error) 
 	return i, err
 }
 
+const logDefaultCheck = `-- name: LogDefaultCheck :exec
+SELECT millrace.log_default_check()
+`
+
+func (q *Queries) LogDefaultCheck(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, logDefaultCheck)
+	return err
+}
+
+const logDefaultFilled = `-- name: LogDefaultFilled :one
+SELECT EXISTS (SELECT FROM millrace.order_events_default)
+`
+
+// LogDefaultFilled says that the default partition has something.
+func (q *Queries) LogDefaultFilled(ctx context.Context, db DBTX) (bool, error) {
+	row := db.QueryRow(ctx, logDefaultFilled)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const logDefaultLimit = `-- name: LogDefaultLimit :one
+SELECT millrace.log_default_limit()::boolean AS filled
+`
+
+func (q *Queries) LogDefaultLimit(ctx context.Context, db DBTX) (bool, error) {
+	row := db.QueryRow(ctx, logDefaultLimit)
+	var filled bool
+	err := row.Scan(&filled)
+	return filled, err
+}
+
+const logDefaultPatience = `-- name: LogDefaultPatience :exec
+SET LOCAL statement_timeout = '10min'
+`
+
+// LogDefaultPatience gives the rest of the transaction the time that reading a large partition takes.
+func (q *Queries) LogDefaultPatience(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, logDefaultPatience)
+	return err
+}
+
 const logDefaultPrune = `-- name: LogDefaultPrune :exec
 WITH gone AS (
     DELETE FROM millrace.order_events_default WHERE ctid = ANY(ARRAY(
@@ -127,9 +162,29 @@ func (q *Queries) LogDefaultPrune(ctx context.Context, db DBTX, before time.Time
 	return err
 }
 
+const logDefaultSplit = `-- name: LogDefaultSplit :exec
+SELECT millrace.log_default_split()
+`
+
+func (q *Queries) LogDefaultSplit(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, logDefaultSplit)
+	return err
+}
+
+const logDefaultUnlimit = `-- name: LogDefaultUnlimit :exec
+SELECT millrace.log_default_unlimit()
+`
+
+func (q *Queries) LogDefaultUnlimit(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, logDefaultUnlimit)
+	return err
+}
+
 const logFromOtherCluster = `-- name: LogFromOtherCluster :one
 SELECT EXISTS (
-    SELECT FROM millrace.order_events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot())
+    SELECT FROM millrace.order_events e WHERE e.txid >= (
+        SELECT (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + h.txid_offset)::text::xid8 FROM millrace.log_history h
+    )
 )
 `
 
@@ -181,21 +236,38 @@ func (q *Queries) LogPartitionDrop(ctx context.Context, db DBTX, before time.Tim
 	return dropped, err
 }
 
+const logProbe = `-- name: LogProbe :one
+SELECT txid, id, logged_at FROM millrace.order_events WHERE txid >= $1::xid8 ORDER BY txid, id LIMIT 1
+`
+
+type LogProbeRow struct {
+	Txid     uint64
+	ID       int64
+	LoggedAt time.Time
+}
+
+// LogProbe is the first event of a transaction or of the next one that has any.
+func (q *Queries) LogProbe(ctx context.Context, db DBTX, txid uint64) (LogProbeRow, error) {
+	row := db.QueryRow(ctx, logProbe, txid)
+	var i LogProbeRow
+	err := row.Scan(&i.Txid, &i.ID, &i.LoggedAt)
+	return i, err
+}
+
 const logRead = `-- name: LogRead :many
 SELECT e.id, e.txid, e.logged_at, e.order_id, e.version, e.kind, e.amount_minor, e.step, e.generation, e.reference, e.reason, e.status, e.progress, e.status_changed, e.at, e.actor, o.customer_id, o.principal
 FROM millrace.order_events e, LATERAL (
     SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
 ) o
-WHERE (e.txid, e.id) > ($1::xid8, $2::bigint) AND e.txid < $3::xid8 AND e.logged_at >= $4::timestamptz
-    AND (coalesce(cardinality($5::text[]), 0) = 0 OR e.step = ANY($5::text[]))
-ORDER BY e.txid, e.id LIMIT $6
+WHERE (e.txid, e.id) > ($1::xid8, $2::bigint) AND e.txid < $3::xid8
+    AND (coalesce(cardinality($4::text[]), 0) = 0 OR e.step = ANY($4::text[]))
+ORDER BY e.txid, e.id LIMIT $5
 `
 
 type LogReadParams struct {
 	Txid     uint64
 	ID       int64
 	Below    uint64
-	Since    time.Time
 	Steps    []string
 	PageSize int32
 }
@@ -206,14 +278,13 @@ type LogReadRow struct {
 	Principal  string
 }
 
-// LogRead is the log of all orders after a cursor and below a bound. Nothing after the cursor was written before since:
-// it only spares looking into old partitions. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
+// LogRead is the log of all orders after a cursor and below a bound. It looks into all partitions, by their index: no
+// clock decides what is read. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
 func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]LogReadRow, error) {
 	rows, err := db.Query(ctx, logRead,
 		arg.Txid,
 		arg.ID,
 		arg.Below,
-		arg.Since,
 		arg.Steps,
 		arg.PageSize,
 	)
@@ -256,20 +327,18 @@ func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]L
 
 const logUnread = `-- name: LogUnread :one
 SELECT EXISTS (
-    SELECT FROM millrace.order_events
-    WHERE (txid, id) > ($1::xid8, $2::bigint) AND logged_at >= $3::timestamptz
+    SELECT FROM millrace.order_events WHERE (txid, id) > ($1::xid8, $2::bigint)
 )
 `
 
 type LogUnreadParams struct {
-	Txid  uint64
-	ID    int64
-	Since time.Time
+	Txid uint64
+	ID   int64
 }
 
 // LogUnread says whether there is anything after a cursor, readable or not.
 func (q *Queries) LogUnread(ctx context.Context, db DBTX, arg *LogUnreadParams) (bool, error) {
-	row := db.QueryRow(ctx, logUnread, arg.Txid, arg.ID, arg.Since)
+	row := db.QueryRow(ctx, logUnread, arg.Txid, arg.ID)
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err

@@ -410,7 +410,8 @@ DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
         SELECT a.endpoint_id, a.id FROM millrace.webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
         UNION ALL
         SELECT p.endpoint_id, p.id FROM millrace.webhook_deliveries p
-        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.created_at < $2
+        WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.id < $2::uuid
+            AND p.created_at < $3
         LIMIT $1
     ) d
     WHERE e.state IN ('deleted', 'disabled')
@@ -420,13 +421,15 @@ DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
 
 type DeliveriesPurgeDeletedParams struct {
 	BatchSize int32
+	Below     uuid.UUID
 	Before    time.Time
 }
 
 // DeliveriesPurgeDeleted forgets messages that nobody will get: those of deleted endpoints, and what has waited for
-// long for a disabled one.
+// long for a disabled one. Ids begin with the time at which they were made: below follows from before, and has an index
+// find what is old among what waits.
 func (q *Queries) DeliveriesPurgeDeleted(ctx context.Context, db DBTX, arg *DeliveriesPurgeDeletedParams) (int64, error) {
-	result, err := db.Exec(ctx, deliveriesPurgeDeleted, arg.BatchSize, arg.Before)
+	result, err := db.Exec(ctx, deliveriesPurgeDeleted, arg.BatchSize, arg.Below, arg.Before)
 	if err != nil {
 		return 0, err
 	}
