@@ -45,9 +45,10 @@ func (s *Server) registerExport(api huma.API) {
 		Description: "All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many " +
 			"there are. Each is as it stands when it is read. An export that is complete just ends. One that the server has " +
 			"to break off, because it stops or its database fails, ends with the line `{\"nextAfter\": \"…\"}`: ask again " +
-			"with that as `after`. If the connection breaks, ask again after the last order that arrived whole. Orders " +
-			"placed while the export runs may be missing at its end; set `to` to a moment that has passed to get every " +
-			"order up to it.",
+			"with that as `after`. If the connection breaks, ask again after the last order that arrived whole. What " +
+			"is being committed while the export runs is not in it, and comes after its last order: the next export with " +
+			"`after` has it. Set `to` to a moment that has passed to get every order up to it; while some of them are being " +
+			"committed, that is a 503, or ends with a `nextAfter`.",
 		Security: bearer(), Responses: exportResponses(),
 	}, s.export)
 }
@@ -117,7 +118,7 @@ func (e *exportRun) run(ctx context.Context, page []orders.Order) error {
 		return err
 	}
 	for {
-		if err := e.send(page); err != nil || len(page) < exportPage {
+		if err := e.send(page); err != nil || len(page) == 0 {
 			return err
 		}
 		e.filter.After = page[len(page)-1].ID

@@ -39,10 +39,11 @@ func (f *feedSource) catchUp(ctx context.Context, w liveWriter) (more, done bool
 	for i, e := range entries {
 		notices[i] = newNotice(e)
 	}
-	if err := f.send(w, notices); err != nil || more {
+	if err := f.send(w, notices); err != nil {
 		return more, false, err
 	}
-	return false, false, w.write(f.advance(f.at)) // or a client that is sent nothing has no place to come back to
+	// Or a client that is sent nothing has no place to come back to: not even one on the way, if it is cut off here.
+	return more, false, w.write(f.advance(f.at))
 }
 
 // resync goes on from now. The client reads the orders after it has got this place, so it misses nothing.

@@ -24,11 +24,41 @@ type Export struct {
 // range of time down for the index, the moments decide.
 const idSlack = time.Minute
 
-// Export reads a page of orders, oldest first. The page after it is the one after its last order.
+// Export reads a page of orders, oldest first. The page after it is the one after its last order; the page after the
+// last one is empty. What is left out because it is still being committed is after all that is returned.
+//
+// Error: ErrUnavailable, if orders from before To, which has passed, are still being committed.
 func (s *Store) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	after, before := e.After, orders.ID(bytes.Repeat([]byte{0xff}, len(orders.ID{})))
+	seal, err := s.queries.OrderSealRead(ctx, s.db)
+	if err != nil {
+		return nil, fmt.Errorf("export orders: %w", classify(err))
+	}
+	settled := seal.SettledTo
+	page, err := s.exportSettled(ctx, e, settled)
+	now := s.now().Truncate(time.Millisecond).Add(time.Millisecond) // so that it has what this process has stored
+	wanted := now
+	if past := e.To.Add(idSlack); !e.To.IsZero() && past.Before(now) {
+		wanted = past
+	}
+	if err == nil && len(page) < e.Limit && settled.Before(wanted) {
+		if settled, err = s.settle(ctx, wanted); err == nil && settled.After(seal.SettledTo) {
+			page, err = s.exportSettled(ctx, e, settled)
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("export orders: %w", classify(err))
+	case len(page) == 0 && !e.To.IsZero() && e.To.Before(now) && settled.Before(e.To):
+		return nil, fmt.Errorf("export orders: %w: some are still being committed", ErrUnavailable)
+	}
+	return page, nil
+}
+
+// exportSettled reads a page of what is settled.
+func (s *Store) exportSettled(ctx context.Context, e Export, settled time.Time) ([]orders.Order, error) {
+	after, before := e.After, firstID(settled)
 	if !e.From.IsZero() {
 		if first := firstID(e.From.Add(-idSlack)); bytes.Compare(first[:], after[:]) > 0 {
 			after = first
@@ -36,7 +66,10 @@ func (s *Store) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	}
 	to := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 	if !e.To.IsZero() {
-		to, before = e.To, firstID(e.To.Add(idSlack))
+		to = e.To
+		if last := firstID(e.To.Add(idSlack)); bytes.Compare(last[:], before[:]) < 0 {
+			before = last
+		}
 	}
 
 	var rows []dbsqlc.OrderDocument
@@ -57,10 +90,7 @@ func (s *Store) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 			After: after, Before: before, PlacedFrom: e.From, PlacedTo: to, PageSize: int32(e.Limit),
 		})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("export orders: %w", classify(err))
-	}
-	return decodeOrders(rows), nil
+	return decodeOrders(rows), err
 }
 
 // firstID is the lowest UUIDv7 of a millisecond.

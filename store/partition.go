@@ -27,10 +27,9 @@ const (
 // events go into the default partition: nothing is lost, and that one then becomes a partition of its own. Each part has
 // its own time, and is done whatever becomes of the other.
 func (s *Store) MaintainLog(ctx context.Context, keep time.Duration) (dropped int, err error) {
+	dropped, err = s.pruneLog(ctx, s.now().Add(-keep)) // first: what is too old must not become part of what is kept
 	split := splitDefault(ctx, s.queries, s.db)
-	made := createPartitions(ctx, s.queries, s.db, s.now())
-	dropped, err = s.pruneLog(ctx, s.now().Add(-keep))
-	return dropped, errors.Join(split, made, err)
+	return dropped, errors.Join(err, split, createPartitions(ctx, s.queries, s.db, s.now()))
 }
 
 // MakePartitions makes the log's partitions of this week and the next, if they are not there: before the first order

@@ -31,13 +31,26 @@ func (s *Store) Place(ctx context.Context, placements []orders.Placement) ([]Pla
 	return s.placing.do(ctx, placements)
 }
 
-func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
-	var params *dbsqlc.OrdersInsertParams
-	decisions := make([]orders.Decision, len(placements))
-	err := unwritten(func() error {
-		for i, p := range placements {
-			decisions[i] = orders.Place(p, orders.NewID(), timestamp(s.now()))
+func (s *Store) place(ctx context.Context, placements []orders.Placement) (placed []Placed, err error) {
+	for try := 1; ; try++ {
+		placed, err = s.placeOnce(ctx, placements)
+		if !errors.Is(err, errSealed) || errors.Is(err, ErrUnavailable) {
+			return placed, err
 		}
+		if try == sealTries {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if err := s.learnSeal(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Store) placeOnce(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
+	var params *dbsqlc.OrdersInsertParams
+	var decisions []orders.Decision
+	err := unwritten(func() error {
+		decisions = s.decide(placements)
 		params = insertParams(placements, decisions)
 		return nil
 	})
@@ -63,6 +76,7 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 		}
 
 		var repeated []int
+		var unstored []orders.ID
 		started, stored = started[:0], stored[:0]
 		for i, d := range decisions {
 			placed[i] = Placed{Order: d.Order} // if it is not stored now and has no key, the first try has stored it
@@ -70,6 +84,17 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) ([]Pla
 				started, stored = appendJobs(started, d), append(stored, d.Order)
 			} else if placements[i].IdempotencyKey != "" {
 				repeated = append(repeated, i)
+			} else {
+				unstored = append(unstored, d.Order.ID)
+			}
+		}
+		if len(unstored) > 0 { // by a first try; or they are from before the seal
+			missing, err := s.queries.OrdersMissing(ctx, tx, unstored)
+			if err != nil {
+				return fmt.Errorf("look for orders: %w", err)
+			}
+			if missing {
+				return errSealed
 			}
 		}
 		if len(repeated) > 0 {
@@ -135,7 +160,9 @@ func (s *Store) replay(
 		p := placements[i]
 		holder, ok := byKey[key{p.Principal, p.IdempotencyKey}]
 		switch order, found := current[holder.ID]; {
-		case !ok || !found:
+		case !ok: // the key is not taken, and yet the order was left out
+			return errSealed
+		case !found:
 			placed[i] = Placed{Err: errors.New("order of a taken idempotency key is gone")}
 		case !bytes.Equal(holder.Fingerprint, p.Fingerprint()):
 			placed[i] = Placed{Err: orders.ErrIdempotencyMismatch}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,6 +51,7 @@ type Store struct {
 	now     func() time.Time
 	bell    *Doorbell
 	recent  *Recent
+	sealed  atomic.Int64 // up to when orders are sealed, as far as this process knows; in milliseconds
 
 	placing  *group[orders.Placement, Placed]
 	applying [groupLanes]*group[orders.Event, Applied] // by order

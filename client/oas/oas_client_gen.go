@@ -286,8 +286,10 @@ type Invoker interface {
 	// there are. Each is as it stands when it is read. An export that is complete just ends. One that the
 	// server has to break off, because it stops or its database fails, ends with the line
 	// `{"nextAfter": "…"}`: ask again with that as `after`. If the connection breaks, ask again after
-	// the last order that arrived whole. Orders placed while the export runs may be missing at its end;
-	// set `to` to a moment that has passed to get every order up to it.
+	// the last order that arrived whole. What is being committed while the export runs is not in it, and
+	// comes after its last order: the next export with `after` has it. Set `to` to a moment that has
+	// passed to get every order up to it; while some of them are being committed, that is a 503, or ends
+	// with a `nextAfter`.
 	//
 	// GET /api/orders/export
 	ExportOrders(ctx context.Context, params ExportOrdersParams, options ...RequestOption) (ExportOrdersOK, error)
@@ -1019,8 +1021,10 @@ func (c *Client) sendDeleteWebhook(ctx context.Context, params DeleteWebhookPara
 // there are. Each is as it stands when it is read. An export that is complete just ends. One that the
 // server has to break off, because it stops or its database fails, ends with the line
 // `{"nextAfter": "…"}`: ask again with that as `after`. If the connection breaks, ask again after
-// the last order that arrived whole. Orders placed while the export runs may be missing at its end;
-// set `to` to a moment that has passed to get every order up to it.
+// the last order that arrived whole. What is being committed while the export runs is not in it, and
+// comes after its last order: the next export with `after` has it. Set `to` to a moment that has
+// passed to get every order up to it; while some of them are being committed, that is a 503, or ends
+// with a `nextAfter`.
 //
 // GET /api/orders/export
 func (c *Client) ExportOrders(ctx context.Context, params ExportOrdersParams, options ...RequestOption) (ExportOrdersOK, error) {

@@ -1,17 +1,29 @@
 -- name: OrdersInsert :many
 -- OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
 -- idempotency key or id is taken is left out, with everything that belongs to it: the ids that were stored come back.
-WITH placed AS (
+-- An order from before the seal is left out, too.
+WITH seal AS MATERIALIZED (
+    SELECT millrace.order_sealed_to() AS at
+), placed AS (
     INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
         shipping_address, customer_email, version, status, goal, reason, placed_at, updated_at
     )
     SELECT
-        unnest(@ids::uuid[]), unnest(@principals::text[]), nullif(unnest(@idempotency_keys::text[]), ''),
-        nullif(unnest(@fingerprints::bytea[]), ''), unnest(@customer_ids::text[]), unnest(@currencies::text[]),
-        unnest(@totals_minor::bigint[]), unnest(@payment_methods::text[]),
-        nullif(unnest(@shipping_addresses::text[]), '')::jsonb, unnest(@customer_emails::text[]), 1, 'pending', 'complete', '',
-        unnest(@placed_at::timestamptz[]), unnest(@placed_at::timestamptz[])
+        u.id, u.principal, nullif(u.idempotency_key, ''), nullif(u.fingerprint, ''), u.customer_id, u.currency,
+        u.total_minor, u.payment_method, nullif(u.shipping_address, '')::jsonb, u.customer_email, 1, 'pending', 'complete',
+        '', u.placed_at, u.placed_at
+    FROM (
+        SELECT
+            unnest(@ids::uuid[]) AS id, unnest(@principals::text[]) AS principal,
+            unnest(@idempotency_keys::text[]) AS idempotency_key, unnest(@fingerprints::bytea[]) AS fingerprint,
+            unnest(@customer_ids::text[]) AS customer_id, unnest(@currencies::text[]) AS currency,
+            unnest(@totals_minor::bigint[]) AS total_minor, unnest(@payment_methods::text[]) AS payment_method,
+            unnest(@shipping_addresses::text[]) AS shipping_address, unnest(@customer_emails::text[]) AS customer_email,
+            unnest(@placed_at::timestamptz[]) AS placed_at
+    ) u, seal
+    WHERE u.placed_at >= seal.at
+        AND ('x' || left(replace(u.id::text, '-', ''), 12))::bit(48)::bigint >= floor(extract(epoch FROM seal.at) * 1000)
     ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), items AS (
@@ -47,6 +59,28 @@ WITH placed AS (
     JOIN placed ON placed.id = e.order_id
 )
 SELECT placed.id FROM placed;
+
+-- name: OrdersMissing :one
+-- OrdersMissing says that one of some orders is not there.
+SELECT EXISTS (
+    SELECT FROM (SELECT unnest(@ids::uuid[]) AS id) i WHERE NOT EXISTS (SELECT FROM millrace.orders o WHERE o.id = i.id)
+);
+
+-- name: OrderSealRead :one
+SELECT sealed_to, settled_to FROM millrace.order_seal;
+
+-- name: OrderSealTo :one
+-- OrderSealTo seals what is before a moment, which is not after now, give or take how far clocks may differ.
+UPDATE millrace.order_seal
+SET sealed_to = greatest(sealed_to, least(@at::timestamptz, date_trunc('milliseconds', clock_timestamp()) + interval '2 seconds'))
+RETURNING sealed_to;
+
+-- name: OrderSettledTo :exec
+UPDATE millrace.order_seal SET settled_to = greatest(settled_to, @at::timestamptz);
+
+-- name: OrdersPlacing :one
+-- OrdersPlacing are the transactions that are storing orders.
+SELECT millrace.order_placing()::text[] AS transactions;
 
 -- name: OrdersByIdempotencyKey :many
 -- OrdersByIdempotencyKey finds the orders that hold the given (principal, key) pairs.

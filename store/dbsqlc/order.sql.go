@@ -13,6 +13,45 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const orderSealRead = `-- name: OrderSealRead :one
+SELECT sealed_to, settled_to FROM millrace.order_seal
+`
+
+type OrderSealReadRow struct {
+	SealedTo  time.Time
+	SettledTo time.Time
+}
+
+func (q *Queries) OrderSealRead(ctx context.Context, db DBTX) (OrderSealReadRow, error) {
+	row := db.QueryRow(ctx, orderSealRead)
+	var i OrderSealReadRow
+	err := row.Scan(&i.SealedTo, &i.SettledTo)
+	return i, err
+}
+
+const orderSealTo = `-- name: OrderSealTo :one
+UPDATE millrace.order_seal
+SET sealed_to = greatest(sealed_to, least($1::timestamptz, date_trunc('milliseconds', clock_timestamp()) + interval '2 seconds'))
+RETURNING sealed_to
+`
+
+// OrderSealTo seals what is before a moment, which is not after now, give or take how far clocks may differ.
+func (q *Queries) OrderSealTo(ctx context.Context, db DBTX, at time.Time) (time.Time, error) {
+	row := db.QueryRow(ctx, orderSealTo, at)
+	var sealed_to time.Time
+	err := row.Scan(&sealed_to)
+	return sealed_to, err
+}
+
+const orderSettledTo = `-- name: OrderSettledTo :exec
+UPDATE millrace.order_seal SET settled_to = greatest(settled_to, $1::timestamptz)
+`
+
+func (q *Queries) OrderSettledTo(ctx context.Context, db DBTX, at time.Time) error {
+	_, err := db.Exec(ctx, orderSettledTo, at)
+	return err
+}
+
 const ordersByIdempotencyKey = `-- name: OrdersByIdempotencyKey :many
 SELECT o.id, o.principal, o.idempotency_key, o.fingerprint FROM millrace.orders o
 WHERE o.idempotency_key IS NOT NULL AND (o.principal, o.idempotency_key) IN (
@@ -243,17 +282,28 @@ func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *Orders
 }
 
 const ordersInsert = `-- name: OrdersInsert :many
-WITH placed AS (
+WITH seal AS MATERIALIZED (
+    SELECT millrace.order_sealed_to() AS at
+), placed AS (
     INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
         shipping_address, customer_email, version, status, goal, reason, placed_at, updated_at
     )
     SELECT
-        unnest($1::uuid[]), unnest($2::text[]), nullif(unnest($3::text[]), ''),
-        nullif(unnest($4::bytea[]), ''), unnest($5::text[]), unnest($6::text[]),
-        unnest($7::bigint[]), unnest($8::text[]),
-        nullif(unnest($9::text[]), '')::jsonb, unnest($10::text[]), 1, 'pending', 'complete', '',
-        unnest($11::timestamptz[]), unnest($11::timestamptz[])
+        u.id, u.principal, nullif(u.idempotency_key, ''), nullif(u.fingerprint, ''), u.customer_id, u.currency,
+        u.total_minor, u.payment_method, nullif(u.shipping_address, '')::jsonb, u.customer_email, 1, 'pending', 'complete',
+        '', u.placed_at, u.placed_at
+    FROM (
+        SELECT
+            unnest($1::uuid[]) AS id, unnest($2::text[]) AS principal,
+            unnest($3::text[]) AS idempotency_key, unnest($4::bytea[]) AS fingerprint,
+            unnest($5::text[]) AS customer_id, unnest($6::text[]) AS currency,
+            unnest($7::bigint[]) AS total_minor, unnest($8::text[]) AS payment_method,
+            unnest($9::text[]) AS shipping_address, unnest($10::text[]) AS customer_email,
+            unnest($11::timestamptz[]) AS placed_at
+    ) u, seal
+    WHERE u.placed_at >= seal.at
+        AND ('x' || left(replace(u.id::text, '-', ''), 12))::bit(48)::bigint >= floor(extract(epoch FROM seal.at) * 1000)
     ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), items AS (
@@ -319,6 +369,7 @@ type OrdersInsertParams struct {
 
 // OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
 // idempotency key or id is taken is left out, with everything that belongs to it: the ids that were stored come back.
+// An order from before the seal is left out, too.
 func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, ordersInsert,
 		arg.Ids,
@@ -583,6 +634,32 @@ func (q *Queries) OrdersLock(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 		return nil, err
 	}
 	return items, nil
+}
+
+const ordersMissing = `-- name: OrdersMissing :one
+SELECT EXISTS (
+    SELECT FROM (SELECT unnest($1::uuid[]) AS id) i WHERE NOT EXISTS (SELECT FROM millrace.orders o WHERE o.id = i.id)
+)
+`
+
+// OrdersMissing says that one of some orders is not there.
+func (q *Queries) OrdersMissing(ctx context.Context, db DBTX, ids []uuid.UUID) (bool, error) {
+	row := db.QueryRow(ctx, ordersMissing, ids)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const ordersPlacing = `-- name: OrdersPlacing :one
+SELECT millrace.order_placing()::text[] AS transactions
+`
+
+// OrdersPlacing are the transactions that are storing orders.
+func (q *Queries) OrdersPlacing(ctx context.Context, db DBTX) ([]string, error) {
+	row := db.QueryRow(ctx, ordersPlacing)
+	var transactions []string
+	err := row.Scan(&transactions)
+	return transactions, err
 }
 
 const ordersQueue = `-- name: OrdersQueue :exec
