@@ -28,7 +28,7 @@ func TestAmountsPrintWithTheirDecimals(t *testing.T) {
 		require.Equal(t, amounts[1], order.Total.Sub(order.Total).String())
 		asJSON, err := json.Marshal(order.Total)
 		require.NoError(t, err)
-		require.Equal(t, `"`+amounts[0]+`"`, string(asJSON))
+		require.JSONEq(t, `"`+amounts[0]+`"`, string(asJSON))
 	}
 }
 

@@ -59,13 +59,14 @@
 //
 // The codes are constants, and docs/problems.md says what each means; a newer server may have more. [IsNotFound],
 // [IsConflict], [IsStale] and [IsRateLimited] answer the common questions. An id that is no UUID is an
-// [*InvalidIDError], an event that does not come a [*MissingEventError]. Every other error is one of the connection or of
-// the context.
+// [*InvalidIDError], an event that does not come a [*MissingEventError]. Every other error is one of the connection or
+// of the context.
 //
 // # Money
 //
 // Amounts are exact decimals in the currency's units ([Amount]), made from text with [ParseAmount] or [MustAmount].
-// They print with the decimals of their currency. There is no way through a float64, which cannot hold 29.99, unless you take it yourself.
+// They print with the decimals of their currency. There is no way through a float64, which cannot hold 29.99, unless
+// you take it yourself.
 //
 // # Everything else
 //

@@ -56,8 +56,8 @@ const (
 // AtRest says that the event brought the order to its end, whichever it is.
 func (e Event) AtRest() bool { return atRest(e.Status) }
 
-// MissingEventError says that an event which was asked for does not come, or cannot be read. The server keeps events for
-// a while (90 days by default): ask for all, with version 0, to get those of an old order that are left.
+// MissingEventError says that an event which was asked for does not come, or cannot be read. The server keeps events
+// for a while (90 days by default): ask for all, with version 0, to get those of an old order that are left.
 type MissingEventError struct {
 	OrderID string
 	Version int64
@@ -67,8 +67,8 @@ func (e *MissingEventError) Error() string {
 	return fmt.Sprintf("event %d of order %s is not readable", e.Version, e.OrderID)
 }
 
-// Events follows an order live: every event after a version, each exactly once and in order. Version 0 is for all: of an
-// old order those that the server still has. It ends when the order is finished: at rest, and with nothing still under
+// Events follows an order live: every event after a version, each exactly once and in order. Version 0 is for all: of
+// an old order those that the server still has. It ends when the order is finished: at rest, and with nothing still under
 // way, such as its e-mail. A later event than the next is never handed out; if the next does not come, the error is a
 // [*MissingEventError].
 //

@@ -47,7 +47,8 @@ func (c *Client) refund(ctx context.Context, id string, body oas.RefundRequest, 
 	}
 	r := answer.Response
 	return &Refund{
-		OrderID: r.OrderID.String(), Generation: int(r.Generation), Amount: Amount{r.Amount}, Currency: r.Currency, State: r.State,
+		OrderID: r.OrderID.String(), Generation: int(r.Generation), Amount: Amount{r.Amount}, Currency: r.Currency,
+		State:      r.State,
 		Refundable: Amount{r.Refundable}, Message: r.Message, Replayed: call.replayed,
 	}, nil
 }

@@ -250,8 +250,8 @@ func TestEventsFail(t *testing.T) {
 }
 
 // TestEventsLeft leaves streams by break and by the context: the server must see its request end.
-// The first events of an order are pruned one day. All events are then those that are left, also if a connection breaks,
-// and an event that cannot be read is still none that was pruned.
+// The first events of an order are pruned one day. All events are then those that are left, also if a connection
+// breaks, and an event that cannot be read is still none that was pruned.
 func TestEventsOfAnOldOrder(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(n int, w http.ResponseWriter, r *http.Request){
