@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -51,6 +52,9 @@ type reconcileWorker struct {
 	repairs   bool // what a rule may repair
 	logger    *slog.Logger
 	metrics   *metrics
+
+	mu     sync.Mutex
+	listed map[orders.Provider]map[string]bool // of the spans under way
 }
 
 // Timeout is longer than that of a step: it is many calls.
@@ -102,6 +106,9 @@ func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation)
 		if to.After(end) {
 			to = end
 		}
+		if !r.Span.To.IsZero() {
+			to = r.Span.To // it goes on where the run before stopped
+		}
 		if !to.After(r.To) {
 			return nil
 		}
@@ -109,17 +116,19 @@ func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case share.Err() != nil: // what was looked up is looked up; the span is begun again
+		case share.Err() != nil: // what was listed and looked up is listed and looked up
 			next.State, next.To = store.ReconciliationBehind, r.To
 		case errors.Is(err, upstream.ErrNoListing):
 			next, findings = r, nil
 			if next.Cursor, err = w.store.LogEnd(ctx); err != nil {
 				return err
 			}
-			next.State, next.To = store.ReconciliationNotListed, end
+			next.State, next.To, next.Span = store.ReconciliationNotListed, end, store.Span{}
 		case upstream.IsFailure(err):
-			next, findings = r, nil
-			next.State = store.ReconciliationUnavailable
+			if next.Span == r.Span && r.State == store.ReconciliationUnavailable {
+				next.Span = store.Span{} // it may be the cursor that the provider does not know any more
+			}
+			next.State, next.To = store.ReconciliationUnavailable, r.To
 		case err != nil:
 			return err
 		case to.Before(end):
@@ -153,25 +162,60 @@ func (w *reconcileWorker) reportFindings(ctx context.Context, p orders.Provider,
 	}
 }
 
-// span compares what took effect before a moment and has not been compared, and looks up the steps that succeeded.
+// span compares what took effect before a moment and has not been compared, and looks up the steps that succeeded. With
+// an error, next is how far it got.
 func (w *reconcileWorker) span(
 	ctx context.Context, r store.Reconciliation, to time.Time,
 ) (next store.Reconciliation, findings []store.Finding, err error) {
-	listed, begin := map[string]bool{}, r.To.Add(-reconcileOverlap)
-	err = w.providers.Effects(ctx, r.Provider, begin, to, func(page []orders.Effect) error {
-		for _, e := range page {
-			listed[e.Key] = true
-		}
-		found, err := w.store.Compare(ctx, page)
-		findings = append(findings, found...)
-		return err
-	})
-	if err != nil {
-		return r, nil, err
-	}
+	begin := r.To.Add(-reconcileOverlap)
+	listed := w.listedOf(r)
 	next = r
-	next.To = to
-	filter := store.LogFilter{Steps: stepsOf(r.Provider)}
+	next.Span.To = to
+	if !r.Span.Listed {
+		err = w.providers.EffectsFrom(ctx, r.Provider, begin, to, r.Span.Cursor,
+			func(page []orders.Effect, cursor string) error {
+				for _, e := range page {
+					listed[e.Key] = true
+				}
+				found, err := w.store.Compare(ctx, page)
+				if err != nil {
+					return err
+				}
+				findings = append(findings, found...)
+				next.Span.Cursor, next.Span.Listed = cursor, cursor == ""
+				return nil
+			})
+		if err != nil {
+			return next, findings, err
+		}
+		next.Span.Listed = true
+	}
+	if err := w.lookUpAll(ctx, &next, begin, listed, &findings); err != nil {
+		return next, findings, err
+	}
+	next.To, next.Span = to, store.Span{}
+	return next, findings, nil
+}
+
+// listedOf is what has been listed of the span under way, by key. What another process has listed is not known here, and
+// costs a question each.
+func (w *reconcileWorker) listedOf(r store.Reconciliation) map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.Span == (store.Span{}) || w.listed[r.Provider] == nil {
+		if w.listed == nil {
+			w.listed = map[orders.Provider]map[string]bool{}
+		}
+		w.listed[r.Provider] = map[string]bool{}
+	}
+	return w.listed[r.Provider]
+}
+
+// lookUpAll looks up the steps that succeeded, by the log, up to the end of the span.
+func (w *reconcileWorker) lookUpAll(
+	ctx context.Context, next *store.Reconciliation, begin time.Time, listed map[string]bool, findings *[]store.Finding,
+) error {
+	filter := store.LogFilter{Steps: stepsOf(next.Provider)}
 	for limit := 1; ; limit = reconcilePage { // the first may be after the span already, and then so are all
 		entries, cursor, err := w.store.Log(ctx, next.Cursor, filter, limit)
 		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or is another one
@@ -179,28 +223,28 @@ func (w *reconcileWorker) span(
 			entries, cursor = nil, next.Cursor
 		}
 		if err != nil {
-			return next, findings, err
+			return err
 		}
 		for _, e := range entries {
-			if !e.Cursor.At.Before(to) {
-				return next, findings, nil
+			if !e.Cursor.At.Before(next.Span.To) {
+				return nil
 			}
 			if e.Cursor.At.Before(begin) { // a place in time is the log's give or take an hour
 				next.Cursor = e.Cursor
 				continue
 			}
-			finding, err := w.lookUp(ctx, r.Provider, e.Event, listed)
+			finding, err := w.lookUp(ctx, next.Provider, e.Event, listed)
 			if err != nil {
-				return next, findings, err
+				return err
 			}
 			if finding.Kind != "" {
-				findings = append(findings, finding)
+				*findings = append(*findings, finding)
 			}
 			next.Cursor = e.Cursor
 		}
 		next.Cursor = cursor
 		if len(entries) == 0 {
-			return next, findings, nil
+			return nil
 		}
 	}
 }

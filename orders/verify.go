@@ -154,9 +154,10 @@ func (v *verifier) steps() {
 		v.expect(known, RuleSteps, "%s is no step of the saga", s.Name)
 		v.expect(s.Generation >= 1 && s.Generation <= generations[s.Name], RuleSteps,
 			"%s has generation %d of %d", s.Name, s.Generation, generations[s.Name])
-		v.expect(!s.StartedAt.Before(v.o.PlacedAt) && s.DeadlineAt.After(s.StartedAt), RuleSteps,
+		// Each moment is by the clock of the process that was at it.
+		v.expect(!s.StartedAt.Add(clockSlack).Before(v.o.PlacedAt) && s.DeadlineAt.After(s.StartedAt), RuleSteps,
 			"%s was started before the order, or ends before it starts", s.Name)
-		v.expect(s.State == StatePending || !s.SettledAt.Before(s.StartedAt), RuleSteps,
+		v.expect(s.State == StatePending || !s.SettledAt.Add(clockSlack).Before(s.StartedAt), RuleSteps,
 			"%s was settled before it was started", s.Name)
 		v.expect(v.o.Total > 0 || !spec.Charges, RuleMoney, "%s was started of a free order", s.Name)
 		for _, name := range v.preconditions(spec) {

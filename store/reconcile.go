@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -30,9 +32,20 @@ type Reconciliation struct {
 	To       time.Time // everything before it has been compared
 	Cursor   Cursor    // up to where steps in our log have been looked up there
 	RanAt    time.Time
+	Span     Span // the span after To that is under way; zero if none is
 	// AskedBefore is down to which of the orders that need attention it was asked again; zero: it begins anew.
 	AskedBefore orders.ID
 }
+
+// Span is how far the comparison of a span of time is that is too long for one run.
+type Span struct {
+	To     time.Time // its end
+	Cursor string    // of the next page of the provider's listing; empty for the first
+	Listed bool      // there are no more pages
+}
+
+// maxSpanCursor is how long a provider's cursor may be to be kept. A longer one begins the span again.
+const maxSpanCursor = 4000
 
 // FindingState is what has become of a finding.
 type FindingState string
@@ -116,6 +129,7 @@ func (s *Store) Reconciliations(ctx context.Context) ([]Reconciliation, error) {
 		list[i] = Reconciliation{
 			Provider: orders.Provider(row.Provider), State: ReconciliationState(row.State), To: row.ReconciledTo.UTC(),
 			Cursor: cursor, RanAt: row.RanAt.UTC(), AskedBefore: row.AskedBefore,
+			Span: Span{row.SpanTo.UTC(), row.SpanCursor, row.SpanListed},
 		}
 	}
 	return list, nil
@@ -126,6 +140,9 @@ func (s *Store) Reconciliations(ctx context.Context) ([]Reconciliation, error) {
 func (s *Store) SaveReconciliation(
 	ctx context.Context, r Reconciliation, findings []Finding,
 ) (fresh []Finding, err error) {
+	if len(r.Span.Cursor) > maxSpanCursor || !utf8.ValidString(r.Span.Cursor) || strings.Contains(r.Span.Cursor, "\x00") {
+		r.Span = Span{}
+	}
 	params := &dbsqlc.FindingsWriteParams{At: timestamp(s.now())}
 	var unique []Finding
 	type identity struct {
@@ -158,7 +175,7 @@ func (s *Store) SaveReconciliation(
 		}
 		return s.queries.ReconcileProgressWrite(ctx, tx, &dbsqlc.ReconcileProgressWriteParams{
 			Provider: string(r.Provider), State: string(r.State), ReconciledTo: r.To, LogCursor: r.Cursor.String(),
-			RanAt: timestamp(s.now()),
+			RanAt: timestamp(s.now()), SpanTo: r.Span.To, SpanCursor: r.Span.Cursor, SpanListed: r.Span.Listed,
 		})
 	})
 	if err != nil {

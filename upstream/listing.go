@@ -26,12 +26,24 @@ var ErrNoListing = errors.New("provider lists no operations")
 func (c *Clients) Effects(
 	ctx context.Context, p orders.Provider, since, until time.Time, fn func([]orders.Effect) error,
 ) error {
+	return c.EffectsFrom(ctx, p, since, until, "", func(page []orders.Effect, _ string) error { return fn(page) })
+}
+
+// EffectsFrom is Effects from a page on: cursor is what fn was given as next with the page before it, and empty for the
+// first. The last page has no next.
+func (c *Clients) EffectsFrom(
+	ctx context.Context, p orders.Provider, since, until time.Time, cursor string,
+	fn func(page []orders.Effect, next string) error,
+) error {
 	client := c.clients[p]
 	if client == nil {
 		return ErrNoListing // a mail server
 	}
 	query := url.Values{
 		"since": {since.UTC().Format(time.RFC3339Nano)}, "until": {until.UTC().Format(time.RFC3339Nano)},
+	}
+	if cursor != "" {
+		query.Set("cursor", cursor)
 	}
 	for limit := listingPage; ; {
 		query.Set("limit", strconv.Itoa(limit))
@@ -45,7 +57,7 @@ func (c *Clients) Effects(
 		if err != nil {
 			return err
 		}
-		if err := fn(page); err != nil {
+		if err := fn(page, next); err != nil {
 			return err
 		}
 		if next == "" {

@@ -1,12 +1,21 @@
 -- name: ReconcileProgress :many
-SELECT * FROM millrace.reconciliation_progress ORDER BY provider;
+SELECT
+    provider, state, reconciled_to, log_cursor, ran_at, asked_before,
+    coalesce(span_to, '0001-01-01 00:00:00Z')::timestamptz AS span_to, span_cursor, span_listed
+FROM millrace.reconciliation_progress ORDER BY provider;
 
 -- name: ReconcileProgressWrite :exec
-INSERT INTO millrace.reconciliation_progress (provider, state, reconciled_to, log_cursor, ran_at)
-VALUES (@provider, @state, @reconciled_to, @log_cursor, @ran_at)
+INSERT INTO millrace.reconciliation_progress (
+    provider, state, reconciled_to, log_cursor, ran_at, span_to, span_cursor, span_listed
+)
+VALUES (
+    @provider, @state, @reconciled_to, @log_cursor, @ran_at,
+    nullif(@span_to::timestamptz, '0001-01-01 00:00:00Z'), @span_cursor, @span_listed
+)
 ON CONFLICT (provider) DO UPDATE
 SET state = EXCLUDED.state, reconciled_to = EXCLUDED.reconciled_to, log_cursor = EXCLUDED.log_cursor,
-    ran_at = EXCLUDED.ran_at;
+    ran_at = EXCLUDED.ran_at, span_to = EXCLUDED.span_to, span_cursor = EXCLUDED.span_cursor,
+    span_listed = EXCLUDED.span_listed;
 
 -- name: ReconcileAsked :exec
 -- ReconcileAsked keeps down to which order a provider was asked again.

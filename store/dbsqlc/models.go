@@ -122,15 +122,6 @@ type ReconciliationFinding struct {
 	RecheckedAt time.Time
 }
 
-type ReconciliationProgress struct {
-	Provider     string
-	State        string
-	ReconciledTo time.Time
-	LogCursor    string
-	RanAt        time.Time
-	AskedBefore  uuid.UUID
-}
-
 type StreamTicket struct {
 	SecretSha256 []byte
 	Principal    string

@@ -305,18 +305,33 @@ func (q *Queries) ReconcileAsked(ctx context.Context, db DBTX, arg *ReconcileAsk
 }
 
 const reconcileProgress = `-- name: ReconcileProgress :many
-SELECT provider, state, reconciled_to, log_cursor, ran_at, asked_before FROM millrace.reconciliation_progress ORDER BY provider
+SELECT
+    provider, state, reconciled_to, log_cursor, ran_at, asked_before,
+    coalesce(span_to, '0001-01-01 00:00:00Z')::timestamptz AS span_to, span_cursor, span_listed
+FROM millrace.reconciliation_progress ORDER BY provider
 `
 
-func (q *Queries) ReconcileProgress(ctx context.Context, db DBTX) ([]ReconciliationProgress, error) {
+type ReconcileProgressRow struct {
+	Provider     string
+	State        string
+	ReconciledTo time.Time
+	LogCursor    string
+	RanAt        time.Time
+	AskedBefore  uuid.UUID
+	SpanTo       time.Time
+	SpanCursor   string
+	SpanListed   bool
+}
+
+func (q *Queries) ReconcileProgress(ctx context.Context, db DBTX) ([]ReconcileProgressRow, error) {
 	rows, err := db.Query(ctx, reconcileProgress)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ReconciliationProgress
+	var items []ReconcileProgressRow
 	for rows.Next() {
-		var i ReconciliationProgress
+		var i ReconcileProgressRow
 		if err := rows.Scan(
 			&i.Provider,
 			&i.State,
@@ -324,6 +339,9 @@ func (q *Queries) ReconcileProgress(ctx context.Context, db DBTX) ([]Reconciliat
 			&i.LogCursor,
 			&i.RanAt,
 			&i.AskedBefore,
+			&i.SpanTo,
+			&i.SpanCursor,
+			&i.SpanListed,
 		); err != nil {
 			return nil, err
 		}
@@ -336,11 +354,17 @@ func (q *Queries) ReconcileProgress(ctx context.Context, db DBTX) ([]Reconciliat
 }
 
 const reconcileProgressWrite = `-- name: ReconcileProgressWrite :exec
-INSERT INTO millrace.reconciliation_progress (provider, state, reconciled_to, log_cursor, ran_at)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO millrace.reconciliation_progress (
+    provider, state, reconciled_to, log_cursor, ran_at, span_to, span_cursor, span_listed
+)
+VALUES (
+    $1, $2, $3, $4, $5,
+    nullif($6::timestamptz, '0001-01-01 00:00:00Z'), $7, $8
+)
 ON CONFLICT (provider) DO UPDATE
 SET state = EXCLUDED.state, reconciled_to = EXCLUDED.reconciled_to, log_cursor = EXCLUDED.log_cursor,
-    ran_at = EXCLUDED.ran_at
+    ran_at = EXCLUDED.ran_at, span_to = EXCLUDED.span_to, span_cursor = EXCLUDED.span_cursor,
+    span_listed = EXCLUDED.span_listed
 `
 
 type ReconcileProgressWriteParams struct {
@@ -349,6 +373,9 @@ type ReconcileProgressWriteParams struct {
 	ReconciledTo time.Time
 	LogCursor    string
 	RanAt        time.Time
+	SpanTo       time.Time
+	SpanCursor   string
+	SpanListed   bool
 }
 
 func (q *Queries) ReconcileProgressWrite(ctx context.Context, db DBTX, arg *ReconcileProgressWriteParams) error {
@@ -358,6 +385,9 @@ func (q *Queries) ReconcileProgressWrite(ctx context.Context, db DBTX, arg *Reco
 		arg.ReconciledTo,
 		arg.LogCursor,
 		arg.RanAt,
+		arg.SpanTo,
+		arg.SpanCursor,
+		arg.SpanListed,
 	)
 	return err
 }

@@ -1,0 +1,78 @@
+package jobs_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/jobs"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+// A listing that takes longer than a run may is gone through page by page, each page once, in as many runs as it takes.
+func TestReconcileGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
+	const pages = 3
+	var known atomic.Pointer[string]
+	var firsts atomic.Int64
+	slow := make(chan struct{}) // a page that takes longer than a run may, once
+	list := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/payments/operations" || known.Load() == nil {
+			_ = json.NewEncoder(w).Encode(map[string]any{"operations": []any{}, "id": "x"})
+			return
+		}
+		query := r.URL.Query()
+		n, _ := strconv.Atoi(query.Get("cursor"))
+		if n == 0 {
+			firsts.Add(1)
+		}
+		if n == pages-1 {
+			select {
+			case <-slow:
+			case <-r.Context().Done():
+				close(slow)
+				return
+			}
+		}
+		since, _ := time.Parse(time.RFC3339Nano, query.Get("since"))
+		answer := map[string]any{"operations": []map[string]any{{"key": *known.Load(), "at": since.Add(time.Second)}}}
+		if n+1 < pages {
+			answer["next"] = strconv.Itoa(n + 1)
+		}
+		_ = json.NewEncoder(w).Encode(answer)
+	}))
+	t.Cleanup(list.Close)
+	s := newSystem(t, func(s *system, c *upstream.Config) {
+		c.URLs[orders.Payment] = list.URL + "/payments"
+		c.Timeout = 20 * time.Second
+		s.listings = map[string]int{"/inventory/operations": 501, "/shipping/operations": 501, "/email/operations": 501}
+		s.configure = func(c *jobs.Config) { c.ReconcileEvery = time.Second }
+	})
+	id := s.place(nil)
+	key := orders.StepKey(id, orders.AuthorizePayment, 1)
+	known.Store(&key)
+	s.start()
+	<-slow
+	before := firsts.Load()
+	require.EqualValues(t, 1, before)
+	compared := func() (to time.Time) {
+		list, err := s.store.Reconciliations(t.Context())
+		require.NoError(t, err)
+		for _, r := range list {
+			if r.Provider == orders.Payment && r.Span.To.IsZero() {
+				to = r.To
+			}
+		}
+		return to
+	}
+	begun := time.Now().Add(-3 * time.Hour)
+	require.Eventually(t, func() bool { return compared().After(begun) }, time.Minute, 10*time.Millisecond)
+	require.GreaterOrEqual(t, firsts.Load(), before, "the first page of the span is asked for once")
+}
