@@ -42,6 +42,9 @@ func TestVerify(t *testing.T) {
 	}{
 		{"Completed", completed, func(*orders.Order, *[]orders.Event) {}, nil},
 		{"PartlyRefunded", refunded, func(*orders.Order, *[]orders.Event) {}, nil},
+		{"ClockOfAnotherProcess", completed, func(o *orders.Order, _ *[]orders.Event) {
+			o.Steps[0].SettledAt = o.Steps[0].StartedAt.Add(-50 * time.Millisecond)
+		}, []orders.Rule{"fold"}}, // and not steps
 		{"Total", completed, func(o *orders.Order, _ *[]orders.Event) { o.Items[0].Quantity = 3 }, []orders.Rule{"items"}},
 		{"NoEvents", failed, func(_ *orders.Order, log *[]orders.Event) { *log = nil }, []orders.Rule{"log"}},
 		{"FirstEventGone", failed, func(_ *orders.Order, log *[]orders.Event) { *log = (*log)[1:] }, []orders.Rule{"log"}},
