@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -38,7 +39,7 @@ func TestShares(t *testing.T) {
 				require.Equal(h.t, http.StatusOK, h.h.follow(h.t, "/api/events", h.key...).StatusCode)
 			},
 			use: func(h held) answer {
-				return h.h.do(h.t, http.MethodGet, "/api/events", "", append(h.key, "Accept", "text/event-stream")...)
+				return h.begin("/api/events", h.key...)
 			},
 			shares: []int{4, 2, 1}, holding: open, code: "too_many_streams",
 		},
@@ -51,7 +52,7 @@ func TestShares(t *testing.T) {
 			},
 			use: func(h held) answer {
 				ticket := h.h.ticket(h.t, `{"customerId":"another"}`, h.key...)
-				return h.h.do(h.t, http.MethodGet, "/api/events?ticket="+ticket, "", "Accept", "text/event-stream")
+				return h.begin("/api/events?ticket=" + ticket)
 			},
 			shares: []int{4, 2, 1}, holding: open, code: "too_many_streams",
 		},
@@ -176,4 +177,16 @@ func (h held) background(path string) {
 		}
 	}()
 	h.t.Cleanup(func() { <-done })
+}
+
+// begin asks for a stream, and reads it only if it is none.
+func (h held) begin(path string, header ...string) answer {
+	stream := h.h.follow(h.t, path, header...)
+	got := answer{status: stream.StatusCode, header: stream.Header}
+	if got.status != http.StatusOK {
+		body, err := io.ReadAll(stream.Body)
+		require.NoError(h.t, err)
+		got.body = string(body)
+	}
+	return got
 }
