@@ -76,15 +76,17 @@ func isTooSlow(err error) bool {
 }
 
 func isOutage(err error) bool {
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok && connect != nil {
+		return true // whatever the server says to a login, it says nothing about the request
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), a
 		// primary that was demoted under us, our own idling, and a lock that somebody holds for too long.
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
 			strings.HasPrefix(pg.Code, "57") || pg.Code == readOnly || pg.Code == "25P03" || pg.Code == lockTimeout
 	}
-	var connect *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
+	return errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, puddle.ErrClosedPool)
 }
@@ -93,7 +95,7 @@ func isOutage(err error) bool {
 // timed out is not among them: trying again at once would only wait again.
 func isCutOff(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pg.Severity == "FATAL"
+		return pg.SeverityUnlocalized == "FATAL"
 	}
 	return errors.Is(err, ErrUnavailable) && !errors.Is(err, errBusy) && !pgconn.Timeout(err) &&
 		!errors.Is(err, context.DeadlineExceeded)

@@ -135,7 +135,13 @@ func (f *Feed) listen(ctx context.Context) {
 	}
 	listener := &pgxlisten.Listener{
 		Connect: func(ctx context.Context) (*pgx.Conn, error) {
-			return pgx.ConnectConfig(ctx, f.pool.Config().ConnConfig)
+			pool := f.pool.Config()
+			if pool.BeforeConnect != nil {
+				if err := pool.BeforeConnect(ctx, pool.ConnConfig); err != nil {
+					return nil, err
+				}
+			}
+			return pgx.ConnectConfig(ctx, pool.ConnConfig)
 		},
 		LogError: func(ctx context.Context, err error) {
 			if ctx.Err() == nil {

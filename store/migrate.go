@@ -36,13 +36,20 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error
 	}
 	defer conn.Release()
 	queries := dbsqlc.New()
-	for {
+	for waiting := false; ; waiting = true {
 		locked, err := queries.TryMigrationLock(ctx, conn, migrationLock)
 		if err != nil {
 			return fmt.Errorf("lock migrations: %w", err)
 		}
 		if locked {
 			break
+		}
+		if !waiting {
+			pid, err := queries.MigrationLockHolder(ctx, conn, migrationLock)
+			if err != nil {
+				return fmt.Errorf("look for who migrates: %w", err)
+			}
+			logger.InfoContext(ctx, "waiting for another migration", "pid", pid)
 		}
 		select {
 		case <-time.After(migrationLockPoll):
@@ -52,36 +59,50 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error
 	}
 	defer func() { _ = queries.ReleaseMigrationLock(context.WithoutCancel(ctx), conn, migrationLock) }()
 
-	if err := prepareSchema(ctx, conn.Conn(), logger); err != nil {
+	w := &lockWaiter{pool: pool, queries: queries, logger: logger}
+	err = w.retry(ctx, migrationPatience, func() error { return prepareSchema(ctx, conn.Conn(), logger) })
+	if err != nil {
 		return fmt.Errorf("prepare schema: %w", err)
 	}
+	if err := refuseNewer(ctx, queries, pool); err != nil {
+		return err
+	}
 	failpoint.Hit("migrate.schema")
-	if err := migrateRiver(ctx, pool, logger); err != nil {
+	err = w.retry(ctx, migrationPatience, func() error { return migrateRiver(ctx, pool, logger) })
+	if err != nil {
 		return fmt.Errorf("migrate river: %w", err)
 	}
 	failpoint.Hit("migrate.river")
-	if err := migrateOrders(ctx, pool, logger); err != nil {
+	err = w.retry(ctx, migrationPatience, func() error { return migrateOrders(ctx, pool, logger) })
+	if err != nil {
 		return fmt.Errorf("migrate orders: %w", err)
 	}
 	failpoint.Hit("migrate.orders")
-	return prepareLog(ctx, pool, logger)
+	return prepareLog(ctx, w)
 }
 
 // prepareLog makes the log ready to be written to and, if it was restored from another cluster, to be read.
-func prepareLog(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
-	queries := dbsqlc.New()
-	foreign, err := queries.LogFromOtherCluster(ctx, pool)
+func prepareLog(ctx context.Context, w *lockWaiter) error {
+	foreign, err := w.queries.LogFromOtherCluster(ctx, w.pool)
 	if err != nil {
 		return fmt.Errorf("look at log: %w", err)
 	}
 	if foreign {
-		logger.InfoContext(ctx, "the log is from another cluster: it begins a new history")
-		if err := queries.LogAdopt(ctx, pool); err != nil {
+		w.logger.InfoContext(ctx, "the log is from another cluster: it begins a new history")
+		if err := w.queries.LogAdopt(ctx, w.pool); err != nil {
 			return fmt.Errorf("adopt log: %w", err)
 		}
 	}
 	failpoint.Hit("migrate.log")
-	return createPartitions(ctx, queries, pool, time.Now())
+	err = w.retry(ctx, partitionPatience, func() error {
+		return createPartitions(ctx, w.queries, w.pool, time.Now())
+	})
+	if isLockTimeout(err) {
+		w.logger.WarnContext(ctx, "a partition of the log is not made: the default partition takes its events until the "+
+			"workers make it, within the hour", "error", err)
+		return nil
+	}
+	return err
 }
 
 func newRiverMigrator(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error) {
@@ -130,8 +151,8 @@ func newProvider(pool *pgxpool.Pool) (*goose.Provider, error) {
 		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
 }
 
-// Migrated says whether Migrate has nothing to do: the schema is the one this program was built for, or a later one,
-// and the log is this cluster's.
+// Migrated reports whether Migrate has nothing to do: the schema is the one this program was built for, or a later one
+// that says that this program may still run, and the log is this cluster's.
 func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	queries := dbsqlc.New()
 	ready, err := queries.SchemaReady(ctx, pool)
@@ -143,12 +164,16 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = provider.Close() }()
-	sources := provider.ListSources()
 	version, err := queries.SchemaVersion(ctx, pool)
 	if err != nil {
 		return false, fmt.Errorf("check migrations: %w", classify(err))
 	}
-	pending := version < sources[len(sources)-1].Version
+	if version < latest(provider) {
+		return false, nil
+	}
+	if err := refuseNewer(ctx, queries, pool); err != nil {
+		return false, err
+	}
 	migrator, err := newRiverMigrator(pool)
 	if err != nil {
 		return false, err
@@ -157,7 +182,7 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("check River's migrations: %w", classify(err))
 	}
-	if pending || !river.OK {
+	if !river.OK {
 		return false, nil
 	}
 	foreign, err := queries.LogFromOtherCluster(ctx, pool)
@@ -165,4 +190,35 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 		return false, fmt.Errorf("look at log: %w", classify(err))
 	}
 	return !foreign, nil
+}
+
+func latest(provider *goose.Provider) int64 {
+	sources := provider.ListSources()
+	return sources[len(sources)-1].Version
+}
+
+// refuseNewer refuses a schema that a later release has migrated, if it does not say that this one may still run.
+func refuseNewer(ctx context.Context, queries *dbsqlc.Queries, pool *pgxpool.Pool) error {
+	provider, err := newProvider(pool)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = provider.Close() }()
+	version, err := queries.SchemaVersion(ctx, pool)
+	if err != nil {
+		return fmt.Errorf("read version of schema: %w", classify(err))
+	}
+	known := latest(provider)
+	if version <= known {
+		return nil
+	}
+	unknown, err := queries.SchemaUnknown(ctx, pool, known)
+	if err != nil {
+		return fmt.Errorf("read what the schema runs with: %w", classify(err))
+	}
+	if len(unknown) > 0 {
+		return refuse("its schema is of version %d, this release was built for %d, and migration %d says nothing of it: use "+
+			"the release that migrated it, or a later one", version, known, unknown[0])
+	}
+	return nil
 }

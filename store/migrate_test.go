@@ -1,10 +1,13 @@
 package store_test
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/store"
@@ -81,4 +84,65 @@ func TestConstraints(t *testing.T) {
 			require.ErrorContains(t, err, constraint)
 		})
 	}
+}
+
+// TestMigrateDuringBackup migrates while a backup reads the log, and a partition that can wait is missing.
+func TestMigrateDuringBackup(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	pool := migrationPool(t, url)
+	_, err := pool.Exec(t.Context(), `DO $$ BEGIN EXECUTE 'DROP TABLE ' || (SELECT max(inhrelid::regclass::text) FROM pg_inherits
+		WHERE inhparent = 'millrace.order_events'::regclass AND inhrelid::regclass::text ~ '[0-9]'); END $$`)
+	require.NoError(t, err)
+	backup, err := pgx.Connect(t.Context(), url+"&application_name=backup")
+	require.NoError(t, err)
+	defer func() { _ = backup.Close(t.Context()) }()
+	_, err = backup.Exec(t.Context(), "BEGIN; SELECT count(*) FROM millrace.order_events")
+	require.NoError(t, err)
+
+	var log strings.Builder
+	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.NewTextHandler(&log, nil))))
+	require.Contains(t, log.String(), "waiting for a lock")
+	require.Contains(t, log.String(), fmt.Sprintf("pid %d (backup)", backup.PgConn().PID()))
+	require.Contains(t, log.String(), "a partition of the log is not made")
+	storetest.Order(t, storetest.New(t, pool))
+
+	_, err = backup.Exec(t.Context(), "COMMIT")
+	require.NoError(t, err)
+	log.Reset()
+	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.NewTextHandler(&log, nil))))
+	require.Empty(t, log.String())
+	require.Equal(t, 3, count(t, pool, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'millrace.order_events'::regclass"))
+}
+
+// TestNewerSchema refuses a schema that a later release has migrated, unless that says that this one may still run.
+func TestNewerSchema(t *testing.T) {
+	t.Parallel()
+	pool := migrationPool(t, storetest.URL(t))
+	insert := func(sql string) {
+		_, err := pool.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	check := func(want string) {
+		t.Helper()
+		_, err := store.Migrated(t.Context(), pool)
+		migrating := store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler))
+		if want == "" {
+			require.NoError(t, err)
+			require.NoError(t, migrating)
+			return
+		}
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, migrating, want)
+	}
+	known := count(t, pool, "SELECT max(version_id) FROM millrace.schema_version")
+	check("")
+	insert("INSERT INTO millrace.schema_version (version_id, is_applied) VALUES (1001, true), (1002, true)")
+	check(fmt.Sprintf("its schema is of version 1002, this release was built for %d, and migration 1001 says", known))
+	insert(fmt.Sprintf("INSERT INTO millrace.schema_compatibility VALUES (1002, %d)", known))
+	check("migration 1001 says")
+	insert("INSERT INTO millrace.schema_compatibility VALUES (1001, 1001)")
+	check("migration 1001 says")
+	insert(fmt.Sprintf("UPDATE millrace.schema_compatibility SET runs_with = %d", known))
+	check("")
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -33,9 +32,9 @@ const (
 //
 // Statements have time limits, except those of NewMigrationPool.
 func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool, error) {
-	c, err := pgxpool.ParseConfig(url)
+	c, err := parseURL(url)
 	if err != nil {
-		return nil, errors.New("malformed database URL") // pgx's own message may show parts of the password
+		return nil, err
 	}
 	c.MaxConns = int32(maxConns)
 	c.MinIdleConns = int32(min(maxConns, warmConns)) // a burst does not have to wait for its connections
@@ -43,30 +42,34 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	c.MaxConnLifetimeJitter = maxConnLifetime / 5
 	c.HealthCheckPeriod = healthCheckPeriod
 	c.PingTimeout = pingTimeout
-	c.ConnConfig.ConnectTimeout = connectTimeout // per host
-	c.ConnConfig.DialFunc = newDialer().DialContext
-	if c.ConnConfig.ValidateConnect == nil {
-		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
 	var made atomic.Pointer[pgxpool.Pool] // which connects before it is returned
-	c.ConnConfig.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
-		if pool := made.Load(); pool != nil && err.Code == readOnly {
-			pool.Reset() // the others lead to the same server, and those that only read would never notice
+	prepare := func(c *pgx.ConnConfig) {
+		c.ConnectTimeout = connectTimeout // per host
+		c.DialFunc = newDialer().DialContext
+		inherit(&c.Config, name)
+		c.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
+			if pool := made.Load(); pool != nil && err.Code == readOnly {
+				pool.Reset() // the others lead to the same server, and those that only read would never notice
+			}
+			return err.SeverityUnlocalized != "FATAL" && err.Code != readOnly
 		}
-		return err.Severity != "FATAL" && err.Code != readOnly
+	}
+	prepare(c.ConnConfig)
+	c.BeforeConnect = func(_ context.Context, conn *pgx.ConnConfig) error {
+		again, err := parseURL(url) // which reads the files of passwords and services
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		tracer := conn.Tracer
+		*conn = *again.ConnConfig
+		conn.Tracer = tracer
+		prepare(conn)
+		return nil
 	}
 	c.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap())
 		return nil
 	}
-	c.ConnConfig.RuntimeParams["application_name"] = "millrace-" + name
-	if name != migrationPool { // an index on a large table takes as long as it takes
-		setDefault(c.ConnConfig.RuntimeParams, "statement_timeout", statementTimeout)
-	}
-	// Statements name their schemas; names of functions and operators are to be Postgres' own.
-	setDefault(c.ConnConfig.RuntimeParams, "search_path", "pg_catalog")
-	setDefault(c.ConnConfig.RuntimeParams, "lock_timeout", lockWait)
-	setDefault(c.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout", idleInTxTimeout)
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("make pool: %w", err)
@@ -101,8 +104,23 @@ const readOnly = "25006"
 // errDemoted says that a connection leads to a server that takes no more writes.
 var errDemoted = fmt.Errorf("%w: the primary has become read-only", ErrUnavailable)
 
-func setDefault(params map[string]string, name, value string) {
-	if _, ok := params[name]; !ok {
-		params[name] = value
+// CheckConnections refuses a role, a database or a server that does not allow as many connections as a process needs: it
+// would start, and then find no connection for its requests.
+func CheckConnections(ctx context.Context, pool *pgxpool.Pool, needed int) error {
+	allowed, err := dbsqlc.New().ConnectionsAllowed(ctx, pool)
+	if err != nil {
+		return fmt.Errorf("read how many connections are allowed: %w", classify(err))
 	}
+	for _, limit := range []struct {
+		of      string
+		allowed int32
+	}{
+		{"the role " + allowed.Role, allowed.OfRole}, {"the database", allowed.OfDatabase}, {"the server", allowed.OfServer},
+	} {
+		if limit.allowed >= 0 && int(limit.allowed) < needed {
+			return &SettingError{fmt.Sprintf("%s allows %d connections and this process needs %d: allow more, or lower "+
+				"--api-connections and --work-connections", limit.of, limit.allowed, needed)}
+		}
+	}
+	return nil
 }

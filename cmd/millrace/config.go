@@ -220,7 +220,7 @@ func (f databaseFlags) check() error {
 	if f.DatabaseURL == "" {
 		return errors.New("DATABASE_URL, --database-url or --database-url-file is needed")
 	}
-	return nil
+	return store.CheckDatabaseURL(f.DatabaseURL)
 }
 
 func (f workFlags) check() error {

@@ -141,6 +141,9 @@ func (n *node) start(ctx context.Context) error {
 	if !migrated {
 		return errNotMigrated
 	}
+	if err := store.CheckConnections(ctx, feedPool, n.connections()); err != nil {
+		return err
+	}
 
 	guarding, err := store.New(store.Config{DB: feedPool})
 	if err != nil {
@@ -204,6 +207,18 @@ func (n *node) background(fn func(context.Context)) {
 		cancel()
 		<-done
 	})
+}
+
+// connections is how many the process may hold: its pools, and one for each listener.
+func (n *node) connections() int {
+	c, all := n.config, feedConnections+2
+	if c.api != nil {
+		all += c.connections.APIConnections
+	}
+	if c.work == nil {
+		return all + opsConnections
+	}
+	return all + c.connections.WorkConnections
 }
 
 func (n *node) pool(ctx context.Context, name string, connections int) (*pgxpool.Pool, error) {

@@ -68,3 +68,29 @@ WHERE n.nspname = 'millrace' AND c.relname = 'orders' AND g.grantee <> c.relowne
 -- name: SchemaVersion :one
 -- SchemaVersion is the latest migration that was applied.
 SELECT coalesce(max(version_id), 0)::bigint FROM millrace.schema_version WHERE is_applied;
+
+-- name: SchemaUnknown :many
+-- SchemaUnknown are migrations after the one that a program knows as the last, beside which it may not run.
+SELECT v.version_id FROM millrace.schema_version v
+WHERE v.version_id > @known AND v.is_applied AND NOT EXISTS (
+    SELECT FROM millrace.schema_compatibility c WHERE c.version_id = v.version_id AND c.runs_with <= @known
+)
+ORDER BY v.version_id;
+
+-- name: MigrationLockHolder :one
+-- MigrationLockHolder is whoever migrates.
+SELECT coalesce(max(l.pid), 0)::integer AS pid FROM pg_catalog.pg_locks l
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+    AND (l.classid::bigint << 32) + l.objid::bigint = @key::bigint;
+
+-- name: LockHolders :many
+-- LockHolders names the sessions that have held locks on tables for longest.
+SELECT format('pid %s (%s)', a.pid, coalesce(nullif(a.application_name, ''), a.usename))::text AS session
+FROM pg_catalog.pg_stat_activity a
+WHERE a.pid <> pg_backend_pid() AND a.datname = current_database() AND EXISTS (
+    SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE l.pid = a.pid AND l.granted AND n.nspname !~ '^pg_'
+)
+ORDER BY a.xact_start LIMIT 3;

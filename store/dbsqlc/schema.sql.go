@@ -9,6 +9,53 @@ import (
 	"context"
 )
 
+const lockHolders = `-- name: LockHolders :many
+SELECT format('pid %s (%s)', a.pid, coalesce(nullif(a.application_name, ''), a.usename))::text AS session
+FROM pg_catalog.pg_stat_activity a
+WHERE a.pid <> pg_backend_pid() AND a.datname = current_database() AND EXISTS (
+    SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE l.pid = a.pid AND l.granted AND n.nspname !~ '^pg_'
+)
+ORDER BY a.xact_start LIMIT 3
+`
+
+// LockHolders names the sessions that have held locks on tables for longest.
+func (q *Queries) LockHolders(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, lockHolders)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var session string
+		if err := rows.Scan(&session); err != nil {
+			return nil, err
+		}
+		items = append(items, session)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const migrationLockHolder = `-- name: MigrationLockHolder :one
+SELECT coalesce(max(l.pid), 0)::integer AS pid FROM pg_catalog.pg_locks l
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+    AND (l.classid::bigint << 32) + l.objid::bigint = $1::bigint
+`
+
+// MigrationLockHolder is whoever migrates.
+func (q *Queries) MigrationLockHolder(ctx context.Context, db DBTX, key int64) (int32, error) {
+	row := db.QueryRow(ctx, migrationLockHolder, key)
+	var pid int32
+	err := row.Scan(&pid)
+	return pid, err
+}
+
 const schemaMoves = `-- name: SchemaMoves :many
 SELECT (CASE c.relkind WHEN 'v' THEN 'VIEW ' ELSE 'TABLE ' END || format('%I.%I', n.nspname, c.relname))::text AS object
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -150,6 +197,35 @@ func (q *Queries) SchemaTable(ctx context.Context, db DBTX, arg *SchemaTablePara
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
+}
+
+const schemaUnknown = `-- name: SchemaUnknown :many
+SELECT v.version_id FROM millrace.schema_version v
+WHERE v.version_id > $1 AND v.is_applied AND NOT EXISTS (
+    SELECT FROM millrace.schema_compatibility c WHERE c.version_id = v.version_id AND c.runs_with <= $1
+)
+ORDER BY v.version_id
+`
+
+// SchemaUnknown are migrations after the one that a program knows as the last, beside which it may not run.
+func (q *Queries) SchemaUnknown(ctx context.Context, db DBTX, known int64) ([]int64, error) {
+	rows, err := db.Query(ctx, schemaUnknown, known)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var version_id int64
+		if err := rows.Scan(&version_id); err != nil {
+			return nil, err
+		}
+		items = append(items, version_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const schemaVersion = `-- name: SchemaVersion :one

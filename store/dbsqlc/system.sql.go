@@ -22,6 +22,37 @@ func (q *Queries) Confirm(ctx context.Context, db DBTX) error {
 	return err
 }
 
+const connectionsAllowed = `-- name: ConnectionsAllowed :one
+SELECT
+    r.rolname::text AS role, (CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END)::integer AS of_role,
+    (CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END)::integer AS of_database,
+    (current_setting('max_connections')::integer - CASE WHEN r.rolsuper THEN 0 ELSE
+        current_setting('superuser_reserved_connections')::integer
+        + coalesce(current_setting('reserved_connections', true)::integer, 0) END)::integer AS of_server
+FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
+WHERE r.rolname = session_user AND d.datname = current_database()
+`
+
+type ConnectionsAllowedRow struct {
+	Role       string
+	OfRole     int32
+	OfDatabase int32
+	OfServer   int32
+}
+
+// ConnectionsAllowed says how many connections the role, the database and the server allow; -1 is any number.
+func (q *Queries) ConnectionsAllowed(ctx context.Context, db DBTX) (ConnectionsAllowedRow, error) {
+	row := db.QueryRow(ctx, connectionsAllowed)
+	var i ConnectionsAllowedRow
+	err := row.Scan(
+		&i.Role,
+		&i.OfRole,
+		&i.OfDatabase,
+		&i.OfServer,
+	)
+	return i, err
+}
+
 const leader = `-- name: Leader :one
 SELECT leader_id FROM millrace.river_leader WHERE expires_at > now()
 `

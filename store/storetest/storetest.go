@@ -234,3 +234,24 @@ func Outcome(id orders.ID, step orders.StepName, kind orders.EventKind) orders.E
 	}
 	return orders.Event{OrderID: id, Kind: kind, Step: step, Generation: 1, Reason: reason, At: time.Now()}
 }
+
+// NewRole makes a role of the server, which may log in. It ends with the server.
+func NewRole(t testing.TB, options string) string {
+	t.Helper()
+	s, err := server()
+	require.NoError(t, err)
+	name := fmt.Sprintf("role_%d", databases.Add(1))
+	require.NoError(t, s.exec(t.Context(), "CREATE ROLE "+name+" LOGIN "+options))
+	return name
+}
+
+// As is the address of a database for a role.
+func As(url, role string) string {
+	return strings.Replace(url, "://"+postgres.User+"@", "://"+role+"@", 1)
+}
+
+// EncodedURL is the address of a fresh database of another encoding.
+func EncodedURL(t testing.TB, encoding string) string {
+	t.Helper()
+	return create(t, "template0 ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C'")
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A session inherits settings from its role, its database and the server. Those that would change what statements mean,
+// or how long they may take, are set for each session; docs/configuration.md lists them. What is a question of cost or
+// of durability, such as synchronous_commit, work_mem or enable_*, is left to the operator.
+
+// startup settings go with the request for a connection. PgBouncer knows these.
+func startupSettings() map[string]string {
+	return map[string]string{
+		"client_encoding": "UTF8", "datestyle": "ISO, YMD", "timezone": "UTC", "standard_conforming_strings": "on",
+	}
+}
+
+// meaning is what statements are to mean, whatever the URL says.
+func meaningSettings() map[string]string {
+	return map[string]string{
+		"intervalstyle": "postgres", "extra_float_digits": "1", "bytea_output": "hex", "array_nulls": "on",
+		"transform_null_equals": "off", "row_security": "on", "check_function_bodies": "on",
+		"default_transaction_isolation": "read committed", "default_transaction_deferrable": "off",
+		"default_table_access_method": "heap", "idle_session_timeout": "0",
+	}
+}
+
+// limitSettings bound what a session does. The URL may set others.
+func limitSettings(migrating bool) map[string]string {
+	s := map[string]string{
+		// An index on a large table takes as long as it takes.
+		"statement_timeout": "0", "lock_timeout": lockWait, "idle_in_transaction_session_timeout": idleInTxTimeout,
+	}
+	if !migrating {
+		s["statement_timeout"] = statementTimeout
+	}
+	return s
+}
+
+// inherit has the sessions of a connection's configuration inherit nothing that matters.
+func inherit(c *pgconn.Config, name string) {
+	given := map[string]string{}
+	for key, value := range c.RuntimeParams { // a name in two spellings would be sent twice, in either order
+		given[strings.ToLower(key)] = value
+	}
+	settings := meaningSettings()
+	if _, ok := given["search_path"]; !ok {
+		// Statements name their schemas; names of functions and operators are to be Postgres' own.
+		settings["search_path"] = "pg_catalog"
+	}
+	for key := range settings {
+		delete(given, key)
+	}
+	for key, value := range limitSettings(name == migrationPool) {
+		setDefault(given, key, value)
+	}
+	_, limited := given["transaction_timeout"]
+	maps.Copy(given, startupSettings())
+	given["application_name"] = "millrace-" + name
+	c.RuntimeParams = given
+
+	var set strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&set, "SET %s = '%s'; ", key, settings[key])
+	}
+	c.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		sql := set.String()
+		if !limited && versionOf(conn) >= 17 {
+			sql += "SET transaction_timeout = 0; "
+		}
+		return validate(ctx, conn, sql)
+	}
+}
+
+const sessionState = "SELECT current_setting('transaction_read_only'), current_setting('session_replication_role')"
+
+// errReadOnly says that a server takes no writes; another one of the URL may.
+var errReadOnly = errors.New("the server is read-only: it is a standby, or default_transaction_read_only is on")
+
+// validate sets what remains to be set, and refuses sessions that cannot be right.
+func validate(ctx context.Context, conn *pgconn.PgConn, set string) error {
+	if encoding := conn.ParameterStatus("server_encoding"); encoding != "UTF8" {
+		return &SettingError{fmt.Sprintf("the encoding of the database is %s, in which not every name can be stored: make one "+
+			"with ENCODING 'UTF8' TEMPLATE template0", encoding)}
+	}
+	results, err := conn.Exec(ctx, set+sessionState).ReadAll()
+	if err != nil {
+		return fmt.Errorf("set up session: %w", err)
+	}
+	row := results[len(results)-1].Rows[0]
+	if string(row[0]) != "off" {
+		return errReadOnly
+	}
+	if string(row[1]) == "replica" {
+		return &SettingError{"session_replication_role is replica, which switches off the triggers that guard the audit " +
+			"log: reset it for the role and the database"}
+	}
+	return nil
+}
+
+// A SettingError says which setting of the database or of the role Millrace cannot work with.
+type SettingError struct{ Reason string }
+
+func (e *SettingError) Error() string { return "a setting of the database: " + e.Reason }
+
+// versionOf is the server's major version.
+func versionOf(conn *pgconn.PgConn) (major int) {
+	_, _ = fmt.Sscanf(conn.ParameterStatus("server_version"), "%d", &major)
+	return major
+}
+
+func setDefault(params map[string]string, name, value string) {
+	if _, ok := params[name]; !ok {
+		params[name] = value
+	}
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"unicode"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// errDatabaseURL says nothing of what the URL has: any part of it may be a part of the password.
+var errDatabaseURL = errors.New("malformed database URL")
+
+// CheckDatabaseURL reports what is wrong with a database URL, without any part of it. A password that is not
+// percent-encoded can leave a URL that parses, and has a part of the password as its host: that would be looked up, and
+// shown in errors.
+func CheckDatabaseURL(text string) error {
+	_, err := parseURL(text)
+	return err
+}
+
+func parseURL(text string) (*pgxpool.Config, error) {
+	text, err := readURL(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkReserved(text); err != nil {
+		return nil, err
+	}
+	c, err := pgxpool.ParseConfig(text)
+	if err != nil {
+		return nil, errDatabaseURL // pgx's own message may show parts of the password
+	}
+	cacheless := func(capacity int, setting string) error {
+		if capacity > 0 {
+			return nil
+		}
+		return fmt.Errorf("%s=0 in the database URL cannot work: leave it out", setting)
+	}
+	switch mode := c.ConnConfig.DefaultQueryExecMode; mode {
+	case pgx.QueryExecModeCacheStatement:
+		err = cacheless(c.ConnConfig.StatementCacheCapacity, "statement_cache_capacity")
+	case pgx.QueryExecModeCacheDescribe:
+		err = cacheless(c.ConnConfig.DescriptionCacheCapacity, "description_cache_capacity")
+	case pgx.QueryExecModeDescribeExec:
+	default:
+		err = fmt.Errorf("default_query_exec_mode=%s in the database URL cannot work: arguments are arrays whose types "+
+			"Postgres has to say. Use cache_statement or, behind a pooler, cache_describe",
+			strings.ReplaceAll(mode.String(), " ", "_"))
+	}
+	return c, err
+}
+
+// checkReserved is stricter than net/url: what is reserved in a URL is used for nothing else.
+func checkReserved(text string) error {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found || scheme != "postgres" && scheme != "postgresql" {
+		if strings.Contains(text, "://") {
+			return fmt.Errorf("%w: it begins with postgres://", errDatabaseURL)
+		}
+		return nil // keywords and values, as in "host=db user=millrace"
+	}
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority = rest[:i]
+	}
+	if strings.Contains(rest, "#") || strings.ContainsFunc(rest, isBlank) || strings.Count(rest, "@") > strings.Count(authority, "@") ||
+		strings.Count(authority, "@") > 1 {
+		return fmt.Errorf("%w: percent-encode what is reserved in the user and the password: @ is %%40, / is %%2F, "+
+			"# is %%23, ? is %%3F, : is %%3A and %% is %%25", errDatabaseURL)
+	}
+	return nil
+}
+
+func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
+// filePrefix begins what is not a database URL but the name of a file with one.
+const filePrefix = "file:"
+
+// URLFile is what stands for the URL in a file. It is read again for every connection, so that a new password counts.
+func URLFile(path string) string { return filePrefix + path }
+
+func readURL(text string) (string, error) {
+	path, ok := strings.CutPrefix(text, filePrefix)
+	if !ok {
+		return text, nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read the file of the database URL: %w", err)
+	}
+	return strings.TrimSpace(string(content)), nil
+}
