@@ -223,6 +223,14 @@ func (f databaseFlags) check() error {
 	return store.CheckDatabaseURL(f.DatabaseURL)
 }
 
+// source is the URL or, where it was read from one, the file, which is read again for every connection.
+func (f databaseFlags) source() string {
+	if content, err := readSecret(f.DatabaseURLFile); err == nil && content == f.DatabaseURL {
+		return store.URLFile(f.DatabaseURLFile)
+	}
+	return f.DatabaseURL
+}
+
 func (f workFlags) check() error {
 	var problems []error
 	if f.WebhookWorkers < 1 || f.WebhookParallel < 1 || f.KeepDeliveries < time.Hour {

@@ -222,7 +222,7 @@ func (n *node) connections() int {
 }
 
 func (n *node) pool(ctx context.Context, name string, connections int) (*pgxpool.Pool, error) {
-	pool, err := store.NewPool(ctx, n.config.database.DatabaseURL, name, connections)
+	pool, err := store.NewPool(ctx, n.config.database.source(), name, connections)
 	if err != nil {
 		return nil, err
 	}
