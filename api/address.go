@@ -15,9 +15,21 @@ const ipv6Network = 64
 // each proxy appends whom it heard from, so the first one that is not trusted is the client, and whatever stands left
 // of it is the client's own claim. No other header counts.
 func client(r *http.Request, trusted []netip.Prefix) netip.Prefix {
+	return network(clientAddr(r, trusted))
+}
+
+// clientAddress is the same client's whole address, for the log; empty if there is none.
+func clientAddress(r *http.Request, trusted []netip.Prefix) string {
+	if address := clientAddr(r, trusted); address.IsValid() {
+		return address.String()
+	}
+	return ""
+}
+
+func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.Prefix{} // no network: a listener that is not TCP
+		return netip.Addr{} // a listener that is not TCP
 	}
 	address := peer.Addr().Unmap().WithZone("")
 	rest := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
@@ -29,7 +41,7 @@ func client(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 		}
 		address, rest = hop, rest[:max(i, 0)]
 	}
-	return network(address)
+	return address
 }
 
 func isTrusted(address netip.Addr, trusted []netip.Prefix) bool {
@@ -56,6 +68,9 @@ func parseHop(s string) (netip.Addr, bool) {
 }
 
 func network(address netip.Addr) netip.Prefix {
+	if !address.IsValid() {
+		return netip.Prefix{}
+	}
 	bits := address.BitLen()
 	if address.Is6() {
 		bits = ipv6Network

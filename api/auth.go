@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -25,12 +26,12 @@ func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 	x := exchangeOf(r.Context())
 	needed := s.permissions[hctx.Operation().OperationID]
 	if needed == permitAnyone {
-		x.principal = Principal{Name: principalAnyone}
+		x.principal = Principal{Name: principalAnyone, kind: kindAnyone}
 		next(hctx)
 		return
 	}
-	var err error
-	if x.principal, x.stillAllowed, err = s.identify(r, needed); err == nil {
+	err := s.enter(w, r, needed)
+	if err == nil {
 		err = s.occupy(x)
 	}
 	if err == nil {
@@ -43,15 +44,44 @@ func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 	next(hctx)
 }
 
-// identify finds out who asks, and returns a function that asks again while an answer takes long. Where events are
-// followed a ticket will do; elsewhere the query is not looked at.
-func (s *Server) identify(r *http.Request, needed permission) (
+// enter finds out who asks. A credential that this process has not seen to be right costs a look-up, so the client's
+// address needs room under its limit before.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, needed permission) (err error) {
+	x := exchangeOf(r.Context())
+	ticket := ""
+	if needed == permitFollow { // elsewhere the query is not looked at
+		ticket = r.URL.Query().Get(paramTicket)
+	}
+	auth := s.config.Auth
+	recognized := ticket == "" && auth.Recognizes(r, false) || ticket != "" && auth.recognizesTicket(ticket)
+	if !recognized && s.limits(r) {
+		release, limited := s.reserve(w, r)
+		if limited != nil {
+			return limited
+		}
+		defer release()
+	}
+	x.principal, x.stillAllowed, err = s.identify(r, ticket)
+	if err != nil && !recognized && s.limits(r) && errors.Is(err, ErrUnauthorized) {
+		if limited := s.rate(w, r, s.addressOf(r)); limited != nil { // counted before release
+			return limited
+		}
+	}
+	return err
+}
+
+// identify finds out who asks, by a ticket if there is one, and returns a function that asks again while an answer
+// takes long.
+func (s *Server) identify(r *http.Request, ticketText string) (
 	p Principal, again func(context.Context) error, err error,
 ) {
-	if text := r.URL.Query().Get(paramTicket); text != "" && needed == permitFollow {
-		ticket, err := s.config.Auth.admit(r.Context(), text)
+	if ticketText != "" {
+		ticket, err := s.config.Auth.admit(r.Context(), ticketText)
 		again = func(ctx context.Context) error { return s.config.Auth.uphold(ctx, ticket) }
-		return Principal{Name: ticket.Principal, Role: ticket.Role, CustomerID: ticket.CustomerID}, again, err
+		return Principal{
+			Name: ticket.Principal, Role: ticket.Role, CustomerID: ticket.CustomerID,
+			kind: kindTicket, key: keyID(ticket.KeyID),
+		}, again, err
 	}
 	p, err = s.config.Auth.Authenticate(r, false)
 	credential := &http.Request{Header: http.Header{"Authorization": r.Header["Authorization"]}}

@@ -7,10 +7,9 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/millrace-orders/millrace/store"
 )
@@ -23,7 +22,6 @@ const (
 	// one goes on working in any process, together with the time that asking may take.
 	verifiedFor          = time.Second
 	defaultVerifyTimeout = time.Second
-	maxVerified          = 10_000
 	maxCredential        = 8 << 10
 )
 
@@ -43,18 +41,24 @@ type AuthConfig struct {
 	Now     func() time.Time // default time.Now
 }
 
+// credentialHash is the SHA-256 of a secret that a client sent. A look-up by hash tells nothing about the credential.
+type credentialHash string
+
+// ticketHash is the SHA-256 of a ticket's text.
+type ticketHash string
+
+// keyID is the public name of a key. It opens nothing.
+type keyID string
+
 // Authenticator finds out who asks. It is safe for concurrent use.
 type Authenticator struct {
-	config  AuthConfig
-	lookups singleflight.Group
-
-	mu       sync.Mutex
-	verified map[[sha256.Size]byte]verifiedCredential // right ones only: wrong ones cost the same each time
-}
-
-type verifiedCredential struct {
-	principal Principal
-	until     time.Time
+	config AuthConfig
+	// What a client sends is looked up in verified only; upheld is asked about keys that are known by their id.
+	verified *recent[credentialHash, Principal]
+	upheld   *recent[keyID, struct{}]
+	// recognized has the credentials that were right before, also those whose second is over.
+	recognized *lru.Cache[credentialHash, struct{}]
+	tickets    *lru.Cache[ticketHash, struct{}] // that this process made
 }
 
 // NewAuthenticator makes an Authenticator. It asks nobody anything yet.
@@ -65,28 +69,53 @@ func NewAuthenticator(c AuthConfig) *Authenticator {
 	if c.Timeout == 0 {
 		c.Timeout = defaultVerifyTimeout
 	}
-	return &Authenticator{config: c, verified: make(map[[sha256.Size]byte]verifiedCredential)}
+	recognized, _ := lru.New[credentialHash, struct{}](maxRecent) // fails for sizes below 1 only
+	tickets, _ := lru.New[ticketHash, struct{}](maxRecent)
+	return &Authenticator{
+		config: c, verified: newRecent[credentialHash, Principal](c.Now), upheld: newRecent[keyID, struct{}](c.Now),
+		recognized: recognized, tickets: tickets,
+	}
 }
 
 // Authenticate finds out who sent a request: by a bearer token or, for browsers if basic is set, by the password of
-// any user. No *Authenticator lets nobody in.
+// any user. A nil *Authenticator lets no request in.
 //
-// Errors: ErrUnauthorized; any other says that nobody can tell at the moment.
+// Errors: ErrUnauthorized; any other means that it cannot be decided at the moment.
 func (a *Authenticator) Authenticate(r *http.Request, basic bool) (Principal, error) {
 	if a == nil {
 		return Principal{}, ErrUnauthorized
 	}
-	credential, sent := bearerToken(r)
-	if _, password, ok := r.BasicAuth(); ok && basic {
-		credential, sent = password, true
-	}
+	credential, sent := credentialOf(r, basic)
 	if !sent && a.IsOpen() {
-		return Principal{Name: principalDev, Role: store.Admin}, nil
+		return Principal{Name: principalDev, Role: store.Admin, kind: kindDev}, nil
 	}
 	return a.verify(r.Context(), credential)
 }
 
-// bearerToken reads the header. What is there but no bearer token is a wrong one.
+// Recognizes reports whether it costs no look-up to refuse the request's credential, or the credential was right before
+// in this process. What it does not recognize has to be limited by its address before Authenticate is asked.
+func (a *Authenticator) Recognizes(r *http.Request, basic bool) bool {
+	if a == nil {
+		return true
+	}
+	credential, _ := credentialOf(r, basic)
+	switch a.form(credential) {
+	case formUnknown, formToken:
+		return true
+	default:
+		return a.recognized.Contains(hashOf(credential))
+	}
+}
+
+// credentialOf reads what a client sent.
+func credentialOf(r *http.Request, basic bool) (credential string, sent bool) {
+	if _, password, ok := r.BasicAuth(); ok && basic {
+		return password, true
+	}
+	return bearerToken(r)
+}
+
+// bearerToken reads the header. A header of another form is a wrong token.
 func bearerToken(r *http.Request) (token string, sent bool) {
 	header := r.Header.Get("Authorization")
 	scheme, token, found := strings.Cut(header, " ")
@@ -96,92 +125,107 @@ func bearerToken(r *http.Request) (token string, sent bool) {
 	return token, true
 }
 
-// verify looks a credential up, in what was verified a moment ago first. That is kept by hash: a comparison of hashes
-// tells nothing about the credential.
-func (a *Authenticator) verify(ctx context.Context, credential string) (Principal, error) {
-	if credential == "" || len(credential) > maxCredential {
-		return Principal{}, ErrUnauthorized
-	}
-	hash := sha256.Sum256([]byte(credential))
-	if token := sha256.Sum256([]byte(a.config.Token)); a.config.Token != "" &&
-		subtle.ConstantTimeCompare(token[:], hash[:]) == 1 {
-		return Principal{Name: principalToken, Role: store.Admin}, nil
-	}
-	return a.lookUp(ctx, hash, func(ctx context.Context) (Principal, time.Time, error) { return a.find(ctx, credential) })
+func hashOf(credential string) credentialHash {
+	sum := sha256.Sum256([]byte(credential))
+	return credentialHash(sum[:])
 }
 
-// lookUp finds a principal by something that has this hash, unless it was found a moment ago.
-func (a *Authenticator) lookUp(
-	ctx context.Context, hash [sha256.Size]byte, find func(context.Context) (Principal, time.Time, error),
-) (Principal, error) {
-	if principal, ok := a.remembered(hash); ok {
-		return principal, nil
-	}
-	// Who asks first asks for all who come meanwhile, so its own leaving must not end it.
-	found, err, _ := a.lookups.Do(string(hash[:]), func() (any, error) {
-		asked := a.config.Now() // what is found may be as old as this
-		principal, until, err := find(context.WithoutCancel(ctx))
-		if err == nil {
-			a.remember(hash, principal, earliest(until, asked.Add(verifiedFor)))
-		}
-		return principal, err
-	})
-	if err != nil {
-		return Principal{}, err
-	}
-	return found.(Principal), nil
-}
+// form is the form of a credential: it decides where, and whether at all, a credential is looked up.
+type form int
 
-// find verifies a credential, and says until when it is good; zero: for ever.
-func (a *Authenticator) find(ctx context.Context, credential string) (Principal, time.Time, error) {
+const (
+	formUnknown form = iota // of nothing that could be right
+	formToken               // the bootstrap token itself
+	formKey                 // a key
+	formOIDC                // a signed token
+)
+
+func (a *Authenticator) form(credential string) form {
 	switch {
+	case credential == "" || len(credential) > maxCredential:
+		return formUnknown
+	case a.config.Token != "" && isEqual(a.config.Token, credential):
+		return formToken
 	case store.IsKey(credential) && a.config.Keys != nil:
+		return formKey
+	case a.config.OIDC != nil && isCompactToken(credential):
+		return formOIDC
+	default:
+		return formUnknown
+	}
+}
+
+// isEqual takes the same time wherever two texts differ.
+func isEqual(a, b string) bool {
+	return subtle.ConstantTimeCompare([]byte(hashOf(a)), []byte(hashOf(b))) == 1
+}
+
+// verify finds out whose credential it is. Nothing is looked up by a text that has not the form of a credential.
+func (a *Authenticator) verify(ctx context.Context, credential string) (p Principal, err error) {
+	form := a.form(credential)
+	switch form {
+	case formUnknown:
+		return Principal{}, ErrUnauthorized
+	case formToken:
+		return Principal{Name: principalToken, Role: store.Admin, kind: kindToken}, nil
+	}
+	hash := hashOf(credential)
+	if form == formKey {
+		p, err = a.verified.get(ctx, hash, func(ctx context.Context) (Principal, time.Time, error) {
+			return a.verifyKey(ctx, credential)
+		})
+	} else {
+		p, err = a.verifyOIDC(ctx, hash, credential)
+	}
+	switch {
+	case err == nil:
+		a.recognized.Add(hash, struct{}{})
+	case errors.Is(err, ErrUnauthorized):
+		a.recognized.Remove(hash) // from now on it is as good as any wrong one
+	}
+	return p, err
+}
+
+// verifyKey asks the database, and returns until when the key is good; zero: for ever.
+func (a *Authenticator) verifyKey(ctx context.Context, text string) (Principal, time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
+	defer cancel()
+	key, err := a.config.Keys.VerifyKey(ctx, text)
+	if errors.Is(err, store.ErrKeyRefused) {
+		err = ErrUnauthorized
+	}
+	if err != nil {
+		return Principal{}, time.Time{}, err
+	}
+	return Principal{
+		Name: key.ID, Role: key.Role, CustomerID: key.CustomerID, kind: kindKey, key: keyID(key.ID),
+	}, key.ExpiresAt, nil
+}
+
+// verifyOIDC shares no look-up between callers: they would all wait with one that waits for the provider.
+func (a *Authenticator) verifyOIDC(ctx context.Context, hash credentialHash, token string) (Principal, error) {
+	if p, ok := a.verified.load(hash); ok {
+		return p, nil
+	}
+	asked := a.config.Now()
+	p, until, err := a.config.OIDC.verify(ctx, token)
+	if err == nil {
+		a.verified.store(hash, p, earliest(until, asked.Add(verifiedFor)))
+	}
+	return p, err
+}
+
+// holds checks that a key is still good, by its id. It answers about keys that a ticket was made with, never about
+// what a client sent.
+func (a *Authenticator) holds(ctx context.Context, id keyID) error {
+	_, err := a.upheld.get(ctx, id, func(ctx context.Context) (struct{}, time.Time, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
 		defer cancel()
-		key, err := a.config.Keys.VerifyKey(ctx, credential)
-		if errors.Is(err, store.ErrKeyRefused) {
-			return Principal{}, time.Time{}, ErrUnauthorized
+		key, err := a.config.Keys.Key(ctx, string(id))
+		if err == nil && !key.Usable(a.config.Now()) || errors.Is(err, store.ErrKeyNotFound) {
+			err = ErrUnauthorized
 		}
-		return keyPrincipal(key), key.ExpiresAt, err
-	case a.config.OIDC != nil:
-		return a.config.OIDC.verify(ctx, credential)
-	default:
-		return Principal{}, time.Time{}, ErrUnauthorized
-	}
-}
-
-func keyPrincipal(key store.Key) Principal {
-	return Principal{Name: key.ID, Role: key.Role, CustomerID: key.CustomerID, isKey: true}
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func (a *Authenticator) remembered(hash [sha256.Size]byte) (Principal, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	v, ok := a.verified[hash]
-	return v.principal, ok && a.config.Now().Before(v.until)
-}
-
-// remember makes room by forgetting what has run out, and everything if that is not enough: it only costs lookups.
-func (a *Authenticator) remember(hash [sha256.Size]byte, p Principal, until time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.verified) >= maxVerified {
-		now := a.config.Now()
-		for h, v := range a.verified {
-			if !now.Before(v.until) {
-				delete(a.verified, h)
-			}
-		}
-	}
-	if len(a.verified) >= maxVerified {
-		clear(a.verified)
-	}
-	a.verified[hash] = verifiedCredential{p, until}
+		return struct{}{}, key.ExpiresAt, err
+	})
+	return err
 }

@@ -97,7 +97,7 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 		if r.Method == http.MethodHead {
 			return
 		}
-		run := &exportRun{Server: s, liveWriter: s.newLiveWriter(w), filter: filter}
+		run := &exportRun{Server: s, liveWriter: s.newLiveWriter(w), filter: filter, who: exchangeOf(ctx).principal}
 		if err := run.run(ctx, first); err != nil && ctx.Err() == nil {
 			exchangeOf(ctx).cause = err
 			panic(http.ErrAbortHandler) // whatever the connection is good for, this must not look complete
@@ -110,6 +110,7 @@ type exportRun struct {
 	*Server
 	liveWriter
 	filter store.Export
+	who    Principal
 }
 
 // run writes page after page until there are no more orders, the client is gone or the server drains.
@@ -144,7 +145,7 @@ func (e *exportRun) run(ctx context.Context, page []orders.Order) error {
 func (e *exportRun) send(page []orders.Order) error {
 	var b bytes.Buffer
 	for i := range page {
-		if err := encodeJSON(&b, newOrder(&page[i])); err != nil {
+		if err := encodeJSON(&b, newOrder(&page[i], e.who)); err != nil {
 			return err
 		}
 		if b.Len() >= exportChunk || i == len(page)-1 {

@@ -35,6 +35,7 @@ var leak = regexp.MustCompile(
 type harness struct {
 	*httptest.Server
 	api      *api.Server
+	auth     *api.Authenticator
 	store    *store.Store
 	pool     store.DB
 	registry *prometheus.Registry
@@ -55,7 +56,7 @@ func serve(t *testing.T, db store.DB, change ...func(*api.Config)) *harness {
 	for _, f := range change {
 		f(&c)
 	}
-	h.api = api.New(c)
+	h.auth, h.api = c.Auth, api.New(c)
 	h.Server = httptest.NewServer(h.api)
 	t.Cleanup(func() {
 		h.api.Drain() // or streams go on reading while the test's transaction is rolled back

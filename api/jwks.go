@@ -13,55 +13,129 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// keySet is the provider's keys, in memory.
+const (
+	keysRefresh  = 5 * time.Minute  // after which they are read again beside the requests, if tokens come
+	keysFreshFor = 15 * time.Minute // after which a request waits for that, for a moment
+	keysPatience = 250 * time.Millisecond
+	// keysGoodFor is for how long keys count while the provider does not answer: the longest that a key which it
+	// withdrew goes on working.
+	keysGoodFor  = 24 * time.Hour
+	keysPause    = 10 * time.Second // between two reads, however many unknown keys are named
+	issuerPause  = 5 * time.Second  // between two attempts while there are no keys at all
+	maxKeyWaits  = 64               // requests that wait for a key that is not there
+	maxKeysBytes = 1 << 20
+)
+
+// keySet is the provider's keys, in memory. A read of them runs beside the requests, at most one at a time: a token
+// whose key is known never waits longer than keysPatience, whatever the provider does and whatever strangers send.
 type keySet struct {
-	url    string
-	client *http.Client
-	now    func() time.Time
+	fetch func(context.Context) ([]jose.JSONWebKey, error)
+	now   func() time.Time
 
 	mu      sync.Mutex
 	keys    []jose.JSONWebKey
 	readAt  time.Time
 	triedAt time.Time
+	reading *keyRead // nil: none is under way
+	waiting int
 }
 
-const (
-	keysFreshFor = 15 * time.Minute // after which a key that the provider withdrew is no longer good
-	keysPause    = 10 * time.Second // between two requests, however many unknown keys are named
-	maxKeysBytes = 1 << 20
-)
+// keyRead is a read under way.
+type keyRead struct {
+	patience <-chan struct{} // closed when a request that has another way goes on
+	done     chan struct{}
+	err      error // set before done is closed
+}
 
 // find returns the keys that a token may be signed with. A key that is not there is looked for at the provider: that
 // is how a rotation is noticed.
 //
-// Errors: ErrUnauthorized if there is none; errNoIssuer.
+// Errors: ErrUnauthorized if there is none; errNoIssuer; those of ctx.
 func (s *keySet) find(ctx context.Context, h jose.Header) ([]crypto.PublicKey, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := s.match(h)
-	now := s.now()
-	if len(found) > 0 && now.Sub(s.readAt) < keysFreshFor {
-		return found, nil
-	}
-	if now.Sub(s.triedAt) >= keysPause {
-		s.triedAt = now
-		keys, err := s.read(ctx)
-		switch {
-		case err == nil:
-			s.keys, s.readAt = keys, now
-			found = s.match(h)
-		case len(found) == 0:
-			return nil, fmt.Errorf("%w: %w", errNoIssuer, err)
+	found, read, wait := s.look(ctx, h)
+	switch {
+	case !wait:
+	case len(found) > 0:
+		select {
+		case <-read.done:
+		case <-read.patience:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	default:
+		defer s.leave()
+		select {
+		case <-read.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found = s.match(h)
 	switch {
-	case len(found) > 0:
+	case len(found) > 0 && s.now().Sub(s.readAt) < keysGoodFor:
 		return found, nil
-	case s.readAt.IsZero():
+	case s.readAt.IsZero() || len(found) > 0 || read != nil && !wait:
 		return nil, errNoIssuer
+	case read != nil && read.err != nil:
+		return nil, fmt.Errorf("%w: %w", errNoIssuer, read.err)
 	default:
 		return nil, ErrUnauthorized
 	}
+}
+
+// look returns the keys that are there and, unless they are fresh, the read that is under way, which it starts when one
+// is due. It decides whether the request waits for that; a request without a key that does must call leave.
+func (s *keySet) look(ctx context.Context, h jose.Header) (found []crypto.PublicKey, read *keyRead, wait bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found = s.match(h)
+	age := s.now().Sub(s.readAt)
+	if len(found) > 0 && age < keysRefresh {
+		return found, nil, false
+	}
+	s.start(ctx)
+	switch {
+	case s.reading == nil || len(found) > 0:
+		return found, s.reading, s.reading != nil && age >= keysFreshFor
+	case s.waiting >= maxKeyWaits:
+		return nil, s.reading, false
+	default:
+		s.waiting++
+		return nil, s.reading, true
+	}
+}
+
+func (s *keySet) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting--
+}
+
+// start begins a read, if none is under way and the last one was long enough ago.
+func (s *keySet) start(ctx context.Context) {
+	now, pause := s.now(), keysPause
+	if s.readAt.IsZero() {
+		pause = issuerPause
+	}
+	if s.reading != nil || !s.triedAt.IsZero() && now.Sub(s.triedAt) < pause {
+		return
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysPatience)
+	read := &keyRead{patience: patience.Done(), done: make(chan struct{})}
+	s.triedAt, s.reading = now, read
+	go func() {
+		defer cancel()
+		keys, err := s.fetch(context.WithoutCancel(ctx)) // which has deadlines of its own
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err == nil {
+			s.keys, s.readAt = keys, now
+		}
+		read.err, s.reading = err, nil
+		close(read.done)
+	}()
 }
 
 // match compares the kid, and does nothing else with it: it is a stranger's text.
@@ -74,15 +148,15 @@ func (s *keySet) match(h jose.Header) (found []crypto.PublicKey) {
 	return found
 }
 
-// read asks the provider. Only public keys for signatures are of use.
-func (s *keySet) read(ctx context.Context) ([]jose.JSONWebKey, error) {
+// readKeys asks the provider. Only public keys for signatures are of use.
+func readKeys(ctx context.Context, client *http.Client, url string) ([]jose.JSONWebKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, issuerTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	response, err := s.client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"github.com/millrace-orders/millrace/limit"
 )
 
 // limitError says that a subject has used up its limit.
@@ -69,13 +71,31 @@ func (s *Server) limit(p Principal) int {
 func (s *Server) rate(w http.ResponseWriter, r *http.Request, subject string) error {
 	x := exchangeOf(r.Context())
 	x.rated = true
-	limit := s.limit(x.principal)
-	if limit == 0 {
+	most := s.limit(x.principal)
+	if most == 0 {
 		return nil
 	}
-	d := s.config.Limiter.Allow(subject, limit)
+	return s.decide(w, subject, most, s.config.Limiter.Allow(subject, most))
+}
+
+// reserve takes room for one request of the client's address, before it is known whether the request counts for it.
+func (s *Server) reserve(w http.ResponseWriter, r *http.Request) (release func(), err error) {
+	most, address := s.limit(Principal{}), s.addressOf(r)
+	if most == 0 {
+		return func() {}, nil
+	}
+	d, release := s.config.Limiter.Reserve(address, most)
+	if d.Allowed {
+		return release, nil
+	}
+	exchangeOf(r.Context()).rated = true
+	return nil, s.decide(w, address, most, d)
+}
+
+// decide tells the client what the limiter decided.
+func (s *Server) decide(w http.ResponseWriter, subject string, most int, d limit.Decision) error {
 	window := seconds(s.config.Limiter.Window())
-	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%s`, limit, window))
+	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%s`, most, window))
 	w.Header().Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%s`, d.Remaining, seconds(d.Reset)))
 	if d.Allowed {
 		return nil
@@ -87,7 +107,7 @@ func (s *Server) rate(w http.ResponseWriter, r *http.Request, subject string) er
 
 // gated limits what is answered before its sender is known: wrong credentials, paths that there are not. That counts
 // for the client's address. An address that has used up its limit learns nothing more, not even whether a key is
-// wrong, but a client with a right key is not held up by others behind the same address.
+// wrong. A client whose key was right before is not held up by others behind the same address (see enter).
 func (s *Server) gated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.limits(r) {

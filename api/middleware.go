@@ -37,6 +37,7 @@ func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Cache-Control", "no-store")
@@ -53,7 +54,8 @@ func (s *Server) logged(next http.Handler) http.Handler {
 	})
 }
 
-// log leaves query strings and bodies out: they are about people.
+// log leaves query strings and bodies out: they are about people. So are the subjects of OIDC tokens. An address is
+// logged only for a request that was refused, which otherwise has no author.
 func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, start time.Time) {
 	ctx := r.Context()
 	x := exchangeOf(ctx)
@@ -61,6 +63,16 @@ func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, st
 		slog.String("method", r.Method), slog.String("route", route(r)), slog.String("operation", x.operation),
 		slog.Int("status", status(recorder)), slog.Float64("duration_seconds", time.Since(start).Seconds()),
 		slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
+	}
+	if x.principal.kind != "" {
+		attrs = append(attrs, slog.String("principal_kind", string(x.principal.kind)))
+	}
+	if x.principal.key != "" {
+		attrs = append(attrs, slog.String("key_id", string(x.principal.key)))
+	}
+	switch status(recorder) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		attrs = append(attrs, slog.String("remote_address", clientAddress(r, s.config.TrustedProxies)))
 	}
 	if x.cause != nil {
 		attrs = append(attrs, slog.Any("error", x.cause))

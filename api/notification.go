@@ -6,9 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -109,7 +107,7 @@ func (s *Server) notifications(ctx context.Context, in *notificationsInput) (*no
 		out.Link = nextLink("/api/notifications", in.Limit, out.Body.NextCursor, in.query())
 	}
 	for _, n := range found {
-		out.Body.Notifications = append(out.Body.Notifications, newNotification(n, who.Role == store.Viewer))
+		out.Body.Notifications = append(out.Body.Notifications, newNotification(n, who))
 	}
 	return out, nil
 }
@@ -125,27 +123,17 @@ func (in *notificationsInput) query() url.Values {
 	return query
 }
 
-func newNotification(n orders.Notification, masked bool) Notification {
+func newNotification(n orders.Notification, who Principal) Notification {
 	out := Notification{
 		OrderID: n.OrderID, Generation: n.Generation, CustomerID: n.CustomerID, Template: n.Template,
 		Recipient: n.Recipient, State: NotificationState(n.State), Reason: n.Reason, Reference: n.Reference,
 		CreatedAt: n.CreatedAt,
 	}
-	if masked {
+	if !who.seesPersonal() {
 		out.Recipient = maskEmail(n.Recipient)
 	}
 	if !n.SettledAt.IsZero() {
 		out.SettledAt = &n.SettledAt
 	}
 	return out
-}
-
-// maskEmail leaves of an address what tells two customers apart, mostly, and writes to nobody.
-func maskEmail(address string) string {
-	at := strings.LastIndexByte(address, '@')
-	if at < 0 {
-		return ""
-	}
-	_, first := utf8.DecodeRuneInString(address)
-	return address[:first] + "***" + address[at:]
 }

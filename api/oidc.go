@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -17,7 +17,6 @@ import (
 
 const (
 	issuerTimeout   = 3 * time.Second // of one request to the identity provider
-	issuerPause     = 5 * time.Second // between two attempts to discover it
 	oidcPrefix      = "oidc:"
 	defaultRole     = "role"
 	defaultCustomer = "customer_id"
@@ -43,11 +42,9 @@ type OIDCConfig struct {
 // OIDC verifies tokens of one identity provider. It is discovered when the first token comes, so that Millrace starts
 // while the provider is down.
 type OIDC struct {
-	config OIDCConfig
-
-	mu      sync.Mutex
-	keys    *keySet // nil until the provider was discovered
-	triedAt time.Time
+	config  OIDCConfig
+	keys    keySet
+	keysURL string // empty until the provider was discovered; of the one read under way
 }
 
 // NewOIDC makes an OIDC. It asks nobody anything yet.
@@ -64,7 +61,9 @@ func NewOIDC(c OIDCConfig) *OIDC {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &OIDC{config: c}
+	o := &OIDC{config: c}
+	o.keys.fetch, o.keys.now = o.readKeys, c.Now
+	return o
 }
 
 // verify checks a token and says until when it is good. What a stranger sends costs no more than its own
@@ -76,11 +75,7 @@ func (o *OIDC) verify(ctx context.Context, token string) (Principal, time.Time, 
 	if err != nil || len(parsed.Signatures) != 1 {
 		return Principal{}, time.Time{}, ErrUnauthorized
 	}
-	set, err := o.discovered(ctx)
-	if err != nil {
-		return Principal{}, time.Time{}, err
-	}
-	candidates, err := set.find(ctx, parsed.Signatures[0].Header)
+	candidates, err := o.keys.find(ctx, parsed.Signatures[0].Header)
 	if err != nil {
 		return Principal{}, time.Time{}, err
 	}
@@ -106,7 +101,7 @@ func (o *OIDC) principal(token *oidc.IDToken) (Principal, error) {
 	if err := token.Claims(&claims); err != nil {
 		return Principal{}, ErrUnauthorized
 	}
-	p := Principal{Name: name}
+	p := Principal{Name: name, kind: kindOIDC}
 	role, _ := claims[o.config.RoleClaim].(string)
 	customer, _ := claims[o.config.CustomerClaim].(string)
 	switch {
@@ -122,31 +117,43 @@ func (o *OIDC) principal(token *oidc.IDToken) (Principal, error) {
 // isPrintable bounds what becomes part of an order and of the log.
 func isPrintable(s string) bool { return orders.CheckCustomerID(s) == "" }
 
-// discovered finds the provider's keys, once. While it cannot be reached it is left alone for a while between
-// attempts, and whoever comes meanwhile is told so at once.
-func (o *OIDC) discovered(ctx context.Context) (*keySet, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.keys != nil {
-		return o.keys, nil
+// isCompactToken reports whether a text has the form of a signed token: three parts of base64url.
+func isCompactToken(text string) bool {
+	return strings.Count(text, ".") == 2 && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_' && r != '.'
+	})
+}
+
+// readKeys reads the provider's keys, and discovers the provider if that was not possible before.
+func (o *OIDC) readKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+	if o.keysURL == "" {
+		url, err := o.discover(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.keysURL = url
 	}
-	now := o.config.Now()
-	if now.Sub(o.triedAt) < issuerPause {
-		return nil, errNoIssuer
-	}
-	o.triedAt = now
+	return readKeys(ctx, o.config.Client, o.keysURL)
+}
+
+// discover asks the provider where its keys are.
+func (o *OIDC) discover(ctx context.Context) (keysURL string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, issuerTimeout)
+	defer cancel()
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, o.config.Client), o.config.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoIssuer, err)
+		return "", fmt.Errorf("discover identity provider: %w", err)
 	}
 	var endpoints struct {
 		Keys string `json:"jwks_uri"`
 	}
-	if err := provider.Claims(&endpoints); err != nil || endpoints.Keys == "" {
-		return nil, fmt.Errorf("%w: it names no keys", errors.Join(errNoIssuer, err))
+	if err := provider.Claims(&endpoints); err != nil {
+		return "", fmt.Errorf("discover identity provider: %w", err)
 	}
-	o.keys = &keySet{url: endpoints.Keys, client: o.config.Client, now: o.config.Now}
-	return o.keys, nil
+	if endpoints.Keys == "" {
+		return "", errors.New("discover identity provider: it names no keys")
+	}
+	return endpoints.Keys, nil
 }
 
 func signatureNames() (names []string) {

@@ -19,7 +19,7 @@ type Order struct {
 	Total           Amount      `json:"total" example:"209.97"`
 	Refunded        Amount      `json:"refunded" example:"0.00"`
 	Items           []OrderItem `json:"items" doc:"Its lines, as they were sent"`
-	PaymentMethod   string      `json:"paymentMethod,omitempty" example:"card" doc:"As it was sent"`
+	PaymentMethod   string      `json:"paymentMethod,omitempty" example:"card" doc:"As it was sent; *** to a viewer"`
 	ShippingAddress *Address    `json:"shippingAddress,omitempty"`
 	Reason          string      `json:"reason,omitempty" example:"authorize_payment refused: card_declined" doc:"Why the order is being undone, was undone or needs attention"`
 	Steps           []OrderStep `json:"steps" doc:"What was started at the providers, in the order it was started"`
@@ -56,7 +56,8 @@ type OrderStep struct {
 	SettledAt  *time.Time `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"Absent while it is pending"`
 }
 
-func newOrder(o *orders.Order) Order {
+// newOrder shows an order to a principal.
+func newOrder(o *orders.Order, who Principal) Order {
 	out := Order{
 		OrderID: o.ID, CustomerID: o.CustomerID,
 		Status: OrderStatus(o.Status), Message: o.Message(), Progress: o.Progress(),
@@ -65,6 +66,9 @@ func newOrder(o *orders.Order) Order {
 		PaymentMethod: o.PaymentMethod, ShippingAddress: (*Address)(o.ShippingAddress), Reason: o.Reason,
 		Steps: make([]OrderStep, len(o.Steps)), Version: o.Version,
 		CreatedAt: o.PlacedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
+	}
+	if !who.seesPersonal() {
+		out.PaymentMethod, out.ShippingAddress = mask(out.PaymentMethod), maskAddress(out.ShippingAddress)
 	}
 	for i, item := range o.Items {
 		out.Items[i] = OrderItem{item.ProductID, item.Quantity, newAmount(o.Currency, item.Price)}

@@ -93,7 +93,7 @@ func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error
 			out.Status = http.StatusOK
 		}
 	}
-	out.Location, out.ETag, out.Body = "/api/orders/"+order.ID.String(), etag(order.Version), newOrder(&order)
+	out.Location, out.ETag, out.Body = "/api/orders/"+order.ID.String(), etag(order.Version), newOrder(&order, principal)
 	return out, nil
 }
 

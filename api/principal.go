@@ -25,9 +25,22 @@ type Principal struct {
 	Role       store.Role // empty: it may do nothing
 	CustomerID string     // of a customer: whose orders it may see
 
-	isKey bool      // Name is a key's id
+	kind  kind      // of the credential
+	key   keyID     // of a key or of the key behind a ticket
 	until time.Time // when its OIDC token expires; zero: it has none
 }
+
+// kind is the kind of credential that a principal came with.
+type kind string
+
+const (
+	kindKey    kind = "key"
+	kindTicket kind = "ticket"
+	kindOIDC   kind = "oidc"
+	kindToken  kind = principalToken
+	kindDev    kind = principalDev
+	kindAnyone kind = principalAnyone
+)
 
 // owns says whether a customer's orders are there for the principal. To a customer nobody else's are.
 func (p Principal) owns(customerID string) bool {

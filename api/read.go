@@ -96,13 +96,20 @@ func (s *Server) get(ctx context.Context, in *getInput) (*huma.StreamResponse, e
 			return
 		}
 		hctx.SetHeader("Content-Type", mediaJSON)
-		_, _ = hctx.BodyWriter().Write(order.Body(encodeOrder))
+		body := order.Body(encodeOrder)
+		if who := exchangeOf(ctx).principal; !who.seesPersonal() {
+			body = encodeFor(&order.Order, who) // not the bytes that all others share
+		}
+		_, _ = hctx.BodyWriter().Write(body)
 	}}, nil
 }
 
-func encodeOrder(o *orders.Order) []byte {
+// encodeOrder writes an order without a mask.
+func encodeOrder(o *orders.Order) []byte { return encodeFor(o, Principal{}) }
+
+func encodeFor(o *orders.Order, who Principal) []byte {
 	var b bytes.Buffer
-	if err := encodeJSON(&b, newOrder(o)); err != nil {
+	if err := encodeJSON(&b, newOrder(o, who)); err != nil {
 		panic(err) // strings and numbers: cannot happen
 	}
 	return b.Bytes()
@@ -194,7 +201,7 @@ func (s *Server) page(ctx context.Context, filter store.Filter, limit int, curso
 		out.Body.NextCursor = encodeCursor(filter, found[len(found)-1].ID)
 	}
 	for i := range found {
-		out.Body.Orders = append(out.Body.Orders, newOrder(&found[i]))
+		out.Body.Orders = append(out.Body.Orders, newOrder(&found[i], exchangeOf(ctx).principal))
 	}
 	return out, nil
 }

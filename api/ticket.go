@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"net/http"
 	"time"
@@ -53,11 +52,8 @@ func (s *Server) registerTicket(api huma.API) {
 func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput, error) {
 	who := exchangeOf(ctx).principal
 	ticket := store.Ticket{
-		Principal: who.Name, Role: who.Role, CustomerID: who.CustomerID, GoodUntil: who.until,
+		Principal: who.Name, Role: who.Role, CustomerID: who.CustomerID, KeyID: string(who.key), GoodUntil: who.until,
 		ExpiresAt: s.config.Now().Add(ticketLife).UTC(),
-	}
-	if who.isKey {
-		ticket.KeyID = who.Name
 	}
 	if in.Body != nil && in.Body.CustomerID != "" {
 		if err := in.Body.CustomerID.check("body.customerId"); err != nil {
@@ -73,7 +69,17 @@ func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput
 	if err != nil {
 		return nil, err
 	}
+	s.config.Auth.recognizeTicket(texts[0])
 	return &ticketOutput{StreamTicket{texts[0], ticket.ExpiresAt}}, nil
+}
+
+// recognizesTicket reports whether it costs no look-up to refuse a text as a ticket, or this process made the ticket.
+func (a *Authenticator) recognizesTicket(text string) bool {
+	return a == nil || a.config.Keys == nil || !store.IsTicket(text) || a.tickets.Contains(ticketHash(hashOf(text)))
+}
+
+func (a *Authenticator) recognizeTicket(text string) {
+	a.tickets.Add(ticketHash(hashOf(text)), struct{}{})
 }
 
 // admit finds the ticket that a text is of. Errors are those of Authenticate.
@@ -85,6 +91,7 @@ func (a *Authenticator) admit(ctx context.Context, text string) (store.Ticket, e
 	defer cancel()
 	ticket, err := a.config.Keys.VerifyTicket(ctx, text)
 	if errors.Is(err, store.ErrTicketRefused) {
+		a.tickets.Remove(ticketHash(hashOf(text)))
 		return ticket, ErrUnauthorized
 	}
 	if err == nil {
@@ -104,15 +111,5 @@ func (a *Authenticator) uphold(ctx context.Context, t store.Ticket) error {
 	case t.KeyID == "":
 		return nil
 	}
-	hash := sha256.Sum256([]byte("key " + t.KeyID))
-	_, err := a.lookUp(ctx, hash, func(ctx context.Context) (Principal, time.Time, error) {
-		ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
-		defer cancel()
-		key, err := a.config.Keys.Key(ctx, t.KeyID)
-		if err == nil && !key.Usable(a.config.Now()) || errors.Is(err, store.ErrKeyNotFound) {
-			err = ErrUnauthorized
-		}
-		return keyPrincipal(key), key.ExpiresAt, err
-	})
-	return err
+	return a.holds(ctx, keyID(t.KeyID))
 }

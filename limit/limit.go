@@ -74,6 +74,7 @@ type Limiter struct {
 
 	mu       sync.Mutex
 	subjects map[string]*subject
+	reserved map[string]int      // requests by subject that Reserve let begin and that have not ended
 	ranking  ranking             // the same subjects
 	pruned   time.Time           // when prune ran last
 	unsent   map[string]struct{} // subjects with requests that were not shared yet
@@ -107,7 +108,7 @@ func New(c Config) *Limiter {
 	return &Limiter{
 		config: c, segment: (c.Window / segments).Truncate(time.Microsecond), flushed: flushed,
 		pending:  make(chan struct{}, 1),
-		subjects: make(map[string]*subject), unsent: make(map[string]struct{}),
+		subjects: make(map[string]*subject), reserved: make(map[string]int), unsent: make(map[string]struct{}),
 	}
 }
 

@@ -26,8 +26,14 @@ func newCredential() (id, secret string) {
 	return strings.ToLower(rand.Text()[:keyIDLength]), strings.Repeat("0", keySecretLength-len(secret)) + secret
 }
 
-// IsKey says whether a text is meant to be a key, right or wrong.
-func IsKey(text string) bool { return strings.HasPrefix(text, keyPrefix) }
+// IsKey reports whether a text has the form of a key, right or wrong.
+func IsKey(text string) bool {
+	_, _, ok := parseCredential(text)
+	return ok
+}
+
+// IsTicket reports whether a text has the form of a ticket, right or wrong.
+func IsTicket(text string) bool { return len(text) == keySecretLength && isAlphanumeric(text) }
 
 // parseCredential takes the text of a key apart.
 func parseCredential(text string) (id, secret string, ok bool) {

@@ -65,7 +65,7 @@ func (s *Store) MakeTickets(ctx context.Context, tickets []Ticket) (texts []stri
 //
 // Errors: ErrTicketRefused; any other is the database's and says nothing about the ticket.
 func (s *Store) VerifyTicket(ctx context.Context, text string) (Ticket, error) {
-	if len(text) != keySecretLength || !isAlphanumeric(text) {
+	if !IsTicket(text) {
 		return Ticket{}, ErrTicketRefused
 	}
 	row, err := s.queries.TicketRead(ctx, s.db, &dbsqlc.TicketReadParams{SecretSha256: hashSecret(text), Now: s.now()})

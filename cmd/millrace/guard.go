@@ -7,12 +7,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -22,11 +24,21 @@ const maxOpsBody = 16 << 10
 // guard stands before everything on the operations address. It looks at who asks and at the method, never at the
 // path, so there is no path that gets around it; what not every role may read is marked where it is mounted.
 type guard struct {
-	auth   *api.Authenticator
-	store  *store.Store
-	logger *slog.Logger
-	next   http.Handler
+	auth    *api.Authenticator
+	store   *store.Store
+	limiter *limit.Limiter
+	logger  *slog.Logger
+	next    http.Handler
 }
+
+// Limits of the operations address, a minute and process. River UI asks for several things every two seconds.
+const (
+	opsRequests = 1200 // of a principal
+	opsAttempts = 60   // with wrong credentials, of an address: each may cost a query
+	opsRefusals = 30   // of a principal that wants to change what it may not: each is a row in the audit log
+)
+
+var errOpsLimited = errors.New("too many requests")
 
 type operatorKey struct{}
 
@@ -35,7 +47,7 @@ type operatorKey struct{}
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
 	w.Header().Set("X-Request-Id", id)
-	who, err := g.auth.Authenticate(r, true)
+	who, err := g.enter(r)
 	if err != nil {
 		g.refuse(w, r, err)
 		return
@@ -43,6 +55,10 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	operator := who.Role == store.Admin || who.Role == store.Operator
 	reads := slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
 	allowed := operator || who.Role == store.Viewer && reads
+	if !reads && !allowed && !g.limiter.Allow("refused:"+who.Name, opsRefusals).Allowed {
+		g.refuse(w, r, errOpsLimited)
+		return
+	}
 	if !reads {
 		if err := g.audit(w, r, who.Actor(r, id), allowed); err != nil {
 			g.refuse(w, r, err)
@@ -56,13 +72,39 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, operator)))
 }
 
-// refuse answers whom the guard does not know, or cannot know at the moment.
+// enter finds out who asks. A credential that this process has not seen to be right needs room under the limit of its
+// address before it costs a look-up.
+func (g *guard) enter(r *http.Request) (api.Principal, error) {
+	if !g.auth.Recognizes(r, true) {
+		address, _, _ := net.SplitHostPort(r.RemoteAddr)
+		room, release := g.limiter.Reserve("address:"+address, opsAttempts)
+		if !room.Allowed {
+			return api.Principal{}, errOpsLimited
+		}
+		defer release()
+		who, err := g.auth.Authenticate(r, true)
+		if errors.Is(err, api.ErrUnauthorized) {
+			g.limiter.Allow("address:"+address, opsAttempts)
+		}
+		return who, err
+	}
+	who, err := g.auth.Authenticate(r, true)
+	if err == nil && !g.limiter.Allow("principal:"+who.Name, opsRequests).Allowed {
+		err = errOpsLimited
+	}
+	return who, err
+}
+
+// refuse answers requests whose sender is unknown, cannot be known at the moment, or sends too many.
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.Is(err, api.ErrUnauthorized):
 		w.Header().Set("WWW-Authenticate", `Basic realm="millrace", charset="UTF-8"`)
 		http.Error(w, "unauthorized", http.StatusUnauthorized)
+	case errors.Is(err, errOpsLimited):
+		w.Header().Set("Retry-After", "60")
+		http.Error(w, err.Error(), http.StatusTooManyRequests)
 	case errors.As(err, &tooLarge):
 		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
 	default:
@@ -72,24 +114,27 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// audit writes down who wants what, with the body, which says which jobs. River UI's bodies are JSON; what is not will
-// be refused, and only its size is noted.
+// audit writes down who wants what, with the body, which has the ids of jobs. River UI's bodies are JSON; of anything
+// else only the size is noted. Of a refused request it notes no body: its sender must not fill the log.
 func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, allowed bool) error {
+	entry := store.AuditEntry{
+		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: map[string]any{"allowed": allowed},
+	}
+	if !allowed {
+		return g.store.Audit(r.Context(), []store.AuditEntry{entry})
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOpsBody))
 	if err != nil {
 		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	detail := map[string]any{"allowed": allowed}
 	switch {
 	case json.Valid(body) && !bytes.Contains(body, []byte(`\u0000`)): // which jsonb cannot have
-		detail["body"] = json.RawMessage(body)
+		entry.Detail["body"] = json.RawMessage(body)
 	case len(body) > 0:
-		detail["bytes"] = len(body)
+		entry.Detail["bytes"] = len(body)
 	}
-	return g.store.Audit(r.Context(), []store.AuditEntry{{
-		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: detail,
-	}})
+	return g.store.Audit(r.Context(), []store.AuditEntry{entry})
 }
 
 // profile is for operators: profiles show what is in memory. It costs too much to be taken because a page of another

@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 	"riverqueue.com/riverui"
 
+	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -32,27 +33,28 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *st
 	}
 
 	mux := http.NewServeMux()
-	mux.Handle(riverPrefix+"/", ui)
+	mux.Handle(riverPrefix+"/", policed(riverPolicy, ui))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, Registry: n.registry,
 	}))
-	mux.Handle("GET /debug/pprof/", profile(pprof.Index))
+	mux.Handle("GET /debug/pprof/", policed(profilePolicy, profile(pprof.Index)))
 	mux.Handle("GET /debug/pprof/profile", profile(pprof.Profile))
 	mux.Handle("GET /debug/pprof/symbol", profile(pprof.Symbol))
 	mux.Handle("GET /debug/pprof/trace", profile(pprof.Trace))
 	mux.HandleFunc("GET /{$}", opsIndex)
 
 	auth := n.authenticator(s)
-	g := &guard{auth: auth, store: s, logger: n.logger, next: mux}
+	limiter := limit.New(limit.Config{Logger: n.logger})
+	n.background(limiter.Run)
+	g := &guard{auth: auth, store: s, limiter: limiter, logger: n.logger, next: mux}
 	// River UI takes a POST of any content type from any site, with the browser's credentials.
-	handler := localOnly(auth.IsOpen, http.NewCrossOriginProtection().Handler(g))
+	handler := hardened(localOnly(auth.IsOpen, http.NewCrossOriginProtection().Handler(g)))
 	n.serve("ops", handler, func() {}, time.Second)
 	return nil
 }
 
 func opsIndex(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'")
 	_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>Millrace operations</title><h1>Millrace operations</h1>
 <ul><li><a href="/riverui/">River UI</a>: jobs and queues<li><a href="/metrics">Metrics</a>
 <li><a href="/debug/pprof/">Profiles</a></ul></html>

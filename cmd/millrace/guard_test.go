@@ -1,0 +1,53 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// TestOperationsAddressIsBounded: neither wrong credentials nor a key that may do nothing there costs the database much,
+// or fills the audit log, and a page of another site cannot frame what operators use.
+func TestOperationsAddressIsBounded(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	viewer := createKey(t, database, "viewer")
+	m := startProcess(t, "api", "--database-url", database, "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
+	before := len(auditLog(t, database))
+
+	refused := map[int]int{}
+	for range opsRefusals + 20 {
+		status, _, _ := do(t, http.MethodPost, m.ops+"/riverui/api/jobs/"+strings.Repeat("retry", 100),
+			strings.Repeat("x", maxOpsBody), bearer(viewer)...)
+		refused[status]++
+	}
+	require.Equal(t, map[int]int{http.StatusForbidden: opsRefusals, http.StatusTooManyRequests: 20}, refused)
+	log := auditLog(t, database)
+	require.Len(t, log, before+opsRefusals)
+	require.LessOrEqual(t, len(log[0].Target), 200)
+	require.Equal(t, map[string]any{"allowed": false}, log[0].Detail)
+
+	for _, path := range []string{"/", "/metrics", "/riverui/", "/nothing"} {
+		_, h, _ := do(t, http.MethodGet, m.ops+path, "", bearer(viewer)...)
+		require.Equal(t, "DENY", h.Get("X-Frame-Options"), path)
+		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), path)
+		policy := h.Get("Content-Security-Policy")
+		require.Contains(t, policy, "default-src 'none'", path)
+		require.Contains(t, policy, "frame-ancestors 'none'", path)
+		require.NotContains(t, policy, "script-src 'self' 'unsafe", path)
+	}
+
+	statuses := map[int]int{}
+	for range opsAttempts + 10 {
+		status, h, _ := do(t, http.MethodGet, m.ops+"/", "", bearer("mr_aaaaaaaaaaaa_"+strings.Repeat("0", 43))...)
+		statuses[status]++
+		require.Equal(t, status == http.StatusTooManyRequests, h.Get("Retry-After") != "")
+	}
+	require.Equal(t, map[int]int{http.StatusUnauthorized: opsAttempts, http.StatusTooManyRequests: 10}, statuses)
+	status, _, _ := do(t, http.MethodGet, m.ops+"/", "", bearer(viewer)...)
+	require.Equal(t, http.StatusOK, status, "a key that was right before is let in")
+}
