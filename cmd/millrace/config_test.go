@@ -23,7 +23,7 @@ func TestAllSettings(t *testing.T) {
 }
 
 // TestAllSettingsAtOnce: values that cannot even be read hide no other problem, wherever they stand.
-func TestAllSettingsAtOnce(t *testing.T) {
+func TestAllSettingsAtOnce(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for name, value := range map[string]string{
 		"MILLRACE_WORKERS": "many", "MILLRACE_SWEEP_EVERY": "often", "MILLRACE_TRUSTED_PROXIES": "proxy",
 		"MILLRACE_CALL_TIMEOUT": "long", "MILLRACE_BREAKER_OPEN": "bad, but overridden", "MILLRACE_API_CONNECTIONS": "0",
@@ -42,7 +42,7 @@ func TestAllSettingsAtOnce(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, problem)
 	}
-	for _, none := range []string{"MILLRACE_BREAKER_OPEN", "--breaker-open", "ANY_ADDR", "unexpected argument", "--workers"} {
+	for _, none := range []string{"MILLRACE_BREAKER_OPEN", "--breaker-open", "ANY_ADDR", "unexpected", "--workers"} {
 		require.NotContains(t, err.Error(), none)
 	}
 	require.Equal(t, 2, exitStatus(err))

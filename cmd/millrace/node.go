@@ -81,7 +81,8 @@ type node struct {
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
 		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
-		addrs: map[string]string{}, listeners: map[string]net.Listener{}, recent: store.NewRecent(), closed: make(chan struct{}),
+		addrs: map[string]string{}, listeners: map[string]net.Listener{}, recent: store.NewRecent(),
+		closed: make(chan struct{}),
 	}
 	if n.progress = c.progress; n.progress == nil {
 		n.progress = n.logger

@@ -32,7 +32,7 @@ func TestReadme(t *testing.T) {
 	for _, console := range consoles.FindAllStringSubmatch(string(readme), -1) {
 		for _, command := range curlCommands.FindAllStringSubmatch(console[1], -1) {
 			commands += command[1] + "\n"
-			run := exec.CommandContext(t.Context(), "sh", "-c", //nolint:gosec // it is the README's
+			run := exec.CommandContext(t.Context(), "sh", "-c",
 				addresses.Replace(strings.Replace(command[1], "curl", "curl -sS --fail-with-body", 1)))
 			run.Env = append(os.Environ(), "ID="+id)
 			out, err := run.CombinedOutput()

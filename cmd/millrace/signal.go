@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// sameSignal is how soon a second signal counts as the first one again: a terminal and its process group, or timeout(1),
-// send two.
+// sameSignal is how soon a second signal counts as the first one again: a terminal and its process group, or
+// timeout(1), send two.
 const sameSignal = time.Second
 
 // untilSignal returns a context that ends with the first signal, so that the process stops in order. A later one calls

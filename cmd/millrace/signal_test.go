@@ -54,7 +54,7 @@ func TestTakenPort(t *testing.T) {
 	first.place(seedOrder)
 	require.NoError(t, first.stop())
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it waits for nothing
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()
 	for _, flag := range []string{"--api-addr", "--ops-addr"} {
