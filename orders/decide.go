@@ -134,7 +134,8 @@ func (o *Order) advance(e Event, settled *Step) (started []Step) {
 		o.proceed(e)
 	}
 	started = slices.Clone(o.Steps[before:])
-	place(o.Steps, before) // as they are read: the clocks of those who tell of events differ, and so may the moments of steps
+	// As they are read: the clocks of those who tell of events differ, and so may the moments of steps.
+	place(o.Steps, before)
 	return started
 }
 
