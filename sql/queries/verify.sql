@@ -94,7 +94,11 @@ FROM pg_catalog.pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
     AND (backend_xid IS NOT NULL AND xact_start < @writes_before::timestamptz
         OR backend_xmin IS NOT NULL AND xact_start < @reads_before::timestamptz)
-ORDER BY xact_start LIMIT @most;
+UNION ALL
+SELECT 0, format('prepared transaction %L of %s', p.gid, p.owner), true, p.prepared
+FROM pg_catalog.pg_prepared_xacts p
+WHERE p.database = current_database() AND p.prepared < @writes_before::timestamptz
+ORDER BY started_at LIMIT @most;
 
 -- name: VerifyNotifications :one
 SELECT pg_notification_queue_usage()::float8 AS usage;

@@ -521,15 +521,19 @@ const verifyTransactions = `-- name: VerifyTransactions :many
 SELECT pid::integer AS pid, coalesce(application_name, '')::text AS application, (backend_xid IS NOT NULL)::boolean AS writes, xact_start::timestamptz AS started_at
 FROM pg_catalog.pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-    AND (backend_xid IS NOT NULL AND xact_start < $1::timestamptz
-        OR backend_xmin IS NOT NULL AND xact_start < $2::timestamptz)
-ORDER BY xact_start LIMIT $3
+    AND (backend_xid IS NOT NULL AND xact_start < $2::timestamptz
+        OR backend_xmin IS NOT NULL AND xact_start < $3::timestamptz)
+UNION ALL
+SELECT 0, format('prepared transaction %L of %s', p.gid, p.owner), true, p.prepared
+FROM pg_catalog.pg_prepared_xacts p
+WHERE p.database = current_database() AND p.prepared < $2::timestamptz
+ORDER BY started_at LIMIT $1
 `
 
 type VerifyTransactionsParams struct {
+	Most         int32
 	WritesBefore time.Time
 	ReadsBefore  time.Time
-	Most         int32
 }
 
 type VerifyTransactionsRow struct {
@@ -542,7 +546,7 @@ type VerifyTransactionsRow struct {
 // VerifyTransactions lists the transactions of this database that are older than they should be. writes: it has an id,
 // and so holds up everybody who reads the log. What other users' sessions do is shown to pg_read_all_stats only.
 func (q *Queries) VerifyTransactions(ctx context.Context, db DBTX, arg *VerifyTransactionsParams) ([]VerifyTransactionsRow, error) {
-	rows, err := db.Query(ctx, verifyTransactions, arg.WritesBefore, arg.ReadsBefore, arg.Most)
+	rows, err := db.Query(ctx, verifyTransactions, arg.Most, arg.WritesBefore, arg.ReadsBefore)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func start() (*testServer, error) {
 		// The data is thrown away, so nothing has to survive a crash of the machine. And no vacuum comes in between.
 		Settings: map[string]string{
 			"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "500",
-			"autovacuum": "off",
+			"autovacuum": "off", "max_prepared_transactions": "5",
 		},
 		Logger: slog.New(slog.DiscardHandler),
 	})
