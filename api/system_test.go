@@ -61,6 +61,8 @@ func TestSystemStatus(t *testing.T) {
 		require.Equal(t, "payment", s.Queues[2].Name)
 		require.Equal(t, int64(1), s.Queues[2].Available)
 		require.Positive(t, s.Queues[2].OldestAgeSeconds)
+		require.Positive(t, s.Queues[3].OldestAgeSeconds, "a step that is being carried out is still pending")
+		s.Queues[3].OldestAgeSeconds = 0
 		require.Equal(t, api.QueueStatus{Name: "shipping", Running: 1}, s.Queues[3])
 	})
 
