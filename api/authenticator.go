@@ -102,9 +102,9 @@ func (a *Authenticator) Recognizes(r *http.Request, basic bool) bool {
 	switch a.form(credential) {
 	case formUnknown, formToken:
 		return true
-	default:
-		return a.recognized.Contains(hashOf(credential))
+	case formKey, formOIDC:
 	}
+	return a.recognized.Contains(hashOf(credential))
 }
 
 // credentialOf reads what a client sent.
@@ -168,6 +168,7 @@ func (a *Authenticator) verify(ctx context.Context, credential string) (p Princi
 		return Principal{}, ErrUnauthorized
 	case formToken:
 		return Principal{Name: principalToken, Role: store.Admin, kind: kindToken}, nil
+	case formKey, formOIDC:
 	}
 	hash := hashOf(credential)
 	if form == formKey {

@@ -52,5 +52,8 @@ func (s *Server) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &cancelOutput{ETag: etag(order.Version), Replayed: replayHeader(replayed), Body: newOrder(&order, exchangeOf(ctx).principal)}, nil
+	return &cancelOutput{
+		ETag: etag(order.Version), Replayed: replayHeader(replayed),
+		Body: newOrder(&order, exchangeOf(ctx).principal),
+	}, nil
 }

@@ -73,7 +73,8 @@ func TestIdentifiersOpenNothing(t *testing.T) {
 	frozen := time.Now() // so that what was verified once stays so
 	h := live(t, func(c *api.Config) {
 		c.Auth = api.NewAuthenticator(api.AuthConfig{
-			Keys: c.Store, Timeout: time.Minute, Token: "bootstrap-token-of-32-characters", Now: func() time.Time { return frozen },
+			Keys: c.Store, Timeout: time.Minute, Token: "bootstrap-token-of-32-characters",
+			Now: func() time.Time { return frozen },
 		})
 	})
 	seen, keys := shown{}, map[store.Role]string{}
@@ -118,7 +119,10 @@ func TestIdentifiersOpenNothing(t *testing.T) {
 	}
 	require.True(t, seen[id.String()] && seen[keys[store.Operator][3:15]] && seen[webhooks[0].delivery])
 
-	before := []string{"", "key ", "key:", "ticket ", "token ", "principal ", "principal:", "customer ", "oidc:", "mr_", "Bearer "}
+	before := []string{
+		"", "key ", "key:", "ticket ", "token ", "principal ", "principal:", "customer ", "oidc:",
+		"mr_", "Bearer ",
+	}
 	auth := h.auth
 	for text := range seen {
 		for _, prefix := range before {
@@ -183,7 +187,8 @@ func (h *harness) populate(t *testing.T, keys map[store.Role]string, seen shown)
 // storeKey makes a key to be revoked.
 func storeKey(t *testing.T, h *harness) string {
 	t.Helper()
-	made, err := storetest.New(t, h.pool).MakeKeys(t.Context(), []store.NewKey{{Role: store.Viewer}}, store.Actor{Name: "t"})
+	made, err := storetest.New(t, h.pool).MakeKeys(t.Context(), []store.NewKey{{Role: store.Viewer}},
+		store.Actor{Name: "t"})
 	require.NoError(t, err)
 	return made[0].ID
 }

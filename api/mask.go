@@ -10,8 +10,8 @@ import (
 // masked stands for a text that a viewer does not see.
 const masked = "***"
 
-// seesPersonal reports whether a principal sees how customers are reached and how they pay. A viewer looks after the system and
-// does not need it: a stolen viewer's key must not be a list of addresses.
+// seesPersonal reports whether a principal sees how customers are reached and how they pay. A viewer looks after the
+// system and does not need it: a stolen viewer's key must not be a list of addresses.
 func (p Principal) seesPersonal() bool { return p.Role != store.Viewer }
 
 // maskEmail keeps of an address what mostly tells two customers apart, and cannot be written to.

@@ -10,13 +10,14 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// TestViewerSeesNoAddresses asks every operation that reads, of all that a viewer may call, for an order with an address
-// and a payment method, before and after others have had the whole of it put into the cache.
+// TestViewerSeesNoAddresses asks every operation that reads for an order with an address and a payment method, before
+// and after another role has had the whole of it put into the cache.
 func TestViewerSeesNoAddresses(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Pool(t))
-	const body = `{"customerId":"1","items":[{"productId":1,"quantity":1,"price":5}],"paymentMethod":"pm_secret","customerEmail":` +
-		`"ada@lovelace.example","shippingAddress":{"name":"Ada Lovelace","line1":"Main St 1","line2":"Floor 2",` +
+	const body = `{"customerId":"1","items":[{"productId":1,"quantity":1,"price":5}],` +
+		`"paymentMethod":"pm_secret","customerEmail":"ada@lovelace.example",` +
+		`"shippingAddress":{"name":"Ada Lovelace","line1":"Main St 1","line2":"Floor 2",` +
 		`"city":"Springfield","postalCode":"12345","country":"US"}}`
 	viewer := []string{"Authorization", "Bearer " + h.key(t, store.Viewer)}
 	service := []string{"Authorization", "Bearer " + h.key(t, store.Service)}

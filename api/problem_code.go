@@ -11,8 +11,8 @@ func problemCodes() []string {
 		"order_changed", "order_not_cancellable", "order_not_found", "order_not_refundable", "order_not_settleable",
 		"overloaded", "product_not_found", "rate_limited", "request_timeout", "secret_rotating", "too_many_exports",
 		"too_many_in_flight", "too_many_refunds", "too_many_streams", "too_many_tickets", "too_many_tries",
-		"too_many_webhooks", "unauthorized", "unavailable", "unsupported_media_type", "validation_failed", "version_not_reached",
-		"webhook_disabled", "webhook_not_found",
+		"too_many_webhooks", "unauthorized", "unavailable", "unsupported_media_type", "validation_failed",
+		"version_not_reached", "webhook_disabled", "webhook_not_found",
 	}
 }
 

@@ -100,7 +100,10 @@ func (s *Server) settle(ctx context.Context, in *settleInput) (*settleOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &settleOutput{ETag: etag(order.Version), Replayed: replayHeader(replayed), Body: newOrder(&order, exchangeOf(ctx).principal)}, nil
+	return &settleOutput{
+		ETag: etag(order.Version), Replayed: replayHeader(replayed),
+		Body: newOrder(&order, exchangeOf(ctx).principal),
+	}, nil
 }
 
 // event is what the settlement asks for. What does not go together is refused: somebody may mean something else.

@@ -197,8 +197,8 @@ func (w *reconcileWorker) span(
 	return next, findings, nil
 }
 
-// listedOf is what has been listed of the span under way, by key. What another process has listed is not known here, and
-// costs a question each.
+// listedOf is what has been listed of the span under way, by key. What another process has listed is not known here,
+// and costs a question each.
 func (w *reconcileWorker) listedOf(r store.Reconciliation) map[string]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -58,7 +58,8 @@ func FuzzCustomerID(f *testing.F) {
 func TestCheckLine(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
-		"", "The bank confirms the release", " a ", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f468\u200d\U0001f469",
+		"", "The bank confirms the release", " a ", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+		"\U0001f468\u200d\U0001f469",
 		strings.Repeat("é", orders.MaxTextLength),
 	} {
 		require.Empty(t, orders.CheckLine(good), "%q", good)

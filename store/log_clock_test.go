@@ -86,8 +86,8 @@ func TestLogSince(t *testing.T) {
 	settled(t, s, place, 6)
 }
 
-// After a pause of weeks events lie in the default partition. It becomes one of its own, with all it has, the ones after it
-// are made, and it is dropped in time.
+// After a pause of weeks events lie in the default partition. It becomes one of its own, with all it has, the ones
+// after it are made, and it is dropped in time.
 func TestDefaultPartitionIsSplit(t *testing.T) {
 	t.Parallel()
 	pool := storetest.PatientPool(t)
@@ -138,9 +138,11 @@ func TestDefaultPartitionThatCannotBeSplit(t *testing.T) {
 	s := storetest.New(t, pool)
 	order := storetest.Order(t, s)
 	for version, at := range []string{"2020-01-08", "2040-01-08"} {
-		_, err := pool.Exec(t.Context(), `INSERT INTO millrace.order_events (order_id, version, kind, amount_minor, step, generation,
+		_, err := pool.Exec(t.Context(), `INSERT INTO millrace.order_events (order_id, version, kind, amount_minor, step,
+				generation,
 			reference, reason, status, progress, status_changed, at, logged_at)
-			VALUES ($1, $2, 'order_placed', 0, '', 0, '', '', 'pending', 0, true, now(), $3::text::timestamptz)`, order.ID, 100+version, at)
+			VALUES ($1, $2, 'order_placed', 0, '', 0, '', '', 'pending', 0, true, now(), $3::text::timestamptz)`,
+			order.ID, 100+version, at)
 		require.NoError(t, err)
 	}
 	_, err := s.MaintainLog(t.Context(), 200*365*24*time.Hour)

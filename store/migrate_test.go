@@ -91,7 +91,8 @@ func TestMigrateDuringBackup(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	pool := migrationPool(t, url)
-	_, err := pool.Exec(t.Context(), `DO $$ BEGIN EXECUTE 'DROP TABLE ' || (SELECT max(inhrelid::regclass::text) FROM pg_inherits
+	_, err := pool.Exec(t.Context(), `DO $$ BEGIN
+		EXECUTE 'DROP TABLE ' || (SELECT max(inhrelid::regclass::text) FROM pg_inherits
 		WHERE inhparent = 'millrace.order_events'::regclass AND inhrelid::regclass::text ~ '[0-9]'); END $$`)
 	require.NoError(t, err)
 	backup, err := pgx.Connect(t.Context(), url+"&application_name=backup")
@@ -112,7 +113,8 @@ func TestMigrateDuringBackup(t *testing.T) {
 	log.Reset()
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.NewTextHandler(&log, nil))))
 	require.Empty(t, log.String())
-	require.Equal(t, 3, count(t, pool, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'millrace.order_events'::regclass"))
+	require.Equal(t, 3, count(t, pool,
+		"SELECT count(*) FROM pg_inherits WHERE inhparent = 'millrace.order_events'::regclass"))
 }
 
 // TestNewerSchema refuses a schema that a later release has migrated, unless that says that this one may still run.

@@ -23,9 +23,9 @@ const (
 )
 
 // MaintainLog makes the log's partitions of this week and the next, and drops those that are over for longer than keep.
-// It gives way to those who work with the log, so it may fail for no fault of anybody's; call it again later. Without it
-// events go into the default partition: nothing is lost, and that one then becomes a partition of its own. Each part has
-// its own time, and is done whatever becomes of the other.
+// It gives way to sessions that work with the log, so it may fail for no fault of its own; call it again later. Without
+// it events go into the default partition: nothing is lost, and that one then becomes a partition of its own. Each part
+// has its own time, and is done whatever becomes of the other.
 func (s *Store) MaintainLog(ctx context.Context, keep time.Duration) (dropped int, err error) {
 	dropped, err = s.pruneLog(ctx, s.now().Add(-keep)) // first: what is too old must not become part of what is kept
 	split := splitDefault(ctx, s.queries, s.db)

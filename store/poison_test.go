@@ -125,7 +125,8 @@ func TestRepeatOfLogThatDoesNotFold(t *testing.T) {
 		_, err := s.Apply(t.Context(), []orders.Event{e})
 		require.NoError(t, err)
 	}
-	_, err := pool.Exec(t.Context(), "UPDATE order_events SET step = 'gone_since' WHERE order_id = $1 AND version = 2", ids[0])
+	_, err := pool.Exec(t.Context(), "UPDATE order_events SET step = 'gone_since' WHERE order_id = $1 AND version = 2",
+		ids[0])
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), "UPDATE order_commands SET answer = DEFAULT")
 	require.NoError(t, err)

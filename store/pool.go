@@ -104,8 +104,8 @@ const readOnly = "25006"
 // errDemoted says that a connection leads to a server that takes no more writes.
 var errDemoted = fmt.Errorf("%w: the primary has become read-only", ErrUnavailable)
 
-// CheckConnections refuses a role, a database or a server that does not allow as many connections as a process needs: it
-// would start, and then find no connection for its requests.
+// CheckConnections refuses a role, a database or a server that does not allow as many connections as a process needs:
+// it would start, and then find no connection for its requests.
 func CheckConnections(ctx context.Context, pool *pgxpool.Pool, needed int) error {
 	allowed, err := dbsqlc.New().ConnectionsAllowed(ctx, pool)
 	if err != nil {

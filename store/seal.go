@@ -16,7 +16,7 @@ const (
 	sealTries    = 3
 )
 
-// errSealed says that an order was to be stored from before the seal: an export has taken what is before it for complete.
+// errSealed means that an order was to be stored from before the seal, which an export has taken for complete.
 var errSealed = errors.New("the order is from before the seal")
 
 // settle has all orders from before a moment be there, or never, and returns up to when that is so. It is earlier if a

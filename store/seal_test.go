@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// An export leaves out what may yet be preceded, and does not call a range complete in which something is being committed.
+// An export leaves out what may yet be preceded. It calls no range complete in which something is being committed.
 func TestExportWaitsForWhatIsBeingCommitted(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)

@@ -87,8 +87,8 @@ var errReadOnly = errors.New("the server is read-only: it is a standby, or defau
 // validate sets what remains to be set, and refuses sessions that cannot be right.
 func validate(ctx context.Context, conn *pgconn.PgConn, set string) error {
 	if encoding := conn.ParameterStatus("server_encoding"); encoding != "UTF8" {
-		return &SettingError{fmt.Sprintf("the encoding of the database is %s, in which not every name can be stored: make one "+
-			"with ENCODING 'UTF8' TEMPLATE template0", encoding)}
+		return &SettingError{fmt.Sprintf("the encoding of the database is %s, in which not every name can be stored: make "+
+			"one with ENCODING 'UTF8' TEMPLATE template0", encoding)}
 	}
 	results, err := conn.Exec(ctx, set+sessionState).ReadAll()
 	if err != nil {

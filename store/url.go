@@ -67,7 +67,8 @@ func checkReserved(text string) error {
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority = rest[:i]
 	}
-	if strings.Contains(rest, "#") || strings.ContainsFunc(rest, isBlank) || strings.Count(rest, "@") > strings.Count(authority, "@") ||
+	if strings.Contains(rest, "#") || strings.ContainsFunc(rest, isBlank) ||
+		strings.Count(rest, "@") > strings.Count(authority, "@") ||
 		strings.Count(authority, "@") > 1 {
 		return fmt.Errorf("%w: percent-encode what is reserved in the user and the password: @ is %%40, / is %%2F, "+
 			"# is %%23, ? is %%3F, : is %%3A and %% is %%25", errDatabaseURL)
@@ -88,7 +89,7 @@ func readURL(text string) (string, error) {
 	if !ok {
 		return text, nil
 	}
-	content, err := os.ReadFile(path)
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return "", fmt.Errorf("read the file of the database URL: %w", err)
 	}

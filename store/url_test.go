@@ -39,7 +39,8 @@ func TestDatabaseURL(t *testing.T) {
 		"postgres://shop:p%40ss%2Fw%23rd@127.0.0.1:26550/base", "postgres://db1,db2:5433,db3/shop?sslmode=require",
 		"postgresql://shop@/base?host=/var/run/postgresql", "host=127.0.0.1 user=shop password='p@ss/w#rd'",
 		"postgres://shop:a:b@db/base", "postgres://[::1]:5432/base",
-		"postgres://db/base?default_query_exec_mode=cache_describe", "postgres://db/base?default_query_exec_mode=describe_exec",
+		"postgres://db/base?default_query_exec_mode=cache_describe",
+		"postgres://db/base?default_query_exec_mode=describe_exec",
 	} {
 		require.NoError(t, store.CheckDatabaseURL(url), url)
 	}

@@ -3111,7 +3111,7 @@ type Order struct {
 	Message string `json:"message"`
 	// The order's id: a UUIDv7, so ids sort by the time of placing.
 	OrderID uuid.UUID `json:"orderId"`
-	// As it was sent.
+	// As it was sent; *** to a viewer.
 	PaymentMethod OptString `json:"paymentMethod"`
 	// Percent of the steps to completion that are done.
 	Progress int64 `json:"progress"`

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// TestOperationsAddressIsBounded: neither wrong credentials nor a key that may do nothing there costs the database much,
+// TestOperationsAddressIsBounded: neither wrong credentials nor a key that may do nothing there costs the database much
 // or fills the audit log, and a page of another site cannot frame what operators use.
 func TestOperationsAddressIsBounded(t *testing.T) {
 	t.Parallel()

@@ -5,8 +5,9 @@ import "net/http"
 // Policies of the pages on the operations address. River UI loads its scripts from its own address, and its components
 // set styles in the page. The index of profiles has its style in itself.
 const (
-	strictPolicy  = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	riverPolicy   = strictPolicy + "; script-src 'self'; connect-src 'self'; font-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
+	strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	riverPolicy  = strictPolicy +
+		"; script-src 'self'; connect-src 'self'; font-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
 	profilePolicy = strictPolicy + "; style-src 'unsafe-inline'"
 )
 

@@ -95,7 +95,8 @@ func intakeName(contender string, connections int) string {
 // checkPlaced compares what is stored with what was accepted.
 func (d *database) checkPlaced(ctx context.Context, maker *orderMaker) error {
 	var placed, cents, items int64
-	err := d.query(ctx, `SELECT count(*), coalesce(sum(total_minor), 0)::bigint, (SELECT count(*) FROM millrace.order_items)
+	err := d.query(ctx, `SELECT count(*), coalesce(sum(total_minor), 0)::bigint,
+		(SELECT count(*) FROM millrace.order_items)
 		FROM millrace.orders`, &placed, &cents, &items)
 	if err != nil {
 		return err

@@ -151,7 +151,8 @@ func jobsTampered(ctx context.Context, r *run) error {
 	}
 	customers.run(ctx, scripts)
 	const lose = `WITH gone AS (
-		SELECT id FROM millrace.river_job WHERE args ? 'order_id' AND state IN ('available', 'scheduled', 'retryable') AND id % 2 = 0
+		SELECT id FROM millrace.river_job
+			WHERE args ? 'order_id' AND state IN ('available', 'scheduled', 'retryable') AND id % 2 = 0
 	), deleted AS (DELETE FROM millrace.river_job WHERE id IN (SELECT id FROM gone))
 	UPDATE millrace.river_job SET state = 'completed', finalized_at = now()
 	WHERE args ? 'order_id' AND state IN ('available', 'scheduled', 'retryable') AND id NOT IN (SELECT id FROM gone)`

@@ -89,7 +89,8 @@ func flapping(ctx context.Context, r *run) error {
 			}
 		}
 		var err error
-		during, err = r.primary().number(context.WithoutCancel(ctx), "SELECT count(*) FROM millrace.orders WHERE status = 'completed'")
+		during, err = r.primary().number(context.WithoutCancel(ctx),
+			"SELECT count(*) FROM millrace.orders WHERE status = 'completed'")
 		return err
 	})
 	if err != nil {
@@ -240,7 +241,8 @@ func compensationsRefused(ctx context.Context, r *run) error {
 		open, err := r.open(ctx)
 		return err == nil && open == 0
 	})
-	silent, err := r.primary().number(ctx, "SELECT count(*) FROM millrace.orders WHERE status = 'needs_attention' AND reason = ''")
+	silent, err := r.primary().number(ctx,
+		"SELECT count(*) FROM millrace.orders WHERE status = 'needs_attention' AND reason = ''")
 	r.expect(silent == 0, "%d orders need attention and do not say why", silent)
 	return err
 }

@@ -59,8 +59,9 @@ have succeeded. Dotted arrows: what undoes a step that took effect, or may have.
 			strings.Join(after, ", "), undo, spec.Within.Hours())
 	}
 	fmt.Print(`
-A free order, with a total of 0, goes without the steps that take money (` + "`authorize_payment`, `capture_payment`" + `): its
-shipment is booked when the stock is reserved and the quote is there, and it ends as failed or cancelled if it is undone.
+A free order, with a total of 0, goes without the steps that take money (` +
+		"`authorize_payment`, `capture_payment`" + `): its
+shipment is booked when the stock is reserved and the quote is there. If it is undone, it ends as failed or cancelled.
 
 An order is undone when a forward step is refused or gets no answer before its deadline, or when the customer cancels.
 Steps under way are waited for; then everything that took effect, or may have, is undone in the reverse order: a step
