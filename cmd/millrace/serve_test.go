@@ -180,11 +180,11 @@ func TestStopGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := &node{logger: slog.New(slog.DiscardHandler)}
-		hangs, ended := make(chan struct{}), false
+		hangs, ended := make(chan struct{}), make(chan struct{})
 		n.onStop(func() { <-hangs })
-		n.onStop(func() { ended = true })
+		n.onStop(func() { close(ended) })
 		n.stop()
-		require.True(t, ended)
+		<-ended // or the test never ends
 		close(hangs)
 	})
 }

@@ -113,6 +113,6 @@ func TestPublish(t *testing.T) {
 	require.True(t, strings.HasPrefix(text, "before\n"))
 	require.True(t, strings.HasSuffix(text, tableEnds+"after\n"))
 	require.NotContains(t, text, "old")
-	require.Contains(t, text, "1 violations")
+	require.Contains(t, text, "violations: 1")
 	require.Contains(t, text, "no clock")
 }
