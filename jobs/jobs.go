@@ -131,8 +131,8 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	river.AddWorker(workers, &redriveWorker{store: c.Store, now: c.Now, logger: c.Logger})
 	river.AddWorker(workers, &verifyWorker{store: c.Store, logger: c.Logger})
 	river.AddWorker(workers, &reconcileWorker{
-		store: c.Store, providers: c.Providers, now: c.Now, grace: c.ReconcileGrace, repairs: c.ReconcileRepair,
-		logger: c.Logger, metrics: m,
+		store: c.Store, providers: c.Providers, now: c.Now, grace: c.ReconcileGrace, every: c.ReconcileEvery,
+		repairs: c.ReconcileRepair, logger: c.Logger, metrics: m,
 	})
 	periodic := []*river.PeriodicJob{sweepEvery(c.SweepEvery), maintainLogHourly()}
 	if c.SyncInventoryEvery > 0 {

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -111,8 +112,10 @@ func (w *reconcileWorker) agrees(ctx context.Context, f store.Finding, b *budget
 		}
 		return answer.State == orders.StateSucceeded, err
 	case orders.DriftUnknownOrder, orders.DriftNoIntent:
-		left, err := w.store.Compare(ctx, []orders.Effect{effect})
-		return len(left) == 0 || left[0].Kind != f.Kind, err
+		c, err := w.store.Compare(ctx, []orders.Effect{effect})
+		return len(c.Unsettled) == 0 && !slices.ContainsFunc(c.Findings, func(left store.Finding) bool {
+			return left.Kind != orders.DriftLate // of which it cannot tell: when it took effect was not kept
+		}), err
 	case orders.DriftNotUndone:
 		step, err := orders.ParseStepKey(f.Key)
 		if err != nil {

@@ -33,8 +33,8 @@ const (
 	reconcileOverlap = 10 * time.Minute
 	reconcilePage    = 1000 // events
 	loggedKeys       = 5    // of the findings of one kind
-	// compareSpan is the reconcileSpan of CompareAll, which nobody waits for.
-	compareSpan = time.Hour
+	// behindPause lets go of the worker between one run that is behind and the next.
+	behindPause = time.Second
 )
 
 // ReconcileJob compares the providers' own records with ours. It is enqueued by whichever process leads.
@@ -49,6 +49,7 @@ type reconcileWorker struct {
 	providers *upstream.Clients
 	now       func() time.Time
 	grace     time.Duration
+	every     time.Duration
 	repairs   bool // what a rule may repair
 	logger    *slog.Logger
 	metrics   *metrics
@@ -60,8 +61,9 @@ type reconcileWorker struct {
 // Timeout is longer than that of a step: it is many calls.
 func (w *reconcileWorker) Timeout(*river.Job[ReconcileJob]) time.Duration { return reconcileTimeout }
 
-// Work compares with each provider as far as it gets, and goes on there the next time.
-func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[ReconcileJob]) error {
+// Work compares with each provider as far as it gets, and goes on there the next time: at once if it is behind, but not
+// past the time of the next periodic run, which is also the one that asks again and repairs.
+func (w *reconcileWorker) Work(ctx context.Context, job *river.Job[ReconcileJob]) error {
 	list, err := w.store.Reconciliations(ctx)
 	if err != nil {
 		return err
@@ -70,38 +72,47 @@ func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[ReconcileJob]) 
 	for _, r := range list {
 		progress[r.Provider] = r
 	}
-	start, err := w.store.LogStart(ctx)
-	if err != nil {
-		return err
-	}
 	var failed []error
+	behind := false
 	for _, p := range orders.Providers() {
 		r, begun := progress[p]
 		if !begun {
-			r = store.Reconciliation{Provider: p, To: w.now().Add(-reconcileBack), Cursor: start}
-			if start.At.Before(r.To) {
-				if r.Cursor, err = w.store.LogSince(ctx, r.To); err != nil {
-					return err
-				}
+			r = store.Reconciliation{Provider: p, To: w.now().Add(-reconcileBack)}
+			if r.Cursor, err = w.store.LogSince(ctx, r.To); err != nil {
+				return err
 			}
 		}
-		failed = append(failed, w.reconcile(ctx, r))
+		goesOn, err := w.reconcile(ctx, r)
+		behind = behind || goesOn
+		failed = append(failed, err)
 	}
-	// In this sequence, so that what an answer settles is resolved in the same run.
-	b := &budget{repairs: repairsMost, failures: map[orders.Provider]int{}}
-	failed = append(failed, w.askAgain(ctx, b))
-	clear(b.failures) // or orders that a provider is silent about would hold up findings, run after run
-	failed = append(failed, w.recheck(ctx, b))
-	return errors.Join(failed...)
+	if snoozes(job.JobRow) == 0 {
+		// In this sequence, so that what an answer settles is resolved in the same run.
+		b := &budget{repairs: repairsMost, failures: map[orders.Provider]int{}}
+		failed = append(failed, w.askAgain(ctx, b))
+		clear(b.failures) // or orders that a provider is silent about would hold up findings, run after run
+		failed = append(failed, w.recheck(ctx, b))
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	if next := job.CreatedAt.Add(w.every); behind && w.now().Add(reconcileTimeout).Before(next) {
+		return river.JobSnooze(behindPause)
+	}
+	return nil
 }
 
-// reconcile compares one provider's records with ours, a span of time after another. Only our own database's failures
-// are errors: a provider that does not answer is in the state, and asked again the next time.
-func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation) error {
+// reconcile compares one provider's records with ours, a span of time after another, and reports whether it got on but
+// not to the end. Only our own database's failures are errors: a provider that does not answer is in the state, and
+// asked again the next time.
+func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation) (behind bool, err error) {
 	share, cancel := context.WithTimeout(ctx, reconcileShare)
 	defer cancel()
+	end := w.now().Add(-w.grace)
+	if err := w.settle(ctx, r.Provider); err != nil {
+		return false, err
+	}
 	for {
-		end := w.now().Add(-w.grace)
 		to := r.To.Add(reconcileSpan)
 		if to.After(end) {
 			to = end
@@ -110,18 +121,18 @@ func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation)
 			to = r.Span.To // it goes on where the run before stopped
 		}
 		if !to.After(r.To) {
-			return nil
+			return false, nil
 		}
-		next, findings, err := w.span(share, r, to)
+		next, found, err := w.span(share, r, to)
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return false, ctx.Err()
 		case share.Err() != nil: // what was listed and looked up is listed and looked up
 			next.State, next.To = store.ReconciliationBehind, r.To
 		case errors.Is(err, upstream.ErrNoListing):
-			next, findings = r, nil
+			next, found = r, store.Comparison{}
 			if next.Cursor, err = w.store.LogEnd(ctx); err != nil {
-				return err
+				return false, err
 			}
 			next.State, next.To, next.Span = store.ReconciliationNotListed, end, store.Span{}
 		case upstream.IsFailure(err):
@@ -130,19 +141,19 @@ func (w *reconcileWorker) reconcile(ctx context.Context, r store.Reconciliation)
 			}
 			next.State, next.To = store.ReconciliationUnavailable, r.To
 		case err != nil:
-			return err
+			return false, err
 		case to.Before(end):
 			next.State = store.ReconciliationBehind
 		default:
 			next.State = store.ReconciliationOK
 		}
-		fresh, err := w.store.SaveReconciliation(ctx, next, findings)
+		fresh, err := w.store.SaveReconciliation(ctx, next, found)
 		if err != nil {
-			return err
+			return false, err
 		}
 		w.reportFindings(ctx, r.Provider, fresh)
 		if next.State != store.ReconciliationBehind || share.Err() != nil {
-			return nil
+			return next.State == store.ReconciliationBehind, nil
 		}
 		r = next
 	}
@@ -166,7 +177,7 @@ func (w *reconcileWorker) reportFindings(ctx context.Context, p orders.Provider,
 // an error, next is how far it got.
 func (w *reconcileWorker) span(
 	ctx context.Context, r store.Reconciliation, to time.Time,
-) (next store.Reconciliation, findings []store.Finding, err error) {
+) (next store.Reconciliation, found store.Comparison, err error) {
 	begin := r.To.Add(-reconcileOverlap)
 	listed := w.listedOf(r)
 	next = r
@@ -177,24 +188,24 @@ func (w *reconcileWorker) span(
 				for _, e := range page {
 					listed[e.Key] = true
 				}
-				found, err := w.store.Compare(ctx, page)
+				compared, err := w.store.Compare(ctx, page)
 				if err != nil {
 					return err
 				}
-				findings = append(findings, found...)
+				found.Add(compared)
 				next.Span.Cursor, next.Span.Listed = cursor, cursor == ""
 				return nil
 			})
 		if err != nil {
-			return next, findings, err
+			return next, found, err
 		}
 		next.Span.Listed = true
 	}
-	if err := w.lookUpAll(ctx, &next, begin, listed, &findings); err != nil {
-		return next, findings, err
+	if err := w.lookUpAll(ctx, &next, begin, listed, &found.Findings); err != nil {
+		return next, found, err
 	}
 	next.To, next.Span = to, store.Span{}
-	return next, findings, nil
+	return next, found, nil
 }
 
 // listedOf is what has been listed of the span under way, by key. What another process has listed is not known here,
@@ -219,7 +230,7 @@ func (w *reconcileWorker) lookUpAll(
 	for limit := 1; ; limit = reconcilePage { // the first may be after the span already, and then so are all
 		entries, cursor, err := w.store.Log(ctx, next.Cursor, filter, limit)
 		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or is another one
-			next.Cursor, err = w.store.LogStart(ctx)
+			next.Cursor, err = w.store.LogSince(ctx, begin)
 			entries, cursor = nil, next.Cursor
 		}
 		if err != nil {
@@ -289,45 +300,6 @@ func (w *reconcileWorker) lookUp(
 		Detail: strings.TrimSpace(fmt.Sprintf(
 			"it succeeded, says the order; the provider says %s %s", answer.State, answer.Code)),
 	}, nil
-}
-
-// CompareAll compares everything that the providers list from a moment on with the orders, and every step in the log
-// since then with the providers. It keeps nothing. states says how it went with each provider; what did not answer is
-// no error.
-func CompareAll(
-	ctx context.Context, s *store.Store, providers *upstream.Clients, since time.Time,
-) (findings []store.Finding, states map[orders.Provider]store.ReconciliationState, err error) {
-	w := &reconcileWorker{store: s, providers: providers}
-	start, err := s.LogStart(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	end := time.Now()
-	states = map[orders.Provider]store.ReconciliationState{}
-	for _, p := range orders.Providers() {
-		r := store.Reconciliation{Provider: p, To: since, Cursor: start}
-		states[p] = store.ReconciliationOK
-		for r.To.Before(end) && states[p] == store.ReconciliationOK {
-			to := r.To.Add(compareSpan)
-			if to.After(end) {
-				to = end
-			}
-			next, found, err := w.span(ctx, r, to)
-			switch {
-			case ctx.Err() != nil:
-				return nil, nil, ctx.Err()
-			case errors.Is(err, upstream.ErrNoListing):
-				states[p] = store.ReconciliationNotListed
-			case upstream.IsFailure(err):
-				states[p] = store.ReconciliationUnavailable
-			case err != nil:
-				return nil, nil, err
-			}
-			findings = append(findings, found...)
-			r = next
-		}
-	}
-	return findings, states, nil
 }
 
 func reconcileEvery(period time.Duration) *river.PeriodicJob {

@@ -50,13 +50,29 @@ func (o *Order) Compare(e Effect) (Drift, string) {
 		return DriftAmount, fmt.Sprintf("%s %s, meant was %s %s", e.Currency.Format(e.Amount), e.Currency,
 			o.Currency.Format(s.Amount), o.Currency)
 	}
-	if o.Status.AtRest() && (s.State == StateRefused || s.State == StateUnknown) && !o.undoneAfter(name, e.At) {
+	if o.Status.AtRest() && o.isLeft(s, e) {
 		return DriftNotUndone, fmt.Sprintf("%s:%d is %s, and the order is %s", name, generation, s.State, o.Status)
 	}
 	if late := e.At.Sub(s.DeadlineAt); late > clockSlack {
 		return DriftLate, fmt.Sprintf("%s after the deadline", late.Round(time.Second))
 	}
 	return "", ""
+}
+
+// Unsettled reports whether an effect may come to disagree with the order by itself: its step is pending and may yet be
+// refused or given up, or it was, and what undoes it may yet not come.
+func (o *Order) Unsettled(e Effect) bool {
+	key, err := ParseStepKey(e.Key)
+	if err != nil {
+		return false
+	}
+	s := o.sentUnder(key.Step, key.Generation)
+	return s != nil && (s.State == StatePending || !o.Status.AtRest() && o.isLeft(s, e))
+}
+
+// isLeft reports whether an effect should be none, and nothing has undone it.
+func (o *Order) isLeft(s *Step, e Effect) bool {
+	return (s.State == StateRefused || s.State == StateUnknown) && !o.undoneAfter(s.Name, e.At)
 }
 
 // sentUnder returns the latest try of a step that was sent under the key of a generation; nil if there is none.

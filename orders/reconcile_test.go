@@ -19,24 +19,25 @@ func TestCompare(t *testing.T) {
 		outcomes []string
 		change   func(*orders.Effect)
 		want     orders.Drift
+		open     bool // it may come to disagree by itself
 	}{
-		{"Pending", nil, func(*orders.Effect) {}, ""},
-		{"Succeeded", []string{"authorize_payment"}, func(*orders.Effect) {}, ""},
-		{"UnknownAndStillToUndo", unknown, func(*orders.Effect) {}, ""},
-		{"UnknownAndUndone", undone, func(*orders.Effect) {}, ""},
-		{"AfterItWasUndone", undone, func(e *orders.Effect) { e.At = epoch.Add(10 * time.Minute) }, "not_undone"},
+		{"Pending", nil, func(*orders.Effect) {}, "", true},
+		{"Succeeded", []string{"authorize_payment"}, func(*orders.Effect) {}, "", false},
+		{"UnknownAndStillToUndo", unknown, func(*orders.Effect) {}, "", true},
+		{"UnknownAndUndone", undone, func(*orders.Effect) {}, "", false},
+		{"AfterItWasUndone", undone, func(e *orders.Effect) { e.At = epoch.Add(10 * time.Minute) }, "not_undone", false},
 		{
 			"RefusedSaysTheOrder",
 			[]string{"authorize_payment!", "reserve_inventory!", "quote_shipping!"},
-			func(*orders.Effect) {}, "not_undone",
+			func(*orders.Effect) {}, "not_undone", false,
 		},
-		{"OtherAmount", nil, func(e *orders.Effect) { e.Amount-- }, "amount"},
-		{"OtherCurrency", nil, func(e *orders.Effect) { e.Currency = "EUR" }, "amount"},
-		{"NoAmount", nil, func(e *orders.Effect) { e.Amount, e.Currency = 0, "" }, ""},
-		{"Late", nil, func(e *orders.Effect) { e.At = epoch.Add(time.Hour + 2*time.Minute) }, "late"},
-		{"AlmostLate", nil, func(e *orders.Effect) { e.At = epoch.Add(time.Hour + time.Second) }, ""},
-		{"OtherGeneration", nil, func(e *orders.Effect) { e.Key = e.Key[:len(e.Key)-1] + "2" }, "no_intent"},
-		{"OtherKey", nil, func(e *orders.Effect) { e.Key = "k" }, "no_intent"},
+		{"OtherAmount", nil, func(e *orders.Effect) { e.Amount-- }, "amount", true},
+		{"OtherCurrency", nil, func(e *orders.Effect) { e.Currency = "EUR" }, "amount", true},
+		{"NoAmount", nil, func(e *orders.Effect) { e.Amount, e.Currency = 0, "" }, "", true},
+		{"Late", nil, func(e *orders.Effect) { e.At = epoch.Add(time.Hour + 2*time.Minute) }, "late", true},
+		{"AlmostLate", nil, func(e *orders.Effect) { e.At = epoch.Add(time.Hour + time.Second) }, "", true},
+		{"OtherGeneration", nil, func(e *orders.Effect) { e.Key = e.Key[:len(e.Key)-1] + "2" }, "no_intent", false},
+		{"OtherKey", nil, func(e *orders.Effect) { e.Key = "k" }, "no_intent", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -49,6 +50,7 @@ func TestCompare(t *testing.T) {
 			tt.change(&e)
 			got, detail := o.Compare(e)
 			require.Equal(t, tt.want, got, detail)
+			require.Equal(t, tt.open, o.Unsettled(e))
 		})
 	}
 }

@@ -87,11 +87,11 @@ func TestUnreadableOrderFailsAlone(t *testing.T) {
 	require.NotEmpty(t, list)
 	_, err = fresh.Order(t.Context(), ids[0])
 	require.ErrorContains(t, err, "items of order")
-	findings, err := fresh.Compare(t.Context(), []orders.Effect{
+	compared, err := fresh.Compare(t.Context(), []orders.Effect{
 		{Key: orders.StepKey(ids[0], orders.AuthorizePayment, 1), OrderID: ids[0].String()},
 	})
 	require.NoError(t, err)
-	require.Len(t, findings, 1)
+	require.Len(t, compared.Findings, 1)
 }
 
 // A placement whose key is held by an order that cannot be read is answered, and fails nobody.

@@ -74,9 +74,21 @@ func (f Finding) same(other Finding) bool {
 	return f.Provider == other.Provider && f.Kind == other.Kind && f.Key == other.Key
 }
 
-// Compare finds out which effects disagree with our orders. Effects are listed after they happen and an intent is
-// stored before, so orders that are being worked on disagree with nothing.
-func (s *Store) Compare(ctx context.Context, effects []orders.Effect) ([]Finding, error) {
+// Comparison is what came of comparing effects with our orders.
+type Comparison struct {
+	Findings  []Finding
+	Unsettled []orders.Effect // it is not decided yet whether they disagree
+}
+
+// Add adds what came of another comparison.
+func (c *Comparison) Add(other Comparison) {
+	c.Findings = append(c.Findings, other.Findings...)
+	c.Unsettled = append(c.Unsettled, other.Unsettled...)
+}
+
+// Compare finds out which effects disagree with our orders, and which cannot be decided about yet. Effects are listed
+// after they happen and an intent is stored before, so an order that is being worked on is no disagreement.
+func (s *Store) Compare(ctx context.Context, effects []orders.Effect) (c Comparison, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	owner := func(e orders.Effect) orders.ID {
@@ -92,9 +104,8 @@ func (s *Store) Compare(ctx context.Context, effects []orders.Effect) ([]Finding
 	}
 	found, err := s.read(ctx, s.db, ids)
 	if err != nil {
-		return nil, fmt.Errorf("read orders: %w", classify(err))
+		return Comparison{}, fmt.Errorf("read orders: %w", classify(err))
 	}
-	var findings []Finding
 	for _, e := range effects {
 		kind, detail := orders.DriftUnknownOrder, "there is no such order"
 		switch order, there := found[owner(e)]; {
@@ -102,14 +113,17 @@ func (s *Store) Compare(ctx context.Context, effects []orders.Effect) ([]Finding
 			detail = "its order cannot be read"
 		case there:
 			kind, detail = order.Compare(e)
+			if order.Unsettled(e) {
+				c.Unsettled = append(c.Unsettled, e)
+			}
 		}
 		if kind != "" {
-			findings = append(findings, Finding{
+			c.Findings = append(c.Findings, Finding{
 				Provider: e.Provider, Kind: kind, Key: e.Key, OrderID: e.OrderID, Detail: detail,
 			})
 		}
 	}
-	return findings, nil
+	return c, nil
 }
 
 // Reconciliations tells how far each provider is; one that was never compared is not among them.
@@ -135,14 +149,34 @@ func (s *Store) Reconciliations(ctx context.Context) ([]Reconciliation, error) {
 	return list, nil
 }
 
-// SaveReconciliation keeps what a comparison with a provider found together with how far it got, and returns what had
-// not been found before.
+// SaveReconciliation keeps what a comparison with a provider found together with how far it got, and returns the
+// findings that are new.
 func (s *Store) SaveReconciliation(
-	ctx context.Context, r Reconciliation, findings []Finding,
+	ctx context.Context, r Reconciliation, found Comparison,
 ) (fresh []Finding, err error) {
 	if len(r.Span.Cursor) > maxSpanCursor || !utf8.ValidString(r.Span.Cursor) || strings.Contains(r.Span.Cursor, "\x00") {
 		r.Span = Span{}
 	}
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if fresh, err = s.writeFindings(ctx, tx, found.Findings); err != nil {
+			return err
+		}
+		if err := s.keepUnsettled(ctx, tx, r.Provider, found.Unsettled); err != nil {
+			return err
+		}
+		return s.queries.ReconcileProgressWrite(ctx, tx, &dbsqlc.ReconcileProgressWriteParams{
+			Provider: string(r.Provider), State: string(r.State), ReconciledTo: r.To, LogCursor: r.Cursor.String(),
+			RanAt: timestamp(s.now()), SpanTo: r.Span.To, SpanCursor: r.Span.Cursor, SpanListed: r.Span.Listed,
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("save reconciliation: %w", err)
+	}
+	return fresh, nil
+}
+
+// writeFindings adds findings, or sees them again, and returns those that had not been found before.
+func (s *Store) writeFindings(ctx context.Context, tx pgx.Tx, findings []Finding) (fresh []Finding, err error) {
 	params := &dbsqlc.FindingsWriteParams{At: timestamp(s.now())}
 	var unique []Finding
 	type identity struct {
@@ -162,24 +196,14 @@ func (s *Store) SaveReconciliation(
 		params.OrderIds = append(params.OrderIds, printable(f.OrderID, 100))
 		params.Details = append(params.Details, printable(f.Detail, 500))
 	}
-	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		rows, err := s.queries.FindingsWrite(ctx, tx, params)
-		if err != nil {
-			return err
-		}
-		fresh = nil
-		for i, row := range rows { // in the order of the columns
-			if row {
-				fresh = append(fresh, unique[i])
-			}
-		}
-		return s.queries.ReconcileProgressWrite(ctx, tx, &dbsqlc.ReconcileProgressWriteParams{
-			Provider: string(r.Provider), State: string(r.State), ReconciledTo: r.To, LogCursor: r.Cursor.String(),
-			RanAt: timestamp(s.now()), SpanTo: r.Span.To, SpanCursor: r.Span.Cursor, SpanListed: r.Span.Listed,
-		})
-	})
+	rows, err := s.queries.FindingsWrite(ctx, tx, params)
 	if err != nil {
-		return nil, fmt.Errorf("save reconciliation: %w", err)
+		return nil, err
+	}
+	for i, row := range rows { // in the order of the columns
+		if row {
+			fresh = append(fresh, unique[i])
+		}
 	}
 	return fresh, nil
 }

@@ -79,7 +79,7 @@ func TestStaleFindings(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.SaveReconciliation(t.Context(), store.Reconciliation{
 		Provider: orders.Payment, State: store.ReconciliationOK, To: now, Cursor: start,
-	}, findings)
+	}, store.Comparison{Findings: findings})
 	require.NoError(t, err)
 	keys := func(before time.Time, after store.Finding, limit int) (keys []string, last store.Finding) {
 		page, err := s.StaleFindings(t.Context(), before, after, limit)

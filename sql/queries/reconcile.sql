@@ -73,3 +73,23 @@ SELECT * FROM millrace.reconciliation_findings WHERE state = @state ORDER BY fir
 -- name: FindingsOpen :many
 -- FindingsOpen counts the open findings.
 SELECT provider, kind, count(*) AS findings FROM millrace.reconciliation_findings WHERE state = 'open' GROUP BY provider, kind;
+
+-- name: UnsettledWrite :exec
+-- UnsettledWrite keeps effects that could not be decided about. One that is there already is due when it was.
+INSERT INTO millrace.reconciliation_unsettled (provider, key, order_id, took_effect_at, due_at)
+SELECT
+    @provider, unnest(@keys::text[]), unnest(@order_ids::text[]), unnest(@took_effect_at::timestamptz[]), @due_at
+ON CONFLICT (provider, key) DO UPDATE SET took_effect_at = EXCLUDED.took_effect_at
+WHERE reconciliation_unsettled.took_effect_at < EXCLUDED.took_effect_at;
+
+-- name: UnsettledDue :many
+-- UnsettledDue is a page of a provider's effects to look at again, those first that have waited longest.
+SELECT key, order_id, took_effect_at FROM millrace.reconciliation_unsettled
+WHERE provider = @provider AND due_at < @before
+ORDER BY due_at, key LIMIT @page_size;
+
+-- name: UnsettledDelete :exec
+DELETE FROM millrace.reconciliation_unsettled WHERE provider = @provider AND key = ANY (@keys::text[]);
+
+-- name: UnsettledPostpone :exec
+UPDATE millrace.reconciliation_unsettled SET due_at = @due_at WHERE provider = @provider AND key = ANY (@keys::text[]);

@@ -391,3 +391,99 @@ func (q *Queries) ReconcileProgressWrite(ctx context.Context, db DBTX, arg *Reco
 	)
 	return err
 }
+
+const unsettledDelete = `-- name: UnsettledDelete :exec
+DELETE FROM millrace.reconciliation_unsettled WHERE provider = $1 AND key = ANY ($2::text[])
+`
+
+type UnsettledDeleteParams struct {
+	Provider string
+	Keys     []string
+}
+
+func (q *Queries) UnsettledDelete(ctx context.Context, db DBTX, arg *UnsettledDeleteParams) error {
+	_, err := db.Exec(ctx, unsettledDelete, arg.Provider, arg.Keys)
+	return err
+}
+
+const unsettledDue = `-- name: UnsettledDue :many
+SELECT key, order_id, took_effect_at FROM millrace.reconciliation_unsettled
+WHERE provider = $1 AND due_at < $2
+ORDER BY due_at, key LIMIT $3
+`
+
+type UnsettledDueParams struct {
+	Provider string
+	Before   time.Time
+	PageSize int32
+}
+
+type UnsettledDueRow struct {
+	Key          string
+	OrderID      string
+	TookEffectAt time.Time
+}
+
+// UnsettledDue is a page of a provider's effects to look at again, those first that have waited longest.
+func (q *Queries) UnsettledDue(ctx context.Context, db DBTX, arg *UnsettledDueParams) ([]UnsettledDueRow, error) {
+	rows, err := db.Query(ctx, unsettledDue, arg.Provider, arg.Before, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnsettledDueRow
+	for rows.Next() {
+		var i UnsettledDueRow
+		if err := rows.Scan(&i.Key, &i.OrderID, &i.TookEffectAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unsettledPostpone = `-- name: UnsettledPostpone :exec
+UPDATE millrace.reconciliation_unsettled SET due_at = $1 WHERE provider = $2 AND key = ANY ($3::text[])
+`
+
+type UnsettledPostponeParams struct {
+	DueAt    time.Time
+	Provider string
+	Keys     []string
+}
+
+func (q *Queries) UnsettledPostpone(ctx context.Context, db DBTX, arg *UnsettledPostponeParams) error {
+	_, err := db.Exec(ctx, unsettledPostpone, arg.DueAt, arg.Provider, arg.Keys)
+	return err
+}
+
+const unsettledWrite = `-- name: UnsettledWrite :exec
+INSERT INTO millrace.reconciliation_unsettled (provider, key, order_id, took_effect_at, due_at)
+SELECT
+    $1, unnest($2::text[]), unnest($3::text[]), unnest($4::timestamptz[]), $5
+ON CONFLICT (provider, key) DO UPDATE SET took_effect_at = EXCLUDED.took_effect_at
+WHERE reconciliation_unsettled.took_effect_at < EXCLUDED.took_effect_at
+`
+
+type UnsettledWriteParams struct {
+	Provider     string
+	Keys         []string
+	OrderIds     []string
+	TookEffectAt []time.Time
+	DueAt        time.Time
+}
+
+// UnsettledWrite keeps effects that could not be decided about. One that is there already is due when it was.
+func (q *Queries) UnsettledWrite(ctx context.Context, db DBTX, arg *UnsettledWriteParams) error {
+	_, err := db.Exec(ctx, unsettledWrite,
+		arg.Provider,
+		arg.Keys,
+		arg.OrderIds,
+		arg.TookEffectAt,
+		arg.DueAt,
+	)
+	return err
+}
