@@ -136,3 +136,17 @@ func TestRecheckPastSilence(t *testing.T) {
 	s.start()
 	s.awaitResolved(orders.StepKey(id, orders.AuthorizePayment, 1))
 }
+
+// TestRecheckOfOrderUnderWay: an effect without an order whose order was restored, and is under way again, may yet come
+// to disagree with it. Its finding stays until that is decided.
+func TestRecheckOfOrderUnderWay(t *testing.T) {
+	t.Parallel()
+	s := onceReconciled(t)
+	s.silent = func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/payments/") }
+	id := s.place(nil)
+	s.exec(insertFindings, "unknown_order", id.String()+":authorize_payment:", "10 minutes", 1)
+	s.start()
+	open, waiting := s.awaitRun()
+	require.Len(t, open, 1)
+	require.Zero(t, waiting, "it was looked at")
+}
