@@ -109,7 +109,8 @@ SELECT relname::text AS relation, n_dead_tup::bigint AS dead, n_live_tup::bigint
 WHERE schemaname = 'millrace' AND n_dead_tup - 2 * n_live_tup / 5 > @least::bigint ORDER BY relname;
 
 -- name: VerifyGuards :many
--- VerifyGuards names those of the given constraints, unique indexes and triggers that are not there or not in force.
+-- VerifyGuards names those of the given constraints, unique indexes and triggers that are not there or not in force. A
+-- trigger that calls a function of another schema guards nothing of ours, nor does one that fires on replicas only.
 SELECT g.name::text AS name FROM (SELECT unnest(@names::text[]) AS name) g
 WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_constraint c WHERE c.conname = g.name AND c.connamespace = 'millrace'::regnamespace
@@ -118,7 +119,9 @@ WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass('millrace.' || g.name) AND i.indisunique AND i.indisvalid
 ) AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid
-    WHERE t.tgname = g.name AND r.relnamespace = 'millrace'::regnamespace AND t.tgenabled <> 'D'
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgname = g.name AND r.relnamespace = 'millrace'::regnamespace AND p.pronamespace = r.relnamespace
+        AND t.tgenabled IN ('O', 'A')
 )
 ORDER BY g.name;
 

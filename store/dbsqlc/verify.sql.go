@@ -210,12 +210,15 @@ WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass('millrace.' || g.name) AND i.indisunique AND i.indisvalid
 ) AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid
-    WHERE t.tgname = g.name AND r.relnamespace = 'millrace'::regnamespace AND t.tgenabled <> 'D'
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgname = g.name AND r.relnamespace = 'millrace'::regnamespace AND p.pronamespace = r.relnamespace
+        AND t.tgenabled IN ('O', 'A')
 )
 ORDER BY g.name
 `
 
-// VerifyGuards names those of the given constraints, unique indexes and triggers that are not there or not in force.
+// VerifyGuards names those of the given constraints, unique indexes and triggers that are not there or not in force. A
+// trigger that calls a function of another schema guards nothing of ours, nor does one that fires on replicas only.
 func (q *Queries) VerifyGuards(ctx context.Context, db DBTX, names []string) ([]string, error) {
 	rows, err := db.Query(ctx, verifyGuards, names)
 	if err != nil {
