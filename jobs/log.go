@@ -14,7 +14,7 @@ import (
 type MaintainLogJob struct{}
 
 // Kind names the job.
-func (MaintainLogJob) Kind() string { return "maintain_log" }
+func (MaintainLogJob) Kind() string { return store.LogUpkeep }
 
 type logWorker struct {
 	river.WorkerDefaults[MaintainLogJob]
@@ -23,8 +23,8 @@ type logWorker struct {
 	logger *slog.Logger
 }
 
-// Timeout is that of reading a default partition which has filled up.
-func (w *logWorker) Timeout(*river.Job[MaintainLogJob]) time.Duration { return 15 * time.Minute }
+// Timeout is River's word for how long the job may take.
+func (w *logWorker) Timeout(*river.Job[MaintainLogJob]) time.Duration { return store.LogUpkeepTimeout }
 
 func (w *logWorker) Work(ctx context.Context, _ *river.Job[MaintainLogJob]) error {
 	dropped, err := w.store.MaintainLog(ctx, w.keep)

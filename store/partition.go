@@ -17,6 +17,13 @@ const (
 	checkViolation = "23514"
 )
 
+// LogUpkeep is the kind of the job that maintains the log. LogUpkeepTimeout is how long it may run: a default partition
+// that has filled up is read whole.
+const (
+	LogUpkeep        = "maintain_log"
+	LogUpkeepTimeout = 15 * time.Minute
+)
+
 const (
 	partitionTimeout = 5 * time.Second  // of making, and of dropping partitions
 	splitTimeout     = 10 * time.Minute // of reading a default partition, which holds nothing up

@@ -128,7 +128,8 @@ func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) er
 
 func (v *verification) longJobs(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	rows, err := v.store.queries.VerifyLongJobs(ctx, tx, &dbsqlc.VerifyLongJobsParams{
-		Before: now.Add(-v.options.Limits.Job - longJobGrace), Most: verifyMost,
+		Before: now.Add(-v.options.Limits.Job - longJobGrace),
+		Upkeep: LogUpkeep, UpkeepBefore: now.Add(-LogUpkeepTimeout - longJobGrace), Most: verifyMost,
 	})
 	for _, row := range rows {
 		order, _ := uuid.Parse(row.OrderID) // none of a job that is about no order

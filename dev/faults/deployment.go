@@ -325,6 +325,9 @@ func (d *deployment) ask(ctx context.Context, method, url string, body, into any
 	if err != nil {
 		return err
 	}
+	if b != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	response, err := d.client.Do(request)
 	if err != nil {
 		return err

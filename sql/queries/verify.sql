@@ -57,8 +57,12 @@ SELECT o.id, o.status FROM (
 );
 
 -- name: VerifyLongJobs :many
+-- VerifyLongJobs lists jobs that have run for longer than they may. The log's upkeep has a limit of its own.
 SELECT id, kind, attempted_at::timestamptz AS attempted_at, coalesce(args ->> 'order_id', '')::text AS order_id
-FROM millrace.river_job WHERE state = 'running' AND attempted_at < @before::timestamptz ORDER BY attempted_at LIMIT @most;
+FROM millrace.river_job
+WHERE state = 'running' AND attempted_at < @before::timestamptz
+    AND (kind <> @upkeep::text OR attempted_at < @upkeep_before::timestamptz)
+ORDER BY attempted_at LIMIT @most;
 
 -- name: VerifyBacklog :many
 -- VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when. Left out are queues

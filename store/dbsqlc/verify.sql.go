@@ -321,12 +321,17 @@ func (q *Queries) VerifyLogPage(ctx context.Context, db DBTX, arg *VerifyLogPage
 
 const verifyLongJobs = `-- name: VerifyLongJobs :many
 SELECT id, kind, attempted_at::timestamptz AS attempted_at, coalesce(args ->> 'order_id', '')::text AS order_id
-FROM millrace.river_job WHERE state = 'running' AND attempted_at < $1::timestamptz ORDER BY attempted_at LIMIT $2
+FROM millrace.river_job
+WHERE state = 'running' AND attempted_at < $1::timestamptz
+    AND (kind <> $2::text OR attempted_at < $3::timestamptz)
+ORDER BY attempted_at LIMIT $4
 `
 
 type VerifyLongJobsParams struct {
-	Before time.Time
-	Most   int32
+	Before       time.Time
+	Upkeep       string
+	UpkeepBefore time.Time
+	Most         int32
 }
 
 type VerifyLongJobsRow struct {
@@ -336,8 +341,14 @@ type VerifyLongJobsRow struct {
 	OrderID     string
 }
 
+// VerifyLongJobs lists jobs that have run for longer than they may. The log's upkeep has a limit of its own.
 func (q *Queries) VerifyLongJobs(ctx context.Context, db DBTX, arg *VerifyLongJobsParams) ([]VerifyLongJobsRow, error) {
-	rows, err := db.Query(ctx, verifyLongJobs, arg.Before, arg.Most)
+	rows, err := db.Query(ctx, verifyLongJobs,
+		arg.Before,
+		arg.Upkeep,
+		arg.UpkeepBefore,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
