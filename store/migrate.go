@@ -25,11 +25,12 @@ const (
 )
 
 // Migrate brings the schema up to date: River's tables first, then ours. Any number of processes may call it at the
-// same time; one migrates, the others wait and find nothing to do. It only goes forward.
+// same time; one migrates, the others wait and find nothing to do. It only goes forward. The grantees are roles that get
+// what serve needs.
 //
 // The lock is polled for, not waited for: a session that waits in Postgres holds a snapshot, and CREATE INDEX
 // CONCURRENTLY waits for all snapshots, so the two would wait for each other for ever.
-func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
+func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, grantees ...string) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
@@ -59,6 +60,9 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error
 	}
 	defer func() { _ = queries.ReleaseMigrationLock(context.WithoutCancel(ctx), conn, migrationLock) }()
 
+	if err := checkGrantees(ctx, queries, pool, grantees); err != nil {
+		return err
+	}
 	w := &lockWaiter{pool: pool, queries: queries, logger: logger}
 	err = w.retry(ctx, migrationPatience, func() error { return prepareSchema(ctx, conn.Conn(), logger) })
 	if err != nil {
@@ -78,6 +82,9 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error
 		return fmt.Errorf("migrate orders: %w", err)
 	}
 	failpoint.Hit("migrate.orders")
+	if err := grant(ctx, queries, pool, grantees); err != nil {
+		return err
+	}
 	return prepareLog(ctx, w)
 }
 

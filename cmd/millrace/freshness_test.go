@@ -66,7 +66,7 @@ func TestFreshness(t *testing.T) {
 	t.Cleanup(pool.Close)
 	var readers []*instance
 	for range 2 {
-		readers = append(readers, startProcess(t, "api", "--database-url", database,
+		readers = append(readers, startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole),
 			"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--rate-limit", "0"))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -106,12 +106,12 @@ func TestRevocationReachesEveryProcess(t *testing.T) {
 func TestOpenToTheWorld(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
-	args := []string{"api", "--database-url", database, "--ops-addr", "127.0.0.1:0"}
+	args := []string{"api", "--database-url", storetest.As(database, storetest.ServeRole), "--ops-addr", "127.0.0.1:0"}
 	world := append(args, "--api-addr", "0.0.0.0:0")
 	var out bytes.Buffer
 	require.ErrorContains(t, run(t.Context(), world, &out, &out), "listening on 0.0.0.0:0 needs a --token")
 	require.ErrorContains(t, run(t.Context(), []string{
-		"api", "--database-url", database, "--api-addr", "127.0.0.1:0", "--ops-addr", ":0",
+		"api", "--database-url", storetest.As(database, storetest.ServeRole), "--api-addr", "127.0.0.1:0", "--ops-addr", ":0",
 	}, &out, &out), "listening on :0 needs a --token")
 
 	m := startProcess(t, append(world, "--oidc-issuer", "https://id.invalid", "--oidc-audience", "millrace")...)

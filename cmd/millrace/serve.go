@@ -93,6 +93,8 @@ func (c *workCommand) Run(p *process) error {
 type migrateCommand struct {
 	databaseFlags
 	logFlags
+
+	Grant []string `help:"Role that serve uses, which does not own the tables: it is given what serve needs. May be repeated." placeholder:"ROLE" sep:"none"`
 }
 
 // Validate reports all problems at once.
@@ -105,7 +107,7 @@ func (c *migrateCommand) Run(p *process) error {
 		return err
 	}
 	defer pool.Close()
-	if err := store.Migrate(p.ctx, pool, c.logger(p.stderr)); err != nil {
+	if err := store.Migrate(p.ctx, pool, c.logger(p.stderr), c.Grant...); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(p.stdout, "the schema is up to date")

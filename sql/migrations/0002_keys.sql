@@ -48,8 +48,8 @@ CREATE TABLE millrace.audit_log (
     CONSTRAINT audit_log_detail_size CHECK (octet_length(detail::text) <= 65536)
 );
 
--- What was done cannot be undone in the log. The owner of the table can still drop the trigger: whoever needs more
--- gives Millrace a database role that does not own it.
+-- What was done cannot be undone in the log. The owner of the table can still drop the trigger, so serve has a role that
+-- does not own it: millrace migrate --grant.
 -- +goose StatementBegin
 CREATE FUNCTION millrace.audit_log_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -53,7 +53,7 @@ SELECT millrace.log_adopt();
 
 -- name: LogDefaultFilled :one
 -- LogDefaultFilled says that the default partition has something.
-SELECT EXISTS (SELECT FROM millrace.order_events_default);
+SELECT millrace.log_default_filled()::boolean AS filled;
 
 -- name: LogDefaultLimit :one
 SELECT millrace.log_default_limit()::boolean AS filled;
@@ -79,12 +79,7 @@ SELECT millrace.log_partition_drop(@before::timestamptz)::integer AS dropped;
 
 -- name: LogDefaultPrune :exec
 -- LogDefaultPrune deletes what is too old from the default partition, some at a time.
-WITH gone AS (
-    DELETE FROM millrace.order_events_default WHERE ctid = ANY(ARRAY(
-        SELECT d.ctid FROM millrace.order_events_default d WHERE d.logged_at < @before::timestamptz LIMIT 10000
-    )) RETURNING 1
-)
-UPDATE millrace.log_history SET pruned_to = greatest(pruned_to, @before::timestamptz) WHERE EXISTS (SELECT FROM gone);
+SELECT millrace.log_default_prune(@before::timestamptz);
 
 -- name: RingFeed :exec
 -- RingFeed wakes the readers of the feed.

@@ -94,3 +94,17 @@ WHERE a.pid <> pg_backend_pid() AND a.datname = current_database() AND EXISTS (
     WHERE l.pid = a.pid AND l.granted AND n.nspname !~ '^pg_'
 )
 ORDER BY a.xact_start LIMIT 3;
+
+-- name: GrantRole :many
+-- GrantRole reports, for a role that exists, whether it has the rights of the owner of our tables, or of whom migrates
+-- if there are none.
+SELECT pg_catalog.pg_has_role(r.oid, coalesce((
+    SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'millrace' AND c.relname = 'order_events'
+), (SELECT m.oid FROM pg_catalog.pg_roles m WHERE m.rolname = current_user)), 'MEMBER')::boolean AS owns
+FROM pg_catalog.pg_roles r WHERE r.rolname = @role::text;
+
+-- name: GrantOwner :one
+-- GrantOwner is the owner of the log, who makes its partitions.
+SELECT r.rolname::text AS owner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE n.nspname = 'millrace' AND c.relname = 'order_events';

@@ -115,15 +115,15 @@ func (q *Queries) LogDefaultCheck(ctx context.Context, db DBTX) error {
 }
 
 const logDefaultFilled = `-- name: LogDefaultFilled :one
-SELECT EXISTS (SELECT FROM millrace.order_events_default)
+SELECT millrace.log_default_filled()::boolean AS filled
 `
 
 // LogDefaultFilled says that the default partition has something.
 func (q *Queries) LogDefaultFilled(ctx context.Context, db DBTX) (bool, error) {
 	row := db.QueryRow(ctx, logDefaultFilled)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+	var filled bool
+	err := row.Scan(&filled)
+	return filled, err
 }
 
 const logDefaultLimit = `-- name: LogDefaultLimit :one
@@ -148,12 +148,7 @@ func (q *Queries) LogDefaultPatience(ctx context.Context, db DBTX) error {
 }
 
 const logDefaultPrune = `-- name: LogDefaultPrune :exec
-WITH gone AS (
-    DELETE FROM millrace.order_events_default WHERE ctid = ANY(ARRAY(
-        SELECT d.ctid FROM millrace.order_events_default d WHERE d.logged_at < $1::timestamptz LIMIT 10000
-    )) RETURNING 1
-)
-UPDATE millrace.log_history SET pruned_to = greatest(pruned_to, $1::timestamptz) WHERE EXISTS (SELECT FROM gone)
+SELECT millrace.log_default_prune($1::timestamptz)
 `
 
 // LogDefaultPrune deletes what is too old from the default partition, some at a time.

@@ -9,6 +9,49 @@ import (
 	"context"
 )
 
+const grantOwner = `-- name: GrantOwner :one
+SELECT r.rolname::text AS owner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE n.nspname = 'millrace' AND c.relname = 'order_events'
+`
+
+// GrantOwner is the owner of the log, who makes its partitions.
+func (q *Queries) GrantOwner(ctx context.Context, db DBTX) (string, error) {
+	row := db.QueryRow(ctx, grantOwner)
+	var owner string
+	err := row.Scan(&owner)
+	return owner, err
+}
+
+const grantRole = `-- name: GrantRole :many
+SELECT pg_catalog.pg_has_role(r.oid, coalesce((
+    SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'millrace' AND c.relname = 'order_events'
+), (SELECT m.oid FROM pg_catalog.pg_roles m WHERE m.rolname = current_user)), 'MEMBER')::boolean AS owns
+FROM pg_catalog.pg_roles r WHERE r.rolname = $1::text
+`
+
+// GrantRole reports, for a role that exists, whether it has the rights of the owner of our tables, or of whom migrates
+// if there are none.
+func (q *Queries) GrantRole(ctx context.Context, db DBTX, role string) ([]bool, error) {
+	rows, err := db.Query(ctx, grantRole, role)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []bool
+	for rows.Next() {
+		var owns bool
+		if err := rows.Scan(&owns); err != nil {
+			return nil, err
+		}
+		items = append(items, owns)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockHolders = `-- name: LockHolders :many
 SELECT format('pid %s (%s)', a.pid, coalesce(nullif(a.application_name, ''), a.usename))::text AS session
 FROM pg_catalog.pg_stat_activity a

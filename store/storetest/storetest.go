@@ -26,6 +26,9 @@ import (
 
 const template = "millrace_template"
 
+// ServeRole does not own the tables of the databases that are made for tests, and has what docs/security.md names.
+const ServeRole = "millrace_serve"
+
 // SearchPath is what a URL has at its end for tests to name tables without their schema. What they test does name it:
 // TestSearchPath.
 const SearchPath = "&search_path=millrace,public"
@@ -100,7 +103,10 @@ func start() (*testServer, error) {
 		return nil, err
 	}
 	defer pool.Close() // CREATE DATABASE … TEMPLATE needs a template without connections
-	return t, store.Migrate(ctx, pool, slog.New(slog.DiscardHandler))
+	if err := t.exec(ctx, "CREATE ROLE "+ServeRole+" LOGIN"); err != nil {
+		return nil, err
+	}
+	return t, store.Migrate(ctx, pool, slog.New(slog.DiscardHandler), ServeRole)
 }
 
 func (t *testServer) exec(ctx context.Context, sql string) error {
