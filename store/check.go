@@ -100,7 +100,8 @@ func Checks() []Check {
 			"See that there is a leader (`leader`), and look the job up in River UI",
 		},
 		{
-			checkBacklog, "L8", "Jobs have been ready for a minute, and nobody works them",
+			checkBacklog, "L8", "Jobs have been ready for a minute, and no process works them. Left out are " +
+				"queues that an operator paused, and those that all processes keep shut while a provider's breaker is open",
 			"Add workers or connections; or see that processes with workers run at all",
 		},
 		{
@@ -109,8 +110,8 @@ func Checks() []Check {
 		},
 		{
 			checkOldWriter, "L6", "A transaction that writes has been open for more than 10 s. Until it ends, nobody sees " +
-				"what was logged after it began: caches, event streams and webhooks wait",
-			"End it: `SELECT pg_terminate_backend(pid)`",
+				"what was logged after it began: caches, event streams and webhooks wait. A prepared transaction (pid 0) counts too",
+			"End it: `SELECT pg_terminate_backend(pid)`; a prepared one with `COMMIT PREPARED` or `ROLLBACK PREPARED`",
 		},
 		{
 			checkOldSnapshot, "L8", "A transaction has been open for more than 5 min. Until it ends, vacuum removes nothing, " +
