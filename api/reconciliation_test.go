@@ -36,7 +36,8 @@ func TestReconciliation(t *testing.T) {
 		Provider: orders.Payment, Kind: orders.DriftUnknownOrder, Key: "k", OrderID: "o\x00",
 		Detail: "there is no such order",
 	}
-	fresh, err := h.store.SaveReconciliation(t.Context(), progress, store.Comparison{Findings: []store.Finding{finding, finding}})
+	fresh, err := h.store.SaveReconciliation(t.Context(), progress,
+		store.Comparison{Findings: []store.Finding{finding, finding}})
 	require.NoError(t, err)
 	require.Len(t, fresh, 1)
 
@@ -52,7 +53,8 @@ func TestReconciliation(t *testing.T) {
 	accepted, err := h.store.AcceptFindings(t.Context(), orders.Payment, "k", "done", me)
 	require.NoError(t, err)
 	require.Len(t, accepted, 1)
-	fresh, err = h.store.SaveReconciliation(t.Context(), progress, store.Comparison{Findings: []store.Finding{finding}})
+	fresh, err = h.store.SaveReconciliation(t.Context(), progress,
+		store.Comparison{Findings: []store.Finding{finding}})
 	require.NoError(t, err)
 	require.Empty(t, fresh)
 	require.Empty(t, read("").Findings, "what was accepted stays so")

@@ -110,7 +110,8 @@ func Checks() []Check {
 		},
 		{
 			checkOldWriter, "L6", "A transaction that writes has been open for more than 10 s. Until it ends, nobody sees " +
-				"what was logged after it began: caches, event streams and webhooks wait. A prepared transaction (pid 0) counts too",
+				"what was logged after it began: caches, event streams and webhooks wait. A prepared transaction (pid 0) " +
+				"counts too",
 			"End it: `SELECT pg_terminate_backend(pid)`; a prepared one with `COMMIT PREPARED` or `ROLLBACK PREPARED`",
 		},
 		{

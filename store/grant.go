@@ -17,7 +17,7 @@ func (e *GrantError) Error() string {
 	return fmt.Sprintf("nothing is granted to %q: %s", e.Role, e.Reason)
 }
 
-// checkGrantees refuses roles that are not there, or that could do more than they are granted, before anything is written.
+// checkGrantees refuses roles that are missing or could do more than they are granted, before anything is written.
 func checkGrantees(ctx context.Context, queries *dbsqlc.Queries, db DB, roles []string) error {
 	for _, role := range roles {
 		found, err := queries.GrantRole(ctx, db, role)
@@ -34,8 +34,8 @@ func checkGrantees(ctx context.Context, queries *dbsqlc.Queries, db DB, roles []
 	return nil
 }
 
-// grant gives roles what serve needs, and no more: docs/security.md. What is made later, partitions included, is granted
-// to them when it is made.
+// grant gives roles what serve needs, and no more: docs/security.md. What is made later, partitions included, is
+// granted to them when it is made.
 func grant(ctx context.Context, queries *dbsqlc.Queries, pool *pgxpool.Pool, roles []string) error {
 	if len(roles) == 0 {
 		return nil

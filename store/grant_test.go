@@ -69,10 +69,12 @@ func TestGrantsNoMore(t *testing.T) {
 	}
 	require.ErrorContains(t, stranger("SELECT millrace.log_partition_drop(now())"), "permission denied")
 	owner := migrationPool(t, url)
-	require.Zero(t, count(t, owner, `SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'millrace'::regnamespace AND p.prosecdef
+	require.Zero(t, count(t, owner, `SELECT count(*) FROM pg_proc p
+		WHERE p.pronamespace = 'millrace'::regnamespace AND p.prosecdef
 		AND (has_function_privilege('public', p.oid, 'EXECUTE') OR NOT p.proconfig @> ARRAY['search_path=pg_catalog, pg_temp',
 			'DateStyle=ISO', 'TimeZone=UTC'])`))
-	require.Equal(t, 8, count(t, owner, `SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'millrace'::regnamespace
+	require.Equal(t, 8, count(t, owner, `SELECT count(*) FROM pg_proc p
+		WHERE p.pronamespace = 'millrace'::regnamespace
 		AND p.prosecdef`))
 }
 

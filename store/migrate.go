@@ -25,8 +25,8 @@ const (
 )
 
 // Migrate brings the schema up to date: River's tables first, then ours. Any number of processes may call it at the
-// same time; one migrates, the others wait and find nothing to do. It only goes forward. The grantees are roles that get
-// what serve needs.
+// same time; one migrates, the others wait and find nothing to do. It only goes forward. The grantees are roles that
+// get what serve needs.
 //
 // The lock is polled for, not waited for: a session that waits in Postgres holds a snapshot, and CREATE INDEX
 // CONCURRENTLY waits for all snapshots, so the two would wait for each other for ever.

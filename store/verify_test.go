@@ -199,7 +199,8 @@ func TestVerify(t *testing.T) {
 		{
 			"LongUpkeep", `INSERT INTO river_job (kind, queue, state, attempt, attempted_at, attempted_by, max_attempts, args)
 				VALUES ('maintain_log', 'maintenance', 'running', 1, now() - interval '17 minutes', ARRAY['x'], 25, '{}')`,
-			[]string{"long_job"}, "",
+			[]string{"long_job"},
+			"",
 		},
 		{
 			"LongJob", `UPDATE river_job SET state = 'running', attempted_at = now() - interval '160 seconds'

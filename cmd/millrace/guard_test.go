@@ -16,7 +16,8 @@ func TestOperationsAddressIsBounded(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
 	viewer := createKey(t, database, "viewer")
-	m := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole), "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
+	m := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole),
+		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
 	before := len(auditLog(t, database))
 
 	refused := map[int]int{}

@@ -88,7 +88,8 @@ func TestLimitsOfRoles(t *testing.T) {
 	database := storetest.URL(t)
 	customer, service := createKey(t, database, "customer", "--customer", "1"), createKey(t, database, "service")
 	operator := createKey(t, database, "operator")
-	m := startProcessWith(t, []string{"MILLRACE_RATE_LIMIT_OPERATOR=2"}, "api", "--database-url", storetest.As(database, storetest.ServeRole),
+	m := startProcessWith(t, []string{"MILLRACE_RATE_LIMIT_OPERATOR=2"},
+		"api", "--database-url", storetest.As(database, storetest.ServeRole),
 		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
 	ask := func(key string) (int, string) {
 		status, h, _ := do(t, http.MethodGet, m.api+"/api/inventory", "", bearer(key)...)
@@ -110,7 +111,8 @@ func TestLimitsOfRoles(t *testing.T) {
 	require.NoError(t, m.stop())
 
 	err := run(t.Context(), []string{
-		"api", "--database-url", storetest.As(database, storetest.ServeRole), "--rate-limit=-1", "--rate-limit-customer=-1", "--rate-limit-viewer=-1",
+		"api", "--database-url", storetest.As(database, storetest.ServeRole),
+		"--rate-limit=-1", "--rate-limit-customer=-1", "--rate-limit-viewer=-1",
 		"--rate-limit-service=-1", "--rate-limit-operator=-1", "--rate-limit-admin=-1",
 	}, io.Discard, io.Discard)
 	for _, flag := range []string{"", "-customer", "-viewer", "-service", "-operator", "-admin"} {

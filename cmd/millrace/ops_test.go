@@ -32,7 +32,8 @@ func TestOperations(t *testing.T) {
 		keys[role] = createKey(t, database, role)
 	}
 	keys["customer"] = createKey(t, database, "customer", "--customer", "1")
-	m := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole), "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
+	m := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole),
+		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
 	made := len(auditLog(t, database))
 
 	// 0: it does not matter which, as long as the guard let it pass.

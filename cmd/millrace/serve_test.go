@@ -40,7 +40,8 @@ func newSimulators(t *testing.T) string {
 
 func serveArgs(database, simulators string) []string {
 	return []string{
-		"serve", "--database-url", storetest.As(database, storetest.ServeRole), "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
+		"serve", "--database-url", storetest.As(database, storetest.ServeRole),
+		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
 		"--payment-url", simulators + "/payments", "--inventory-url", simulators + "/inventory",
 		"--shipping-url", simulators + "/shipping", "--email-url", simulators + "/email", "--sweep-every", "1s",
 		"--rate-limit", "0",
@@ -194,7 +195,8 @@ func TestAPIAndWorkApart(t *testing.T) {
 	t.Parallel()
 	database, simulators := storetest.URL(t), newSimulators(t)
 	args := serveArgs(database, simulators)
-	api := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole), "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
+	api := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole),
+		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
 		"--rate-limit", "0")
 	placed := api.place(seedOrder)
 

@@ -49,7 +49,8 @@ func TestUntilSignal(t *testing.T) {
 func TestTakenPort(t *testing.T) {
 	t.Parallel()
 	database, simulators := storetest.URL(t), newSimulators(t)
-	first := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole), "--api-addr", "127.0.0.1:0",
+	first := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole),
+		"--api-addr", "127.0.0.1:0",
 		"--ops-addr", "127.0.0.1:0", "--rate-limit", "0")
 	first.place(seedOrder)
 	require.NoError(t, first.stop())
