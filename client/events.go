@@ -69,8 +69,8 @@ func (e *MissingEventError) Error() string {
 
 // Events follows an order live: every event after a version, each exactly once and in order. Version 0 is for all: of
 // an old order those that the server still has. It ends when the order is finished: at rest, and with nothing still
-// under way, such as its e-mail. A later event than the next is never handed out; if the next does not come, the error is
-// a [*MissingEventError].
+// under way, such as its e-mail. A later event than the next is never handed out; if the next does not come, the
+// error is a [*MissingEventError].
 //
 // Connections that break are made again, and the stream goes on where it was. It ends with an error if ctx ends, if the
 // server refuses, or if the first connection fails as often as [WithRetry] says. After that it keeps trying until ctx
