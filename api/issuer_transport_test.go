@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/api"
 )
 
-// An identity provider that speaks another protocol all of a sudden holds up nobody.
+// An identity provider that suddenly speaks another protocol holds up no request.
 func TestIssuerSwitchesProtocols(t *testing.T) {
 	t.Parallel()
 	good := newIssuer(t)

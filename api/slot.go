@@ -5,21 +5,20 @@ import (
 	"sync"
 )
 
-// slots is what callers share and there is only so much of: requests in flight, open streams, exports. No caller can
-// take it all: a principal may hold as many as are left. Alone it gets half of them, the next one half of the rest, and
-// there is always one for a caller that has none.
+// slots bounds what callers share: requests in flight, open streams, exports. No caller can take it all: a principal may
+// hold as many as are left. Alone it gets half of them, and the next principal half of the rest.
 type slots struct {
 	total int
-	full  error // of a caller who comes when all are taken
-	own   error // of a caller who holds its share
+	full  error // when all are taken
+	own   error // when the caller holds its share
 
 	mu    sync.Mutex
 	taken int
 	by    map[string]int // of each holder
 }
 
-// holder is who a slot counts for. Without a name it is nobody: a request whose sender is not known yet, and everybody
-// where the server is open.
+// holder is the caller that a slot counts for. It has no name if the caller is unknown: before a request was
+// authenticated, and while the server is open.
 type holder struct {
 	name string
 	most int // 0: as many as are left
@@ -44,7 +43,7 @@ func (s *slots) take(holders ...holder) error {
 	return err
 }
 
-// charge has a slot that was taken for nobody count for a holder.
+// charge counts a slot that was taken without a name for a holder.
 func (s *slots) charge(h holder) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +81,7 @@ func (s *slots) release(holders ...holder) {
 	}
 }
 
-// share is the principal as a holder of what everybody shares. Where nobody is asked who they are it is nobody.
+// share returns the principal as a holder of what callers share. While the server is open it has no name.
 func (p Principal) share() holder {
 	if p.Name == principalDev {
 		return holder{}
@@ -90,8 +89,8 @@ func (p Principal) share() holder {
 	return holder{name: "principal " + p.Name}
 }
 
-// follower is whom an event stream counts for beside the principal: for a customer whose ticket somebody else made that
-// is the customer.
+// follower returns the holder that an event stream counts for beside the principal: with a ticket that a service made for
+// a customer, that customer.
 func (p Principal) follower(most int) holder {
 	if p.Name == principalDev || most < 0 {
 		return holder{}
