@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// slots bounds what callers share: requests in flight, open streams, exports. No caller can take it all: a principal may
-// hold as many as are left. Alone it gets half of them, and the next principal half of the rest.
+// slots bounds what callers share: requests in flight, open streams, exports. No caller can take it all: a principal
+// may hold as many as are left. Alone it gets half of them, and the next principal half of the rest.
 type slots struct {
 	total int
 	full  error // when all are taken
@@ -89,8 +89,8 @@ func (p Principal) share() holder {
 	return holder{name: "principal " + p.Name}
 }
 
-// follower returns the holder that an event stream counts for beside the principal: with a ticket that a service made for
-// a customer, that customer.
+// follower returns the holder that an event stream counts for beside the principal: with a ticket that a service
+// made for a customer, that customer.
 func (p Principal) follower(most int) holder {
 	if p.Name == principalDev || most < 0 {
 		return holder{}
