@@ -70,7 +70,9 @@ type Config struct {
 	Recovery *Recovery
 	// Webhooks says how messages to webhooks are sent. nil: they are not.
 	Webhooks *Webhooks
-	// Now is the clock that deadlines are measured by. Default time.Now.
+	// Clock is by which jobs become due: the database's. Default: one that has never read it.
+	Clock *store.Clock
+	// Now is the clock that deadlines are measured by. Default: that one.
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
@@ -109,8 +111,11 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	if c.ReconcileGrace == 0 {
 		c.ReconcileGrace = reconcileGrace
 	}
+	if c.Clock == nil {
+		c.Clock = store.NewClock(store.ClockConfig{Logger: c.Logger})
+	}
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = c.Clock.Now
 	}
 	m, g := newMetrics(c.Registerer), newGate(c.Providers)
 
@@ -164,7 +169,8 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
 		CompletedJobRetentionPeriod: c.KeepCompletedJobs,
 		CancelledJobRetentionPeriod: c.KeepFailedJobs, DiscardedJobRetentionPeriod: c.KeepFailedJobs,
-		RetryPolicy:  retryPolicy{},
+		RetryPolicy:  retryPolicy{c.Clock.Now},
+		Test:         river.TestConfig{Time: riverTime{c.Clock}},
 		PeriodicJobs: periodic,
 		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
 			return name == "river_job_args_index" || name == "river_job_metadata_index" // our migrations dropped them

@@ -43,6 +43,8 @@ type system struct {
 	silent func(*http.Request) bool
 	// garbles, if set, chooses calls that are answered so, and whether the provider does what it is asked.
 	garbles func(*http.Request) (answer *garbled, does bool)
+	// retryAfter, if set, is how many seconds a garbled answer asks for.
+	retryAfter string
 	// listings are statuses with which providers answer who wants a list, by their path.
 	listings map[string]int
 	// metrics are those of the workers, if a test wants them.
@@ -89,6 +91,9 @@ func newSystem(t *testing.T, change ...func(*system, *upstream.Config)) *system 
 		case answer != nil:
 			if does {
 				s.simulator.Handler().ServeHTTP(httptest.NewRecorder(), r)
+			}
+			if s.retryAfter != "" {
+				w.Header().Set("Retry-After", s.retryAfter)
 			}
 			w.WriteHeader(answer.status)
 			_, _ = w.Write([]byte(answer.body))

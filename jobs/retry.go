@@ -24,15 +24,22 @@ const (
 // There is no last attempt; a step ends by its deadline.
 //
 // Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-type retryPolicy struct{}
+type retryPolicy struct{ now func() time.Time }
 
-func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
-	return time.Now().Add(rand.N(retryCeiling(job.Attempt)))
+func (p retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	return p.now().Add(rand.N(retryCeiling(job.Attempt)))
 }
 
 func retryCeiling(attempt int) time.Duration {
 	return min(firstRetry<<min(attempt, 10), lastRetry)
 }
+
+// riverTime is the clock by which River puts jobs off. Postgres compares those times with its own, so a wall clock that
+// is set two hours ahead would put a job off past its step's deadline.
+type riverTime struct{ *store.Clock }
+
+// NowOrNil leaves it to the database to say what time it is where River does.
+func (riverTime) NowOrNil() *time.Time { return nil }
 
 // tryAgain turns an error without an outcome into what River should do with the job. Waiting that a provider or its
 // breaker asks for burns no attempt; it is spread out, so that not everybody comes back at once.

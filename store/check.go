@@ -133,7 +133,7 @@ func Checks() []Check {
 		},
 		{
 			checkClock, "I14", "This machine's clock and the database's differ by more than 2 s",
-			"Set them right: deadlines are kept by the one, jobs become due by the other",
+			"Set this machine's right: logs, River's upkeep and the next start go by it",
 		},
 	}
 }

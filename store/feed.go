@@ -40,6 +40,7 @@ type Feed struct {
 	begun       chan struct{}
 	begin       func() // closes it
 	age         prometheus.Histogram
+	clock       *Clock
 
 	cursor Cursor
 	// mark is a moment, and the transaction that was the next to begin then. Once all before it are over and read,
@@ -57,7 +58,7 @@ func NewFeed(pool *pgxpool.Pool, logger *slog.Logger, registerer prometheus.Regi
 	begun := make(chan struct{})
 	f := &Feed{
 		pool: pool, logger: logger, queries: dbsqlc.New(), rung: make(chan struct{}, 1),
-		begun: begun, begin: sync.OnceFunc(func() { close(begun) }),
+		clock: NewClock(ClockConfig{Logger: logger}), begun: begun, begin: sync.OnceFunc(func() { close(begun) }),
 		age: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_feed_event_age_seconds", Help: "Age of events when they are handed out.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
@@ -74,6 +75,10 @@ func NewFeed(pool *pgxpool.Pool, logger *slog.Logger, registerer prometheus.Regi
 // Subscribe has fn called with every batch of entries, one batch at a time. It must be called before Run, and fn must
 // not block: it holds up everybody.
 func (f *Feed) Subscribe(fn func([]Entry)) { f.subscribers = append(f.subscribers, fn) }
+
+// SetClock has the clock read the database's with every look at the log, once a second and more. It must be called
+// before Run.
+func (f *Feed) SetClock(c *Clock) { f.clock = c }
 
 // Begun is closed when Run knows where it starts: what is committed from then on is handed out.
 func (f *Feed) Begun() <-chan struct{} { return f.begun }
@@ -158,8 +163,9 @@ func (f *Feed) listen(ctx context.Context) {
 func (f *Feed) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	now := time.Now()
+	now, asked := time.Now(), f.clock.config.Elapsed()
 	bounds, err := f.queries.LogBounds(ctx, f.pool)
+	answered := f.clock.config.Elapsed()
 	if err != nil {
 		return fmt.Errorf("bound feed: %w", err)
 	}
@@ -167,6 +173,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 		f.pool.Reset()
 		return errDemoted
 	}
+	f.clock.observe(ctx, asked, answered, bounds.At)
 	switch {
 	case f.cursor == (Cursor{}):
 		if f.cursor, err = logEnd(ctx, f.queries, f.pool, bounds); err != nil {
@@ -193,7 +200,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 			}
 			failpoint.Hit("feed.handed_out")
 			for _, e := range entries {
-				f.age.Observe(time.Since(e.At).Seconds())
+				f.age.Observe(f.clock.Now().Sub(e.At).Seconds())
 			}
 			f.cursor = entries[len(entries)-1].Cursor
 		}

@@ -88,16 +88,6 @@ func NewMigrationPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return NewPool(ctx, url, migrationPool, migrationConnections)
 }
 
-// ClockSkew is how far this process's clock is ahead of the database's, give or take a round trip.
-func ClockSkew(ctx context.Context, pool *pgxpool.Pool) (time.Duration, error) {
-	before := time.Now()
-	now, err := dbsqlc.New().Now(ctx, pool)
-	if err != nil {
-		return 0, fmt.Errorf("read clock: %w", classify(err))
-	}
-	return before.Add(time.Since(before) / 2).Sub(now), nil
-}
-
 // readOnly is the code of a write that is refused because the primary has become a standby, or is about to.
 const readOnly = "25006"
 

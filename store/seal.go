@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,7 +60,8 @@ func (s *Store) decide(placements []orders.Placement) []orders.Decision {
 	first := firstID(floor)
 	decisions := make([]orders.Decision, len(placements))
 	for i, p := range placements {
-		id, at := orders.NewID(), timestamp(s.now())
+		now := s.now()
+		id, at := s.newID(now), timestamp(now)
 		if slices.Compare(id[:], first[:]) < 0 {
 			copy(id[:6], first[:6])
 		}
@@ -81,4 +83,27 @@ func (s *Store) learnSeal(ctx context.Context) error {
 	}
 	s.sealed.Store(seal.SealedTo.UnixMilli())
 	return nil
+}
+
+// newID makes the id of an order that is placed at a moment. Exports look for a range of time by ids, so that the
+// moment in the id has to be by the same clock. Ids that this store makes one after another ascend.
+func (s *Store) newID(at time.Time) orders.ID {
+	const tick = 12 // bits, as a UUID of version 7 has them for parts of a millisecond
+	moment := uint64(max(at.UnixMilli()<<tick+int64(at.Nanosecond())%int64(time.Millisecond)>>8, 0))
+	for {
+		last := s.lastID.Load()
+		if moment <= last && last-moment < 1000<<tick { // not if the clock was set back
+			moment = last + 1
+		}
+		if s.lastID.CompareAndSwap(last, moment) {
+			break
+		}
+	}
+	id := orders.NewID()
+	version := id[6] & 0xf0
+	var bits [8]byte
+	binary.BigEndian.PutUint64(bits[:], moment>>tick<<16|moment&(1<<tick-1))
+	copy(id[:8], bits[:])
+	id[6] |= version
+	return id
 }

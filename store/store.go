@@ -34,6 +34,8 @@ type Config struct {
 	DB DB
 	// Now is the clock of everything that is written. Default time.Now.
 	Now func() time.Time
+	// Wall is this machine's clock, which verification compares with the database's. Default: Now.
+	Wall func() time.Time
 	// Doorbell is rung after each commit. May be nil: then readers and workers find out by polling.
 	Doorbell *Doorbell
 	// Recent is what this process knows of orders without reading them. Default: the store has one of its own.
@@ -49,6 +51,8 @@ type Store struct {
 	queries *dbsqlc.Queries
 	jobs    *river.Client[pgx.Tx]
 	now     func() time.Time
+	wall    func() time.Time
+	lastID  atomic.Uint64 // the moment in the latest order's id
 	bell    *Doorbell
 	recent  *Recent
 	sealed  atomic.Int64 // up to when orders are sealed, as far as this process knows; in milliseconds
@@ -68,9 +72,13 @@ func New(c Config) (*Store, error) {
 	if now == nil {
 		now = time.Now
 	}
+	wall := c.Wall
+	if wall == nil {
+		wall = now
+	}
 	s := &Store{
-		db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, bell: c.Doorbell,
-		recent: cmp.Or(c.Recent, NewRecent()),
+		db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, wall: wall,
+		bell: c.Doorbell, recent: cmp.Or(c.Recent, NewRecent()),
 	}
 	panics := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "millrace_commit_panics_total", Help: "Callers whose write or read panicked.",

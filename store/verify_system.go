@@ -33,12 +33,12 @@ const (
 
 // system checks what is not about single orders, or is found without reading them.
 func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
-	before := v.store.now()
+	before := v.store.wall()
 	now, err := v.store.queries.Now(ctx, tx)
 	if err != nil {
 		return fmt.Errorf("read clock: %w", err)
 	}
-	if skew := before.Sub(now); skew > mostClockSkew || -skew > mostClockSkew+v.store.now().Sub(before) {
+	if skew := before.Sub(now); skew > mostClockSkew || -skew > mostClockSkew+v.store.wall().Sub(before) {
 		v.report(checkClock, orders.ID{}, "this machine is %s ahead", skew.Round(time.Millisecond))
 	}
 	for _, check := range []struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/millrace-orders/millrace/api"
 	"github.com/millrace-orders/millrace/store"
@@ -41,12 +42,13 @@ func isSecureURL(text string) bool {
 	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Host))
 }
 
-func (f securityFlags) oidc() *api.OIDC {
+func (f securityFlags) oidc(now func() time.Time) *api.OIDC {
 	if f.OIDCIssuer == "" {
 		return nil
 	}
 	return api.NewOIDC(api.OIDCConfig{
 		Issuer: f.OIDCIssuer, Audience: f.OIDCAudience, RoleClaim: f.OIDCRoleClaim, CustomerClaim: f.OIDCCustomerClaim,
+		Now: now,
 	})
 }
 
@@ -55,7 +57,7 @@ func (f securityFlags) oidc() *api.OIDC {
 // Without one it is open until the first key is made.
 func (n *node) secure(ctx context.Context, s *store.Store) error {
 	c := n.config.security
-	n.oidc = c.oidc()
+	n.oidc = c.oidc(n.clock.Now)
 	if c.Token != "" || n.oidc != nil {
 		return nil
 	}
@@ -97,6 +99,6 @@ func (c nodeConfig) addresses() []string {
 func (n *node) authenticator(s *store.Store) *api.Authenticator {
 	return api.NewAuthenticator(api.AuthConfig{
 		Keys: s, Token: n.config.security.Token, OIDC: n.oidc,
-		Open: n.open, Closed: n.closed,
+		Open: n.open, Closed: n.closed, Now: n.clock.Now,
 	})
 }

@@ -12,14 +12,13 @@ import (
 
 const maxClockSkew = 2 * time.Second
 
-// checkClock refuses to work with a clock that differs from the database's: jobs are due by the one and fetched by
-// the other, so every step of every order would be late by the difference.
-func checkClock(ctx context.Context, pool *pgxpool.Pool) error {
-	skew, err := store.ClockSkew(ctx, pool)
-	if err != nil {
+// checkClock reads the database's clock, and refuses to work if this machine's differs. One that is set later does no
+// harm: what decides about deadlines goes by the database's.
+func checkClock(ctx context.Context, clock *store.Clock, pool *pgxpool.Pool) error {
+	if err := clock.Read(ctx, pool); err != nil {
 		return err
 	}
-	if skew.Abs() > maxClockSkew {
+	if skew := clock.Skew(); skew.Abs() > maxClockSkew {
 		return fmt.Errorf("this machine's clock is %s ahead of the database's: set them right", skew.Round(time.Second))
 	}
 	return nil

@@ -14,7 +14,8 @@ func (n *node) startLimiter(pool *pgxpool.Pool) *limit.Limiter {
 	}
 	rates := store.NewRates(pool)
 	limiter := limit.New(limit.Config{
-		Window: n.config.api.RateWindow, Share: rates.Count, Prune: rates.Prune, Logger: n.logger, Registerer: n.registry,
+		Window: n.config.api.RateWindow, Now: n.clock.Now, Share: rates.Count, Prune: rates.Prune, Logger: n.logger,
+		Registerer: n.registry,
 	})
 	n.background(limiter.Run)
 	return limiter

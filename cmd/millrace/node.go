@@ -67,6 +67,7 @@ type node struct {
 	listeners map[string]net.Listener // by name
 	failed    chan error              // a server that ends by itself
 	recent    *store.Recent
+	clock     *store.Clock
 	running   func() map[string]int    // what the workers are doing, by queue; nil without workers
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
 	stops     []func()
@@ -88,6 +89,7 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 		n.progress = n.logger
 	}
 	defer n.stop()
+	n.clock = store.NewClock(store.ClockConfig{Logger: n.logger, Registerer: n.registry})
 	n.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := n.start(p.ctx); err != nil {
@@ -146,7 +148,7 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 
-	guarding, err := store.New(store.Config{DB: feedPool})
+	guarding, err := store.New(store.Config{DB: feedPool, Now: n.clock.Now, Wall: time.Now})
 	if err != nil {
 		return err
 	}
@@ -154,7 +156,7 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 
-	if err := checkClock(ctx, feedPool); err != nil {
+	if err := checkClock(ctx, n.clock, feedPool); err != nil {
 		return err
 	}
 	// Before the first order, which would otherwise go into the default partition after a pause of weeks.
@@ -175,6 +177,7 @@ func (n *node) start(ctx context.Context) error {
 	bell := store.NewDoorbell(feedPool, n.logger)
 	n.background(bell.Run)
 	feed := store.NewFeed(feedPool, n.logger, n.registry)
+	feed.SetClock(n.clock)
 	feed.Subscribe(n.recent.Follow)
 	river, err := n.startJobs(ctx, bell, feed, feedPool)
 	if err != nil {
@@ -246,7 +249,8 @@ func (n *node) newAPI(
 		return nil, err
 	}
 	s, err := store.New(store.Config{
-		DB: pool, Doorbell: bell, Recent: n.recent, Registerer: n.part("api"), Alone: c.connections.CommitAlone,
+		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("api"),
+		Alone: c.connections.CommitAlone,
 	})
 	if err != nil {
 		return nil, err
@@ -264,7 +268,7 @@ func (n *node) newAPI(
 		}
 	})
 	return api.New(api.Config{
-		Store: s, Cache: cached, Feed: feed, Logger: n.logger, Registerer: n.registry,
+		Store: s, Cache: cached, Feed: feed, Now: n.clock.Now, Logger: n.logger, Registerer: n.registry,
 		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
 		Limiter: n.startLimiter(feedPool), RateLimit: c.limits.base, RateLimits: c.limits.roles,
 		TrustedProxies: c.api.TrustedProxies,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,7 +32,8 @@ func (n *node) startJobs(
 		return nil, err
 	}
 	s, err := store.New(store.Config{
-		DB: pool, Doorbell: bell, Recent: n.recent, Registerer: n.part("work"), Alone: n.config.connections.CommitAlone,
+		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("work"),
+		Alone: n.config.connections.CommitAlone,
 	})
 	if err != nil {
 		return nil, err
@@ -54,16 +56,16 @@ func (n *node) startJobs(
 		}
 		return states
 	}
-	recovering, err := store.New(store.Config{DB: feedPool, Doorbell: bell})
+	recovering, err := store.New(store.Config{DB: feedPool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell})
 	if err != nil {
 		return nil, err
 	}
 	recovery := jobs.NewRecovery(recovering, n.logger, n.registry)
 	n.running = recovery.Running
-	sender := webhook.NewSender(webhook.Config{Policy: n.config.webhooks.policy()})
+	sender := webhook.NewSender(webhook.Config{Policy: n.config.webhooks.policy(), Now: n.clock.Now})
 	n.onStop(sender.Close)
 	client, err := jobs.NewClient(jobs.Config{
-		Pool: pool, Store: s, Providers: clients, Recovery: recovery,
+		Pool: pool, Store: s, Providers: clients, Recovery: recovery, Clock: n.clock,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
 		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,
 		ReconcileRepair:    n.config.work.ReconcileRepair,
