@@ -29,8 +29,8 @@ test: ## Run all tests, against a Postgres of their own
 	@# Many more requests than the race detector has time for.
 	$(GO) test -timeout 10m -run '^TestContract$$' ./api -contract.requests 20000
 	cd client && $(GO) test $(RACE) -timeout 5m ./...
-	cd dev/faults && $(GO) test $(RACE) -timeout 5m ./...
-	cd dev/bench && $(GO) test $(RACE) -timeout 5m ./...
+	cd lab/faults && $(GO) test $(RACE) -timeout 5m ./...
+	cd lab/bench && $(GO) test $(RACE) -timeout 5m ./...
 
 .PHONY: test-browser
 test-browser: ## Look at the pages in a headless Chromium, which is installed if there is none
@@ -41,15 +41,15 @@ test-browser: ## Look at the pages in a headless Chromium, which is installed if
 # BENCH is for further flags, such as BENCH='--rounds 1'.
 .PHONY: bench
 bench: build ## Measure Millrace beside what others would pick, and write docs/performance.md
-	@cd dev/bench && $(GO) run . run --millrace ../../bin/millrace --docs ../../docs $(BENCH)
+	@cd lab/bench && $(GO) run . run --millrace ../../bin/millrace --docs ../../docs $(BENCH)
 
 .PHONY: bench-smoke
 bench-smoke: build ## Measure a little, and fail if it is far off
-	@cd dev/bench && $(GO) run . smoke --millrace ../../bin/millrace --rounds 3 --measured 1s $(BENCH)
+	@cd lab/bench && $(GO) run . smoke --millrace ../../bin/millrace --rounds 3 --measured 1s $(BENCH)
 
 .PHONY: bench-growth
 bench-growth: build ## Measure with a million orders, and write docs/plans.md
-	@cd dev/bench && $(GO) run . growth --millrace ../../bin/millrace --queries ../../sql/queries --docs ../../docs \
+	@cd lab/bench && $(GO) run . growth --millrace ../../bin/millrace --queries ../../sql/queries --docs ../../docs \
 		--rounds 3 $(BENCH)
 
 .PHONY: test-proxy
@@ -64,7 +64,7 @@ soak: ## Run the long variants of the tests of load
 	$(GO) test -run '^TestStreamMemory$$' -timeout 10m ./cmd/millrace -v -streams 5000
 
 # ROWS=F2,F7 runs some rows of the matrix, SEED=42 the schedules of another run again.
-FAULTS := cd dev/faults && $(GO) run . $(if $(ROWS),-rows $(ROWS)) $(if $(SEED),-seed $(SEED)) \
+FAULTS := cd lab/faults && $(GO) run . $(if $(ROWS),-rows $(ROWS)) $(if $(SEED),-seed $(SEED)) \
 	-json ../../bin/faults.json
 .PHONY: faults
 faults: ## Run the whole fault matrix, and put its table into docs/reliability.md
@@ -87,7 +87,7 @@ fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each
 
 .PHONY: generate
 generate: ## Generate the SQL bindings, the OpenAPI document, the client and the saga's diagram
-	$(GO) run ./dev/riverschema > .generated && mv .generated sql/river.sql
+	$(GO) run ./gen/riverschema > .generated && mv .generated sql/river.sql
 	$(TOOLS) sqlc generate
 	$(GO) run ./cmd/millrace openapi > .generated && mv .generated api/openapi.yaml
 	$(OPENAPI) ogen --config client/ogen.yml --loglevel error --target client/oas --package oas --clean api/openapi.yaml
@@ -96,22 +96,22 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client and the
 	@# Of ogen's errors two are used, and with the rest comes its reader of documents, which needs eight modules.
 	@sed -i.bak 's#github.com/ogen-go/ogen/ogenerrors#github.com/millrace-orders/millrace/client/internal/ogenerrors#' \
 		client/oas/*.go && rm client/oas/*.bak && gofmt -w client/oas
-	$(GO) run ./dev/sagadoc > .generated && mv .generated docs/saga.md
+	$(GO) run ./gen/sagadoc > .generated && mv .generated docs/saga.md
 
 .PHONY: fmt
 fmt: ## Format the code
 	$(LINT) fmt ./...
 	cd client && $(LINT_CLIENT) fmt ./...
-	cd dev/bench && $(LINT_DEV) fmt ./...
-	cd dev/faults && $(LINT_DEV) fmt ./...
+	cd lab/bench && $(LINT_DEV) fmt ./...
+	cd lab/faults && $(LINT_DEV) fmt ./...
 
 .PHONY: lint
 lint: ## Run the linters
 	$(LINT) config verify
 	$(LINT) run ./...
 	cd client && $(LINT_CLIENT) run ./...
-	cd dev/bench && $(LINT_DEV) run ./...
-	cd dev/faults && $(LINT_DEV) run ./...
+	cd lab/bench && $(LINT_DEV) run ./...
+	cd lab/faults && $(LINT_DEV) run ./...
 
 # Generated files are compared with what they are generated from, committed or not.
 GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas docs/saga.md
@@ -126,8 +126,8 @@ drift: ## Check that generated files are up to date
 tidy: ## Check that the go.mod files are tidy
 	$(GO) mod tidy -diff
 	cd client && $(GO) mod tidy -diff
-	cd dev/bench && $(GO) mod tidy -diff
-	cd dev/faults && $(GO) mod tidy -diff
+	cd lab/bench && $(GO) mod tidy -diff
+	cd lab/faults && $(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
 	cd tools/lint && $(GO) mod tidy -diff
 	cd tools/openapi && $(GO) mod tidy -diff
@@ -156,8 +156,8 @@ lint-openapi: ## Run Spectral and Redocly over the OpenAPI document, if there is
 check: drift tidy lint compat ## Everything that must be true of a commit, besides the tests
 	$(GO) vet ./...
 	cd client && $(GO) vet ./...
-	cd dev/bench && $(GO) vet ./...
-	cd dev/faults && $(GO) vet ./...
+	cd lab/bench && $(GO) vet ./...
+	cd lab/faults && $(GO) vet ./...
 
 .PHONY: clean
 clean: ## Remove what was built

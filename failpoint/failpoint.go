@@ -1,4 +1,4 @@
-// Package failpoint marks the lines where a crash or a delay matters most, so that the fault harness (dev/faults) can
+// Package failpoint marks the lines where a crash or a delay matters most, so that the fault harness (lab/faults) can
 // have one there on purpose. The points are always compiled in: what is tested is what ships. A point that is not armed
 // costs an atomic load.
 //

@@ -13,10 +13,10 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/smtptest"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/storetest"
 	"github.com/millrace-orders/millrace/upstream"
+	"github.com/millrace-orders/millrace/upstream/smtptest"
 )
 
 // newMailSystem is a system whose e-mail goes to a mail server.

@@ -15,9 +15,9 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/simulator"
 	"github.com/millrace-orders/millrace/jobs"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/sandbox/simulator"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 	"github.com/millrace-orders/millrace/upstream"

@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/simulator"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
 
 // A redrive tries each order once, those that give up again too, and leaves others alone.

@@ -1,4 +1,4 @@
--- Printed by go run ./dev/riverschema from River's own migrations (MPL-2.0), for sqlc to read.
+-- Printed by go run ./gen/riverschema from River's own migrations (MPL-2.0), for sqlc to read.
 
 CREATE SCHEMA millrace;
 

@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/postgres"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/sandbox/postgres"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )

@@ -10,9 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/smtptest"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/upstream"
+	"github.com/millrace-orders/millrace/upstream/smtptest"
 )
 
 // files is a directory of templates.

@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/smtptest"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/upstream"
+	"github.com/millrace-orders/millrace/upstream/smtptest"
 )
 
 const (

@@ -26,7 +26,7 @@ type connectionFlags struct {
 	APIConnections  int `env:"MILLRACE_API_CONNECTIONS" default:"20" help:"Database connections of the API."`
 	WorkConnections int `env:"MILLRACE_WORK_CONNECTIONS" default:"20" help:"Database connections of the workers."`
 
-	// CommitAlone is for dev/bench, which shows what sharing commits is worth.
+	// CommitAlone is for lab/bench, which shows what sharing commits is worth.
 	CommitAlone bool `hidden:"" help:"Give each write a transaction of its own."`
 }
 

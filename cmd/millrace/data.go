@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/millrace-orders/millrace/dev/postgres"
-	"github.com/millrace-orders/millrace/dev/private"
+	"github.com/millrace-orders/millrace/sandbox/postgres"
+	"github.com/millrace-orders/millrace/sandbox/private"
 )
 
 const (

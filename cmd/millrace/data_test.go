@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/private"
+	"github.com/millrace-orders/millrace/sandbox/private"
 )
 
 // TestDataMoves: data at the old default place is found, moved and kept.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/millrace-orders/millrace/dev/postgres"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/sandbox/postgres"
 	"github.com/millrace-orders/millrace/store"
 )
 

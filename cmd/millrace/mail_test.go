@@ -14,8 +14,8 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/smtptest"
 	"github.com/millrace-orders/millrace/store/storetest"
+	"github.com/millrace-orders/millrace/upstream/smtptest"
 )
 
 // without leaves a flag and its value out.

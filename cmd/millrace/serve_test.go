@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/dev/simulator"
+	"github.com/millrace-orders/millrace/sandbox/simulator"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 

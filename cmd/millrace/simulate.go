@@ -8,8 +8,8 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/millrace-orders/millrace/dev/simulator"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
 
 // simulateCommand runs the provider simulators as a process of their own.

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func crashRows() []row {
+	return []row{{
+		id: "F1", name: "kill -9 at every failpoint in the source", short: true,
+		needs:    needs{instances: -1, args: loopbackWebhooks()},
+		expected: "points hit / points there are: all; nothing lost, nothing doubled", run: everyCrashPoint,
+		settle: 5 * time.Minute,
+	}}
+}
+
+// everyCrashPoint starts a process for each failpoint that will die there, gives it work that leads there, and goes on
+// to the next one. What the dead leave behind is taken up by those after them, and by the last, who lives.
+func everyCrashPoint(ctx context.Context, r *run) error {
+	points, err := failpoints(r.source)
+	if err != nil {
+		return err
+	}
+	receiver, err := newReceiver(ctx)
+	if err != nil {
+		return err
+	}
+	var hit, missed []string
+	for round := range size(r, 1, 3) {
+		for _, point := range points {
+			crashed, err := r.crashAt(ctx, receiver, point, round)
+			switch {
+			case err != nil:
+				return fmt.Errorf("%s: %w", point, err)
+			case crashed && !slices.Contains(hit, point):
+				hit = append(hit, point)
+			}
+		}
+	}
+	for _, point := range points {
+		if !slices.Contains(hit, point) {
+			missed = append(missed, point)
+		}
+	}
+	r.figure("points", "%d of %d", len(hit), len(points))
+	r.figure("kills", "%d", r.kills)
+	r.expect(len(missed) == 0, "never hit: %s", strings.Join(missed, ", "))
+	if _, err := r.add(ctx, "survivor"); err != nil {
+		return err
+	}
+	return r.received(ctx, receiver)
+}
+
+// crashAt has a process die at a point, and says whether it did.
+func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int) (bool, error) {
+	if family, _, _ := strings.Cut(point, "."); family == "migrate" || family == "keys" {
+		return r.crashCommand(ctx, point, round)
+	}
+	if point == "step.before_ask" || point == "step.asked" || point == "step.failed" {
+		if err := r.setFaults(ctx, faults{"payment": {"errorRate": 0.8}}); err != nil { // it takes failures to get there
+			return false, err
+		}
+		defer func() { _ = r.setFaults(ctx, nil) }()
+	}
+	env := fmt.Sprintf("MILLRACE_FAILPOINTS=%s=crash@%d", point, 1+round*(1+r.random.IntN(4)))
+	victim, err := r.add(ctx, "victim-"+point+"-"+strconv.Itoa(round), env)
+	defer func() {
+		if victim != nil {
+			victim.kill()
+			r.remove(victim)
+		}
+	}()
+	if err != nil && !victim.exited() {
+		return false, err
+	}
+	if family, _, _ := strings.Cut(point, "."); family == "webhook" || family == "fanout" {
+		// A new one, because what dies with another takes it along for a minute. The victim may die of it.
+		_ = r.register(ctx, to, victim, fmt.Sprintf("%s-%d", point, round))
+	}
+	r.workUntilDead(ctx, victim, point, round)
+	if victim.exited() && victim.crashed() {
+		r.kills++
+		return true, nil
+	}
+	return false, nil
+}
+
+// crashCommand has a command die at a point, in a database of its own: a key would make all others ask customers for
+// theirs. What was begun must not be in the way of doing it again.
+func (r *run) crashCommand(ctx context.Context, point string, round int) (bool, error) {
+	database := fmt.Sprintf("%s_%d", strings.ReplaceAll(point, ".", "_"), round)
+	if err := r.primary().exec(ctx, "CREATE DATABASE "+database); err != nil {
+		return false, err
+	}
+	url := []string{"--database-url", r.primary().DSN(database)}
+	command := append([]string{"migrate"}, url...)
+	if strings.HasPrefix(point, "keys.") {
+		if err := r.command(ctx, nil, command...); err != nil {
+			return false, err
+		}
+		command = append([]string{"keys", "create", "--role", "service"}, url...)
+	}
+	crashed := r.crash(ctx, "MILLRACE_FAILPOINTS="+point+"=crash", command...)
+	return crashed, r.command(ctx, nil, command...)
+}
+
+// workUntilDead sends customers of all kinds to the victim until it dies.
+func (r *run) workUntilDead(ctx context.Context, victim *instance, point string, round int) {
+	ctx, cancel := context.WithTimeout(ctx, 40*time.Second) // as long as it may take to become the leader, and more
+	defer cancel()
+	go func() {
+		<-victim.done
+		cancel()
+	}()
+	for wave := 0; ctx.Err() == nil; wave++ {
+		customers := r.newCustomers()
+		customers.via, customers.patience = victim, 3*time.Second
+		scripts := r.wave(fmt.Sprintf("%s-%d-%d", point, round, wave))
+		customers.run(ctx, scripts)
+		pause(ctx, time.Second)
+	}
+}
+
+// wave is a few customers who between them go every way an order can go, and ask everything twice.
+func (r *run) wave(name string) []script {
+	l := load{orders: 6, rate: 100}
+	scripts := l.scripts(r.random)
+	scripts[0].body["paymentMethod"] = "card_declined"
+	scripts[1].cancel, scripts[2].cancel = 5*time.Millisecond, 100*time.Millisecond
+	scripts[3].refund, scripts[3].patient = "9.97", true
+	for i := range scripts {
+		scripts[i].key = fmt.Sprintf("%s-%d", name, i)
+		scripts[i].twice = true
+	}
+	return scripts
+}
+
+// crash runs a command that is to die, and says whether it did.
+func (r *run) crash(ctx context.Context, env string, args ...string) bool {
+	p, err := launch(filepath.Join(r.dir, "crash.log"), []string{env}, r.deployment.binary, args...)
+	if err != nil {
+		return false
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.kill()
+	}
+	return p.crashed()
+}
+
+// failpoints lists the failpoints of the source, sorted. A name that is no literal, or that two points have, would make
+// the list a lie.
+func failpoints(source string) (names []string, err error) {
+	err = filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "lab" || d.Name() == "failpoint" || d.Name() == ".git") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		found, err := failpointsIn(path)
+		names = append(names, found...)
+		return err
+	})
+	slices.Sort(names)
+	if unique := slices.Compact(slices.Clone(names)); len(unique) != len(names) {
+		return nil, fmt.Errorf("two failpoints have one name, among %v", names)
+	}
+	return names, err
+}
+
+func failpointsIn(path string) (names []string, err error) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		selector, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok || selector.Sel.Name != "Hit" {
+			return true
+		}
+		if id, ok := selector.X.(*ast.Ident); !ok || id.Name != "failpoint" {
+			return true
+		}
+		literal, ok := call.Args[0].(*ast.BasicLit)
+		if !ok {
+			err = fmt.Errorf("%s has a failpoint whose name is no literal", path)
+			return false
+		}
+		name, _ := strconv.Unquote(literal.Value) // it has been parsed
+		names = append(names, name)
+		return true
+	})
+	return names, err
+}

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/millrace-orders/millrace/sandbox/postgres"
+)
+
+// needs is what a row wants to run on.
+type needs struct {
+	instances int      // of "millrace serve"; default 2, -1 for none
+	standby   bool     // a synchronous standby
+	args      []string // for every instance, besides the usual ones
+}
+
+// deployment is millrace as it runs somewhere, on this machine: databases, providers, instances, and proxies between
+// all of them. Each row has its own.
+type deployment struct {
+	dir       string
+	binary    string
+	args      []string
+	databases []*database // the second is the standby, until they change places
+	simulator *process
+	providers *proxy
+	simPort   int
+	client    *http.Client
+
+	mu        sync.Mutex
+	instances []*instance
+	kills     int
+}
+
+// instance is one "millrace serve", which keeps its addresses when it is started again.
+type instance struct {
+	*process
+	name     string
+	api, ops int
+	env      []string
+}
+
+func deploy(ctx context.Context, binary, dir string, n needs) (*deployment, error) {
+	d := &deployment{dir: dir, binary: binary, args: n.args, client: &http.Client{
+		Timeout: 8 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+	}}
+	if err := d.start(ctx, n); err != nil {
+		d.stop()
+		return nil, fmt.Errorf("deploy: %w", err)
+	}
+	return d, nil
+}
+
+func (d *deployment) start(ctx context.Context, n needs) (err error) {
+	if err := os.Chmod(d.dir, 0o755); err != nil { // as root, Postgres runs as another user
+		return err
+	}
+	primary, err := newDatabase(d.dir, "a")
+	if err != nil {
+		return err
+	}
+	d.databases = append(d.databases, primary)
+	if err := primary.start(ctx); err != nil {
+		return err
+	}
+	if n.standby {
+		standby, err := newDatabase(d.dir, "b")
+		if err != nil {
+			return err
+		}
+		d.databases = append(d.databases, standby)
+		if err := d.addStandby(ctx, primary, standby); err != nil {
+			return err
+		}
+	}
+	if d.simPort, err = freePort(); err != nil {
+		return err
+	}
+	if d.providers, err = newProxy("providers", d.simPort); err != nil {
+		return err
+	}
+	if err := d.startSimulator(ctx); err != nil {
+		return err
+	}
+	// Providers take a moment, so that there is always something under way.
+	moment := map[string]any{"latencyMs": 10, "jitterMs": 30}
+	if err := d.setFaults(ctx, faults{"payment": moment, "inventory": moment, "shipping": moment}); err != nil {
+		return err
+	}
+	if err := d.command(ctx, nil, "migrate", "--database-url", dsn(d.databases...)); err != nil {
+		return err
+	}
+	for i := range max(n.instances, 0) {
+		if _, err := d.add(ctx, fmt.Sprintf("millrace-%d", i+1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends everything that is still there.
+func (d *deployment) stop() {
+	for _, i := range d.instances {
+		i.signal(syscall.SIGCONT)
+		i.kill()
+	}
+	if d.simulator != nil {
+		d.simulator.kill()
+	}
+	for _, db := range d.databases {
+		if db.Server != nil {
+			_ = signalFamily(db.PID(), syscall.SIGCONT)
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			_ = db.Stop(ctx)
+			cancel()
+			_ = postgres.Reset(db.config.Dir)
+		}
+		db.proxy.Stop()
+		db.replication.Stop()
+	}
+	if d.providers != nil {
+		d.providers.Stop()
+	}
+	d.client.CloseIdleConnections()
+}
+
+// primary is the database that millrace writes to: rows that fail over swap the two.
+func (d *deployment) primary() *database { return d.databases[0] }
+func (d *deployment) standby() *database { return d.databases[1] }
+
+// addStandby makes other a synchronous standby of primary.
+func (d *deployment) addStandby(ctx context.Context, primary, other *database) error {
+	if err := primary.cloneTo(ctx, other); err != nil {
+		return err
+	}
+	if err := primary.setSync(ctx, true); err != nil {
+		return err
+	}
+	if !eventually(ctx, time.Minute, func() bool {
+		n, err := primary.number(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
+		return err == nil && n == 1
+	}) {
+		return errors.New("the standby does not stream")
+	}
+	return nil
+}
+
+func (d *deployment) startSimulator(ctx context.Context) (err error) {
+	d.simulator, err = launch(filepath.Join(d.dir, "simulator.log"), nil, d.binary, "simulate", "--simulator-addr",
+		address(d.simPort), "--ledger", filepath.Join(d.dir, "simulator.ledger"))
+	if err != nil {
+		return err
+	}
+	if !eventually(ctx, time.Minute, func() bool {
+		return d.ask(ctx, http.MethodGet, d.simulatorURL("/health"), nil, nil) == nil
+	}) {
+		return fmt.Errorf("the simulator does not start: %s", d.simulator.tail())
+	}
+	return nil
+}
+
+// simulatorURL is an address of the simulator itself, not through the proxy.
+func (d *deployment) simulatorURL(path string) string { return "http://" + address(d.simPort) + path }
+
+// faults are what goes wrong at the providers, by provider: see docs/providers.md.
+type faults map[string]map[string]any
+
+func (d *deployment) setFaults(ctx context.Context, f faults) error {
+	if f == nil {
+		f = faults{}
+	}
+	return d.ask(ctx, http.MethodPut, d.simulatorURL("/faults"), f, nil)
+}
+
+// command runs a command of millrace until it is done.
+func (d *deployment) command(ctx context.Context, env []string, args ...string) error {
+	p, err := launch(filepath.Join(d.dir, args[0]+".log"), env, d.binary, args...)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.kill()
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("millrace %s: %s: %s", args[0], p.cmd.ProcessState, p.tail())
+	}
+	return nil
+}
+
+// add starts another instance.
+func (d *deployment) add(ctx context.Context, name string, env ...string) (*instance, error) {
+	i := &instance{name: name, env: env}
+	var err error
+	if i.api, err = freePort(); err != nil {
+		return nil, err
+	}
+	if i.ops, err = freePort(); err != nil {
+		return nil, err
+	}
+	if err := d.begin(i); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.instances = append(d.instances, i)
+	d.mu.Unlock()
+	return i, d.awaitReady(ctx, i)
+}
+
+// begin starts the process of an instance, the first time or again.
+func (d *deployment) begin(i *instance) error {
+	provider := "http://" + address(d.providers.port)
+	args := append([]string{
+		"serve", "--database-url", dsn(d.databases...), "--api-addr", address(i.api), "--ops-addr", address(i.ops),
+		"--payment-url", provider + "/payments", "--inventory-url", provider + "/inventory",
+		"--shipping-url", provider + "/shipping", "--email-url", provider + "/email",
+		"--rate-limit", "0", "--sweep-every", "2s", "--breaker-open", "2s", "--call-timeout", "3s",
+	}, d.args...)
+	p, err := launch(filepath.Join(d.dir, i.name+".log"), i.env, d.binary, args...)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i.process = p
+	return nil
+}
+
+// awaitReady waits until the instance answers. One that needs the database dies without it, and is started again, as
+// whatever supervises it would.
+func (d *deployment) awaitReady(ctx context.Context, i *instance) error {
+	if eventually(ctx, time.Minute, func() bool {
+		if i.exited() && !i.crashed() && d.begin(i) != nil {
+			return false
+		}
+		return i.exited() || d.ask(ctx, http.MethodGet, i.url("/health/live"), nil, nil) == nil
+	}) {
+		return nil
+	}
+	return fmt.Errorf("%s is not ready: %s", i.name, i.tail())
+}
+
+func (i *instance) url(path string) string { return "http://" + address(i.api) + path }
+
+// restart kills an instance and starts it again.
+func (d *deployment) restart(ctx context.Context, i *instance) error {
+	i.kill()
+	d.mu.Lock()
+	d.kills++
+	d.mu.Unlock()
+	if err := d.begin(i); err != nil {
+		return err
+	}
+	return d.awaitReady(ctx, i)
+}
+
+// any is some instance.
+func (d *deployment) any(random *rand.Rand) *instance {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.instances[random.IntN(len(d.instances))]
+}
+
+func (d *deployment) remove(i *instance) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.instances = slices.DeleteFunc(d.instances, func(other *instance) bool { return other == i })
+}
+
+// heal takes all faults away and has everything run.
+func (d *deployment) heal(ctx context.Context) error {
+	if err := d.setFaults(ctx, nil); err != nil {
+		return err
+	}
+	if err := d.providers.heal(ctx); err != nil {
+		return err
+	}
+	for _, db := range d.databases {
+		if err := errors.Join(db.proxy.heal(ctx), db.replication.heal(ctx)); err != nil {
+			return err
+		}
+	}
+	for _, i := range d.instances {
+		i.signal(syscall.SIGCONT)
+		if i.exited() {
+			if err := d.begin(i); err != nil {
+				return err
+			}
+		}
+		if err := d.awaitReady(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// statusError is an answer other than 2xx.
+type statusError int
+
+func (e statusError) Error() string { return "status " + strconv.Itoa(int(e)) }
+
+// ask makes a request, without trying again, and decodes the answer.
+func (d *deployment) ask(ctx context.Context, method, url string, body, into any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	if body == nil {
+		b = nil
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	if b != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := d.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		return statusError(response.StatusCode)
+	}
+	if into == nil {
+		_, err = io.Copy(io.Discard, response.Body)
+		return err
+	}
+	return json.NewDecoder(response.Body).Decode(into)
+}

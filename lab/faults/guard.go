@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// guard is something in the source without which the matrix must not hold. It is taken out of a copy that exists for
+// one build only (go build -overlay), so there is no switch for it in the product.
+type guard struct {
+	id, name string
+	file     string // from the top of the repository
+	with     string // must be there exactly once
+	without  string
+	seenBy   string // the row that must fail
+	short    bool
+	atLength bool // that row must be at full length to be sure to notice
+}
+
+func guards() []guard {
+	return []guard{
+		{
+			id: "G1", name: "a step that is settled stays so", file: "orders/decide.go", seenBy: "F51", short: true,
+			with: "if s == nil || s.State != StatePending {", without: "if s == nil {",
+		},
+		{
+			id: "G2", name: "what may have happened is undone", file: "orders/step.go", seenBy: "F51",
+			with: "s.State == StateSucceeded || s.State == StateUnknown }", without: "s.State == StateSucceeded }",
+		},
+		{
+			id: "G3", name: "an order is locked while its next version is made", file: "store/apply.go", seenBy: "F37",
+			with: `		if err := s.queries.OrdersQueue(ctx, tx, ids); err != nil {
+			return fmt.Errorf("queue for orders: %w", err)
+		}
+		current, err := s.lock(ctx, tx, ids)
+`,
+			without: "\t\tcurrent, err := s.read(ctx, tx, ids)\n",
+		},
+		{
+			id: "G4", name: "the key of a call is made before the call", file: "store/intent.go", seenBy: "F29", short: true,
+			with:    "orders.StepKey(job.OrderID, job.Step, int(row.KeyGeneration))",
+			without: "orders.StepKey(job.OrderID, job.Step, int(row.KeyGeneration)) + orders.NewID().String()",
+		},
+		{
+			id: "G5", name: "the bytes of a call are made before the call", file: "store/intent.go", seenBy: "F29",
+			with:    "Request: row.Request,",
+			without: `Request: fmt.Appendf(nil, "%*s", len(row.Request)+int(time.Now().UnixNano()%97), row.Request),`,
+		},
+		{
+			id: "G6", name: "the log is read below the oldest transaction", file: "store/log.go", seenBy: "F20", atLength: true,
+			with: "Below: bounds.Oldest,", without: "Below: bounds.Newest,",
+		},
+		{
+			id: "G7", name: "the sweep", file: "jobs/sweep.go", seenBy: "F6",
+			with: "w.store.Sweep(ctx, longestRun)", without: "0, error(nil)",
+		},
+		{
+			id: "G8", name: "nothing is sent after its deadline", file: "jobs/step.go", seenBy: "F33",
+			with: "late := w.now().Sub(intent.DeadlineAt)", without: "late := time.Duration(-1)",
+		},
+		{
+			id: "G9", name: "a provider is asked after failures", file: "jobs/step.go", seenBy: "F33",
+			with: "late >= 0 || tries >= askAfter || intent.Again", without: "late >= 0 || intent.Again",
+		},
+		{
+			id: "G10", name: "a placement is stored with its idempotency key", file: "api/place.go", seenBy: "F22",
+			with: "placement.IdempotencyKey, err = parseIdempotencyKey", without: "_, err = parseIdempotencyKey",
+		},
+		{
+			id: "G11", name: "a commit comes before its answer", file: "store/store.go", seenBy: "F7",
+			with: `err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			return unwritten(func() error { return fn(ctx, tx) })
+		})`,
+			without: `tx, err := s.db.Begin(ctx)
+		if err == nil {
+			if err = fn(ctx, tx); err == nil {
+				go func() {
+					<-time.After(300 * time.Millisecond)
+					_ = tx.Commit(context.WithoutCancel(ctx))
+				}()
+			}
+		}`,
+		},
+		{
+			id: "G12", name: "a repeated placement waits for the standby", file: "store/place.go", seenBy: "F14", atLength: true,
+			with: "if err := s.queries.Confirm(ctx, tx); err != nil {", without: "if err := error(nil); err != nil {",
+		},
+		{
+			id: "G13", name: "what was cached before a change is not served after it", file: "cache/cache.go", seenBy: "F40",
+			with: "; ok && e.generation == generation {", without: "; ok {",
+		},
+		{
+			id: "G14", name: "what is remembered of an order counts at its version only", file: "store/recent.go",
+			seenBy: "F37", with: " && o.Version == version && o.UpdatedAt.Equal(updatedAt)",
+			without: " && version > 0 && updatedAt.After(time.Time{})",
+		},
+		{
+			id: "G15", name: "a success is one in the contract's words only", file: "upstream/answer.go", seenBy: "F29",
+			with: `	if contradiction := m.contradiction(o); contradiction != "" {
+		return Answer{}, unclear(p, contradiction)
+	}
+	return m.done(), nil
+}
+
+// judgeAsk`,
+			without: "	return m.done(), nil\n}\n\n// judgeAsk",
+		},
+	}
+}
+
+func guardRows() []row {
+	list := guards()
+	rows := make([]row, len(list))
+	for i, g := range list {
+		rows[i] = row{
+			id: g.id, name: "without this guard: " + g.name, expected: g.seenBy + " fails", short: g.short, apart: true,
+			run: g.remove,
+		}
+	}
+	return rows
+}
+
+// remove builds everything without the guard and runs the row that must notice.
+func (g guard) remove(ctx context.Context, r *run) error {
+	dir, err := os.MkdirTemp("/tmp", "millrace-guard-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // as root, Postgres runs as another user
+		return err
+	}
+	source, err := filepath.Abs(r.source)
+	if err != nil {
+		return err
+	}
+	overlay, err := g.overlay(source, dir)
+	if err != nil {
+		return err
+	}
+	binary, results := filepath.Join(dir, "faults"), filepath.Join(dir, "results.json")
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, ".")
+	build.Dir = filepath.Join(source, "lab", "faults")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build without the guard: %w\n%s", err, out)
+	}
+	matrix := exec.CommandContext(ctx, binary, "-rows", g.seenBy, "-seed", fmt.Sprint(r.seed), "-source", source,
+		"-overlay", overlay, "-settle", "30s", "-json", results, "-dir", filepath.Join(dir, "data"),
+		fmt.Sprintf("-full=%t", g.atLength))
+	matrix.Cancel = func() error { return matrix.Process.Signal(syscall.SIGTERM) }
+	matrix.WaitDelay = time.Minute
+	out, _ := matrix.CombinedOutput() // that it fails is what is wanted: results say how
+	b, err := os.ReadFile(results)
+	if err != nil {
+		return fmt.Errorf("%s gave no results: %w\n%s", g.seenBy, err, out)
+	}
+	var got report
+	if err := json.Unmarshal(b, &got); err != nil {
+		return err
+	}
+	seen := map[string]int{}
+	for _, v := range got.Rows[0].Violations {
+		name, rest, _ := strings.Cut(v, ": ")
+		if name == "run" { // that the row could not run is no proof of anything
+			return fmt.Errorf("%s: %s", g.seenBy, rest)
+		}
+		if len(name) > 6 { // no invariant's name, but what the row itself expects
+			name = "the row's own"
+		}
+		seen[name]++
+	}
+	r.expect(len(seen) > 0, "%s holds without it", g.seenBy)
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		r.figure("violations of "+name, "%d", seen[name])
+	}
+	return nil
+}
+
+// overlay writes what go build -overlay reads: the file to use in place of the guard's.
+func (g guard) overlay(source, dir string) (string, error) {
+	path := filepath.Join(source, g.file)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	if n := strings.Count(string(b), g.with); n != 1 {
+		return "", fmt.Errorf("%s is %d times in %s: the guard has changed, so must its row", g.with, n, g.file)
+	}
+	patched := filepath.Join(dir, "patched.go")
+	if err := os.WriteFile(patched, []byte(strings.Replace(string(b), g.with, g.without, 1)), 0o600); err != nil {
+		return "", err
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: patched}})
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "overlay.json")
+	return name, os.WriteFile(name, overlay, 0o600)
+}

@@ -1,0 +1,220 @@
+//go:build darwin || linux
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace-orders/millrace/sandbox/private"
+)
+
+// cacheMode lets the user in that root's server runs as.
+const cacheMode = 0o755
+
+// source is a place to fetch binaries from, through its ordinary client and that client's own configuration.
+type source struct {
+	name  string // the directory in the cache
+	size  string // of the download, about
+	bin   string // a glob of the binaries in that
+	fetch func(ctx context.Context, dir string) error
+}
+
+// sources lists where a major version can be had; 0 is the newest.
+func sources(major int) (all []source) {
+	for _, release := range npmReleases() {
+		if major == 0 || release.major == major {
+			all = append(all, source{
+				name: "npm-" + release.version, size: "24 MB", bin: "native/bin", fetch: release.fetch,
+			})
+			break
+		}
+	}
+	name := "apt"
+	if major != 0 {
+		name += "-" + strconv.Itoa(major)
+	}
+	return append(all, source{
+		name: name, size: "60 MB", bin: "usr/lib/postgresql/*/bin",
+		fetch: func(ctx context.Context, dir string) error { return fetchApt(ctx, dir, major) },
+	})
+}
+
+// cached lists the directories of fetched binaries, if there are any.
+func (f finder) cached() []string {
+	if f.cache == "" {
+		return nil
+	}
+	var dirs []string
+	for _, pattern := range []string{"npm-*/native/bin", "apt*/usr/lib/postgresql/*/bin"} {
+		found, _ := filepath.Glob(filepath.Join(escapeGlob(f.cache), pattern))
+		dirs = append(dirs, found...)
+	}
+	return dirs
+}
+
+// download brings binaries of a major version, or for 0 of the newest one, into the cache, from the first source that
+// can. One process downloads; others wait for it.
+//
+// Errors: ErrNotFound with what every source said.
+func (f finder) download(ctx context.Context, major int) (binaries, error) {
+	if f.cache == "" {
+		return binaries{}, errors.New("fetch postgres: no cache directory was given")
+	}
+	cache, err := private.Dir(f.cache, cacheMode)
+	if err != nil {
+		return binaries{}, fmt.Errorf("cache of postgres binaries: %w", err)
+	}
+	f.cache = cache
+	if err := f.owner.checkReach(cache); err != nil { // before the download
+		return binaries{}, err
+	}
+	lock, err := waitLock(ctx, filepath.Join(cache, "lock"))
+	if err != nil {
+		return binaries{}, fmt.Errorf("fetch postgres: %w", err)
+	}
+	defer lock.Close()
+	if b, ok := f.newest(ctx, f.cached(), major); ok {
+		return b, nil // another process was faster
+	}
+	problems := []error{ErrNotFound}
+	for _, s := range sources(major) {
+		b, err := f.install(ctx, s)
+		if err == nil {
+			return b, nil
+		}
+		f.log.InfoContext(ctx, "postgres cannot be had there", "source", s.name, "reason", err)
+		problems = append(problems, fmt.Errorf("fetch %s: %w", s.name, err))
+	}
+	return binaries{}, errors.Join(problems...)
+}
+
+func waitLock(ctx context.Context, path string) (*os.File, error) {
+	for {
+		file, err := tryLock(path)
+		if file != nil || err != nil {
+			return file, err
+		}
+		if err := pause(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// install fetches into a temporary directory, proves that the binaries run, and renames it: the cache has all or
+// nothing. The caller has the cache's lock.
+func (f finder) install(ctx context.Context, s source) (binaries, error) {
+	const pattern = ".fetch-"
+	stale, _ := filepath.Glob(filepath.Join(escapeGlob(f.cache), pattern+"*"))
+	for _, dir := range stale {
+		_ = os.RemoveAll(dir)
+	}
+	dir, err := os.MkdirTemp(f.cache, pattern)
+	if err != nil {
+		return binaries{}, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, cacheMode); err != nil { // the server may run as another user
+		return binaries{}, err
+	}
+	done := f.report(ctx, s, dir)
+	err = s.fetch(ctx, dir)
+	done()
+	if err != nil {
+		return binaries{}, err
+	}
+	found, _ := filepath.Glob(filepath.Join(escapeGlob(dir), s.bin))
+	if len(found) == 0 {
+		return binaries{}, errors.New("it has no binaries in it")
+	}
+	b, err := f.inspect(ctx, found[0])
+	if err != nil {
+		return binaries{}, err
+	}
+	if b.major < oldest {
+		return binaries{}, fmt.Errorf("it is PostgreSQL %s, too old", b.version)
+	}
+	final := filepath.Join(f.cache, s.name)
+	if err := os.RemoveAll(final); err != nil { // one that does not run any more
+		return binaries{}, err
+	}
+	if err := os.Rename(dir, final); err != nil {
+		return binaries{}, err
+	}
+	bin, err := filepath.Rel(dir, found[0])
+	if err != nil {
+		return binaries{}, err
+	}
+	return f.inspect(ctx, filepath.Join(final, bin))
+}
+
+// reportEvery is the time between two lines about a download.
+const reportEvery = 3 * time.Second
+
+// report says every few seconds how far a download has come, until it is told that the download is done.
+func (f finder) report(ctx context.Context, s source, dir string) (done func()) {
+	began := time.Now()
+	f.log.InfoContext(ctx, "fetching postgres, once", "source", s.name, "size", "about "+s.size, "into", f.cache)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(reportEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				f.log.InfoContext(ctx, "still fetching postgres", "source", s.name,
+					"seconds", int(time.Since(began).Seconds()), "megabytes_on_disk", size(dir)>>20)
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+// size is how many bytes the files below a directory have.
+func size(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			if info, err := entry.Info(); err == nil {
+				bytes += info.Size()
+			}
+		}
+		return nil // what has just been removed counts for nothing
+	})
+	return bytes
+}
+
+// client returns the path of a program that fetches. Root runs none that another user could have put there.
+func client(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil && os.Geteuid() == 0 {
+		_, err = private.Check(path)
+	}
+	return path, err
+}
+
+// run runs a client in dir and returns its output; the error has the last lines of what it complained.
+func run(ctx context.Context, dir, name string, args ...string) (string, error) {
+	var complaints strings.Builder
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", name, err, tail(complaints.String()))
+	}
+	return string(out), nil
+}

@@ -1,0 +1,99 @@
+// Package private makes and opens what only its user can change. A directory below a shared one, such as /tmp, may
+// have been made by another user of the machine, and a name there may be a link that leads elsewhere: root, above all,
+// must neither write nor run what is found there.
+//
+// A path is private if no other user can change what it leads to: every directory on the way belongs to this user or
+// to root, and other users can write to none of them, unless its sticky bit keeps them from replacing what is not
+// theirs. Symbolic links count as what they lead to, if this user or root made them; in a directory that is shared,
+// none is followed. Only cmd, sandbox, lab and tests import this package; it imports the standard library.
+package private
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrNotPrivate says that another user could have made or changed what a path leads to.
+var ErrNotPrivate = errors.New("not private")
+
+// Dir returns the real path of a directory that only this user and root can write to. What is missing is made, with
+// mode. Errors: ErrNotPrivate; the system's.
+func Dir(path string, mode fs.FileMode) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		parent, err := Parent(filepath.Dir(path), mode)
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(parent, filepath.Base(path))
+		if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+	case err != nil:
+		return "", err
+	case !info.IsDir() && info.Mode()&fs.ModeSymlink == 0:
+		return "", fmt.Errorf("%s is not a directory", path)
+	}
+	return walk(path, false)
+}
+
+// Parent returns the real path of a directory in which this user's files are safe from others, who may have files of
+// their own there. What is missing is made, with mode. Errors: ErrNotPrivate; the system's.
+func Parent(path string, mode fs.FileMode) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return Dir(path, mode)
+	}
+	return walk(path, true)
+}
+
+// Check returns the real path of a file or directory that only this user and root can change. Errors: ErrNotPrivate;
+// the system's.
+func Check(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return walk(path, false)
+}
+
+// File opens a regular file, or makes it, readable for this user only. Its last name is never followed as a link. A
+// file with a second name (a hard link) is refused, for it may be another's file. Errors: ErrNotPrivate; the system's.
+func File(path string, flag int) (*os.File, error) {
+	dir, err := Parent(filepath.Dir(path), 0o700)
+	if err != nil {
+		return nil, err
+	}
+	path = filepath.Join(dir, filepath.Base(path))
+	file, err := os.OpenFile(path, flag&^(os.O_CREATE|os.O_TRUNC)|noFollow, 0)
+	if errors.Is(err, fs.ErrNotExist) && flag&os.O_CREATE != 0 {
+		return os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL|noFollow, 0o600)
+	}
+	if isLink(err) {
+		return nil, fmt.Errorf("%s is a symbolic link, and links are not followed there: %w", path, ErrNotPrivate)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = checkFile(path, info)
+	}
+	if err == nil && flag&os.O_TRUNC != 0 { // not before it is known whose file it is
+		err = file.Truncate(0)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
