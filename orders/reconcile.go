@@ -95,8 +95,3 @@ func (o *Order) undoneAfter(name StepName, at time.Time) bool {
 	undo := o.Latest(spec.Undo)
 	return undo != nil && undo.State == StateSucceeded && !undo.SettledAt.Add(clockSlack).Before(at)
 }
-
-// movesMoney says that the step's request names an amount of money that its effect must have.
-func (n StepName) movesMoney() bool {
-	return n == AuthorizePayment || n == CapturePayment || n == RefundPayment
-}

@@ -1,25 +1,6 @@
 package orders
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
-
-// Provider is a service that steps call. It is also the name of the River queue of its steps: one queue, one breaker
-// and one connection pool each, so that a slow provider holds up nobody else's steps.
-type Provider string
-
-// The providers.
-const (
-	Payment   Provider = "payment"
-	Inventory Provider = "inventory"
-	Shipping  Provider = "shipping"
-	Email     Provider = "email"
-)
-
-// Providers lists all providers.
-func Providers() []Provider { return []Provider{Payment, Inventory, Shipping, Email} }
+import "encoding/json"
 
 // The steps.
 const (
@@ -37,116 +18,152 @@ const (
 	SendEmail StepName = "send_email"
 )
 
-// Role is the part a step plays in the saga.
-type Role int
-
-// The roles.
-const (
-	Forward      Role = iota // brings the order closer to completion
-	Compensation             // undoes a forward step
-	Notice                   // tells somebody; never changes how the order ends
-)
-
-// Spec is a row of the saga: one step, when it may start and what undoes it.
-type Spec struct {
-	Name     StepName
-	Role     Role
-	Provider Provider
-	After    []StepName    // forward steps that must have succeeded first
-	Undo     StepName      // the compensation, if the step has an effect
-	Charges  bool          // takes the order's total, and is left out if that is nothing
-	Pivot    bool          // before it an order is undone for free; after it the money has to go back
-	Within   time.Duration // from start to deadline
-	Title    string        // for messages
-}
-
-// Deadlines. A customer waits for the first steps, so they give up early: undoing is still free. The others go on
-// for as long as a provider can be trusted to remember an idempotency key (24 h is common), less a margin: sending
-// under a forgotten key could take money twice.
-const (
-	customerWaits     = time.Hour
-	providerRemembers = 20 * time.Hour
-)
-
-// saga is the order's whole life: Decide reads nothing else. A new step is a new row here and a route in upstream.
+// saga is the order's whole life: Decide reads nothing else, and upstream sends by it. A new step is a new row and a
+// body, both here.
 //
 //nolint:gochecknoglobals // a constant; Go has none of this type
 var saga = []Spec{
 	{
-		Name: AuthorizePayment, Provider: Payment, Undo: VoidPayment, Charges: true,
-		Within: customerWaits, Title: "Payment authorisation",
+		Name: AuthorizePayment, Title: "Payment authorisation",
+		Provider: Payment, Path: "authorizations", Body: authorizationBody,
+		Undo: VoidPayment, Charges: true, MovesMoney: true, Within: customerWaits,
 	},
 	{
-		Name: ReserveInventory, Provider: Inventory, Undo: ReleaseInventory,
-		Within: customerWaits, Title: "Inventory reservation",
+		Name: ReserveInventory, Title: "Inventory reservation",
+		Provider: Inventory, Path: "reservations", Body: reservationBody,
+		Undo: ReleaseInventory, Within: customerWaits,
 	},
 	{
-		Name: QuoteShipping, Provider: Shipping,
-		Within: customerWaits, Title: "Shipping quote",
+		Name: QuoteShipping, Title: "Shipping quote",
+		Provider: Shipping, Path: "quotes", Body: quoteBody,
+		Within: customerWaits,
 	},
 	{
-		Name: CapturePayment, Provider: Payment, Undo: RefundPayment, Charges: true, Pivot: true,
-		After:  []StepName{AuthorizePayment, ReserveInventory, QuoteShipping},
-		Within: providerRemembers, Title: "Payment capture",
+		Name: CapturePayment, Title: "Payment capture",
+		Provider: Payment, Path: "captures", Body: captureBody,
+		After: []StepName{AuthorizePayment, ReserveInventory, QuoteShipping}, Undo: RefundPayment,
+		Charges: true, MovesMoney: true, Pivot: true, Within: providerRemembers,
 	},
 	{
-		Name: BookShipment, Provider: Shipping, Undo: CancelShipment, After: []StepName{CapturePayment},
-		Within: providerRemembers, Title: "Shipment",
-	},
-
-	{
-		Name: VoidPayment, Role: Compensation, Provider: Payment,
-		Within: providerRemembers, Title: "Payment void",
-	},
-	{
-		Name: ReleaseInventory, Role: Compensation, Provider: Inventory,
-		Within: providerRemembers, Title: "Inventory release",
-	},
-	{
-		Name: RefundPayment, Role: Compensation, Provider: Payment,
-		Within: providerRemembers, Title: "Refund",
-	},
-	{
-		Name: CancelShipment, Role: Compensation, Provider: Shipping,
-		Within: providerRemembers, Title: "Shipment cancellation",
+		Name: BookShipment, Title: "Shipment",
+		Provider: Shipping, Path: "shipments", Body: shipmentBody,
+		After: []StepName{CapturePayment}, Undo: CancelShipment, Within: providerRemembers,
 	},
 
 	{
-		Name: SendEmail, Role: Notice, Provider: Email,
-		Within: providerRemembers, Title: "E-mail",
+		Name: VoidPayment, Role: Compensation, Title: "Payment void",
+		Provider: Payment, Path: "voids", Body: voidBody,
+		Within: providerRemembers,
+	},
+	{
+		Name: ReleaseInventory, Role: Compensation, Title: "Inventory release",
+		Provider: Inventory, Path: "releases", Body: releaseBody,
+		Within: providerRemembers,
+	},
+	{
+		Name: RefundPayment, Role: Compensation, Title: "Refund",
+		Provider: Payment, Path: "refunds", Body: refundBody,
+		MovesMoney: true, Within: providerRemembers,
+	},
+	{
+		Name: CancelShipment, Role: Compensation, Title: "Shipment cancellation",
+		Provider: Shipping, Path: "cancellations", Body: cancellationBody,
+		Within: providerRemembers,
+	},
+
+	{
+		Name: SendEmail, Role: Notice, Title: "E-mail",
+		Provider: Email, Path: "messages", Body: messageBody,
+		Within: providerRemembers,
 	},
 }
 
-// Specs lists the saga's steps: forward steps in order, then compensations, then notices.
-func Specs() []Spec { return slices.Clone(saga) }
+func authorizationBody(o *Order, s Step) any {
+	return struct {
+		party
+		amount
+		PaymentMethod string `json:"paymentMethod"`
+	}{o.party(), o.amount(s.Amount), o.PaymentMethod}
+}
 
-// Spec returns the step's row of the saga; ok is false for a name that is no step.
-func (n StepName) Spec() (spec Spec, ok bool) {
-	i := slices.IndexFunc(saga, func(s Spec) bool { return s.Name == n })
-	if i < 0 {
-		return Spec{}, false
+func captureBody(o *Order, s Step) any {
+	return struct {
+		party
+		amount
+		AuthorizationKey string `json:"authorizationKey"`
+	}{o.party(), o.amount(s.Amount), o.key(AuthorizePayment)}
+}
+
+func voidBody(o *Order, _ Step) any {
+	return struct {
+		party
+		AuthorizationKey string `json:"authorizationKey"`
+	}{o.party(), o.key(AuthorizePayment)}
+}
+
+func refundBody(o *Order, s Step) any {
+	return struct {
+		party
+		amount
+		CaptureKey string `json:"captureKey"`
+	}{o.party(), o.amount(s.Amount), o.key(CapturePayment)}
+}
+
+func reservationBody(o *Order, _ Step) any {
+	return struct {
+		party
+		goods
+	}{o.party(), o.goods()}
+}
+
+func releaseBody(o *Order, _ Step) any {
+	return struct {
+		party
+		ReservationKey string `json:"reservationKey"`
+	}{o.party(), o.key(ReserveInventory)}
+}
+
+func quoteBody(o *Order, _ Step) any {
+	return struct {
+		party
+		goods
+		Address *Address `json:"address"`
+	}{o.party(), o.goods(), o.ShippingAddress}
+}
+
+func shipmentBody(o *Order, _ Step) any {
+	return struct {
+		party
+		QuoteKey string   `json:"quoteKey"`
+		Address  *Address `json:"address"`
+	}{o.party(), o.key(QuoteShipping), o.ShippingAddress}
+}
+
+func cancellationBody(o *Order, _ Step) any {
+	return struct {
+		party
+		ShipmentKey string `json:"shipmentKey"`
+	}{o.party(), o.key(BookShipment)}
+}
+
+func messageBody(o *Order, s Step) any {
+	about := o.Status
+	if o.Refunded > 0 { // whatever became of the order besides, this is about the money that went back
+		about = Refunded
 	}
-	return saga[i], true
-}
-
-func (n StepName) forward() bool {
-	spec, known := n.Spec()
-	return known && spec.Role == Forward
-}
-
-// Undoes returns the step that this one compensates; empty if it is no compensation.
-func (n StepName) Undoes() StepName {
-	for _, spec := range saga {
-		if spec.Undo == n {
-			return spec.Name
-		}
+	var items []line
+	if o.Status == Completed && o.Refunded == 0 {
+		items = o.lines()
 	}
-	return ""
-}
-
-func (n StepName) title() string {
-	if spec, ok := n.Spec(); ok {
-		return spec.Title
+	return struct {
+		party
+		amount
+		Total    json.Number `json:"total"`
+		Template string      `json:"template"`
+		Reason   string      `json:"reason"`
+		To       string      `json:"to,omitempty"`
+		Items    []line      `json:"items,omitempty"`
+	}{
+		o.party(), o.amount(s.Amount), o.number(o.Total), TemplatePrefix + string(about), o.Reason, o.CustomerEmail, items,
 	}
-	return strings.ReplaceAll(string(n), "_", " ")
 }

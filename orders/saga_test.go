@@ -139,8 +139,20 @@ func kept(t require.TestingT, o orders.Order) (m orders.Moment) {
 
 func TestSpecs(t *testing.T) {
 	t.Parallel()
+	o := run(t, "authorize_payment", "reserve_inventory", "quote_shipping", "capture_payment", "book_shipment")
+	paths := map[string]orders.StepName{}
 	for _, spec := range orders.Specs() {
 		require.NotEmpty(t, spec.Provider, spec.Name)
+		at := string(spec.Provider) + "/" + spec.Path
+		require.NotEmpty(t, spec.Path, spec.Name)
+		require.Empty(t, paths[at], "%s is posted there, too", spec.Name)
+		paths[at] = spec.Name
+		body := bodyOf(t, spec, o)
+		require.Equal(t, o.ID.String(), body["orderId"], spec.Name)
+		require.Equal(t, o.CustomerID, body["customerId"], spec.Name)
+		require.Equal(t, spec.MovesMoney, body["amount"] != nil && spec.Role != orders.Notice,
+			"%s moves the amount that its body names", spec.Name)
+		require.True(t, spec.MovesMoney || !spec.Charges, "%s takes money and moves none", spec.Name)
 		require.NotEmpty(t, spec.Title, spec.Name)
 		require.Positive(t, spec.Within, spec.Name)
 		require.LessOrEqual(t, spec.Within, 20*time.Hour, "%s outlives the provider's memory of its key", spec.Name)
@@ -156,4 +168,13 @@ func TestSpecs(t *testing.T) {
 			require.Equal(t, orders.Forward, before.Role)
 		}
 	}
+}
+
+func bodyOf(t *testing.T, spec orders.Spec, o orders.Order) (body map[string]any) {
+	t.Helper()
+	step := orders.Step{Name: spec.Name, Generation: 1, KeyGeneration: 1, Amount: o.Total}
+	text, err := json.Marshal(spec.Body(&o, step))
+	require.NoError(t, err, spec.Name)
+	require.NoError(t, json.Unmarshal(text, &body), spec.Name)
+	return body
 }

@@ -113,6 +113,15 @@ func (c *Clients) Send(
 	})
 }
 
+// route returns the client of the step's provider and the path of the step there; the client is nil for a mail server.
+func (c *Clients) route(step orders.StepName) (*client, string, error) {
+	spec, ok := step.Spec()
+	if !ok {
+		return nil, "", fmt.Errorf("step %q is not in the saga", step)
+	}
+	return c.clients[spec.Provider], spec.Path, nil
+}
+
 // Ask asks the step's provider what became of a key: how an unknown outcome is settled. An answer about something else
 // than body, what was sent under the key, is none; nil if the caller does not know it.
 //

@@ -1,0 +1,104 @@
+package orders
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Provider is a service that steps call. It is also the name of the River queue of its steps: one queue, one breaker
+// and one connection pool each, so that a slow provider holds up no other provider's steps.
+type Provider string
+
+// The providers.
+const (
+	Payment   Provider = "payment"
+	Inventory Provider = "inventory"
+	Shipping  Provider = "shipping"
+	Email     Provider = "email"
+)
+
+// Providers lists all providers.
+func Providers() []Provider { return []Provider{Payment, Inventory, Shipping, Email} }
+
+// Role is the part a step plays in the saga.
+type Role int
+
+// The roles.
+const (
+	Forward      Role = iota // brings the order closer to completion
+	Compensation             // undoes a forward step
+	Notice                   // tells the customer; never changes how the order ends
+)
+
+// Spec is a row of the saga: everything that is decided about one step. The rest follows from it: the step's queue and
+// breaker are its provider's, and its River kind is its name.
+type Spec struct {
+	Name     StepName
+	Role     Role
+	Provider Provider
+	// Path is where the step is posted to, below its provider's base URL. No two steps of a provider share one.
+	Path string
+	// Body makes what is posted, which encoding/json must be able to encode. It must not read the saga. docs/providers.md
+	// is the contract.
+	Body func(*Order, Step) any
+
+	After []StepName // forward steps that must have succeeded first
+	Undo  StepName   // the compensation, if the step has an effect
+	// Charges: the step takes the order's total, and is left out if that is nothing. It moves money, too.
+	Charges bool
+	// MovesMoney: the body names an amount that the effect must have. A compensation that moves money is never sent
+	// under a second key without an operator: money could go back twice.
+	MovesMoney bool
+	Pivot      bool // before it an order is undone for free; after it the money has to go back
+
+	Within time.Duration // from start to deadline
+	Title  string        // for messages
+}
+
+// Deadlines. A customer waits for the first steps, so they give up early: undoing is still free. The others go on
+// for as long as a provider can be trusted to remember an idempotency key (24 h is common), less a margin: sending
+// under a forgotten key could take money twice.
+const (
+	customerWaits     = time.Hour
+	providerRemembers = 20 * time.Hour
+)
+
+// Specs lists the saga's steps: forward steps in order, then compensations, then notices.
+func Specs() []Spec { return slices.Clone(saga) }
+
+// Spec returns the step's row of the saga; ok is false for a name that is not a step.
+func (n StepName) Spec() (spec Spec, ok bool) {
+	i := slices.IndexFunc(saga, func(s Spec) bool { return s.Name == n })
+	if i < 0 {
+		return Spec{}, false
+	}
+	return saga[i], true
+}
+
+func (n StepName) forward() bool {
+	spec, known := n.Spec()
+	return known && spec.Role == Forward
+}
+
+func (n StepName) movesMoney() bool {
+	spec, _ := n.Spec()
+	return spec.MovesMoney
+}
+
+// Undoes returns the step that this one compensates; empty if it is not a compensation.
+func (n StepName) Undoes() StepName {
+	for _, spec := range saga {
+		if spec.Undo == n {
+			return spec.Name
+		}
+	}
+	return ""
+}
+
+func (n StepName) title() string {
+	if spec, ok := n.Spec(); ok {
+		return spec.Title
+	}
+	return strings.ReplaceAll(string(n), "_", " ")
+}
