@@ -32,7 +32,19 @@ func Place(p Placement, id ID, at time.Time) Decision {
 // The input order is not changed. Errors: ErrNoChange, ErrVersionConflict, *StateError, *InvalidError.
 func Decide(o Order, e Event) (Decision, error) {
 	o.Steps = slices.Clone(o.Steps)
+	e.At = o.notBefore(e.At)
 	return o.decide(e)
+}
+
+// notBefore is at, or just after the order's latest event if at is earlier: the database's clock may have been set back,
+// and a step that was started before its order, or settled before it was started, is not a history. The microseconds stay:
+// with the version they tell an order that a process remembers from one whose events a failover has lost.
+func (o *Order) notBefore(at time.Time) time.Time {
+	if !at.Before(o.UpdatedAt) {
+		return at
+	}
+	micros := time.Duration(at.Nanosecond()/int(time.Microsecond)%1000) * time.Microsecond
+	return o.UpdatedAt.Truncate(time.Millisecond).Add(time.Millisecond + micros)
 }
 
 // decide is Decide for an order that nobody else uses any more: it changes the order's steps where they are.

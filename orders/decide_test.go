@@ -358,6 +358,28 @@ func TestDecideIsTotal(t *testing.T) {
 	})
 }
 
+// The database's clock may be set back by any time. An order's events follow each other all the same.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	o := orders.Place(placement(), orders.NewID(), epoch).Order
+	at := epoch
+	for _, outcome := range []string{"authorize_payment", "reserve_inventory", "quote_shipping!", "release_inventory"} {
+		e := parse(o.ID, outcome)
+		e.At = epoch.Add(-time.Hour + 345*time.Microsecond)
+		d, err := orders.Decide(o, e)
+		require.NoError(t, err)
+		o = d.Order
+		require.True(t, o.UpdatedAt.After(at), "version %d is of %s, after %s", o.Version, o.UpdatedAt, at)
+		require.Equal(t, o.UpdatedAt, d.Event.At)
+		require.Equal(t, 345, o.UpdatedAt.Nanosecond()/1000%1000, "the microseconds stay")
+		for _, s := range d.Started {
+			require.Equal(t, o.UpdatedAt, s.StartedAt)
+			require.True(t, s.DeadlineAt.After(s.StartedAt))
+		}
+		at = o.UpdatedAt
+	}
+}
+
 // Events come from machines whose clocks differ. Whether an order was read back or folded from its log must make no
 // difference to what becomes of it, such as to which of several causes it names.
 func TestClocksThatDiffer(t *testing.T) {
