@@ -36,9 +36,9 @@ func Decide(o Order, e Event) (Decision, error) {
 	return o.decide(e)
 }
 
-// notBefore is at, or just after the order's latest event if at is earlier: the database's clock may have been set back,
-// and a step that was started before its order, or settled before it was started, is not a history. The microseconds stay:
-// with the version they tell an order that a process remembers from one whose events a failover has lost.
+// notBefore returns at, or a moment just after the order's latest event if at is earlier. The database's clock may have
+// been set back, and an order whose step was settled before it was started has no history that makes sense. The
+// microseconds stay: with the version, they tell a remembered order from one whose events a failover has lost.
 func (o *Order) notBefore(at time.Time) time.Time {
 	if !at.Before(o.UpdatedAt) {
 		return at

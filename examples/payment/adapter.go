@@ -107,11 +107,11 @@ func (a *Adapter) finish(ctx context.Context, c *pgx.Conn, op *Operation, req re
 		return nil
 	}
 	id, err := do(ctx, c, op, req)
-	var no *RefusedError
+	no, isRefused := errors.AsType[*RefusedError](err)
 	switch {
 	case errors.Is(err, errNothing):
 		op.State, op.Nothing = succeeded, true
-	case errors.As(err, &no):
+	case isRefused:
 		op.State, op.Code = refused, no.Code
 	case err != nil:
 		return err
@@ -169,8 +169,8 @@ func (a *Adapter) refund(ctx context.Context, c *pgx.Conn, op *Operation, req re
 	return a.Gateway.Refund(ctx, op.Key, capture.ID, op.Amount, op.Currency)
 }
 
-// undone returns what an undo is about, with its outcome, or errNothing if it never took effect. A key that has not arrived
-// is refused from now on: it may still be on its way.
+// undone returns what an undo is about, with its outcome, or errNothing if it never took effect. A key that has not
+// arrived is refused from now on: it may still be on its way.
 func (a *Adapter) undone(
 	ctx context.Context, c *pgx.Conn, undo *Operation, path, key string, do carryOut,
 ) (*Operation, error) {

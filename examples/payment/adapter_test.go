@@ -76,8 +76,10 @@ func (b *bench) authorize(key, amount string) string {
 	return b.post("/authorizations", key, orderA, `"amount":`+amount+`,"currency":"USD","paymentMethod":"pm_card_visa"`)
 }
 
-func (b *bench) capture(key, of, amount string) string {
-	return b.post("/captures", key, orderA, `"amount":`+amount+`,"currency":"USD","authorizationKey":"`+of+`"`)
+// capture captures the authorization a under the key c.
+func (b *bench) capture(amount string) string {
+	b.t.Helper()
+	return b.post("/captures", "c", orderA, `"amount":`+amount+`,"currency":"USD","authorizationKey":"a"`)
 }
 
 func (b *bench) void(key, of string) string {
@@ -94,7 +96,7 @@ func TestPayment(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	require.Equal(t, `200 {"id":"pi_1"}`, b.authorize("a", "209.97"))
-	require.Equal(t, `200 {"id":"pi_1"}`, b.capture("c", "a", "209.97"))
+	require.Equal(t, `200 {"id":"pi_1"}`, b.capture("209.97"))
 	require.Equal(t, `200 {"id":"re_1"}`, b.refund("f", "c", "9.97"))
 	require.Equal(t, []string{"authorize 20997", "capture 20997", "refund 997"}, b.gateway.log)
 	require.Equal(t, `200 {"id":"pi_1","state":"succeeded"}`, b.ask("c"))
@@ -126,7 +128,7 @@ func TestRefused(t *testing.T) {
 		require.Equal(t, `422 {"code":"card_declined"}`, b.post("/authorizations", "a", orderA, declined))
 	}
 	require.Equal(t, `200 {"code":"card_declined","state":"refused"}`, b.ask("a"))
-	require.Equal(t, `422 {"code":"authorization_missing"}`, b.capture("c", "a", "5"))
+	require.Equal(t, `422 {"code":"authorization_missing"}`, b.capture("5"))
 	require.Equal(t, `200 {"id":"v","nothing":true}`, b.void("v", "a"))
 }
 
@@ -137,7 +139,7 @@ func TestUndoBeforeDo(t *testing.T) {
 	require.Equal(t, `200 {"id":"v","nothing":true}`, b.void("v", "a"))
 	require.Equal(t, `422 {"code":"undone"}`, b.authorize("a", "5"))
 	require.Equal(t, `200 {"id":"f","nothing":true}`, b.refund("f", "c", "5"))
-	require.Equal(t, `422 {"code":"undone"}`, b.capture("c", "a", "5"))
+	require.Equal(t, `422 {"code":"undone"}`, b.capture("5"))
 	require.Empty(t, b.gateway.log)
 }
 
@@ -148,7 +150,7 @@ func TestVoid(t *testing.T) {
 	require.Equal(t, `422 {"code":"order_mismatch"}`, b.post("/voids", "x", orderB, `"authorizationKey":"a"`))
 	require.Equal(t, `200 {"id":"pi_1"}`, b.void("v", "a"))
 	require.Equal(t, `200 {"id":"pi_1"}`, b.void("v2", "a"), "voided already")
-	require.Equal(t, `422 {"code":"authorization_voided"}`, b.capture("c", "a", "5"))
+	require.Equal(t, `422 {"code":"authorization_voided"}`, b.capture("5"))
 	require.Equal(t, []string{"authorize 500", "void"}, b.gateway.log)
 }
 
@@ -179,7 +181,7 @@ func TestExpired(t *testing.T) {
 	b := start(t)
 	b.authorize("a", "5")
 	b.gateway.expire("pi_1")
-	require.Equal(t, `422 {"code":"authorization_expired"}`, b.capture("c", "a", "5"))
+	require.Equal(t, `422 {"code":"authorization_expired"}`, b.capture("5"))
 	require.Equal(t, `200 {"id":"pi_1"}`, b.void("v", "a"), "it is released already")
 }
 
@@ -190,7 +192,7 @@ func TestBadRequests(t *testing.T) {
 	require.Equal(t, `400 {"code":"bad_request"}`, b.authorize("a", `"x`))
 	require.Equal(t, `422 {"code":"amount_invalid"}`, b.authorize("b", "5.001"))
 	b.authorize("a", "5")
-	require.Equal(t, `422 {"code":"amount_too_large"}`, b.capture("c", "a", "6"))
+	require.Equal(t, `422 {"code":"amount_too_large"}`, b.capture("6"))
 }
 
 func TestList(t *testing.T) {
@@ -235,7 +237,9 @@ func TestMillrace(t *testing.T) {
 		orders.Payment: b.url, orders.Inventory: b.url, orders.Shipping: b.url, orders.Email: b.url,
 	}})
 	require.NoError(t, err)
-	body := func(rest string) []byte { return []byte(`{"orderId":"` + orderA + `","customerId":"alice",` + rest + `}`) }
+	body := func(rest string) []byte {
+		return []byte(`{"orderId":"` + orderA + `","customerId":"alice",` + rest + `}`)
+	}
 	money := `"amount":5,"currency":"USD",`
 	for _, c := range []struct {
 		step orders.StepName

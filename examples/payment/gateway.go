@@ -65,8 +65,7 @@ func (g *Gateway) Void(ctx context.Context, key, payment string) (string, error)
 
 // released reports whether a call failed because the payment's authorisation is over.
 func (g *Gateway) released(ctx context.Context, failure error, payment string) (bool, error) {
-	var state *stateError
-	if !errors.As(failure, &state) {
+	if _, other := errors.AsType[*stateError](failure); !other {
 		return false, nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+"/v1/payment_intents/"+payment, nil)

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// fakeGateway behaves like Stripe as far as this adapter uses it: it remembers keys, holds and takes money, and may drop
-// the connection after it did.
+// fakeGateway behaves like Stripe as far as this adapter uses it: it remembers keys, holds and takes money, and may
+// drop the connection after it did.
 type fakeGateway struct {
 	mu      sync.Mutex
 	answers map[string]reply // by idempotency key
@@ -59,8 +59,8 @@ func write(w http.ResponseWriter, answer reply) {
 func (g *fakeGateway) answer(r *http.Request) reply {
 	amount, _ := strconv.Atoi(r.FormValue("amount"))
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/v1/"), "/")
-	switch {
-	case r.URL.Path == "/v1/payment_intents":
+	switch r.URL.Path {
+	case "/v1/payment_intents":
 		if r.FormValue("payment_method") == "pm_card_chargeDeclined" {
 			return failed(402, "card_declined")
 		}
@@ -68,7 +68,7 @@ func (g *fakeGateway) answer(r *http.Request) reply {
 		g.intents[id] = &intent{"requires_capture", amount}
 		g.log = append(g.log, "authorize "+r.FormValue("amount"))
 		return done(id, "requires_capture")
-	case r.URL.Path == "/v1/refunds":
+	case "/v1/refunds":
 		g.refunds++
 		g.log = append(g.log, "refund "+r.FormValue("amount"))
 		return done(fmt.Sprintf("re_%d", g.refunds), "succeeded")

@@ -60,8 +60,8 @@ func (l *Ledger) Create(ctx context.Context) error {
 	return err
 }
 
-// Lock runs do while no other request works on the order. Two sends of one key, and an undo beside what it undoes, wait for
-// each other. The lock ends with its connection, so a process that dies leaves none behind.
+// Lock runs do while no other request works on the order. Two sends of one key, and an undo beside what it undoes, wait
+// for each other. The lock ends with its connection, so a process that dies leaves none behind.
 func (l *Ledger) Lock(ctx context.Context, orderID string, do func(*pgx.Conn) error) error {
 	c, err := l.pool.Acquire(ctx)
 	if err != nil {
@@ -131,7 +131,9 @@ func save(ctx context.Context, c *pgx.Conn, op *Operation) error {
 }
 
 // List returns what took effect from since until before until, after a cursor, at most limit of it.
-func (l *Ledger) List(ctx context.Context, since, until time.Time, at time.Time, key string, limit int) ([]Operation, error) {
+func (l *Ledger) List(
+	ctx context.Context, since, until, at time.Time, key string, limit int,
+) ([]Operation, error) {
 	rows, err := l.pool.Query(ctx, `SELECT `+columns+` FROM payment_operations
 		WHERE at >= $1 AND at < $2 AND (at, key) > ($3, $4) AND state = 'succeeded' AND NOT nothing
 		ORDER BY at, key LIMIT $5`, since, until, at, key, limit)

@@ -1,5 +1,5 @@
-// Command payment is a payment adapter: it speaks Millrace's provider contract (docs/providers.md) on one side and a card
-// gateway's API on the other. docs/adapter.md builds it step by step. Copy it, and write a gateway.go
+// Command payment is a payment adapter: it speaks Millrace's provider contract (docs/providers.md) on one side and a
+// card gateway's API on the other. docs/adapter.md builds it step by step. Copy it, and write a gateway.go
 // for your own bank.
 //
 //	DATABASE_URL=postgres://… GATEWAY_URL=https://api.stripe.com GATEWAY_KEY=sk_… payment
@@ -39,13 +39,13 @@ func run(log *slog.Logger) error {
 		return err
 	}
 	adapter := &Adapter{
-		Ledger:  ledger,
+		Ledger: ledger,
 		Gateway: &Gateway{
 			URL: os.Getenv("GATEWAY_URL"), Key: os.Getenv("GATEWAY_KEY"),
 			Client: &http.Client{Timeout: 8 * time.Second}, // Millrace waits 10 s for the adapter
 		},
-		Token:   os.Getenv("ADAPTER_TOKEN"),
-		Log:     log,
+		Token: os.Getenv("ADAPTER_TOKEN"),
+		Log:   log,
 	}
 	server := &http.Server{
 		Addr: "127.0.0.1:9090", Handler: adapter.Handler(),
