@@ -204,7 +204,8 @@ func TestList(t *testing.T) {
 	b.void("nothing", "never")
 	now := time.Now().UTC()
 	query := url.Values{
-		"since": {now.Add(-time.Hour).Format(time.RFC3339)}, "until": {now.Add(time.Hour).Format(time.RFC3339)}, "limit": {"2"},
+		"since": {now.Add(-time.Hour).Format(time.RFC3339)}, "until": {now.Add(time.Hour).Format(time.RFC3339)},
+		"limit": {"2"},
 	}
 	var keys []string
 	for {
