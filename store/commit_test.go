@@ -149,6 +149,31 @@ func TestCommitCutOff(t *testing.T) {
 	require.Equal(t, 3*all, count(t, pool, "SELECT count(*) FROM river_job"))
 }
 
+// TestCommitCutOffAgain cuts the repetitions of a placement as well, all but the last. The caller still gets an order.
+func TestCommitCutOffAgain(t *testing.T) {
+	t.Parallel()
+	pool, proxy := throughProxy(t, "&lock_timeout=60000")
+	s := storetest.New(t, pool)
+	for i := range 8 {
+		proxy.deliver.Store(i%2 == 0)
+		require.NoError(t, again(func() error {
+			const cuts = 3
+			proxy.cuts.Store(cuts)
+			p := storetest.Placement()
+			p.IdempotencyKey = orders.NewID().String()
+			placed, err := s.Place(t.Context(), []orders.Placement{p})
+			if err != nil && proxy.cuts.Load() >= 0 {
+				return err // the machine was too slow to get as far as the last
+			}
+			require.NoError(t, err)
+			require.NoError(t, placed[0].Err)
+			require.False(t, placed[0].Replayed, "it is this call that placed it")
+			require.Equal(t, 1, count(t, pool, "SELECT count(*) FROM orders WHERE idempotency_key = '"+p.IdempotencyKey+"'"))
+			return nil
+		}))
+	}
+}
+
 // If the database stays away nobody can say what became of the commit, and that is the answer.
 func TestCommitUnknown(t *testing.T) {
 	t.Parallel()

@@ -81,9 +81,11 @@ func isOutage(err error) bool {
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), a
-		// primary that was demoted under us, our own idling, and a lock that somebody holds for too long.
+		// primary that was demoted under us, our own idling, a lock that somebody holds for too long, and any other end
+		// of a session: the server ends none for what a statement asks of it.
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
-			strings.HasPrefix(pg.Code, "57") || pg.Code == readOnly || pg.Code == "25P03" || pg.Code == lockTimeout
+			strings.HasPrefix(pg.Code, "57") || isEnd(pg) ||
+			pg.Code == readOnly || pg.Code == "25P03" || pg.Code == lockTimeout
 	}
 	var network net.Error
 	return errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
@@ -95,10 +97,16 @@ func isOutage(err error) bool {
 // timed out is not among them: trying again at once would only wait again.
 func isCutOff(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pg.SeverityUnlocalized == "FATAL"
+		return isEnd(pg)
 	}
 	return errors.Is(err, ErrUnavailable) && !errors.Is(err, errBusy) && !pgconn.Timeout(err) &&
 		!errors.Is(err, context.DeadlineExceeded)
+}
+
+// isEnd reports whether the server ended the session with this error. Only the severity that is not translated tells:
+// lc_messages translates the other one.
+func isEnd(pg *pgconn.PgError) bool {
+	return pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC"
 }
 
 // isConflict says that this transaction lost against another, and will find out how if it is tried again: deadlock,

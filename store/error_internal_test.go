@@ -20,6 +20,21 @@ func TestSeverityInItalian(t *testing.T) {
 	require.False(t, isCutOff(classify(&pgconn.PgError{Severity: "FATAL", SeverityUnlocalized: "ERROR", Code: "57014"})))
 }
 
+// TestEndedSession: whatever the code, a server that ends a session says nothing about the request. Its COMMIT may have
+// gone through, so the calls of a batch must not be done again one by one, under other ids.
+func TestEndedSession(t *testing.T) {
+	t.Parallel()
+	for _, severity := range []string{"FATAL", "PANIC"} {
+		err := classify(fmt.Errorf("commit: %w", &pgconn.PgError{
+			Severity: "FATALE", SeverityUnlocalized: severity, Code: "XX000",
+		}))
+		require.ErrorIs(t, err, ErrUnavailable, severity)
+		require.True(t, isCutOff(err), severity)
+		require.False(t, mayBeOneMember(err), severity)
+	}
+	require.NotErrorIs(t, classify(&pgconn.PgError{SeverityUnlocalized: "ERROR", Code: "XX000"}), ErrUnavailable)
+}
+
 // What a server says to a login is no fault of the request that needed a connection.
 func TestRejectedLoginIsAnOutage(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,6 +15,9 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
+
+// cutOffTries is how often a placement is done again whose connection ends before the answer to its COMMIT.
+const cutOffTries = 3
 
 // Placed is the answer to one placement.
 type Placed struct {
@@ -115,9 +119,13 @@ func (s *Store) placeOnce(ctx context.Context, placements []orders.Placement) ([
 	}
 	err = s.inTx(ctx, write)
 	if begun && isCutOff(err) {
-		// Nobody knows whether it was committed. The ids are the same, so doing it again finds out, and makes it so.
-		if err = s.inTx(ctx, write); err != nil {
-			// Still nobody knows: the commit may be waiting for its disk or its standby. Were the server's error left in
+		// It is unknown whether the orders were committed. The ids are the same, so doing it again finds out, and makes it
+		// so.
+		for try, began := 1, time.Now(); isCutOff(err) && try <= cutOffTries && time.Since(began) < writeTimeout; try++ {
+			err = s.inTx(ctx, write)
+		}
+		if err != nil {
+			// It is still unknown: the commit may be waiting for its disk or its standby. Were the server's error left in
 			// here, the group would place each order again, by itself, under another id.
 			err = fmt.Errorf("%w: a commit was cut off: %s", ErrUnavailable, err.Error())
 		}
