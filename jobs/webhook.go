@@ -32,15 +32,23 @@ type webhookWorker struct {
 	river.WorkerDefaults[orders.WebhookJob]
 	store    *store.Store
 	sender   *webhook.Sender
+	shares   map[string]*shares // by queue
 	parallel int
 	now      func() time.Time
 	logger   *slog.Logger
 	metrics  *webhookMetrics
 }
 
-// Work sends until nothing is due, the endpoint fails, or others want their turn.
+// Work sends until nothing is due, the endpoint fails, or others want their turn. It takes no message while the
+// endpoint's owner holds its share of the workers.
 func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJob]) error {
-	for until := time.Now().Add(drainFor); ctx.Err() == nil; {
+	shares := w.shares[job.Queue]
+	if !shares.take(job.Args.Owner) {
+		return river.JobSnooze(refusedFor())
+	}
+	defer shares.release(job.Args.Owner)
+	began := time.Now()
+	for until := began.Add(drainFor); ctx.Err() == nil; {
 		endpoint, list, ok, err := w.store.TakeDeliveries(ctx, job.Args.EndpointID, drainBatch)
 		if err != nil || !ok {
 			return err
@@ -60,6 +68,9 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 			return nil
 		}
 		if time.Now().After(until) {
+			if shares.wanted(job.Args.Owner, began) {
+				return river.JobSnooze(yieldFor())
+			}
 			return river.JobSnooze(0)
 		}
 	}
@@ -193,11 +204,14 @@ func (w *Webhooks) keep() time.Duration {
 
 // add has the client work the queues of webhooks.
 func (w *Webhooks) add(workers *river.Workers, queues map[string]river.QueueConfig, c Config) {
-	river.AddWorker(workers, &webhookWorker{
-		store: c.Store, sender: w.Sender, parallel: cmp.Or(w.Parallel, 2), now: c.Now, logger: c.Logger,
-		metrics: newWebhookMetrics(c.Registerer),
-	})
+	worker := &webhookWorker{
+		store: c.Store, sender: w.Sender, shares: map[string]*shares{}, parallel: cmp.Or(w.Parallel, 2), now: c.Now,
+		logger: c.Logger, metrics: newWebhookMetrics(c.Registerer),
+	}
+	river.AddWorker(workers, worker)
 	for _, queue := range []string{orders.WebhookQueue, orders.FailingWebhookQueue} {
-		queues[queue] = river.QueueConfig{MaxWorkers: cmp.Or(w.Workers, 20)}
+		total := cmp.Or(w.Workers, 20)
+		worker.shares[queue] = newShares(total)
+		queues[queue] = river.QueueConfig{MaxWorkers: total}
 	}
 }

@@ -2,7 +2,10 @@ package orders
 
 // WebhookJob is the args of the River job that sends an endpoint what waits for it.
 type WebhookJob struct {
-	EndpointID ID `json:"endpoint_id"`
+	EndpointID ID `json:"endpoint_id" river:"unique"`
+	// Owner is the customer or the principal for which a worker counts while it sends. It is no part of what makes a
+	// job unique: an endpoint that another key has taken over must not get a second job.
+	Owner string `json:"owner"`
 }
 
 // Kind names the job.

@@ -242,7 +242,8 @@ func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
 		if !slices.Contains(queues, queue) {
 			queues = append(queues, queue)
 		}
-		params[i] = river.InsertManyParams{Args: orders.WebhookJob{EndpointID: w.ID}, InsertOpts: &river.InsertOpts{
+		job := orders.WebhookJob{EndpointID: w.ID, Owner: w.Owner}
+		params[i] = river.InsertManyParams{Args: job, InsertOpts: &river.InsertOpts{
 			Queue: queue, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
 				rivertype.JobStateRunning, rivertype.JobStateScheduled,

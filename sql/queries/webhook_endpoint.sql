@@ -92,8 +92,10 @@ RETURNING e.id;
 
 -- name: WebhooksDue :many
 -- WebhooksDue are endpoints for which something can be sent, and nobody is at it. What waits for a message before it
--- cannot.
-SELECT e.id, e.failures FROM millrace.webhook_endpoints e
+-- cannot. An owner is a customer, and else a principal.
+SELECT e.id, e.failures,
+    CASE WHEN e.owner_customer_id <> '' THEN 'customer ' || e.owner_customer_id ELSE 'principal ' || e.principal END::text AS owner
+FROM millrace.webhook_endpoints e
 CROSS JOIN LATERAL (
     SELECT FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= @at AND NOT EXISTS (

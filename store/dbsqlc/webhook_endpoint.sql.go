@@ -546,7 +546,9 @@ func (q *Queries) WebhooksBusy(ctx context.Context, db DBTX, arg *WebhooksBusyPa
 }
 
 const webhooksDue = `-- name: WebhooksDue :many
-SELECT e.id, e.failures FROM millrace.webhook_endpoints e
+SELECT e.id, e.failures,
+    CASE WHEN e.owner_customer_id <> '' THEN 'customer ' || e.owner_customer_id ELSE 'principal ' || e.principal END::text AS owner
+FROM millrace.webhook_endpoints e
 CROSS JOIN LATERAL (
     SELECT FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= $1 AND NOT EXISTS (
@@ -568,10 +570,11 @@ type WebhooksDueParams struct {
 type WebhooksDueRow struct {
 	ID       uuid.UUID
 	Failures int32
+	Owner    string
 }
 
 // WebhooksDue are endpoints for which something can be sent, and nobody is at it. What waits for a message before it
-// cannot.
+// cannot. An owner is a customer, and else a principal.
 func (q *Queries) WebhooksDue(ctx context.Context, db DBTX, arg *WebhooksDueParams) ([]WebhooksDueRow, error) {
 	rows, err := db.Query(ctx, webhooksDue, arg.At, arg.BatchSize)
 	if err != nil {
@@ -581,7 +584,7 @@ func (q *Queries) WebhooksDue(ctx context.Context, db DBTX, arg *WebhooksDuePara
 	var items []WebhooksDueRow
 	for rows.Next() {
 		var i WebhooksDueRow
-		if err := rows.Scan(&i.ID, &i.Failures); err != nil {
+		if err := rows.Scan(&i.ID, &i.Failures, &i.Owner); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

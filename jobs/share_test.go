@@ -1,0 +1,69 @@
+package jobs_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+// As many webhooks of one owner as there are workers, all of which hang, hold up no other owner's.
+func TestOwnersShareWorkers(t *testing.T) {
+	t.Parallel()
+	o := newOutbox(t)
+	o.timeout = 25 * time.Second
+	var ended atomic.Int64
+	held, release := context.WithCancel(context.Background())
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+		case <-held.Done():
+		}
+		ended.Add(1)
+	}))
+	t.Cleanup(hanging.Close)
+	t.Cleanup(release)
+	for range store.MaxWebhooks {
+		o.endpoint(hanging.URL)
+	}
+	require.Equal(t, store.MaxWebhooks, o.workers)
+	o.start()
+	o.order("1")
+	o.eventually("all webhooks to be worked on", func() bool {
+		var n int
+		require.NoError(t, o.pool.QueryRow(t.Context(), `SELECT count(*) FROM river_job
+			WHERE kind = 'deliver_webhooks' AND (state = 'running' OR metadata ? 'snoozes')`).Scan(&n))
+		return n == store.MaxWebhooks
+	})
+	// Or the next webhook would hear of some of it.
+	o.eventually("all messages of the order", func() bool { return o.messages() == 7*store.MaxWebhooks })
+	good := newReceiver(t, nil)
+	o.endpoint(good.URL, func(n *store.NewWebhook) { n.Principal = "another" })
+	o.order("2")
+	o.eventually("the other owner's webhook", func() bool { return len(good.messages()) == 7 })
+	require.Zero(t, ended.Load(), "the others still hang")
+
+	// Those that were refused had none of their messages taken, and get their turn.
+	var taken int
+	require.NoError(t, o.pool.QueryRow(t.Context(), `SELECT count(DISTINCT endpoint_id) FROM webhook_deliveries
+		WHERE state = 'pending' AND next_attempt_at > $1`, o.now()).Scan(&taken))
+	require.Equal(t, store.MaxWebhooks/2, taken)
+	release()
+	o.eventually("all to be delivered", func() bool { return o.messages("delivered") == 14*store.MaxWebhooks+7 })
+}
+
+// messages counts the messages to all webhooks, in some states or all.
+func (o *outbox) messages(states ...string) (n int) {
+	o.t.Helper()
+	require.NoError(o.t, o.pool.QueryRow(o.t.Context(), `SELECT count(*) FROM webhook_deliveries
+		WHERE $1::text[] IS NULL OR state = ANY($1)`, states).Scan(&n))
+	return n
+}
