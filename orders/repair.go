@@ -1,5 +1,7 @@
 package orders
 
+import "time"
+
 // Reconciliation is who an event is from that a rule of reconciliation decided on, and no person.
 const Reconciliation = "reconciliation"
 
@@ -37,11 +39,11 @@ func (o *Order) reopens(s *Step) bool {
 
 // reopen sets an order going again that had ended without undoing a step. What undid the step before, if anything did,
 // came too early for it, so it is undone once more.
-func (o *Order) reopen(e Event, s *Step) {
+func (o *Order) reopen(s *Step, at time.Time) {
 	if spec, _ := s.Name.Spec(); o.Latest(spec.Undo) != nil {
-		o.begin(spec.Undo, o.Total, e.At)
+		o.begin(spec.Undo, o.Total, at)
 	}
-	o.proceed(e)
+	o.proceed(at)
 }
 
 // told says that the customer has been written to about this end of an order that was undone. One that failed without

@@ -65,6 +65,12 @@ func ParseStepKey(key string) (StepJob, error) {
 	return StepJob{OrderID: id, Step: StepName(parts[1]), Generation: generation}, nil
 }
 
+// record gives the step the outcome that an event tells of, and returns a copy: starting steps may move the step.
+func (s *Step) record(outcome StepState, e Event) *Step {
+	s.State, s.Reference, s.Reason, s.SettledAt = outcome, e.Reference, e.Reason, e.At
+	return new(*s)
+}
+
 // mayHaveTakenEffect says that the step has to be undone if the order is.
 func (s *Step) mayHaveTakenEffect() bool { return s.State == StateSucceeded || s.State == StateUnknown }
 
