@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
-	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
@@ -22,12 +23,12 @@ func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	h := serve(t, storetest.Pool(t), limited(3, nil), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{
-			Keys: c.Store, Timeout: time.Minute, OIDC: api.NewOIDC(api.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
+		c.Auth = auth.New(auth.Config{
+			Keys: c.Store, Timeout: time.Minute, OIDC: auth.NewOIDC(auth.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
 		})
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	})
-	key := h.key(t, store.Customer)
+	key := h.key(t, roles.Customer)
 	token := sign(t, i.signer(t, "k", jose.ES256), i.claims(map[string]any{"sub": "ada@example.com"}))
 	ticket := h.ticket(t, "", "Authorization", "Bearer "+key)
 	ask := func(id, path, credential string) int {

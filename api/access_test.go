@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -30,7 +32,7 @@ const (
 // operation is what the document says of one.
 type operation struct {
 	method, path, id string
-	roles            []store.Role
+	roles            []roles.Role
 	public           bool // needs no credential
 	body             string
 	accepts          []string
@@ -44,7 +46,7 @@ func operations(t *testing.T) (list []operation) {
 		Paths map[string]map[string]struct {
 			OperationID string `json:"operationId"`
 			Security    []any
-			Roles       []store.Role `json:"x-roles"`
+			Roles       []roles.Role `json:"x-roles"`
 			RequestBody struct {
 				Content map[string]struct{ Example json.RawMessage }
 			}
@@ -94,18 +96,18 @@ func TestSecurityDocument(t *testing.T) {
 	page, err := os.ReadFile("../docs/security.md")
 	require.NoError(t, err)
 	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` +\\| (.+) \\|$").FindAllStringSubmatch(string(page), -1)
-	documented := map[string][]store.Role{}
+	documented := map[string][]roles.Role{}
 	for _, row := range rows {
 		cells := strings.Split(row[2], "|")
-		require.Len(t, cells, len(store.Roles()), row[0])
-		documented[row[1]] = []store.Role{}
-		for i, role := range store.Roles() {
+		require.Len(t, cells, len(roles.All()), row[0])
+		documented[row[1]] = []roles.Role{}
+		for i, role := range roles.All() {
 			if cell := strings.TrimSpace(cells[i]); cell != "" {
 				documented[row[1]] = append(documented[row[1]], role)
 			}
 		}
 	}
-	want := map[string][]store.Role{}
+	want := map[string][]roles.Role{}
 	for _, op := range operations(t) {
 		if !op.public {
 			want[op.id] = op.roles
@@ -115,23 +117,23 @@ func TestSecurityDocument(t *testing.T) {
 }
 
 // secured is an API that asks for keys, on a database of its own, with a key of each role.
-func secured(t *testing.T) (h *harness, keys map[store.Role]string) {
+func secured(t *testing.T) (h *harness, keys map[roles.Role]string) {
 	t.Helper()
 	h = serve(t, storetest.Pool(t), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
 	})
-	keys = map[store.Role]string{}
-	for _, role := range store.Roles() {
+	keys = map[roles.Role]string{}
+	for _, role := range roles.All() {
 		keys[role] = h.key(t, role)
 	}
 	return h, keys
 }
 
 // key makes a key; a customer's is ownCustomer's.
-func (h *harness) key(t *testing.T, role store.Role) string {
+func (h *harness) key(t *testing.T, role roles.Role) string {
 	t.Helper()
 	request := store.NewKey{Role: role}
-	if role == store.Customer {
+	if role == roles.Customer {
 		request.CustomerID = ownCustomer
 	}
 	made, err := h.store.MakeKeys(t.Context(), []store.NewKey{request}, store.Actor{Name: "test"})
@@ -200,7 +202,7 @@ func TestAccess(t *testing.T) {
 					path = regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, "1")
 					got := h.as(t, key, op, path, accept)
 					require.Less(t, got.status, 500, "%s as %s: %s", op.id, role, got.body)
-					if role == store.Customer {
+					if role == roles.Customer {
 						require.NotContains(t, got.body, canary, op.id)
 						require.NotContains(t, got.body, other.String(), op.id)
 					}
@@ -215,7 +217,7 @@ func TestAccess(t *testing.T) {
 						require.Equal(t, http.StatusForbidden, got.status, "%s as %s", op.id, role)
 						require.Equal(t, "forbidden", got.problem(t).Code)
 					}
-				case aboutOne && role == store.Customer:
+				case aboutOne && role == roles.Customer:
 					require.Equal(t, http.StatusNotFound, onOther.status, op.id)
 					require.Equal(t, missing, onOther, "%s: another's order is like a missing one", op.id)
 					requireAllowed(t, onOwn, op, role)
@@ -229,11 +231,11 @@ func TestAccess(t *testing.T) {
 			}
 		}
 	}
-	require.GreaterOrEqual(t, pairs, 5*len(store.Roles()))
+	require.GreaterOrEqual(t, pairs, 5*len(roles.All()))
 }
 
 // requireAllowed says that who asked did not matter.
-func requireAllowed(t *testing.T, got answer, op operation, role store.Role) {
+func requireAllowed(t *testing.T, got answer, op operation, role roles.Role) {
 	t.Helper()
 	for _, refused := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound} {
 		require.NotEqual(t, refused, got.status, "%s as %s: %s", op.id, role, got.body)
@@ -244,41 +246,41 @@ func requireAllowed(t *testing.T, got answer, op operation, role store.Role) {
 func TestCustomer(t *testing.T) {
 	t.Parallel()
 	h, keys := secured(t)
-	as := func(role store.Role) []string { return []string{"Authorization", "Bearer " + keys[role]} }
+	as := func(role roles.Role) []string { return []string{"Authorization", "Bearer " + keys[role]} }
 	own, other := h.placeFor(t, ownCustomer), h.placeFor(t, otherCustomer)
 	h.placeFor(t, otherCustomer)
 
-	got := h.do(t, http.MethodGet, "/api/orders", "", as(store.Customer)...)
+	got := h.do(t, http.MethodGet, "/api/orders", "", as(roles.Customer)...)
 	require.Contains(t, got.body, own.String())
 	require.NotContains(t, got.body, other.String())
-	require.Contains(t, h.do(t, http.MethodGet, "/api/orders", "", as(store.Viewer)...).body, other.String())
-	got = h.do(t, http.MethodGet, "/api/orders?customerId="+otherCustomer, "", as(store.Customer)...)
+	require.Contains(t, h.do(t, http.MethodGet, "/api/orders", "", as(roles.Viewer)...).body, other.String())
+	got = h.do(t, http.MethodGet, "/api/orders?customerId="+otherCustomer, "", as(roles.Customer)...)
 	require.Equal(t, http.StatusOK, got.status)
 	require.JSONEq(t, `{"orders":[]}`, got.body)
 
 	var page api.OrderPage
-	got = h.do(t, http.MethodGet, "/api/orders?limit=1", "", as(store.Admin)...)
+	got = h.do(t, http.MethodGet, "/api/orders?limit=1", "", as(roles.Admin)...)
 	require.NoError(t, json.Unmarshal([]byte(got.body), &page))
-	got = h.do(t, http.MethodGet, "/api/orders?limit=1&cursor="+page.NextCursor, "", as(store.Customer)...)
+	got = h.do(t, http.MethodGet, "/api/orders?limit=1&cursor="+page.NextCursor, "", as(roles.Customer)...)
 	require.Equal(t, http.StatusBadRequest, got.status, "the cursor of a list that it may not see")
 
 	// Its own pages go on.
 	h.placeFor(t, ownCustomer)
-	got = h.do(t, http.MethodGet, "/api/orders?limit=1", "", as(store.Customer)...)
+	got = h.do(t, http.MethodGet, "/api/orders?limit=1", "", as(roles.Customer)...)
 	require.NoError(t, json.Unmarshal([]byte(got.body), &page))
-	got = h.do(t, http.MethodGet, "/api/orders?limit=1&cursor="+page.NextCursor, "", as(store.Customer)...)
+	got = h.do(t, http.MethodGet, "/api/orders?limit=1&cursor="+page.NextCursor, "", as(roles.Customer)...)
 	require.Contains(t, got.body, own.String())
 
 	body := strings.Replace(seedBody, `"customerId":"1"`, `"customerId":"2"`, 1)
-	got = h.do(t, http.MethodPost, "/api/orders", body, as(store.Customer)...)
+	got = h.do(t, http.MethodPost, "/api/orders", body, as(roles.Customer)...)
 	require.Equal(t, http.StatusForbidden, got.status)
 	require.Equal(t, "forbidden", got.problem(t).Code)
-	require.Equal(t, http.StatusAccepted, h.do(t, http.MethodPost, "/api/orders", body, as(store.Service)...).status)
+	require.Equal(t, http.StatusAccepted, h.do(t, http.MethodPost, "/api/orders", body, as(roles.Service)...).status)
 
 	// An idempotency key belongs to whoever sent it.
 	key := []string{"Idempotency-Key", "k"}
-	first := h.do(t, http.MethodPost, "/api/orders", seedBody, append(key, as(store.Customer)...)...).order(t)
-	second := h.do(t, http.MethodPost, "/api/orders", seedBody, append(key, as(store.Service)...)...).order(t)
+	first := h.do(t, http.MethodPost, "/api/orders", seedBody, append(key, as(roles.Customer)...)...).order(t)
+	second := h.do(t, http.MethodPost, "/api/orders", seedBody, append(key, as(roles.Service)...)...).order(t)
 	require.NotEqual(t, first.OrderID, second.OrderID)
 }
 
@@ -287,7 +289,7 @@ func TestOperatorsAreAudited(t *testing.T) {
 	t.Parallel()
 	h, keys := secured(t)
 	var operated []orders.ID
-	for _, role := range []store.Role{store.Operator, store.Admin, store.Service, store.Customer} {
+	for _, role := range []roles.Role{roles.Operator, roles.Admin, roles.Service, roles.Customer} {
 		id := h.placeFor(t, ownCustomer)
 		got := h.do(t, http.MethodPost, "/api/orders/"+id.String()+"/cancel", "", "Authorization", "Bearer "+keys[role],
 			"X-Request-Id", string(role))
@@ -296,7 +298,7 @@ func TestOperatorsAreAudited(t *testing.T) {
 	}
 	log, err := h.store.AuditLog(t.Context(), 2)
 	require.NoError(t, err)
-	for i, role := range []store.Role{store.Admin, store.Operator} { // newest first
+	for i, role := range []roles.Role{roles.Admin, roles.Operator} { // newest first
 		require.Equal(t, role, log[i].Role)
 		require.Equal(t, keys[role][3:15], log[i].Name)
 		require.Equal(t, "cancelOrder", log[i].Action)

@@ -19,6 +19,8 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
@@ -48,7 +50,7 @@ type Config struct {
 	Registerer prometheus.Registerer // may be nil
 
 	// Auth finds out who asks. nil: nobody gets in.
-	Auth *Authenticator
+	Auth *auth.Authenticator
 	// Ready runs the readiness checks by name; an error that is ErrDegraded does not take the process out of service.
 	// May be nil.
 	Ready   func(ctx context.Context) map[string]error
@@ -67,7 +69,7 @@ type Config struct {
 	// 0, or no Limiter: any number. The code that makes the Limiter runs it.
 	RateLimit int
 	// RateLimits are those of roles that have one of their own.
-	RateLimits map[store.Role]int
+	RateLimits map[roles.Role]int
 	Limiter    *limit.Limiter
 	// TrustedProxies are whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -23,9 +25,9 @@ func TestWrongCredentialsCostNoQueries(t *testing.T) {
 	db, start, passed := &countingDB{Pool: storetest.Pool(t)}, time.Now(), new(atomic.Int64)
 	now := func() time.Time { return start.Add(time.Duration(passed.Load())) }
 	h := serve(t, db, limited(most, now), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute, Now: now})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute, Now: now})
 	})
-	key := h.key(t, store.Viewer)
+	key := h.key(t, roles.Viewer)
 	bearer := []string{"Authorization", "Bearer " + key}
 	ticket := h.ticket(t, "", bearer...)
 	wrong := func(i int) answer {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -26,7 +27,7 @@ func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 	x := exchangeOf(r.Context())
 	needed := s.permissions[hctx.Operation().OperationID]
 	if needed == permitAnyone {
-		x.principal = Principal{Name: principalAnyone, kind: kindAnyone}
+		x.principal = Principal{auth.Anyone()}
 		next(hctx)
 		return
 	}
@@ -52,8 +53,8 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, needed permission
 	if needed == permitFollow { // elsewhere the query is not looked at
 		ticket = r.URL.Query().Get(paramTicket)
 	}
-	auth := s.config.Auth
-	recognized := ticket == "" && auth.Recognizes(r, false) || ticket != "" && auth.recognizesTicket(ticket)
+	recognized := ticket == "" && s.config.Auth.Recognizes(r, false) ||
+		ticket != "" && s.config.Auth.RecognizesTicket(ticket)
 	if !recognized && s.limits(r) {
 		release, limited := s.reserve(w, r)
 		if limited != nil {
@@ -61,31 +62,13 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, needed permission
 		}
 		defer release()
 	}
-	x.principal, x.stillAllowed, err = s.identify(r, ticket)
-	if err != nil && !recognized && s.limits(r) && errors.Is(err, ErrUnauthorized) {
+	x.principal.Principal, x.stillAllowed, err = s.config.Auth.Identify(r, ticket)
+	if err != nil && !recognized && s.limits(r) && errors.Is(err, auth.ErrUnauthorized) {
 		if limited := s.rate(w, r, s.addressOf(r)); limited != nil { // counted before release
 			return limited
 		}
 	}
 	return err
-}
-
-// identify finds out who asks, by a ticket if there is one, and returns a function that asks again while an answer
-// takes long.
-func (s *Server) identify(r *http.Request, ticketText string) (
-	p Principal, again func(context.Context) error, err error,
-) {
-	if ticketText != "" {
-		ticket, err := s.config.Auth.admit(r.Context(), ticketText)
-		again = func(ctx context.Context) error { return s.config.Auth.uphold(ctx, ticket) }
-		return Principal{
-			Name: ticket.Principal, Role: ticket.Role, CustomerID: ticket.CustomerID,
-			kind: kindTicket, key: keyID(ticket.KeyID),
-		}, again, err
-	}
-	p, err = s.config.Auth.Authenticate(r, false)
-	credential := &http.Request{Header: http.Header{"Authorization": r.Header["Authorization"]}}
-	return p, func(ctx context.Context) error { return s.stillAllowed(credential.WithContext(ctx), p) }, err
 }
 
 // permitted decides whether the operation may run.
@@ -119,7 +102,7 @@ const paramOrder = "id"
 // visible hides other customers' orders from a customer: they are missing. The order comes from the cache, and whose
 // it is never changes. An id that is no id is left to the operation.
 func (s *Server) visible(hctx huma.Context, p Principal) error {
-	if p.Role != store.Customer || !strings.Contains(hctx.Operation().Path, "{"+paramOrder+"}") {
+	if p.Role != roles.Customer || !strings.Contains(hctx.Operation().Path, "{"+paramOrder+"}") {
 		return nil
 	}
 	id, err := orderID(hctx.Param(paramOrder)).parse()
@@ -130,17 +113,21 @@ func (s *Server) visible(hctx huma.Context, p Principal) error {
 	if err != nil {
 		return err
 	}
-	if !p.owns(order.CustomerID) {
+	if !p.Owns(order.CustomerID) {
 		return orders.ErrNotFound
 	}
 	return nil
 }
 
-// stillAllowed asks again for an answer that takes long. A role that changed counts as gone.
-func (s *Server) stillAllowed(r *http.Request, was Principal) error {
-	now, err := s.config.Auth.Authenticate(r, false)
-	if err == nil && now != was {
-		return ErrUnauthorized
-	}
-	return err
+// sheltered refuses what was not made on this machine while the server is open, health checks and documents included.
+func (s *Server) sheltered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.config.Auth.IsOpen() {
+			if err := auth.CheckLocal(r); err != nil {
+				writeProblem(w, r, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -43,14 +45,14 @@ func keyed(t *testing.T) (verify func(key string) error, db *countingDB, key str
 	clock := func() time.Time { return time.Unix(1_800_000_000, now.Load()) }
 	s, err := store.New(store.Config{DB: db, Now: clock})
 	require.NoError(t, err)
-	made, err := s.MakeKeys(t.Context(), []store.NewKey{{Role: store.Viewer}}, store.Actor{Name: "test"})
+	made, err := s.MakeKeys(t.Context(), []store.NewKey{{Role: roles.Viewer}}, store.Actor{Name: "test"})
 	require.NoError(t, err)
-	auth := api.NewAuthenticator(api.AuthConfig{Keys: s, Timeout: time.Minute, Now: clock})
+	authenticator := auth.New(auth.Config{Keys: s, Timeout: time.Minute, Now: clock})
 	return func(key string) error {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		require.NoError(t, err)
 		r.Header.Set("Authorization", "Bearer "+key)
-		_, err = auth.Authenticate(r, false)
+		_, err = authenticator.Authenticate(r, false)
 		return err
 	}, db, made[0].Text, now
 }
@@ -74,13 +76,13 @@ func TestVerifiedForASecond(t *testing.T) {
 	for _, text := range []string{wrong, "mr_aaaaaaaaaaaa_" + strings.Repeat("0", 43)} {
 		before := db.reads.Load()
 		for range 3 {
-			require.ErrorIs(t, verify(text), api.ErrUnauthorized)
+			require.ErrorIs(t, verify(text), auth.ErrUnauthorized)
 		}
 		require.Equal(t, before+3, db.reads.Load(), "%s", text)
 	}
 	before := db.reads.Load()
-	require.ErrorIs(t, verify("mr_short"), api.ErrUnauthorized)
-	require.ErrorIs(t, verify(strings.Repeat("x", 9000)), api.ErrUnauthorized)
+	require.ErrorIs(t, verify("mr_short"), auth.ErrUnauthorized)
+	require.ErrorIs(t, verify(strings.Repeat("x", 9000)), auth.ErrUnauthorized)
 	require.Equal(t, before, db.reads.Load())
 }
 
@@ -93,7 +95,7 @@ func TestAuthenticationDuringOutage(t *testing.T) {
 	require.NoError(t, verify(key), "for a second nobody needs to ask")
 	now.Store(int64(time.Second))
 	require.ErrorIs(t, verify(key), store.ErrUnavailable)
-	require.NotErrorIs(t, verify(key), api.ErrUnauthorized)
+	require.NotErrorIs(t, verify(key), auth.ErrUnauthorized)
 	db.down.Store(false)
 	require.NoError(t, verify(key))
 
@@ -112,13 +114,13 @@ func TestRevocationReachesEverybody(t *testing.T) {
 	t.Parallel()
 	start, passed := time.Now(), new(atomic.Int64)
 	h := live(t, func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{
+		c.Auth = auth.New(auth.Config{
 			Keys: c.Store, Timeout: time.Minute,
 			Now: func() time.Time { return start.Add(time.Duration(passed.Load())) },
 		})
 		c.Heartbeat = 100 * time.Millisecond
 	})
-	key := h.key(t, store.Customer)
+	key := h.key(t, roles.Customer)
 	header := []string{"Authorization", "Bearer " + key}
 	stream := h.open(t, h.placeFor(t, ownCustomer), "", header...)
 	_, ok := stream.next(t)
@@ -139,11 +141,11 @@ func TestRevocationReachesEverybody(t *testing.T) {
 func TestUnauthorizedTellsNothing(t *testing.T) {
 	t.Parallel()
 	h, _ := secured(t)
-	revoked := h.key(t, store.Admin)
+	revoked := h.key(t, roles.Admin)
 	_, err := h.store.RevokeKeys(t.Context(), []string{revoked[3:15]}, store.Actor{Name: "test"})
 	require.NoError(t, err)
 	expired, err := h.store.MakeKeys(t.Context(), []store.NewKey{{
-		Role: store.Admin, ExpiresAt: time.Now().Add(-time.Hour),
+		Role: roles.Admin, ExpiresAt: time.Now().Add(-time.Hour),
 	}}, store.Actor{Name: "test"})
 	require.NoError(t, err)
 	ask := func(header ...string) answer {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -61,7 +62,7 @@ func TestStreamCatchingUpEnds(t *testing.T) {
 		var asked atomic.Int64
 		_, url := serveSource(t, endless, func() error {
 			if asked.Add(1) > 2 {
-				return ErrUnauthorized
+				return auth.ErrUnauthorized
 			}
 			return nil
 		})

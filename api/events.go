@@ -9,8 +9,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 )
 
 const opEvents = "listOrderEvents"
@@ -78,7 +78,7 @@ func newOrderEvent(e orders.Event, reader Principal) OrderEvent {
 
 // actorOf is who asked for an event, as far as its reader may know: who works at the shop is not its customers' affair.
 func actorOf(e orders.Event, reader Principal) string {
-	if reader.Role == store.Customer {
+	if reader.Role == roles.Customer {
 		return ""
 	}
 	return e.Principal

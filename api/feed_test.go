@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -95,11 +97,11 @@ func TestFeedStreamsShareOneReader(t *testing.T) {
 func TestFeedFilters(t *testing.T) {
 	t.Parallel()
 	h := live(t, func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
 		c.Heartbeat = 50 * time.Millisecond
 	})
-	customer := []string{"Authorization", "Bearer " + h.key(t, store.Customer)}
-	viewer := []string{"Authorization", "Bearer " + h.key(t, store.Viewer)}
+	customer := []string{"Authorization", "Bearer " + h.key(t, roles.Customer)}
+	viewer := []string{"Authorization", "Bearer " + h.key(t, roles.Viewer)}
 	streams := map[*openStream]func(api.OrderEvent) bool{}
 	ids := map[string][]orders.ID{}
 	isOwn := func(e api.OrderEvent) bool {
@@ -267,10 +269,10 @@ func TestFeedResync(t *testing.T) {
 func TestStreamsEach(t *testing.T) {
 	t.Parallel()
 	h := live(t, func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute, Open: true})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute, Open: true})
 		c.MaxStreamsEach = 2
 	})
-	service := []string{"Accept", "text/event-stream", "Authorization", "Bearer " + h.key(t, store.Service)}
+	service := []string{"Accept", "text/event-stream", "Authorization", "Bearer " + h.key(t, roles.Service)}
 	first := h.follow(t, "/api/events", service...)
 	first.place(t)
 	h.open(t, storetest.Order(t, h.store).ID, "", service...).events(t, 1)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -34,7 +35,7 @@ func BenchmarkGet(b *testing.B) {
 	require.NoError(b, err)
 	defer cached.Close()
 	server := api.New(api.Config{
-		Store: s, Cache: cached, Auth: api.NewAuthenticator(api.AuthConfig{Keys: s, Open: true}),
+		Store: s, Cache: cached, Auth: auth.New(auth.Config{Keys: s, Open: true}),
 		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // what a log costs counts
 	})
 	path := "/api/orders/" + o.ID.String()

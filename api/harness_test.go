@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
@@ -35,7 +36,7 @@ var leak = regexp.MustCompile(
 type harness struct {
 	*httptest.Server
 	api      *api.Server
-	auth     *api.Authenticator
+	auth     *auth.Authenticator
 	store    *store.Store
 	pool     store.DB
 	registry *prometheus.Registry
@@ -50,7 +51,7 @@ func serve(t *testing.T, db store.DB, change ...func(*api.Config)) *harness {
 	t.Cleanup(cached.Close)
 	c := api.Config{
 		Store: h.store, Cache: cached, Registerer: h.registry, Version: "test",
-		Auth:   api.NewAuthenticator(api.AuthConfig{Keys: h.store, Open: true}),
+		Auth:   auth.New(auth.Config{Keys: h.store, Open: true}),
 		Logger: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -47,13 +49,13 @@ func newNotice(e store.Entry) *notice {
 			return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", event.Type, data), nil
 		})
 	}
-	return &notice{e, encode(Principal{}), encode(Principal{Role: store.Customer})}
+	return &notice{e, encode(Principal{}), encode(Principal{auth.Principal{Role: roles.Customer}})}
 }
 
 // writeTo writes the notice as an event of a stream, with the stream's own id for it.
 func (n *notice) writeTo(b *bytes.Buffer, id string, reader Principal) error {
 	encoded := n.full
-	if reader.Role == store.Customer {
+	if reader.Role == roles.Customer {
 		encoded = n.discreet
 	}
 	text, err := encoded()

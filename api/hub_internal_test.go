@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -26,9 +28,9 @@ func entries(after uint64, customer string, n int) (list []store.Entry) {
 func TestNoticeIsDiscreet(t *testing.T) {
 	t.Parallel()
 	n := newNotice(store.Entry{Event: orders.Event{Principal: "7kq2mxw5a3fd"}})
-	for role, want := range map[store.Role]bool{store.Customer: false, store.Viewer: true} {
+	for role, want := range map[roles.Role]bool{roles.Customer: false, roles.Viewer: true} {
 		var b bytes.Buffer
-		require.NoError(t, n.writeTo(&b, "1", Principal{Role: role}))
+		require.NoError(t, n.writeTo(&b, "1", Principal{auth.Principal{Role: role}}))
 		require.Equal(t, want, strings.Contains(b.String(), "7kq2mxw5a3fd"))
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -72,14 +74,14 @@ func TestIdentifiersOpenNothing(t *testing.T) {
 	t.Parallel()
 	frozen := time.Now() // so that what was verified once stays so
 	h := live(t, func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{
+		c.Auth = auth.New(auth.Config{
 			Keys: c.Store, Timeout: time.Minute, Token: "bootstrap-token-of-32-characters",
 			Now: func() time.Time { return frozen },
 		})
 	})
-	seen, keys := shown{}, map[store.Role]string{}
+	seen, keys := shown{}, map[roles.Role]string{}
 	var tickets []string
-	for _, role := range store.Roles() {
+	for _, role := range roles.All() {
 		keys[role] = h.key(t, role)
 		seen[keys[role][3:15]] = true
 		tickets = append(tickets, h.ticket(t, "", "Authorization", "Bearer "+keys[role]))
@@ -95,7 +97,7 @@ func TestIdentifiersOpenNothing(t *testing.T) {
 	use()
 	id, webhooks := h.populate(t, keys, seen)
 	for _, op := range operations(t) {
-		for _, role := range []store.Role{store.Admin, store.Customer} {
+		for _, role := range []roles.Role{roles.Admin, roles.Customer} {
 			for _, hook := range webhooks {
 				path := strings.NewReplacer("{id}", id.String(), "{customerId}", ownCustomer, "{userId}", ownCustomer,
 					"{productId}", "1", "{webhookId}", hook.webhook, "{deliveryId}", hook.delivery).Replace(op.path)
@@ -114,26 +116,26 @@ func TestIdentifiersOpenNothing(t *testing.T) {
 	entries, err := json.Marshal(log)
 	require.NoError(t, err)
 	seen.answer(answer{body: string(entries)})
-	for _, secret := range append(tickets, keys[store.Admin]) {
+	for _, secret := range append(tickets, keys[roles.Admin]) {
 		delete(seen, secret)
 	}
-	require.True(t, seen[id.String()] && seen[keys[store.Operator][3:15]] && seen[webhooks[0].delivery])
+	require.True(t, seen[id.String()] && seen[keys[roles.Operator][3:15]] && seen[webhooks[0].delivery])
 
 	before := []string{
 		"", "key ", "key:", "ticket ", "token ", "principal ", "principal:", "customer ", "oidc:",
 		"mr_", "Bearer ",
 	}
-	auth := h.auth
+	authenticator := h.auth
 	for text := range seen {
 		for _, prefix := range before {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 			require.NoError(t, err)
 			r.Header.Set("Authorization", "Bearer "+prefix+text)
-			_, err = auth.Authenticate(r, false)
-			require.ErrorIs(t, err, api.ErrUnauthorized, "as a token: %q", prefix+text)
+			_, err = authenticator.Authenticate(r, false)
+			require.ErrorIs(t, err, auth.ErrUnauthorized, "as a token: %q", prefix+text)
 			r.SetBasicAuth("any", prefix+text)
-			_, err = auth.Authenticate(r, true)
-			require.ErrorIs(t, err, api.ErrUnauthorized, "as a password: %q", prefix+text)
+			_, err = authenticator.Authenticate(r, true)
+			require.ErrorIs(t, err, auth.ErrUnauthorized, "as a password: %q", prefix+text)
 		}
 	}
 	// Over HTTP, while the keys are in use, those that name keys, orders and webhooks.
@@ -155,12 +157,12 @@ type shownWebhook struct{ webhook, delivery string }
 
 // populate makes one of everything that has an identifier: orders in several states, commands by every role, webhooks
 // with messages.
-func (h *harness) populate(t *testing.T, keys map[store.Role]string, seen shown) (id orders.ID, hooks []shownWebhook) {
+func (h *harness) populate(t *testing.T, keys map[roles.Role]string, seen shown) (id orders.ID, hooks []shownWebhook) {
 	t.Helper()
-	as := func(role store.Role) []string {
+	as := func(role roles.Role) []string {
 		return []string{"Authorization", "Bearer " + keys[role], "Idempotency-Key", "k-" + string(role)}
 	}
-	for _, role := range []store.Role{store.Admin, store.Service, store.Customer} {
+	for _, role := range []roles.Role{roles.Admin, roles.Service, roles.Customer} {
 		got := h.do(t, http.MethodPost, "/api/webhooks", strings.Replace(hookBody, `,"OrderCreated"`, "", 1), as(role)...)
 		made := decode[api.WebhookWithSecret](t, got)
 		seen.answer(got)
@@ -170,14 +172,14 @@ func (h *harness) populate(t *testing.T, keys map[store.Role]string, seen shown)
 			made.WebhookID.String(), decode[api.WebhookDelivery](t, got).DeliveryID.String(),
 		})
 	}
-	for _, role := range []store.Role{store.Operator, store.Service, store.Customer} {
-		got := h.do(t, http.MethodPost, "/api/orders", seedBody, as(store.Service)[0], as(store.Service)[1])
+	for _, role := range []roles.Role{roles.Operator, roles.Service, roles.Customer} {
+		got := h.do(t, http.MethodPost, "/api/orders", seedBody, as(roles.Service)[0], as(roles.Service)[1])
 		seen.answer(got)
 		id = got.order(t).OrderID
 		seen.answer(h.do(t, http.MethodPost, "/api/orders/"+id.String()+"/cancel", "", as(role)...))
 	}
 	attention, _ := h.attention(t)
-	seen.answer(h.do(t, http.MethodGet, "/api/orders/"+attention.String(), "", as(store.Admin)...))
+	seen.answer(h.do(t, http.MethodGet, "/api/orders/"+attention.String(), "", as(roles.Admin)...))
 	require.NoError(t, h.store.ReplaceInventory(t.Context(), []orders.Stock{{ProductID: 1, Quantity: 1}}, time.Now()))
 	_, err := h.store.RevokeKeys(t.Context(), []string{storeKey(t, h)}, store.Actor{Name: "cli:test"})
 	require.NoError(t, err)
@@ -187,7 +189,7 @@ func (h *harness) populate(t *testing.T, keys map[store.Role]string, seen shown)
 // storeKey makes a key to be revoked.
 func storeKey(t *testing.T, h *harness) string {
 	t.Helper()
-	made, err := storetest.New(t, h.pool).MakeKeys(t.Context(), []store.NewKey{{Role: store.Viewer}},
+	made, err := storetest.New(t, h.pool).MakeKeys(t.Context(), []store.NewKey{{Role: roles.Viewer}},
 		store.Actor{Name: "t"})
 	require.NoError(t, err)
 	return made[0].ID

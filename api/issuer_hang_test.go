@@ -14,7 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
 )
 
 // hanging is a client's transport that does not return from a read of the keys before it is released, whatever
@@ -43,7 +43,7 @@ func TestIssuerHangs(t *testing.T) {
 	transport := &hanging{release: make(chan struct{})}
 	start, ahead := time.Now(), new(atomic.Int64)
 	now := func() time.Time { return start.Add(time.Duration(ahead.Load())) }
-	auth := api.NewAuthenticator(api.AuthConfig{Now: now, OIDC: api.NewOIDC(api.OIDCConfig{
+	authenticator := auth.New(auth.Config{Now: now, OIDC: auth.NewOIDC(auth.OIDCConfig{
 		Issuer: i.URL, Audience: "millrace", Now: now, Client: &http.Client{Transport: transport},
 	})})
 	ask := func(ctx context.Context, key jose.SigningKey, who string) error {
@@ -52,7 +52,7 @@ func TestIssuerHangs(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer "+sign(t, key, i.claims(map[string]any{
 			"sub": who, "exp": start.Add(48 * time.Hour).Unix(),
 		})))
-		_, err = auth.Authenticate(r, false)
+		_, err = authenticator.Authenticate(r, false)
 		return err
 	}
 	require.NoError(t, ask(t.Context(), known, "first"))
@@ -73,7 +73,7 @@ func TestIssuerHangs(t *testing.T) {
 		select {
 		case err := <-turnedAway:
 			require.Error(t, err)
-			require.NotErrorIs(t, err, api.ErrUnauthorized, "it is not known to be wrong")
+			require.NotErrorIs(t, err, auth.ErrUnauthorized, "it is not known to be wrong")
 		case <-time.After(time.Minute):
 			require.Fail(t, "strangers wait without a bound")
 		}
@@ -98,7 +98,7 @@ func TestIssuerHangs(t *testing.T) {
 	ahead.Store(int64(25 * time.Hour))
 	err := ask(t.Context(), known, "late")
 	require.Error(t, err)
-	require.NotErrorIs(t, err, api.ErrUnauthorized)
+	require.NotErrorIs(t, err, auth.ErrUnauthorized)
 	transport.hangs.Store(false)
 	close(transport.release)
 	require.Eventually(t, func() bool {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
 )
 
 // An identity provider that suddenly speaks another protocol holds up no request.
@@ -25,13 +25,13 @@ func TestIssuerSwitchesProtocols(t *testing.T) {
 		}
 	}))
 	t.Cleanup(issuer.Close)
-	auth := api.NewAuthenticator(api.AuthConfig{
-		OIDC: api.NewOIDC(api.OIDCConfig{Issuer: issuer.URL, Audience: "millrace"}),
+	authenticator := auth.New(auth.Config{
+		OIDC: auth.NewOIDC(auth.OIDCConfig{Issuer: issuer.URL, Audience: "millrace"}),
 	})
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	require.NoError(t, err)
 	r.Header.Set("Authorization", "Bearer "+token)
-	_, err = auth.Authenticate(r, false)
+	_, err = authenticator.Authenticate(r, false)
 	require.Error(t, err)
-	require.NotErrorIs(t, err, api.ErrUnauthorized, "it is not the token's fault")
+	require.NotErrorIs(t, err, auth.ErrUnauthorized, "it is not the token's fault")
 }

@@ -42,15 +42,10 @@ func (s *Server) limits(r *http.Request) bool {
 
 // subject is whose request it is: the principal's, or if nobody was asked for a credential, the client address's.
 func (s *Server) subject(r *http.Request, x *exchange) string {
-	if x.principal.known() {
+	if x.principal.Known() {
 		return "principal:" + x.principal.Name
 	}
 	return s.addressOf(r)
-}
-
-// known reports whether the principal proved who it is.
-func (p Principal) known() bool {
-	return p.Name != "" && p.Name != principalDev && p.Name != principalAnyone
 }
 
 func (s *Server) addressOf(r *http.Request) string {
@@ -60,7 +55,7 @@ func (s *Server) addressOf(r *http.Request) string {
 // limit is how many requests a sender may send in a window: by its role, if that has a limit of its own and the sender
 // proved to have it. 0 is any number.
 func (s *Server) limit(p Principal) int {
-	if own, ok := s.config.RateLimits[p.Role]; ok && p.known() {
+	if own, ok := s.config.RateLimits[p.Role]; ok && p.Known() {
 		return own
 	}
 	return s.config.RateLimit

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -94,7 +96,7 @@ func TestRateLimitBehindProxy(t *testing.T) {
 func TestRateLimitByPrincipal(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t), limited(2, nil), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute, Token: "s3cret"})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute, Token: "s3cret"})
 	})
 	guess := func() answer { return h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer wrong") }
 	for range 2 {
@@ -120,11 +122,11 @@ func TestRateLimitByRole(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	h := serve(t, storetest.Pool(t), limited(1, func() time.Time { return now }), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
-		c.RateLimits = map[store.Role]int{store.Service: 0, store.Operator: 3, store.Admin: 0}
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
+		c.RateLimits = map[roles.Role]int{roles.Service: 0, roles.Operator: 3, roles.Admin: 0}
 	})
-	for role, want := range map[store.Role]int{
-		store.Customer: 1, store.Viewer: 1, store.Operator: 3, store.Service: 0, store.Admin: 0,
+	for role, want := range map[roles.Role]int{
+		roles.Customer: 1, roles.Viewer: 1, roles.Operator: 3, roles.Service: 0, roles.Admin: 0,
 	} {
 		key := h.key(t, role)
 		for i := range 6 {
@@ -146,7 +148,7 @@ func TestRateLimitByRole(t *testing.T) {
 	}
 	// A wrong key of a service is an address like all others.
 	for _, status := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
-		got := h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer "+h.key(t, store.Service)+"x")
+		got := h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer "+h.key(t, roles.Service)+"x")
 		require.Equal(t, status, got.status)
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
@@ -44,7 +45,7 @@ func TestOtherSites(t *testing.T) {
 	allow := func(c *api.Config) { c.AllowedOrigins = []string{shop} }
 	open := serve(t, storetest.Pool(t), allow)
 	keyed := serve(t, storetest.Pool(t), allow, func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Token: "s3cret"})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Token: "s3cret"})
 	})
 	for name, from := range map[string][]string{
 		"Fetch": {"Origin", stranger, "Sec-Fetch-Site", "cross-site"}, "OldBrowser": {"Origin", stranger},
@@ -108,7 +109,7 @@ func TestLocal(t *testing.T) {
 	t.Parallel()
 	open := serve(t, storetest.Pool(t))
 	keyed := serve(t, storetest.Pool(t), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Token: "s3cret"})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Token: "s3cret"})
 	})
 	paths := []string{"/api/orders", "/api/nothing", "/health", "/docs/", "/openapi.json"}
 	for _, header := range [][]string{
@@ -144,8 +145,8 @@ func TestLocal(t *testing.T) {
 		got := open.request(t, http.MethodGet, "/api/orders", "", "Host", host)
 		require.Equal(t, http.StatusOK, got.status, "%s: %s", host, got.body)
 	}
-	require.ErrorIs(t, api.CheckLocal(&http.Request{RemoteAddr: "192.0.2.1:9", Host: "localhost"}), api.ErrNotLocal)
-	require.NoError(t, api.CheckLocal(&http.Request{RemoteAddr: "[::1]:9", Host: "localhost"}))
+	require.ErrorIs(t, auth.CheckLocal(&http.Request{RemoteAddr: "192.0.2.1:9", Host: "localhost"}), auth.ErrNotLocal)
+	require.NoError(t, auth.CheckLocal(&http.Request{RemoteAddr: "[::1]:9", Host: "localhost"}))
 }
 
 // TestOpenEnds: what was open to this machine asks for a key from one moment to the next, of what is under way as well.
@@ -153,7 +154,7 @@ func TestOpenEnds(t *testing.T) {
 	t.Parallel()
 	closed := make(chan struct{})
 	h := live(t, func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Open: true, Closed: closed})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Open: true, Closed: closed})
 		c.Heartbeat = 50 * time.Millisecond
 	})
 	id := storetest.Order(t, h.store).ID
@@ -167,7 +168,7 @@ func TestOpenEnds(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, h.do(t, http.MethodGet, "/api/orders", "").status)
 	require.Equal(t, http.StatusUnauthorized, h.do(t, http.MethodGet, "/api/events?ticket="+ticket, "").status)
 	got := h.request(t, http.MethodGet, "/api/orders", "", "X-Forwarded-For", "192.0.2.1", "Host", "millrace.example",
-		"Authorization", "Bearer "+h.key(t, store.Viewer))
+		"Authorization", "Bearer "+h.key(t, roles.Viewer))
 	require.Equal(t, http.StatusOK, got.status, "from now on a proxy may be in front: %s", got.body)
 	for more := true; more; {
 		_, more = stream.next(t)

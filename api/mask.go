@@ -4,7 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/auth/roles"
 )
 
 // masked stands for a text that a viewer does not see.
@@ -12,7 +12,7 @@ const masked = "***"
 
 // seesPersonal reports whether a principal sees how customers are reached and how they pay. A viewer looks after the
 // system and does not need it: a stolen viewer's key must not be a list of addresses.
-func (p Principal) seesPersonal() bool { return p.Role != store.Viewer }
+func (p Principal) seesPersonal() bool { return p.Role != roles.Viewer }
 
 // maskEmail keeps of an address what mostly tells two customers apart, and cannot be written to.
 func maskEmail(address string) string {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
@@ -19,8 +19,8 @@ func TestViewerSeesNoAddresses(t *testing.T) {
 		`"paymentMethod":"pm_secret","customerEmail":"ada@lovelace.example",` +
 		`"shippingAddress":{"name":"Ada Lovelace","line1":"Main St 1","line2":"Floor 2",` +
 		`"city":"Springfield","postalCode":"12345","country":"US"}}`
-	viewer := []string{"Authorization", "Bearer " + h.key(t, store.Viewer)}
-	service := []string{"Authorization", "Bearer " + h.key(t, store.Service)}
+	viewer := []string{"Authorization", "Bearer " + h.key(t, roles.Viewer)}
+	service := []string{"Authorization", "Bearer " + h.key(t, roles.Service)}
 	placed := h.do(t, http.MethodPost, "/api/orders", body, service...).order(t)
 	require.Equal(t, "pm_secret", placed.PaymentMethod)
 

@@ -64,11 +64,11 @@ func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, st
 		slog.Int("status", status(recorder)), slog.Float64("duration_seconds", time.Since(start).Seconds()),
 		slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
 	}
-	if x.principal.kind != "" {
-		attrs = append(attrs, slog.String("principal_kind", string(x.principal.kind)))
+	if kind := x.principal.Kind(); kind != "" {
+		attrs = append(attrs, slog.String("principal_kind", kind))
 	}
-	if x.principal.key != "" {
-		attrs = append(attrs, slog.String("key_id", string(x.principal.key)))
+	if key := x.principal.KeyID(); key != "" {
+		attrs = append(attrs, slog.String("key_id", key))
 	}
 	switch status(recorder) {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:

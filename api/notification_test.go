@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
@@ -43,7 +43,7 @@ func TestNotifications(t *testing.T) {
 	sent := storetest.Outcome(own, orders.SendEmail, orders.StepSucceeded)
 	sent.Reference = "m1"
 	h.apply(t, sent)
-	get := func(role store.Role, query string) answer {
+	get := func(role roles.Role, query string) answer {
 		return h.do(t, http.MethodGet, "/api/notifications"+query, "", "Authorization", "Bearer "+keys[role])
 	}
 
@@ -51,7 +51,7 @@ func TestNotifications(t *testing.T) {
 		t.Parallel()
 		var ids []orders.ID
 		for query := "?limit=1"; query != ""; {
-			got := get(store.Admin, query)
+			got := get(roles.Admin, query)
 			page := got.notifications(t)
 			ids = append(ids, page.Notifications[0].OrderID)
 			query = ""
@@ -61,14 +61,14 @@ func TestNotifications(t *testing.T) {
 			}
 		}
 		require.Equal(t, []orders.ID{second, other, own}, ids)
-		page := get(store.Admin, "?limit=1").notifications(t)
-		got := get(store.Admin, "?limit=1&customerId=1&cursor="+page.NextCursor)
+		page := get(roles.Admin, "?limit=1").notifications(t)
+		got := get(roles.Admin, "?limit=1&customerId=1&cursor="+page.NextCursor)
 		require.Equal(t, http.StatusBadRequest, got.status, "the cursor of another list")
 	})
 
 	t.Run("One", func(t *testing.T) {
 		t.Parallel()
-		page := get(store.Service, "?orderId="+own.String()).notifications(t)
+		page := get(roles.Service, "?orderId="+own.String()).notifications(t)
 		require.Len(t, page.Notifications, 1)
 		n := page.Notifications[0]
 		require.Equal(t, "order_completed", n.Template)
@@ -76,26 +76,26 @@ func TestNotifications(t *testing.T) {
 		require.Equal(t, api.NotificationState("sent"), n.State)
 		require.Equal(t, "m1", n.Reference)
 		require.NotNil(t, n.SettledAt)
-		require.Nil(t, get(store.Admin, "?orderId="+other.String()).notifications(t).Notifications[0].SettledAt)
-		require.Empty(t, get(store.Admin, "?orderId="+orders.NewID().String()).notifications(t).Notifications)
-		require.Equal(t, http.StatusUnprocessableEntity, get(store.Admin, "?orderId=x").status)
+		require.Nil(t, get(roles.Admin, "?orderId="+other.String()).notifications(t).Notifications[0].SettledAt)
+		require.Empty(t, get(roles.Admin, "?orderId="+orders.NewID().String()).notifications(t).Notifications)
+		require.Equal(t, http.StatusUnprocessableEntity, get(roles.Admin, "?orderId=x").status)
 	})
 
 	t.Run("OfOthersNothing", func(t *testing.T) {
 		t.Parallel()
-		require.Len(t, get(store.Customer, "").notifications(t).Notifications, 2)
+		require.Len(t, get(roles.Customer, "").notifications(t).Notifications, 2)
 		of := "?orderId=" + other.String()
 		for _, query := range []string{"", "?customerId=2", of, of + "&customerId=2"} {
-			got := get(store.Customer, query)
+			got := get(roles.Customer, query)
 			require.NotContains(t, got.body, canary, query)
 			require.NotContains(t, got.body, other.String(), query)
 		}
-		require.Contains(t, get(store.Customer, "?customerId=1").body, "ada@example.com")
+		require.Contains(t, get(roles.Customer, "?customerId=1").body, "ada@example.com")
 	})
 
 	t.Run("MaskedForViewers", func(t *testing.T) {
 		t.Parallel()
-		got := get(store.Viewer, "?customerId=1")
+		got := get(roles.Viewer, "?customerId=1")
 		require.NotContains(t, got.body, "ada@")
 		require.Contains(t, got.body, `"recipient":"a***@example.com"`)
 	})

@@ -27,8 +27,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
@@ -128,7 +129,7 @@ func forge(t *testing.T, header, claims map[string]any, sign func(input string) 
 func (i *issuer) serve(t *testing.T, now func() time.Time) *harness {
 	t.Helper()
 	return serve(t, storetest.Tx(t), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Now: now, OIDC: api.NewOIDC(api.OIDCConfig{
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Now: now, OIDC: auth.NewOIDC(auth.OIDCConfig{
 			Issuer: i.URL, Audience: "millrace", Now: now,
 		})})
 	})
@@ -172,7 +173,7 @@ func TestOIDC(t *testing.T) {
 	require.True(t, placed[0].Replayed, "the subject is the principal")
 	require.NotContains(t, h.log.String(), token)
 
-	require.Equal(t, http.StatusOK, h.list(t, h.key(t, store.Viewer)).status, "keys go on working")
+	require.Equal(t, http.StatusOK, h.list(t, h.key(t, roles.Viewer)).status, "keys go on working")
 }
 
 // Whatever is wrong with a token, the answer is 401, and finding out costs next to nothing.
@@ -251,8 +252,8 @@ func TestForgedTokens(t *testing.T) {
 func TestForgedTokensAllocateLittle(t *testing.T) { //nolint:paralleltest // it measures allocations
 	i := newIssuer(t)
 	i.signer(t, "rsa", jose.RS256)
-	auth := api.NewAuthenticator(api.AuthConfig{
-		OIDC: api.NewOIDC(api.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
+	authenticator := auth.New(auth.Config{
+		OIDC: auth.NewOIDC(auth.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
 	})
 	for name, token := range map[string]string{
 		"Dots": strings.Repeat(".", 100_000), "FewerDots": strings.Repeat(".", 8_000),
@@ -265,8 +266,8 @@ func TestForgedTokensAllocateLittle(t *testing.T) { //nolint:paralleltest // it 
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for range runs {
-			_, err := auth.Authenticate(r, false)
-			require.ErrorIs(t, err, api.ErrUnauthorized)
+			_, err := authenticator.Authenticate(r, false)
+			require.ErrorIs(t, err, auth.ErrUnauthorized)
 		}
 		runtime.ReadMemStats(&after)
 		require.Less(t, (after.TotalAlloc-before.TotalAlloc)/runs, uint64(64<<10), "%s: bytes for one token", name)
@@ -277,8 +278,8 @@ func TestForgedTokensAllocateLittle(t *testing.T) { //nolint:paralleltest // it 
 func FuzzToken(f *testing.F) {
 	i := newIssuer(f)
 	valid := sign(f, i.signer(f, "rsa", jose.RS256), i.claims(nil))
-	auth := api.NewAuthenticator(api.AuthConfig{
-		OIDC: api.NewOIDC(api.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
+	authenticator := auth.New(auth.Config{
+		OIDC: auth.NewOIDC(auth.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
 	})
 	f.Add(valid[:len(valid)-4])
 	f.Add("..")
@@ -288,8 +289,8 @@ func FuzzToken(f *testing.F) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		require.NoError(t, err)
 		r.Header.Set("Authorization", "Bearer "+token)
-		if _, err = auth.Authenticate(r, false); err != nil {
-			require.ErrorIs(t, err, api.ErrUnauthorized)
+		if _, err = authenticator.Authenticate(r, false); err != nil {
+			require.ErrorIs(t, err, auth.ErrUnauthorized)
 			return
 		}
 		// One signature has several spellings in base64; what it signs has one.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/auth/roles"
 )
 
 // permission is what an operation asks of whoever calls it. An operation that is declared as none of these is closed
@@ -71,29 +71,29 @@ func permissions() map[string]permission {
 	}
 }
 
-func (p permission) roles() []store.Role {
+func (p permission) roles() []roles.Role {
 	switch p {
 	case permitAnyone, permitRead, permitFollow:
-		return store.Roles()
+		return roles.All()
 	case permitPlace:
-		return []store.Role{store.Admin, store.Service, store.Customer}
+		return []roles.Role{roles.Admin, roles.Service, roles.Customer}
 	case permitChange, permitWebhooks, permitWebhookChange:
-		return []store.Role{store.Admin, store.Operator, store.Service, store.Customer}
+		return []roles.Role{roles.Admin, roles.Operator, roles.Service, roles.Customer}
 	case permitSettle:
-		return []store.Role{store.Admin, store.Operator}
+		return []roles.Role{roles.Admin, roles.Operator}
 	case permitObserve:
-		return []store.Role{store.Admin, store.Operator, store.Viewer}
+		return []roles.Role{roles.Admin, roles.Operator, roles.Viewer}
 	}
 	return nil
 }
 
-func (p permission) includes(role store.Role) bool { return slices.Contains(p.roles(), role) }
+func (p permission) includes(role roles.Role) bool { return slices.Contains(p.roles(), role) }
 
 // audited says whether the audit log hears of it. A shop's own services and customers act on their own behalf, and
 // the order's history has it; where nobody is asked who they are, there is nobody to name.
 func (p permission) audited(who Principal) bool {
 	changes := p == permitChange || p == permitSettle || p == permitWebhookChange
-	return changes && who.Name != principalDev && (who.Role == store.Admin || who.Role == store.Operator)
+	return changes && !who.IsDev() && (who.Role == roles.Admin || who.Role == roles.Operator)
 }
 
 // documentRoles shows in the document who may call what.

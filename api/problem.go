@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -21,7 +22,6 @@ const statusClientGone = 499
 
 // Sentinels of the API's own.
 var (
-	errNoIssuer           = errors.New("identity provider unavailable")
 	errNotAcceptable      = errors.New("nothing that Accept allows can be sent")
 	errTooManyStreams     = errors.New("too many open streams")
 	errTooManyOwnStreams  = errors.New("too many open streams of one principal")
@@ -157,7 +157,7 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.Is(err, store.ErrTooManyTickets):
 		return newProblem(http.StatusTooManyRequests, "too_many_tickets",
 			"You have too many tickets that have not expired. They do within a minute.").header("Retry-After", "10")
-	case errors.Is(err, errNoIssuer):
+	case errors.Is(err, auth.ErrNoIssuer):
 		return newProblem(http.StatusServiceUnavailable, "unavailable",
 			"The identity provider cannot be reached. Try again soon.").header("Retry-After", "1")
 	case errors.Is(err, errOverloaded):
@@ -166,12 +166,12 @@ func choose(ctx context.Context, err error) *Problem {
 	case errors.As(err, &limited):
 		return newProblem(http.StatusTooManyRequests, "rate_limited",
 			"Too many requests. Try again after the seconds in Retry-After.").header("Retry-After", seconds(limited.after))
-	case errors.Is(err, ErrUnauthorized):
+	case errors.Is(err, auth.ErrUnauthorized):
 		return newProblem(http.StatusUnauthorized, "unauthorized", "A valid bearer token is needed.").
 			header("WWW-Authenticate", "Bearer")
 	case errors.As(err, &forbidden):
 		return newProblem(http.StatusForbidden, "forbidden", forbidden.detail)
-	case errors.Is(err, ErrNotLocal):
+	case errors.Is(err, auth.ErrNotLocal):
 		return newProblem(http.StatusMisdirectedRequest, "not_local", "This server asks for no credentials, so it answers "+
 			"this machine only, by its own name and without a proxy. Set a token or make a key.")
 	case errors.Is(err, errCrossOrigin):

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -49,7 +50,7 @@ func TestReconciliation(t *testing.T) {
 	require.Equal(t, "unknown_order", got.Findings[0].Kind)
 	require.Equal(t, "o\uFFFD", got.Findings[0].OrderID)
 
-	me := store.Actor{Name: "me", Role: store.Admin}
+	me := store.Actor{Name: "me", Role: roles.Admin}
 	accepted, err := h.store.AcceptFindings(t.Context(), orders.Payment, "k", "done", me)
 	require.NoError(t, err)
 	require.Len(t, accepted, 1)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -39,7 +40,7 @@ func (plainWriter) WriteHeader(int)     {}
 func TestToken(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t), func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Token: "s3cret"})
+		c.Auth = auth.New(auth.Config{Token: "s3cret"})
 	})
 	for _, header := range [][]string{
 		nil,

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
@@ -126,22 +126,22 @@ func TestSettlingIsOnRecord(t *testing.T) {
 	t.Parallel()
 	h, keys := secured(t)
 	id, path := h.attention(t)
-	as := func(role store.Role) []string { return []string{"Authorization", "Bearer " + keys[role]} }
+	as := func(role roles.Role) []string { return []string{"Authorization", "Bearer " + keys[role]} }
 	body := `{"action":"accept","outcome":"succeeded","reason":"called the bank"}`
-	for _, role := range []store.Role{store.Viewer, store.Service, store.Customer} {
+	for _, role := range []roles.Role{roles.Viewer, roles.Service, roles.Customer} {
 		require.Equal(t, http.StatusForbidden, h.do(t, http.MethodPost, path+"/settle", body, as(role)...).status)
 	}
-	require.Equal(t, http.StatusAccepted, h.do(t, http.MethodPost, path+"/settle", body, as(store.Operator)...).status)
+	require.Equal(t, http.StatusAccepted, h.do(t, http.MethodPost, path+"/settle", body, as(roles.Operator)...).status)
 
-	actor := keys[store.Operator][3:15]
+	actor := keys[roles.Operator][3:15]
 	log, err := h.store.AuditLog(t.Context(), 1)
 	require.NoError(t, err)
 	require.Equal(t, []string{actor, "settleOrder", id.String()}, []string{log[0].Name, log[0].Action, log[0].Target})
 	h.apply(t, storetest.Outcome(id, orders.SendEmail, orders.StepSucceeded)) // so that the stream ends
 	for _, accept := range []string{"application/json", "text/event-stream"} {
-		got := h.do(t, http.MethodGet, path+"/events?after=5", "", append(as(store.Viewer), "Accept", accept)...)
+		got := h.do(t, http.MethodGet, path+"/events?after=5", "", append(as(roles.Viewer), "Accept", accept)...)
 		require.Contains(t, got.body, `"actor":"`+actor+`"`)
-		got = h.do(t, http.MethodGet, path+"/events?after=5", "", append(as(store.Customer), "Accept", accept)...)
+		got = h.do(t, http.MethodGet, path+"/events?after=5", "", append(as(roles.Customer), "Accept", accept)...)
 		require.Contains(t, got.body, "called the bank")
 		require.NotContains(t, got.body, actor)
 	}

@@ -83,7 +83,7 @@ func (s *slots) release(holders ...holder) {
 
 // share returns the principal as a holder of what callers share. While the server is open it has no name.
 func (p Principal) share() holder {
-	if p.Name == principalDev {
+	if p.IsDev() {
 		return holder{}
 	}
 	return holder{name: "principal " + p.Name}
@@ -92,7 +92,7 @@ func (p Principal) share() holder {
 // follower returns the holder that an event stream counts for beside the principal: with a ticket that a service
 // made for a customer, that customer.
 func (p Principal) follower(most int) holder {
-	if p.Name == principalDev || most < 0 {
+	if p.IsDev() || most < 0 {
 		return holder{}
 	}
 	return holder{name: "follower " + p.Name + "\x00" + p.CustomerID, most: most}

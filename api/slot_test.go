@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
-	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 )
 
 // TestShares: of everything that callers share, one who takes what it can get leaves some for the next. The next one
@@ -105,7 +106,7 @@ func TestShares(t *testing.T) {
 			var release func()
 			answering := new(atomic.Int64)
 			h := live(t, tt.change, func(c *api.Config) {
-				c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
+				c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
 				release = occupied(c)
 				blocked := c.Breakers
 				c.Breakers = func() map[string]string {
@@ -121,7 +122,7 @@ func TestShares(t *testing.T) {
 			taken := 0
 			var later []func()
 			for _, share := range tt.shares {
-				caller := held{h, t, []string{"Authorization", "Bearer " + h.key(t, store.Admin)}, answering, &later}
+				caller := held{h, t, []string{"Authorization", "Bearer " + h.key(t, roles.Admin)}, answering, &later}
 				for range share {
 					tt.hold(caller)
 					taken++

@@ -2,12 +2,12 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -51,10 +51,7 @@ func (s *Server) registerTicket(api huma.API) {
 
 func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput, error) {
 	who := exchangeOf(ctx).principal
-	ticket := store.Ticket{
-		Principal: who.Name, Role: who.Role, CustomerID: who.CustomerID, KeyID: string(who.key), GoodUntil: who.until,
-		ExpiresAt: s.config.Now().Add(ticketLife).UTC(),
-	}
+	ticket := who.Ticket(s.config.Now().Add(ticketLife).UTC())
 	if in.Body != nil && in.Body.CustomerID != "" {
 		if err := in.Body.CustomerID.check("body.customerId"); err != nil {
 			return nil, err
@@ -63,53 +60,12 @@ func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput
 		if err != nil {
 			return nil, err
 		}
-		ticket.Role, ticket.CustomerID = store.Customer, customer
+		ticket.Role, ticket.CustomerID = roles.Customer, customer
 	}
 	texts, err := s.config.Store.MakeTickets(ctx, []store.Ticket{ticket})
 	if err != nil {
 		return nil, err
 	}
-	s.config.Auth.recognizeTicket(texts[0])
+	s.config.Auth.RecognizeTicket(texts[0])
 	return &ticketOutput{StreamTicket{texts[0], ticket.ExpiresAt}}, nil
-}
-
-// recognizesTicket reports whether it costs no look-up to refuse a text as a ticket, or this process made the ticket.
-func (a *Authenticator) recognizesTicket(text string) bool {
-	return a == nil || a.config.Keys == nil || !store.IsTicket(text) || a.tickets.Contains(ticketHash(hashOf(text)))
-}
-
-func (a *Authenticator) recognizeTicket(text string) {
-	a.tickets.Add(ticketHash(hashOf(text)), struct{}{})
-}
-
-// admit finds the ticket that a text is of. Errors are those of Authenticate.
-func (a *Authenticator) admit(ctx context.Context, text string) (store.Ticket, error) {
-	if a == nil || a.config.Keys == nil {
-		return store.Ticket{}, ErrUnauthorized
-	}
-	ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
-	defer cancel()
-	ticket, err := a.config.Keys.VerifyTicket(ctx, text)
-	if errors.Is(err, store.ErrTicketRefused) {
-		a.tickets.Remove(ticketHash(hashOf(text)))
-		return ticket, ErrUnauthorized
-	}
-	if err == nil {
-		err = a.uphold(ctx, ticket)
-	}
-	return ticket, err
-}
-
-// uphold checks that what a ticket was made with is still good. The ticket itself may have expired since: then it opens
-// no more streams, and ends none.
-func (a *Authenticator) uphold(ctx context.Context, t store.Ticket) error {
-	switch {
-	case !t.GoodUntil.IsZero() && !a.config.Now().Before(t.GoodUntil):
-		return ErrUnauthorized
-	case t.Principal == principalDev && !a.IsOpen(), t.Principal == principalToken && a.config.Token == "":
-		return ErrUnauthorized
-	case t.KeyID == "":
-		return nil
-	}
-	return a.holds(ctx, keyID(t.KeyID))
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -26,12 +28,12 @@ func (h *harness) ticket(t *testing.T, body string, header ...string) string {
 func TestTicket(t *testing.T) {
 	t.Parallel()
 	secure := func(c *api.Config) {
-		c.Auth = api.NewAuthenticator(api.AuthConfig{Keys: c.Store, Timeout: time.Minute})
+		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
 		c.Heartbeat = 50 * time.Millisecond
 	}
 	h := live(t, secure)
 	other := serve(t, h.pool, secure) // another process
-	key := h.key(t, store.Customer)
+	key := h.key(t, roles.Customer)
 	bearer := []string{"Authorization", "Bearer " + key}
 	ticket := h.ticket(t, "", bearer...)
 	own, others := h.placeFor(t, ownCustomer), h.placeFor(t, otherCustomer)
@@ -58,7 +60,7 @@ func TestTicket(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, got.status)
 
 	// A ticket counts, not the credential beside it; a wrong one is wrong.
-	service := []string{"Authorization", "Bearer " + h.key(t, store.Service)}
+	service := []string{"Authorization", "Bearer " + h.key(t, roles.Service)}
 	narrow := h.ticket(t, `{"customerId":"2"}`, service...)
 	page := h.page(t, "?wait=20&after=start&ticket="+narrow, service...) // other tests' transactions hold the log up
 	require.Len(t, page.Events, 1)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/webhook"
@@ -76,8 +77,8 @@ func (s *Server) registerWebhooks(api huma.API) {
 
 // Owner is whose webhooks the principal may see and change.
 func (p Principal) owner() store.Owner {
-	o := store.Owner{Principal: p.Name, Everybody: p.Role == store.Admin}
-	if p.Role == store.Customer {
+	o := store.Owner{Principal: p.Name, Everybody: p.Role == roles.Admin}
+	if p.Role == roles.Customer {
 		o.CustomerID = p.CustomerID
 	}
 	return o
@@ -96,10 +97,10 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*se
 		if err := in.Body.CustomerID.check("body.customerId"); err != nil {
 			return nil, err
 		}
-	} else if who.Role == store.Customer {
+	} else if who.Role == roles.Customer {
 		in.Body.CustomerID = customerID(who.CustomerID)
 	}
-	if !who.owns(string(in.Body.CustomerID)) {
+	if !who.Owns(string(in.Body.CustomerID)) {
 		return nil, &forbiddenError{"A customer hears of orders of its own only: customerId must be its own."}
 	}
 	if wrong := line("description", in.Body.Description); wrong != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -135,16 +136,16 @@ func TestWebhookDeliveries(t *testing.T) {
 func TestWebhooksAreTheirOwners(t *testing.T) {
 	t.Parallel()
 	h, keys := secured(t)
-	second := h.key(t, store.Customer) // of the same customer
-	stranger := h.key(t, store.Service)
+	second := h.key(t, roles.Customer) // of the same customer
+	stranger := h.key(t, roles.Service)
 	as := func(key string) []string { return []string{"Authorization", "Bearer " + key} }
 	create := func(key, body string) answer { return h.do(t, http.MethodPost, "/api/webhooks", body, as(key)...) }
 
-	customer := decode[api.WebhookWithSecret](t, create(keys[store.Customer], hookBody))
+	customer := decode[api.WebhookWithSecret](t, create(keys[roles.Customer], hookBody))
 	require.Equal(t, ownCustomer, customer.CustomerID)
 	theirs := strings.Replace(hookBody, "{", `{"customerId":"`+otherCustomer+`",`, 1)
-	require.Equal(t, http.StatusForbidden, create(keys[store.Customer], theirs).status)
-	service := decode[api.WebhookWithSecret](t, create(keys[store.Service], theirs))
+	require.Equal(t, http.StatusForbidden, create(keys[roles.Customer], theirs).status)
+	service := decode[api.WebhookWithSecret](t, create(keys[roles.Service], theirs))
 	require.Equal(t, otherCustomer, service.CustomerID)
 
 	visible := func(key string) (ids []orders.ID) {
@@ -153,15 +154,15 @@ func TestWebhooksAreTheirOwners(t *testing.T) {
 		}
 		return ids
 	}
-	require.Equal(t, []orders.ID{customer.WebhookID}, visible(keys[store.Customer]))
+	require.Equal(t, []orders.ID{customer.WebhookID}, visible(keys[roles.Customer]))
 	require.Equal(t, []orders.ID{customer.WebhookID}, visible(second))
-	require.Equal(t, []orders.ID{service.WebhookID}, visible(keys[store.Service]))
+	require.Equal(t, []orders.ID{service.WebhookID}, visible(keys[roles.Service]))
 	require.Empty(t, visible(stranger))
-	require.Empty(t, visible(keys[store.Operator]))
-	require.Equal(t, []orders.ID{customer.WebhookID, service.WebhookID}, visible(keys[store.Admin]))
+	require.Empty(t, visible(keys[roles.Operator]))
+	require.Equal(t, []orders.ID{customer.WebhookID, service.WebhookID}, visible(keys[roles.Admin]))
 
 	ping := decode[api.WebhookDelivery](t, h.do(t, http.MethodPost,
-		"/api/webhooks/"+service.WebhookID.String()+"/ping", "", as(keys[store.Service])...))
+		"/api/webhooks/"+service.WebhookID.String()+"/ping", "", as(keys[roles.Service])...))
 	tried := 0
 	for _, op := range operations(t) {
 		if !strings.Contains(op.path, "{webhookId}") {
@@ -178,7 +179,7 @@ func TestWebhooksAreTheirOwners(t *testing.T) {
 			path := strings.NewReplacer("{webhookId}", webhook, "{deliveryId}", ping.DeliveryID.String()).Replace(op.path)
 			return h.as(t, key, op, path, "*/*")
 		}
-		for _, key := range []string{keys[store.Customer], stranger, keys[store.Operator]} {
+		for _, key := range []string{keys[roles.Customer], stranger, keys[roles.Operator]} {
 			others, missing := call(key, service.WebhookID.String()), call(key, orders.ID{15: 1}.String())
 			require.Equal(t, http.StatusNotFound, others.status, "%s: %s", op.id, others.body)
 			require.Equal(t, missing, others, "%s: another's webhook is like a missing one", op.id)
@@ -188,7 +189,7 @@ func TestWebhooksAreTheirOwners(t *testing.T) {
 
 	log, err := h.store.AuditLog(t.Context(), 1)
 	require.NoError(t, err)
-	require.Equal(t, store.Operator, log[0].Role)
+	require.Equal(t, roles.Operator, log[0].Role)
 	require.Equal(t, orders.ID{15: 1}.String(), log[0].Target)
 }
 

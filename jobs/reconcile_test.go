@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/jobs"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/sandbox/simulator"
@@ -155,7 +156,7 @@ func TestReconcile(t *testing.T) {
 			started_at, deadline_at, settled_at)
 		VALUES ($1, 'release_inventory', 1, 'succeeded', 0, '', '', '', now(), now(), now())`, failed)
 	accepted, err := s.store.AcceptFindings(t.Context(), orders.Payment, orphan, "refunded by hand", store.Actor{
-		Name: "somebody", Role: store.Operator,
+		Name: "somebody", Role: roles.Operator,
 	})
 	require.NoError(t, err)
 	require.Len(t, accepted, 1)

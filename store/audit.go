@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -17,7 +18,7 @@ import (
 // Actor is who did something, and from where.
 type Actor struct {
 	Name          string // a key's id, oidc:<subject>, or what else somebody is known by
-	Role          Role
+	Role          roles.Role
 	RequestID     string // empty on the command line
 	RemoteAddress string
 }
@@ -92,7 +93,7 @@ func (s *Store) AuditLog(ctx context.Context, limit int) ([]AuditEntry, error) {
 		entries[i] = AuditEntry{
 			ID: row.ID, At: row.At, Action: row.Action, Target: row.Target,
 			Actor: Actor{
-				Name: row.Actor, Role: Role(row.Role), RequestID: row.RequestID, RemoteAddress: row.RemoteAddress,
+				Name: row.Actor, Role: roles.Role(row.Role), RequestID: row.RequestID, RemoteAddress: row.RemoteAddress,
 			},
 		}
 		if err := json.Unmarshal(row.Detail, &entries[i].Detail); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -14,7 +15,7 @@ func TestAudit(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Tx(t))
 	require.NoError(t, s.Audit(t.Context(), []store.AuditEntry{
-		{Actor: store.Actor{Name: "a", Role: store.Operator}, Action: "POST", Target: "/x"},
+		{Actor: store.Actor{Name: "a", Role: roles.Operator}, Action: "POST", Target: "/x"},
 		// What strangers can make: it is bounded and harmless, and the entry is not lost.
 		{
 			Actor:  store.Actor{Name: strings.Repeat("é", 300), RequestID: strings.Repeat("r", 100)},
@@ -30,7 +31,7 @@ func TestAudit(t *testing.T) {
 	require.True(t, strings.HasPrefix(log[0].Target, "a�b�[2J��é"), "%q", log[0].Target)
 	require.Equal(t, map[string]any{"body": []any{1.0, 2.0}}, log[0].Detail)
 	require.Equal(t, "/x", log[1].Target)
-	require.Equal(t, store.Operator, log[1].Role)
+	require.Equal(t, roles.Operator, log[1].Role)
 	log, err = s.AuditLog(t.Context(), 1)
 	require.NoError(t, err)
 	require.Len(t, log, 1)

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -289,7 +290,7 @@ func TestFanOutFirstEndpoint(t *testing.T) {
 func TestWebhookOfEndedKey(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Pool(t))
-	keys, err := s.MakeKeys(t.Context(), []store.NewKey{{Role: store.Service}}, store.Actor{Name: "test"})
+	keys, err := s.MakeKeys(t.Context(), []store.NewKey{{Role: roles.Service}}, store.Actor{Name: "test"})
 	require.NoError(t, err)
 	w := makeWebhook(t, s, func(n *store.NewWebhook) { n.Principal = keys[0].ID })
 	storetest.Order(t, s)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
@@ -27,7 +28,7 @@ var (
 type Key struct {
 	ID         string
 	LastFour   string // of the secret, to tell keys apart
-	Role       Role
+	Role       roles.Role
 	CustomerID string // of a customer's key
 	Name       string
 	CreatedAt  time.Time
@@ -42,7 +43,7 @@ func (k Key) Usable(now time.Time) bool {
 
 // NewKey is a request to make a key.
 type NewKey struct {
-	Role       Role
+	Role       roles.Role
 	CustomerID string // needed for a customer's key, and for no other
 	Name       string
 	ExpiresAt  time.Time // zero: never
@@ -57,7 +58,8 @@ func (k NewKey) Validate() error {
 		}
 	}
 	when(!k.Role.Known(), "role", "must be admin, operator, viewer, service or customer")
-	when((k.Role == Customer) != (k.CustomerID != ""), "customer", "is needed for the role customer, and for no other")
+	when((k.Role == roles.Customer) != (k.CustomerID != ""), "customer",
+		"is needed for the role customer, and for no other")
 	if k.CustomerID != "" {
 		problem := orders.CheckCustomerID(k.CustomerID)
 		when(problem != "", "customer", problem)
@@ -204,7 +206,7 @@ func decodeKeys(rows []dbsqlc.ApiKey) []Key {
 
 func decodeKey(row dbsqlc.ApiKey) Key {
 	return Key{
-		ID: row.ID, LastFour: row.LastFour, Role: Role(row.Role), CustomerID: row.CustomerID, Name: row.Name,
+		ID: row.ID, LastFour: row.LastFour, Role: roles.Role(row.Role), CustomerID: row.CustomerID, Name: row.Name,
 		CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.Time.UTC(), RevokedAt: row.RevokedAt.Time.UTC(),
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -17,7 +18,7 @@ import (
 func makeKey(t *testing.T, s *store.Store, request store.NewKey) store.MadeKey {
 	t.Helper()
 	require.NoError(t, request.Validate())
-	made, err := s.MakeKeys(t.Context(), []store.NewKey{request}, store.Actor{Name: "test", Role: store.Admin})
+	made, err := s.MakeKeys(t.Context(), []store.NewKey{request}, store.Actor{Name: "test", Role: roles.Admin})
 	require.NoError(t, err)
 	return made[0]
 }
@@ -33,14 +34,14 @@ func TestKey(t *testing.T) {
 	require.False(t, made || usable)
 
 	key := makeKey(t, s, store.NewKey{
-		Role: store.Customer, CustomerID: "42", Name: "shop", ExpiresAt: now.Add(time.Hour),
+		Role: roles.Customer, CustomerID: "42", Name: "shop", ExpiresAt: now.Add(time.Hour),
 	})
 	require.Regexp(t, "^mr_[a-z2-7]{12}_[0-9A-Za-z]{43}$", key.Text)
-	require.NotEqual(t, key.Text, makeKey(t, s, store.NewKey{Role: store.Admin}).Text)
+	require.NotEqual(t, key.Text, makeKey(t, s, store.NewKey{Role: roles.Admin}).Text)
 	found, err := s.VerifyKey(t.Context(), key.Text)
 	require.NoError(t, err)
 	require.Equal(t, key.Key, found)
-	require.Equal(t, store.Customer, found.Role)
+	require.Equal(t, roles.Customer, found.Role)
 	require.Equal(t, "42", found.CustomerID)
 
 	t.Run("OnlyTheHashIsStored", func(t *testing.T) { //nolint:paralleltest // one transaction
@@ -74,7 +75,7 @@ func TestKey(t *testing.T) {
 	})
 
 	t.Run("Revoked", func(t *testing.T) { //nolint:paralleltest // one transaction
-		by := store.Actor{Name: "cli:ada", Role: store.Admin, RemoteAddress: "host"}
+		by := store.Actor{Name: "cli:ada", Role: roles.Admin, RemoteAddress: "host"}
 		_, err := s.RevokeKeys(t.Context(), []string{key.ID, "aaaaaaaaaaaa"}, by)
 		require.ErrorIs(t, err, store.ErrKeyNotFound)
 		_, err = s.VerifyKey(t.Context(), key.Text)
@@ -113,15 +114,15 @@ func TestNewKey(t *testing.T) {
 	t.Parallel()
 	for field, k := range map[string]store.NewKey{
 		"role":     {Role: "root"},
-		"customer": {Role: store.Customer},
-		"name":     {Role: store.Viewer, Name: "a\x1b[31mb"},
+		"customer": {Role: roles.Customer},
+		"name":     {Role: roles.Viewer, Name: "a\x1b[31mb"},
 	} {
 		var invalid *orders.InvalidError
 		require.ErrorAs(t, k.Validate(), &invalid)
 		require.Equal(t, field, invalid.Fields[0].Field)
 	}
-	require.Error(t, store.NewKey{Role: store.Admin, CustomerID: "1"}.Validate())
-	require.Error(t, store.NewKey{Role: store.Viewer, Name: strings.Repeat("x", 201)}.Validate())
+	require.Error(t, store.NewKey{Role: roles.Admin, CustomerID: "1"}.Validate())
+	require.Error(t, store.NewKey{Role: roles.Viewer, Name: strings.Repeat("x", 201)}.Validate())
 }
 
 // An outage is no reason to call a key wrong.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -79,7 +80,7 @@ func TestConstraints(t *testing.T) {
 			tx := storetest.Tx(t)
 			s := storetest.New(t, tx)
 			storetest.Order(t, s)
-			makeKey(t, s, store.NewKey{Role: store.Admin})
+			makeKey(t, s, store.NewKey{Role: roles.Admin})
 			_, err := tx.Exec(t.Context(), sql)
 			require.ErrorContains(t, err, constraint)
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
@@ -27,7 +28,7 @@ var (
 // credential that it was made with: whoever accepts it must ask for that as well.
 type Ticket struct {
 	Principal  string // who asked for it
-	Role       Role
+	Role       roles.Role
 	CustomerID string    // of a customer: whose orders it shows
 	KeyID      string    // the key that it was made with; empty if it was something else
 	GoodUntil  time.Time // when what it was made with expires; zero: never, or as the key says
@@ -76,7 +77,7 @@ func (s *Store) VerifyTicket(ctx context.Context, text string) (Ticket, error) {
 		return Ticket{}, fmt.Errorf("read ticket: %w", classify(err))
 	}
 	return Ticket{
-		Principal: row.Principal, Role: Role(row.Role), CustomerID: row.CustomerID, KeyID: row.KeyID.String,
+		Principal: row.Principal, Role: roles.Role(row.Role), CustomerID: row.CustomerID, KeyID: row.KeyID.String,
 		GoodUntil: row.GoodUntil.Time.UTC(), ExpiresAt: row.ExpiresAt.UTC(),
 	}, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -16,7 +17,7 @@ func TestTicketsOfOne(t *testing.T) {
 	tx := storetest.Tx(t)
 	s := storetest.New(t, tx)
 	ticket := func(principal string, life time.Duration) store.Ticket {
-		return store.Ticket{Principal: principal, Role: store.Service, ExpiresAt: time.Now().Add(life)}
+		return store.Ticket{Principal: principal, Role: roles.Service, ExpiresAt: time.Now().Add(life)}
 	}
 	_, err := tx.Exec(t.Context(), `INSERT INTO millrace.stream_tickets
 		(secret_sha256, principal, role, customer_id, expires_at)

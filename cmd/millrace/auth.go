@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -42,11 +42,11 @@ func isSecureURL(text string) bool {
 	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Host))
 }
 
-func (f securityFlags) oidc(now func() time.Time) *api.OIDC {
+func (f securityFlags) oidc(now func() time.Time) *auth.OIDC {
 	if f.OIDCIssuer == "" {
 		return nil
 	}
-	return api.NewOIDC(api.OIDCConfig{
+	return auth.NewOIDC(auth.OIDCConfig{
 		Issuer: f.OIDCIssuer, Audience: f.OIDCAudience, RoleClaim: f.OIDCRoleClaim, CustomerClaim: f.OIDCCustomerClaim,
 		Now: now,
 	})
@@ -96,8 +96,8 @@ func (c nodeConfig) addresses() []string {
 }
 
 // authenticator makes one that looks keys up in s.
-func (n *node) authenticator(s *store.Store) *api.Authenticator {
-	return api.NewAuthenticator(api.AuthConfig{
+func (n *node) authenticator(s *store.Store) *auth.Authenticator {
+	return auth.New(auth.Config{
 		Keys: s, Token: n.config.security.Token, OIDC: n.oidc,
 		Open: n.open, Closed: n.closed, Now: n.clock.Now,
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
@@ -62,14 +63,14 @@ type roleRateFlags struct {
 // rateLimits are the limits of an API: of each role that has one of its own, and of all others.
 type rateLimits struct {
 	base  int
-	roles map[store.Role]int
+	roles map[roles.Role]int
 }
 
 func (f roleRateFlags) limits(base int) rateLimits {
-	limits := rateLimits{base, map[store.Role]int{
-		store.Service: f.RateLimitService, store.Operator: f.RateLimitOperator, store.Admin: f.RateLimitAdmin,
+	limits := rateLimits{base, map[roles.Role]int{
+		roles.Service: f.RateLimitService, roles.Operator: f.RateLimitOperator, roles.Admin: f.RateLimitAdmin,
 	}}
-	for role, limit := range map[store.Role]*int{store.Customer: f.RateLimitCustomer, store.Viewer: f.RateLimitViewer} {
+	for role, limit := range map[roles.Role]*int{roles.Customer: f.RateLimitCustomer, roles.Viewer: f.RateLimitViewer} {
 		if limit != nil {
 			limits.roles[role] = *limit
 		}
@@ -82,7 +83,7 @@ func (l rateLimits) check() error {
 	if l.base < 0 {
 		problems = append(problems, errors.New("--rate-limit must be at least 0"))
 	}
-	for _, role := range store.Roles() {
+	for _, role := range roles.All() {
 		if l.roles[role] < 0 {
 			problems = append(problems, fmt.Errorf("--rate-limit-%s must be at least 0", role))
 		}

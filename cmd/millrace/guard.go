@@ -13,7 +13,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -24,7 +25,7 @@ const maxOpsBody = 16 << 10
 // guard stands before everything on the operations address. It looks at who asks and at the method, never at the
 // path, so there is no path that gets around it; what not every role may read is marked where it is mounted.
 type guard struct {
-	auth    *api.Authenticator
+	auth    *auth.Authenticator
 	store   *store.Store
 	limiter *limit.Limiter
 	logger  *slog.Logger
@@ -52,9 +53,9 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	operator := who.Role == store.Admin || who.Role == store.Operator
+	operator := who.Role == roles.Admin || who.Role == roles.Operator
 	reads := slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
-	allowed := operator || who.Role == store.Viewer && reads
+	allowed := operator || who.Role == roles.Viewer && reads
 	if !reads && !allowed && !g.limiter.Allow("refused:"+who.Name, opsRefusals).Allowed {
 		g.refuse(w, r, errOpsLimited)
 		return
@@ -74,16 +75,16 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // enter finds out who asks. A credential that this process has not seen to be right needs room under the limit of its
 // address before it costs a look-up.
-func (g *guard) enter(r *http.Request) (api.Principal, error) {
+func (g *guard) enter(r *http.Request) (auth.Principal, error) {
 	if !g.auth.Recognizes(r, true) {
 		address, _, _ := net.SplitHostPort(r.RemoteAddr)
 		room, release := g.limiter.Reserve("address:"+address, opsAttempts)
 		if !room.Allowed {
-			return api.Principal{}, errOpsLimited
+			return auth.Principal{}, errOpsLimited
 		}
 		defer release()
 		who, err := g.auth.Authenticate(r, true)
-		if errors.Is(err, api.ErrUnauthorized) {
+		if errors.Is(err, auth.ErrUnauthorized) {
 			g.limiter.Allow("address:"+address, opsAttempts)
 		}
 		return who, err
@@ -99,7 +100,7 @@ func (g *guard) enter(r *http.Request) (api.Principal, error) {
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.Is(err, api.ErrUnauthorized):
+	case errors.Is(err, auth.ErrUnauthorized):
 		w.Header().Set("WWW-Authenticate", `Basic realm="millrace", charset="UTF-8"`)
 		http.Error(w, "unauthorized", http.StatusUnauthorized)
 	case errors.Is(err, errOpsLimited):

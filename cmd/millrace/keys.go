@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -31,7 +32,7 @@ type createKeyCommand struct {
 }
 
 func (c *createKeyCommand) request() store.NewKey {
-	key := store.NewKey{Role: store.Role(c.Role), CustomerID: c.Customer, Name: c.Name}
+	key := store.NewKey{Role: roles.Role(c.Role), CustomerID: c.Customer, Name: c.Name}
 	if c.Expires != nil {
 		key.ExpiresAt = time.Now().Add(*c.Expires)
 	}
@@ -122,7 +123,7 @@ func commandLine() store.Actor {
 		name = u.Username
 	}
 	host, _ := os.Hostname()
-	return store.Actor{Name: "cli:" + name, Role: store.Admin, RemoteAddress: host}
+	return store.Actor{Name: "cli:" + name, Role: roles.Admin, RemoteAddress: host}
 }
 
 // withStore runs fn on a store, and fails before that if the schema is not up to date.

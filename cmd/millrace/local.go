@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -13,7 +13,7 @@ import (
 func localOnly(open func() bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if open() {
-			if err := api.CheckLocal(r); err != nil {
+			if err := auth.CheckLocal(r); err != nil {
 				http.Error(w, err.Error(), http.StatusMisdirectedRequest)
 				return
 			}

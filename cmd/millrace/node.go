@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -62,7 +63,7 @@ type node struct {
 	registry  *prometheus.Registry
 	open      bool // let in who has no credential, until closed
 	closed    chan struct{}
-	oidc      *api.OIDC               // nil: no identity provider
+	oidc      *auth.OIDC              // nil: no identity provider
 	addrs     map[string]string       // where the servers listen, by name
 	listeners map[string]net.Listener // by name
 	failed    chan error              // a server that ends by itself

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -102,7 +103,7 @@ func TestOperations(t *testing.T) {
 	seen := map[string]bool{}
 	for _, e := range log[:acted] {
 		require.Equal(t, keys[string(e.Role)][3:15], e.Name)
-		require.Equal(t, e.Role == store.Admin || e.Role == store.Operator, e.Detail["allowed"])
+		require.Equal(t, e.Role == roles.Admin || e.Role == roles.Operator, e.Detail["allowed"])
 		require.Equal(t, "127.0.0.1", e.RemoteAddress)
 		require.Len(t, e.RequestID, 36)
 		if strings.HasSuffix(e.Target, "/retry") && e.Detail["allowed"] == true {

@@ -1,4 +1,7 @@
-package api
+// Package auth finds out who sent a request: the bootstrap token, a key, a ticket, or a token of an identity provider.
+//
+// It imports store for keys and tickets, and knows no operation: what a principal may do is for its callers to say.
+package auth
 
 import (
 	"context"
@@ -11,11 +14,17 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 )
 
-// ErrUnauthorized says that a credential is missing or opens nothing, and not why.
-var ErrUnauthorized = errors.New("missing or wrong credential")
+// Errors about credentials.
+var (
+	// ErrUnauthorized says that a credential is missing or opens nothing, and not why.
+	ErrUnauthorized = errors.New("missing or wrong credential")
+	// ErrNoIssuer says that it cannot be decided at the moment: the identity provider does not answer.
+	ErrNoIssuer = errors.New("identity provider unavailable")
+)
 
 const (
 	// verifiedFor is how long a credential that was right counts as right without asking: the longest that a revoked
@@ -25,8 +34,8 @@ const (
 	maxCredential        = 8 << 10
 )
 
-// AuthConfig says whom to let in. With nothing set that is nobody.
-type AuthConfig struct {
+// Config says whom to let in. With nothing set that is nobody.
+type Config struct {
 	// Keys looks keys up. May be nil: then there are none.
 	Keys *store.Store
 	// Token, if set, is a credential of an admin that needs no database: with it the first key is made.
@@ -52,7 +61,7 @@ type keyID string
 
 // Authenticator finds out who asks. It is safe for concurrent use.
 type Authenticator struct {
-	config AuthConfig
+	config Config
 	// What a client sends is looked up in verified only; upheld is asked about keys that are known by their id.
 	verified *recent[credentialHash, Principal]
 	upheld   *recent[keyID, struct{}]
@@ -61,8 +70,8 @@ type Authenticator struct {
 	tickets    *lru.Cache[ticketHash, struct{}] // that this process made
 }
 
-// NewAuthenticator makes an Authenticator. It asks nobody anything yet.
-func NewAuthenticator(c AuthConfig) *Authenticator {
+// New makes an Authenticator. It asks nobody anything yet.
+func New(c Config) *Authenticator {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -87,7 +96,7 @@ func (a *Authenticator) Authenticate(r *http.Request, basic bool) (Principal, er
 	}
 	credential, sent := credentialOf(r, basic)
 	if !sent && a.IsOpen() {
-		return Principal{Name: principalDev, Role: store.Admin, kind: kindDev}, nil
+		return Principal{Name: nameDev, Role: roles.Admin, kind: kindDev}, nil
 	}
 	return a.verify(r.Context(), credential)
 }
@@ -119,7 +128,7 @@ func credentialOf(r *http.Request, basic bool) (credential string, sent bool) {
 func bearerToken(r *http.Request) (token string, sent bool) {
 	header := r.Header.Get("Authorization")
 	scheme, token, found := strings.Cut(header, " ")
-	if !found || !strings.EqualFold(scheme, bearerScheme) {
+	if !found || !strings.EqualFold(scheme, "bearer") {
 		return "", header != ""
 	}
 	return token, true
@@ -167,7 +176,7 @@ func (a *Authenticator) verify(ctx context.Context, credential string) (p Princi
 	case formUnknown:
 		return Principal{}, ErrUnauthorized
 	case formToken:
-		return Principal{Name: principalToken, Role: store.Admin, kind: kindToken}, nil
+		return Principal{Name: nameToken, Role: roles.Admin, kind: kindToken}, nil
 	case formKey, formOIDC:
 	}
 	hash := hashOf(credential)

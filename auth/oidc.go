@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 )
 
 const (
@@ -69,7 +69,7 @@ func NewOIDC(c OIDCConfig) *OIDC {
 // verify checks a token and says until when it is good. What a stranger sends costs no more than its own
 // length, and at most now and then a request to the provider.
 //
-// Errors: ErrUnauthorized, errNoIssuer.
+// Errors: ErrUnauthorized, ErrNoIssuer.
 func (o *OIDC) verify(ctx context.Context, token string) (Principal, time.Time, error) {
 	parsed, err := jose.ParseSignedCompact(token, signatures())
 	if err != nil || len(parsed.Signatures) != 1 {
@@ -105,11 +105,11 @@ func (o *OIDC) principal(token *oidc.IDToken) (Principal, error) {
 	role, _ := claims[o.config.RoleClaim].(string)
 	customer, _ := claims[o.config.CustomerClaim].(string)
 	switch {
-	case !store.Role(role).Known():
-	case store.Role(role) != store.Customer:
-		p.Role = store.Role(role)
+	case !roles.Role(role).Known():
+	case roles.Role(role) != roles.Customer:
+		p.Role = roles.Role(role)
 	case isPrintable(customer):
-		p.Role, p.CustomerID = store.Customer, customer
+		p.Role, p.CustomerID = roles.Customer, customer
 	}
 	return p, nil
 }

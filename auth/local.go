@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"errors"
@@ -66,17 +66,4 @@ func (a *Authenticator) IsOpen() bool {
 	default:
 		return true
 	}
-}
-
-// sheltered refuses what was not made on this machine while the server is open, health checks and documents included.
-func (s *Server) sheltered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.config.Auth.IsOpen() {
-			if err := CheckLocal(r); err != nil {
-				writeProblem(w, r, err)
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
 }

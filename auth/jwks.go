@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"context"
@@ -50,7 +50,7 @@ type keyRead struct {
 // find returns the keys that a token may be signed with. A key that is not there is looked for at the provider: that
 // is how a rotation is noticed.
 //
-// Errors: ErrUnauthorized if there is none; errNoIssuer; those of ctx.
+// Errors: ErrUnauthorized if there is none; ErrNoIssuer; those of ctx.
 func (s *keySet) find(ctx context.Context, h jose.Header) ([]crypto.PublicKey, error) {
 	found, read, wait := s.look(ctx, h)
 	switch {
@@ -77,9 +77,9 @@ func (s *keySet) find(ctx context.Context, h jose.Header) ([]crypto.PublicKey, e
 	case len(found) > 0 && s.now().Sub(s.readAt) < keysGoodFor:
 		return found, nil
 	case s.readAt.IsZero() || len(found) > 0 || read != nil && !wait:
-		return nil, errNoIssuer
+		return nil, ErrNoIssuer
 	case read != nil && read.err != nil:
-		return nil, fmt.Errorf("%w: %w", errNoIssuer, read.err)
+		return nil, fmt.Errorf("%w: %w", ErrNoIssuer, read.err)
 	default:
 		return nil, ErrUnauthorized
 	}

@@ -1,0 +1,71 @@
+package auth
+
+import (
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/millrace-orders/millrace/auth/roles"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// Principals that are no key and no OIDC subject.
+const (
+	nameAnyone = "anonymous" // nobody was asked: a health check
+	nameDev    = "dev"       // nobody was asked: the server is set up open
+	nameToken  = "token"     // the bootstrap token of the configuration
+)
+
+// Principal is who asks.
+type Principal struct {
+	// Name is a key's id, oidc:<subject> or one of the words above, of at most 200 characters. An idempotency key is
+	// unique per name, and the audit log knows people by it.
+	Name       string
+	Role       roles.Role // empty: it may do nothing
+	CustomerID string     // of a customer: whose orders it may see
+
+	kind  kind      // of the credential
+	key   keyID     // of a key or of the key behind a ticket
+	until time.Time // when its OIDC token expires; zero: it has none
+}
+
+// kind is the kind of credential that a principal came with.
+type kind string
+
+const (
+	kindKey    kind = "key"
+	kindTicket kind = "ticket"
+	kindOIDC   kind = "oidc"
+	kindToken  kind = nameToken
+	kindDev    kind = nameDev
+	kindAnyone kind = nameAnyone
+)
+
+// Owns reports whether a customer's orders exist for the principal. To a customer, only its own do.
+func (p Principal) Owns(customerID string) bool {
+	return p.Role != roles.Customer || p.CustomerID == customerID
+}
+
+// Known reports whether the principal proved who it is.
+func (p Principal) Known() bool { return p.Name != "" && p.Name != nameDev && p.Name != nameAnyone }
+
+// IsDev reports whether the principal sent no credential because none is asked for.
+func (p Principal) IsDev() bool { return p.Name == nameDev }
+
+// Kind returns the kind of the credential: key, ticket, oidc, token, dev or anonymous.
+func (p Principal) Kind() string { return string(p.kind) }
+
+// KeyID returns the public name of the key, or of the key behind the ticket; empty if there is none.
+func (p Principal) KeyID() string { return string(p.key) }
+
+// Anyone is the principal of a request that needs no credential.
+func Anyone() Principal { return Principal{Name: nameAnyone, kind: kindAnyone} }
+
+// Actor is the principal as the audit log knows it.
+func (p Principal) Actor(r *http.Request, requestID string) store.Actor {
+	address := r.RemoteAddr
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	return store.Actor{Name: p.Name, Role: p.Role, RequestID: requestID, RemoteAddress: address}
+}

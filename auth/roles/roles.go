@@ -1,0 +1,22 @@
+// Package roles names what a caller may do. It imports nothing, so that store can keep what auth and api decide by.
+package roles
+
+import "slices"
+
+// Role is what a caller may do; docs/security.md has the table. api decides by it, store only keeps it.
+type Role string
+
+// The roles.
+const (
+	Admin    Role = "admin"    // everything
+	Operator Role = "operator" // reads everything, acts on jobs, cancels and refunds
+	Viewer   Role = "viewer"   // reads everything
+	Service  Role = "service"  // places, reads, cancels and refunds for any customer
+	Customer Role = "customer" // the same for one customer
+)
+
+// All lists all roles.
+func All() []Role { return []Role{Admin, Operator, Viewer, Service, Customer} }
+
+// Known reports whether it is one of them.
+func (r Role) Known() bool { return slices.Contains(All(), r) }
