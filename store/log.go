@@ -38,7 +38,8 @@ func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.Custom
 
 // Log reads what follows a place in the log, at most limit entries of it, in the order in which all readers see them:
 // each order's events by version, none left out. next is where to go on; it may be ahead of the last entry, and move
-// although nothing was selected, because one call looks through at most 10,000 entries.
+// although nothing was selected, because one call looks through at most 10,000 entries. Of a customer with at most 1,000
+// orders it reads only the events of these orders.
 //
 // Entries that could still be preceded by another, because a transaction older than theirs is running, are not there
 // yet. Error: ErrCursorExpired.
@@ -54,9 +55,16 @@ func (s *Store) Log(
 	if after.Epoch != bounds.Epoch || after.Txid > bounds.Newest || after.At.Before(bounds.PrunedTo) {
 		return nil, after, ErrCursorExpired
 	}
-	page := logPage
-	if f.CustomerID == "" {
-		page = limit
+	page := limit
+	if f.CustomerID != "" {
+		entries, next, few, err := s.logOf(ctx, after, bounds, f, limit)
+		if err != nil {
+			return nil, after, fmt.Errorf("read log of customer: %w", classify(err))
+		}
+		if few {
+			return entries, next, nil
+		}
+		page = logPage
 	}
 	next = after
 	for range logPages {
@@ -152,23 +160,30 @@ func readLog(
 	ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX, after Cursor, bounds dbsqlc.LogBoundsRow, limit int,
 	steps ...orders.StepName,
 ) ([]Entry, error) {
-	names := make([]string, len(steps))
-	for i, step := range steps {
-		names[i] = string(step)
-	}
 	rows, err := queries.LogRead(ctx, db, &dbsqlc.LogReadParams{
-		Txid: after.Txid, ID: after.ID, Below: bounds.Oldest, Steps: names, PageSize: int32(limit),
+		Txid: after.Txid, ID: after.ID, Below: bounds.Oldest, Steps: namesOf(steps), PageSize: int32(limit),
 	})
 	if err != nil {
 		return nil, err
 	}
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
-		e := row.OrderEvent
-		entries[i] = Entry{
-			Event: decodeEvent(e), CustomerID: row.CustomerID, Placer: row.Principal,
-			Cursor: Cursor{Epoch: bounds.Epoch, Txid: e.Txid, ID: e.ID, At: e.LoggedAt.UTC()},
-		}
+		entries[i] = newEntry(row.OrderEvent, bounds.Epoch, row.CustomerID, row.Principal)
 	}
 	return entries, nil
+}
+
+func newEntry(e dbsqlc.OrderEvent, epoch int64, customerID, placer string) Entry {
+	return Entry{
+		Event: decodeEvent(e), CustomerID: customerID, Placer: placer,
+		Cursor: Cursor{Epoch: epoch, Txid: e.Txid, ID: e.ID, At: e.LoggedAt.UTC()},
+	}
+}
+
+func namesOf(steps []orders.StepName) []string {
+	names := make([]string, len(steps))
+	for i, step := range steps {
+		names[i] = string(step)
+	}
+	return names
 }

@@ -97,7 +97,7 @@ func everyPath(order string) []string {
 	return slices.Concat([]string{order, order + "/events"}, []string{
 		"/api/orders", "/api/orders?status=completed", "/api/orders?customerId=17", "/api/orders?customerId=17&status=failed",
 		"/api/orders?limit=100", "/api/orders/export?from=" + from, "/api/orders/export?status=failed&from=" + from,
-		"/api/orders/export?customerId=17",
+		"/api/orders/export?customerId=17", "/api/events?after=start", "/api/events?after=start&customerId=17",
 		"/api/inventory", "/api/inventory/1", "/api/notifications", "/api/notifications?customerId=17",
 		"/api/notifications?orderId=" + path.Base(order), "/api/system/status", "/api/system/metrics", "/health/ready",
 	})

@@ -23,6 +23,21 @@ WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8
     AND (coalesce(cardinality(@steps::text[]), 0) = 0 OR e.step = ANY(@steps::text[]))
 ORDER BY e.txid, e.id LIMIT @page_size;
 
+-- name: LogOrders :many
+-- LogOrders is the newest orders of a customer, for LogReadOrders.
+SELECT id, principal FROM millrace.orders WHERE customer_id = @customer_id ORDER BY id DESC LIMIT @most;
+
+-- name: LogReadOrders :many
+-- LogReadOrders is the log of some orders after a cursor and below a bound. The OFFSET 0 keeps the planner from walking
+-- the log of all orders by its place. The ARRAY keeps the planner from a sequential scan for many orders, and from
+-- planning for each of them. So each partition is read by its primary key, which begins with the order.
+SELECT e.* FROM (
+    SELECT * FROM millrace.order_events WHERE order_id = ANY(ARRAY(SELECT unnest(@order_ids::uuid[]))) OFFSET 0
+) e
+WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8
+    AND (coalesce(cardinality(@steps::text[]), 0) = 0 OR e.step = ANY(@steps::text[]))
+ORDER BY e.txid, e.id LIMIT @page_size;
+
 -- name: LogLast :one
 -- LogLast is the last event below a bound.
 SELECT txid, id FROM millrace.order_events WHERE txid < @below::xid8 ORDER BY txid DESC, id DESC LIMIT 1;

@@ -209,6 +209,41 @@ func (q *Queries) LogLast(ctx context.Context, db DBTX, below uint64) (LogLastRo
 	return i, err
 }
 
+const logOrders = `-- name: LogOrders :many
+SELECT id, principal FROM millrace.orders WHERE customer_id = $1 ORDER BY id DESC LIMIT $2
+`
+
+type LogOrdersParams struct {
+	CustomerID string
+	Most       int32
+}
+
+type LogOrdersRow struct {
+	ID        uuid.UUID
+	Principal string
+}
+
+// LogOrders is the newest orders of a customer, for LogReadOrders.
+func (q *Queries) LogOrders(ctx context.Context, db DBTX, arg *LogOrdersParams) ([]LogOrdersRow, error) {
+	rows, err := db.Query(ctx, logOrders, arg.CustomerID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LogOrdersRow
+	for rows.Next() {
+		var i LogOrdersRow
+		if err := rows.Scan(&i.ID, &i.Principal); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const logPartitionCreate = `-- name: LogPartitionCreate :one
 SELECT millrace.log_partition_create($1::timestamptz)::boolean AS there
 `
@@ -309,6 +344,71 @@ func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]L
 			&i.OrderEvent.Actor,
 			&i.CustomerID,
 			&i.Principal,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const logReadOrders = `-- name: LogReadOrders :many
+SELECT e.id, e.txid, e.logged_at, e.order_id, e.version, e.kind, e.amount_minor, e.step, e.generation, e.reference, e.reason, e.status, e.progress, e.status_changed, e.at, e.actor FROM (
+    SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at, actor FROM millrace.order_events WHERE order_id = ANY(ARRAY(SELECT unnest($1::uuid[]))) OFFSET 0
+) e
+WHERE (e.txid, e.id) > ($2::xid8, $3::bigint) AND e.txid < $4::xid8
+    AND (coalesce(cardinality($5::text[]), 0) = 0 OR e.step = ANY($5::text[]))
+ORDER BY e.txid, e.id LIMIT $6
+`
+
+type LogReadOrdersParams struct {
+	OrderIds []uuid.UUID
+	Txid     uint64
+	ID       int64
+	Below    uint64
+	Steps    []string
+	PageSize int32
+}
+
+// LogReadOrders is the log of some orders after a cursor and below a bound. The OFFSET 0 keeps the planner from walking
+// the log of all orders by its place. The ARRAY keeps the planner from a sequential scan for many orders, and from
+// planning for each of them. So each partition is read by its primary key, which begins with the order.
+func (q *Queries) LogReadOrders(ctx context.Context, db DBTX, arg *LogReadOrdersParams) ([]OrderEvent, error) {
+	rows, err := db.Query(ctx, logReadOrders,
+		arg.OrderIds,
+		arg.Txid,
+		arg.ID,
+		arg.Below,
+		arg.Steps,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrderEvent
+	for rows.Next() {
+		var i OrderEvent
+		if err := rows.Scan(
+			&i.ID,
+			&i.Txid,
+			&i.LoggedAt,
+			&i.OrderID,
+			&i.Version,
+			&i.Kind,
+			&i.AmountMinor,
+			&i.Step,
+			&i.Generation,
+			&i.Reference,
+			&i.Reason,
+			&i.Status,
+			&i.Progress,
+			&i.StatusChanged,
+			&i.At,
+			&i.Actor,
 		); err != nil {
 			return nil, err
 		}
