@@ -72,7 +72,7 @@ func guards() []guard {
 			with: "late >= 0 || tries >= askAfter || intent.Again", without: "late >= 0 || intent.Again",
 		},
 		{
-			id: "G10", name: "a placement is stored with its idempotency key", file: "api/place.go", seenBy: "F22",
+			id: "G10", name: "a placement is stored with its idempotency key", file: "api/order_place.go", seenBy: "F22",
 			with: "placement.IdempotencyKey, err = parseIdempotencyKey", without: "_, err = parseIdempotencyKey",
 		},
 		{
