@@ -63,14 +63,6 @@ func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-func (v *verification) guards(ctx context.Context, tx pgx.Tx, _ time.Time) error {
-	missing, err := v.store.queries.VerifyGuards(ctx, tx, guards())
-	for _, name := range missing {
-		v.report(checkGuards, orders.ID{}, "%s", name)
-	}
-	return err
-}
-
 // stuck finds what orders.RuleStuck is about, also in orders that nothing has happened to for long.
 func (v *verification) stuck(ctx context.Context, tx pgx.Tx, _ time.Time) error {
 	if v.options.Deep {

@@ -112,22 +112,32 @@ SELECT pg_notification_queue_usage()::float8 AS usage;
 SELECT relname::text AS relation, n_dead_tup::bigint AS dead, n_live_tup::bigint AS live FROM pg_catalog.pg_stat_user_tables
 WHERE schemaname = 'millrace' AND n_dead_tup - 2 * n_live_tup / 5 > @least::bigint ORDER BY relname;
 
+-- name: VerifyNames :exec
+-- VerifyNames has Postgres print definitions with the schemas of all that they name, whatever the search path is.
+SET LOCAL search_path = pg_catalog;
+
 -- name: VerifyGuards :many
--- VerifyGuards names those of the given constraints, unique indexes and triggers that are not there or not in force. A
--- trigger that calls a function of another schema guards nothing of ours, nor does one that fires on replicas only.
-SELECT g.name::text AS name FROM (SELECT unnest(@names::text[]) AS name) g
-WHERE NOT EXISTS (
-    SELECT FROM pg_catalog.pg_constraint c WHERE c.conname = g.name AND c.connamespace = 'millrace'::regnamespace
-        AND c.convalidated
-) AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass('millrace.' || g.name) AND i.indisunique AND i.indisvalid
-) AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid
-    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-    WHERE t.tgname = g.name AND r.relnamespace = 'millrace'::regnamespace AND p.pronamespace = r.relnamespace
-        AND t.tgenabled IN ('O', 'A')
-)
-ORDER BY g.name;
+-- VerifyGuards are the definitions of the constraints, unique indexes and triggers of the given names, with their table and
+-- with what keeps them from being in force. A trigger has its function's text: that, too, can be replaced.
+SELECT c.conname::text AS name, concat(r.relname, ': ', pg_get_constraintdef(c.oid),
+    CASE WHEN NOT i.indisvalid THEN ' INVALID' END,
+    CASE WHEN EXISTS (
+        SELECT FROM pg_catalog.pg_trigger t WHERE t.tgconstraint = c.oid AND t.tgenabled NOT IN ('O', 'A')
+    ) THEN ' DISABLED' END)::text AS definition
+FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
+WHERE c.conname = ANY(@names::text[]) AND c.connamespace = 'millrace'::regnamespace
+UNION ALL
+SELECT x.relname::text, concat(r.relname, ': ', pg_get_indexdef(i.indexrelid), CASE WHEN NOT i.indisvalid THEN ' INVALID' END)
+FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+JOIN pg_catalog.pg_class r ON r.oid = i.indrelid
+WHERE x.relname = ANY(@names::text[]) AND x.relnamespace = 'millrace'::regnamespace
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u'))
+UNION ALL
+SELECT t.tgname::text, concat(r.relname, ': ', pg_get_triggerdef(t.oid),
+    CASE WHEN t.tgenabled NOT IN ('O', 'A') THEN ' DISABLED' END, E'\n', p.prosrc)
+FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+WHERE t.tgname = ANY(@names::text[]) AND r.relnamespace = 'millrace'::regnamespace;
 
 -- name: VerificationWrite :exec
 -- VerificationWrite keeps the latest verification, for all processes to show.
