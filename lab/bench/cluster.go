@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 	"github.com/millrace-orders/millrace/sandbox/postgres"
 )
 
@@ -118,7 +119,7 @@ func (d *database) commits(ctx context.Context) (int64, error) {
 		if err != nil || connected == 0 {
 			return commits, err
 		}
-		if err := pause(ctx, leaveInterval); err != nil {
+		if err := launch.Pause(ctx, leaveInterval); err != nil {
 			return 0, err
 		}
 	}
@@ -128,16 +129,4 @@ func (d *database) commits(ctx context.Context) (int64, error) {
 func (c *cluster) walBytes(ctx context.Context) (bytes int64, err error) {
 	err = c.admin.QueryRow(ctx, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").Scan(&bytes)
 	return bytes, err
-}
-
-// pause waits, or ends with the context.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

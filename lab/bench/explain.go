@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // explain runs everything that a Millrace can be asked for in a database, with auto_explain, and returns the plans:
@@ -53,13 +55,13 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	conn, err := dial(ctx, p.api)
+	conn, err := dial(ctx, p.API)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
 	maker := new(orderMaker)
-	if err := place(ctx, p.api, maker, w, time.Now().Add(3*time.Second)); err != nil {
+	if err := place(ctx, p.API, maker, w, time.Now().Add(3*time.Second)); err != nil {
 		return err
 	}
 	again := maker.make("")
@@ -88,7 +90,7 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 	if err := b.askOperations(ctx, d, p); err != nil {
 		return err
 	}
-	return pause(ctx, 3*time.Second) // the sweep runs every second
+	return launch.Pause(ctx, 3*time.Second) // the sweep runs every second
 }
 
 // everyPath is every way to read, of an order and of all.
@@ -105,7 +107,7 @@ func everyPath(order string) []string {
 
 // askOperations does what operators do.
 func (b *bench) askOperations(ctx context.Context, d *database, p *process) error {
-	conn, err := dial(ctx, p.ops)
+	conn, err := dial(ctx, p.Ops)
 	if err != nil {
 		return err
 	}
@@ -137,7 +139,7 @@ func (b *bench) askOperations(ctx context.Context, d *database, p *process) erro
 
 // showKey reads orders with a key.
 func showKey(ctx context.Context, p *process, key string) error {
-	conn, err := dial(ctx, p.api)
+	conn, err := dial(ctx, p.API)
 	if err != nil {
 		return err
 	}

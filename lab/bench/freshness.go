@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 const (
@@ -49,7 +51,7 @@ func (b *bench) measureFreshness(ctx context.Context, condition string) (err err
 	}
 	defer func() { err = errors.Join(err, reads.stop()) }()
 
-	f := &freshness{writes: writes.api, reads: reads.api, end: time.Now().Add(b.fresh), ages: map[string][]time.Duration{}}
+	f := &freshness{writes: writes.API, reads: reads.API, end: time.Now().Add(b.fresh), ages: map[string][]time.Duration{}}
 	before, err := d.notifies(ctx)
 	if err != nil {
 		return err
@@ -203,7 +205,7 @@ func await(
 		if err != nil || o.Version >= version {
 			return time.Since(since), err
 		}
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := launch.Pause(ctx, time.Millisecond); err != nil {
 			return 0, err
 		}
 	}
@@ -259,7 +261,7 @@ func (d *database) cutListeners(ctx context.Context, end time.Time) error {
 		if err != nil {
 			return err
 		}
-		if err := pause(ctx, cutEvery); err != nil {
+		if err := launch.Pause(ctx, cutEvery); err != nil {
 			return err
 		}
 	}

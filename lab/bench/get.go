@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 const (
@@ -47,7 +49,7 @@ func (b *bench) openGet(ctx context.Context, redis *redisServer) (*cachedGet, er
 	if g.millrace, err = b.startMillrace(ctx, d, "serve", w.args()...); err != nil {
 		return nil, err
 	}
-	conn, err := dial(ctx, g.millrace.api)
+	conn, err := dial(ctx, g.millrace.API)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +83,7 @@ func (g *cachedGet) settle(ctx context.Context, conn *connection) error {
 			g.body = bytes.Clone(body)
 			return nil
 		}
-		if err := pause(ctx, leaveInterval); err != nil {
+		if err := launch.Pause(ctx, leaveInterval); err != nil {
 			return err
 		}
 	}
@@ -117,9 +119,9 @@ func (g *cachedGet) measureBaseline(ctx context.Context, contender, kind string,
 }
 
 func (g *cachedGet) measure(ctx context.Context, contender string, p *process) error {
-	processes := []int{p.pid()}
+	processes := []int{p.PID()}
 	if contender == redisHandler || contender == redisOrders {
-		processes = append(processes, g.redis.pid())
+		processes = append(processes, g.redis.PID())
 	}
 	m, err := startMeter(ctx, g.database, processes...)
 	if err != nil {
@@ -127,7 +129,7 @@ func (g *cachedGet) measure(ctx context.Context, contender string, p *process) e
 	}
 	profiled := g.profile(ctx, p, "get", g.span.measured)
 	l, err := run(ctx, getConnections, g.span, func(ctx context.Context) (call, func(), error) {
-		conn, err := dial(ctx, p.api)
+		conn, err := dial(ctx, p.API)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -140,7 +142,7 @@ func (g *cachedGet) measure(ctx context.Context, contender string, p *process) e
 			return err
 		}, func() { _ = conn.Close() }, nil
 	})
-	if err = errors.Join(err, profiled(), p.alive()); err != nil {
+	if err = errors.Join(err, profiled(), p.Alive()); err != nil {
 		return err
 	}
 	used, err := m.read(ctx, l.all)

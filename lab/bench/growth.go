@@ -196,12 +196,12 @@ func (b *bench) growthRead(ctx context.Context, d *database, size, name string, 
 	if err != nil {
 		return err
 	}
-	m, err := startMeter(ctx, d, p.pid())
+	m, err := startMeter(ctx, d, p.PID())
 	if err != nil {
 		return err
 	}
 	l, err := run(ctx, growthReaders, b.span, func(ctx context.Context) (call, func(), error) {
-		conn, err := dial(ctx, p.api)
+		conn, err := dial(ctx, p.API)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -215,7 +215,7 @@ func (b *bench) growthRead(ctx context.Context, d *database, size, name string, 
 	})
 	used, readErr := m.read(ctx, l.all)
 	if err = errors.Join(err, readErr, p.stop()); err != nil {
-		return fmt.Errorf("%w\n%s", err, p.last())
+		return fmt.Errorf("%w\n%s", err, p.Tail(tailLines))
 	}
 	b.results.add(growthSection, name, size, map[string]float64{
 		rate: l.rate(), p50: l.quantile(0.5), p99: l.quantile(0.99),

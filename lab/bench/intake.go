@@ -33,7 +33,7 @@ func (b *bench) measureIntake(ctx context.Context, contender string, connections
 	}
 	maker := new(orderMaker)
 	l, values, err := b.place(ctx, d, p, maker, connections)
-	if err = errors.Join(err, p.alive(), p.stop()); err != nil {
+	if err = errors.Join(err, p.Alive(), p.stop()); err != nil {
 		return err
 	}
 	total, err := d.commits(ctx)
@@ -52,13 +52,13 @@ func (b *bench) measureIntake(ctx context.Context, contender string, connections
 func (b *bench) place(
 	ctx context.Context, d *database, p *process, maker *orderMaker, connections int,
 ) (load, map[string]float64, error) {
-	m, err := startMeter(ctx, d, p.pid())
+	m, err := startMeter(ctx, d, p.PID())
 	if err != nil {
 		return load{}, nil, err
 	}
 	profiled := b.profile(ctx, p, fmt.Sprintf("intake %d", connections), b.span.measured)
 	l, err := run(ctx, connections, b.span, func(ctx context.Context) (call, func(), error) {
-		return placer(ctx, p.api, maker)
+		return placer(ctx, p.API, maker)
 	})
 	if err = errors.Join(err, profiled()); err != nil {
 		return l, nil, err

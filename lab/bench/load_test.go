@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // TestRun has two callers whose calls take 10 ms: what is answered in the warm-up is not counted.
@@ -17,7 +19,8 @@ func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var freed atomic.Int64
 		l, err := run(t.Context(), 2, span{100 * time.Millisecond, time.Second}, func(context.Context) (call, func(), error) {
-			return func(ctx context.Context) error { return pause(ctx, 10*time.Millisecond) }, func() { freed.Add(1) }, nil
+			call := func(ctx context.Context) error { return launch.Pause(ctx, 10*time.Millisecond) }
+			return call, func() { freed.Add(1) }, nil
 		})
 		require.NoError(t, err)
 		require.Equal(t, 220, l.all)

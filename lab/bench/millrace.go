@@ -34,7 +34,7 @@ func (b *bench) millraceContender(name string) contender {
 		if err != nil {
 			return nil, err
 		}
-		return &system{name, p, []int{p.pid()}, p.stop}, nil
+		return &system{name, p, []int{p.PID()}, p.stop}, nil
 	}, millraceLatencies}
 }
 
@@ -52,7 +52,7 @@ func (b *bench) readersContender() contender {
 			if err != nil {
 				return nil, errors.Join(err, s.stop())
 			}
-			s.processes = append(s.processes, reader.pid())
+			s.processes = append(s.processes, reader.PID())
 			stop := s.stop
 			s.stop = func() error { return errors.Join(stop(), reader.stop()) }
 		}

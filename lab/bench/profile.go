@@ -16,7 +16,7 @@ import (
 // profile saves the CPU profile of a Millrace while it is measured, if profiles are wanted. The returned function
 // waits for it.
 func (b *bench) profile(ctx context.Context, p *process, name string, d time.Duration) (wait func() error) {
-	if b.profiles == "" || p.ops == "" {
+	if b.profiles == "" || p.Ops == "" {
 		return func() error { return nil }
 	}
 	done := make(chan error, 1)
@@ -25,7 +25,7 @@ func (b *bench) profile(ctx context.Context, p *process, name string, d time.Dur
 }
 
 func (p *process) profileURL(d time.Duration) string {
-	return fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.ops, max(1, int(d.Seconds())))
+	return fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.Ops, max(1, int(d.Seconds())))
 }
 
 func (b *bench) profilePath(name, suffix string) string {

@@ -7,6 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 const (
@@ -33,16 +37,17 @@ func startRabbit(ctx context.Context, dir string) (*rabbitServer, error) {
 	if err != nil || len(scripts) == 0 {
 		return nil, errors.New("there is no rabbitmq-server")
 	}
-	var ports [3]string
+	var ports [3]int
 	for i := range ports {
-		if ports[i], err = freePort(ctx); err != nil {
+		if ports[i], err = launch.FreePort(ctx); err != nil {
 			return nil, err
 		}
 	}
 	env := []string{
-		"HOME=" + home, "LANG=C.UTF-8", "ERL_EPMD_PORT=" + ports[0], "ERL_EPMD_ADDRESS=127.0.0.1",
-		"RABBITMQ_NODENAME=bench@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1", "RABBITMQ_NODE_PORT=" + ports[1],
-		"RABBITMQ_DIST_PORT=" + ports[2], "RABBITMQ_MNESIA_BASE=" + home, "RABBITMQ_LOG_BASE=" + home,
+		"HOME=" + home, "LANG=C.UTF-8", "ERL_EPMD_PORT=" + strconv.Itoa(ports[0]), "ERL_EPMD_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODENAME=bench@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODE_PORT=" + strconv.Itoa(ports[1]), "RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[2]),
+		"RABBITMQ_MNESIA_BASE=" + home, "RABBITMQ_LOG_BASE=" + home,
 		"RABBITMQ_PID_FILE=" + filepath.Join(home, "pid"), "RABBITMQ_CONFIG_FILE=" + filepath.Join(home, "none"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(home, "plugins"),
 		// What RabbitMQ's runtime guide says for a machine that is shared with others.
@@ -53,7 +58,7 @@ func startRabbit(ctx context.Context, dir string) (*rabbitServer, error) {
 		return nil, err
 	}
 	// Without -daemon it would outlive us.
-	names, err := spawn(ctx, env, epmd, "-d", "-port", ports[0], "-address", "127.0.0.1")
+	names, err := spawn(ctx, env, epmd, "-d", "-port", strconv.Itoa(ports[0]), "-address", "127.0.0.1")
 	if err != nil {
 		return nil, fmt.Errorf("start epmd: %w", err)
 	}
@@ -61,14 +66,16 @@ func startRabbit(ctx context.Context, dir string) (*rabbitServer, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start RabbitMQ: %w", err), names.stop())
 	}
-	r := &rabbitServer{p, names, "amqp://guest:guest@127.0.0.1:" + ports[1] + "/"}
-	if err := p.awaitPort(ctx, "127.0.0.1:"+ports[1]); err != nil {
+	r := &rabbitServer{p, names, "amqp://guest:guest@" + launch.Address(ports[1]) + "/"}
+	if err := p.AwaitPort(ctx, launch.Address(ports[1])); err != nil {
 		return nil, errors.Join(err, r.stop())
 	}
 	return r, nil
 }
 
-func (r *rabbitServer) stop() error { return errors.Join(r.terminate(), r.names.terminate()) }
+func (r *rabbitServer) stop() error {
+	return errors.Join(r.Stop(syscall.SIGTERM, stopPatience), r.names.Stop(syscall.SIGTERM, stopPatience))
+}
 
 // rabbitContender is the API and the consumers in one process, beside the two servers.
 func (b *bench) rabbitContender(name string, rabbit *rabbitServer, redis *redisServer) contender {
@@ -83,7 +90,7 @@ func (b *bench) rabbitContender(name string, rabbit *rabbitServer, redis *redisS
 		if err != nil {
 			return nil, err
 		}
-		return &system{name, p, []int{p.pid(), rabbit.pid(), redis.pid()}, p.stop}, nil
+		return &system{name, p, []int{p.PID(), rabbit.PID(), redis.PID()}, p.stop}, nil
 	}, baselineLatencies}
 }
 
@@ -94,6 +101,6 @@ func (b *bench) dbosContender() contender {
 		if err != nil {
 			return nil, err
 		}
-		return &system{dbosContender, p, []int{p.pid()}, p.stop}, nil
+		return &system{dbosContender, p, []int{p.PID()}, p.stop}, nil
 	}, baselineLatencies}
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"strconv"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // redisServer is a Redis of the bench's own, with the settings of its package but for where it listens and that it
@@ -13,15 +16,15 @@ type redisServer struct {
 }
 
 func startRedis(ctx context.Context, dir string) (*redisServer, error) {
-	port, err := freePort(ctx)
+	port, err := launch.FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := spawn(ctx, nil, "/usr/bin/redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", dir,
+	p, err := spawn(ctx, nil, "/usr/bin/redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
 		"--save", "", "--appendonly", "no", "--logfile", "", "--pidfile", filepath.Join(dir, "redis.pid"))
 	if err != nil {
 		return nil, err
 	}
-	r := &redisServer{p, "127.0.0.1:" + port}
-	return r, r.awaitPort(ctx, r.addr)
+	r := &redisServer{p, launch.Address(port)}
+	return r, r.AwaitPort(ctx, r.addr)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"syscall"
 )
 
 // runCommand measures everything.
@@ -30,7 +31,7 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, redis.terminate()) }()
+	defer func() { err = errors.Join(err, redis.Stop(syscall.SIGTERM, stopPatience)) }()
 	if err := b.compare(ctx, redis); err != nil {
 		return err
 	}

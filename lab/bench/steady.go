@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 const (
@@ -29,7 +31,7 @@ func (b *bench) measureSteady(ctx context.Context) error {
 		latencies := make([][]time.Duration, steadyCallers)
 		group, ctx := errgroup.WithContext(ctx)
 		for i := range steadyCallers {
-			place, free, err := placer(ctx, o.process.api, o.maker)
+			place, free, err := placer(ctx, o.process.API, o.maker)
 			if err != nil {
 				return err
 			}
@@ -70,7 +72,7 @@ func (b *bench) measureSteady(ctx context.Context) error {
 // measureFull keeps a full window of orders under way.
 func (b *bench) measureFull(ctx context.Context) error {
 	return b.long(ctx, fullLoad, func(ctx context.Context, o offering) error {
-		return place(ctx, o.process.api, o.maker, o.world, o.end)
+		return place(ctx, o.process.API, o.maker, o.world, o.end)
 	})
 }
 
@@ -99,16 +101,16 @@ func (b *bench) long(ctx context.Context, condition string, offer func(context.C
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	maker, began, used := new(orderMaker), time.Now(), cpu(p.pid())
+	maker, began, used := new(orderMaker), time.Now(), cpu(p.PID())
 	sampling, stopSampling := context.WithCancel(ctx)
 	samples := make(chan []float64, 1)
 	go func() { samples <- sampleMemory(sampling, p) }()
 	err = offer(ctx, offering{w, p, maker, began.Add(b.steady)})
 	elapsed := time.Since(began)
-	used = cpu(p.pid()) - used
+	used = cpu(p.PID()) - used
 	stopSampling()
 	sampled := <-samples
-	if err = errors.Join(err, p.alive()); err != nil {
+	if err = errors.Join(err, p.Alive()); err != nil {
 		return err
 	}
 	if err := d.awaitCompleted(ctx, w, maker.placed.Load(), began); err != nil {
@@ -123,7 +125,7 @@ func (b *bench) long(ctx context.Context, condition string, offer func(context.C
 	})
 	b.results.add(steadySection, wholeProcess, condition, map[string]float64{
 		cpuPercent: 100 * used.Seconds() / elapsed.Seconds() / float64(runtime.NumCPU()),
-		memoryMB:   slices.Max(sampled), growthMB: growth(sampled), readyMS: float64(p.startup.Milliseconds()),
+		memoryMB:   slices.Max(sampled), growthMB: growth(sampled), readyMS: float64(p.Startup.Milliseconds()),
 	})
 	return nil
 }
@@ -132,7 +134,7 @@ func (b *bench) long(ctx context.Context, condition string, offer func(context.C
 func everySecond(ctx context.Context, end time.Time, fn func()) error {
 	for time.Now().Before(end) {
 		fn()
-		if err := pause(ctx, time.Second); err != nil {
+		if err := launch.Pause(ctx, time.Second); err != nil {
 			return err
 		}
 	}
@@ -143,8 +145,8 @@ func everySecond(ctx context.Context, end time.Time, fn func()) error {
 func sampleMemory(ctx context.Context, p *process) []float64 {
 	var samples []float64
 	for {
-		samples = append(samples, float64(memory(p.pid()))/megabyte)
-		if pause(ctx, sampleEvery) != nil {
+		samples = append(samples, float64(memory(p.PID()))/megabyte)
+		if launch.Pause(ctx, sampleEvery) != nil {
 			return samples
 		}
 	}

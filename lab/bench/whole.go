@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 const (
@@ -67,7 +69,7 @@ func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Dura
 	}
 	maker := new(orderMaker)
 	values, err := b.carry(ctx, d, w, s, maker)
-	if err = errors.Join(err, s.api.alive(), s.stop()); err != nil {
+	if err = errors.Join(err, s.api.Alive(), s.stop()); err != nil {
 		return err
 	}
 	total, err := d.commits(ctx)
@@ -94,7 +96,7 @@ func (b *bench) carry(
 	}
 	profiled := b.profile(ctx, s.api, "whole "+s.name, b.whole)
 	began := time.Now()
-	if err := place(ctx, s.api.api, maker, w, began.Add(b.whole)); err != nil {
+	if err := place(ctx, s.api.API, maker, w, began.Add(b.whole)); err != nil {
 		return nil, err
 	}
 	if err := d.awaitCompleted(ctx, w, maker.placed.Load(), began); err != nil {
@@ -124,7 +126,7 @@ func place(ctx context.Context, addr string, maker *orderMaker, w *world, end ti
 		group.Go(func() error {
 			for time.Now().Before(end) {
 				if maker.placed.Load()-w.shipments.Load() > wholeWindow-wholeConnections {
-					if err := pause(ctx, time.Millisecond); err != nil {
+					if err := launch.Pause(ctx, time.Millisecond); err != nil {
 						return err
 					}
 					continue
@@ -154,7 +156,7 @@ func (d *database) awaitCompleted(ctx context.Context, w *world, placed int64, s
 				return err
 			}
 		}
-		if err := pause(ctx, pollInterval); err != nil {
+		if err := launch.Pause(ctx, pollInterval); err != nil {
 			return fmt.Errorf("of %d orders %d are shipped and %d completed: %w",
 				placed, w.shipments.Load(), completed, err)
 		}

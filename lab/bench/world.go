@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
@@ -77,7 +78,7 @@ func (w *world) awaitEmails(ctx context.Context, n int64) error {
 	ctx, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()
 	for w.emails.Load() < n {
-		if err := pause(ctx, pollInterval); err != nil {
+		if err := launch.Pause(ctx, pollInterval); err != nil {
 			return fmt.Errorf("%d of %d e-mails were sent: %w", w.emails.Load(), n, err)
 		}
 	}

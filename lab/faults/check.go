@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 	"github.com/millrace-orders/millrace/store"
@@ -312,16 +313,17 @@ func (c *checker) balance(a *account) {
 // there is a leader; what is broken stays so.
 func (c *checker) verify(ctx context.Context) {
 	var found store.Verification
+	const output = "verify.log"
 	args := []string{"verify", "--deep", "--json", "--database-url", c.primary().DSN(databaseName)}
-	if eventually(ctx, time.Minute, func() bool {
+	if launch.Eventually(ctx, time.Minute, func() bool {
 		found = store.Verification{}
-		p, err := launch(filepath.Join(c.dir, "verify.log"), nil, c.binary, args...)
+		p, err := c.launch(output, nil, args...)
 		if err != nil {
 			return false
 		}
-		<-p.done
-		b, err := os.ReadFile(p.log)
-		_ = os.Remove(p.log)
+		<-p.Done()
+		b, err := os.ReadFile(filepath.Join(c.dir, output))
+		_ = os.Remove(filepath.Join(c.dir, output))
 		begin := bytes.IndexByte(b, '{')
 		if err != nil || begin < 0 || json.NewDecoder(bytes.NewReader(b[begin:])).Decode(&found) != nil {
 			return false

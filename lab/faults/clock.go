@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 func clockRows() []row {
@@ -49,15 +51,15 @@ func wrongClock(ctx context.Context, r *run) error {
 		r.newCustomers().run(ctx, scripts)
 		// One that starts now sees that the clocks differ.
 		stranger := &instance{name: "stranger" + skew}
-		if stranger.api, err = freePort(); err != nil {
+		if stranger.api, err = launch.FreePort(ctx); err != nil {
 			return err
 		}
 		if err := r.begin(stranger); err != nil {
 			return err
 		}
-		refused := eventually(ctx, 20*time.Second, stranger.exited)
+		refused := launch.Eventually(ctx, 20*time.Second, stranger.Ended)
 		r.expect(refused, "an instance started although the clocks differ by %s", skew)
-		stranger.kill()
+		stranger.Kill()
 	}
 	r.primary().config.Bin = right
 	return r.primary().restart(ctx, syscall.SIGQUIT, 0)

@@ -75,11 +75,11 @@ func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int
 	victim, err := r.add(ctx, "victim-"+point+"-"+strconv.Itoa(round), env)
 	defer func() {
 		if victim != nil {
-			victim.kill()
+			victim.Kill()
 			r.remove(victim)
 		}
 	}()
-	if err != nil && !victim.exited() {
+	if err != nil && !victim.Ended() {
 		return false, err
 	}
 	if family, _, _ := strings.Cut(point, "."); family == "webhook" || family == "fanout" {
@@ -87,7 +87,7 @@ func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int
 		_ = r.register(ctx, to, victim, fmt.Sprintf("%s-%d", point, round))
 	}
 	r.workUntilDead(ctx, victim, point, round)
-	if victim.exited() && victim.crashed() {
+	if victim.Ended() && victim.Killed() {
 		r.kills++
 		return true, nil
 	}
@@ -118,7 +118,7 @@ func (r *run) workUntilDead(ctx context.Context, victim *instance, point string,
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second) // as long as it may take to become the leader, and more
 	defer cancel()
 	go func() {
-		<-victim.done
+		<-victim.Done()
 		cancel()
 	}()
 	for wave := 0; ctx.Err() == nil; wave++ {
@@ -146,16 +146,12 @@ func (r *run) wave(name string) []script {
 
 // crash runs a command that is to die, and says whether it did.
 func (r *run) crash(ctx context.Context, env string, args ...string) bool {
-	p, err := launch(filepath.Join(r.dir, "crash.log"), []string{env}, r.deployment.binary, args...)
+	p, err := r.launch("crash.log", []string{env}, args...)
 	if err != nil {
 		return false
 	}
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		p.kill()
-	}
-	return p.crashed()
+	finish(ctx, p)
+	return p.Killed()
 }
 
 // failpoints lists the failpoints of the source, sorted. A name that is no literal, or that two points have, would make

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 	"github.com/millrace-orders/millrace/sandbox/postgres"
 )
 
@@ -34,7 +35,7 @@ type deployment struct {
 	binary    string
 	args      []string
 	databases []*database // the second is the standby, until they change places
-	simulator *process
+	simulator *launch.Process
 	providers *proxy
 	simPort   int
 	client    *http.Client
@@ -46,7 +47,7 @@ type deployment struct {
 
 // instance is one "millrace serve", which keeps its addresses when it is started again.
 type instance struct {
-	*process
+	*launch.Process
 	name     string
 	api, ops int
 	env      []string
@@ -67,7 +68,7 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 	if err := os.Chmod(d.dir, 0o755); err != nil { // as root, Postgres runs as another user
 		return err
 	}
-	primary, err := newDatabase(d.dir, "a")
+	primary, err := newDatabase(ctx, d.dir, "a")
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 		return err
 	}
 	if n.standby {
-		standby, err := newDatabase(d.dir, "b")
+		standby, err := newDatabase(ctx, d.dir, "b")
 		if err != nil {
 			return err
 		}
@@ -85,10 +86,10 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 			return err
 		}
 	}
-	if d.simPort, err = freePort(); err != nil {
+	if d.simPort, err = launch.FreePort(ctx); err != nil {
 		return err
 	}
-	if d.providers, err = newProxy("providers", d.simPort); err != nil {
+	if d.providers, err = newProxy(ctx, "providers", d.simPort); err != nil {
 		return err
 	}
 	if err := d.startSimulator(ctx); err != nil {
@@ -113,11 +114,11 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 // stop ends everything that is still there.
 func (d *deployment) stop() {
 	for _, i := range d.instances {
-		i.signal(syscall.SIGCONT)
-		i.kill()
+		i.Signal(syscall.SIGCONT)
+		i.Kill()
 	}
 	if d.simulator != nil {
-		d.simulator.kill()
+		d.simulator.Kill()
 	}
 	for _, db := range d.databases {
 		if db.Server != nil {
@@ -148,7 +149,7 @@ func (d *deployment) addStandby(ctx context.Context, primary, other *database) e
 	if err := primary.setSync(ctx, true); err != nil {
 		return err
 	}
-	if !eventually(ctx, time.Minute, func() bool {
+	if !launch.Eventually(ctx, time.Minute, func() bool {
 		n, err := primary.number(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
 		return err == nil && n == 1
 	}) {
@@ -158,21 +159,23 @@ func (d *deployment) addStandby(ctx context.Context, primary, other *database) e
 }
 
 func (d *deployment) startSimulator(ctx context.Context) (err error) {
-	d.simulator, err = launch(filepath.Join(d.dir, "simulator.log"), nil, d.binary, "simulate", "--simulator-addr",
-		address(d.simPort), "--ledger", filepath.Join(d.dir, "simulator.ledger"))
+	d.simulator, err = d.launch("simulator.log", nil, "simulate", "--simulator-addr",
+		launch.Address(d.simPort), "--ledger", filepath.Join(d.dir, "simulator.ledger"))
 	if err != nil {
 		return err
 	}
-	if !eventually(ctx, time.Minute, func() bool {
+	if !launch.Eventually(ctx, time.Minute, func() bool {
 		return d.ask(ctx, http.MethodGet, d.simulatorURL("/health"), nil, nil) == nil
 	}) {
-		return fmt.Errorf("the simulator does not start: %s", d.simulator.tail())
+		return fmt.Errorf("the simulator does not start: %s", d.simulator.Tail(tailLines))
 	}
 	return nil
 }
 
 // simulatorURL is an address of the simulator itself, not through the proxy.
-func (d *deployment) simulatorURL(path string) string { return "http://" + address(d.simPort) + path }
+func (d *deployment) simulatorURL(path string) string {
+	return "http://" + launch.Address(d.simPort) + path
+}
 
 // faults are what goes wrong at the providers, by provider: see docs/providers.md.
 type faults map[string]map[string]any
@@ -186,17 +189,13 @@ func (d *deployment) setFaults(ctx context.Context, f faults) error {
 
 // command runs a command of millrace until it is done.
 func (d *deployment) command(ctx context.Context, env []string, args ...string) error {
-	p, err := launch(filepath.Join(d.dir, args[0]+".log"), env, d.binary, args...)
+	p, err := d.launch(args[0]+".log", env, args...)
 	if err != nil {
 		return err
 	}
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		p.kill()
-	}
-	if !p.cmd.ProcessState.Success() {
-		return fmt.Errorf("millrace %s: %s: %s", args[0], p.cmd.ProcessState, p.tail())
+	finish(ctx, p)
+	if !p.State().Success() {
+		return fmt.Errorf("millrace %s: %s: %s", args[0], p.State(), p.Tail(tailLines))
 	}
 	return nil
 }
@@ -205,10 +204,10 @@ func (d *deployment) command(ctx context.Context, env []string, args ...string) 
 func (d *deployment) add(ctx context.Context, name string, env ...string) (*instance, error) {
 	i := &instance{name: name, env: env}
 	var err error
-	if i.api, err = freePort(); err != nil {
+	if i.api, err = launch.FreePort(ctx); err != nil {
 		return nil, err
 	}
-	if i.ops, err = freePort(); err != nil {
+	if i.ops, err = launch.FreePort(ctx); err != nil {
 		return nil, err
 	}
 	if err := d.begin(i); err != nil {
@@ -222,42 +221,43 @@ func (d *deployment) add(ctx context.Context, name string, env ...string) (*inst
 
 // begin starts the process of an instance, the first time or again.
 func (d *deployment) begin(i *instance) error {
-	provider := "http://" + address(d.providers.port)
+	provider := "http://" + launch.Address(d.providers.port)
 	args := append([]string{
-		"serve", "--database-url", dsn(d.databases...), "--api-addr", address(i.api), "--ops-addr", address(i.ops),
+		"serve", "--database-url", dsn(d.databases...),
+		"--api-addr", launch.Address(i.api), "--ops-addr", launch.Address(i.ops),
 		"--payment-url", provider + "/payments", "--inventory-url", provider + "/inventory",
 		"--shipping-url", provider + "/shipping", "--email-url", provider + "/email",
 		"--rate-limit", "0", "--sweep-every", "2s", "--breaker-open", "2s", "--call-timeout", "3s",
 	}, d.args...)
-	p, err := launch(filepath.Join(d.dir, i.name+".log"), i.env, d.binary, args...)
+	p, err := d.launch(i.name+".log", i.env, args...)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	i.process = p
+	i.Process = p
 	return nil
 }
 
 // awaitReady waits until the instance answers. One that needs the database dies without it, and is started again, as
 // whatever supervises it would.
 func (d *deployment) awaitReady(ctx context.Context, i *instance) error {
-	if eventually(ctx, time.Minute, func() bool {
-		if i.exited() && !i.crashed() && d.begin(i) != nil {
+	if launch.Eventually(ctx, time.Minute, func() bool {
+		if i.Ended() && !i.Killed() && d.begin(i) != nil {
 			return false
 		}
-		return i.exited() || d.ask(ctx, http.MethodGet, i.url("/health/live"), nil, nil) == nil
+		return i.Ended() || d.ask(ctx, http.MethodGet, i.url("/health/live"), nil, nil) == nil
 	}) {
 		return nil
 	}
-	return fmt.Errorf("%s is not ready: %s", i.name, i.tail())
+	return fmt.Errorf("%s is not ready: %s", i.name, i.Tail(tailLines))
 }
 
-func (i *instance) url(path string) string { return "http://" + address(i.api) + path }
+func (i *instance) url(path string) string { return "http://" + launch.Address(i.api) + path }
 
 // restart kills an instance and starts it again.
 func (d *deployment) restart(ctx context.Context, i *instance) error {
-	i.kill()
+	i.Kill()
 	d.mu.Lock()
 	d.kills++
 	d.mu.Unlock()
@@ -294,8 +294,8 @@ func (d *deployment) heal(ctx context.Context) error {
 		}
 	}
 	for _, i := range d.instances {
-		i.signal(syscall.SIGCONT)
-		if i.exited() {
+		i.Signal(syscall.SIGCONT)
+		if i.Ended() {
 			if err := d.begin(i); err != nil {
 				return err
 			}

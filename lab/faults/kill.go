@@ -71,7 +71,7 @@ func rollingRestarts(ctx context.Context, r *run) error {
 				break
 			}
 			i := r.instances[n%len(r.instances)]
-			if !i.stop() {
+			if i.Stop(syscall.SIGTERM, grace) != nil || !i.State().Success() {
 				unclean++
 			}
 			if err := r.begin(i); err != nil {
@@ -107,9 +107,9 @@ func zombies(ctx context.Context, r *run) error {
 		customers.run(ctx, usual(40, 20).scripts(r.random))
 	}()
 	pause(ctx, time.Second) // some steps are under way
-	frozen.signal(syscall.SIGSTOP)
+	frozen.Signal(syscall.SIGSTOP)
 	pause(ctx, 100*time.Second) // River rescues after 90 s
-	frozen.signal(syscall.SIGCONT)
+	frozen.Signal(syscall.SIGCONT)
 	<-done
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // script is what one customer does. All of it is drawn from the seed before the run begins.
@@ -116,7 +118,7 @@ func (c *customers) follow(ctx context.Context, s script) {
 		return
 	}
 	var o answer
-	if !eventually(ctx, c.patience, func() bool {
+	if !launch.Eventually(ctx, c.patience, func() bool {
 		return c.ask(ctx, http.MethodGet, c.target().url(path), nil, &o) == nil && atRest(o.Status)
 	}) || o.Status != "completed" {
 		return

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -102,7 +103,7 @@ func feedRace(ctx context.Context, r *run) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	go feed.Run(reading)
-	if !eventually(ctx, time.Minute, func() bool { return feed.Behind() < time.Second }) {
+	if !launch.Eventually(ctx, time.Minute, func() bool { return feed.Behind() < time.Second }) {
 		return fmt.Errorf("the feed does not begin to read")
 	}
 	naive := make(chan int, 1)
@@ -131,7 +132,7 @@ func feedRace(ctx context.Context, r *run) error {
 		}
 	}
 	want := int64(writers * each)
-	eventually(ctx, 30*time.Second, func() bool { return delivered.Load() >= want })
+	launch.Eventually(ctx, 30*time.Second, func() bool { return delivered.Load() >= want })
 	pause(ctx, time.Second) // for what would come twice
 	stop()
 	control := <-naive
@@ -243,7 +244,7 @@ func blackHole(ctx context.Context, r *run) error {
 		}
 		began = r.journal.now()
 		length := size(r, 10*time.Second, 30*time.Second)
-		if eventually(ctx, length, func() bool {
+		if launch.Eventually(ctx, length, func() bool {
 			return r.ask(ctx, http.MethodGet, r.instances[0].url("/health/ready"), nil, nil) != nil
 		}) {
 			notReady = time.Duration(r.journal.now() - began)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 	"github.com/millrace-orders/millrace/sandbox/postgres"
 )
 
@@ -24,8 +25,8 @@ type database struct {
 	replication *proxy // between it and its standby
 }
 
-func newDatabase(dir, name string) (*database, error) {
-	port, err := freePort()
+func newDatabase(ctx context.Context, dir, name string) (*database, error) {
+	port, err := launch.FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -41,10 +42,10 @@ func newDatabase(dir, name string) (*database, error) {
 	if err := os.MkdirAll(d.config.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	if d.proxy, err = newProxy(name, port); err != nil {
+	if d.proxy, err = newProxy(ctx, name, port); err != nil {
 		return nil, err
 	}
-	d.replication, err = newProxy(name+"-replication", port)
+	d.replication, err = newProxy(ctx, name+"-replication", port)
 	return d, err
 }
 
@@ -139,7 +140,7 @@ func (d *database) promote(ctx context.Context) error {
 func dsn(list ...*database) string {
 	hosts := make([]string, len(list))
 	for i, d := range list {
-		hosts[i] = address(d.proxy.port)
+		hosts[i] = launch.Address(d.proxy.port)
 	}
 	query := url.Values{"sslmode": {"disable"}}
 	if len(list) > 1 {

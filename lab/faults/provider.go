@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
 
@@ -193,7 +194,7 @@ func everyStepRefused(ctx context.Context, r *run) error {
 			scripts[i].key = refusal.operation + "-" + scripts[i].key
 		}
 		r.newCustomers().run(ctx, scripts)
-		if !eventually(ctx, 2*time.Minute, func() bool {
+		if !launch.Eventually(ctx, 2*time.Minute, func() bool {
 			open, err := r.open(ctx)
 			return err == nil && open == 0
 		}) {
@@ -237,7 +238,7 @@ func compensationsRefused(ctx context.Context, r *run) error {
 	if err := r.serve(ctx, l, nil); err != nil {
 		return err
 	}
-	eventually(ctx, time.Minute, func() bool {
+	launch.Eventually(ctx, time.Minute, func() bool {
 		open, err := r.open(ctx)
 		return err == nil && open == 0
 	})

@@ -10,6 +10,8 @@ import (
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/rs/zerolog"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // proxy is a TCP proxy in this process, in which faults can be had.
@@ -28,14 +30,14 @@ type toxic struct {
 	Attributes map[string]any `json:"attributes"`
 }
 
-func newProxy(name string, target int) (*proxy, error) {
-	port, err := freePort()
+func newProxy(ctx context.Context, name string, target int) (*proxy, error) {
+	port, err := launch.FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}
 	logger := zerolog.Nop()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), logger)
-	p := &proxy{toxiproxy.NewProxy(server, name, address(port), address(target)), port}
+	p := &proxy{toxiproxy.NewProxy(server, name, launch.Address(port), launch.Address(target)), port}
 	return p, p.Start()
 }
 

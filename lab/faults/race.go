@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // raceRows are about many who want the same.
@@ -89,7 +91,7 @@ func oversell(ctx context.Context, r *run) error {
 		return err
 	}
 	var sold int
-	eventually(ctx, 2*time.Minute, func() bool {
+	launch.Eventually(ctx, 2*time.Minute, func() bool {
 		open, err := r.open(ctx)
 		return err == nil && open == 0
 	})
@@ -163,7 +165,7 @@ func stampede(ctx context.Context, r *run) error {
 	if err := r.serve(ctx, load{orders: 1, rate: 1}, nil); err != nil {
 		return err
 	}
-	if !eventually(ctx, time.Minute, func() bool {
+	if !launch.Eventually(ctx, time.Minute, func() bool {
 		open, err := r.open(ctx)
 		return err == nil && open == 0
 	}) {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // row is a line of the fault matrix: something that goes wrong, and what must not come of it.
@@ -168,7 +170,7 @@ func (r *run) finish(ctx context.Context) error {
 	}
 	healed := time.Now()
 	var open int
-	r.expect(eventually(ctx, patience, func() bool {
+	r.expect(launch.Eventually(ctx, patience, func() bool {
 		var err error
 		open, err = r.open(ctx)
 		return err == nil && open == 0
@@ -212,7 +214,7 @@ func (r *run) readAll(ctx context.Context) error {
 		return err
 	}
 	defer func() {
-		reader.kill()
+		reader.Kill()
 		r.remove(reader)
 	}()
 	read := map[string]bool{}

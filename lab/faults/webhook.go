@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // receiver is what webhooks lead to. It takes everything, and remembers the first time of each message.
@@ -73,7 +75,7 @@ func (r *run) register(ctx context.Context, to *receiver, via *instance, name st
 func (r *run) received(ctx context.Context, from *receiver) error {
 	var pending int
 	var err error
-	r.expect(eventually(ctx, 4*time.Minute, func() bool { // a message that a dead process had taken is taken again
+	r.expect(launch.Eventually(ctx, 4*time.Minute, func() bool { // a message that a dead process had taken is taken again
 		pending, err = r.primary().number(ctx, "SELECT count(*) FROM millrace.webhook_deliveries WHERE state = 'pending'")
 		return err == nil && pending == 0
 	}), "%d messages are not delivered", pending)

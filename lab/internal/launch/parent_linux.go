@@ -1,8 +1,8 @@
-package main
+package launch
 
 import "syscall"
 
-// dieWithParent leaves no process behind when the harness is killed.
+// dieWithParent leaves no program behind when the laboratory is killed.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
