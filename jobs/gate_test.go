@@ -26,7 +26,7 @@ func failing(t *testing.T, path string, p orders.Provider, openFor time.Duration
 		s.silent = func(r *http.Request) bool { return !works.Load() && strings.HasPrefix(r.URL.Path, path) }
 		s.configure = func(c *jobs.Config) {
 			c.SweepEvery = 100 * time.Millisecond
-			recovery = jobs.NewRecovery(s.store, slog.New(slog.DiscardHandler), nil)
+			recovery = jobs.NewRecovery(s.store, s.providers, slog.New(slog.DiscardHandler), nil)
 			c.Recovery = recovery
 		}
 	})

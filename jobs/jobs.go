@@ -9,6 +9,7 @@
 package jobs
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -21,7 +22,6 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
-	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
 	"github.com/millrace-orders/millrace/webhook"
@@ -90,99 +90,62 @@ type Webhooks struct {
 	Keep time.Duration
 }
 
-// NewClient makes the River client that works all queues. The caller starts and stops it; stopping it waits for
-// running steps for up to 20 s, then cancels them without burning an attempt.
-func NewClient(c Config) (*river.Client[pgx.Tx], error) {
-	if c.Workers == 0 {
-		c.Workers = 200
-	}
-	if c.SweepEvery == 0 {
-		c.SweepEvery = 15 * time.Second
-	}
-	if c.KeepEvents == 0 {
-		c.KeepEvents = 90 * 24 * time.Hour
-	}
-	if c.KeepCompletedJobs == 0 {
-		c.KeepCompletedJobs = time.Hour
-	}
-	if c.KeepFailedJobs == 0 {
-		c.KeepFailedJobs = 7 * 24 * time.Hour
-	}
-	if c.ReconcileGrace == 0 {
-		c.ReconcileGrace = reconcileGrace
-	}
+// shared is what the workers have in common.
+type shared struct {
+	Config
+
+	metrics *metrics
+	tally   *tally
+}
+
+// withDefaults is the configuration with a value for everything that was left out.
+func (c Config) withDefaults() Config {
+	c.Workers = cmp.Or(c.Workers, 200)
+	c.SweepEvery = cmp.Or(c.SweepEvery, 15*time.Second)
+	c.KeepEvents = cmp.Or(c.KeepEvents, 90*24*time.Hour)
+	c.KeepCompletedJobs = cmp.Or(c.KeepCompletedJobs, time.Hour)
+	c.KeepFailedJobs = cmp.Or(c.KeepFailedJobs, 7*24*time.Hour)
 	if c.Clock == nil {
 		c.Clock = store.NewClock(store.ClockConfig{Logger: c.Logger})
 	}
 	if c.Now == nil {
 		c.Now = c.Clock.Now
 	}
-	m, g := newMetrics(c.Registerer), newGate(c.Providers)
+	return c
+}
 
-	workers := river.NewWorkers()
-	step := &stepWorker{
-		store: c.Store, providers: c.Providers, now: c.Now, tally: newTally(time.Now, c.Logger), metrics: m,
-	}
-	for _, spec := range orders.Specs() {
-		// One worker and one args type for all steps: the kind is the step's name. AddWorker would need a Go type
-		// for each kind.
-		river.AddWorkerArgs(workers, orders.StepJob{Step: spec.Name}, step)
-	}
-	river.AddWorker(workers, &sweepWorker{
-		store: c.Store, now: c.Now, logger: c.Logger, metrics: m, report: step.report, keepDeliveries: c.Webhooks.keep(),
-	})
-	river.AddWorker(workers, &inventoryWorker{store: c.Store, providers: c.Providers, now: c.Now, logger: c.Logger})
-	river.AddWorker(workers, &logWorker{store: c.Store, keep: c.KeepEvents, logger: c.Logger})
-	river.AddWorker(workers, &redriveWorker{store: c.Store, now: c.Now, logger: c.Logger})
-	river.AddWorker(workers, &verifyWorker{store: c.Store, logger: c.Logger})
-	river.AddWorker(workers, &reconcileWorker{
-		store: c.Store, providers: c.Providers, now: c.Now, grace: c.ReconcileGrace, every: c.ReconcileEvery,
-		repairs: c.ReconcileRepair, logger: c.Logger, metrics: m,
-	})
-	periodic := []*river.PeriodicJob{sweepEvery(c.SweepEvery), maintainLogHourly()}
-	if c.SyncInventoryEvery > 0 {
-		periodic = append(periodic, syncInventoryEvery(c.SyncInventoryEvery))
-	}
-	if c.ReconcileEvery > 0 {
-		periodic = append(periodic, reconcileEvery(c.ReconcileEvery))
-	}
-	if c.VerifyEvery > 0 {
-		periodic = append(periodic, verifyEvery(c.VerifyEvery))
-	}
-
-	queues := map[string]river.QueueConfig{
-		maintenanceQueue: {MaxWorkers: maintenanceWorkers}, store.RedriveQueue: {MaxWorkers: 1},
-	}
-	for _, provider := range orders.Providers() {
-		queues[string(provider)] = river.QueueConfig{MaxWorkers: c.Workers}
-	}
-	middleware := []rivertype.Middleware{river.WorkerMiddlewareFunc(m.observe)}
-	if c.Recovery != nil {
-		middleware = append(middleware, river.WorkerMiddlewareFunc(c.Recovery.track))
-	}
-	if c.Webhooks != nil {
-		c.Webhooks.add(workers, queues, c)
-	}
-	client, err := river.NewClient(gatedDriver{riverpgxv5.New(c.Pool), g}, &river.Config{
-		Schema: store.Schema, Workers: workers, Queues: queues,
+// NewClient makes the River client that works all queues. The caller starts and stops it; stopping it waits for
+// running steps for up to 20 s, then cancels them without burning an attempt.
+func NewClient(c Config) (*river.Client[pgx.Tx], error) {
+	c = c.withDefaults()
+	s := &shared{Config: c, metrics: newMetrics(c.Registerer), tally: newTally(time.Now, c.Logger)}
+	config := &river.Config{
+		Schema: store.Schema, Workers: river.NewWorkers(), Queues: map[string]river.QueueConfig{},
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
 		CompletedJobRetentionPeriod: c.KeepCompletedJobs,
 		CancelledJobRetentionPeriod: c.KeepFailedJobs, DiscardedJobRetentionPeriod: c.KeepFailedJobs,
-		RetryPolicy:  retryPolicy{c.Clock.Now},
-		Test:         river.TestConfig{Time: riverTime{c.Clock}},
-		PeriodicJobs: periodic,
+		RetryPolicy: retryPolicy{c.Clock.Now},
+		Test:        river.TestConfig{Time: riverTime{c.Clock}},
 		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
 			return name == "river_job_args_index" || name == "river_job_metadata_index" // our migrations dropped them
 		}),
-		Middleware: middleware,
+		Middleware: []rivertype.Middleware{river.WorkerMiddlewareFunc(s.metrics.observe)},
 		Logger:     slog.New(riverHandler{c.Logger.Handler()}),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make job client: %w", err)
+	}
+	for _, j := range []job{
+		s.steps(), s.sweep(), s.syncInventory(), s.logUpkeep(), s.redrive(), s.verification(), s.reconciliation(),
+		s.webhooks(),
+	} {
+		j.addTo(config)
 	}
 	if c.Recovery != nil {
-		c.Recovery.id, c.Recovery.shut = client.ID(), g.shut
+		config.ID = c.Recovery.id
+		config.Middleware = append(config.Middleware, river.WorkerMiddlewareFunc(c.Recovery.track))
+	}
+	client, err := river.NewClient(gatedDriver{riverpgxv5.New(c.Pool), newGate(c.Providers)}, config)
+	if err != nil {
+		return nil, fmt.Errorf("make job client: %w", err)
 	}
 	return client, nil
 }

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -16,26 +15,26 @@ type MaintainLogJob struct{}
 // Kind names the job.
 func (MaintainLogJob) Kind() string { return store.LogUpkeep }
 
+func (s *shared) logUpkeep() job {
+	j := periodic(time.Hour, &logWorker{shared: s}, func() (river.JobArgs, *river.InsertOpts) {
+		return MaintainLogJob{}, &river.InsertOpts{Queue: maintenanceQueue}
+	})
+	j.onStart = true
+	return j
+}
+
 type logWorker struct {
 	river.WorkerDefaults[MaintainLogJob]
-	store  *store.Store
-	keep   time.Duration
-	logger *slog.Logger
+	*shared
 }
 
 // Timeout is River's word for how long the job may take.
 func (w *logWorker) Timeout(*river.Job[MaintainLogJob]) time.Duration { return store.LogUpkeepTimeout }
 
 func (w *logWorker) Work(ctx context.Context, _ *river.Job[MaintainLogJob]) error {
-	dropped, err := w.store.MaintainLog(ctx, w.keep)
+	dropped, err := w.Store.MaintainLog(ctx, w.KeepEvents)
 	if dropped > 0 {
-		w.logger.InfoContext(ctx, "old events are gone", "partitions", dropped)
+		w.Logger.InfoContext(ctx, "old events are gone", "partitions", dropped)
 	}
 	return err
-}
-
-func maintainLogHourly() *river.PeriodicJob {
-	return river.NewPeriodicJob(river.PeriodicInterval(time.Hour), func() (river.JobArgs, *river.InsertOpts) {
-		return MaintainLogJob{}, &river.InsertOpts{Queue: maintenanceQueue}
-	}, &river.PeriodicJobOpts{RunOnStart: true})
 }

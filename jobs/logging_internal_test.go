@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 )
 
 func TestTally(t *testing.T) {
@@ -60,18 +57,4 @@ func TestRiverIsQuiet(t *testing.T) {
 		}
 		require.Equal(t, tt.want, got)
 	}
-}
-
-func TestFindingsAreLoggedByKind(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	w := &reconcileWorker{logger: slog.New(slog.NewTextHandler(&out, nil))}
-	var found []store.Finding
-	for range 300 {
-		found = append(found, store.Finding{Kind: orders.DriftUnknownOrder, Key: "k"},
-			store.Finding{Kind: orders.DriftLate, Key: "l"})
-	}
-	w.reportFindings(t.Context(), orders.Payment, found)
-	require.Equal(t, 2, strings.Count(out.String(), "\n"))
-	require.Contains(t, out.String(), `provider=payment kind=unknown_order count=300 keys="[k k k k k]"`)
 }

@@ -18,7 +18,6 @@ type metrics struct {
 	ended      *prometheus.CounterVec
 	swept      prometheus.Counter
 	notified   *prometheus.CounterVec
-	repaired   *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -45,14 +44,6 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		notified: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_notifications_total", Help: "E-mails by what became of them.",
 		}, []string{"state"}),
-		repaired: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_reconcile_repairs_total", Help: "Orders that reconciliation repaired, by the rule that allows it.",
-		}, []string{"provider", "rule"}),
-	}
-	for _, p := range orders.Providers() {
-		for _, r := range rules() {
-			m.repaired.WithLabelValues(string(p), string(r))
-		}
 	}
 	for _, state := range orders.NotificationStates() {
 		if state != orders.NotificationPending {
@@ -60,7 +51,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.duration, m.wait, m.processing, m.ended, m.swept, m.notified, m.repaired)
+		registerer.MustRegister(m.duration, m.wait, m.processing, m.ended, m.swept, m.notified)
 	}
 	return m
 }

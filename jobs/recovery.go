@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 
 	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
 )
 
 const (
@@ -21,6 +24,8 @@ const (
 	// be silent, so that all had the time to come back from an outage of the database.
 	trustAfter   = 12 * time.Second
 	leaveTimeout = 2 * time.Second
+	// longestHost leaves room for the rest of an id, of which River takes 100 bytes.
+	longestHost = 60
 )
 
 // Recovery says that this process is alive, and gives the steps of processes that have died to the others, within
@@ -32,9 +37,9 @@ type Recovery struct {
 
 	every, trust time.Duration // heartbeatEvery and trustAfter
 	give         func(ctx context.Context) error
-	shut         func() []string // the queues that are not worked here now; set by NewClient
+	shut         func() []string // the queues that are not worked here now
 
-	id     string // of the River client; set by NewClient
+	id     string // of the River client, too
 	mu     sync.Mutex
 	active map[int64]string // jobs that run here
 
@@ -42,11 +47,14 @@ type Recovery struct {
 }
 
 // NewRecovery makes a Recovery. Give it to NewClient, then Run it from before the client starts until after it stops.
-// s should have connections of its own: in a process that is too busy to say so, everything would run twice.
-func NewRecovery(s *store.Store, logger *slog.Logger, registerer prometheus.Registerer) *Recovery {
+// s should have connections of its own: in a process that is too busy to say so, everything would run twice. providers
+// are those that the client calls.
+func NewRecovery(
+	s *store.Store, providers *upstream.Clients, logger *slog.Logger, registerer prometheus.Registerer,
+) *Recovery {
 	r := &Recovery{
 		store: s, logger: logger, active: map[int64]string{}, every: heartbeatEvery, trust: trustAfter,
-		shut: func() []string { return nil },
+		shut: newGate(providers).shut, id: newInstanceID(time.Now()),
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
 			Help: "Steps of processes that died, or lost them, that were given a new job.",
@@ -57,6 +65,16 @@ func NewRecovery(s *store.Store, logger *slog.Logger, registerer prometheus.Regi
 		registerer.MustRegister(r.recovered)
 	}
 	return r
+}
+
+// newInstanceID names a process as River would, and as its operator can find it: by its host and when it began.
+func newInstanceID(now time.Time) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	host = strings.ReplaceAll(host[:min(len(host), longestHost)], ".", "_")
+	return host + "_" + now.UTC().Format("2006_01_02T15_04_05_000000")
 }
 
 // track keeps the account of what runs here.

@@ -16,8 +16,8 @@ import (
 func TestHeartbeatsDuringRecovery(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
-	r := NewRecovery(storetest.New(t, pool), slog.New(slog.DiscardHandler), nil)
-	r.id, r.every, r.trust = "self", time.Millisecond, 0
+	r := NewRecovery(storetest.New(t, pool), nil, slog.New(slog.DiscardHandler), nil)
+	r.every, r.trust = time.Millisecond, 0
 	recovering, begin := make(chan struct{}), sync.Once{}
 	r.give = func(ctx context.Context) error {
 		begin.Do(func() { close(recovering) })

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -17,11 +16,16 @@ const (
 	redriveRun = 15 * time.Second
 )
 
+func (s *shared) redrive() job {
+	return job{
+		register: func(workers *river.Workers) { river.AddWorker(workers, &redriveWorker{shared: s}) },
+		queues:   map[string]int{store.RedriveQueue: 1},
+	}
+}
+
 type redriveWorker struct {
 	river.WorkerDefaults[orders.RedriveJob]
-	store  *store.Store
-	now    func() time.Time
-	logger *slog.Logger
+	*shared
 }
 
 // Work asks for another try of one order after the other. It knows by the orders themselves how far it is: those that
@@ -32,7 +36,7 @@ func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJ
 	end := time.Now().Add(redriveRun)
 	redriven := 0
 	for after := (orders.ID{}); ; {
-		ids, err := w.store.DeadLetters(ctx, job.Args, after, redriveBatch)
+		ids, err := w.Store.DeadLetters(ctx, job.Args, after, redriveBatch)
 		if err != nil {
 			return err
 		}
@@ -40,7 +44,7 @@ func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJ
 			if time.Now().After(end) {
 				return river.JobSnooze(0)
 			}
-			applied, err := w.store.Apply(ctx, []orders.Event{job.Args.Event(id, w.now())})
+			applied, err := w.Store.Apply(ctx, []orders.Event{job.Args.Event(id, w.Now())})
 			if err != nil {
 				return err
 			}
@@ -55,7 +59,7 @@ func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJ
 			}
 		}
 		if len(ids) < redriveBatch {
-			w.logger.InfoContext(ctx, "redrive has ended", "redrive_id", job.Args.ID, "last_orders", redriven)
+			w.Logger.InfoContext(ctx, "redrive has ended", "redrive_id", job.Args.ID, "last_orders", redriven)
 			return nil
 		}
 		after = ids[len(ids)-1]

@@ -58,7 +58,7 @@ func (w *stepWorker) tryAgain(ctx context.Context, job orders.StepJob, intent st
 	if wait == 0 {
 		return err
 	}
-	if left := intent.DeadlineAt.Sub(w.now()); left > 0 {
+	if left := intent.DeadlineAt.Sub(w.Now()); left > 0 {
 		wait = min(wait, left) // the deadline is when the step is given up, not some time after
 	}
 	return river.JobSnooze(wait)

@@ -22,14 +22,25 @@ const (
 	askFor = 15 * time.Minute
 )
 
+// steps are all jobs of the saga. One worker and one type of arguments serve them all: the kind is the step's name, and
+// river.AddWorker would need a Go type for each kind.
+func (s *shared) steps() job {
+	worker := &stepWorker{shared: s}
+	j := job{queues: map[string]int{}, register: func(workers *river.Workers) {
+		for _, spec := range orders.Specs() {
+			river.AddWorkerArgs(workers, orders.StepJob{Step: spec.Name}, worker)
+		}
+	}}
+	for _, provider := range orders.Providers() {
+		j.queues[string(provider)] = s.Workers
+	}
+	return j
+}
+
 // stepWorker carries out any step of the saga.
 type stepWorker struct {
 	river.WorkerDefaults[orders.StepJob]
-	store     *store.Store
-	providers *upstream.Clients
-	now       func() time.Time
-	tally     *tally
-	metrics   *metrics
+	*shared
 }
 
 // Work sends the step and applies its outcome. Every path either ends in an event, or in the job being tried again.
@@ -52,10 +63,10 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 		return w.tryAgain(ctx, job.Args, intent, err)
 	}
 	outcome.OrderID, outcome.Step, outcome.Generation = job.Args.OrderID, job.Args.Step, job.Args.Generation
-	outcome.At = w.now()
+	outcome.At = w.Now()
 
 	failpoint.Hit("step.before_apply")
-	applied, err := w.store.Apply(ctx, []orders.Event{outcome})
+	applied, err := w.Store.Apply(ctx, []orders.Event{outcome})
 	if err != nil {
 		return err
 	}
@@ -68,11 +79,11 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 // another one may have changed everything.
 func (w *stepWorker) intent(ctx context.Context, job *river.Job[orders.StepJob]) (store.Intent, error) {
 	if job.Attempt+snoozes(job.JobRow) == 1 {
-		if intent, ok := w.store.Recall(job.Args); ok {
+		if intent, ok := w.Store.Recall(job.Args); ok {
 			return intent, nil
 		}
 	}
-	return w.store.Intent(ctx, job.Args)
+	return w.Store.Intent(ctx, job.Args)
 }
 
 // carryOut makes the calls that lead to the step's outcome. An error means that there is none yet.
@@ -90,11 +101,11 @@ func (w *stepWorker) carryOut(
 		return abandoned(), nil
 	}
 
-	late := w.now().Sub(intent.DeadlineAt)
+	late := w.Now().Sub(intent.DeadlineAt)
 	ask := late >= 0 || tries >= askAfter || intent.Again
 	if ask {
 		failpoint.Hit("step.before_ask")
-		answer, err := w.providers.Ask(ctx, step, intent.Key, intent.Request)
+		answer, err := w.Providers.Ask(ctx, step, intent.Key, intent.Request)
 		failpoint.Hit("step.asked")
 		switch {
 		case err == nil && answer.State != orders.StateUnknown:
@@ -107,7 +118,7 @@ func (w *stepWorker) carryOut(
 	}
 
 	failpoint.Hit("step.before_send")
-	answer, err := w.providers.Send(ctx, step, intent.Key, intent.Request)
+	answer, err := w.Providers.Send(ctx, step, intent.Key, intent.Request)
 	failpoint.Hit("step.sent")
 	if refused, ok := errors.AsType[*upstream.RefusedError](err); ok {
 		return orders.Event{Kind: orders.StepRefused, Reason: refused.Code}, nil
@@ -117,7 +128,7 @@ func (w *stepWorker) carryOut(
 	}
 	if unavailable, ok := errors.AsType[*upstream.UnavailableError](err); ok && unavailable.Unclear && !ask {
 		// There is an answer, and it may well be of a step that took effect. No try asks twice: it has time for two calls.
-		if asked, failure := w.providers.Ask(ctx, step, intent.Key, intent.Request); failure == nil &&
+		if asked, failure := w.Providers.Ask(ctx, step, intent.Key, intent.Request); failure == nil &&
 			asked.State != orders.StateUnknown {
 			return outcomeOf(asked, intent), nil
 		}
@@ -133,13 +144,12 @@ func (w *stepWorker) carryOut(
 // outcome that is known needs less undoing.
 func abandoned() orders.Event { return orders.Event{Kind: orders.StepUnknown, Reason: "abandoned"} }
 
-// outcomeOf is the event that a provider's answer makes. An undo that found nothing, although what it undoes is known
-// to have happened, has undone nothing: the provider has forgotten the key.
+// outcomeOf is the event that a provider's answer makes.
 func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
 	switch {
 	case answer.State == orders.StateRefused:
 		return orders.Event{Kind: orders.StepRefused, Reason: answer.Code}
-	case answer.Nothing && intent.Undone == orders.StateSucceeded:
+	case answer.UndidNothing(intent.Undone):
 		return orders.Event{Kind: orders.StepRefused, Reason: "nothing_to_undo", Reference: answer.Reference}
 	default:
 		return orders.Event{Kind: orders.StepSucceeded, Reference: answer.Reference}
@@ -147,15 +157,15 @@ func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
 }
 
 // report tells the log and the metrics what a step did to its order.
-func (w *stepWorker) report(ctx context.Context, a store.Applied) {
+func (s *shared) report(ctx context.Context, a store.Applied) {
 	if a.Ended {
-		w.metrics.finished(a.Order)
+		s.metrics.finished(a.Order)
 	}
 	if a.Changed && a.Event.Step == orders.SendEmail {
 		step := a.Order.Step(a.Event.Step, a.Event.Generation)
-		w.metrics.notified.WithLabelValues(string(orders.NotificationStateOf(step.State, step.Reason))).Inc()
+		s.metrics.notified.WithLabelValues(string(orders.NotificationStateOf(step.State, step.Reason))).Inc()
 	}
 	if a.Changed && a.Event.StatusChanged && a.Order.Status == orders.NeedsAttention {
-		w.tally.error(ctx, a.Order.Reason, "order needs attention", "order_id", a.Order.ID, "reason", a.Order.Reason)
+		s.tally.error(ctx, a.Order.Reason, "order needs attention", "order_id", a.Order.ID, "reason", a.Order.Reason)
 	}
 }

@@ -3,22 +3,16 @@ package jobs
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/riverqueue/river"
 
 	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 )
 
 const (
-	maintenanceQueue = "maintenance"
-	// maintenanceWorkers lets the sweep run while another periodic job takes its time.
-	maintenanceWorkers = 4
-	settleBatch        = 100 // steps
+	settleBatch = 100 // steps
 	// settleMost is how many steps one sweep settles without their jobs. The next one goes on.
 	settleMost = 10_000
 )
@@ -31,32 +25,35 @@ type SweepJob struct{}
 // Kind names the job.
 func (SweepJob) Kind() string { return "sweep" }
 
+func (s *shared) sweep() job {
+	j := periodic(s.SweepEvery, &sweepWorker{shared: s}, func() (river.JobArgs, *river.InsertOpts) {
+		// A sweep that fails is not worth repeating: the next one is near.
+		return SweepJob{}, &river.InsertOpts{Queue: maintenanceQueue, MaxAttempts: 1}
+	})
+	j.onStart = true
+	return j
+}
+
 type sweepWorker struct {
 	river.WorkerDefaults[SweepJob]
-	store   *store.Store
-	now     func() time.Time
-	logger  *slog.Logger
-	metrics *metrics
-	report  func(context.Context, store.Applied)
-
-	keepDeliveries time.Duration
+	*shared
 }
 
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
 	failpoint.Hit("sweep.begin")
 	settled := errors.Join(w.expire(ctx), w.abandon(ctx))
-	swept, err := w.store.Sweep(ctx, longestRun)
+	swept, err := w.Store.Sweep(ctx, longestRun)
 	if swept > 0 {
 		w.metrics.swept.Add(float64(swept))
-		w.logger.WarnContext(ctx, "stranded steps have new jobs", "steps", swept)
+		w.Logger.WarnContext(ctx, "stranded steps have new jobs", "steps", swept)
 	}
-	return errors.Join(settled, err, w.store.PurgeCommands(ctx),
-		w.store.PurgeDeliveries(ctx, w.now().Add(-w.keepDeliveries)))
+	return errors.Join(settled, err, w.Store.PurgeCommands(ctx),
+		w.Store.PurgeDeliveries(ctx, w.Now().Add(-w.Webhooks.keep())))
 }
 
 // expire settles steps whose job should have given them up: while a provider's breaker is open its jobs do not run.
 func (w *sweepWorker) expire(ctx context.Context) error {
-	overdue, err := w.store.Overdue(ctx, w.now().Add(-askFor-jobTimeout), settleMost)
+	overdue, err := w.Store.Overdue(ctx, w.Now().Add(-askFor-jobTimeout), settleMost)
 	if err != nil {
 		return err
 	}
@@ -66,7 +63,7 @@ func (w *sweepWorker) expire(ctx context.Context) error {
 // abandon settles steps that their orders do not want any more, and whose jobs no process fetches. What builds on them
 // is undone meanwhile, and the customer who has cancelled does not wait for the provider.
 func (w *sweepWorker) abandon(ctx context.Context) error {
-	unwanted, err := w.store.Unwanted(ctx)
+	unwanted, err := w.Store.Unwanted(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,10 +80,10 @@ func (w *sweepWorker) settle(ctx context.Context, steps []orders.StepJob, reason
 		for i, step := range batch {
 			events[i] = orders.Event{
 				OrderID: step.OrderID, Step: step.Step, Generation: step.Generation, Kind: orders.StepUnknown,
-				Reason: reason, At: w.now(),
+				Reason: reason, At: w.Now(),
 			}
 		}
-		applied, err := w.store.Apply(ctx, events)
+		applied, err := w.Store.Apply(ctx, events)
 		if err != nil {
 			return err
 		}
@@ -95,11 +92,4 @@ func (w *sweepWorker) settle(ctx context.Context, steps []orders.StepJob, reason
 		}
 	}
 	return nil
-}
-
-func sweepEvery(period time.Duration) *river.PeriodicJob {
-	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
-		// A sweep that fails is not worth repeating: the next one is near.
-		return SweepJob{}, &river.InsertOpts{Queue: maintenanceQueue, MaxAttempts: 1}
-	}, &river.PeriodicJobOpts{RunOnStart: true})
 }

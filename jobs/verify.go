@@ -2,15 +2,9 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
-	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -21,124 +15,29 @@ type VerifyJob struct{}
 // Kind names the job.
 func (VerifyJob) Kind() string { return "verify" }
 
+func (s *shared) verification() job {
+	// Not at the start: after a crash the sweep goes first.
+	return periodic(s.VerifyEvery, &verifyWorker{shared: s}, func() (river.JobArgs, *river.InsertOpts) {
+		return VerifyJob{}, &river.InsertOpts{
+			Queue: maintenanceQueue, Priority: 4, MaxAttempts: 1, UniqueOpts: oneAtATime(),
+		}
+	})
+}
+
 type verifyWorker struct {
 	river.WorkerDefaults[VerifyJob]
-	store  *store.Store
-	logger *slog.Logger
+	*shared
 }
 
 // Work fails if something could not be checked; that something is wrong is no failure of the job.
 func (w *verifyWorker) Work(ctx context.Context, _ *river.Job[VerifyJob]) error {
-	v, err := w.store.Verify(ctx, store.VerifyOptions{Limits: store.Limits{Job: rescueAfter}})
+	v, err := w.Store.Verify(ctx, store.VerifyOptions{Limits: store.Limits{Job: rescueAfter}})
 	if err != nil {
 		return err
 	}
 	for _, violation := range v.Violations {
-		w.logger.ErrorContext(ctx, "invariant is violated", "check", violation.Check, "count", violation.Count,
+		w.Logger.ErrorContext(ctx, "invariant is violated", "check", violation.Check, "count", violation.Count,
 			"details", violation.Details)
 	}
-	return w.store.SaveVerification(ctx, v)
+	return w.Store.SaveVerification(ctx, v)
 }
-
-func verifyEvery(period time.Duration) *river.PeriodicJob {
-	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
-		return VerifyJob{}, &river.InsertOpts{
-			Queue: maintenanceQueue, Priority: 4, MaxAttempts: 1, UniqueOpts: oneAtATime(),
-		}
-	}, nil) // not at the start: after a crash the sweep goes first
-}
-
-// oneAtATime keeps a periodic job from being enqueued again before it has run.
-func oneAtATime() river.UniqueOpts {
-	return river.UniqueOpts{ByState: []rivertype.JobState{
-		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning,
-		rivertype.JobStateScheduled,
-	}}
-}
-
-// VerifyCollector exports what the latest verification found, whichever process ran it. It asks the database at each
-// scrape, so that no process shows what it found long ago.
-type VerifyCollector struct {
-	store      *store.Store
-	logger     *slog.Logger
-	violations *prometheus.Desc
-	at         *prometheus.Desc
-	duration   *prometheus.Desc
-	drift      *prometheus.Desc
-	reconciled *prometheus.Desc
-}
-
-// NewVerifyCollector makes a collector that reads through s.
-func NewVerifyCollector(s *store.Store, logger *slog.Logger) *VerifyCollector {
-	return &VerifyCollector{
-		store: s, logger: logger,
-		violations: prometheus.NewDesc("millrace_verify_violations", "Violations of invariants.", []string{"check"}, nil),
-		at: prometheus.NewDesc("millrace_verify_timestamp_seconds", "When invariants were last verified, in Unix time.",
-			nil, nil),
-		duration: prometheus.NewDesc("millrace_verify_duration_seconds", "Time that the last verification took.", nil, nil),
-		drift: prometheus.NewDesc("millrace_reconcile_drift", "Open findings of reconciliation.",
-			[]string{"provider", "kind"}, nil),
-		reconciled: prometheus.NewDesc("millrace_reconcile_timestamp_seconds",
-			"Up to when a provider's records were compared, in Unix time.", []string{"provider"}, nil),
-	}
-}
-
-// Describe implements prometheus.Collector.
-func (c *VerifyCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- c.violations
-	ch <- c.at
-	ch <- c.duration
-	ch <- c.drift
-	ch <- c.reconciled
-}
-
-// Collect implements prometheus.Collector. There are no series before the first verification or reconciliation, and
-// none of a provider that lists nothing.
-func (c *VerifyCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
-	defer cancel()
-	if err := errors.Join(c.collectVerification(ctx, ch), c.collectReconciliation(ctx, ch)); err != nil {
-		c.logger.WarnContext(ctx, "verification could not be read", "error", err)
-	}
-}
-
-func (c *VerifyCollector) collectReconciliation(ctx context.Context, ch chan<- prometheus.Metric) error {
-	list, err := c.store.Reconciliations(ctx)
-	if err != nil {
-		return err
-	}
-	open, err := c.store.OpenFindings(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range list {
-		if r.State == store.ReconciliationNotListed {
-			continue
-		}
-		p := string(r.Provider)
-		ch <- prometheus.MustNewConstMetric(c.reconciled, prometheus.GaugeValue, unixSeconds(r.To), p)
-		for _, kind := range orders.Drifts() {
-			ch <- prometheus.MustNewConstMetric(c.drift, prometheus.GaugeValue, float64(open[r.Provider][kind]), p, string(kind))
-		}
-	}
-	return nil
-}
-
-func (c *VerifyCollector) collectVerification(ctx context.Context, ch chan<- prometheus.Metric) error {
-	v, err := c.store.LastVerification(ctx)
-	if err != nil || v.StartedAt.IsZero() {
-		return err
-	}
-	counts := map[string]int{}
-	for _, violation := range v.Violations {
-		counts[violation.Check] = violation.Count
-	}
-	for _, check := range store.Checks() {
-		ch <- prometheus.MustNewConstMetric(c.violations, prometheus.GaugeValue, float64(counts[check.Name]), check.Name)
-	}
-	ch <- prometheus.MustNewConstMetric(c.at, prometheus.GaugeValue, unixSeconds(v.StartedAt))
-	ch <- prometheus.MustNewConstMetric(c.duration, prometheus.GaugeValue, v.DurationSeconds)
-	return nil
-}
-
-func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -26,6 +26,25 @@ const (
 	defaultKeep  = 30 * 24 * time.Hour
 )
 
+// webhooks brings no job along where nothing is sent.
+func (s *shared) webhooks() job {
+	if s.Webhooks == nil {
+		return job{}
+	}
+	worker := &webhookWorker{
+		store: s.Store, sender: s.Webhooks.Sender, shares: map[string]*shares{},
+		parallel: cmp.Or(s.Webhooks.Parallel, 2), now: s.Now, logger: s.Logger, metrics: newWebhookMetrics(s.Registerer),
+	}
+	j := job{
+		register: func(workers *river.Workers) { river.AddWorker(workers, worker) }, queues: map[string]int{},
+	}
+	for _, queue := range []string{orders.WebhookQueue, orders.FailingWebhookQueue} {
+		j.queues[queue] = cmp.Or(s.Webhooks.Workers, 20)
+		worker.shares[queue] = newShares(j.queues[queue])
+	}
+	return j
+}
+
 // webhookWorker sends what waits for an endpoint. There is a job for an endpoint and not one for a message, so an
 // endpoint has one worker at a time, and messages that wait for days are rows of a table that nobody scans.
 type webhookWorker struct {
@@ -200,18 +219,4 @@ func (w *Webhooks) keep() time.Duration {
 		return defaultKeep
 	}
 	return cmp.Or(w.Keep, defaultKeep)
-}
-
-// add has the client work the queues of webhooks.
-func (w *Webhooks) add(workers *river.Workers, queues map[string]river.QueueConfig, c Config) {
-	worker := &webhookWorker{
-		store: c.Store, sender: w.Sender, shares: map[string]*shares{}, parallel: cmp.Or(w.Parallel, 2), now: c.Now,
-		logger: c.Logger, metrics: newWebhookMetrics(c.Registerer),
-	}
-	river.AddWorker(workers, worker)
-	for _, queue := range []string{orders.WebhookQueue, orders.FailingWebhookQueue} {
-		total := cmp.Or(w.Workers, 20)
-		worker.shares[queue] = newShares(total)
-		queues[queue] = river.QueueConfig{MaxWorkers: total}
-	}
 }

@@ -61,6 +61,13 @@ type Answer struct {
 	Nothing   bool   // of an undo that succeeded: the provider never did what it undoes
 }
 
+// UndidNothing reports whether an undo found nothing, although what it undoes is known to have happened: the provider
+// has forgotten the key, and the undo is no success. undone is the state of the step that it undoes; empty if there is
+// none.
+func (a Answer) UndidNothing(undone orders.StepState) bool {
+	return a.Nothing && undone == orders.StateSucceeded
+}
+
 // New returns the clients, or every problem of the configuration at once. No connection is made before the first call.
 func New(c Config) (*Clients, error) {
 	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)

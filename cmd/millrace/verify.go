@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace-orders/millrace/jobs"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/reconcile"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
 )
@@ -107,7 +107,7 @@ func (c *verifyCommand) compare(
 	if len(first) > 0 {
 		since = first[0].PlacedAt
 	}
-	findings, states, err := jobs.CompareAll(ctx, s, clients, since)
+	findings, states, err := reconcile.All(ctx, s, clients, since)
 	if findings == nil {
 		findings = []store.Finding{}
 	}

@@ -60,7 +60,7 @@ func (n *node) startJobs(
 	if err != nil {
 		return nil, err
 	}
-	recovery := jobs.NewRecovery(recovering, n.logger, n.registry)
+	recovery := jobs.NewRecovery(recovering, clients, n.logger, n.registry)
 	n.running = recovery.Running
 	sender := webhook.NewSender(webhook.Config{Policy: n.config.webhooks.policy(), Now: n.clock.Now})
 	n.onStop(sender.Close)

@@ -1,4 +1,4 @@
-package jobs
+package reconcile
 
 import (
 	"context"
@@ -10,16 +10,16 @@ import (
 	"github.com/millrace-orders/millrace/upstream"
 )
 
-// compareSpan is the reconcileSpan of CompareAll, which nobody waits for.
-const compareSpan = time.Hour
+// allSpan is the span of All, for which no other provider waits.
+const allSpan = time.Hour
 
-// CompareAll compares everything that the providers list from a moment on with the orders, and every step in the log
+// All compares everything that the providers list from a moment on with the orders, and every step in the log
 // since then with the providers. It keeps nothing. states says how it went with each provider; what did not answer is
 // no error.
-func CompareAll(
+func All(
 	ctx context.Context, s *store.Store, providers *upstream.Clients, since time.Time,
 ) (findings []store.Finding, states map[orders.Provider]store.ReconciliationState, err error) {
-	w := &reconcileWorker{store: s, providers: providers}
+	c := NewComparer(s, providers)
 	start, err := s.LogSince(ctx, since)
 	if err != nil {
 		return nil, nil, err
@@ -30,11 +30,11 @@ func CompareAll(
 		r := store.Reconciliation{Provider: p, To: since, Cursor: start}
 		states[p] = store.ReconciliationOK
 		for r.To.Before(end) && states[p] == store.ReconciliationOK {
-			to := r.To.Add(compareSpan)
+			to := r.To.Add(allSpan)
 			if to.After(end) {
 				to = end
 			}
-			next, found, err := w.span(ctx, r, to)
+			next, found, err := c.span(ctx, r, to)
 			switch {
 			case ctx.Err() != nil:
 				return nil, nil, ctx.Err()

@@ -1,0 +1,100 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// VerifyCollector exports what the latest verification found, whichever process ran it. It asks the database at each
+// scrape, so that no process shows what it found long ago.
+type VerifyCollector struct {
+	store      *store.Store
+	logger     *slog.Logger
+	violations *prometheus.Desc
+	at         *prometheus.Desc
+	duration   *prometheus.Desc
+	drift      *prometheus.Desc
+	reconciled *prometheus.Desc
+}
+
+// NewVerifyCollector makes a collector that reads through s.
+func NewVerifyCollector(s *store.Store, logger *slog.Logger) *VerifyCollector {
+	return &VerifyCollector{
+		store: s, logger: logger,
+		violations: prometheus.NewDesc("millrace_verify_violations", "Violations of invariants.", []string{"check"}, nil),
+		at: prometheus.NewDesc("millrace_verify_timestamp_seconds", "When invariants were last verified, in Unix time.",
+			nil, nil),
+		duration: prometheus.NewDesc("millrace_verify_duration_seconds", "Time that the last verification took.", nil, nil),
+		drift: prometheus.NewDesc("millrace_reconcile_drift", "Open findings of reconciliation.",
+			[]string{"provider", "kind"}, nil),
+		reconciled: prometheus.NewDesc("millrace_reconcile_timestamp_seconds",
+			"Up to when a provider's records were compared, in Unix time.", []string{"provider"}, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *VerifyCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.violations
+	ch <- c.at
+	ch <- c.duration
+	ch <- c.drift
+	ch <- c.reconciled
+}
+
+// Collect implements prometheus.Collector. There are no series before the first verification or reconciliation, and
+// none of a provider that lists nothing.
+func (c *VerifyCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	if err := errors.Join(c.collectVerification(ctx, ch), c.collectReconciliation(ctx, ch)); err != nil {
+		c.logger.WarnContext(ctx, "verification could not be read", "error", err)
+	}
+}
+
+func (c *VerifyCollector) collectReconciliation(ctx context.Context, ch chan<- prometheus.Metric) error {
+	list, err := c.store.Reconciliations(ctx)
+	if err != nil {
+		return err
+	}
+	open, err := c.store.OpenFindings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if r.State == store.ReconciliationNotListed {
+			continue
+		}
+		p := string(r.Provider)
+		ch <- prometheus.MustNewConstMetric(c.reconciled, prometheus.GaugeValue, unixSeconds(r.To), p)
+		for _, kind := range orders.Drifts() {
+			ch <- prometheus.MustNewConstMetric(c.drift, prometheus.GaugeValue, float64(open[r.Provider][kind]), p, string(kind))
+		}
+	}
+	return nil
+}
+
+func (c *VerifyCollector) collectVerification(ctx context.Context, ch chan<- prometheus.Metric) error {
+	v, err := c.store.LastVerification(ctx)
+	if err != nil || v.StartedAt.IsZero() {
+		return err
+	}
+	counts := map[string]int{}
+	for _, violation := range v.Violations {
+		counts[violation.Check] = violation.Count
+	}
+	for _, check := range store.Checks() {
+		ch <- prometheus.MustNewConstMetric(c.violations, prometheus.GaugeValue, float64(counts[check.Name]), check.Name)
+	}
+	ch <- prometheus.MustNewConstMetric(c.at, prometheus.GaugeValue, unixSeconds(v.StartedAt))
+	ch <- prometheus.MustNewConstMetric(c.duration, prometheus.GaugeValue, v.DurationSeconds)
+	return nil
+}
+
+func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

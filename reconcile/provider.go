@@ -1,0 +1,91 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
+)
+
+const (
+	// share is for how long one provider is compared with at most, so that the others have their turn.
+	share = 12 * time.Second
+	// span is compared and saved at a time: what took effect in it is held in memory, by key.
+	span = 10 * time.Minute
+	// loggedKeys is how many keys of the findings of one kind are logged.
+	loggedKeys = 5
+)
+
+// provider compares one provider's records with ours, a span of time after another, and reports whether it got on but
+// not to the end. Only our own database's failures are errors: a provider that does not answer is in the state, and
+// asked again the next time.
+func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (behind bool, err error) {
+	turn, cancel := context.WithTimeout(ctx, share)
+	defer cancel()
+	end := r.Now().Add(-r.Grace)
+	if err := r.settle(ctx, from.Provider); err != nil {
+		return false, err
+	}
+	for {
+		to := from.To.Add(span)
+		if to.After(end) {
+			to = end
+		}
+		if !from.Span.To.IsZero() {
+			to = from.Span.To // it goes on where the run before stopped
+		}
+		if !to.After(from.To) {
+			return false, nil
+		}
+		next, found, err := r.comparer.span(turn, from, to)
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case turn.Err() != nil: // what was listed and looked up is listed and looked up
+			next.State, next.To = store.ReconciliationBehind, from.To
+		case errors.Is(err, upstream.ErrNoListing):
+			next, found = from, store.Comparison{}
+			if next.Cursor, err = r.Store.LogEnd(ctx); err != nil {
+				return false, err
+			}
+			next.State, next.To, next.Span = store.ReconciliationNotListed, end, store.Span{}
+		case upstream.IsFailure(err):
+			if next.Span == from.Span && from.State == store.ReconciliationUnavailable {
+				next.Span = store.Span{} // it may be the cursor that the provider does not know any more
+			}
+			next.State, next.To = store.ReconciliationUnavailable, from.To
+		case err != nil:
+			return false, err
+		case to.Before(end):
+			next.State = store.ReconciliationBehind
+		default:
+			next.State = store.ReconciliationOK
+		}
+		fresh, err := r.Store.SaveReconciliation(ctx, next, found)
+		if err != nil {
+			return false, err
+		}
+		r.reportFindings(ctx, from.Provider, fresh)
+		if next.State != store.ReconciliationBehind || turn.Err() != nil {
+			return next.State == store.ReconciliationBehind, nil
+		}
+		from = next
+	}
+}
+
+// reportFindings logs one line for each kind of finding: when two deployments are mixed up, there may be thousands.
+func (r *Reconciler) reportFindings(ctx context.Context, p orders.Provider, fresh []store.Finding) {
+	keys := map[orders.Drift][]string{}
+	for _, f := range fresh {
+		keys[f.Kind] = append(keys[f.Kind], f.Key)
+	}
+	for _, kind := range orders.Drifts() {
+		if n := len(keys[kind]); n > 0 {
+			r.Logger.ErrorContext(ctx, "provider's records disagree", "provider", p, "kind", kind, "count", n,
+				"keys", keys[kind][:min(n, loggedKeys)])
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// rule is by what reconciliation repairs; docs/reconciliation.md says why each is safe. There are no others.
+type rule string
+
+const (
+	ruleUndo   rule = "undo"   // a step took effect after its order was undone: it is undone, too
+	ruleAccept rule = "accept" // a compensation without an answer has one by now: it is done
+)
+
+func rules() []rule { return []rule{ruleUndo, ruleAccept} }
+
+// undo undoes a step that took effect after all, if its order has ended without undoing it.
+func (r *Reconciler) undo(
+	ctx context.Context, p orders.Provider, o *orders.Order, step orders.StepJob, b *budget,
+) error {
+	e, ok := o.Undo(step)
+	if !ok || !r.Repair {
+		return nil
+	}
+	return r.repair(ctx, p, ruleUndo, e, orders.StepKey(step.OrderID, step.Step, step.Generation), b)
+}
+
+// repair makes the event of a rule happen. An order that was changed since it was read is left as it is, and so is one
+// whose key moved another amount than was meant: whatever else is known of it, a person must look.
+func (r *Reconciler) repair(
+	ctx context.Context, p orders.Provider, by rule, e orders.Event, key string, b *budget,
+) error {
+	if b.repairs == 0 {
+		return nil
+	}
+	drifted, err := r.Store.Drifted(ctx, p, key)
+	if err != nil || drifted {
+		return err
+	}
+	e.At = r.Now()
+	applied, err := r.Store.Repair(ctx, e, store.AuditEntry{
+		Actor: store.Actor{Name: orders.Reconciliation}, Action: "reconcile." + string(by), Target: e.OrderID.String(),
+		Detail: map[string]any{
+			"provider": p, "key": key, "step": fmt.Sprintf("%s:%d", e.Step, e.Generation), "reason": e.Reason,
+		},
+	})
+	if err != nil || !applied.Changed {
+		return err
+	}
+	b.repairs--
+	r.repaired.WithLabelValues(string(p), string(by)).Inc()
+	r.Logger.WarnContext(ctx, "reconciliation repaired an order", "order_id", e.OrderID, "provider", p, "rule", string(by),
+		"key", key)
+	return nil
+}

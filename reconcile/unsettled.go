@@ -1,0 +1,41 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+const (
+	// settleShare is for how long, of its share, effects of a provider are looked at again that could not be decided
+	// about. The rest is looked at the next time, first.
+	settleShare = 3 * time.Second
+	settlePage  = 500 // effects
+	// unsettledEvery is how often such an effect is looked at.
+	unsettledEvery = 5 * time.Minute
+)
+
+// settle looks again at effects of a provider that could not be decided about when they were compared.
+func (r *Reconciler) settle(ctx context.Context, p orders.Provider) error {
+	begun := r.Now()
+	for start := time.Now(); time.Since(start) < settleShare; {
+		page, err := r.Store.UnsettledEffects(ctx, p, begun, settlePage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		found, err := r.Store.Compare(ctx, page)
+		if err != nil {
+			return err
+		}
+		fresh, err := r.Store.Settle(ctx, p, page, found, begun.Add(unsettledEvery))
+		if err != nil {
+			return err
+		}
+		r.reportFindings(ctx, p, fresh)
+		if len(page) < settlePage {
+			return nil
+		}
+	}
+	return nil
+}
