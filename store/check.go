@@ -111,12 +111,13 @@ func Checks() []Check {
 		{
 			checkOldWriter, "L6", "A transaction that writes has been open for more than 10 s. Until it ends, nobody sees " +
 				"what was logged after it began: caches, event streams and webhooks wait. A prepared transaction (pid 0) " +
-				"counts too",
+				"counts too; the log's upkeep does not in its first 15 min",
 			"End it: `SELECT pg_terminate_backend(pid)`; a prepared one with `COMMIT PREPARED` or `ROLLBACK PREPARED`",
 		},
 		{
-			checkOldSnapshot, "L8", "A transaction has been open for more than 5 min. Until it ends, vacuum removes nothing, " +
-				"and fetching jobs gets slower", "End it, if it is no backup: `SELECT pg_terminate_backend(pid)`",
+			checkOldSnapshot, "L8", "A transaction that only reads has been open for more than 5 min, or one of `pg_dump` " +
+				"for more than a day. Until it ends, vacuum removes nothing, and fetching jobs gets slower",
+			"End it, if it is no backup: `SELECT pg_terminate_backend(pid)`",
 		},
 		{
 			checkNotifications, "L8", "More than 1 % of the notification queue is used: some session listens in a " +
@@ -128,8 +129,8 @@ func Checks() []Check {
 		},
 		{
 			checkGuards, "I2, I4, I20", "A constraint, a unique index or a trigger that Millrace relies on is missing, not in " +
-				"force, or another than `sql/migrations` make", "Find out what it has let through with `millrace verify --deep`, and make it again as in " +
-				"`sql/migrations`",
+				"force, or another than `sql/migrations` make", "Find out what it has let through with `millrace verify " +
+				"--deep`, and make it again as in `sql/migrations`",
 		},
 		{
 			checkClock, "I14", "This machine's clock and the database's differ by more than 2 s",

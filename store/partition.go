@@ -26,7 +26,9 @@ const (
 
 const (
 	partitionTimeout = 5 * time.Second  // of making, and of dropping partitions
-	splitTimeout     = 10 * time.Minute // of reading a default partition, which holds nothing up
+	splitTimeout     = 10 * time.Minute // of reading a default partition: no writer waits for it, but readers of the log do
+	// upkeepMark is the advisory lock of the transaction that reads the default partition.
+	upkeepMark = 0x6d696c6c75706b70 // "millupkp"
 )
 
 // MaintainLog makes the log's partitions of this week and the next, and drops those that are over for longer than keep.
@@ -86,6 +88,9 @@ func splitDefault(ctx context.Context, queries *dbsqlc.Queries, db DB) error {
 	}
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		if err := queries.LogDefaultPatience(ctx, tx); err != nil {
+			return err
+		}
+		if err := queries.LogUpkeepMark(ctx, tx, upkeepMark); err != nil {
 			return err
 		}
 		return queries.LogDefaultCheck(ctx, tx)

@@ -22,6 +22,7 @@ const (
 	backlogAfter  = time.Minute
 	mostClockSkew = 2 * time.Second
 	deadRowsLeast = 50_000
+	longestDump   = 24 * time.Hour // a dump is one transaction
 	// verifyScan is how many of the oldest orders of each unfinished status are looked at for being stuck: in an outage
 	// there may be any number, and those that are stuck get old.
 	verifyScan = 5000
@@ -155,15 +156,15 @@ func (v *verification) transactions(ctx context.Context, tx pgx.Tx, now time.Tim
 	limits := v.options.Limits
 	rows, err := v.store.queries.VerifyTransactions(ctx, tx, &dbsqlc.VerifyTransactionsParams{
 		WritesBefore: now.Add(-limits.Writer), ReadsBefore: now.Add(-limits.Snapshot), Most: verifyMost,
+		UpkeepBefore: now.Add(-LogUpkeepTimeout), Mark: upkeepMark, DumpsBefore: now.Add(-longestDump),
 	})
 	for _, row := range rows {
 		age := now.Sub(row.StartedAt)
-		if row.Writes {
-			v.report(checkOldWriter, orders.ID{}, "pid %d (%s) for %s", row.Pid, row.Application, age.Round(time.Second))
+		check := checkOldSnapshot
+		if row.Writes && age > limits.Writer { // it holds up vacuum as well, which needs no second alarm
+			check = checkOldWriter
 		}
-		if age > limits.Snapshot {
-			v.report(checkOldSnapshot, orders.ID{}, "pid %d (%s) for %s", row.Pid, row.Application, age.Round(time.Second))
-		}
+		v.report(check, orders.ID{}, "pid %d (%s) for %s", row.Pid, row.Application, age.Round(time.Second))
 	}
 	return err
 }

@@ -77,6 +77,10 @@ SELECT millrace.log_default_limit()::boolean AS filled;
 -- LogDefaultPatience gives the rest of the transaction the time that reading a large partition takes.
 SET LOCAL statement_timeout = '10min';
 
+-- name: LogUpkeepMark :exec
+-- LogUpkeepMark lets verification tell the rest of the transaction from one that was forgotten.
+SELECT pg_advisory_xact_lock(@mark::bigint);
+
 -- name: LogDefaultCheck :exec
 SELECT millrace.log_default_check();
 

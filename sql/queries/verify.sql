@@ -92,12 +92,21 @@ ORDER BY f.queue;
 
 -- name: VerifyTransactions :many
 -- VerifyTransactions lists the transactions of this database that are older than they should be. writes: it has an id,
--- and so holds up everybody who reads the log. What other users' sessions do is shown to pg_read_all_stats only.
-SELECT pid::integer AS pid, coalesce(application_name, '')::text AS application, (backend_xid IS NOT NULL)::boolean AS writes, xact_start::timestamptz AS started_at
-FROM pg_catalog.pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-    AND (backend_xid IS NOT NULL AND xact_start < @writes_before::timestamptz
-        OR backend_xmin IS NOT NULL AND xact_start < @reads_before::timestamptz)
+-- and so holds up everybody who reads the log. What other users' sessions do is shown to pg_read_all_stats only. Left out
+-- are the log's upkeep, which reads a whole partition, and a dump, each while it may still be at it.
+SELECT
+    a.pid::integer AS pid, coalesce(a.application_name, '')::text AS application,
+    (a.backend_xid IS NOT NULL)::boolean AS writes, a.xact_start::timestamptz AS started_at
+FROM pg_catalog.pg_stat_activity a
+WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+    AND (a.backend_xid IS NOT NULL AND a.xact_start < @writes_before::timestamptz
+        OR a.backend_xmin IS NOT NULL AND a.xact_start < @reads_before::timestamptz)
+    AND NOT (a.xact_start >= @upkeep_before::timestamptz AND EXISTS (
+        SELECT FROM pg_catalog.pg_locks l
+        WHERE l.pid = a.pid AND l.granted AND l.locktype = 'advisory' AND l.objsubid = 1
+            AND l.classid::bigint = @mark::bigint >> 32 AND l.objid::bigint = @mark::bigint & 4294967295
+    ))
+    AND NOT (a.xact_start >= @dumps_before::timestamptz AND a.application_name = 'pg_dump' AND a.backend_xid IS NULL)
 UNION ALL
 SELECT 0, format('prepared transaction %L of %s', p.gid, p.owner), true, p.prepared
 FROM pg_catalog.pg_prepared_xacts p

@@ -439,6 +439,16 @@ func (q *Queries) LogUnread(ctx context.Context, db DBTX, arg *LogUnreadParams) 
 	return exists, err
 }
 
+const logUpkeepMark = `-- name: LogUpkeepMark :exec
+SELECT pg_advisory_xact_lock($1::bigint)
+`
+
+// LogUpkeepMark lets verification tell the rest of the transaction from one that was forgotten.
+func (q *Queries) LogUpkeepMark(ctx context.Context, db DBTX, mark int64) error {
+	_, err := db.Exec(ctx, logUpkeepMark, mark)
+	return err
+}
+
 const ringFeed = `-- name: RingFeed :exec
 SELECT pg_notify('millrace_feed', '')
 `

@@ -553,11 +553,19 @@ func (q *Queries) VerifyStuck(ctx context.Context, db DBTX, arg *VerifyStuckPara
 }
 
 const verifyTransactions = `-- name: VerifyTransactions :many
-SELECT pid::integer AS pid, coalesce(application_name, '')::text AS application, (backend_xid IS NOT NULL)::boolean AS writes, xact_start::timestamptz AS started_at
-FROM pg_catalog.pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-    AND (backend_xid IS NOT NULL AND xact_start < $2::timestamptz
-        OR backend_xmin IS NOT NULL AND xact_start < $3::timestamptz)
+SELECT
+    a.pid::integer AS pid, coalesce(a.application_name, '')::text AS application,
+    (a.backend_xid IS NOT NULL)::boolean AS writes, a.xact_start::timestamptz AS started_at
+FROM pg_catalog.pg_stat_activity a
+WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+    AND (a.backend_xid IS NOT NULL AND a.xact_start < $2::timestamptz
+        OR a.backend_xmin IS NOT NULL AND a.xact_start < $3::timestamptz)
+    AND NOT (a.xact_start >= $4::timestamptz AND EXISTS (
+        SELECT FROM pg_catalog.pg_locks l
+        WHERE l.pid = a.pid AND l.granted AND l.locktype = 'advisory' AND l.objsubid = 1
+            AND l.classid::bigint = $5::bigint >> 32 AND l.objid::bigint = $5::bigint & 4294967295
+    ))
+    AND NOT (a.xact_start >= $6::timestamptz AND a.application_name = 'pg_dump' AND a.backend_xid IS NULL)
 UNION ALL
 SELECT 0, format('prepared transaction %L of %s', p.gid, p.owner), true, p.prepared
 FROM pg_catalog.pg_prepared_xacts p
@@ -569,6 +577,9 @@ type VerifyTransactionsParams struct {
 	Most         int32
 	WritesBefore time.Time
 	ReadsBefore  time.Time
+	UpkeepBefore time.Time
+	Mark         int64
+	DumpsBefore  time.Time
 }
 
 type VerifyTransactionsRow struct {
@@ -579,9 +590,17 @@ type VerifyTransactionsRow struct {
 }
 
 // VerifyTransactions lists the transactions of this database that are older than they should be. writes: it has an id,
-// and so holds up everybody who reads the log. What other users' sessions do is shown to pg_read_all_stats only.
+// and so holds up everybody who reads the log. What other users' sessions do is shown to pg_read_all_stats only. Left out
+// are the log's upkeep, which reads a whole partition, and a dump, each while it may still be at it.
 func (q *Queries) VerifyTransactions(ctx context.Context, db DBTX, arg *VerifyTransactionsParams) ([]VerifyTransactionsRow, error) {
-	rows, err := db.Query(ctx, verifyTransactions, arg.Most, arg.WritesBefore, arg.ReadsBefore)
+	rows, err := db.Query(ctx, verifyTransactions,
+		arg.Most,
+		arg.WritesBefore,
+		arg.ReadsBefore,
+		arg.UpkeepBefore,
+		arg.Mark,
+		arg.DumpsBefore,
+	)
 	if err != nil {
 		return nil, err
 	}
