@@ -22,9 +22,12 @@ const (
 	redriveFew = 20 // orders of which the answer says what is done
 )
 
-// DeadLetterGroup is the orders that need attention for one reason.
+// DeadLetterGroup is the orders that need attention for one cause.
 type DeadLetterGroup struct {
-	Cause   string    `json:"cause" example:"void_payment refused: provider_refused" doc:"Which step, what became of it, and why"`
+	Step    StepName  `json:"step" example:"void_payment"`
+	State   StepState `json:"state" example:"refused"`
+	Code    string    `json:"code" example:"provider_refused" doc:"Why, in one word: the provider's code or Millrace's own, and declared if an operator has declared the step not done"`
+	Reason  string    `json:"reason" example:"void_payment refused: provider_refused" doc:"Step, state and code in a sentence"`
 	Orders  int64     `json:"orders" minimum:"1" example:"12" doc:"How many"`
 	FirstAt time.Time `json:"firstAt" example:"2026-11-22T12:00:00Z" doc:"Since when the first of them has needed attention"`
 	LastAt  time.Time `json:"lastAt" example:"2026-11-22T13:00:00Z" doc:"Since when the last has"`
@@ -37,11 +40,13 @@ type DeadLetters struct {
 
 // Redrive is a request to try again what gave up.
 type Redrive struct {
-	Cause         string    `json:"cause,omitempty" minLength:"1" maxLength:"500" example:"void_payment refused: provider_refused" doc:"Only orders with this cause. Default: of any"`
-	OrderIDs      []orderID `json:"orderIds,omitempty" minItems:"1" maxItems:"1000" doc:"Only these orders. Default: all"`
-	RatePerSecond int       `json:"ratePerSecond,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many orders a second"`
-	DryRun        bool      `json:"dryRun,omitempty" doc:"Say what would be done, and do nothing"`
-	Reason        string    `json:"reason" minLength:"1" maxLength:"200" example:"The provider is up again" doc:"Why. It is in the orders' history, where their customers can read it"`
+	Step          *StepName  `json:"step,omitempty" example:"void_payment" doc:"Only orders that this step keeps from their end. Default: any"`
+	State         *StepState `json:"state,omitempty" example:"refused" doc:"Only orders whose step is in this state. Default: any"`
+	Code          string     `json:"code,omitempty" minLength:"1" maxLength:"64" example:"provider_refused" doc:"Only orders whose step has this code. Default: any"`
+	OrderIDs      []orderID  `json:"orderIds,omitempty" minItems:"1" maxItems:"1000" doc:"Only these orders. Default: all"`
+	RatePerSecond int        `json:"ratePerSecond,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many orders a second"`
+	DryRun        bool       `json:"dryRun,omitempty" doc:"Say what would be done, and do nothing"`
+	Reason        string     `json:"reason" minLength:"1" maxLength:"200" example:"The provider is up again" doc:"Why. It is in the orders' history, where their customers can read it"`
 }
 
 // RedriveStep is another try of a step.
@@ -67,9 +72,11 @@ type RedriveResult struct {
 type deadLettersOutput struct{ Body DeadLetters }
 
 type deadLetterOrdersInput struct {
-	Cause  string `query:"cause" maxLength:"500" doc:"Only orders with this cause"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
-	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same cause"`
+	Step   StepName  `query:"step" example:"void_payment" doc:"Only orders that this step keeps from their end"`
+	State  StepState `query:"state" example:"refused" doc:"Only orders whose step is in this state"`
+	Code   string    `query:"code" maxLength:"64" example:"provider_refused" doc:"Only orders whose step has this code"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+	Cursor string    `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
 }
 
 type redriveInput struct{ Body Redrive }
@@ -106,17 +113,23 @@ func (s *Server) deadLetters(ctx context.Context, _ *struct{}) (*deadLettersOutp
 	}
 	out := &deadLettersOutput{DeadLetters{Groups: make([]DeadLetterGroup, len(groups))}}
 	for i, g := range groups {
-		out.Body.Groups[i] = DeadLetterGroup(g)
+		out.Body.Groups[i] = DeadLetterGroup{
+			Step: StepName(g.Cause.Step), State: StepState(g.Cause.State), Code: g.Cause.Code, Reason: g.Cause.String(),
+			Orders: g.Orders, FirstAt: g.FirstAt, LastAt: g.LastAt,
+		}
 	}
 	return out, nil
 }
 
 func (s *Server) deadLetterOrders(ctx context.Context, in *deadLetterOrdersInput) (*listOutput, error) {
-	out, err := s.page(ctx, store.Filter{Status: orders.NeedsAttention, Reason: in.Cause}, in.Limit, in.Cursor)
+	cause := orders.Cause{Step: orders.StepName(in.Step), State: orders.StepState(in.State), Code: in.Code}
+	out, err := s.page(ctx, store.Filter{Status: orders.NeedsAttention, Cause: cause}, in.Limit, in.Cursor)
 	if err == nil && out.Body.NextCursor != "" {
 		query := url.Values{}
-		if in.Cause != "" {
-			query.Set("cause", in.Cause)
+		for name, value := range map[string]string{"step": string(in.Step), "state": string(in.State), "code": in.Code} {
+			if value != "" {
+				query.Set(name, value)
+			}
 		}
 		out.Link = nextLink("/api/dead-letters/orders", in.Limit, out.Body.NextCursor, query)
 	}
@@ -125,7 +138,7 @@ func (s *Server) deadLetterOrders(ctx context.Context, in *deadLetterOrdersInput
 
 func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput, error) {
 	job := orders.RedriveJob{
-		ID: orders.NewID(), Cause: in.Body.Cause, OrderIDs: make([]orders.ID, len(in.Body.OrderIDs)),
+		ID: orders.NewID(), Cause: in.Body.cause(), OrderIDs: make([]orders.ID, len(in.Body.OrderIDs)),
 		PerSecond: in.Body.RatePerSecond, Principal: exchangeOf(ctx).principal.Name, Reason: in.Body.Reason,
 		At: s.config.Now(),
 	}
@@ -135,7 +148,7 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 			return nil, err
 		}
 	}
-	wrong := append(line("reason", job.Reason), unstorable("cause", job.Cause)...)
+	wrong := append(line("reason", job.Reason), unstorable("code", job.Cause.Code)...)
 	if len(wrong) > 0 {
 		return nil, &orders.InvalidError{Fields: wrong}
 	}
@@ -162,6 +175,18 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 		return nil, &uncertainError{"The redrive may or may not have been started. Starting it again is safe.", err}
 	}
 	return out, nil
+}
+
+// cause is which orders the redrive is about.
+func (r *Redrive) cause() orders.Cause {
+	cause := orders.Cause{Code: r.Code}
+	if r.Step != nil {
+		cause.Step = orders.StepName(*r.Step)
+	}
+	if r.State != nil {
+		cause.State = orders.StepState(*r.State)
+	}
+	return cause
 }
 
 // newRedriveOrder says what a redrive does to an order, by deciding and not storing it.

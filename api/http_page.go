@@ -29,7 +29,10 @@ func decodeCursor(f store.Filter, cursor string) (id orders.ID, err error) {
 
 // scope tells the lists of orders apart by their filters.
 func scope(f store.Filter) string {
-	text := strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status)) + f.Reason
+	text := strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status))
+	if f.Cause != (orders.Cause{}) {
+		text += f.Cause.String()
+	}
 	if !f.From.IsZero() || !f.To.IsZero() {
 		text += moment(f.From) + moment(f.To)
 	}

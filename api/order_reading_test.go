@@ -290,7 +290,7 @@ func TestEmptyIsNotAll(t *testing.T) {
 		{"POST", "/api/webhooks", `{"url":"https://shop.example.com/hook","eventTypes":[]}`},
 		{"PATCH", "/api/webhooks/" + id.String(), `{"eventTypes":[]}`},
 		{"POST", "/api/dead-letters/redrive", `{"reason":"r","orderIds":[]}`},
-		{"POST", "/api/dead-letters/redrive", `{"reason":"r","cause":""}`},
+		{"POST", "/api/dead-letters/redrive", `{"reason":"r","code":""}`},
 		{"POST", "/api/dead-letters/redrive", `{"reason":"r","dryRun":""}`},
 		{"POST", "/api/dead-letters/redrive", `{"reason":"r","dryRun":0}`},
 		{"POST", "/api/dead-letters/redrive", `{"reason":"r","ratePerSecond":0}`},

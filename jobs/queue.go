@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -116,8 +115,7 @@ func (c *QueueCollector) countDeadLetters(ctx context.Context, ch chan<- prometh
 	}
 	dead := map[string]int64{}
 	for _, g := range groups {
-		step, _, _ := strings.Cut(g.Cause, " ")
-		dead[step] += g.Orders
+		dead[string(g.Cause.Step)] += g.Orders
 	}
 	for _, spec := range orders.Specs() {
 		if spec.Role == orders.Compensation {

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/jobs"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
@@ -28,7 +30,30 @@ func TestQueuesAreCountedApart(t *testing.T) {
 	await(all)
 	await(3, "millrace_queue_jobs") // a step of each provider
 
-	_, err := pool.Exec(t.Context(), "ALTER TABLE webhook_deliveries RENAME TO gone")
+	unpaid := storetest.Order(t, s).ID
+	for step, kind := range map[orders.StepName]orders.EventKind{
+		orders.ReserveInventory: orders.StepRefused, orders.AuthorizePayment: orders.StepSucceeded,
+		orders.QuoteShipping: orders.StepSucceeded,
+	} {
+		_, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(unpaid, step, kind)})
+		require.NoError(t, err)
+	}
+	_, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(unpaid, orders.VoidPayment, orders.StepUnknown)})
+	require.NoError(t, err)
+	const dead = `
+# HELP millrace_dead_letters Orders that need attention, by the step that keeps them from their end.
+# TYPE millrace_dead_letters gauge
+millrace_dead_letters{step="cancel_shipment"} 0
+millrace_dead_letters{step="refund_payment"} 0
+millrace_dead_letters{step="release_inventory"} 0
+millrace_dead_letters{step="void_payment"} 1
+`
+	require.Eventually(t, func() bool {
+		return testutil.CollectAndCompare(collector, strings.NewReader(dead), "millrace_dead_letters") == nil
+	}, time.Minute, time.Millisecond)
+	await(all)
+
+	_, err = pool.Exec(t.Context(), "ALTER TABLE webhook_deliveries RENAME TO gone")
 	require.NoError(t, err)
 	require.Zero(t, testutil.CollectAndCount(collector, "millrace_webhook_oldest_due_age_seconds"))
 	await(all - 1)

@@ -28,8 +28,8 @@ func TestRedrive(t *testing.T) {
 	}
 	redrive := func(ids ...orders.ID) {
 		require.NoError(t, s.store.Redrive(t.Context(), orders.RedriveJob{
-			ID: orders.NewID(), Cause: "void_payment refused: provider_refused", OrderIDs: append([]orders.ID{}, ids...),
-			PerSecond: 100, Principal: "p", Reason: "again", At: time.Now(),
+			ID: orders.NewID(), OrderIDs: append([]orders.ID{}, ids...), PerSecond: 100, Principal: "p", Reason: "again",
+			Cause: orders.Cause{Step: orders.VoidPayment, State: orders.StateRefused, Code: "provider_refused"}, At: time.Now(),
 		}))
 	}
 

@@ -21,7 +21,7 @@ func (o *Order) advance(at time.Time) {
 	}
 	o.Status = o.end()
 	if o.Status == NeedsAttention {
-		o.Reason = o.cause()
+		o.Reason = o.why()
 		return
 	}
 	if o.Status == Refunded {

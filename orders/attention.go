@@ -26,8 +26,8 @@ func (o *Order) doneAgain(s Step) bool {
 	})
 }
 
-// cause is the reason of an order that was settled: what is still wrong, or else why it is being undone, or was.
-func (o *Order) cause() string {
+// why is the reason of an order that was settled: what is still wrong, or else why it is being undone, or was.
+func (o *Order) why() string {
 	if stuck := o.Stuck(); len(stuck) > 0 && o.Status == NeedsAttention {
 		return stuck[0].problem()
 	}

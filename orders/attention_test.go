@@ -327,6 +327,8 @@ func TestSettledOrders(t *testing.T) {
 			}
 			stuck := o.Stuck()
 			require.NotEmpty(t, stuck, "needs attention for no step")
+			cause := o.Cause()
+			require.Equal(t, string(cause.Step)+" "+string(cause.State)+": r", o.Reason, "the cause is what the reason says")
 			s := rapid.SampledFrom(stuck).Draw(t, "stuck")
 			switch rapid.SampledFrom([]string{"retry", "retry all", "undo", "by hand", "as it is"}).Draw(t, "settlement") {
 			case "retry":

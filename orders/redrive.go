@@ -8,7 +8,7 @@ import (
 // RedriveJob is the args of the River job that tries again what keeps orders from their end, one order after the other.
 type RedriveJob struct {
 	ID        ID        `json:"id"`    // of the redrive: each order is tried once by it
-	Cause     string    `json:"cause"` // only orders with this Reason; empty for all
+	Cause     Cause     `json:"cause"` // only orders with this cause; what is empty of it may be anything
 	OrderIDs  []ID      `json:"order_ids"`
 	PerSecond int       `json:"per_second"`
 	Principal string    `json:"principal"` // who asked for it, and why

@@ -139,5 +139,5 @@ func (o *Order) resume(settled *Step, at time.Time) {
 	} else {
 		o.proceed(at)
 	}
-	o.Reason = o.cause()
+	o.Reason = o.why()
 }

@@ -214,11 +214,16 @@ func updateParams(decisions []orders.Decision) (*dbsqlc.OrdersUpdateParams, erro
 			c.Statuses = append(c.Statuses, "")
 			c.Goals = append(c.Goals, "")
 			c.Reasons = append(c.Reasons, "")
+			c.CauseSteps = append(c.CauseSteps, "")
+			c.CauseStates = append(c.CauseStates, "")
+			c.CauseCodes = append(c.CauseCodes, "")
 			c.RefundedMinor = append(c.RefundedMinor, 0)
 			c.UpdatedAt = append(c.UpdatedAt, o.UpdatedAt)
 		}
 		c.Versions[i], c.RefundedMinor[i], c.UpdatedAt[i] = o.Version, int64(o.Refunded), o.UpdatedAt
 		c.Statuses[i], c.Goals[i], c.Reasons[i] = string(o.Status), string(o.Goal), o.Reason
+		cause := o.Cause()
+		c.CauseSteps[i], c.CauseStates[i], c.CauseCodes[i] = string(cause.Step), string(cause.State), cause.Code
 
 		if step := d.Settled; step != nil {
 			key := orders.StepJob{OrderID: o.ID, Step: step.Name, Generation: step.Generation}

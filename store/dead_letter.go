@@ -15,14 +15,14 @@ import (
 // RedriveQueue is the River queue of redrives: one at a time per process, so that their rates do not add up to more.
 const RedriveQueue = "redrive"
 
-// DeadLetterGroup is the orders that need attention for one reason.
+// DeadLetterGroup is the orders that need attention for one cause.
 type DeadLetterGroup struct {
-	Cause           string // the orders' Reason: step, state and why
+	Cause           orders.Cause
 	Orders          int64
 	FirstAt, LastAt time.Time // when the longest waiting and the latest of them came to need it
 }
 
-// DeadLetterGroups counts the orders that need attention by why, most first.
+// DeadLetterGroups counts the orders that need attention by cause, most first.
 func (s *Store) DeadLetterGroups(ctx context.Context, limit int) ([]DeadLetterGroup, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -32,7 +32,10 @@ func (s *Store) DeadLetterGroups(ctx context.Context, limit int) ([]DeadLetterGr
 	}
 	groups := make([]DeadLetterGroup, len(rows))
 	for i, row := range rows {
-		groups[i] = DeadLetterGroup{row.Reason, row.Orders, row.FirstAt.UTC(), row.LastAt.UTC()}
+		cause := orders.Cause{
+			Step: orders.StepName(row.CauseStep), State: orders.StepState(row.CauseState), Code: row.CauseCode,
+		}
+		groups[i] = DeadLetterGroup{cause, row.Orders, row.FirstAt.UTC(), row.LastAt.UTC()}
 	}
 	return groups, nil
 }
@@ -44,7 +47,8 @@ func (s *Store) DeadLetters(
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	ids, err := s.queries.DeadLetters(ctx, s.db, &dbsqlc.DeadLettersParams{
-		Since: job.At, Reason: job.Cause, Ids: job.OrderIDs, After: after, PageSize: int32(limit),
+		Since: job.At, CauseStep: string(job.Cause.Step), CauseState: string(job.Cause.State), CauseCode: job.Cause.Code,
+		Ids: job.OrderIDs, After: after, PageSize: int32(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", classify(err))
@@ -57,7 +61,8 @@ func (s *Store) CountDeadLetters(ctx context.Context, job orders.RedriveJob) (in
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	n, err := s.queries.DeadLettersCount(ctx, s.db, &dbsqlc.DeadLettersCountParams{
-		Since: job.At, Reason: job.Cause, Ids: job.OrderIDs,
+		Since: job.At, CauseStep: string(job.Cause.Step), CauseState: string(job.Cause.State), CauseCode: job.Cause.Code,
+		Ids: job.OrderIDs,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("count dead letters: %w", classify(err))

@@ -50,10 +50,10 @@ func (s *Store) read(ctx context.Context, db dbsqlc.DBTX, ids []orders.ID) (map[
 type Filter struct {
 	CustomerID string
 	Status     orders.Status
-	Reason     string    // with a status, and without a customer
-	From, To   time.Time // placed at From or later, and before To
-	Before     orders.ID // only orders placed before this one
-	Skip       int       // of one customer's orders, how many to leave out; each costs as much as one that is read
+	Cause      orders.Cause // with a status, and without a customer
+	From, To   time.Time    // placed at From or later, and before To
+	Before     orders.ID    // only orders placed before this one
+	Skip       int          // of one customer's orders, how many to leave out; each costs as much as one that is read
 	Limit      int
 }
 
@@ -88,7 +88,8 @@ func (s *Store) Orders(ctx context.Context, f Filter) ([]orders.Order, error) {
 		})
 	case f.Status != "":
 		rows, err = s.queries.OrdersListByStatus(ctx, s.db, &dbsqlc.OrdersListByStatusParams{
-			Status: string(f.Status), Reason: f.Reason, Before: before,
+			Status: string(f.Status), CauseStep: string(f.Cause.Step), CauseState: string(f.Cause.State),
+			CauseCode: f.Cause.Code, Before: before,
 			After: after, PlacedFrom: f.From, PlacedTo: to, PageSize: int32(f.Limit),
 		})
 	default:

@@ -658,8 +658,8 @@ func (s *DeadLetterGroup) Encode(e *jx.Encoder) {
 // encodeFields encodes fields.
 func (s *DeadLetterGroup) encodeFields(e *jx.Encoder) {
 	{
-		e.FieldStart("cause")
-		e.Str(s.Cause)
+		e.FieldStart("code")
+		e.Str(s.Code)
 	}
 	{
 		e.FieldStart("firstAt")
@@ -673,13 +673,28 @@ func (s *DeadLetterGroup) encodeFields(e *jx.Encoder) {
 		e.FieldStart("orders")
 		e.Int64(s.Orders)
 	}
+	{
+		e.FieldStart("reason")
+		e.Str(s.Reason)
+	}
+	{
+		e.FieldStart("state")
+		s.State.Encode(e)
+	}
+	{
+		e.FieldStart("step")
+		s.Step.Encode(e)
+	}
 }
 
-var jsonFieldsNameOfDeadLetterGroup = [4]string{
-	0: "cause",
+var jsonFieldsNameOfDeadLetterGroup = [7]string{
+	0: "code",
 	1: "firstAt",
 	2: "lastAt",
 	3: "orders",
+	4: "reason",
+	5: "state",
+	6: "step",
 }
 
 // Decode decodes DeadLetterGroup from json.
@@ -691,17 +706,17 @@ func (s *DeadLetterGroup) Decode(d *jx.Decoder) error {
 
 	if err := d.ObjBytes(func(d *jx.Decoder, k []byte) error {
 		switch string(k) {
-		case "cause":
+		case "code":
 			requiredBitSet[0] |= 1 << 0
 			if err := func() error {
 				v, err := d.Str()
-				s.Cause = string(v)
+				s.Code = string(v)
 				if err != nil {
 					return err
 				}
 				return nil
 			}(); err != nil {
-				return errors.Wrap(err, "decode field \"cause\"")
+				return errors.Wrap(err, "decode field \"code\"")
 			}
 		case "firstAt":
 			requiredBitSet[0] |= 1 << 1
@@ -739,6 +754,38 @@ func (s *DeadLetterGroup) Decode(d *jx.Decoder) error {
 			}(); err != nil {
 				return errors.Wrap(err, "decode field \"orders\"")
 			}
+		case "reason":
+			requiredBitSet[0] |= 1 << 4
+			if err := func() error {
+				v, err := d.Str()
+				s.Reason = string(v)
+				if err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"reason\"")
+			}
+		case "state":
+			requiredBitSet[0] |= 1 << 5
+			if err := func() error {
+				if err := s.State.Decode(d); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"state\"")
+			}
+		case "step":
+			requiredBitSet[0] |= 1 << 6
+			if err := func() error {
+				if err := s.Step.Decode(d); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"step\"")
+			}
 		default:
 			return d.Skip()
 		}
@@ -749,7 +796,7 @@ func (s *DeadLetterGroup) Decode(d *jx.Decoder) error {
 	// Validate required fields.
 	var failures []validate.FieldError
 	for i, mask := range [1]uint8{
-		0b00001111,
+		0b01111111,
 	} {
 		if result := (requiredBitSet[i] & mask) ^ mask; result != 0 {
 			// Mask only required fields and check equality to mask using XOR.
@@ -3785,6 +3832,39 @@ func (s OptStepName) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements stdjson.Unmarshaler.
 func (s *OptStepName) UnmarshalJSON(data []byte) error {
+	d := jx.DecodeBytes(data)
+	return s.Decode(d)
+}
+
+// Encode encodes StepState as json.
+func (o OptStepState) Encode(e *jx.Encoder) {
+	if !o.Set {
+		return
+	}
+	e.Str(string(o.Value))
+}
+
+// Decode decodes StepState from json.
+func (o *OptStepState) Decode(d *jx.Decoder) error {
+	if o == nil {
+		return errors.New("invalid: unable to decode OptStepState to nil")
+	}
+	o.Set = true
+	if err := o.Value.Decode(d); err != nil {
+		return err
+	}
+	return nil
+}
+
+// MarshalJSON implements stdjson.Marshaler.
+func (s OptStepState) MarshalJSON() ([]byte, error) {
+	e := jx.Encoder{}
+	s.Encode(&e)
+	return e.Bytes(), nil
+}
+
+// UnmarshalJSON implements stdjson.Unmarshaler.
+func (s *OptStepState) UnmarshalJSON(data []byte) error {
 	d := jx.DecodeBytes(data)
 	return s.Decode(d)
 }
@@ -8834,9 +8914,9 @@ func (s *Redrive) Encode(e *jx.Encoder) {
 // encodeFields encodes fields.
 func (s *Redrive) encodeFields(e *jx.Encoder) {
 	{
-		if s.Cause.Set {
-			e.FieldStart("cause")
-			s.Cause.Encode(e)
+		if s.Code.Set {
+			e.FieldStart("code")
+			s.Code.Encode(e)
 		}
 	}
 	{
@@ -8865,14 +8945,28 @@ func (s *Redrive) encodeFields(e *jx.Encoder) {
 		e.FieldStart("reason")
 		e.Str(s.Reason)
 	}
+	{
+		if s.State.Set {
+			e.FieldStart("state")
+			s.State.Encode(e)
+		}
+	}
+	{
+		if s.Step.Set {
+			e.FieldStart("step")
+			s.Step.Encode(e)
+		}
+	}
 }
 
-var jsonFieldsNameOfRedrive = [5]string{
-	0: "cause",
+var jsonFieldsNameOfRedrive = [7]string{
+	0: "code",
 	1: "dryRun",
 	2: "orderIds",
 	3: "ratePerSecond",
 	4: "reason",
+	5: "state",
+	6: "step",
 }
 
 // Decode decodes Redrive from json.
@@ -8885,15 +8979,15 @@ func (s *Redrive) Decode(d *jx.Decoder) error {
 
 	if err := d.ObjBytes(func(d *jx.Decoder, k []byte) error {
 		switch string(k) {
-		case "cause":
+		case "code":
 			if err := func() error {
-				s.Cause.Reset()
-				if err := s.Cause.Decode(d); err != nil {
+				s.Code.Reset()
+				if err := s.Code.Decode(d); err != nil {
 					return err
 				}
 				return nil
 			}(); err != nil {
-				return errors.Wrap(err, "decode field \"cause\"")
+				return errors.Wrap(err, "decode field \"code\"")
 			}
 		case "dryRun":
 			if err := func() error {
@@ -8945,6 +9039,26 @@ func (s *Redrive) Decode(d *jx.Decoder) error {
 				return nil
 			}(); err != nil {
 				return errors.Wrap(err, "decode field \"reason\"")
+			}
+		case "state":
+			if err := func() error {
+				s.State.Reset()
+				if err := s.State.Decode(d); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"state\"")
+			}
+		case "step":
+			if err := func() error {
+				s.Step.Reset()
+				if err := s.Step.Decode(d); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"step\"")
 			}
 		default:
 			return errors.Errorf("unexpected field %q", k)

@@ -102,11 +102,15 @@ type ListCustomerOrdersParams struct {
 
 // ListDeadLetterOrdersParams is parameters of listDeadLetterOrders operation.
 type ListDeadLetterOrdersParams struct {
-	// Only orders with this cause.
-	Cause OptString `json:",omitempty,omitzero"`
+	// Only orders that this step keeps from their end.
+	Step OptStepName `json:",omitempty,omitzero"`
+	// Only orders whose step is in this state.
+	State OptStepState `json:",omitempty,omitzero"`
+	// Only orders whose step has this code.
+	Code OptString `json:",omitempty,omitzero"`
 	// Orders per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
-	// The nextCursor of the page before, with the same cause.
+	// The nextCursor of the page before, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 

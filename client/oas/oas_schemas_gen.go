@@ -361,19 +361,24 @@ func (s *DatabaseStatus) SetStatus(val Condition) {
 
 // Ref: #/components/schemas/DeadLetterGroup
 type DeadLetterGroup struct {
-	// Which step, what became of it, and why.
-	Cause string `json:"cause"`
+	// Why, in one word: the provider's code or Millrace's own, and declared if an operator has declared
+	// the step not done.
+	Code string `json:"code"`
 	// Since when the first of them has needed attention.
 	FirstAt time.Time `json:"firstAt"`
 	// Since when the last has.
 	LastAt time.Time `json:"lastAt"`
 	// How many.
 	Orders int64 `json:"orders"`
+	// Step, state and code in a sentence.
+	Reason string    `json:"reason"`
+	State  StepState `json:"state"`
+	Step   StepName  `json:"step"`
 }
 
-// GetCause returns the value of Cause.
-func (s *DeadLetterGroup) GetCause() string {
-	return s.Cause
+// GetCode returns the value of Code.
+func (s *DeadLetterGroup) GetCode() string {
+	return s.Code
 }
 
 // GetFirstAt returns the value of FirstAt.
@@ -391,9 +396,24 @@ func (s *DeadLetterGroup) GetOrders() int64 {
 	return s.Orders
 }
 
-// SetCause sets the value of Cause.
-func (s *DeadLetterGroup) SetCause(val string) {
-	s.Cause = val
+// GetReason returns the value of Reason.
+func (s *DeadLetterGroup) GetReason() string {
+	return s.Reason
+}
+
+// GetState returns the value of State.
+func (s *DeadLetterGroup) GetState() StepState {
+	return s.State
+}
+
+// GetStep returns the value of Step.
+func (s *DeadLetterGroup) GetStep() StepName {
+	return s.Step
+}
+
+// SetCode sets the value of Code.
+func (s *DeadLetterGroup) SetCode(val string) {
+	s.Code = val
 }
 
 // SetFirstAt sets the value of FirstAt.
@@ -409,6 +429,21 @@ func (s *DeadLetterGroup) SetLastAt(val time.Time) {
 // SetOrders sets the value of Orders.
 func (s *DeadLetterGroup) SetOrders(val int64) {
 	s.Orders = val
+}
+
+// SetReason sets the value of Reason.
+func (s *DeadLetterGroup) SetReason(val string) {
+	s.Reason = val
+}
+
+// SetState sets the value of State.
+func (s *DeadLetterGroup) SetState(val StepState) {
+	s.State = val
+}
+
+// SetStep sets the value of Step.
+func (s *DeadLetterGroup) SetStep(val StepName) {
+	s.Step = val
 }
 
 // Ref: #/components/schemas/DeadLetters
@@ -2908,6 +2943,52 @@ func (o OptStepName) Get() (v StepName, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptStepName) Or(d StepName) StepName {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptStepState returns new OptStepState with value set to v.
+func NewOptStepState(v StepState) OptStepState {
+	return OptStepState{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptStepState is optional StepState.
+type OptStepState struct {
+	Value StepState
+	Set   bool
+}
+
+// IsSet returns true if OptStepState was set.
+func (o OptStepState) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptStepState) Reset() {
+	var v StepState
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptStepState) SetTo(v StepState) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptStepState) Get() (v StepState, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptStepState) Or(d StepState) StepState {
 	if v, ok := o.Get(); ok {
 		return v
 	}
@@ -5667,8 +5748,8 @@ func (s *Redelivery) SetSince(val time.Time) {
 
 // Ref: #/components/schemas/Redrive
 type Redrive struct {
-	// Only orders with this cause. Default: of any.
-	Cause OptString `json:"cause"`
+	// Only orders whose step has this code. Default: any.
+	Code OptString `json:"code"`
 	// Say what would be done, and do nothing.
 	DryRun OptBool `json:"dryRun"`
 	// Only these orders. Default: all.
@@ -5677,11 +5758,15 @@ type Redrive struct {
 	RatePerSecond OptInt64 `json:"ratePerSecond"`
 	// Why. It is in the orders' history, where their customers can read it.
 	Reason string `json:"reason"`
+	// Only orders whose step is in this state. Default: any.
+	State OptStepState `json:"state"`
+	// Only orders that this step keeps from their end. Default: any.
+	Step OptStepName `json:"step"`
 }
 
-// GetCause returns the value of Cause.
-func (s *Redrive) GetCause() OptString {
-	return s.Cause
+// GetCode returns the value of Code.
+func (s *Redrive) GetCode() OptString {
+	return s.Code
 }
 
 // GetDryRun returns the value of DryRun.
@@ -5704,9 +5789,19 @@ func (s *Redrive) GetReason() string {
 	return s.Reason
 }
 
-// SetCause sets the value of Cause.
-func (s *Redrive) SetCause(val OptString) {
-	s.Cause = val
+// GetState returns the value of State.
+func (s *Redrive) GetState() OptStepState {
+	return s.State
+}
+
+// GetStep returns the value of Step.
+func (s *Redrive) GetStep() OptStepName {
+	return s.Step
+}
+
+// SetCode sets the value of Code.
+func (s *Redrive) SetCode(val OptString) {
+	s.Code = val
 }
 
 // SetDryRun sets the value of DryRun.
@@ -5727,6 +5822,16 @@ func (s *Redrive) SetRatePerSecond(val OptInt64) {
 // SetReason sets the value of Reason.
 func (s *Redrive) SetReason(val string) {
 	s.Reason = val
+}
+
+// SetState sets the value of State.
+func (s *Redrive) SetState(val OptStepState) {
+	s.State = val
+}
+
+// SetStep sets the value of Step.
+func (s *Redrive) SetStep(val OptStepName) {
+	s.Step = val
 }
 
 // Ref: #/components/schemas/RedriveOrder

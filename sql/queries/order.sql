@@ -108,12 +108,14 @@ SELECT id, version, updated_at FROM millrace.orders WHERE id = ANY(@ids::uuid[])
 WITH changed AS (
     UPDATE millrace.orders o
     SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
-        updated_at = u.updated_at
+        updated_at = u.updated_at, cause_step = u.cause_step, cause_state = u.cause_state, cause_code = u.cause_code
     FROM (
         SELECT
             unnest(@ids::uuid[]) AS id, unnest(@versions::bigint[]) AS version, unnest(@statuses::text[]) AS status,
             unnest(@goals::text[]) AS goal, unnest(@reasons::text[]) AS reason,
-            unnest(@refunded_minor::bigint[]) AS refunded_minor, unnest(@updated_at::timestamptz[]) AS updated_at
+            unnest(@refunded_minor::bigint[]) AS refunded_minor, unnest(@updated_at::timestamptz[]) AS updated_at,
+            unnest(@cause_steps::text[]) AS cause_step, unnest(@cause_states::text[]) AS cause_state,
+            unnest(@cause_codes::text[]) AS cause_code
     ) u WHERE o.id = u.id
 ), settled AS (
     UPDATE millrace.order_steps s
@@ -157,9 +159,12 @@ WHERE id < @before::uuid AND id > @after::uuid AND placed_at >= @placed_from AND
 ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByStatus :many
--- OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
+-- OrdersListByStatus is a page of the orders with a status: of those that need attention, of one step, state and code
+-- unless these are empty.
 SELECT * FROM millrace.order_documents
-WHERE status = @status AND id < @before::uuid AND (@reason::text = '' OR reason = @reason::text)
+WHERE status = @status AND id < @before::uuid AND (@cause_step::text = '' OR cause_step = @cause_step::text)
+    AND (@cause_state::text = '' OR cause_state = @cause_state::text)
+    AND (@cause_code::text = '' OR cause_code = @cause_code::text)
     AND id > @after::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id DESC LIMIT @page_size;
 

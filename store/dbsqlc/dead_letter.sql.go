@@ -13,18 +13,22 @@ import (
 )
 
 const deadLetterGroups = `-- name: DeadLetterGroups :many
-SELECT reason, count(*) AS orders, min(updated_at)::timestamptz AS first_at, max(updated_at)::timestamptz AS last_at
-FROM millrace.orders WHERE status = 'needs_attention' GROUP BY reason ORDER BY count(*) DESC, reason LIMIT $1
+SELECT cause_step, cause_state, cause_code, count(*) AS orders,
+    min(updated_at)::timestamptz AS first_at, max(updated_at)::timestamptz AS last_at
+FROM millrace.orders WHERE status = 'needs_attention' GROUP BY cause_step, cause_state, cause_code
+ORDER BY count(*) DESC, cause_step, cause_state, cause_code LIMIT $1
 `
 
 type DeadLetterGroupsRow struct {
-	Reason  string
-	Orders  int64
-	FirstAt time.Time
-	LastAt  time.Time
+	CauseStep  string
+	CauseState string
+	CauseCode  string
+	Orders     int64
+	FirstAt    time.Time
+	LastAt     time.Time
 }
 
-// DeadLetterGroups counts the orders that need attention by why, most first.
+// DeadLetterGroups counts the orders that need attention by cause, most first.
 func (q *Queries) DeadLetterGroups(ctx context.Context, db DBTX, pageSize int32) ([]DeadLetterGroupsRow, error) {
 	rows, err := db.Query(ctx, deadLetterGroups, pageSize)
 	if err != nil {
@@ -35,7 +39,9 @@ func (q *Queries) DeadLetterGroups(ctx context.Context, db DBTX, pageSize int32)
 	for rows.Next() {
 		var i DeadLetterGroupsRow
 		if err := rows.Scan(
-			&i.Reason,
+			&i.CauseStep,
+			&i.CauseState,
+			&i.CauseCode,
 			&i.Orders,
 			&i.FirstAt,
 			&i.LastAt,
@@ -52,25 +58,31 @@ func (q *Queries) DeadLetterGroups(ctx context.Context, db DBTX, pageSize int32)
 
 const deadLetters = `-- name: DeadLetters :many
 SELECT id FROM millrace.orders
-WHERE status = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR reason = $2::text)
-    AND (cardinality($3::uuid[]) = 0 OR id = ANY($3::uuid[])) AND id > $4::uuid
-ORDER BY id LIMIT $5
+WHERE status = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR cause_step = $2::text)
+    AND ($3::text = '' OR cause_state = $3::text)
+    AND ($4::text = '' OR cause_code = $4::text)
+    AND (cardinality($5::uuid[]) = 0 OR id = ANY($5::uuid[])) AND id > $6::uuid
+ORDER BY id LIMIT $7
 `
 
 type DeadLettersParams struct {
-	Since    time.Time
-	Reason   string
-	Ids      []uuid.UUID
-	After    uuid.UUID
-	PageSize int32
+	Since      time.Time
+	CauseStep  string
+	CauseState string
+	CauseCode  string
+	Ids        []uuid.UUID
+	After      uuid.UUID
+	PageSize   int32
 }
 
-// DeadLetters is a page of the orders that have needed attention since a moment or longer, oldest first: of one reason
-// unless it is empty, and of some ids unless there are none.
+// DeadLetters is a page of the orders that have needed attention since a moment or longer, oldest first: of one step,
+// state and code unless these are empty, and of some ids unless there are none.
 func (q *Queries) DeadLetters(ctx context.Context, db DBTX, arg *DeadLettersParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, deadLetters,
 		arg.Since,
-		arg.Reason,
+		arg.CauseStep,
+		arg.CauseState,
+		arg.CauseCode,
 		arg.Ids,
 		arg.After,
 		arg.PageSize,
@@ -95,18 +107,28 @@ func (q *Queries) DeadLetters(ctx context.Context, db DBTX, arg *DeadLettersPara
 
 const deadLettersCount = `-- name: DeadLettersCount :one
 SELECT count(*) FROM millrace.orders
-WHERE status = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR reason = $2::text)
-    AND (cardinality($3::uuid[]) = 0 OR id = ANY($3::uuid[]))
+WHERE status = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR cause_step = $2::text)
+    AND ($3::text = '' OR cause_state = $3::text)
+    AND ($4::text = '' OR cause_code = $4::text)
+    AND (cardinality($5::uuid[]) = 0 OR id = ANY($5::uuid[]))
 `
 
 type DeadLettersCountParams struct {
-	Since  time.Time
-	Reason string
-	Ids    []uuid.UUID
+	Since      time.Time
+	CauseStep  string
+	CauseState string
+	CauseCode  string
+	Ids        []uuid.UUID
 }
 
 func (q *Queries) DeadLettersCount(ctx context.Context, db DBTX, arg *DeadLettersCountParams) (int64, error) {
-	row := db.QueryRow(ctx, deadLettersCount, arg.Since, arg.Reason, arg.Ids)
+	row := db.QueryRow(ctx, deadLettersCount,
+		arg.Since,
+		arg.CauseStep,
+		arg.CauseState,
+		arg.CauseCode,
+		arg.Ids,
+	)
 	var count int64
 	err := row.Scan(&count)
 	return count, err

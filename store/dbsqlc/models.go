@@ -89,6 +89,9 @@ type OrderDocument struct {
 	Items           []byte
 	Steps           []byte
 	CustomerEmail   string
+	CauseStep       string
+	CauseState      string
+	CauseCode       string
 }
 
 type OrderEvent struct {

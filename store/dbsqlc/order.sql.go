@@ -98,7 +98,7 @@ func (q *Queries) OrdersByIdempotencyKey(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExport = `-- name: OrdersExport :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
 WHERE id > $1::uuid AND id < $2::uuid AND placed_at >= $3 AND placed_at < $4
 ORDER BY id LIMIT $5
 `
@@ -146,6 +146,9 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 			&i.Items,
 			&i.Steps,
 			&i.CustomerEmail,
+			&i.CauseStep,
+			&i.CauseState,
+			&i.CauseCode,
 		); err != nil {
 			return nil, err
 		}
@@ -158,7 +161,7 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 }
 
 const ordersExportByCustomer = `-- name: OrdersExportByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
 WHERE customer_id = $1 AND ($2::text = '' OR status = $2::text)
     AND id > $3::uuid AND id < $4::uuid AND placed_at >= $5 AND placed_at < $6
 ORDER BY id LIMIT $7
@@ -209,6 +212,9 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 			&i.Items,
 			&i.Steps,
 			&i.CustomerEmail,
+			&i.CauseStep,
+			&i.CauseState,
+			&i.CauseCode,
 		); err != nil {
 			return nil, err
 		}
@@ -221,7 +227,7 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExportByStatus = `-- name: OrdersExportByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
 WHERE status = $1 AND id > $2::uuid AND id < $3::uuid
     AND placed_at >= $4 AND placed_at < $5
 ORDER BY id LIMIT $6
@@ -270,6 +276,9 @@ func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *Orders
 			&i.Items,
 			&i.Steps,
 			&i.CustomerEmail,
+			&i.CauseStep,
+			&i.CauseState,
+			&i.CauseCode,
 		); err != nil {
 			return nil, err
 		}
@@ -415,7 +424,7 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 }
 
 const ordersList = `-- name: OrdersList :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
 WHERE id < $1::uuid AND id > $2::uuid AND placed_at >= $3 AND placed_at < $4
 ORDER BY id DESC LIMIT $5
 `
@@ -463,6 +472,9 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 			&i.Items,
 			&i.Steps,
 			&i.CustomerEmail,
+			&i.CauseStep,
+			&i.CauseState,
+			&i.CauseCode,
 		); err != nil {
 			return nil, err
 		}
@@ -475,7 +487,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 }
 
 const ordersListByCustomer = `-- name: OrdersListByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
 WHERE customer_id = $1 AND id < $2::uuid AND ($3::text = '' OR status = $3::text)
     AND id > $4::uuid AND placed_at >= $5 AND placed_at < $6
 ORDER BY id DESC LIMIT $8 OFFSET $7
@@ -529,6 +541,9 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 			&i.Items,
 			&i.Steps,
 			&i.CustomerEmail,
+			&i.CauseStep,
+			&i.CauseState,
+			&i.CauseCode,
 		); err != nil {
 			return nil, err
 		}
@@ -541,28 +556,35 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 }
 
 const ordersListByStatus = `-- name: OrdersListByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents
-WHERE status = $1 AND id < $2::uuid AND ($3::text = '' OR reason = $3::text)
-    AND id > $4::uuid AND placed_at >= $5 AND placed_at < $6
-ORDER BY id DESC LIMIT $7
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
+WHERE status = $1 AND id < $2::uuid AND ($3::text = '' OR cause_step = $3::text)
+    AND ($4::text = '' OR cause_state = $4::text)
+    AND ($5::text = '' OR cause_code = $5::text)
+    AND id > $6::uuid AND placed_at >= $7 AND placed_at < $8
+ORDER BY id DESC LIMIT $9
 `
 
 type OrdersListByStatusParams struct {
 	Status     string
 	Before     uuid.UUID
-	Reason     string
+	CauseStep  string
+	CauseState string
+	CauseCode  string
 	After      uuid.UUID
 	PlacedFrom time.Time
 	PlacedTo   time.Time
 	PageSize   int32
 }
 
-// OrdersListByStatus is a page of the orders with a status, for any reason if reason is empty.
+// OrdersListByStatus is a page of the orders with a status: of those that need attention, of one step, state and code
+// unless these are empty.
 func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersListByStatusParams) ([]OrderDocument, error) {
 	rows, err := db.Query(ctx, ordersListByStatus,
 		arg.Status,
 		arg.Before,
-		arg.Reason,
+		arg.CauseStep,
+		arg.CauseState,
+		arg.CauseCode,
 		arg.After,
 		arg.PlacedFrom,
 		arg.PlacedTo,
@@ -593,6 +615,9 @@ func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersLi
 			&i.Items,
 			&i.Steps,
 			&i.CustomerEmail,
+			&i.CauseStep,
+			&i.CauseState,
+			&i.CauseCode,
 		); err != nil {
 			return nil, err
 		}
@@ -678,7 +703,7 @@ func (q *Queries) OrdersQueue(ctx context.Context, db DBTX, ids []uuid.UUID) err
 }
 
 const ordersRead = `-- name: OrdersRead :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email FROM millrace.order_documents WHERE id = ANY($1::uuid[])
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents WHERE id = ANY($1::uuid[])
 `
 
 func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrderDocument, error) {
@@ -708,6 +733,9 @@ func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 			&i.Items,
 			&i.Steps,
 			&i.CustomerEmail,
+			&i.CauseStep,
+			&i.CauseState,
+			&i.CauseCode,
 		); err != nil {
 			return nil, err
 		}
@@ -723,22 +751,24 @@ const ordersUpdate = `-- name: OrdersUpdate :exec
 WITH changed AS (
     UPDATE millrace.orders o
     SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
-        updated_at = u.updated_at
+        updated_at = u.updated_at, cause_step = u.cause_step, cause_state = u.cause_state, cause_code = u.cause_code
     FROM (
         SELECT
             unnest($14::uuid[]) AS id, unnest($15::bigint[]) AS version, unnest($16::text[]) AS status,
             unnest($17::text[]) AS goal, unnest($18::text[]) AS reason,
-            unnest($19::bigint[]) AS refunded_minor, unnest($20::timestamptz[]) AS updated_at
+            unnest($19::bigint[]) AS refunded_minor, unnest($20::timestamptz[]) AS updated_at,
+            unnest($21::text[]) AS cause_step, unnest($22::text[]) AS cause_state,
+            unnest($23::text[]) AS cause_code
     ) u WHERE o.id = u.id
 ), settled AS (
     UPDATE millrace.order_steps s
     SET state = u.state, reference = u.reference, reason = u.reason, settled_at = u.settled_at
     FROM (
         SELECT
-            unnest($21::uuid[]) AS order_id, unnest($22::text[]) AS step,
-            unnest($23::integer[]) AS generation, unnest($24::text[]) AS state,
-            unnest($25::text[]) AS reference, unnest($26::text[]) AS reason,
-            unnest($27::timestamptz[]) AS settled_at
+            unnest($24::uuid[]) AS order_id, unnest($25::text[]) AS step,
+            unnest($26::integer[]) AS generation, unnest($27::text[]) AS state,
+            unnest($28::text[]) AS reference, unnest($29::text[]) AS reason,
+            unnest($30::timestamptz[]) AS settled_at
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
 ), started AS (
     INSERT INTO millrace.order_steps (
@@ -746,9 +776,9 @@ WITH changed AS (
         deadline_at
     )
     SELECT
-        unnest($28::uuid[]), unnest($29::text[]), unnest($30::integer[]),
-        nullif(unnest($31::integer[]), 0), 'pending', unnest($32::bigint[]), unnest($33::bytea[]), '', '',
-        unnest($34::timestamptz[]), unnest($35::timestamptz[])
+        unnest($31::uuid[]), unnest($32::text[]), unnest($33::integer[]),
+        nullif(unnest($34::integer[]), 0), 'pending', unnest($35::bigint[]), unnest($36::bytea[]), '', '',
+        unnest($37::timestamptz[]), unnest($38::timestamptz[])
 )
 INSERT INTO millrace.order_events (
     order_id, version, kind, actor, amount_minor, step, generation, reference, reason, status, progress,
@@ -783,6 +813,9 @@ type OrdersUpdateParams struct {
 	Reasons            []string
 	RefundedMinor      []int64
 	UpdatedAt          []time.Time
+	CauseSteps         []string
+	CauseStates        []string
+	CauseCodes         []string
 	SettledOrderIds    []uuid.UUID
 	SettledNames       []string
 	SettledGenerations []int32
@@ -823,6 +856,9 @@ func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdatePa
 		arg.Reasons,
 		arg.RefundedMinor,
 		arg.UpdatedAt,
+		arg.CauseSteps,
+		arg.CauseStates,
+		arg.CauseCodes,
 		arg.SettledOrderIds,
 		arg.SettledNames,
 		arg.SettledGenerations,
