@@ -46,24 +46,25 @@ func AuthMechanisms() []string {
 
 // mailer hands e-mail to a mail server, one connection for each message.
 type mailer struct {
+	mailSettings
+
+	timeout time.Duration
+	breaker *breaker
+	metrics *metrics
+}
+
+// mailSettings is a configuration of SMTP that was checked.
+type mailSettings struct {
 	config   SMTP
 	host     string
 	port     int
 	implicit bool          // TLS from the first byte
 	from     *mail.Address // its domain is ASCII
 	letters  *letters
-	timeout  time.Duration
-	breaker  *breaker
-	metrics  *metrics
 }
 
-// newMailer returns a mailer without a breaker yet, nil if there is to be none, or every problem of the configuration
-// at once. Its errors quote no secret.
-func newMailer(config *SMTP, timeout time.Duration) (*mailer, error) {
-	if config == nil {
-		return nil, nil //nolint:nilnil // no mailer is wanted, and that is no error
-	}
-	s := *config
+// check returns the settings, or every problem of the configuration at once. Its errors quote no secret.
+func (s SMTP) check() (mailSettings, error) {
 	var problems []error
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" ||
@@ -100,12 +101,9 @@ func newMailer(config *SMTP, timeout time.Duration) (*mailer, error) {
 	}
 	letters, err := newLetters(s.Templates)
 	if err = errors.Join(append(problems, err)...); err != nil {
-		return nil, err
+		return mailSettings{}, err
 	}
-	return &mailer{
-		config: s, host: host, port: port, implicit: u.Scheme == "smtps", from: from, letters: letters,
-		timeout: timeout,
-	}, nil
+	return mailSettings{s, host, port, u.Scheme == "smtps", from, letters}, nil
 }
 
 // dialer makes go-mail's client for one session.

@@ -77,8 +77,13 @@ func New(c Config) (*Clients, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	bases, err := c.check()
-	mailer, err2 := newMailer(c.SMTP, c.Timeout)
-	if err = errors.Join(err, err2); err != nil {
+	var mail mailSettings
+	if c.SMTP != nil {
+		var problems error
+		mail, problems = c.SMTP.check()
+		err = errors.Join(err, problems)
+	}
+	if err != nil {
 		return nil, err
 	}
 	m, err := newMetrics(c.Registerer)
@@ -89,10 +94,10 @@ func New(c Config) (*Clients, error) {
 	for p, base := range bases {
 		clients[p] = newClient(p, base, c, m)
 	}
-	if mailer != nil {
-		mailer.breaker, mailer.metrics = newBreaker(orders.Email, c.Breaker, c.Logger, m), m
+	if c.SMTP == nil {
+		return &Clients{clients, nil}, nil
 	}
-	return &Clients{clients, mailer}, nil
+	return &Clients{clients, &mailer{mail, c.Timeout, newBreaker(orders.Email, c.Breaker, c.Logger, m), m}}, nil
 }
 
 // Send posts the step's request under its idempotency key and returns the provider's answer. Its reference is empty if
