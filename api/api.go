@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,23 +89,23 @@ type Config struct {
 
 // Server is the HTTP handler of the API.
 type Server struct {
-	config      Config
-	permissions map[string]permission // by operation
-	handler     http.Handler
-	metrics     *metrics
-	hub         *hub
-	flights     *slots   // requests being answered, without those that stay open
-	streams     *slots   // answers that stay open: event streams, and requests that wait
-	exports     *slots   // exports under way
-	detached    detached // the streams that net/http knows nothing of
-	started     time.Time
-	system      sample[systemSample]
-	gathered    sample[families]
-	draining    chan struct{}
-	drain       func()
+	config   Config
+	handler  http.Handler
+	metrics  *metrics
+	hub      *hub
+	flights  *slots   // requests being answered, without those that stay open
+	streams  *slots   // answers that stay open: event streams, and requests that wait
+	exports  *slots   // exports under way
+	detached detached // the streams that net/http knows nothing of
+	started  time.Time
+	system   sample[systemSample]
+	gathered sample[families]
+	draining chan struct{}
+	drain    func()
 }
 
-// New makes a Server. It panics if an operation is declared wrongly, which any test would have found.
+// New makes a Server. It panics if an operation is declared wrongly, such as without a permission, which any test would
+// have found.
 func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -128,7 +129,7 @@ func New(c Config) *Server {
 		c.SlowReader = defaultSlowReader
 	}
 	s := &Server{
-		config: c, permissions: permissions(), metrics: newMetrics(c.Registerer), hub: newHub(),
+		config: c, metrics: newMetrics(c.Registerer), hub: newHub(),
 		flights: newSlots(c.MaxInFlight, errOverloaded, errTooManyOwnRequests),
 		streams: newSlots(c.MaxStreams, errTooManyStreams, errTooManyOwnStreams),
 		exports: newSlots(maxExports, errTooManyExports, errTooManyOwnExports),
@@ -178,38 +179,13 @@ func (s *Server) routes() http.Handler {
 func (s *Server) operations(router chi.Router) huma.API {
 	api := humachi.New(router, newHumaConfig(s.config.Version))
 	api.UseMiddleware(labelled, s.authorized, s.rated, strict, s.audited)
-	s.registerPlace(api)
-	s.registerGet(api)
-	s.registerList(api)
-	s.registerEvents(api)
-	s.registerFeed(api)
-	s.registerTicket(api)
-	s.registerCancel(api)
-	s.registerRefund(api)
-	s.registerSettle(api)
-	s.registerDeadLetters(api)
-	s.registerExport(api)
-	s.registerCustomerOrders(api)
-	s.registerUserOrders(api)
-	s.registerInventory(api)
-	s.registerProduct(api)
-	s.registerNotifications(api)
-	s.registerStatus(api)
-	s.registerReconciliation(api)
-	s.registerMetrics(api)
-	s.registerWebhooks(api)
-	s.registerHealth(api)
+	for _, o := range slices.Concat(
+		s.orderOperations(), s.eventOperations(), s.deadLetterOperations(), s.inventoryOperations(),
+		s.notificationOperations(), s.webhookOperations(), s.deliveryOperations(), s.systemOperations(),
+		s.healthOperations(),
+	) {
+		o.register(api)
+	}
 	shape(api.OpenAPI())
 	return api
-}
-
-// register adds an operation whose errors become problems.
-func register[I, O any](api huma.API, op huma.Operation, fn func(context.Context, *I) (*O, error)) {
-	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := fn(ctx, in)
-		if err != nil {
-			return nil, problemOf(ctx, err)
-		}
-		return out, nil
-	})
 }

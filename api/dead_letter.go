@@ -14,10 +14,6 @@ import (
 )
 
 const (
-	opDeadLetters      = "listDeadLetters"
-	opDeadLetterOrders = "listDeadLetterOrders"
-	opRedrive          = "redriveDeadLetters"
-
 	maxGroups  = 100
 	redriveFew = 20 // orders of which the answer says what is done
 )
@@ -83,27 +79,36 @@ type redriveInput struct{ Body Redrive }
 
 type redriveOutput struct{ Body RedriveResult }
 
-func (s *Server) registerDeadLetters(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opDeadLetters, Method: http.MethodGet, Path: "/api/dead-letters", Tags: []string{tagOrders},
-		Summary:     "Count what gave up, by cause",
-		Description: "The orders that need attention, by the step that keeps them from their end and why.",
-		Security:    bearer(),
-	}, s.deadLetters)
-	register(api, huma.Operation{
-		OperationID: opDeadLetterOrders, Method: http.MethodGet, Path: "/api/dead-letters/orders", Tags: []string{tagOrders},
-		Summary: "List the orders that gave up", Description: "Newest first, of one cause or of all.",
-		Security: bearer(),
-	}, s.deadLetterOrders)
-	register(api, huma.Operation{
-		OperationID: opRedrive, Method: http.MethodPost, Path: "/api/dead-letters/redrive", Tags: []string{tagOrders},
-		Summary: "Try again what gave up",
-		Description: "Settles orders that need attention as `retry` does, in the background, one after the other at a " +
-			"rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it only says what " +
-			"would be done.",
-		Security: bearer(), DefaultStatus: http.StatusAccepted,
-		MaxBodyBytes: -1, // limited does it
-	}, s.redrive)
+func (s *Server) deadLetterOperations() []operation {
+	return []operation{
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "listDeadLetters", Method: http.MethodGet, Path: "/api/dead-letters", Tags: []string{tagOrders},
+				Summary:     "Count what gave up, by cause",
+				Description: "The orders that need attention, by the step that keeps them from their end and why.",
+			},
+			permission: permitObserve,
+		}, s.deadLetters),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "listDeadLetterOrders", Method: http.MethodGet, Path: "/api/dead-letters/orders", Tags: []string{tagOrders},
+				Summary: "List the orders that gave up", Description: "Newest first, of one cause or of all.",
+			},
+			permission: permitObserve,
+		}, s.deadLetterOrders),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "redriveDeadLetters", Method: http.MethodPost, Path: "/api/dead-letters/redrive", Tags: []string{tagOrders},
+				Summary: "Try again what gave up",
+				Description: "Settles orders that need attention as `retry` does, in the background, one after the other at a " +
+					"rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it only says what " +
+					"would be done.",
+				DefaultStatus: http.StatusAccepted,
+				MaxBodyBytes:  -1, // limited does it
+			},
+			permission: permitSettle,
+		}, s.redrive),
+	}
 }
 
 func (s *Server) deadLetters(ctx context.Context, _ *struct{}) (*deadLettersOutput, error) {

@@ -3,22 +3,28 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/store"
 )
 
 const (
-	opFeed = "listEvents"
 	// Places in the feed that have a name.
 	fromStart = "start"
 	fromEnd   = "end"
 	// longestScan bounds how long a page takes to fill if few events are of its types.
 	longestScan = time.Second
 )
+
+var errCursorExpired = problems.New(problems.Gone, "cursor_expired", "The events after this cursor are no longer kept. "+
+	"Ask with after=end, read the orders again, and go on from the next of that answer.").
+	With(problems.ProblemError{Location: "query.after", Message: "must be a cursor that has not expired"}).
+	For(store.ErrCursorExpired)
 
 // EventPage is a part of the feed.
 type EventPage struct {
@@ -37,16 +43,19 @@ type feedInput struct {
 	TicketParam
 }
 
-func (s *Server) registerFeed(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opFeed, Method: http.MethodGet, Path: "/api/events", Tags: []string{tagEvents},
-		Summary: "Read or follow the events of all orders",
-		Description: "What happens to all orders that the caller may see: at least once, each order's events in order, " +
-			"none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent events, live " +
-			"and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the next one begins. A " +
-			"place whose events are no longer kept is 410, and on a stream the event `resync`, whose id is a new place: read " +
-			"the orders again then. The event `place` only says how far a stream has come, for `Last-Event-ID`.",
-		Security: bearer(), Responses: feedResponses(api.OpenAPI().Components.Schemas),
+func (s *Server) feedOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "listEvents", Method: http.MethodGet, Path: "/api/events", Tags: []string{tagEvents},
+			Summary: "Read or follow the events of all orders",
+			Description: "What happens to all orders that the caller may see: at least once, each order's events in order, " +
+				"none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent events, live " +
+				"and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the next one begins. A " +
+				"place whose events are no longer kept is 410, and on a stream the event `resync`, whose id is a new place: read " +
+				"the orders again then. The event `place` only says how far a stream has come, for `Last-Event-ID`.",
+		},
+		permission: permitFollow, action: "events",
+		errors: []*problems.Error{errTooManyStreams, errTooManyOwnStreams, errCursorExpired}, responses: feedResponses,
 	}, s.feed)
 }
 
@@ -90,7 +99,7 @@ func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r feedReader
 		r.at, err = r.store.LogEnd(ctx)
 	default:
 		if r.at, err = store.ParseCursor(after); err != nil {
-			err = &inputError{location, "must be a place in the feed: a next, an event's id, start or end"}
+			err = badInput(location, "must be a place in the feed: a next, an event's id, start or end")
 		}
 	}
 	return r, err
@@ -165,4 +174,13 @@ func (s *Server) pull(ctx context.Context, r feedReader, limit int, patience tim
 		}
 	}
 	return page, err
+}
+
+// feedResponses describes both forms of the feed, whose stream has words of its own. eventsResponses comes first.
+func feedResponses(r huma.Registry) map[string]*huma.Response {
+	for _, t := range []EventType{eventPlace, eventResync} {
+		streamEvent(r, t, r.Schema(reflect.TypeFor[Place](), true, ""))
+	}
+	types := append(eventTypes(), eventPlace, eventResync)
+	return streamResponses(r, "FeedStreamEvent", types, reflect.TypeFor[EventPage]())
 }

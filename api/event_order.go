@@ -3,17 +3,30 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 )
 
-const opEvents = "listOrderEvents"
+// eventOperations are the operations on events.
+func (s *Server) eventOperations() []operation {
+	return []operation{s.eventsOperation(), s.feedOperation(), s.ticketOperation()}
+}
+
+// Errors of requests that stay open.
+var (
+	errTooManyStreams = problems.New(problems.Unavailable, "too_many_streams",
+		"Too many event streams are open. Try again soon.").RetryAfter(time.Second)
+	errTooManyOwnStreams = problems.New(problems.TooMany, "too_many_streams",
+		"You have too many event streams open. Close one, or follow more in one.").RetryAfter(5 * time.Second)
+)
 
 // EventType is what an event is called on the wire: the names that the seeds' hub uses.
 type EventType string
@@ -102,7 +115,7 @@ func (in *eventsInput) from() (after int64, location string, err error) {
 	const header = "header.Last-Event-ID"
 	after, err = strconv.ParseInt(in.LastEventID, 10, 64)
 	if err != nil || after < 0 {
-		return 0, header, &inputError{header, "must be the id of an event of this order"}
+		return 0, header, badInput(header, "must be the id of an event of this order")
 	}
 	return after, header, nil
 }
@@ -113,14 +126,17 @@ func wantsStream(accept string) bool {
 		quality(accept, mediaStream) > 0 && quality(accept, mediaStream) >= quality(accept, mediaJSON)
 }
 
-func (s *Server) registerEvents(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opEvents, Method: http.MethodGet, Path: "/api/orders/{id}/events", Tags: []string{tagEvents},
-		Summary: "Read or follow an order's events",
-		Description: "Everything that happened to the order, oldest first. With `Accept: text/event-stream` as server-sent " +
-			"events, live: the stream ends by itself when the order is at rest and nothing is pending any more. A client " +
-			"that reconnects then with `Last-Event-ID` gets 204, which tells a browser's EventSource to stop.",
-		Security: bearer(), Responses: eventsResponses(api.OpenAPI().Components.Schemas),
+func (s *Server) eventsOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "listOrderEvents", Method: http.MethodGet, Path: "/api/orders/{id}/events", Tags: []string{tagEvents},
+			Summary: "Read or follow an order's events",
+			Description: "Everything that happened to the order, oldest first. With `Accept: text/event-stream` as server-sent " +
+				"events, live: the stream ends by itself when the order is at rest and nothing is pending any more. A client " +
+				"that reconnects then with `Last-Event-ID` gets 204, which tells a browser's EventSource to stop.",
+		},
+		permission: permitFollow, action: "events",
+		errors: []*problems.Error{errTooManyStreams, errTooManyOwnStreams}, responses: eventsResponses,
 	}, s.events)
 }
 
@@ -140,7 +156,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 	}
 	live, who := wantsStream(in.Accept), exchangeOf(ctx).principal
 	if live && after > order.Version {
-		return nil, &inputError{location, "must not be beyond the order's last event"}
+		return nil, badInput(location, "must not be beyond the order's last event")
 	}
 	if live && !finished(&order) {
 		return s.openStream(ctx, &orderSource{store: s.config.Store, reader: who, order: id, sent: after})
@@ -169,4 +185,14 @@ func jsonResponse(body any) *huma.StreamResponse {
 		hctx.AppendHeader("Vary", "Accept")
 		_ = encodeJSON(hctx.BodyWriter(), body)
 	}}
+}
+
+// eventsResponses describes both forms of an order's events.
+func eventsResponses(r huma.Registry) map[string]*huma.Response {
+	for _, t := range eventTypes() {
+		streamEvent(r, t, r.Schema(reflect.TypeFor[OrderEvent](), true, ""))
+	}
+	responses := streamResponses(r, "OrderStreamEvent", eventTypes(), reflect.TypeFor[OrderEvents]())
+	responses["204"] = &huma.Response{Description: "There will be no more events"}
+	return responses
 }

@@ -7,16 +7,20 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 )
 
 const (
-	opTicket    = "createStreamTicket"
 	paramTicket = "ticket"
 	// ticketLife is long enough to open a stream with, and for a browser that is cut off at once to reconnect.
 	ticketLife = time.Minute
 )
+
+var errTooManyTickets = problems.New(problems.TooMany, "too_many_tickets",
+	"You have too many tickets that have not expired. They do within a minute.").
+	RetryAfter(10 * time.Second).For(store.ErrTooManyTickets)
 
 // TicketRequest says what a ticket is for.
 type TicketRequest struct {
@@ -38,14 +42,18 @@ type ticketInput struct{ Body *TicketRequest }
 
 type ticketOutput struct{ Body StreamTicket }
 
-func (s *Server) registerTicket(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opTicket, Method: http.MethodPost, Path: "/api/stream-tickets", Tags: []string{tagEvents},
-		Summary: "Make a ticket for event streams",
-		Description: "A browser's EventSource cannot send a header: it follows events with a ticket in the address. A " +
-			"ticket is good for a minute, for any number of streams, on every process, and shows what the credential that it " +
-			"was made with may see, or one customer's orders. When that credential ends, so do the streams.",
-		Security: bearer(), DefaultStatus: http.StatusCreated, MaxBodyBytes: -1, // limited does it
+func (s *Server) ticketOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "createStreamTicket", Method: http.MethodPost, Path: "/api/stream-tickets", Tags: []string{tagEvents},
+			Summary: "Make a ticket for event streams",
+			Description: "A browser's EventSource cannot send a header: it follows events with a ticket in the address. A " +
+				"ticket is good for a minute, for any number of streams, on every process, and shows what the credential that it " +
+				"was made with may see, or one customer's orders. When that credential ends, so do the streams.",
+			DefaultStatus: http.StatusCreated, MaxBodyBytes: -1, // limited does it
+		},
+		permission: permitRead,
+		errors:     []*problems.Error{errTooManyTickets},
 	}, s.makeTicket)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/orders"
@@ -73,10 +74,10 @@ type answer struct {
 }
 
 // problem decodes the body, which must be a problem.
-func (a answer) problem(t *testing.T) api.Problem {
+func (a answer) problem(t *testing.T) problems.Problem {
 	t.Helper()
 	require.Equal(t, "application/problem+json", a.header.Get("Content-Type"), a.body)
-	var p api.Problem
+	var p problems.Problem
 	require.NoError(t, json.Unmarshal([]byte(a.body), &p), a.body)
 	require.Equal(t, a.status, p.Status)
 	require.Equal(t, a.header.Get("X-Request-Id"), p.RequestID)

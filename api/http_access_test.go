@@ -81,12 +81,12 @@ func operations(t *testing.T) (list []operation) {
 	return list
 }
 
-// Whoever adds an operation declares who may call it, or nobody may.
+// An operation says which roles may call it, unless it needs no credential.
 func TestEveryOperationHasAPermission(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations(t) {
 		require.Equal(t, op.public, len(op.roles) == 0,
-			"%s: say in permissions() who may call it, and only what is public declares no security", op.id)
+			"%s: only an operation for callers without a credential has no roles", op.id)
 	}
 }
 

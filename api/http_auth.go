@@ -20,12 +20,12 @@ const bearerScheme = "bearer"
 // bearer is what an operation declares unless it is public.
 func bearer() []map[string][]string { return []map[string][]string{{bearerScheme: {}}} }
 
-// authorized enforces what permissions declares. It denies by default: an operation that declares nothing is closed
-// to everybody.
+// authorized enforces the permissions that operations declare. It denies by default: an operation that declares none
+// is closed to every caller.
 func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
-	needed := s.permissions[hctx.Operation().OperationID]
+	needed := declared(hctx.Operation()).permission
 	if needed == permitAnyone {
 		x.principal = Principal{auth.Anyone()}
 		next(hctx)
@@ -84,10 +84,9 @@ func (s *Server) permitted(hctx huma.Context, p Principal, needed permission) er
 func (s *Server) audited(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
-	operation := hctx.Operation().OperationID
-	if s.permissions[operation].audited(x.principal) {
+	if declared(hctx.Operation()).permission.audited(x.principal) {
 		if err := s.config.Store.Audit(r.Context(), []store.AuditEntry{{
-			Actor: x.principal.Actor(r, x.requestID), Action: operation,
+			Actor: x.principal.Actor(r, x.requestID), Action: x.operation,
 			Target: cmp.Or(hctx.Param(paramOrder), hctx.Param("webhookId")),
 		}}); err != nil {
 			writeProblem(w, r, err)

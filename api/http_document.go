@@ -15,6 +15,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
+
+	"github.com/millrace-orders/millrace/api/problems"
 )
 
 const (
@@ -92,25 +94,18 @@ func shape(doc *huma.OpenAPI) {
 			property.PatternDescription = "" // it is in Huma's messages by now, and in no version of OpenAPI
 		}
 	}
-	problem := doc.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")
-	documentCodes(doc.Components.Schemas, problem)
+	problem := doc.Components.Schemas.Schema(reflect.TypeFor[problems.Problem](), true, "")
+	documentCodes(doc, problem)
 	for _, item := range doc.Paths {
 		for _, op := range operationsOf(item) {
-			documentRoles(op)
 			maps.DeleteFunc(op.Responses, func(code string, _ *huma.Response) bool { return code[0] == '4' || code[0] == '5' })
 			op.Responses["default"] = &huma.Response{
 				Description: "A problem",
 				Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
 			}
-			if op.OperationID == opHealth || op.OperationID == opReadiness {
-				op.Responses["503"] = &huma.Response{Description: "Down", Content: op.Responses["200"].Content}
-			}
+			declared(op).document(op)
 		}
 	}
-	doc.Paths["/api/orders/{id}/settle"].Post.RequestBody.Content[mediaJSON].Example = json.RawMessage(
-		`{"action": "retry", "reason": "The payment provider is up again"}`)
-	doc.Paths["/api/orders"].Post.RequestBody.Content[mediaJSON].Example = json.RawMessage(`{"customerId": "1", "items": [
-		{"productId": 1, "quantity": 2, "price": 29.99}, {"productId": 2, "quantity": 1, "price": 149.99}]}`)
 }
 
 func operationsOf(item *huma.PathItem) []*huma.Operation {
@@ -135,63 +130,6 @@ func collect(r huma.Registry, schema *huma.Schema, names map[string]bool) {
 	for _, property := range schema.Properties {
 		collect(r, property, names)
 	}
-}
-
-func etagHeader() *huma.Header {
-	return &huma.Header{Description: "The order's version", Schema: &huma.Schema{Type: huma.TypeString}}
-}
-
-// eventsResponses describes both forms of an order's events.
-func eventsResponses(r huma.Registry) map[string]*huma.Response {
-	for _, t := range eventTypes() {
-		streamEvent(r, t, r.Schema(reflect.TypeFor[OrderEvent](), true, ""))
-	}
-	responses := streamResponses(r, "OrderStreamEvent", eventTypes(), reflect.TypeFor[OrderEvents]())
-	responses["204"] = &huma.Response{Description: "There will be no more events"}
-	return responses
-}
-
-// feedResponses describes both forms of the feed, whose stream has words of its own. eventsResponses comes first.
-func feedResponses(r huma.Registry) map[string]*huma.Response {
-	for _, t := range []EventType{eventPlace, eventResync} {
-		streamEvent(r, t, r.Schema(reflect.TypeFor[Place](), true, ""))
-	}
-	types := append(eventTypes(), eventPlace, eventResync)
-	return streamResponses(r, "FeedStreamEvent", types, reflect.TypeFor[EventPage]())
-}
-
-// streamEvent describes an event of a stream: a component with an enum and not a constant, whose id is a string, as it
-// is in a browser. Generators read that.
-func streamEvent(r huma.Registry, t EventType, data *huma.Schema) {
-	r.Map()[streamEventName(t)] = &huma.Schema{
-		Type: huma.TypeObject, Required: []string{"data", "event", "id"},
-		Properties: map[string]*huma.Schema{
-			"id":    {Type: huma.TypeString, Description: "For Last-Event-ID: where the stream goes on after a break"},
-			"event": {Type: huma.TypeString, Enum: []any{string(t)}},
-			"data":  data,
-			"retry": {Type: huma.TypeInteger, Description: "Milliseconds to wait before reconnecting"},
-		},
-	}
-}
-
-func streamEventName(t EventType) string {
-	return strings.ToUpper(string(t[:1])) + string(t[1:]) + "Event"
-}
-
-// streamResponses describes an answer that is a list or a stream of events with a discriminator.
-func streamResponses(r huma.Registry, name string, types []EventType, list reflect.Type) map[string]*huma.Response {
-	union := &huma.Schema{Discriminator: &huma.Discriminator{PropertyName: "event", Mapping: map[string]string{}}}
-	for _, t := range types {
-		ref := "#/components/schemas/" + streamEventName(t)
-		union.OneOf = append(union.OneOf, &huma.Schema{Ref: ref})
-		union.Discriminator.Mapping[string(t)] = ref
-	}
-	r.Map()[name] = union
-	events := &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Ref: "#/components/schemas/" + name}}
-	return map[string]*huma.Response{"200": {Description: "The events", Content: map[string]*huma.MediaType{
-		mediaJSON:   {Schema: r.Schema(list, true, "")},
-		mediaStream: {Schema: events, Extensions: map[string]any{"x-ogen-sse-event-shape": "full-array"}},
-	}}}
 }
 
 // OpenAPI is the document that describes the API, as JSON and as YAML.

@@ -3,12 +3,15 @@ package api
 import (
 	"context"
 	"net/http"
+
+	"github.com/millrace-orders/millrace/api/problems"
 )
 
 // exchange is what the middleware and the handlers tell each other about one request.
 type exchange struct {
 	requestID string
-	operation string // the operation's id; for other routes a word; empty if nothing matched
+	operation string     // the operation's id; for other routes a word; empty if nothing matched
+	declared  *operation // nil: the request is for no operation of the API
 	principal Principal
 	streaming bool                     // the answer is an event stream, or waits for one's end
 	rated     bool                     // it was counted against a rate limit
@@ -42,4 +45,15 @@ func named(name string, h http.HandlerFunc) http.Handler {
 		exchangeOf(r.Context()).operation = name
 		h(w, r)
 	})
+}
+
+// isPublic reports whether the operation takes requests without a credential, such as health checks.
+func (x *exchange) isPublic() bool { return x.declared != nil && x.declared.permission == permitAnyone }
+
+// errors are those that the operation declares.
+func (x *exchange) errors() []*problems.Error {
+	if x.declared == nil {
+		return nil
+	}
+	return x.declared.errors
 }

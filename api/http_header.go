@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 )
 
@@ -49,6 +50,11 @@ func parseEntityTags(header string) (tags []string, all, ok bool) {
 	}
 }
 
+// errKeyReused is declared by the operations that take an Idempotency-Key.
+var errKeyReused = problems.New(problems.Invalid, "idempotency_key_reused",
+	"This Idempotency-Key was used before, with another request. Use a new key for a new request.").
+	For(orders.ErrIdempotencyMismatch)
+
 // parseIdempotencyKey accepts a key as the draft has it, a quoted structured-field string (RFC 9651), and bare, as
 // everybody sends it. Both are the same key.
 func parseIdempotencyKey(header string) (string, error) {
@@ -56,12 +62,12 @@ func parseIdempotencyKey(header string) (string, error) {
 	if strings.HasPrefix(header, `"`) {
 		var ok bool
 		if key, ok = unquote(header); !ok {
-			return "", &inputError{"header.Idempotency-Key", "has a quote that is not closed, or more after it"}
+			return "", badInput("header.Idempotency-Key", "has a quote that is not closed, or more after it")
 		}
 	}
 	printable := !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 	if key == "" || len(key) > orders.MaxIdempotencyKey || !printable {
-		return "", &inputError{"header.Idempotency-Key", "must be 1 to 255 visible ASCII characters"}
+		return "", badInput("header.Idempotency-Key", "must be 1 to 255 visible ASCII characters")
 	}
 	return key, nil
 }

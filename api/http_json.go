@@ -14,6 +14,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace-orders/millrace/api/problems"
 )
 
 // newJSONFormat is how bodies are written and read. Huma reads a body twice, to validate it and to use it, so both
@@ -113,7 +115,7 @@ func fieldAt(p jsontext.Pointer) string {
 	if b.Len() == 0 {
 		return "the body"
 	}
-	return truncate(b.String())
+	return problems.Truncate(b.String())
 }
 
 var isIndex = regexp.MustCompile(`^[0-9]+$`)

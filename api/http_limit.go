@@ -4,25 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/limit"
 )
-
-// limitError says that a subject has used up its limit.
-type limitError struct{ after time.Duration }
-
-func (e *limitError) Error() string { return "rate limit exceeded" }
-
-// seconds is a time as headers have it: rounded up and never 0, so that who waits for it has waited long enough.
-func seconds(d time.Duration) string {
-	return strconv.FormatInt(int64(max(1, (d+time.Second-1)/time.Second)), 10)
-}
 
 // rated limits the requests whose sender is known by now. It comes after authorized.
 func (s *Server) rated(hctx huma.Context, next func(huma.Context)) {
@@ -90,15 +79,15 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) (release func()
 
 // decide tells the client what the limiter decided.
 func (s *Server) decide(w http.ResponseWriter, subject string, most int, d limit.Decision) error {
-	window := seconds(s.config.Limiter.Window())
+	window := problems.Seconds(s.config.Limiter.Window())
 	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%s`, most, window))
-	w.Header().Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%s`, d.Remaining, seconds(d.Reset)))
+	w.Header().Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%s`, d.Remaining, problems.Seconds(d.Reset)))
 	if d.Allowed {
 		return nil
 	}
 	kind, _, _ := strings.Cut(subject, ":")
 	s.metrics.limited.WithLabelValues(kind).Inc()
-	return &limitError{d.Reset}
+	return errRateLimited.RetryAfter(d.Reset)
 }
 
 // gated limits what is answered before its sender is known: wrong credentials, paths that there are not. That counts

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/api/problems"
 )
 
 // noOperation labels requests that matched nothing. A path would make a series of every guess.
@@ -72,8 +74,8 @@ func (s *Server) measured(next http.Handler) http.Handler {
 		s.metrics.inFlight.Inc()
 		defer func() {
 			code := status(recorder)
-			if action := orderAction(x.operation); action != "" {
-				s.metrics.requests.WithLabelValues(action, orderOutcome(code)).Inc()
+			if x.declared != nil && x.declared.action != "" {
+				s.metrics.requests.WithLabelValues(x.declared.action, orderOutcome(code)).Inc()
 			}
 			if x.streaming {
 				return
@@ -89,27 +91,6 @@ func (s *Server) measured(next http.Handler) http.Handler {
 	})
 }
 
-func orderAction(operation string) string {
-	switch operation {
-	case opPlace:
-		return "create"
-	case opGet:
-		return "get"
-	case opList, opCustomerOrders, opUserOrders:
-		return "list"
-	case opExport:
-		return "export"
-	case opEvents, opFeed:
-		return "events"
-	case opCancel:
-		return "cancel"
-	case opRefund:
-		return "refund"
-	default:
-		return ""
-	}
-}
-
 func orderOutcome(code int) string {
 	switch {
 	case code < http.StatusBadRequest:
@@ -120,7 +101,7 @@ func orderOutcome(code int) string {
 		return "conflict"
 	case code == http.StatusTooManyRequests:
 		return "rate_limited"
-	case code == http.StatusUnauthorized || code == statusClientGone || code >= http.StatusInternalServerError:
+	case code == http.StatusUnauthorized || code == problems.StatusClientGone || code >= http.StatusInternalServerError:
 		return "error"
 	default:
 		return "validation_error"

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,7 +13,12 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/google/uuid"
+
+	"github.com/millrace-orders/millrace/api/problems"
 )
+
+// errPanic is the cause of a 500 in the log.
+var errPanic = errors.New("panic")
 
 // maxBodyBytes is far above what a hundred items need.
 const maxBodyBytes = 256 << 10
@@ -98,7 +104,7 @@ func level(x *exchange, status int) slog.Level {
 		return slog.LevelWarn
 	case status >= http.StatusInternalServerError:
 		return slog.LevelError
-	case isHealth(x.operation):
+	case x.isPublic():
 		return slog.LevelDebug
 	default:
 		return slog.LevelInfo
@@ -110,7 +116,7 @@ func status(recorder middleware.WrapResponseWriter) int {
 	if code := recorder.Status(); code != 0 {
 		return code
 	}
-	return statusClientGone
+	return problems.StatusClientGone
 }
 
 // recovered answers a panic with a problem.

@@ -52,11 +52,11 @@ func openCursor(scope, cursor string, length int) ([]byte, error) {
 	// Strict: two texts for one cursor would be one too many.
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(b) != 1+length+cursorCheck || b[0] != cursorVersion {
-		return nil, &inputError{"query.cursor", "must be a nextCursor of this list"}
+		return nil, badInput("query.cursor", "must be a nextCursor of this list")
 	}
 	position, check := b[:1+length], b[1+length:]
 	if !bytes.Equal(check, checkCursor(position, scope)) {
-		return nil, &inputError{"query.cursor", "must be a nextCursor of this list, with the same filter"}
+		return nil, badInput("query.cursor", "must be a nextCursor of this list, with the same filter")
 	}
 	return position[1:], nil
 }

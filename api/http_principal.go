@@ -1,8 +1,6 @@
 package api
 
 import (
-	"fmt"
-
 	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
@@ -18,7 +16,7 @@ func (p Principal) follows(customerID string) (string, error) {
 		customerID = p.CustomerID
 	}
 	if !p.Owns(customerID) {
-		return "", &forbiddenError{"A customer follows orders of its own only: customerId must be its own."}
+		return "", errForbidden.Detailed("A customer follows orders of its own only: customerId must be its own.")
 	}
 	return customerID, nil
 }
@@ -34,7 +32,7 @@ func (p Principal) restrict(f *store.Filter) bool {
 // checkPlacement refuses an order for somebody else.
 func (p Principal) checkPlacement(placement *orders.Placement) error {
 	if !p.Owns(placement.CustomerID) {
-		return &forbiddenError{"A customer places orders of its own only: customerId must be its own."}
+		return errForbidden.Detailed("A customer places orders of its own only: customerId must be its own.")
 	}
 	return nil
 }
@@ -42,7 +40,7 @@ func (p Principal) checkPlacement(placement *orders.Placement) error {
 // may says whether the principal has a permission.
 func (p Principal) may(needed permission) error {
 	if !needed.includes(p.Role) {
-		return &forbiddenError{fmt.Sprintf("The role %q may not do this.", p.Role)}
+		return errForbidden.Detailed("The role %q may not do this.", p.Role)
 	}
 	return nil
 }

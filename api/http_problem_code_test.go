@@ -17,7 +17,7 @@ import (
 // TestProblemCodes holds the codes that the source makes against those in the document and in docs/problems.md.
 func TestProblemCodes(t *testing.T) {
 	t.Parallel()
-	made := regexp.MustCompile(`(?s)(?:newProblem\([^,"]+,|conflictError\{)\s*"([a-z_]+)"`)
+	made := regexp.MustCompile(`problems\.New\(problems\.\w+,\s*"([a-z_]+)"`)
 	var inSource []string
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)

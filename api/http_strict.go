@@ -12,12 +12,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 )
 
 // labelled tells the log and the metrics which operation this is.
 func labelled(hctx huma.Context, next func(huma.Context)) {
-	exchangeOf(hctx.Context()).operation = hctx.Operation().OperationID
+	x := exchangeOf(hctx.Context())
+	x.operation, x.declared = hctx.Operation().OperationID, declared(hctx.Operation())
 	next(hctx)
 }
 
@@ -59,7 +61,7 @@ func line(field, text string) []orders.FieldError {
 
 func checkPath(path string) error {
 	if !storable(path) {
-		return &inputError{"path", notStorable}
+		return badInput("path", notStorable)
 	}
 	return nil
 }
@@ -69,18 +71,18 @@ func checkPath(path string) error {
 func checkQuery(op *huma.Operation, raw string) error {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return &inputError{"query", "must be name=value pairs, percent-encoded and joined by &"}
+		return badInput("query", "must be name=value pairs, percent-encoded and joined by &")
 	}
 	for name, values := range query {
 		switch {
 		case len(values) > 1 && !repeats(op, name):
-			return &inputError{"query." + truncate(name), "must be given once"}
+			return badInput("query."+problems.Truncate(name), "must be given once")
 		case slices.ContainsFunc(values, func(v string) bool { return isNoMoment(op, name, v) }):
-			return &inputError{"query." + truncate(name), "must be a moment after the year 1"}
+			return badInput("query."+problems.Truncate(name), "must be a moment after the year 1")
 		case slices.Contains(values, ""):
-			return &inputError{"query." + truncate(name), "must not be empty"}
+			return badInput("query."+problems.Truncate(name), "must not be empty")
 		case slices.ContainsFunc(values, func(v string) bool { return !storable(v) }):
-			return &inputError{"query." + truncate(name), notStorable}
+			return badInput("query."+problems.Truncate(name), notStorable)
 		}
 	}
 	return nil
@@ -113,9 +115,9 @@ func checkHeaders(op *huma.Operation, h http.Header) error {
 		}
 		switch {
 		case len(values) > 1:
-			return &inputError{"header." + name, "must be given once"}
+			return badInput("header."+name, "must be given once")
 		case len(values) == 1 && strings.Trim(values[0], " \t") == "" && name != "Prefer": // which is then no preference
-			return &inputError{"header." + name, "must not be empty"}
+			return badInput("header."+name, "must not be empty")
 		}
 	}
 	return nil

@@ -9,14 +9,16 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 )
 
 const (
-	opInventory    = "listInventory"
-	opProduct      = "getProduct"
 	inventoryScope = "inventory" // of cursors
 )
+
+var errProductNotFound = problems.New(problems.NotFound, "product_not_found", "The inventory has no such product.").
+	For(orders.ErrProductNotFound)
 
 // Product is what the inventory provider last said of a product.
 type Product struct {
@@ -52,14 +54,21 @@ type inventoryOutput struct {
 	Body InventoryPage
 }
 
-func (s *Server) registerInventory(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opInventory, Method: http.MethodGet, Path: "/api/inventory", Tags: []string{tagInventory},
-		Summary: "List the inventory",
-		Description: "What the inventory provider said of its stock when it was last asked, and when that was. It is for " +
-			"showing: whether an order can be reserved is decided by the provider, later. Empty if the provider tells " +
-			"nobody.",
-		Security: bearer(),
+// inventoryOperations are the operations on the inventory.
+func (s *Server) inventoryOperations() []operation {
+	return []operation{s.listInventoryOperation(), s.productOperation()}
+}
+
+func (s *Server) listInventoryOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "listInventory", Method: http.MethodGet, Path: "/api/inventory", Tags: []string{tagInventory},
+			Summary: "List the inventory",
+			Description: "What the inventory provider said of its stock when it was last asked, and when that was. It is for " +
+				"showing: whether an order can be reserved is decided by the provider, later. Empty if the provider tells " +
+				"nobody.",
+		},
+		permission: permitRead,
 	}, s.inventory)
 }
 
@@ -98,13 +107,16 @@ type productInput struct {
 
 type productOutput struct{ Body ProductSnapshot }
 
-func (s *Server) registerProduct(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opProduct, Method: http.MethodGet, Path: "/api/inventory/{productId}", Tags: []string{tagInventory},
-		Summary: "Get a product's stock",
-		Description: "What the inventory provider said of the product when it was last asked, and when that was. A product " +
-			"that it did not list is not found (404).",
-		Security: bearer(),
+func (s *Server) productOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "getProduct", Method: http.MethodGet, Path: "/api/inventory/{productId}", Tags: []string{tagInventory},
+			Summary: "Get a product's stock",
+			Description: "What the inventory provider said of the product when it was last asked, and when that was. A product " +
+				"that it did not list is not found (404).",
+		},
+		permission: permitRead,
+		errors:     []*problems.Error{errProductNotFound},
 	}, s.product)
 }
 

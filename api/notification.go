@@ -15,8 +15,6 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-const opNotifications = "listNotifications"
-
 // Notification is an e-mail about an order.
 type Notification struct {
 	OrderID    orders.ID         `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The order that it is about"`
@@ -59,14 +57,17 @@ type notificationsOutput struct {
 	Body         NotificationPage
 }
 
-func (s *Server) registerNotifications(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opNotifications, Method: http.MethodGet, Path: "/api/notifications", Tags: []string{tagNotifications},
-		Summary: "List notifications",
-		Description: "The e-mails about orders: which one, to whom, when, and what became of it; to a customer only those " +
-			"about its own orders. In pages, those of the newest order first.",
-		Security: bearer(),
-	}, s.notifications)
+// notificationOperations are the operations on notifications.
+func (s *Server) notificationOperations() []operation {
+	return []operation{declare(operation{
+		Operation: huma.Operation{
+			OperationID: "listNotifications", Method: http.MethodGet, Path: "/api/notifications", Tags: []string{tagNotifications},
+			Summary: "List notifications",
+			Description: "The e-mails about orders: which one, to whom, when, and what became of it; to a customer only those " +
+				"about its own orders. In pages, those of the newest order first.",
+		},
+		permission: permitRead,
+	}, s.notifications)}
 }
 
 func (s *Server) notifications(ctx context.Context, in *notificationsInput) (*notificationsOutput, error) {
@@ -77,7 +78,7 @@ func (s *Server) notifications(ctx context.Context, in *notificationsInput) (*no
 	if in.OrderID != "" {
 		var err error
 		if filter.OrderID, err = uuid.Parse(string(in.OrderID)); err != nil {
-			return nil, &inputError{"query.orderId", "must be a UUID"}
+			return nil, badInput("query.orderId", "must be a UUID")
 		}
 	}
 	scope := "notifications" + filter.OrderID.String() + strconv.Quote(filter.CustomerID)

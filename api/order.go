@@ -8,6 +8,14 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
+// orderOperations are the operations on orders.
+func (s *Server) orderOperations() []operation {
+	return []operation{
+		s.placeOperation(), s.getOperation(), s.listOperation(), s.customerOrdersOperation(), s.userOrdersOperation(),
+		s.exportOperation(), s.cancelOperation(), s.refundOperation(), s.settleOperation(),
+	}
+}
+
 // Order is an order as it stands.
 type Order struct {
 	OrderID         orders.ID   `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The order's id: a UUIDv7, so ids sort by the time of placing"`

@@ -2,11 +2,28 @@ package api
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 )
+
+// Errors of every command.
+var (
+	errOrderChanged = problems.New(problems.Stale, "order_changed",
+		"The order has changed since the version that If-Match names. Read it again.").For(orders.ErrVersionConflict)
+	errTooManyTries = problems.New(problems.Conflict, "too_many_tries", "Nothing is tried again.").
+			Detailed("After %d steps nothing is tried again. Accept an outcome, or compensate.", orders.MaxSteps).
+			For(orders.ErrTooManyTries)
+)
+
+// commandErrors are the errors of a command, with those that are its own.
+func commandErrors(own ...*problems.Error) []*problems.Error {
+	return append(own, errOrderChanged, errTooManyTries, errKeyReused)
+}
 
 // CommandHeaders are the headers of a request to do something to an order. Exported for Huma,
 // which does not look into what is not.
@@ -38,7 +55,7 @@ func parseIfMatch(header string) ([]int64, error) {
 	tags, all, ok := parseEntityTags(header)
 	switch {
 	case !ok:
-		return nil, &inputError{"header.If-Match", "must be entity tags, such as \"4\", or *"}
+		return nil, badInput("header.If-Match", "must be entity tags, such as \"4\", or *")
 	case all:
 		return nil, nil
 	}
@@ -52,21 +69,38 @@ func parseIfMatch(header string) ([]int64, error) {
 	return versions, nil
 }
 
-// command applies a request to an order and drops the order from the cache.
-func (s *Server) command(
-	ctx context.Context, e orders.Event, advice string,
-) (order orders.Order, replayed bool, err error) {
-	applied, err := s.config.Store.Apply(ctx, []orders.Event{e})
-	s.config.Cache.Forget(e.OrderID) // after an error too: it may have been written
-	if err != nil {
-		return orders.Order{}, false, &uncertainError{advice, err}
-	}
-	return applied[0].Order, applied[0].Replayed, applied[0].Err
+// outcome is the answer to a command.
+type outcome[T any] struct {
+	ETag     string `header:"ETag" doc:"The order's version"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true if the same was asked before under this key"`
+	Body     T
 }
 
+func newOutcome[T any](a store.Applied, body T) *outcome[T] {
+	return &outcome[T]{ETag: etag(a.Order.Version), Replayed: replayHeader(a.Replayed), Body: body}
+}
+
+// replayHeader is the value of Idempotency-Replayed.
 func replayHeader(replayed bool) string {
 	if replayed {
 		return "true"
 	}
 	return ""
+}
+
+// command applies a request to an order and drops the order from the cache. advice is for a caller that cannot know
+// whether the request was applied. refused is the error if the order's status rules the request out; its text has a
+// place for the status.
+func (s *Server) command(
+	ctx context.Context, e orders.Event, advice string, refused *problems.Error,
+) (store.Applied, error) {
+	applied, err := s.config.Store.Apply(ctx, []orders.Event{e})
+	s.config.Cache.Forget(e.OrderID) // after an error too: it may have been written
+	if err != nil {
+		return store.Applied{}, &uncertainError{advice, err}
+	}
+	if state, ok := errors.AsType[*orders.StateError](applied[0].Err); ok {
+		return store.Applied{}, refused.Detailed(refused.Detail, state.Status)
+	}
+	return applied[0], applied[0].Err
 }

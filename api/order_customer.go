@@ -11,8 +11,6 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-const opCustomerOrders = "listCustomerOrders"
-
 type customerOrdersInput struct {
 	CustomerID string      `path:"customerId" minLength:"1" maxLength:"200" example:"1" doc:"Whose orders"`
 	Status     OrderStatus `query:"status" example:"completed" doc:"Only orders with this status"`
@@ -21,13 +19,15 @@ type customerOrdersInput struct {
 	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
 }
 
-func (s *Server) registerCustomerOrders(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opCustomerOrders, Method: http.MethodGet, Path: "/api/customers/{customerId}/orders",
-		Tags: []string{tagOrders}, Summary: "List a customer's orders",
-		Description: "As listOrders with its customerId: newest first, in pages, and with the same cursors. A customer " +
-			"who has not ordered yet has no orders; that is not an error.",
-		Security: bearer(),
+func (s *Server) customerOrdersOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "listCustomerOrders", Method: http.MethodGet, Path: "/api/customers/{customerId}/orders",
+			Tags: []string{tagOrders}, Summary: "List a customer's orders",
+			Description: "As listOrders with its customerId: newest first, in pages, and with the same cursors. A customer " +
+				"who has not ordered yet has no orders; that is not an error.",
+		},
+		permission: permitRead, action: "list",
 	}, s.customerOrders)
 }
 
@@ -63,7 +63,7 @@ func (customerID) Schema(huma.Registry) *huma.Schema {
 // check finds what a pattern cannot say.
 func (c customerID) check(location string) error {
 	if problem := orders.CheckCustomerID(string(c)); problem != "" {
-		return &fieldError{location, problem}
+		return badField(location, problem)
 	}
 	return nil
 }

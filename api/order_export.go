@@ -12,17 +12,24 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/google/uuid"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
 const (
-	opExport = "exportOrders"
-
 	exportPage  = 500      // orders read at a time
 	exportChunk = 64 << 10 // bytes written at a time, each with a deadline of its own
 	// maxExports bounds what exports take of the memory and the database: each holds one page.
 	maxExports = 8
+)
+
+// Errors of exports.
+var (
+	errTooManyExports = problems.New(problems.Unavailable, "too_many_exports",
+		"Too many exports are under way. Try again later.").RetryAfter(5 * time.Second)
+	errTooManyOwnExports = problems.New(problems.TooMany, "too_many_exports",
+		"You have too many exports under way. Wait for one to end.").RetryAfter(5 * time.Second)
 )
 
 type exportInput struct {
@@ -38,22 +45,25 @@ type exportEnd struct {
 	NextAfter orders.ID `json:"nextAfter"`
 }
 
-func (s *Server) registerExport(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opExport, Method: http.MethodGet, Path: "/api/orders/export", Tags: []string{tagOrders},
-		Summary: "Export orders",
-		Description: "All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many " +
-			"there are. Each is as it stands when it is read. An export that is complete just ends. One that the server has " +
-			"to break off, because it stops or its database fails, ends with the line `{\"nextAfter\": \"…\"}`: ask again " +
-			"with that as `after`. If the connection breaks, ask again after the last order that arrived whole. What " +
-			"is being committed while the export runs is not in it, and comes after its last order: the next export with " +
-			"`after` has it. Set `to` to a moment that has passed to get every order up to it; while some of them are being " +
-			"committed, that is a 503, or ends with a `nextAfter`.",
-		Security: bearer(), Responses: exportResponses(),
+func (s *Server) exportOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "exportOrders", Method: http.MethodGet, Path: "/api/orders/export", Tags: []string{tagOrders},
+			Summary: "Export orders",
+			Description: "All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many " +
+				"there are. Each is as it stands when it is read. An export that is complete just ends. One that the server has " +
+				"to break off, because it stops or its database fails, ends with the line `{\"nextAfter\": \"…\"}`: ask again " +
+				"with that as `after`. If the connection breaks, ask again after the last order that arrived whole. What " +
+				"is being committed while the export runs is not in it, and comes after its last order: the next export with " +
+				"`after` has it. Set `to` to a moment that has passed to get every order up to it; while some of them are being " +
+				"committed, that is a 503, or ends with a `nextAfter`.",
+		},
+		permission: permitRead, action: "export",
+		errors: []*problems.Error{errTooManyExports, errTooManyOwnExports}, responses: exportResponses,
 	}, s.export)
 }
 
-func exportResponses() map[string]*huma.Response {
+func exportResponses(huma.Registry) map[string]*huma.Response {
 	return map[string]*huma.Response{"200": {
 		Description: "One Order a line; the last line may be a nextAfter instead",
 		Content: map[string]*huma.MediaType{mediaLines: {
@@ -73,7 +83,7 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 	if in.After != "" {
 		var err error
 		if filter.After, err = uuid.Parse(string(in.After)); err != nil {
-			return nil, &inputError{"query.after", "must be a UUID"}
+			return nil, badInput("query.after", "must be a UUID")
 		}
 	}
 	share := exchangeOf(ctx).principal.share()

@@ -11,17 +11,19 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
-const (
-	opGet  = "getOrder"
-	opList = "listOrders"
+// revalidate lets only the caller keep an order, and only to ask each time whether it has changed.
+const revalidate = "private, no-cache"
 
-	// revalidate lets only the caller keep an order, and only to ask each time whether it has changed.
-	revalidate = "private, no-cache"
-)
+var errVersionNotReached = problems.New(problems.Stale, "version_not_reached",
+	"The order has not had the version that Minimum-Version names.").
+	With(problems.ProblemError{
+		Location: "header.Minimum-Version", Message: "must be a version that the order has had",
+	})
 
 // orderID is the id in a path: the 36 characters of a UUID, so that an order has one address.
 type orderID string
@@ -41,7 +43,7 @@ func (i orderID) parse() (orders.ID, error) { return i.parseAt("path.id") }
 func (i orderID) parseAt(location string) (orders.ID, error) {
 	id, err := uuid.Parse(string(i))
 	if err != nil {
-		return id, &inputError{location, "must be a UUID"}
+		return id, badInput(location, "must be a UUID")
 	}
 	return id, nil
 }
@@ -52,15 +54,17 @@ type getInput struct {
 	IfNoneMatch string  `header:"If-None-Match" example:"\"4\"" doc:"The ETag of what the caller has: the answer is 304 if that is current"`
 }
 
-func (s *Server) registerGet(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opGet, Method: http.MethodGet, Path: "/api/orders/{id}", Tags: []string{tagOrders},
-		Summary: "Get an order",
-		Description: "The order with its items and steps, from a cache that is as fresh as the event feed. A process shows " +
-			"its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see a write " +
-			"that another process answered.",
-		Security:  bearer(),
-		Responses: getResponses(api.OpenAPI().Components.Schemas),
+func (s *Server) getOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "getOrder", Method: http.MethodGet, Path: "/api/orders/{id}", Tags: []string{tagOrders},
+			Summary: "Get an order",
+			Description: "The order with its items and steps, from a cache that is as fresh as the event feed. A process shows " +
+				"its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see a write " +
+				"that another process answered.",
+		},
+		permission: permitRead, action: "get",
+		errors: []*problems.Error{errVersionNotReached}, responses: getResponses,
 	}, s.get)
 }
 
@@ -72,6 +76,10 @@ func getResponses(r huma.Registry) map[string]*huma.Response {
 		}},
 		"304": {Description: "The order has not changed", Headers: etag},
 	}
+}
+
+func etagHeader() *huma.Header {
+	return &huma.Header{Description: "The order's version", Schema: &huma.Schema{Type: huma.TypeString}}
 }
 
 // get writes the body itself, because it is encoded only once: that is most of what an answer from the cache costs.
@@ -151,13 +159,15 @@ type listOutput struct {
 	Body         OrderPage
 }
 
-func (s *Server) registerList(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opList, Method: http.MethodGet, Path: "/api/orders", Tags: []string{tagOrders},
-		Summary: "List orders",
-		Description: "Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so " +
-			"orders that are placed meanwhile neither repeat nor hide others.",
-		Security: bearer(),
+func (s *Server) listOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "listOrders", Method: http.MethodGet, Path: "/api/orders", Tags: []string{tagOrders},
+			Summary: "List orders",
+			Description: "Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so " +
+				"orders that are placed meanwhile neither repeat nor hide others.",
+		},
+		permission: permitRead, action: "list",
 	}, s.list)
 }
 

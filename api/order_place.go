@@ -9,10 +9,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 )
-
-const opPlace = "placeOrder"
 
 // Placement is the body of a request to place an order.
 type Placement struct {
@@ -43,16 +42,24 @@ type placeOutput struct {
 	Body     Order
 }
 
-func (s *Server) registerPlace(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opPlace, Method: http.MethodPost, Path: "/api/orders", Tags: []string{tagOrders},
-		Summary: "Place an order",
-		Description: "Stores the order and answers before any provider is asked: follow its events, or read it again, " +
-			"to see it progress. Send an Idempotency-Key, and repeat under the same key after any failure. With " +
-			"`Prefer: wait=10` the answer comes when the order is at rest, with 200 and the status that it ended in, or " +
-			"after 10 seconds, with 202.",
-		Security: bearer(), DefaultStatus: http.StatusAccepted, Responses: placeResponses(api.OpenAPI().Components.Schemas),
-		MaxBodyBytes: -1, // limited does it
+func (s *Server) placeOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "placeOrder", Method: http.MethodPost, Path: "/api/orders", Tags: []string{tagOrders},
+			Summary: "Place an order",
+			Description: "Stores the order and answers before any provider is asked: follow its events, or read it again, " +
+				"to see it progress. Send an Idempotency-Key, and repeat under the same key after any failure. With " +
+				"`Prefer: wait=10` the answer comes when the order is at rest, with 200 and the status that it ended in, or " +
+				"after 10 seconds, with 202.",
+			DefaultStatus: http.StatusAccepted,
+			MaxBodyBytes:  -1, // limited does it
+		},
+		permission: permitPlace, action: "create",
+		errors: []*problems.Error{errKeyReused},
+		example: `{"customerId": "1", "items": [` +
+			`{"productId": 1, "quantity": 2, "price": 29.99}, ` +
+			`{"productId": 2, "quantity": 1, "price": 149.99}]}`,
+		responses: placeResponses,
 	}, s.place)
 }
 

@@ -2,16 +2,22 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 )
 
-const opRefund = "refundOrder"
+// Errors of refunds.
+var (
+	errNotRefundable = problems.New(problems.Conflict, "order_not_refundable",
+		"The order is %s; only completed orders are refunded.")
+	errTooManyRefunds = problems.New(problems.Conflict, "too_many_refunds", "The order has too many refunds.").
+				Detailed("An order is refunded in at most %d parts.", orders.MaxRefunds).For(orders.ErrTooManyRefunds)
+)
 
 // RefundRequest is the body of a request for a refund.
 type RefundRequest struct {
@@ -35,25 +41,23 @@ type refundInput struct {
 	Body *RefundRequest
 }
 
-type refundOutput struct {
-	ETag     string `header:"ETag" doc:"The order's version"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true if the same was asked before under this key"`
-	Body     Refund
-}
-
-func (s *Server) registerRefund(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opRefund, Method: http.MethodPost, Path: "/api/orders/{id}/refunds", Tags: []string{tagOrders},
-		Summary: "Refund a completed order",
-		Description: "Gives back some or all of the money of a completed order, in at most 100 parts, and never " +
-			"more than was taken. The answer says what will happen; the order's history and its steps show it. Send " +
-			"an Idempotency-Key: two requests without one are two refunds.",
-		Security: bearer(), DefaultStatus: http.StatusAccepted,
-		MaxBodyBytes: -1, // limited does it
+func (s *Server) refundOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "refundOrder", Method: http.MethodPost, Path: "/api/orders/{id}/refunds", Tags: []string{tagOrders},
+			Summary: "Refund a completed order",
+			Description: "Gives back some or all of the money of a completed order, in at most 100 parts, and never " +
+				"more than was taken. The answer says what will happen; the order's history and its steps show it. Send " +
+				"an Idempotency-Key: two requests without one are two refunds.",
+			DefaultStatus: http.StatusAccepted,
+			MaxBodyBytes:  -1, // limited does it
+		},
+		permission: permitChange, action: "refund",
+		errors: commandErrors(errNotRefundable, errTooManyRefunds),
 	}, s.refund)
 }
 
-func (s *Server) refund(ctx context.Context, in *refundInput) (*refundOutput, error) {
+func (s *Server) refund(ctx context.Context, in *refundInput) (*outcome[Refund], error) {
 	id, err := in.ID.parse()
 	if err != nil {
 		return nil, err
@@ -76,20 +80,13 @@ func (s *Server) refund(ctx context.Context, in *refundInput) (*refundOutput, er
 		}
 	}
 
-	order, replayed, err := s.command(ctx, e,
+	applied, err := s.command(ctx, e,
 		"The refund may or may not have been accepted. Repeat the request under the same Idempotency-Key; without one, "+
-			"look at the order first.")
-	if state, ok := errors.AsType[*orders.StateError](err); ok {
-		return nil, &conflictError{
-			"order_not_refundable", fmt.Sprintf("The order is %s; only completed orders are refunded.", state.Status),
-		}
-	}
+			"look at the order first.", errNotRefundable)
 	if err != nil {
 		return nil, err
 	}
-	return &refundOutput{
-		ETag: etag(order.Version), Replayed: replayHeader(replayed), Body: newRefund(&order),
-	}, nil
+	return newOutcome(applied, newRefund(&applied.Order)), nil
 }
 
 func newRefund(o *orders.Order) Refund {

@@ -2,16 +2,16 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 )
 
-const opSettle = "settleOrder"
+var errNotSettleable = problems.New(problems.Conflict, "order_not_settleable",
+	"The order is %s; only orders that need attention are settled, and undone ones of which a step took effect after all.")
 
 // SettleAction is what a person decides about an order.
 type SettleAction string
@@ -54,28 +54,27 @@ type settleInput struct {
 	Body Settlement
 }
 
-type settleOutput struct {
-	ETag     string `header:"ETag" doc:"The order's version"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true if the same was asked before under this key"`
-	Body     Order
-}
-
-func (s *Server) registerSettle(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opSettle, Method: http.MethodPost, Path: "/api/orders/{id}/settle", Tags: []string{tagOrders},
-		Summary: "Settle an order that needs attention",
-		Description: "For operators. `retry` tries the steps that keep the order from its end again, with a new " +
-			"deadline: a step without an answer is first asked about at its provider, and goes out under the key that " +
-			"it had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes your " +
-			"word for how a step was, and the order goes on from there; if everything was done and the only undoing is " +
-			"accepted as refused, it is completed. An order that needs no attention is a conflict (409), but for one " +
-			"that was undone without a step that took effect after all: accept that as succeeded, and it is undone, too.",
-		Security: bearer(), DefaultStatus: http.StatusAccepted,
-		MaxBodyBytes: -1, // limited does it
+func (s *Server) settleOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "settleOrder", Method: http.MethodPost, Path: "/api/orders/{id}/settle", Tags: []string{tagOrders},
+			Summary: "Settle an order that needs attention",
+			Description: "For operators. `retry` tries the steps that keep the order from its end again, with a new " +
+				"deadline: a step without an answer is first asked about at its provider, and goes out under the key that " +
+				"it had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes your " +
+				"word for how a step was, and the order goes on from there; if everything was done and the only undoing is " +
+				"accepted as refused, it is completed. An order that needs no attention is a conflict (409), but for one " +
+				"that was undone without a step that took effect after all: accept that as succeeded, and it is undone, too.",
+			DefaultStatus: http.StatusAccepted,
+			MaxBodyBytes:  -1, // limited does it
+		},
+		permission: permitSettle,
+		errors:     commandErrors(errNotSettleable),
+		example:    `{"action": "retry", "reason": "The payment provider is up again"}`,
 	}, s.settle)
 }
 
-func (s *Server) settle(ctx context.Context, in *settleInput) (*settleOutput, error) {
+func (s *Server) settle(ctx context.Context, in *settleInput) (*outcome[Order], error) {
 	id, err := in.ID.parse()
 	if err != nil {
 		return nil, err
@@ -88,22 +87,13 @@ func (s *Server) settle(ctx context.Context, in *settleInput) (*settleOutput, er
 	if e, err = in.request(ctx, e); err != nil {
 		return nil, err
 	}
-	order, replayed, err := s.command(ctx, e,
+	applied, err := s.command(ctx, e,
 		"The order may or may not be settled. Repeat the request under the same Idempotency-Key; without one, look at "+
-			"the order first.")
-	if state, ok := errors.AsType[*orders.StateError](err); ok {
-		return nil, &conflictError{
-			"order_not_settleable", fmt.Sprintf("The order is %s; only orders that need attention are settled, and undone "+
-				"ones of which a step took effect after all.", state.Status),
-		}
-	}
+			"the order first.", errNotSettleable)
 	if err != nil {
 		return nil, err
 	}
-	return &settleOutput{
-		ETag: etag(order.Version), Replayed: replayHeader(replayed),
-		Body: newOrder(&order, exchangeOf(ctx).principal),
-	}, nil
+	return newOutcome(applied, newOrder(&applied.Order, exchangeOf(ctx).principal)), nil
 }
 
 // event is what the settlement asks for. What does not go together is refused: somebody may mean something else.

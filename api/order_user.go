@@ -10,7 +10,6 @@ import (
 )
 
 const (
-	opUserOrders = "listUserOrders"
 	// deprecated is when, in the form of RFC 9745.
 	deprecated = "@1795305600" // 2026-11-22
 )
@@ -29,14 +28,16 @@ type userOrdersOutput struct {
 	Body         OrderPage
 }
 
-func (s *Server) registerUserOrders(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opUserOrders, Method: http.MethodGet, Path: "/api/orders/user/{userId}", Tags: []string{tagOrders},
-		Summary: "List a customer's orders by page number", Deprecated: true,
-		Description: "For programs that were written for numbered pages, of which there are at most 50: orders that are " +
-			"placed meanwhile move others to the next page. Use listCustomerOrders, to which Link points and whose cursor " +
-			"is in the answer.",
-		Security: bearer(),
+func (s *Server) userOrdersOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "listUserOrders", Method: http.MethodGet, Path: "/api/orders/user/{userId}", Tags: []string{tagOrders},
+			Summary: "List a customer's orders by page number", Deprecated: true,
+			Description: "For programs that were written for numbered pages, of which there are at most 50: orders that are " +
+				"placed meanwhile move others to the next page. Use listCustomerOrders, to which Link points and whose cursor " +
+				"is in the answer.",
+		},
+		permission: permitRead, action: "list",
 	}, s.userOrders)
 }
 

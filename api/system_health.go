@@ -11,19 +11,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-const (
-	opHealth    = "getHealth"
-	opLiveness  = "getLiveness"
-	opReadiness = "getReadiness"
-
-	// A load balancer asks every few seconds: a check that hangs has failed.
-	checkTimeout = 3 * time.Second
-)
-
-// isHealth lists the operations that need no token. Whoever watches a process must not need a secret to.
-func isHealth(operation string) bool {
-	return operation == opHealth || operation == opLiveness || operation == opReadiness
-}
+// A load balancer asks every few seconds: a check that hangs has failed.
+const checkTimeout = 3 * time.Second
 
 // Condition is how well a part of the process works.
 type Condition string
@@ -59,19 +48,33 @@ type healthOutput struct {
 	Body   Health
 }
 
-func (s *Server) registerHealth(api huma.API) {
-	add := func(id, path, summary, description string, handler func(context.Context, *struct{}) (*healthOutput, error)) {
-		register(api, huma.Operation{
-			OperationID: id, Method: http.MethodGet, Path: path, Tags: []string{tagHealth},
-			Summary: summary, Description: description, Security: []map[string][]string{},
-		}, handler)
+func (s *Server) healthOperations() []operation {
+	return []operation{
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "getHealth", Method: http.MethodGet, Path: "/health", Tags: []string{tagHealth},
+				Summary:     "Check the process and what it needs",
+				Description: "Every check by name. 503 if one that matters is down; degraded is not down.",
+			},
+			permission: permitAnyone, unhealthy: "Down",
+		}, s.health),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "getLiveness", Method: http.MethodGet, Path: "/health/live", Tags: []string{tagHealth},
+				Summary:     "Check that the process is alive",
+				Description: "Looks at nothing but the process itself: restarting it would not bring a database back.",
+			},
+			permission: permitAnyone,
+		}, s.liveness),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "getReadiness", Method: http.MethodGet, Path: "/health/ready", Tags: []string{tagHealth},
+				Summary:     "Check whether to send requests here",
+				Description: "As /health, and 503 from the moment the process is asked to stop.",
+			},
+			permission: permitAnyone, unhealthy: "Down",
+		}, s.readiness),
 	}
-	add(opHealth, "/health", "Check the process and what it needs",
-		"Every check by name. 503 if one that matters is down; degraded is not down.", s.health)
-	add(opLiveness, "/health/live", "Check that the process is alive",
-		"Looks at nothing but the process itself: restarting it would not bring a database back.", s.liveness)
-	add(opReadiness, "/health/ready", "Check whether to send requests here",
-		"As /health, and 503 from the moment the process is asked to stop.", s.readiness)
 }
 
 func (s *Server) liveness(context.Context, *struct{}) (*healthOutput, error) {

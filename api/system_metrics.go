@@ -11,8 +11,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-const opMetrics = "getSystemMetrics"
-
 // SystemMetrics is the most wanted of the metrics as one JSON object. Counts are since the process started.
 type SystemMetrics struct {
 	AsOf     time.Time         `json:"asOf" example:"2026-11-22T12:00:00Z"`
@@ -94,13 +92,15 @@ type ProcessMetrics struct {
 
 type metricsOutput struct{ Body SystemMetrics }
 
-func (s *Server) registerMetrics(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opMetrics, Method: http.MethodGet, Path: "/api/system/metrics", Tags: []string{tagSystem},
-		Summary: "Get the system's metrics",
-		Description: "The metrics that people look at first, of the process that answers, as JSON. All of them, for " +
-			"Prometheus, are at /metrics of the operations address. It may be a second old.",
-		Security: bearer(),
+func (s *Server) metricsOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "getSystemMetrics", Method: http.MethodGet, Path: "/api/system/metrics", Tags: []string{tagSystem},
+			Summary: "Get the system's metrics",
+			Description: "The metrics that people look at first, of the process that answers, as JSON. All of them, for " +
+				"Prometheus, are at /metrics of the operations address. It may be a second old.",
+		},
+		permission: permitObserve,
 	}, s.systemMetrics)
 }
 

@@ -10,8 +10,6 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-const opReconciliation = "getReconciliation"
-
 // Reconciliation is how the providers' own records compare with the orders.
 type Reconciliation struct {
 	Providers []ProviderReconciliation `json:"providers" doc:"By name; those that were compared, or could not be"`
@@ -45,13 +43,15 @@ type reconciliationInput struct {
 
 type reconciliationOutput struct{ Body Reconciliation }
 
-func (s *Server) registerReconciliation(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opReconciliation, Method: http.MethodGet, Path: "/api/reconciliation", Tags: []string{tagSystem},
-		Summary: "Get what comparing the providers' records with the orders found",
-		Description: "How far the providers' own records have been compared with the orders, and where they disagree: such " +
-			"as a payment without an order, or a step that succeeded and that its provider does not know.",
-		Security: bearer(),
+func (s *Server) reconciliationOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "getReconciliation", Method: http.MethodGet, Path: "/api/reconciliation", Tags: []string{tagSystem},
+			Summary: "Get what comparing the providers' records with the orders found",
+			Description: "How far the providers' own records have been compared with the orders, and where they disagree: such " +
+				"as a payment without an order, or a step that succeeded and that its provider does not know.",
+		},
+		permission: permitObserve,
 	}, s.reconciliation)
 }
 

@@ -14,12 +14,15 @@ import (
 )
 
 const (
-	opStatus = "getSystemStatus"
-
 	// From here on something must be wrong; docs/metrics.md alerts at the same.
 	feedTooFarBehind = 10 * time.Second
 	jobTooOld        = time.Minute
 )
+
+// systemOperations are the operations on the system as a whole.
+func (s *Server) systemOperations() []operation {
+	return []operation{s.statusOperation(), s.metricsOperation(), s.reconciliationOperation()}
+}
 
 // SystemStatus is how this process and what it shares with others are doing.
 type SystemStatus struct {
@@ -98,14 +101,16 @@ type QueueStatus struct {
 
 type statusOutput struct{ Body SystemStatus }
 
-func (s *Server) registerStatus(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opStatus, Method: http.MethodGet, Path: "/api/system/status", Tags: []string{tagSystem},
-		Summary: "Get the status of the system",
-		Description: "Which version runs since when, who leads, how the database, the breakers and the queues are, and " +
-			"what is not as it should be. It answers 200 however bad things are: ask /health/ready whether to send " +
-			"requests here. What comes from the database may be a second old.",
-		Security: bearer(),
+func (s *Server) statusOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "getSystemStatus", Method: http.MethodGet, Path: "/api/system/status", Tags: []string{tagSystem},
+			Summary: "Get the status of the system",
+			Description: "Which version runs since when, who leads, how the database, the breakers and the queues are, and " +
+				"what is not as it should be. It answers 200 however bad things are: ask /health/ready whether to send " +
+				"requests here. What comes from the database may be a second old.",
+		},
+		permission: permitObserve,
 	}, s.status)
 }
 

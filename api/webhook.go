@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
@@ -19,60 +20,90 @@ import (
 )
 
 const (
-	opCreateWebhook = "createWebhook"
-	opListWebhooks  = "listWebhooks"
-	opGetWebhook    = "getWebhook"
-	opUpdateWebhook = "updateWebhook"
-	opDeleteWebhook = "deleteWebhook"
-	opRotateWebhook = "rotateWebhookSecret"
-	opPingWebhook   = "pingWebhook"
-
 	webhooksPath = "/api/webhooks"
 	webhookPath  = webhooksPath + "/{webhookId}"
 )
 
-func (s *Server) registerWebhooks(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opCreateWebhook, Method: http.MethodPost, Path: webhooksPath, Tags: []string{tagWebhooks},
-		Summary: "Create a webhook",
-		Description: "Has what happens to orders from now on sent to an address, signed as Standard Webhooks says. The " +
-			"secret is in this answer and in no other. There may be 20 of each customer, and of each other principal.",
-		Security: bearer(), DefaultStatus: http.StatusCreated,
-	}, s.createWebhook)
-	register(api, huma.Operation{
-		OperationID: opListWebhooks, Method: http.MethodGet, Path: webhooksPath, Tags: []string{tagWebhooks},
-		Summary: "List webhooks", Description: "One's own, oldest first; to an admin all.", Security: bearer(),
-	}, s.listWebhooks)
-	register(api, huma.Operation{
-		OperationID: opGetWebhook, Method: http.MethodGet, Path: webhookPath, Tags: []string{tagWebhooks},
-		Summary: "Get a webhook", Description: "How it is set up, and how it is doing.", Security: bearer(),
-	}, s.getWebhook)
-	register(api, huma.Operation{
-		OperationID: opUpdateWebhook, Method: http.MethodPatch, Path: webhookPath, Tags: []string{tagWebhooks},
-		Summary: "Change a webhook",
-		Description: "Changes what is sent. A webhook that is disabled hears nothing of what happens meanwhile; what was " +
-			"waiting for it waits, for as long as deliveries are kept, and goes on when it is enabled.",
-		Security: bearer(),
-	}, s.updateWebhook)
-	register(api, huma.Operation{
-		OperationID: opDeleteWebhook, Method: http.MethodDelete, Path: webhookPath, Tags: []string{tagWebhooks},
-		Summary: "Delete a webhook", Description: "With its deliveries. What is being sent still arrives.",
-		Security: bearer(), DefaultStatus: http.StatusNoContent,
-	}, s.deleteWebhook)
-	register(api, huma.Operation{
-		OperationID: opRotateWebhook, Method: http.MethodPost, Path: webhookPath + "/secret", Tags: []string{tagWebhooks},
-		Summary: "Rotate a webhook's secret",
-		Description: "Makes another secret, which is in this answer and in no other. For a while messages are signed with " +
-			"the one before as well; until that is over there is no third (409), unless the one before is to end at once.",
-		Security: bearer(),
-	}, s.rotateWebhook)
-	register(api, huma.Operation{
-		OperationID: opPingWebhook, Method: http.MethodPost, Path: webhookPath + "/ping", Tags: []string{tagWebhooks},
-		Summary:     "Send a test message",
-		Description: "Sends a message of the type Ping. Read the delivery to see what became of it.",
-		Security:    bearer(), DefaultStatus: http.StatusAccepted,
-	}, s.pingWebhook)
-	s.registerDeliveries(api)
+// Errors of webhooks.
+var (
+	errWebhookNotFound = problems.New(problems.NotFound, "webhook_not_found", "There is no such webhook.").
+				For(store.ErrWebhookNotFound)
+	errTooManyWebhooks = problems.New(problems.Conflict, "too_many_webhooks", "There are too many webhooks.").
+				Detailed("There are %d webhooks already. Delete one first.", store.MaxWebhooks).For(store.ErrTooManyWebhooks)
+	errWebhookDisabled = problems.New(problems.Conflict, "webhook_disabled",
+		"The webhook is disabled. Enable it first.").For(store.ErrWebhookDisabled)
+	errRotating = problems.New(problems.Conflict, "secret_rotating",
+		"The secret before the current one is still good. Wait, or end it with previousValidSeconds 0.").
+		For(store.ErrRotating)
+)
+
+// webhookErrors are the errors of all operations on webhooks, with those that are an operation's own.
+func webhookErrors(own ...*problems.Error) []*problems.Error {
+	return append(own, errWebhookNotFound, errTooManyWebhooks, errWebhookDisabled, errRotating, errKeyReused)
+}
+
+func (s *Server) webhookOperations() []operation {
+	return []operation{
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "createWebhook", Method: http.MethodPost, Path: webhooksPath, Tags: []string{tagWebhooks},
+				Summary: "Create a webhook",
+				Description: "Has what happens to orders from now on sent to an address, signed as Standard Webhooks says. The " +
+					"secret is in this answer and in no other. There may be 20 of each customer, and of each other principal.",
+				DefaultStatus: http.StatusCreated,
+			},
+			permission: permitWebhookChange, errors: webhookErrors(),
+		}, s.createWebhook),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "listWebhooks", Method: http.MethodGet, Path: webhooksPath, Tags: []string{tagWebhooks},
+				Summary: "List webhooks", Description: "One's own, oldest first; to an admin all.",
+			},
+			permission: permitWebhooks, errors: webhookErrors(),
+		}, s.listWebhooks),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "getWebhook", Method: http.MethodGet, Path: webhookPath, Tags: []string{tagWebhooks},
+				Summary: "Get a webhook", Description: "How it is set up, and how it is doing.",
+			},
+			permission: permitWebhooks, errors: webhookErrors(),
+		}, s.getWebhook),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "updateWebhook", Method: http.MethodPatch, Path: webhookPath, Tags: []string{tagWebhooks},
+				Summary: "Change a webhook",
+				Description: "Changes what is sent. A webhook that is disabled hears nothing of what happens meanwhile; what was " +
+					"waiting for it waits, for as long as deliveries are kept, and goes on when it is enabled.",
+			},
+			permission: permitWebhookChange, errors: webhookErrors(),
+		}, s.updateWebhook),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "deleteWebhook", Method: http.MethodDelete, Path: webhookPath, Tags: []string{tagWebhooks},
+				Summary: "Delete a webhook", Description: "With its deliveries. What is being sent still arrives.",
+				DefaultStatus: http.StatusNoContent,
+			},
+			permission: permitWebhookChange, errors: webhookErrors(),
+		}, s.deleteWebhook),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "rotateWebhookSecret", Method: http.MethodPost, Path: webhookPath + "/secret", Tags: []string{tagWebhooks},
+				Summary: "Rotate a webhook's secret",
+				Description: "Makes another secret, which is in this answer and in no other. For a while messages are signed with " +
+					"the one before as well; until that is over there is no third (409), unless the one before is to end at once.",
+			},
+			permission: permitWebhookChange, errors: webhookErrors(),
+		}, s.rotateWebhook),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "pingWebhook", Method: http.MethodPost, Path: webhookPath + "/ping", Tags: []string{tagWebhooks},
+				Summary:       "Send a test message",
+				Description:   "Sends a message of the type Ping. Read the delivery to see what became of it.",
+				DefaultStatus: http.StatusAccepted,
+			},
+			permission: permitWebhookChange, errors: webhookErrors(),
+		}, s.pingWebhook),
+	}
 }
 
 // Owner is whose webhooks the principal may see and change.
@@ -101,7 +132,7 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*se
 		in.Body.CustomerID = customerID(who.CustomerID)
 	}
 	if !who.Owns(string(in.Body.CustomerID)) {
-		return nil, &forbiddenError{"A customer hears of orders of its own only: customerId must be its own."}
+		return nil, errForbidden.Detailed("A customer hears of orders of its own only: customerId must be its own.")
 	}
 	if wrong := line("description", in.Body.Description); wrong != nil {
 		return nil, &orders.InvalidError{Fields: wrong}

@@ -7,45 +7,58 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
 const (
-	opListDeliveries = "listWebhookDeliveries"
-	opGetDelivery    = "getWebhookDelivery"
-	opRedeliver      = "redeliverWebhookDelivery"
-	opRedeliverSince = "redeliverWebhookDeliveries"
-
 	deliveriesPath = webhookPath + "/deliveries"
 	deliveryPath   = deliveriesPath + "/{deliveryId}"
 )
 
-func (s *Server) registerDeliveries(api huma.API) {
-	register(api, huma.Operation{
-		OperationID: opListDeliveries, Method: http.MethodGet, Path: deliveriesPath, Tags: []string{tagWebhooks},
-		Summary: "List a webhook's deliveries", Security: bearer(),
-		Description: "Newest first, in pages. They are kept for a month after they were delivered or given up, unless the " +
-			"server is set up otherwise.",
-	}, s.listDeliveries)
-	register(api, huma.Operation{
-		OperationID: opGetDelivery, Method: http.MethodGet, Path: deliveryPath, Tags: []string{tagWebhooks},
-		Summary: "Get a delivery", Description: "With its body, its attempts, and what was answered.", Security: bearer(),
-	}, s.getDelivery)
-	register(api, huma.Operation{
-		OperationID: opRedeliver, Method: http.MethodPost, Path: deliveryPath + "/redeliver", Tags: []string{tagWebhooks},
-		Summary: "Send a delivery again",
-		Description: "Whatever became of it, under the same webhook-id. One that is pending is tried at once. Doing it " +
-			"twice is harmless.",
-		Security: bearer(), DefaultStatus: http.StatusAccepted,
-	}, s.redeliver)
-	register(api, huma.Operation{
-		OperationID: opRedeliverSince, Method: http.MethodPost, Path: webhookPath + "/redeliver", Tags: []string{tagWebhooks},
-		Summary: "Send all deliveries since a moment again",
-		Description: "Those that were given up or blocked, and if asked for also those that were delivered. Each order's " +
-			"messages are sent in its sequence.",
-		Security: bearer(), DefaultStatus: http.StatusAccepted,
-	}, s.redeliverSince)
+var errDeliveryNotFound = problems.New(problems.NotFound, "delivery_not_found",
+	"There is no such delivery, or not any more.").For(store.ErrDeliveryNotFound)
+
+func (s *Server) deliveryOperations() []operation {
+	return []operation{
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "listWebhookDeliveries", Method: http.MethodGet, Path: deliveriesPath, Tags: []string{tagWebhooks},
+				Summary: "List a webhook's deliveries",
+				Description: "Newest first, in pages. They are kept for a month after they were delivered or given up, unless the " +
+					"server is set up otherwise.",
+			},
+			permission: permitWebhooks, errors: webhookErrors(errDeliveryNotFound),
+		}, s.listDeliveries),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "getWebhookDelivery", Method: http.MethodGet, Path: deliveryPath, Tags: []string{tagWebhooks},
+				Summary: "Get a delivery", Description: "With its body, its attempts, and what was answered.",
+			},
+			permission: permitWebhooks, errors: webhookErrors(errDeliveryNotFound),
+		}, s.getDelivery),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "redeliverWebhookDelivery", Method: http.MethodPost, Path: deliveryPath + "/redeliver", Tags: []string{tagWebhooks},
+				Summary: "Send a delivery again",
+				Description: "Whatever became of it, under the same webhook-id. One that is pending is tried at once. Doing it " +
+					"twice is harmless.",
+				DefaultStatus: http.StatusAccepted,
+			},
+			permission: permitWebhookChange, errors: webhookErrors(errDeliveryNotFound),
+		}, s.redeliver),
+		declare(operation{
+			Operation: huma.Operation{
+				OperationID: "redeliverWebhookDeliveries", Method: http.MethodPost, Path: webhookPath + "/redeliver", Tags: []string{tagWebhooks},
+				Summary: "Send all deliveries since a moment again",
+				Description: "Those that were given up or blocked, and if asked for also those that were delivered. Each order's " +
+					"messages are sent in its sequence.",
+				DefaultStatus: http.StatusAccepted,
+			},
+			permission: permitWebhookChange, errors: webhookErrors(errDeliveryNotFound),
+		}, s.redeliverSince),
+	}
 }
 
 type listDeliveriesInput struct {

@@ -1,7 +1,9 @@
-package api
+// Package problems is the model of what a client learns of an error: RFC 9457 with a code for programs.
+//
+// An error of the API carries its problem: a class, a code and a text. Only this package knows the status of a class.
+package problems
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -9,11 +11,11 @@ import (
 
 // Bounds on what a problem repeats of a request, which may be a body of nothing but mistakes.
 const (
-	maxProblemErrors = 20
-	maxProblemText   = 200 // bytes
+	maxErrors = 20
+	maxText   = 200 // bytes
 )
 
-// Problem is the body of every error: RFC 9457 with a code for programs and the request's id for whoever reads logs.
+// Problem is the body of every error: RFC 9457 with a code for programs and the request's id for readers of the log.
 //
 //nolint:errname // the name that RFC 9457 gives it, and so the schema
 type Problem struct {
@@ -34,24 +36,6 @@ type ProblemError struct {
 	Message  string `json:"message" example:"must have at most 2 decimals in USD" doc:"What is wrong with it"`
 }
 
-func newProblem(status int, code, detail string) *Problem {
-	title := http.StatusText(status)
-	if status == statusClientGone {
-		title = "Client Closed Request"
-	}
-	return &Problem{Type: "about:blank", Title: title, Status: status, Detail: detail, Code: code}
-}
-
-func (p *Problem) with(errs ...ProblemError) *Problem {
-	p.Errors = append(p.Errors, errs[:min(len(errs), maxProblemErrors)]...)
-	return p
-}
-
-func (p *Problem) header(name, value string) *Problem {
-	p.headers = http.Header{http.CanonicalHeaderKey(name): {value}}
-	return p
-}
-
 // Error makes a problem an error that a handler can return.
 func (p *Problem) Error() string { return p.Code }
 
@@ -64,20 +48,12 @@ func (p *Problem) GetHeaders() http.Header { return p.headers }
 // ContentType tells Huma the media type.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// frameworkErrors takes over what Huma found wrong where, but never the values it would echo: they may be secrets.
-func frameworkErrors(errs []error) []ProblemError {
-	var list []ProblemError
-	for _, err := range errs[:min(len(errs), maxProblemErrors)] {
-		if detail, ok := errors.AsType[*huma.ErrorDetail](err); ok {
-			list = append(list, ProblemError{truncate(detail.Location), truncate(detail.Message)})
-		}
-	}
-	return list
-}
+var _ huma.StatusError = (*Problem)(nil)
 
-func truncate(s string) string {
-	if len(s) <= maxProblemText {
+// Truncate bounds a text that comes from the request.
+func Truncate(s string) string {
+	if len(s) <= maxText {
 		return s
 	}
-	return s[:maxProblemText] + "…"
+	return s[:maxText] + "…"
 }
