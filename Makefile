@@ -7,9 +7,14 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 RACE    := $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)
 TOOLS   := CGO_ENABLED=0 $(GO) tool -modfile=tools/go.mod
 OPENAPI := CGO_ENABLED=0 $(GO) tool -modfile=tools/openapi/go.mod
-LINT    := CGO_ENABLED=0 $(GO) tool -modfile=tools/lint/go.mod golangci-lint
-LINT_DEV    := $(subst tools/,../../tools/,$(LINT)) --config ../../.golangci.yaml
-LINT_CLIENT := $(subst tools/,../tools/,$(LINT)) --config ../.golangci.yaml
+LINT    := CGO_ENABLED=0 $(GO) tool -modfile='$(CURDIR)/tools/lint/go.mod' golangci-lint \
+	--config '$(CURDIR)/.golangci.yaml'
+
+# Every directory with a go.mod is a module and gets what each of them gets. Those below tools/ have no packages.
+EVERY_MODULE := $(patsubst %/,%,$(dir $(wildcard go.mod */go.mod */*/go.mod)))
+MODULES      := $(filter-out tools tools/%,$(EVERY_MODULE))
+# $(call in,MODULES,COMMAND) runs a command in each module, and stops at the first that fails.
+in = @set -e; for dir in $(1); do (set -x; cd "$$dir"; $(2)); done
 
 .PHONY: help
 help: ## List the targets
@@ -25,12 +30,9 @@ build: ## Build bin/millrace
 
 .PHONY: test
 test: ## Run all tests, against a Postgres of their own
-	$(GO) test $(RACE) -timeout 10m ./...
+	$(call in,$(MODULES),$(GO) test $(RACE) -timeout 10m ./...)
 	@# Many more requests than the race detector has time for.
 	$(GO) test -timeout 10m -run '^TestContract$$' ./api -contract.requests 20000
-	cd client && $(GO) test $(RACE) -timeout 5m ./...
-	cd lab/faults && $(GO) test $(RACE) -timeout 5m ./...
-	cd lab/bench && $(GO) test $(RACE) -timeout 5m ./...
 
 .PHONY: test-browser
 test-browser: ## Look at the pages in a headless Chromium, which is installed if there is none
@@ -91,27 +93,17 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client and the
 	$(TOOLS) sqlc generate
 	$(GO) run ./cmd/millrace openapi > .generated && mv .generated api/openapi.yaml
 	$(OPENAPI) ogen --config client/ogen.yml --loglevel error --target client/oas --package oas --clean api/openapi.yaml
-	@# A client must not refuse an answer because of a status that was added after it was built.
-	@sed -i.bak 's/return errors.Errorf("invalid value: %v", s)/return nil/' client/oas/oas_validators_gen.go
-	@# Of ogen's errors two are used, and with the rest comes its reader of documents, which needs eight modules.
-	@sed -i.bak 's#github.com/ogen-go/ogen/ogenerrors#github.com/millrace-orders/millrace/client/internal/ogenerrors#' \
-		client/oas/*.go && rm client/oas/*.bak && gofmt -w client/oas
+	$(GO) run ./gen/oaspatch client/oas
 	$(GO) run ./gen/sagadoc > .generated && mv .generated docs/saga.md
 
 .PHONY: fmt
 fmt: ## Format the code
-	$(LINT) fmt ./...
-	cd client && $(LINT_CLIENT) fmt ./...
-	cd lab/bench && $(LINT_DEV) fmt ./...
-	cd lab/faults && $(LINT_DEV) fmt ./...
+	$(call in,$(MODULES),$(LINT) fmt ./...)
 
 .PHONY: lint
 lint: ## Run the linters
 	$(LINT) config verify
-	$(LINT) run ./...
-	cd client && $(LINT_CLIENT) run ./...
-	cd lab/bench && $(LINT_DEV) run ./...
-	cd lab/faults && $(LINT_DEV) run ./...
+	$(call in,$(MODULES),$(LINT) run ./...)
 
 # Generated files are compared with what they are generated from, committed or not.
 GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas docs/saga.md
@@ -124,13 +116,7 @@ drift: ## Check that generated files are up to date
 
 .PHONY: tidy
 tidy: ## Check that the go.mod files are tidy
-	$(GO) mod tidy -diff
-	cd client && $(GO) mod tidy -diff
-	cd lab/bench && $(GO) mod tidy -diff
-	cd lab/faults && $(GO) mod tidy -diff
-	cd tools && $(GO) mod tidy -diff
-	cd tools/lint && $(GO) mod tidy -diff
-	cd tools/openapi && $(GO) mod tidy -diff
+	$(call in,$(EVERY_MODULE),$(GO) mod tidy -diff)
 
 # api/openapi.released.yaml is the document that clients in the field were made from.
 .PHONY: compat
@@ -154,10 +140,7 @@ lint-openapi: ## Run Spectral and Redocly over the OpenAPI document, if there is
 
 .PHONY: check
 check: drift tidy lint compat ## Everything that must be true of a commit, besides the tests
-	$(GO) vet ./...
-	cd client && $(GO) vet ./...
-	cd lab/bench && $(GO) vet ./...
-	cd lab/faults && $(GO) vet ./...
+	$(call in,$(MODULES),$(GO) vet ./...)
 
 .PHONY: clean
 clean: ## Remove what was built
