@@ -118,13 +118,19 @@ drift: ## Check that generated files are up to date
 tidy: ## Check that the go.mod files are tidy
 	$(call in,$(EVERY_MODULE),$(GO) mod tidy -diff)
 
-# api/openapi.released.yaml is the document that clients in the field were made from.
+# api/openapi.released.yaml is the document that clients in the field were made from. Only a release writes it.
 .PHONY: compat
 compat: ## Check that the API breaks no client, or that CHANGELOG.md owns up to it
+	@$(GO) run ./gen/release check
 	@$(OPENAPI) oasdiff breaking --fail-on ERR api/openapi.released.yaml api/openapi.yaml; status=$$?; \
 		[ $$status = 0 ] || { [ $$status = 1 ] && \
 		awk '/^## /{now = /^## Unreleased/} now && /^- \*\*Breaking\*\*/{found = 1} END{exit !found}' CHANGELOG.md; } || \
 		{ echo 'this breaks clients: undo it, or say so in CHANGELOG.md, under Unreleased: "- **Breaking** …"'; exit 1; }
+
+.PHONY: release
+release: drift compat ## Date what is unreleased in CHANGELOG.md, and pin the API's document: make release VERSION=0.1.0
+	@$(GO) run ./gen/release make $(VERSION)
+	@echo 'commit CHANGELOG.md and api/openapi.released.yaml, and tag the commit v$(VERSION)'
 
 # Node's linters live in the user's cache: nothing of theirs is needed to build, run or test.
 OPENAPI_LINTERS := @stoplight/spectral-cli@6.16.3 @redocly/cli@2.77.0
