@@ -43,16 +43,16 @@ test-browser: ## Look at the pages in a headless Chromium, which is installed if
 # BENCH is for further flags, such as BENCH='--rounds 1'.
 .PHONY: bench
 bench: build ## Measure Millrace beside what others would pick, and write docs/performance.md
-	@cd lab/bench && $(GO) run . run --millrace ../../bin/millrace --docs ../../docs $(BENCH)
+	@cd lab/bench && $(GO) run . run --millrace ../../bin/millrace --docs ../../docs --results results $(BENCH)
 
 .PHONY: bench-smoke
 bench-smoke: build ## Measure a little, and fail if it is far off
 	@cd lab/bench && $(GO) run . smoke --millrace ../../bin/millrace --rounds 3 --measured 1s $(BENCH)
 
 .PHONY: bench-growth
-bench-growth: build ## Measure with a million orders, and write docs/plans.md
+bench-growth: build ## Measure with a million orders, and write docs/performance.md and the plans
 	@cd lab/bench && $(GO) run . growth --millrace ../../bin/millrace --queries ../../sql/queries --docs ../../docs \
-		--rounds 3 $(BENCH)
+		--results results --rounds 3 $(BENCH)
 
 .PHONY: test-proxy
 test-proxy: ## Follow events through an nginx, which is installed if there is none

@@ -12,8 +12,7 @@ import (
 
 var errNoBlock = errors.New("performance.md has no place for the results")
 
-// document writes the results into a directory: the tables into performance.md, the picture and the raw values beside
-// it.
+// document writes the results into a directory: the tables into performance.md, and the picture beside it.
 func (r *results) document(dir string) error {
 	var b strings.Builder
 	b.WriteString(r.heading())
@@ -29,7 +28,6 @@ func (r *results) document(dir string) error {
 	return errors.Join(
 		replaceBlock(dir, "results", b.String()),
 		os.WriteFile(filepath.Join(dir, "performance.svg"), []byte(r.picture()), 0o644),
-		r.write(filepath.Join(dir, "performance.json")),
 	)
 }
 

@@ -53,7 +53,8 @@ type growthCommand struct {
 	Orders  int    `default:"1000000" help:"Orders in the one that has grown; it has ten times as many events."`
 	Few     int    `default:"10000" help:"Orders in the other."`
 	Queries string `required:"" help:"Directory with the queries." type:"existingdir"`
-	Docs    string `help:"Directory whose performance.md and plans.md are written." type:"existingdir"`
+	Docs    string `help:"Directory whose performance.md is written." type:"existingdir"`
+	Results string `help:"Directory whose plans.md is written." type:"existingdir"`
 }
 
 // Run measures both, and looks at the plans of all queries on the larger one.
@@ -91,8 +92,10 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 	}
 	text := plans.markdown(c.Orders, own)
 	if c.Docs != "" {
-		err = errors.Join(b.results.documentGrowth(c.Docs, sizeLabel(c.Orders), sizeLabel(c.Few)),
-			os.WriteFile(filepath.Join(c.Docs, "plans.md"), []byte(text), 0o644))
+		err = b.results.documentGrowth(c.Docs, sizeLabel(c.Orders), sizeLabel(c.Few))
+	}
+	if c.Results != "" {
+		err = errors.Join(err, os.WriteFile(filepath.Join(c.Results, "plans.md"), []byte(text), 0o644))
 	}
 	return errors.Join(err, plans.check())
 }

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
 // runCommand measures everything.
 type runCommand struct {
 	common
-	Docs string `help:"Directory whose performance.md, performance.svg and performance.json are written." type:"existingdir"`
+	Docs    string `help:"Directory whose performance.md and performance.svg are written." type:"existingdir"`
+	Results string `help:"Directory whose performance.json is written, with the raw values." type:"existingdir"`
 }
 
 // Run measures, prints the tables and writes them down.
@@ -36,10 +38,13 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	b.results.print(os.Stdout)
-	if c.Docs == "" {
-		return nil
+	if c.Results != "" {
+		err = b.results.write(filepath.Join(c.Results, "performance.json"))
 	}
-	return b.results.document(c.Docs)
+	if c.Docs != "" {
+		err = errors.Join(err, b.results.document(c.Docs))
+	}
+	return err
 }
 
 // compare measures part after part: rounds of everything at once would keep too many servers beside each other.
