@@ -42,6 +42,7 @@ type Recovery struct {
 	id     string // of the River client, too
 	mu     sync.Mutex
 	active map[int64]string // jobs that run here
+	worked map[string]bool  // queues of which a job was begun here since they were last told
 
 	failing, silent streak // of recovery, and of heartbeats
 }
@@ -53,7 +54,7 @@ func NewRecovery(
 	s *store.Store, providers *upstream.Clients, logger *slog.Logger, registerer prometheus.Registerer,
 ) *Recovery {
 	r := &Recovery{
-		store: s, logger: logger, active: map[int64]string{}, every: heartbeatEvery, trust: trustAfter,
+		store: s, logger: logger, active: map[int64]string{}, worked: map[string]bool{}, every: heartbeatEvery, trust: trustAfter,
 		shut: newGate(providers).shut, id: newInstanceID(time.Now()),
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
@@ -80,7 +81,7 @@ func newInstanceID(now time.Time) string {
 // track keeps the account of what runs here.
 func (r *Recovery) track(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 	r.mu.Lock()
-	r.active[job.ID] = job.Queue
+	r.active[job.ID], r.worked[job.Queue] = job.Queue, true
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
@@ -99,6 +100,18 @@ func (r *Recovery) Running() map[string]int {
 		running[queue]++
 	}
 	return running
+}
+
+// tell tells which queues were worked here since this was told last.
+func (r *Recovery) tell(ctx context.Context) error {
+	r.mu.Lock()
+	worked := slices.Collect(maps.Keys(r.worked))
+	r.worked = map[string]bool{}
+	for _, queue := range r.active {
+		r.worked[queue] = true
+	}
+	r.mu.Unlock()
+	return r.store.Attend(ctx, worked...)
 }
 
 func (r *Recovery) self() store.Instance {
@@ -132,6 +145,9 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 		now := time.Now()
 		err := r.store.Beat(ctx, r.id, r.shut()...)
 		failpoint.Hit("recovery.beat")
+		if err == nil {
+			err = r.tell(ctx)
+		}
 		if err != nil || now.Sub(last) > r.trust { // an outage, or this process was frozen
 			trusted = now
 		}

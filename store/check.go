@@ -92,7 +92,8 @@ func Checks() []Check {
 				"one every `--sweep-every`", "See that a process with workers runs, and what its log says of `sweep`",
 		},
 		{
-			checkOverdue, "L7", "A step is pending half an hour after its deadline",
+			checkOverdue, "L7", "A step is pending half an hour after its deadline. Left out are queues that an operator " +
+				"paused, and for 5 min those that were resumed or whose processes have just started",
 			"Look its job up in River UI: its errors say why it has not ended",
 		},
 		{
@@ -100,9 +101,11 @@ func Checks() []Check {
 			"See that there is a leader (`leader`), and look the job up in River UI",
 		},
 		{
-			checkBacklog, "L8", "Jobs have been ready for a minute, and no process works them. Left out are " +
-				"queues that an operator paused, and those that all processes keep shut while a provider's breaker is open",
-			"Add workers or connections; or see that processes with workers run at all",
+			checkBacklog, "L8", "Jobs have been ready for a minute, and no process has worked their queue meanwhile. Left " +
+				"out are queues that an operator paused, and those that all processes keep shut while a provider's breaker is " +
+				"open. The minute begins anew when such a queue opens",
+			"See that processes with workers run, and what their log says. Of queues that are worked and behind " +
+				"`/api/system/status` says `queue_behind`",
 		},
 		{
 			checkLeader, "L9", "No process leads: retries, sweeps and verification itself are not started",

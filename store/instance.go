@@ -34,6 +34,19 @@ func (s *Store) Beat(ctx context.Context, id string, shut ...string) error {
 	return nil
 }
 
+// Attend notes which queues an instance works now, beside those that are paused or shut.
+func (s *Store) Attend(ctx context.Context, worked ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	err := s.queries.QueuesAttend(ctx, s.db, &dbsqlc.QueuesAttendParams{
+		Worked: append([]string{}, worked...), Silence: interval(silence),
+	})
+	if err != nil {
+		return fmt.Errorf("note queues: %w", classify(err))
+	}
+	return nil
+}
+
 // Leave says that an instance has ended in order: it runs no job any more.
 func (s *Store) Leave(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)

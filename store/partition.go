@@ -26,7 +26,7 @@ const (
 
 const (
 	partitionTimeout = 5 * time.Second  // of making, and of dropping partitions
-	splitTimeout     = 10 * time.Minute // of reading a default partition: no writer waits for it, but readers of the log do
+	splitTimeout     = 10 * time.Minute // of reading a default partition: readers of the log wait, writers do not
 	// upkeepMark is the advisory lock of the transaction that reads the default partition.
 	upkeepMark = 0x6d696c6c75706b70 // "millupkp"
 )

@@ -16,13 +16,15 @@ import (
 
 // When something that takes time has taken too much of it.
 const (
-	jobWithin     = time.Minute      // of a step's start
-	overdueAfter  = 30 * time.Minute // its deadline: for 15 min after it its provider is still asked
-	longJobGrace  = time.Minute      // after a job should have been rescued
-	backlogAfter  = time.Minute
-	mostClockSkew = 2 * time.Second
-	deadRowsLeast = 50_000
-	longestDump   = 24 * time.Hour // a dump is one transaction
+	jobWithin    = time.Minute      // of a step's start
+	overdueAfter = 30 * time.Minute // its deadline: for 15 min after it its provider is still asked
+	// overduePatience is for how long steps may be late after their processes were started or their queue was resumed.
+	overduePatience = 5 * time.Minute
+	longJobGrace    = time.Minute // after a job should have been rescued
+	backlogAfter    = time.Minute
+	mostClockSkew   = 2 * time.Second
+	deadRowsLeast   = 50_000
+	longestDump     = 24 * time.Hour // a dump is one transaction
 	// verifyScan is how many of the oldest orders of each unfinished status are looked at for being stuck: in an outage
 	// there may be any number, and those that are stuck get old.
 	verifyScan = 5000
@@ -109,9 +111,24 @@ func (v *verification) jobs(ctx context.Context) error {
 }
 
 func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) error {
-	rows, err := v.store.queries.StepsOverdue(ctx, tx, &dbsqlc.StepsOverdueParams{
-		Steps: stepNames(), Before: now.Add(-overdueAfter), MostEach: verifyMost,
+	providers := orders.Providers()
+	queues := make([]string, len(providers))
+	for i, provider := range providers {
+		queues[i] = string(provider)
+	}
+	resumed, err := v.store.queries.VerifyResumed(ctx, tx, &dbsqlc.VerifyResumedParams{
+		Queues: queues, After: now.Add(-overduePatience), Silence: interval(silence),
 	})
+	if err != nil {
+		return err
+	}
+	params := &dbsqlc.StepsOverdueParams{Before: now.Add(-overdueAfter), MostEach: verifyMost}
+	for _, spec := range orders.Specs() {
+		if !slices.Contains(resumed, string(spec.Provider)) {
+			params.Steps = append(params.Steps, string(spec.Name))
+		}
+	}
+	rows, err := v.store.queries.StepsOverdue(ctx, tx, params)
 	for _, row := range rows {
 		v.report(checkOverdue, row.OrderID, "%s:%d should have ended by %s", row.Step, row.Generation,
 			row.DeadlineAt.UTC().Format(time.RFC3339))

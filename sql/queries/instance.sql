@@ -57,3 +57,24 @@ WHERE NOT EXISTS (
     SELECT FROM millrace.instances i
     WHERE i.heartbeat_at > now() - @silence::interval AND q.name <> ALL(i.shut_queues)
 );
+
+-- name: QueuesAttend :exec
+-- QueuesAttend notes which queues are paused, which every living process keeps away from, and which are worked.
+INSERT INTO millrace.queue_attendance (queue, paused_at, shut_at, worked_at)
+SELECT q.name, max(q.paused_at), max(q.shut_at), max(q.worked_at) FROM (
+    SELECT r.name, now() AS paused_at, NULL::timestamptz AS shut_at, NULL::timestamptz AS worked_at
+    FROM millrace.river_queue r WHERE r.paused_at IS NOT NULL
+    UNION ALL
+    SELECT w.name, NULL, NULL, now() FROM unnest(@worked::text[]) AS w (name)
+    UNION ALL
+    SELECT DISTINCT s.name, NULL::timestamptz, now(), NULL::timestamptz
+    FROM millrace.instances i CROSS JOIN LATERAL unnest(i.shut_queues) AS s (name)
+    WHERE i.heartbeat_at > now() - @silence::interval AND NOT EXISTS (
+        SELECT FROM millrace.instances o
+        WHERE o.heartbeat_at > now() - @silence::interval AND s.name <> ALL(o.shut_queues)
+    )
+) q GROUP BY q.name ORDER BY q.name
+ON CONFLICT ON CONSTRAINT queue_attendance_pkey DO UPDATE SET
+    paused_at = greatest(queue_attendance.paused_at, EXCLUDED.paused_at),
+    shut_at = greatest(queue_attendance.shut_at, EXCLUDED.shut_at),
+    worked_at = greatest(queue_attendance.worked_at, EXCLUDED.worked_at);

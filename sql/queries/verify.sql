@@ -65,15 +65,16 @@ WHERE state = 'running' AND attempted_at < @before::timestamptz
 ORDER BY attempted_at LIMIT @most;
 
 -- name: VerifyBacklog :many
--- VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when. Left out are queues
--- that an operator has paused, and those from which every live process keeps away because the provider's breaker is open.
+-- VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when, and which no process
+-- has worked since. Left out are queues that an operator has paused, and those from which every live process keeps away
+-- because the provider's breaker is open, until that moment has passed since; and all, until a process has lived for as long.
 WITH RECURSIVE found AS (
     SELECT min(j.queue) AS queue FROM millrace.river_job j WHERE j.state = 'available'
     UNION ALL
     SELECT (SELECT min(j.queue) FROM millrace.river_job j WHERE j.state = 'available' AND j.queue > f.queue)
     FROM found f WHERE f.queue IS NOT NULL
 ), live AS (
-    SELECT i.shut_queues FROM millrace.instances i WHERE i.heartbeat_at > now() - @silence::interval
+    SELECT i.shut_queues, i.started_at FROM millrace.instances i WHERE i.heartbeat_at > now() - @silence::interval
 )
 SELECT f.queue::text AS queue, o.oldest_at::timestamptz AS oldest_at
 FROM found f
@@ -87,8 +88,23 @@ CROSS JOIN LATERAL (
 ) o
 WHERE f.queue IS NOT NULL AND o.oldest_at < @before::timestamptz
     AND NOT EXISTS (SELECT FROM millrace.river_queue p WHERE p.name = f.queue AND p.paused_at IS NOT NULL)
-    AND (NOT EXISTS (SELECT FROM live) OR EXISTS (SELECT FROM live l WHERE f.queue <> ALL(l.shut_queues)))
+    AND (NOT EXISTS (SELECT FROM live) OR EXISTS (
+        SELECT FROM live l WHERE f.queue <> ALL(l.shut_queues) AND l.started_at < @before::timestamptz
+    ))
+    AND NOT EXISTS (
+        SELECT FROM millrace.queue_attendance a
+        WHERE a.queue = f.queue AND greatest(a.paused_at, a.shut_at, a.worked_at) >= @before::timestamptz
+    )
 ORDER BY f.queue;
+
+-- name: VerifyResumed :many
+-- VerifyResumed are those of some queues that are paused, or were after a moment; and all, if no living process is older.
+SELECT q.name::text AS name FROM unnest(@queues::text[]) AS q (name)
+WHERE EXISTS (SELECT FROM millrace.river_queue r WHERE r.name = q.name AND r.paused_at IS NOT NULL)
+    OR EXISTS (SELECT FROM millrace.queue_attendance a WHERE a.queue = q.name AND a.paused_at >= @after::timestamptz)
+    OR (
+        SELECT min(i.started_at) FROM millrace.instances i WHERE i.heartbeat_at > now() - @silence::interval
+    ) >= @after::timestamptz;
 
 -- name: VerifyTransactions :many
 -- VerifyTransactions lists the transactions of this database that are older than they should be. writes: it has an id,

@@ -165,6 +165,38 @@ func (q *Queries) JobsUnreplaced(ctx context.Context, db DBTX, ids []int64) ([]J
 	return items, nil
 }
 
+const queuesAttend = `-- name: QueuesAttend :exec
+INSERT INTO millrace.queue_attendance (queue, paused_at, shut_at, worked_at)
+SELECT q.name, max(q.paused_at), max(q.shut_at), max(q.worked_at) FROM (
+    SELECT r.name, now() AS paused_at, NULL::timestamptz AS shut_at, NULL::timestamptz AS worked_at
+    FROM millrace.river_queue r WHERE r.paused_at IS NOT NULL
+    UNION ALL
+    SELECT w.name, NULL, NULL, now() FROM unnest($1::text[]) AS w (name)
+    UNION ALL
+    SELECT DISTINCT s.name, NULL::timestamptz, now(), NULL::timestamptz
+    FROM millrace.instances i CROSS JOIN LATERAL unnest(i.shut_queues) AS s (name)
+    WHERE i.heartbeat_at > now() - $2::interval AND NOT EXISTS (
+        SELECT FROM millrace.instances o
+        WHERE o.heartbeat_at > now() - $2::interval AND s.name <> ALL(o.shut_queues)
+    )
+) q GROUP BY q.name ORDER BY q.name
+ON CONFLICT ON CONSTRAINT queue_attendance_pkey DO UPDATE SET
+    paused_at = greatest(queue_attendance.paused_at, EXCLUDED.paused_at),
+    shut_at = greatest(queue_attendance.shut_at, EXCLUDED.shut_at),
+    worked_at = greatest(queue_attendance.worked_at, EXCLUDED.worked_at)
+`
+
+type QueuesAttendParams struct {
+	Worked  []string
+	Silence pgtype.Interval
+}
+
+// QueuesAttend notes which queues are paused, which every living process keeps away from, and which are worked.
+func (q *Queries) QueuesAttend(ctx context.Context, db DBTX, arg *QueuesAttendParams) error {
+	_, err := db.Exec(ctx, queuesAttend, arg.Worked, arg.Silence)
+	return err
+}
+
 const queuesShut = `-- name: QueuesShut :many
 SELECT q.name::text AS name FROM (
     SELECT DISTINCT unnest(i.shut_queues) AS name FROM millrace.instances i

@@ -67,7 +67,7 @@ WITH RECURSIVE found AS (
     SELECT (SELECT min(j.queue) FROM millrace.river_job j WHERE j.state = 'available' AND j.queue > f.queue)
     FROM found f WHERE f.queue IS NOT NULL
 ), live AS (
-    SELECT i.shut_queues FROM millrace.instances i WHERE i.heartbeat_at > now() - $2::interval
+    SELECT i.shut_queues, i.started_at FROM millrace.instances i WHERE i.heartbeat_at > now() - $2::interval
 )
 SELECT f.queue::text AS queue, o.oldest_at::timestamptz AS oldest_at
 FROM found f
@@ -81,7 +81,13 @@ CROSS JOIN LATERAL (
 ) o
 WHERE f.queue IS NOT NULL AND o.oldest_at < $1::timestamptz
     AND NOT EXISTS (SELECT FROM millrace.river_queue p WHERE p.name = f.queue AND p.paused_at IS NOT NULL)
-    AND (NOT EXISTS (SELECT FROM live) OR EXISTS (SELECT FROM live l WHERE f.queue <> ALL(l.shut_queues)))
+    AND (NOT EXISTS (SELECT FROM live) OR EXISTS (
+        SELECT FROM live l WHERE f.queue <> ALL(l.shut_queues) AND l.started_at < $1::timestamptz
+    ))
+    AND NOT EXISTS (
+        SELECT FROM millrace.queue_attendance a
+        WHERE a.queue = f.queue AND greatest(a.paused_at, a.shut_at, a.worked_at) >= $1::timestamptz
+    )
 ORDER BY f.queue
 `
 
@@ -95,8 +101,9 @@ type VerifyBacklogRow struct {
 	OldestAt time.Time
 }
 
-// VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when. Left out are queues
-// that an operator has paused, and those from which every live process keeps away because the provider's breaker is open.
+// VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when, and which no process
+// has worked since. Left out are queues that an operator has paused, and those from which every live process keeps away
+// because the provider's breaker is open, until that moment has passed since; and all, until a process has lived for as long.
 func (q *Queries) VerifyBacklog(ctx context.Context, db DBTX, arg *VerifyBacklogParams) ([]VerifyBacklogRow, error) {
 	rows, err := db.Query(ctx, verifyBacklog, arg.Before, arg.Silence)
 	if err != nil {
@@ -503,6 +510,42 @@ func (q *Queries) VerifyRecent(ctx context.Context, db DBTX, entries int32) ([]u
 			return nil, err
 		}
 		items = append(items, order_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const verifyResumed = `-- name: VerifyResumed :many
+SELECT q.name::text AS name FROM unnest($1::text[]) AS q (name)
+WHERE EXISTS (SELECT FROM millrace.river_queue r WHERE r.name = q.name AND r.paused_at IS NOT NULL)
+    OR EXISTS (SELECT FROM millrace.queue_attendance a WHERE a.queue = q.name AND a.paused_at >= $2::timestamptz)
+    OR (
+        SELECT min(i.started_at) FROM millrace.instances i WHERE i.heartbeat_at > now() - $3::interval
+    ) >= $2::timestamptz
+`
+
+type VerifyResumedParams struct {
+	Queues  []string
+	After   time.Time
+	Silence pgtype.Interval
+}
+
+// VerifyResumed are those of some queues that are paused, or were after a moment; and all, if no living process is older.
+func (q *Queries) VerifyResumed(ctx context.Context, db DBTX, arg *VerifyResumedParams) ([]string, error) {
+	rows, err := db.Query(ctx, verifyResumed, arg.Queues, arg.After, arg.Silence)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
