@@ -140,16 +140,20 @@ func (s *Server) status(ctx context.Context, _ *struct{}) (*statusOutput, error)
 		out.Reasons = append(out.Reasons, StatusReason{Code: reasonDraining})
 	default:
 	}
-	out.Reasons = append(out.Reasons, out.reasons()...)
-	for _, v := range shared.violations {
+	unled := slices.ContainsFunc(shared.violations, isLeader)
+	out.Reasons = append(out.Reasons, out.reasons(unled)...)
+	for _, v := range slices.DeleteFunc(slices.Clone(shared.violations), isLeader) {
 		out.Reasons = append(out.Reasons, StatusReason{reasonViolation, v.Check})
 	}
 	out.Degraded = len(out.Reasons) > 0
 	return &statusOutput{out}, nil
 }
 
+// isLeader reports whether a violation is what the code no_leader says.
+func isLeader(v store.Violation) bool { return v.Check == "leader" }
+
 // reasons looks for what is not as it should be.
-func (s *SystemStatus) reasons() (list []StatusReason) {
+func (s *SystemStatus) reasons(unled bool) (list []StatusReason) {
 	when := func(bad bool, code ReasonCode, subject string) {
 		if bad {
 			list = append(list, StatusReason{code, subject})
@@ -158,7 +162,7 @@ func (s *SystemStatus) reasons() (list []StatusReason) {
 	up := s.Database.Status == conditionOK
 	when(!up, reasonDatabaseDown, "")
 	when(s.Feed != nil && s.Feed.BehindSeconds > feedTooFarBehind.Seconds(), reasonFeedBehind, "")
-	when(up && s.Leader == "", reasonNoLeader, "")
+	when(up && unled, reasonNoLeader, "")
 	for _, b := range s.Breakers {
 		when(b.State == "open", reasonBreakerOpen, b.Provider)
 	}
@@ -190,7 +194,7 @@ func (s *Server) measureSystem(ctx context.Context) (m systemSample) {
 	}
 	if m.err == nil {
 		var v store.Verification
-		v, m.err = s.config.Store.LastVerification(ctx)
+		v, m.err = s.config.Store.Standing(ctx)
 		m.violations = v.Violations
 	}
 	return m

@@ -64,6 +64,8 @@ type Config struct {
 	KeepCompletedJobs time.Duration
 	// KeepFailedJobs is for how long River keeps the jobs that were cancelled or discarded. Default 7 days.
 	KeepFailedJobs time.Duration
+	// KeepIndexes has River rebuild none of its indexes, which only their owner may do.
+	KeepIndexes bool
 	// KeepEvents is for how long the log is kept at least. Default 90 days.
 	KeepEvents time.Duration
 	// Recovery is told which jobs run. May be nil: then only the sweep finds the steps of a process that died.
@@ -98,6 +100,16 @@ type shared struct {
 	tally   *tally
 }
 
+// rebuilt are the indexes that River rebuilds each day. To River an empty list is none, and nil all of its own.
+func (c Config) rebuilt() []string {
+	if c.KeepIndexes {
+		return []string{}
+	}
+	return slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
+		return name == "river_job_args_index" || name == "river_job_metadata_index" // our migrations dropped them
+	})
+}
+
 // withDefaults is the configuration with a value for everything that was left out.
 func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, 200)
@@ -125,13 +137,11 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
 		CompletedJobRetentionPeriod: c.KeepCompletedJobs,
 		CancelledJobRetentionPeriod: c.KeepFailedJobs, DiscardedJobRetentionPeriod: c.KeepFailedJobs,
-		RetryPolicy: retryPolicy{c.Clock.Now},
-		Test:        river.TestConfig{Time: riverTime{c.Clock}},
-		ReindexerIndexNames: slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool {
-			return name == "river_job_args_index" || name == "river_job_metadata_index" // our migrations dropped them
-		}),
-		Middleware: []rivertype.Middleware{river.WorkerMiddlewareFunc(s.metrics.observe)},
-		Logger:     slog.New(riverHandler{c.Logger.Handler()}),
+		RetryPolicy:         retryPolicy{c.Clock.Now},
+		Test:                river.TestConfig{Time: riverTime{c.Clock}},
+		ReindexerIndexNames: c.rebuilt(),
+		Middleware:          []rivertype.Middleware{river.WorkerMiddlewareFunc(s.metrics.observe)},
+		Logger:              slog.New(riverHandler{c.Logger.Handler()}),
 	}
 	for _, j := range []job{
 		s.steps(), s.sweep(), s.syncInventory(), s.logUpkeep(), s.redrive(), s.verification(), s.reconciliation(),

@@ -31,7 +31,7 @@ type verifyWorker struct {
 
 // Work fails if something could not be checked; that something is wrong is no failure of the job.
 func (w *verifyWorker) Work(ctx context.Context, _ *river.Job[VerifyJob]) error {
-	v, err := w.Store.Verify(ctx, store.VerifyOptions{Limits: store.Limits{Job: rescueAfter}})
+	v, err := w.Store.Verify(ctx, store.VerifyOptions{Periodic: true, Limits: store.Limits{Job: rescueAfter}})
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type VerifyCollector struct {
 	duration   *prometheus.Desc
 	drift      *prometheus.Desc
 	reconciled *prometheus.Desc
+	upkept     *prometheus.Desc
 }
 
 // NewVerifyCollector makes a collector that reads through s.
@@ -36,6 +37,8 @@ func NewVerifyCollector(s *store.Store, logger *slog.Logger) *VerifyCollector {
 			[]string{"provider", "kind"}, nil),
 		reconciled: prometheus.NewDesc("millrace_reconcile_timestamp_seconds",
 			"Up to when a provider's records were compared, in Unix time.", []string{"provider"}, nil),
+		upkept: prometheus.NewDesc("millrace_log_upkeep_timestamp_seconds",
+			"When the log's upkeep last succeeded, in Unix time.", nil, nil),
 	}
 }
 
@@ -46,14 +49,16 @@ func (c *VerifyCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.duration
 	ch <- c.drift
 	ch <- c.reconciled
+	ch <- c.upkept
 }
 
-// Collect implements prometheus.Collector. There are no series before the first verification or reconciliation, and
-// none of a provider that lists nothing.
+// Collect implements prometheus.Collector. There are no series before the first verification, upkeep or reconciliation,
+// and none of a provider that lists nothing. What no verification has to run for is there at once if it is wrong.
 func (c *VerifyCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	if err := errors.Join(c.collectVerification(ctx, ch), c.collectReconciliation(ctx, ch)); err != nil {
+	err := errors.Join(c.collectVerification(ctx, ch), c.collectReconciliation(ctx, ch), c.collectUpkeep(ctx, ch))
+	if err != nil {
 		c.logger.WarnContext(ctx, "verification could not be read", "error", err)
 	}
 }
@@ -81,8 +86,8 @@ func (c *VerifyCollector) collectReconciliation(ctx context.Context, ch chan<- p
 }
 
 func (c *VerifyCollector) collectVerification(ctx context.Context, ch chan<- prometheus.Metric) error {
-	v, err := c.store.LastVerification(ctx)
-	if err != nil || v.StartedAt.IsZero() {
+	v, err := c.store.Standing(ctx)
+	if err != nil {
 		return err
 	}
 	counts := map[string]int{}
@@ -90,10 +95,25 @@ func (c *VerifyCollector) collectVerification(ctx context.Context, ch chan<- pro
 		counts[violation.Check] = violation.Count
 	}
 	for _, check := range store.Checks() {
+		if v.StartedAt.IsZero() && counts[check.Name] == 0 {
+			continue
+		}
 		ch <- prometheus.MustNewConstMetric(c.violations, prometheus.GaugeValue, float64(counts[check.Name]), check.Name)
+	}
+	if v.StartedAt.IsZero() {
+		return nil
 	}
 	ch <- prometheus.MustNewConstMetric(c.at, prometheus.GaugeValue, unixSeconds(v.StartedAt))
 	ch <- prometheus.MustNewConstMetric(c.duration, prometheus.GaugeValue, v.DurationSeconds)
+	return nil
+}
+
+func (c *VerifyCollector) collectUpkeep(ctx context.Context, ch chan<- prometheus.Metric) error {
+	at, err := c.store.LogUpkept(ctx)
+	if err != nil || at.IsZero() {
+		return err
+	}
+	ch <- prometheus.MustNewConstMetric(c.upkept, prometheus.GaugeValue, unixSeconds(at))
 	return nil
 }
 

@@ -21,8 +21,12 @@ const (
 	checkLongJob       = "long_job"
 	checkBacklog       = "backlog"
 	checkLeader        = "leader"
+	checkVerification  = "verification"
+	checkUpkeep        = "log_upkeep"
+	checkSchema        = "schema"
 	checkOldWriter     = "old_writer"
 	checkOldSnapshot   = "old_snapshot"
+	checkSlots         = "replication_slots"
 	checkNotifications = "notifications"
 	checkDeadRows      = "dead_rows"
 	checkGuards        = "guards"
@@ -108,8 +112,26 @@ func Checks() []Check {
 				"`/api/system/status` says `queue_behind`",
 		},
 		{
-			checkLeader, "L9", "No process leads: retries, sweeps and verification itself are not started",
-			"See that a process with workers runs. After a crash it takes 15 s",
+			checkLeader, "L9", "No process of this deployment has led for 30 s: retries, sweeps and verification itself are " +
+				"not started. Another application's River client may lead instead",
+			"See that a process with workers runs, and that nothing else uses River's tables in the schema `millrace`. " +
+				"After a crash it takes 15 s",
+		},
+		{
+			checkVerification, "L9", "The latest verification is older than five times `--verify-every`, and than 5 min: " +
+				"what the other checks say is as old",
+			"See `leader` and `backlog`, and what the log says of the job `verify`: one that could not read everything " +
+				"keeps nothing",
+		},
+		{
+			checkUpkeep, "L8", "The log's upkeep fails or has not run for two hours, or a partition is missing: the log is " +
+				"neither cut by the week nor pruned. A lock or an outage may fail it for two hours",
+			"The detail has the error. A role that does not own the tables needs `millrace migrate --grant ROLE`; else see " +
+				"`leader`, and which session holds a lock on `order_events`",
+		},
+		{
+			checkSchema, "L9", "A later release has migrated the database, and does not say that this one may run beside it",
+			"Stop the processes of this release, and start that one's",
 		},
 		{
 			checkOldWriter, "L6", "A transaction that writes has been open for more than 10 s. Until it ends, nobody sees " +
@@ -121,6 +143,13 @@ func Checks() []Check {
 			checkOldSnapshot, "L8", "A transaction that only reads has been open for more than 5 min, or one of `pg_dump` " +
 				"for more than a day. Until it ends, vacuum removes nothing, and fetching jobs gets slower",
 			"End it, if it is no backup: `SELECT pg_terminate_backend(pid)`",
+		},
+		{
+			checkSlots, "L8", "A replication slot keeps more than 10 GiB of WAL, or more than 1 GiB and was not used for 10 " +
+				"min (Postgres 17 or later): the disk fills up. Or it, or a standby's feedback, keeps the rows that died in the last " +
+				"million transactions, or in the catalog in the last hundred million",
+			"Bring its consumer back, or drop it: `SELECT pg_drop_replication_slot(name)`. `max_slot_wal_keep_size` bounds " +
+				"the WAL",
 		},
 		{
 			checkNotifications, "L8", "More than 1 % of the notification queue is used: some session listens in a " +

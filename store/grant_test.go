@@ -91,3 +91,17 @@ func TestGrantRefuses(t *testing.T) {
 	require.Zero(t, count(t, pool, "SELECT count(*) FROM pg_namespace WHERE nspname = 'millrace'"))
 	require.NoError(t, store.Migrate(t.Context(), pool, logger, storetest.NewRole(t, "")))
 }
+
+// TestOwnsJobs tells the owner of River's tables from the role that serve has.
+func TestOwnsJobs(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	for role, want := range map[string]bool{url: true, storetest.As(url, storetest.ServeRole): false} {
+		pool, err := store.NewPool(t.Context(), role, "test", 1)
+		require.NoError(t, err)
+		t.Cleanup(pool.Close)
+		owns, err := storetest.New(t, pool).OwnsJobs(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, owns)
+	}
+}

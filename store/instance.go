@@ -27,6 +27,7 @@ func (s *Store) Beat(ctx context.Context, id string, shut ...string) error {
 	defer cancel()
 	err := s.queries.InstanceBeat(ctx, s.db, &dbsqlc.InstanceBeatParams{
 		ID: id, ShutQueues: append([]string{}, shut...), // an empty list, not NULL
+		VerifyEvery: interval(s.verifyEvery), Silence: interval(silence),
 	})
 	if err != nil {
 		return fmt.Errorf("send heartbeat: %w", classify(err))

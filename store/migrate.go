@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -68,7 +70,7 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, grant
 	if err != nil {
 		return fmt.Errorf("prepare schema: %w", err)
 	}
-	if err := refuseNewer(ctx, queries, pool); err != nil {
+	if err := newer(ctx, queries, pool); err != nil {
 		return err
 	}
 	failpoint.Hit("migrate.schema")
@@ -166,19 +168,18 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	if err != nil || !ready {
 		return false, classify(err)
 	}
-	provider, err := newProvider(pool)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = provider.Close() }()
 	version, err := queries.SchemaVersion(ctx, pool)
 	if err != nil {
 		return false, fmt.Errorf("check migrations: %w", classify(err))
 	}
-	if version < latest(provider) {
+	known, err := latest()
+	if err != nil {
+		return false, err
+	}
+	if version < known {
 		return false, nil
 	}
-	if err := refuseNewer(ctx, queries, pool); err != nil {
+	if err := newer(ctx, queries, pool); err != nil {
 		return false, err
 	}
 	migrator, err := newRiverMigrator(pool)
@@ -199,27 +200,26 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	return !foreign, nil
 }
 
-func latest(provider *goose.Provider) int64 {
-	sources := provider.ListSources()
-	return sources[len(sources)-1].Version
+// latest is the version of the last migration that this program knows.
+func latest() (version int64, err error) {
+	files, err := fs.Glob(sql.Migrations, "migrations/*.sql")
+	if err != nil {
+		return 0, err
+	}
+	return goose.NumericComponent(path.Base(slices.Max(files)))
 }
 
-// refuseNewer refuses a schema that a later release has migrated, if it does not say that this one may still run.
-func refuseNewer(ctx context.Context, queries *dbsqlc.Queries, pool *pgxpool.Pool) error {
-	provider, err := newProvider(pool)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = provider.Close() }()
-	version, err := queries.SchemaVersion(ctx, pool)
+// newer returns a SchemaError if a later release has migrated the schema, and does not say that this one may still run.
+func newer(ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX) error {
+	version, err := queries.SchemaVersion(ctx, db)
 	if err != nil {
 		return fmt.Errorf("read version of schema: %w", classify(err))
 	}
-	known := latest(provider)
-	if version <= known {
-		return nil
+	known, err := latest()
+	if err != nil || version <= known {
+		return err
 	}
-	unknown, err := queries.SchemaUnknown(ctx, pool, known)
+	unknown, err := queries.SchemaUnknown(ctx, db, known)
 	if err != nil {
 		return fmt.Errorf("read what the schema runs with: %w", classify(err))
 	}

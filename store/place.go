@@ -131,9 +131,13 @@ func (s *Store) placeOnce(ctx context.Context, placements []orders.Placement) ([
 		}
 	}
 	if err != nil {
+		s.writes.note(err)
 		return nil, fmt.Errorf("place orders: %w", err)
 	}
 	failpoint.Hit("place.committed")
+	if len(stored) > 0 { // a replay writes nothing
+		s.writes.note(nil)
+	}
 	s.recent.remember(stored)
 	s.bell.Ring(started)
 	return placed, nil

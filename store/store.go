@@ -40,6 +40,10 @@ type Config struct {
 	Doorbell *Doorbell
 	// Recent is what this process knows of orders without reading them. Default: the store has one of its own.
 	Recent *Recent
+	// Writes is told whether placements are stored. May be nil.
+	Writes *Writes
+	// VerifyEvery is how often this process verifies when it leads. Its heartbeats say so. 0: never.
+	VerifyEvery time.Duration
 	// Alone gives each call a transaction of its own. For comparison: it costs most of the throughput.
 	Alone      bool
 	Registerer prometheus.Registerer // may be nil
@@ -55,7 +59,12 @@ type Store struct {
 	lastID  atomic.Uint64 // the moment in the latest order's id
 	bell    *Doorbell
 	recent  *Recent
-	sealed  atomic.Int64 // up to when orders are sealed, as far as this process knows; in milliseconds
+
+	writes *Writes
+
+	verifyEvery time.Duration
+
+	sealed atomic.Int64 // up to when orders are sealed, as far as this process knows; in milliseconds
 
 	placing  *group[orders.Placement, Placed]
 	applying [groupLanes]*group[orders.Event, Applied] // by order
@@ -78,7 +87,7 @@ func New(c Config) (*Store, error) {
 	}
 	s := &Store{
 		db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, wall: wall,
-		bell: c.Doorbell, recent: cmp.Or(c.Recent, NewRecent()),
+		bell: c.Doorbell, recent: cmp.Or(c.Recent, NewRecent()), verifyEvery: c.VerifyEvery, writes: c.Writes,
 	}
 	panics := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "millrace_commit_panics_total", Help: "Callers whose write or read panicked.",

@@ -24,6 +24,17 @@ func (s *Store) Leader(ctx context.Context) (string, error) {
 	return leader, nil
 }
 
+// OwnsJobs reports whether this role owns River's tables, and so may rebuild their indexes.
+func (s *Store) OwnsJobs(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	owns, err := s.queries.OwnsJobs(ctx, s.db)
+	if err != nil {
+		return false, fmt.Errorf("look for owner of jobs: %w", classify(err))
+	}
+	return owns, nil
+}
+
 // Queue is how much work waits in a queue.
 type Queue struct {
 	Name   string

@@ -36,6 +36,8 @@ type VerifyOptions struct {
 	// Findings, if not nil, are what a comparison with the providers has just found. They stand for those that
 	// reconciliation has kept, except for what was accepted.
 	Findings []Finding
+	// Periodic says that this is one of those that the check of verification itself waits for.
+	Periodic bool
 }
 
 // Limits are from when on something has taken too long, or too much.
@@ -44,6 +46,9 @@ type Limits struct {
 	Writer        time.Duration // a transaction that writes; 10 s
 	Snapshot      time.Duration // any other transaction; 5 min
 	Notifications float64       // the share of the notification queue that is used; 0.01
+
+	SlotWAL       int64 // bytes of WAL that a replication slot keeps; 10 GiB
+	UnusedSlotWAL int64 // the same of one that nothing has used for 10 min; 1 GiB
 }
 
 // Verification is what Verify found.
@@ -75,6 +80,7 @@ func (s *Store) Verify(ctx context.Context, options VerifyOptions) (Verification
 	limits := &options.Limits
 	limits.Job, limits.Writer = cmp.Or(limits.Job, 90*time.Second), cmp.Or(limits.Writer, 10*time.Second)
 	limits.Snapshot, limits.Notifications = cmp.Or(limits.Snapshot, 5*time.Minute), cmp.Or(limits.Notifications, 0.01)
+	limits.SlotWAL, limits.UnusedSlotWAL = cmp.Or(limits.SlotWAL, 10<<30), cmp.Or(limits.UnusedSlotWAL, 1<<30)
 	v := &verification{
 		store: s, options: options, found: map[string]*Violation{},
 		Verification: Verification{StartedAt: timestamp(s.now()), Deep: options.Deep, Violations: []Violation{}},
@@ -85,11 +91,7 @@ func (s *Store) Verify(ctx context.Context, options VerifyOptions) (Verification
 		return Verification{}, fmt.Errorf("verify: %w", classify(err))
 	}
 	v.DurationSeconds = time.Since(start).Seconds()
-	for _, check := range Checks() {
-		if found := v.found[check.Name]; found != nil {
-			v.Violations = append(v.Violations, *found)
-		}
-	}
+	v.Violations = append(v.Violations, v.violations()...)
 	return v.Verification, nil
 }
 
@@ -100,6 +102,16 @@ type verification struct {
 	store   *Store
 	options VerifyOptions
 	found   map[string]*Violation
+}
+
+// violations are what was found, in the order of the checks.
+func (v *verification) violations() (list []Violation) {
+	for _, check := range Checks() {
+		if found := v.found[check.Name]; found != nil {
+			list = append(list, *found)
+		}
+	}
+	return list
 }
 
 func (v *verification) run(ctx context.Context) error {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -24,7 +23,12 @@ const (
 	backlogAfter    = time.Minute
 	mostClockSkew   = 2 * time.Second
 	deadRowsLeast   = 50_000
-	longestDump     = 24 * time.Hour // a dump is one transaction
+	longestDump     = 24 * time.Hour   // a dump is one transaction
+	slotUnused      = 10 * time.Minute // longer than a standby takes to restart
+	// slotHorizon is in transactions: as much as a busy shop makes within minutes. What dies later, vacuum keeps.
+	slotHorizon = 1_000_000
+	// slotCatalogHorizon is half of what makes Postgres freeze tables by force (autovacuum_freeze_max_age).
+	slotCatalogHorizon = 100_000_000
 	// verifyScan is how many of the oldest orders of each unfinished status are looked at for being stuck: in an outage
 	// there may be any number, and those that are stuck get old.
 	verifyScan = 5000
@@ -53,8 +57,9 @@ func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
 		{checkOverdue, v.overdue},
 		{checkLongJob, v.longJobs},
 		{checkBacklog, v.backlog},
-		{checkLeader, v.leader},
+		{checkLeader, func(ctx context.Context, tx pgx.Tx, _ time.Time) error { return v.vigil(ctx, tx) }},
 		{checkOldWriter, v.transactions},
+		{checkSlots, v.slots},
 		{checkNotifications, v.notifications},
 		{checkDeadRows, v.deadRows},
 		{checkReconcile, v.findings},
@@ -160,15 +165,6 @@ func (v *verification) backlog(ctx context.Context, tx pgx.Tx, now time.Time) er
 	return err
 }
 
-func (v *verification) leader(ctx context.Context, tx pgx.Tx, _ time.Time) error {
-	_, err := v.store.queries.Leader(ctx, tx)
-	if errors.Is(err, pgx.ErrNoRows) {
-		v.report(checkLeader, orders.ID{}, "nobody leads")
-		return nil
-	}
-	return err
-}
-
 func (v *verification) transactions(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	limits := v.options.Limits
 	rows, err := v.store.queries.VerifyTransactions(ctx, tx, &dbsqlc.VerifyTransactionsParams{
@@ -182,6 +178,22 @@ func (v *verification) transactions(ctx context.Context, tx pgx.Tx, now time.Tim
 			check = checkOldWriter
 		}
 		v.report(check, orders.ID{}, "pid %d (%s) for %s", row.Pid, row.Application, age.Round(time.Second))
+	}
+	return err
+}
+
+func (v *verification) slots(ctx context.Context, tx pgx.Tx, _ time.Time) error {
+	rows, err := v.store.queries.VerifySlots(ctx, tx, &dbsqlc.VerifySlotsParams{
+		Unused: interval(slotUnused), MostRetained: v.options.Limits.SlotWAL, MostUnused: v.options.Limits.UnusedSlotWAL,
+		MostHorizon: slotHorizon, MostCatalogHorizon: slotCatalogHorizon, Most: verifyMost,
+	})
+	for _, row := range rows {
+		use := "in use"
+		if !row.Active {
+			use = "not in use"
+		}
+		v.report(checkSlots, orders.ID{}, "%s (%s) keeps %d MiB of WAL, rows of the last %d transactions and catalog rows "+
+			"of the last %d", row.Name, use, row.Retained>>20, row.Horizon, row.CatalogHorizon)
 	}
 	return err
 }

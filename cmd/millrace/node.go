@@ -69,6 +69,7 @@ type node struct {
 	failed    chan error              // a server that ends by itself
 	recent    *store.Recent
 	clock     *store.Clock
+	writes    *store.Writes
 	running   func() map[string]int    // what the workers are doing, by queue; nil without workers
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
 	stops     []func()
@@ -84,7 +85,7 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	n := &node{
 		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
 		addrs: map[string]string{}, listeners: map[string]net.Listener{}, recent: store.NewRecent(),
-		closed: make(chan struct{}),
+		closed: make(chan struct{}), writes: store.NewWrites(time.Now),
 	}
 	if n.progress = c.progress; n.progress == nil {
 		n.progress = n.logger
@@ -184,6 +185,7 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.every(vigilEvery, n.vigil(guarding))
 	if err := n.startOps(ctx, river, guarding); err != nil {
 		return err
 	}
@@ -251,11 +253,12 @@ func (n *node) newAPI(
 	}
 	s, err := store.New(store.Config{
 		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("api"),
-		Alone: c.connections.CommitAlone,
+		Alone: c.connections.CommitAlone, Writes: n.writes,
 	})
 	if err != nil {
 		return nil, err
 	}
+	n.watchWrites(s)
 	cached, err := cache.New(cache.Config{
 		Load: s.Order, Behind: feed.Behind, MaxBytes: c.api.CacheSize, TTL: c.api.CacheTTL, Registerer: n.registry,
 	})
@@ -279,30 +282,10 @@ func (n *node) newAPI(
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{
 				"database": pool.Ping(ctx), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),
+				"writes": n.writes.Err(),
 			}
 		},
 	}), nil
-}
-
-// invariantsHealth fails if the latest verification found something: worth a look, and no reason to refuse orders.
-func invariantsHealth(ctx context.Context, s *store.Store) error {
-	v, err := s.LastVerification(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: %w", api.ErrDegraded, err)
-	}
-	if len(v.Violations) > 0 {
-		return fmt.Errorf("%d invariants are violated: %w", len(v.Violations), api.ErrDegraded)
-	}
-	return nil
-}
-
-// feedHealth fails when subscribers have heard nothing for so long that something must be wrong.
-func feedHealth(feed *store.Feed) error {
-	const tooLong = 10 * time.Second
-	if behind := feed.Behind(); behind > tooLong {
-		return fmt.Errorf("events are left unread: %w", api.ErrDegraded) // slower, and still right
-	}
-	return nil
 }
 
 // bind takes the address of a server. serve has it answer.

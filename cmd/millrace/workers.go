@@ -56,16 +56,22 @@ func (n *node) startJobs(
 		}
 		return states
 	}
-	recovering, err := store.New(store.Config{DB: feedPool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell})
+	recovering, err := store.New(store.Config{
+		DB: feedPool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, VerifyEvery: n.config.work.VerifyEvery,
+	})
 	if err != nil {
 		return nil, err
 	}
 	recovery := jobs.NewRecovery(recovering, clients, n.logger, n.registry)
 	n.running = recovery.Running
+	owns, err := s.OwnsJobs(ctx)
+	if err != nil {
+		return nil, err
+	}
 	sender := webhook.NewSender(webhook.Config{Policy: n.config.webhooks.policy(), Now: n.clock.Now})
 	n.onStop(sender.Close)
 	client, err := jobs.NewClient(jobs.Config{
-		Pool: pool, Store: s, Providers: clients, Recovery: recovery, Clock: n.clock,
+		Pool: pool, Store: s, Providers: clients, Recovery: recovery, Clock: n.clock, KeepIndexes: !owns,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
 		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,
 		ReconcileRepair:    n.config.work.ReconcileRepair,

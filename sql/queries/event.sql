@@ -93,6 +93,20 @@ SELECT millrace.log_default_split();
 -- name: LogPartitionCreate :one
 SELECT millrace.log_partition_create(@starts::timestamptz)::boolean AS there;
 
+-- name: LogUpkeepSucceeded :exec
+INSERT INTO millrace.log_upkeep (succeeded_at) VALUES (now())
+ON CONFLICT ON CONSTRAINT log_upkeep_pkey DO UPDATE
+SET succeeded_at = now(), failing_since = NULL, error = '', passing = false;
+
+-- name: LogUpkeepFailed :exec
+INSERT INTO millrace.log_upkeep (failing_since, error, passing) VALUES (now(), @error, @passing)
+ON CONFLICT ON CONSTRAINT log_upkeep_pkey DO UPDATE
+SET failing_since = coalesce(log_upkeep.failing_since, now()), error = EXCLUDED.error, passing = EXCLUDED.passing;
+
+-- name: LogUpkept :one
+-- LogUpkept is when the log's upkeep succeeded last.
+SELECT succeeded_at::timestamptz FROM millrace.log_upkeep WHERE succeeded_at IS NOT NULL;
+
 -- name: LogPartitionDrop :one
 SELECT millrace.log_partition_drop(@before::timestamptz)::integer AS dropped;
 

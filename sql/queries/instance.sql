@@ -1,11 +1,22 @@
 -- name: InstanceBeat :exec
--- InstanceBeat notes that a process is alive, by the database's clock, and from which queues it takes no jobs. It forgets
--- the processes that died long ago.
+-- InstanceBeat notes that a process is alive, by the database's clock, and what it says of itself. It forgets the
+-- processes that died long ago. After a gap of silence the process counts as new.
 WITH forgotten AS (
     DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '1 hour' AND id <> @id
+), unled AS (
+    SELECT CASE WHEN NOT EXISTS (
+        SELECT FROM millrace.river_leader l WHERE l.expires_at > now() AND (l.leader_id = @id OR EXISTS (
+            SELECT FROM millrace.instances i WHERE i.id = l.leader_id AND i.heartbeat_at > now() - @silence::interval
+        ))
+    ) THEN now() END AS since
 )
-INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues) VALUES (@id, now(), now(), @shut_queues::text[])
-ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET heartbeat_at = now(), shut_queues = EXCLUDED.shut_queues;
+INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues, live_since, verify_every, unled_since)
+SELECT @id, now(), now(), @shut_queues::text[], now(), @verify_every::interval, u.since FROM unled u
+ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET
+    heartbeat_at = now(), shut_queues = EXCLUDED.shut_queues, verify_every = EXCLUDED.verify_every,
+    live_since = CASE WHEN instances.heartbeat_at > now() - @silence::interval THEN instances.live_since ELSE now() END,
+    unled_since = CASE WHEN EXCLUDED.unled_since IS NOT NULL AND instances.heartbeat_at > now() - @silence::interval
+        THEN coalesce(instances.unled_since, now()) ELSE EXCLUDED.unled_since END;
 
 -- name: InstanceLeave :exec
 DELETE FROM millrace.instances WHERE id = @id;

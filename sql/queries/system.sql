@@ -2,6 +2,37 @@
 -- Leader is the River client that enqueues the periodic jobs.
 SELECT leader_id FROM millrace.river_leader WHERE expires_at > now();
 
+-- name: Vigil :one
+-- Vigil is what tells whether periodic work runs at all: the living processes with workers, River's leader, the latest
+-- verification, the log's upkeep, and the partitions of this week and the next. What never happened was at the epoch.
+WITH live AS (
+    SELECT i.* FROM millrace.instances i WHERE i.heartbeat_at > now() - @silence::interval
+), leader AS (
+    SELECT l.leader_id FROM millrace.river_leader l WHERE l.expires_at > now()
+)
+SELECT
+    now()::timestamptz AS at,
+    (SELECT count(*) FROM live) AS live,
+    coalesce((SELECT min(l.live_since) FROM live l), now())::timestamptz AS live_since,
+    coalesce((SELECT l.leader_id FROM leader l), '')::text AS leader,
+    EXISTS (SELECT FROM live l JOIN leader r ON r.leader_id = l.id) AS led,
+    coalesce((SELECT min(l.unled_since) FROM live l), now())::timestamptz AS unled_since,
+    coalesce((SELECT min(l.live_since) FROM live l WHERE l.verify_every > '0'), now())::timestamptz AS verifying_since,
+    coalesce((SELECT max(extract(epoch FROM l.verify_every)) FROM live l), 0)::float8 AS verify_every,
+    coalesce((SELECT v.started_at FROM millrace.verification v), 'epoch')::timestamptz AS verified_at,
+    coalesce((SELECT u.succeeded_at FROM millrace.log_upkeep u), 'epoch')::timestamptz AS upkept_at,
+    coalesce((SELECT u.failing_since FROM millrace.log_upkeep u), now())::timestamptz AS upkeep_failing_since,
+    coalesce((SELECT u.error FROM millrace.log_upkeep u), '')::text AS upkeep_error,
+    coalesce((SELECT u.passing FROM millrace.log_upkeep u), false)::boolean AS upkeep_passing,
+    (SELECT count(*) FROM unnest(ARRAY[now(), now() + @ahead::interval]) AS m (at)
+        WHERE NOT EXISTS (SELECT FROM millrace.log_partitions() p WHERE p.starts <= m.at AND p.ends > m.at)
+    ) AS partitions_missing;
+
+-- name: OwnsJobs :one
+-- OwnsJobs reports whether the session may rebuild the indexes of River's jobs.
+SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE')::boolean AS owns
+FROM pg_catalog.pg_class c WHERE c.oid = 'millrace.river_job'::regclass;
+
 -- name: QueuesPaused :many
 -- QueuesPaused lists the queues that are worked, and tells which of them an operator has paused, and from which every live
 -- process keeps away because the provider's breaker is open.

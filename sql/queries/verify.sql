@@ -129,6 +129,28 @@ FROM pg_catalog.pg_prepared_xacts p
 WHERE p.database = current_database() AND p.prepared < @writes_before::timestamptz
 ORDER BY started_at LIMIT @most;
 
+-- name: VerifySlots :many
+-- VerifySlots lists what keeps Postgres from removing WAL or dead rows for a consumer elsewhere: replication slots of the
+-- whole server, and standbys that send feedback without a slot. Temporary slots end with their session, and a lost one
+-- holds nothing. Since when a slot is unused is known from Postgres 17 on.
+SELECT s.name::text AS name, s.active::boolean AS active, s.retained::bigint AS retained, s.horizon::bigint AS horizon,
+    s.catalog_horizon::bigint AS catalog_horizon
+FROM (
+    SELECT r.slot_name AS name, r.active, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn), 0) AS retained,
+        coalesce(age(r.xmin), 0) AS horizon, coalesce(age(r.catalog_xmin), 0) AS catalog_horizon,
+        coalesce((to_jsonb(r) ->> 'inactive_since')::timestamptz < now() - @unused::interval, false) AS unused
+    FROM pg_catalog.pg_replication_slots r
+    WHERE NOT r.temporary AND r.wal_status IS DISTINCT FROM 'lost'
+    UNION ALL
+    SELECT 'standby ' || w.application_name, true, 0, age(w.backend_xmin), 0, false
+    FROM pg_catalog.pg_stat_replication w
+    WHERE w.backend_xmin IS NOT NULL
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots r WHERE r.active_pid = w.pid)
+) s
+WHERE s.retained > @most_retained::bigint OR s.unused AND s.retained > @most_unused::bigint
+    OR s.horizon > @most_horizon::bigint OR s.catalog_horizon > @most_catalog_horizon::bigint
+ORDER BY s.name LIMIT @most;
+
 -- name: VerifyNotifications :one
 SELECT pg_notification_queue_usage()::float8 AS usage;
 

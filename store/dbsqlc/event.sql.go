@@ -439,6 +439,22 @@ func (q *Queries) LogUnread(ctx context.Context, db DBTX, arg *LogUnreadParams) 
 	return exists, err
 }
 
+const logUpkeepFailed = `-- name: LogUpkeepFailed :exec
+INSERT INTO millrace.log_upkeep (failing_since, error, passing) VALUES (now(), $1, $2)
+ON CONFLICT ON CONSTRAINT log_upkeep_pkey DO UPDATE
+SET failing_since = coalesce(log_upkeep.failing_since, now()), error = EXCLUDED.error, passing = EXCLUDED.passing
+`
+
+type LogUpkeepFailedParams struct {
+	Error   string
+	Passing bool
+}
+
+func (q *Queries) LogUpkeepFailed(ctx context.Context, db DBTX, arg *LogUpkeepFailedParams) error {
+	_, err := db.Exec(ctx, logUpkeepFailed, arg.Error, arg.Passing)
+	return err
+}
+
 const logUpkeepMark = `-- name: LogUpkeepMark :exec
 SELECT pg_advisory_xact_lock($1::bigint)
 `
@@ -447,6 +463,29 @@ SELECT pg_advisory_xact_lock($1::bigint)
 func (q *Queries) LogUpkeepMark(ctx context.Context, db DBTX, mark int64) error {
 	_, err := db.Exec(ctx, logUpkeepMark, mark)
 	return err
+}
+
+const logUpkeepSucceeded = `-- name: LogUpkeepSucceeded :exec
+INSERT INTO millrace.log_upkeep (succeeded_at) VALUES (now())
+ON CONFLICT ON CONSTRAINT log_upkeep_pkey DO UPDATE
+SET succeeded_at = now(), failing_since = NULL, error = '', passing = false
+`
+
+func (q *Queries) LogUpkeepSucceeded(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, logUpkeepSucceeded)
+	return err
+}
+
+const logUpkept = `-- name: LogUpkept :one
+SELECT succeeded_at::timestamptz FROM millrace.log_upkeep WHERE succeeded_at IS NOT NULL
+`
+
+// LogUpkept is when the log's upkeep succeeded last.
+func (q *Queries) LogUpkept(ctx context.Context, db DBTX) (time.Time, error) {
+	row := db.QueryRow(ctx, logUpkept)
+	var succeeded_at time.Time
+	err := row.Scan(&succeeded_at)
+	return succeeded_at, err
 }
 
 const ringFeed = `-- name: RingFeed :exec

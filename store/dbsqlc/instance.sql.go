@@ -14,20 +14,38 @@ import (
 const instanceBeat = `-- name: InstanceBeat :exec
 WITH forgotten AS (
     DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '1 hour' AND id <> $1
+), unled AS (
+    SELECT CASE WHEN NOT EXISTS (
+        SELECT FROM millrace.river_leader l WHERE l.expires_at > now() AND (l.leader_id = $1 OR EXISTS (
+            SELECT FROM millrace.instances i WHERE i.id = l.leader_id AND i.heartbeat_at > now() - $4::interval
+        ))
+    ) THEN now() END AS since
 )
-INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues) VALUES ($1, now(), now(), $2::text[])
-ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET heartbeat_at = now(), shut_queues = EXCLUDED.shut_queues
+INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues, live_since, verify_every, unled_since)
+SELECT $1, now(), now(), $2::text[], now(), $3::interval, u.since FROM unled u
+ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET
+    heartbeat_at = now(), shut_queues = EXCLUDED.shut_queues, verify_every = EXCLUDED.verify_every,
+    live_since = CASE WHEN instances.heartbeat_at > now() - $4::interval THEN instances.live_since ELSE now() END,
+    unled_since = CASE WHEN EXCLUDED.unled_since IS NOT NULL AND instances.heartbeat_at > now() - $4::interval
+        THEN coalesce(instances.unled_since, now()) ELSE EXCLUDED.unled_since END
 `
 
 type InstanceBeatParams struct {
-	ID         string
-	ShutQueues []string
+	ID          string
+	ShutQueues  []string
+	VerifyEvery pgtype.Interval
+	Silence     pgtype.Interval
 }
 
-// InstanceBeat notes that a process is alive, by the database's clock, and from which queues it takes no jobs. It forgets
-// the processes that died long ago.
+// InstanceBeat notes that a process is alive, by the database's clock, and what it says of itself. It forgets the
+// processes that died long ago. After a gap of silence the process counts as new.
 func (q *Queries) InstanceBeat(ctx context.Context, db DBTX, arg *InstanceBeatParams) error {
-	_, err := db.Exec(ctx, instanceBeat, arg.ID, arg.ShutQueues)
+	_, err := db.Exec(ctx, instanceBeat,
+		arg.ID,
+		arg.ShutQueues,
+		arg.VerifyEvery,
+		arg.Silence,
+	)
 	return err
 }
 

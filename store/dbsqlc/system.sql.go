@@ -7,6 +7,7 @@ package dbsqlc
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -65,6 +66,19 @@ func (q *Queries) Leader(ctx context.Context, db DBTX) (string, error) {
 	return leader_id, err
 }
 
+const ownsJobs = `-- name: OwnsJobs :one
+SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE')::boolean AS owns
+FROM pg_catalog.pg_class c WHERE c.oid = 'millrace.river_job'::regclass
+`
+
+// OwnsJobs reports whether the session may rebuild the indexes of River's jobs.
+func (q *Queries) OwnsJobs(ctx context.Context, db DBTX) (bool, error) {
+	row := db.QueryRow(ctx, ownsJobs)
+	var owns bool
+	err := row.Scan(&owns)
+	return owns, err
+}
+
 const queuesPaused = `-- name: QueuesPaused :many
 SELECT
     q.name, (q.paused_at IS NOT NULL)::boolean AS paused,
@@ -100,4 +114,75 @@ func (q *Queries) QueuesPaused(ctx context.Context, db DBTX, silence pgtype.Inte
 		return nil, err
 	}
 	return items, nil
+}
+
+const vigil = `-- name: Vigil :one
+WITH live AS (
+    SELECT i.id, i.started_at, i.heartbeat_at, i.shut_queues, i.live_since, i.verify_every, i.unled_since FROM millrace.instances i WHERE i.heartbeat_at > now() - $2::interval
+), leader AS (
+    SELECT l.leader_id FROM millrace.river_leader l WHERE l.expires_at > now()
+)
+SELECT
+    now()::timestamptz AS at,
+    (SELECT count(*) FROM live) AS live,
+    coalesce((SELECT min(l.live_since) FROM live l), now())::timestamptz AS live_since,
+    coalesce((SELECT l.leader_id FROM leader l), '')::text AS leader,
+    EXISTS (SELECT FROM live l JOIN leader r ON r.leader_id = l.id) AS led,
+    coalesce((SELECT min(l.unled_since) FROM live l), now())::timestamptz AS unled_since,
+    coalesce((SELECT min(l.live_since) FROM live l WHERE l.verify_every > '0'), now())::timestamptz AS verifying_since,
+    coalesce((SELECT max(extract(epoch FROM l.verify_every)) FROM live l), 0)::float8 AS verify_every,
+    coalesce((SELECT v.started_at FROM millrace.verification v), 'epoch')::timestamptz AS verified_at,
+    coalesce((SELECT u.succeeded_at FROM millrace.log_upkeep u), 'epoch')::timestamptz AS upkept_at,
+    coalesce((SELECT u.failing_since FROM millrace.log_upkeep u), now())::timestamptz AS upkeep_failing_since,
+    coalesce((SELECT u.error FROM millrace.log_upkeep u), '')::text AS upkeep_error,
+    coalesce((SELECT u.passing FROM millrace.log_upkeep u), false)::boolean AS upkeep_passing,
+    (SELECT count(*) FROM unnest(ARRAY[now(), now() + $1::interval]) AS m (at)
+        WHERE NOT EXISTS (SELECT FROM millrace.log_partitions() p WHERE p.starts <= m.at AND p.ends > m.at)
+    ) AS partitions_missing
+`
+
+type VigilParams struct {
+	Ahead   pgtype.Interval
+	Silence pgtype.Interval
+}
+
+type VigilRow struct {
+	At                 time.Time
+	Live               int64
+	LiveSince          time.Time
+	Leader             string
+	Led                bool
+	UnledSince         time.Time
+	VerifyingSince     time.Time
+	VerifyEvery        float64
+	VerifiedAt         time.Time
+	UpkeptAt           time.Time
+	UpkeepFailingSince time.Time
+	UpkeepError        string
+	UpkeepPassing      bool
+	PartitionsMissing  int64
+}
+
+// Vigil is what tells whether periodic work runs at all: the living processes with workers, River's leader, the latest
+// verification, the log's upkeep, and the partitions of this week and the next. What never happened was at the epoch.
+func (q *Queries) Vigil(ctx context.Context, db DBTX, arg *VigilParams) (VigilRow, error) {
+	row := db.QueryRow(ctx, vigil, arg.Ahead, arg.Silence)
+	var i VigilRow
+	err := row.Scan(
+		&i.At,
+		&i.Live,
+		&i.LiveSince,
+		&i.Leader,
+		&i.Led,
+		&i.UnledSince,
+		&i.VerifyingSince,
+		&i.VerifyEvery,
+		&i.VerifiedAt,
+		&i.UpkeptAt,
+		&i.UpkeepFailingSince,
+		&i.UpkeepError,
+		&i.UpkeepPassing,
+		&i.PartitionsMissing,
+	)
+	return i, err
 }

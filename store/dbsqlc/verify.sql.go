@@ -553,6 +553,79 @@ func (q *Queries) VerifyResumed(ctx context.Context, db DBTX, arg *VerifyResumed
 	return items, nil
 }
 
+const verifySlots = `-- name: VerifySlots :many
+SELECT s.name::text AS name, s.active::boolean AS active, s.retained::bigint AS retained, s.horizon::bigint AS horizon,
+    s.catalog_horizon::bigint AS catalog_horizon
+FROM (
+    SELECT r.slot_name AS name, r.active, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn), 0) AS retained,
+        coalesce(age(r.xmin), 0) AS horizon, coalesce(age(r.catalog_xmin), 0) AS catalog_horizon,
+        coalesce((to_jsonb(r) ->> 'inactive_since')::timestamptz < now() - $1::interval, false) AS unused
+    FROM pg_catalog.pg_replication_slots r
+    WHERE NOT r.temporary AND r.wal_status IS DISTINCT FROM 'lost'
+    UNION ALL
+    SELECT 'standby ' || w.application_name, true, 0, age(w.backend_xmin), 0, false
+    FROM pg_catalog.pg_stat_replication w
+    WHERE w.backend_xmin IS NOT NULL
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots r WHERE r.active_pid = w.pid)
+) s
+WHERE s.retained > $2::bigint OR s.unused AND s.retained > $3::bigint
+    OR s.horizon > $4::bigint OR s.catalog_horizon > $5::bigint
+ORDER BY s.name LIMIT $6
+`
+
+type VerifySlotsParams struct {
+	Unused             pgtype.Interval
+	MostRetained       int64
+	MostUnused         int64
+	MostHorizon        int64
+	MostCatalogHorizon int64
+	Most               int32
+}
+
+type VerifySlotsRow struct {
+	Name           string
+	Active         bool
+	Retained       int64
+	Horizon        int64
+	CatalogHorizon int64
+}
+
+// VerifySlots lists what keeps Postgres from removing WAL or dead rows for a consumer elsewhere: replication slots of the
+// whole server, and standbys that send feedback without a slot. Temporary slots end with their session, and a lost one
+// holds nothing. Since when a slot is unused is known from Postgres 17 on.
+func (q *Queries) VerifySlots(ctx context.Context, db DBTX, arg *VerifySlotsParams) ([]VerifySlotsRow, error) {
+	rows, err := db.Query(ctx, verifySlots,
+		arg.Unused,
+		arg.MostRetained,
+		arg.MostUnused,
+		arg.MostHorizon,
+		arg.MostCatalogHorizon,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []VerifySlotsRow
+	for rows.Next() {
+		var i VerifySlotsRow
+		if err := rows.Scan(
+			&i.Name,
+			&i.Active,
+			&i.Retained,
+			&i.Horizon,
+			&i.CatalogHorizon,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const verifyStuck = `-- name: VerifyStuck :many
 SELECT o.id, o.status FROM (
     (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT $1)

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// mostUpkeepError is how many characters are kept of why the upkeep failed.
+const mostUpkeepError = 500
+
+// LogUpkept is when the log's upkeep succeeded last; zero if it never did.
+func (s *Store) LogUpkept(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	at, err := s.queries.LogUpkept(ctx, s.db)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read upkeep of log: %w", classify(err))
+	}
+	return at.UTC(), nil
+}
+
+// noteUpkeep keeps how the log's upkeep went. A process that is stopping has not failed.
+func (s *Store) noteUpkeep(ctx context.Context, errs ...error) error {
+	failed := errors.Join(errs...)
+	if failed != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return failed
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partitionTimeout)
+	defer cancel()
+	var err error
+	if failed == nil {
+		err = s.queries.LogUpkeepSucceeded(ctx, s.db)
+	} else {
+		passing := !slices.ContainsFunc(errs, func(err error) bool { return err != nil && !errors.Is(err, ErrUnavailable) })
+		text := []rune(strings.ToValidUTF8(failed.Error(), "?"))
+		err = s.queries.LogUpkeepFailed(ctx, s.db, &dbsqlc.LogUpkeepFailedParams{
+			Error: string(text[:min(len(text), mostUpkeepError)]), Passing: passing,
+		})
+	}
+	if err != nil {
+		err = fmt.Errorf("note upkeep of log: %w", classify(err))
+	}
+	return errors.Join(failed, err)
+}
