@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -128,17 +127,9 @@ func (s *Server) deadLetters(ctx context.Context, _ *struct{}) (*deadLettersOutp
 
 func (s *Server) deadLetterOrders(ctx context.Context, in *deadLetterOrdersInput) (*listOutput, error) {
 	cause := orders.Cause{Step: orders.StepName(in.Step), State: orders.StepState(in.State), Code: in.Code}
-	out, err := s.page(ctx, store.Filter{Status: orders.NeedsAttention, Cause: cause}, in.Limit, in.Cursor)
-	if err == nil && out.Body.NextCursor != "" {
-		query := url.Values{}
-		for name, value := range map[string]string{"step": string(in.Step), "state": string(in.State), "code": in.Code} {
-			if value != "" {
-				query.Set(name, value)
-			}
-		}
-		out.Link = nextLink("/api/dead-letters/orders", in.Limit, out.Body.NextCursor, query)
-	}
-	return out, err
+	filter := store.Filter{Status: orders.NeedsAttention, Cause: cause}
+	query := filterOf("step", string(in.Step), "state", string(in.State), "code", in.Code)
+	return s.listOrders(ctx, filter, in.Limit, in.Cursor, "/api/dead-letters/orders", query)
 }
 
 func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput, error) {

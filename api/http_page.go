@@ -5,11 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
-
-	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 )
 
 const (
@@ -17,31 +15,72 @@ const (
 	cursorCheck   = 4 // bytes
 )
 
-// encodeCursor says where a page of a list ended. It names the filter as well, by a short checksum: a cursor that is
-// damaged or belongs to another list is found out. It is no secret and grants nothing.
-func encodeCursor(f store.Filter, last orders.ID) string { return sealCursor(scope(f), last[:]) }
-
-func decodeCursor(f store.Filter, cursor string) (id orders.ID, err error) {
-	position, err := openCursor(scope(f), cursor, len(id))
-	copy(id[:], position)
-	return id, err
+// list is a list that is read in pages.
+type list[T any] struct {
+	path     string                                     // for the link to the next page; empty: there is no link
+	filter   url.Values                                 // what the link repeats of the query
+	scope    string                                     // names the list and its filter: a cursor is good for this list only
+	width    int                                        // of a position, in bytes
+	read     func(after []byte, limit int) ([]T, error) // after is nil for the first page
+	position func(T) []byte
 }
 
-// scope tells the lists of orders apart by their filters.
-func scope(f store.Filter) string {
-	text := strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status))
-	if f.Cause != (orders.Cause{}) {
-		text += f.Cause.String()
-	}
-	if !f.From.IsZero() || !f.To.IsZero() {
-		text += moment(f.From) + moment(f.To)
-	}
-	return text
+// page is one page of a list.
+type page[T any] struct {
+	items      []T
+	next, link string // the next page's cursor and Link header, empty on the last
 }
 
-func moment(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+// page reads the page after a cursor; the first if that is empty.
+func (l list[T]) page(limit int, cursor string) (p page[T], err error) {
+	var after []byte
+	if cursor != "" {
+		if after, err = openCursor(l.scope, cursor, l.width); err != nil {
+			return p, err
+		}
+	}
+	// One item more than asked for tells whether there is another page.
+	if p.items, err = l.read(after, limit+1); err != nil || len(p.items) <= limit {
+		return p, err
+	}
+	p.items = p.items[:limit]
+	p.next = sealCursor(l.scope, l.position(p.items[limit-1]))
+	if l.path != "" {
+		p.link = nextLink(l.path, limit, p.next, l.filter)
+	}
+	return p, nil
+}
 
-// sealCursor makes a cursor of a position in a list that a scope names.
+// show makes the list of an answer, which is never null.
+func show[T, O any](p page[T], one func(T) O) []O {
+	list := make([]O, len(p.items))
+	for i, item := range p.items {
+		list[i] = one(item)
+	}
+	return list
+}
+
+// filterOf is the query of a link: name, value, name, value. Empty values are left out.
+func filterOf(pairs ...string) url.Values {
+	query := url.Values{}
+	for pair := range slices.Chunk(pairs, 2) {
+		if pair[1] != "" {
+			query.Set(pair[0], pair[1])
+		}
+	}
+	return query
+}
+
+// moment is a time in a query; empty for none.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// sealCursor makes a cursor of a position in a list. It names the list as well, by a short checksum of its scope: a
+// cursor that is damaged or belongs to another list is found out. It is no secret and grants nothing.
 func sealCursor(scope string, position []byte) string {
 	b := append([]byte{cursorVersion}, position...)
 	return base64.RawURLEncoding.EncodeToString(append(b, checkCursor(b, scope)...))

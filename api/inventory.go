@@ -73,30 +73,29 @@ func (s *Server) listInventoryOperation() operation {
 }
 
 func (s *Server) inventory(ctx context.Context, in *inventoryInput) (*inventoryOutput, error) {
-	var after int64
-	if in.Cursor != "" {
-		position, err := openCursor(inventoryScope, in.Cursor, 8)
-		if err != nil {
-			return nil, err
-		}
-		after = int64(binary.BigEndian.Uint64(position)) //nolint:gosec // it was made of an int64
-	}
-	found, asOf, err := s.config.Store.Inventory(ctx, after, in.Limit+1)
+	var asOf time.Time
+	found, err := list[orders.Stock]{
+		path: "/api/inventory", filter: url.Values{}, scope: inventoryScope, width: 8,
+		read: func(after []byte, limit int) (found []orders.Stock, err error) {
+			var product int64
+			if after != nil {
+				product = int64(binary.BigEndian.Uint64(after)) //nolint:gosec // it was made of an int64
+			}
+			found, asOf, err = s.config.Store.Inventory(ctx, product, limit)
+			return found, err
+		},
+		position: func(p orders.Stock) []byte {
+			return binary.BigEndian.AppendUint64(nil, uint64(p.ProductID)) //nolint:gosec // above 0
+		},
+	}.page(in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	out := &inventoryOutput{Body: InventoryPage{Products: make([]Product, 0, len(found))}}
+	out := &inventoryOutput{Link: found.link, Body: InventoryPage{
+		Products: show(found, newProduct), NextCursor: found.next,
+	}}
 	if !asOf.IsZero() {
 		out.Body.AsOf, out.Body.AgeSeconds = &asOf, new(s.age(asOf))
-	}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		last := binary.BigEndian.AppendUint64(nil, uint64(found[in.Limit-1].ProductID)) //nolint:gosec // above 0
-		out.Body.NextCursor = sealCursor(inventoryScope, last)
-		out.Link = nextLink("/api/inventory", in.Limit, out.Body.NextCursor, url.Values{})
-	}
-	for _, p := range found {
-		out.Body.Products = append(out.Body.Products, newProduct(p))
 	}
 	return out, nil
 }

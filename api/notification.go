@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -74,54 +73,38 @@ func (s *Server) notifications(ctx context.Context, in *notificationsInput) (*no
 	who := exchangeOf(ctx).principal
 	whose := store.Filter{CustomerID: in.CustomerID}
 	visible := who.restrict(&whose)
-	filter := store.NotificationFilter{CustomerID: whose.CustomerID, Limit: in.Limit + 1}
+	filter := store.NotificationFilter{CustomerID: whose.CustomerID}
 	if in.OrderID != "" {
 		var err error
 		if filter.OrderID, err = uuid.Parse(string(in.OrderID)); err != nil {
 			return nil, badInput("query.orderId", "must be a UUID")
 		}
 	}
-	scope := "notifications" + filter.OrderID.String() + strconv.Quote(filter.CustomerID)
-	if in.Cursor != "" {
-		position, err := openCursor(scope, in.Cursor, len(filter.Before)+4)
-		if err != nil {
-			return nil, err
-		}
-		copy(filter.Before[:], position)
-		filter.BeforeGeneration = int(binary.BigEndian.Uint32(position[len(filter.Before):]))
+	found, err := list[orders.Notification]{
+		path: "/api/notifications", filter: filterOf("orderId", string(in.OrderID), "customerId", in.CustomerID),
+		scope: "notifications" + filter.OrderID.String() + strconv.Quote(filter.CustomerID), width: len(filter.Before) + 4,
+		read: func(after []byte, limit int) ([]orders.Notification, error) {
+			if !visible {
+				return nil, nil
+			}
+			if after != nil {
+				generation := after[copy(filter.Before[:], after):]
+				filter.BeforeGeneration = int(binary.BigEndian.Uint32(generation))
+			}
+			filter.Limit = limit
+			return s.config.Store.Notifications(ctx, filter)
+		},
+		position: func(n orders.Notification) []byte {
+			return binary.BigEndian.AppendUint32(n.OrderID[:], uint32(n.Generation)) //nolint:gosec // above 0
+		},
+	}.page(in.Limit, in.Cursor)
+	if err != nil {
+		return nil, err
 	}
-	var found []orders.Notification
-	if visible {
-		var err error
-		if found, err = s.config.Store.Notifications(ctx, filter); err != nil {
-			return nil, err
-		}
-	}
-	out := &notificationsOutput{
-		CacheControl: revalidate, Body: NotificationPage{Notifications: make([]Notification, 0, len(found))},
-	}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		last := found[in.Limit-1]
-		position := binary.BigEndian.AppendUint32(last.OrderID[:], uint32(last.Generation)) //nolint:gosec // above 0
-		out.Body.NextCursor = sealCursor(scope, position)
-		out.Link = nextLink("/api/notifications", in.Limit, out.Body.NextCursor, in.query())
-	}
-	for _, n := range found {
-		out.Body.Notifications = append(out.Body.Notifications, newNotification(n, who))
-	}
-	return out, nil
-}
-
-func (in *notificationsInput) query() url.Values {
-	query := url.Values{}
-	if in.OrderID != "" {
-		query.Set("orderId", string(in.OrderID))
-	}
-	if in.CustomerID != "" {
-		query.Set("customerId", in.CustomerID)
-	}
-	return query
+	return &notificationsOutput{Link: found.link, CacheControl: revalidate, Body: NotificationPage{
+		Notifications: show(found, func(n orders.Notification) Notification { return newNotification(n, who) }),
+		NextCursor:    found.next,
+	}}, nil
 }
 
 func newNotification(n orders.Notification, who Principal) Notification {

@@ -36,16 +36,8 @@ func (s *Server) customerOrders(ctx context.Context, in *customerOrdersInput) (*
 		return nil, err
 	}
 	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
-	out, err := s.page(ctx, filter, in.Limit, in.Cursor)
-	if err == nil && out.Body.NextCursor != "" {
-		query := url.Values{}
-		in.set(query)
-		if in.Status != "" {
-			query.Set("status", string(in.Status))
-		}
-		out.Link = nextLink(customerOrdersPath(in.CustomerID), in.Limit, out.Body.NextCursor, query)
-	}
-	return out, err
+	query := filterOf("status", string(in.Status), "from", moment(in.From), "to", moment(in.To))
+	return s.listOrders(ctx, filter, in.Limit, in.Cursor, customerOrdersPath(in.CustomerID), query)
 }
 
 // customerID is whose something new is.

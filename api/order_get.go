@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"net/url"
 	"reflect"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
 )
 
 // revalidate lets only the caller keep an order, and only to ask each time whether it has changed.
@@ -121,97 +118,4 @@ func encodeFor(o *orders.Order, who Principal) []byte {
 		panic(err) // strings and numbers: cannot happen
 	}
 	return b.Bytes()
-}
-
-// OrderPage is one page of a list.
-type OrderPage struct {
-	Orders     []Order `json:"orders" doc:"Newest first"`
-	NextCursor string  `json:"nextCursor,omitempty" example:"AQGZyKQ_W3wxnV4vaosfTX4h4R2l" doc:"Gets the next page; absent on the last"`
-}
-
-type listInput struct {
-	CustomerID string      `query:"customerId" maxLength:"200" doc:"Only this customer's orders"`
-	Status     OrderStatus `query:"status" doc:"Only orders with this status"`
-	PlacedRange
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
-	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
-}
-
-// PlacedRange is when orders were placed. Exported for Huma, which does not look into what is not.
-type PlacedRange struct {
-	From time.Time `query:"from" example:"2026-11-01T00:00:00Z" doc:"Only orders placed at this moment or later"`
-	To   time.Time `query:"to" example:"2026-12-01T00:00:00Z" doc:"Only orders placed before this moment"`
-}
-
-// set adds the range to the query of a link.
-func (p PlacedRange) set(query url.Values) {
-	if !p.From.IsZero() {
-		query.Set("from", moment(p.From))
-	}
-	if !p.To.IsZero() {
-		query.Set("to", moment(p.To))
-	}
-}
-
-type listOutput struct {
-	Link         string `header:"Link" doc:"The next page, as rel=\"next\" (RFC 8288)"`
-	CacheControl string `header:"Cache-Control" hidden:"true"`
-	Body         OrderPage
-}
-
-func (s *Server) listOperation() operation {
-	return declare(operation{
-		Operation: huma.Operation{
-			OperationID: "listOrders", Method: http.MethodGet, Path: "/api/orders", Tags: []string{tagOrders},
-			Summary: "List orders",
-			Description: "Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so " +
-				"orders that are placed meanwhile neither repeat nor hide others.",
-		},
-		permission: permitRead, action: "list",
-	}, s.list)
-}
-
-func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
-	out, err := s.page(ctx, filter, in.Limit, in.Cursor)
-	if err == nil && out.Body.NextCursor != "" {
-		query := url.Values{}
-		in.set(query)
-		if in.CustomerID != "" {
-			query.Set("customerId", in.CustomerID)
-		}
-		if in.Status != "" {
-			query.Set("status", string(in.Status))
-		}
-		out.Link = nextLink("/api/orders", in.Limit, out.Body.NextCursor, query)
-	}
-	return out, err
-}
-
-// page reads a page of the orders that a filter selects, after a cursor.
-func (s *Server) page(ctx context.Context, filter store.Filter, limit int, cursor string) (*listOutput, error) {
-	visible := exchangeOf(ctx).principal.restrict(&filter)
-	filter.Limit = limit + 1 // one more than asked for tells whether there is another page
-	if cursor != "" {
-		var err error
-		if filter.Before, err = decodeCursor(filter, cursor); err != nil {
-			return nil, err
-		}
-	}
-	var found []orders.Order
-	if visible {
-		var err error
-		if found, err = s.config.Store.Orders(ctx, filter); err != nil {
-			return nil, err
-		}
-	}
-	out := &listOutput{CacheControl: revalidate, Body: OrderPage{Orders: make([]Order, 0, len(found))}}
-	if len(found) > limit {
-		found = found[:limit]
-		out.Body.NextCursor = encodeCursor(filter, found[len(found)-1].ID)
-	}
-	for i := range found {
-		out.Body.Orders = append(out.Body.Orders, newOrder(&found[i], exchangeOf(ctx).principal))
-	}
-	return out, nil
 }

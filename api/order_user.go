@@ -46,7 +46,7 @@ func (s *Server) userOrders(ctx context.Context, in *userOrdersInput) (*userOrde
 		return nil, err
 	}
 	filter := store.Filter{CustomerID: in.UserID, Skip: (in.Page - 1) * in.PageSize}
-	out, err := s.page(ctx, filter, in.PageSize, "")
+	out, err := s.listOrders(ctx, filter, in.PageSize, "", "", nil)
 	if err != nil {
 		return nil, err
 	}

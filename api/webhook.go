@@ -181,36 +181,25 @@ type listWebhooksOutput struct {
 }
 
 func (s *Server) listWebhooks(ctx context.Context, in *listWebhooksInput) (*listWebhooksOutput, error) {
-	const scope = "webhooks"
-	after, err := openIDCursor(scope, in.Cursor)
+	found, err := list[store.Webhook]{
+		path: webhooksPath, filter: url.Values{}, scope: "webhooks", width: len(orders.ID{}),
+		read: func(after []byte, limit int) ([]store.Webhook, error) {
+			return s.config.Store.Webhooks(ctx, exchangeOf(ctx).principal.owner(), idOf(after), limit)
+		},
+		position: func(w store.Webhook) []byte { return w.ID[:] },
+	}.page(in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.config.Store.Webhooks(ctx, exchangeOf(ctx).principal.owner(), after, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	out := &listWebhooksOutput{Body: WebhookPage{Webhooks: make([]Webhook, 0, len(found))}}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		last := found[in.Limit-1].ID
-		out.Body.NextCursor = sealCursor(scope, last[:])
-		out.Link = nextLink(webhooksPath, in.Limit, out.Body.NextCursor, url.Values{})
-	}
-	for _, w := range found {
-		out.Body.Webhooks = append(out.Body.Webhooks, newWebhook(w))
-	}
-	return out, nil
+	return &listWebhooksOutput{Link: found.link, Body: WebhookPage{
+		Webhooks: show(found, newWebhook), NextCursor: found.next,
+	}}, nil
 }
 
-// openIDCursor is the id that a cursor ends a page at; zero if there is no cursor.
-func openIDCursor(scope, cursor string) (id orders.ID, err error) {
-	if cursor == "" {
-		return id, nil
-	}
-	position, err := openCursor(scope, cursor, len(id))
+// idOf is the id that a position is; zero for the first page.
+func idOf(position []byte) (id orders.ID) {
 	copy(id[:], position)
-	return id, err
+	return id
 }
 
 // WebhookInput is what all operations on one webhook take. Exported for Huma, which does not look into what is not.

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -78,31 +77,22 @@ func (s *Server) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*
 	if err != nil {
 		return nil, err
 	}
-	scope := "deliveries " + id.String() + string(in.State)
-	before, err := openIDCursor(scope, in.Cursor)
+	filter := store.DeliveryFilter{State: store.DeliveryState(in.State)}
+	found, err := list[store.Delivery]{
+		path: webhooksPath + "/" + id.String() + "/deliveries", filter: filterOf("state", string(in.State)),
+		scope: "deliveries " + id.String() + string(in.State), width: len(id),
+		read: func(after []byte, limit int) ([]store.Delivery, error) {
+			filter.Before, filter.Limit = idOf(after), limit
+			return s.config.Store.Deliveries(ctx, exchangeOf(ctx).principal.owner(), id, filter)
+		},
+		position: func(d store.Delivery) []byte { return d.ID[:] },
+	}.page(in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	filter := store.DeliveryFilter{State: store.DeliveryState(in.State), Before: before, Limit: in.Limit + 1}
-	found, err := s.config.Store.Deliveries(ctx, exchangeOf(ctx).principal.owner(), id, filter)
-	if err != nil {
-		return nil, err
-	}
-	out := &listDeliveriesOutput{Body: WebhookDeliveryPage{Deliveries: make([]WebhookDelivery, 0, len(found))}}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		last := found[in.Limit-1].ID
-		query := url.Values{}
-		if in.State != "" {
-			query.Set("state", string(in.State))
-		}
-		out.Body.NextCursor = sealCursor(scope, last[:])
-		out.Link = nextLink(webhooksPath+"/"+id.String()+"/deliveries", in.Limit, out.Body.NextCursor, query)
-	}
-	for _, d := range found {
-		out.Body.Deliveries = append(out.Body.Deliveries, newDelivery(d))
-	}
-	return out, nil
+	return &listDeliveriesOutput{Link: found.link, Body: WebhookDeliveryPage{
+		Deliveries: show(found, newDelivery), NextCursor: found.next,
+	}}, nil
 }
 
 type deliveryInput struct {

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// OrderPage is one page of a list.
+type OrderPage struct {
+	Orders     []Order `json:"orders" doc:"Newest first"`
+	NextCursor string  `json:"nextCursor,omitempty" example:"AQGZyKQ_W3wxnV4vaosfTX4h4R2l" doc:"Gets the next page; absent on the last"`
+}
+
+type listInput struct {
+	CustomerID string      `query:"customerId" maxLength:"200" doc:"Only this customer's orders"`
+	Status     OrderStatus `query:"status" doc:"Only orders with this status"`
+	PlacedRange
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+}
+
+// PlacedRange is when orders were placed. Exported for Huma, which does not look into what is not.
+type PlacedRange struct {
+	From time.Time `query:"from" example:"2026-11-01T00:00:00Z" doc:"Only orders placed at this moment or later"`
+	To   time.Time `query:"to" example:"2026-12-01T00:00:00Z" doc:"Only orders placed before this moment"`
+}
+
+type listOutput struct {
+	Link         string `header:"Link" doc:"The next page, as rel=\"next\" (RFC 8288)"`
+	CacheControl string `header:"Cache-Control" hidden:"true"`
+	Body         OrderPage
+}
+
+func (s *Server) listOperation() operation {
+	return declare(operation{
+		Operation: huma.Operation{
+			OperationID: "listOrders", Method: http.MethodGet, Path: "/api/orders", Tags: []string{tagOrders},
+			Summary: "List orders",
+			Description: "Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so " +
+				"orders that are placed meanwhile neither repeat nor hide others.",
+		},
+		permission: permitRead, action: "list",
+	}, s.list)
+}
+
+func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
+	query := filterOf("customerId", in.CustomerID, "status", string(in.Status), "from", moment(in.From), "to", moment(in.To))
+	return s.listOrders(ctx, filter, in.Limit, in.Cursor, "/api/orders", query)
+}
+
+// listOrders reads a page of the orders that a filter selects, after a cursor.
+func (s *Server) listOrders(
+	ctx context.Context, filter store.Filter, limit int, cursor, path string, query url.Values,
+) (*listOutput, error) {
+	who := exchangeOf(ctx).principal
+	visible := who.restrict(&filter)
+	found, err := list[orders.Order]{
+		path: path, filter: query, scope: scope(filter), width: len(filter.Before),
+		read: func(after []byte, limit int) ([]orders.Order, error) {
+			if !visible {
+				return nil, nil
+			}
+			copy(filter.Before[:], after)
+			filter.Limit = limit
+			return s.config.Store.Orders(ctx, filter)
+		},
+		position: func(o orders.Order) []byte { return o.ID[:] },
+	}.page(limit, cursor)
+	if err != nil {
+		return nil, err
+	}
+	return &listOutput{Link: found.link, CacheControl: revalidate, Body: OrderPage{
+		Orders: show(found, func(o orders.Order) Order { return newOrder(&o, who) }), NextCursor: found.next,
+	}}, nil
+}
+
+// scope tells the lists of orders apart by their filters.
+func scope(f store.Filter) string {
+	text := strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status))
+	if f.Cause != (orders.Cause{}) {
+		text += f.Cause.String()
+	}
+	if !f.From.IsZero() || !f.To.IsZero() {
+		text += moment(f.From) + moment(f.To)
+	}
+	return text
+}
