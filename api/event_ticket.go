@@ -12,11 +12,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-const (
-	paramTicket = "ticket"
-	// ticketLife is long enough to open a stream with, and for a browser that is cut off at once to reconnect.
-	ticketLife = time.Minute
-)
+// ticketLife is long enough to open a stream with, and for a browser that is cut off at once to reconnect.
+const ticketLife = time.Minute
 
 var errTooManyTickets = problems.New(problems.TooMany, "too_many_tickets",
 	"You have too many tickets that have not expired. They do within a minute.").

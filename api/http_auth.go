@@ -96,6 +96,10 @@ func (s *Server) audited(hctx huma.Context, next func(huma.Context)) {
 	next(hctx)
 }
 
+// paramTicket is in the query of what can be followed with a ticket.
+const paramTicket = "ticket"
+
+// paramOrder is in the path of what is about one order.
 const paramOrder = "id"
 
 // visible hides other customers' orders from a customer: they are missing. The order comes from the cache, and whose

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"path"
@@ -14,7 +13,6 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/go-chi/chi/v5"
 
 	"github.com/millrace-orders/millrace/api/problems"
 )
@@ -132,16 +130,15 @@ func collect(r huma.Registry, schema *huma.Schema, names map[string]bool) {
 	}
 }
 
-// OpenAPI is the document that describes the API, as JSON and as YAML.
-func OpenAPI(version string) (asJSON, asYAML []byte, err error) {
-	doc := New(Config{Version: version}).operations(chi.NewRouter()).OpenAPI()
-	if asJSON, err = json.MarshalIndent(doc, "", "  "); err != nil {
-		return nil, nil, fmt.Errorf("encode document: %w", err)
+// enum refers to a component, so that a generated client has one type for it and not one per use.
+func enum[T ~string](r huma.Registry, name, description string, values []T) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString, Description: description}
+	for _, v := range values {
+		s.Enum = append(s.Enum, string(v))
 	}
-	if asYAML, err = doc.YAML(); err != nil {
-		return nil, nil, fmt.Errorf("encode document: %w", err)
-	}
-	return append(asJSON, '\n'), asYAML, nil
+	s.PrecomputeMessages()
+	r.Map()[name] = s
+	return &huma.Schema{Ref: "#/components/schemas/" + name}
 }
 
 // document is what /openapi.json and /openapi.yaml answer.

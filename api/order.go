@@ -123,14 +123,3 @@ func (StepState) Schema(r huma.Registry) *huma.Schema {
 	return enum(r, "StepState", "How far a step is. Unknown: given up without an answer",
 		[]orders.StepState{orders.StatePending, orders.StateSucceeded, orders.StateRefused, orders.StateUnknown})
 }
-
-// enum refers to a component, so that a generated client has one type for it and not one per use.
-func enum[T ~string](r huma.Registry, name, description string, values []T) *huma.Schema {
-	s := &huma.Schema{Type: huma.TypeString, Description: description}
-	for _, v := range values {
-		s.Enum = append(s.Enum, string(v))
-	}
-	s.PrecomputeMessages()
-	r.Map()[name] = s
-	return &huma.Schema{Ref: "#/components/schemas/" + name}
-}

@@ -7,7 +7,6 @@ import (
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
@@ -21,29 +20,6 @@ var errVersionNotReached = problems.New(problems.Stale, "version_not_reached",
 	With(problems.ProblemError{
 		Location: "header.Minimum-Version", Message: "must be a version that the order has had",
 	})
-
-// orderID is the id in a path: the 36 characters of a UUID, so that an order has one address.
-type orderID string
-
-// Schema describes it to Huma.
-func (orderID) Schema(huma.Registry) *huma.Schema {
-	length := len(uuid.Nil.String())
-	return &huma.Schema{
-		Type: huma.TypeString, Format: "uuid", MinLength: &length, MaxLength: &length,
-		Examples: []any{"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e"},
-	}
-}
-
-func (i orderID) parse() (orders.ID, error) { return i.parseAt("path.id") }
-
-// parseAt is parse for an id of something else.
-func (i orderID) parseAt(location string) (orders.ID, error) {
-	id, err := uuid.Parse(string(i))
-	if err != nil {
-		return id, badInput(location, "must be a UUID")
-	}
-	return id, nil
-}
 
 type getInput struct {
 	ID          orderID `path:"id" doc:"The order's id"`

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
+	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/limit"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/webhook"
+)
+
+const (
+	defaultMaxStreams     = 5000
+	defaultMaxStreamsEach = 20
+	defaultMaxInFlight    = 512
+	defaultHeartbeat      = 15 * time.Second
+	defaultSlowReader     = 5 * time.Second
+)
+
+// ErrDegraded marks the error of a readiness check without which the process can still serve, only worse.
+var ErrDegraded = errors.New("degraded")
+
+// Config says what a Server works with.
+type Config struct {
+	Store *store.Store
+	Cache *cache.Orders
+	// Feed is what event streams are fed from. New subscribes to it, so it must not run yet. May be nil: then open
+	// streams look for changes with their heartbeats.
+	Feed       *store.Feed
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // may be nil
+
+	// Auth finds out who asks. nil: nobody gets in.
+	Auth *auth.Authenticator
+	// Ready runs the readiness checks by name; an error that is ErrDegraded does not take the process out of service.
+	// May be nil.
+	Ready   func(ctx context.Context) map[string]error
+	Version string
+	// Instance is this process's name among the River clients, of which one leads.
+	Instance string
+	// Breakers returns the states of this process's circuit breakers by provider: closed, half_open or open. nil: none.
+	Breakers func() map[string]string
+	// Webhooks says where webhooks may lead.
+	Webhooks webhook.Policy
+	// Gatherer is what the metrics of /api/system/metrics are read from. nil: there are none.
+	Gatherer prometheus.Gatherer
+	Now      func() time.Time // default time.Now
+
+	// RateLimit is how many requests a principal, or without one a client address, may send in the Limiter's window.
+	// 0, or no Limiter: any number. The code that makes the Limiter runs it.
+	RateLimit int
+	// RateLimits are those of roles that have one of their own.
+	RateLimits map[roles.Role]int
+	Limiter    *limit.Limiter
+	// TrustedProxies are whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+
+	// AllowedOrigins are the sites, such as https://shop.example, whose pages may use the API in a browser.
+	AllowedOrigins []string
+
+	MaxInFlight    int           // requests being answered at a time, without event streams; default 512
+	MaxStreams     int           // open event streams and requests that wait, at a time; default 5000
+	MaxStreamsEach int           // open event streams of one principal in this process; default 20, no limit below 0
+	Heartbeat      time.Duration // between two comments on an idle stream; default 15 s
+	// SlowReader is for how long a reader of a stream or an export may take nothing before it is cut off: it can go on
+	// when it can read. Default 5 s.
+	SlowReader time.Duration
+}
+
+// Server is the HTTP handler of the API.
+type Server struct {
+	config   Config
+	handler  http.Handler
+	metrics  *metrics
+	hub      *hub
+	flights  *slots   // requests being answered, without those that stay open
+	streams  *slots   // answers that stay open: event streams, and requests that wait
+	exports  *slots   // exports under way
+	detached detached // the streams that net/http knows nothing of
+	started  time.Time
+	system   sample[systemSample]
+	gathered sample[families]
+	draining chan struct{}
+	drain    func()
+}
+
+// ServeHTTP serves a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Drain makes /health/ready fail, ends all event streams and exports, whose clients go on elsewhere, and answers all
+// placements that wait. Call it before
+// http.Server.Shutdown, which otherwise waits for streams that never end.
+func (s *Server) Drain() { s.drain() }
