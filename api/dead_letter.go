@@ -90,18 +90,20 @@ func (s *Server) deadLetterOperations() []operation {
 		}, s.deadLetters),
 		declare(operation{
 			Operation: huma.Operation{
-				OperationID: "listDeadLetterOrders", Method: http.MethodGet, Path: "/api/dead-letters/orders", Tags: []string{tagOrders},
+				OperationID: "listDeadLetterOrders", Method: http.MethodGet, Path: "/api/dead-letters/orders",
+				Tags:    []string{tagOrders},
 				Summary: "List the orders that gave up", Description: "Newest first, of one cause or of all.",
 			},
 			permission: permitObserve,
 		}, s.deadLetterOrders),
 		declare(operation{
 			Operation: huma.Operation{
-				OperationID: "redriveDeadLetters", Method: http.MethodPost, Path: "/api/dead-letters/redrive", Tags: []string{tagOrders},
+				OperationID: "redriveDeadLetters", Method: http.MethodPost, Path: "/api/dead-letters/redrive",
+				Tags:    []string{tagOrders},
 				Summary: "Try again what gave up",
 				Description: "Settles orders that need attention as `retry` does, in the background, one after the other at a " +
-					"rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it only says what " +
-					"would be done.",
+					"rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it only says " +
+					"what would be done.",
 				DefaultStatus: http.StatusAccepted,
 				MaxBodyBytes:  -1, // limited does it
 			},

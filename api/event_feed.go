@@ -21,8 +21,9 @@ const (
 	longestScan = time.Second
 )
 
-var errCursorExpired = problems.New(problems.Gone, "cursor_expired", "The events after this cursor are no longer kept. "+
-	"Ask with after=end, read the orders again, and go on from the next of that answer.").
+var errCursorExpired = problems.New(problems.Gone, "cursor_expired",
+	"The events after this cursor are no longer kept. Ask with after=end, read the orders again, and go on from the "+
+		"next of that answer.").
 	With(problems.ProblemError{Location: "query.after", Message: "must be a cursor that has not expired"}).
 	For(store.ErrCursorExpired)
 

@@ -131,9 +131,9 @@ func (s *Server) eventsOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "listOrderEvents", Method: http.MethodGet, Path: "/api/orders/{id}/events", Tags: []string{tagEvents},
 			Summary: "Read or follow an order's events",
-			Description: "Everything that happened to the order, oldest first. With `Accept: text/event-stream` as server-sent " +
-				"events, live: the stream ends by itself when the order is at rest and nothing is pending any more. A client " +
-				"that reconnects then with `Last-Event-ID` gets 204, which tells a browser's EventSource to stop.",
+			Description: "Everything that happened to the order, oldest first. With `Accept: text/event-stream` as " +
+				"server-sent events, live: the stream ends by itself when the order is at rest and nothing is pending any more. " +
+				"A client that reconnects then with `Last-Event-ID` gets 204, which tells a browser's EventSource to stop.",
 		},
 		permission: permitFollow, action: "events",
 		errors: []*problems.Error{errTooManyStreams, errTooManyOwnStreams}, responses: eventsResponses,

@@ -20,7 +20,9 @@ func nothing(context.Context, *struct{}) (*struct{}, error) { return nil, nil }
 func TestOperationWithoutPermission(t *testing.T) {
 	t.Parallel()
 	api := humachi.New(chi.NewRouter(), newHumaConfig("test"))
-	forgotten := declare(operation{Operation: huma.Operation{OperationID: "x", Method: http.MethodGet, Path: "/x"}}, nothing)
+	forgotten := declare(operation{
+		Operation: huma.Operation{OperationID: "x", Method: http.MethodGet, Path: "/x"},
+	}, nothing)
 	require.PanicsWithValue(t, "operation x has no permission", func() { forgotten.register(api) })
 	forgotten.permission = "misspelt"
 	require.Panics(t, func() { forgotten.register(api) })

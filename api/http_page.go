@@ -19,7 +19,7 @@ const (
 type list[T any] struct {
 	path     string                                     // for the link to the next page; empty: there is no link
 	filter   url.Values                                 // what the link repeats of the query
-	scope    string                                     // names the list and its filter: a cursor is good for this list only
+	scope    string                                     // names the list and its filter: no other list takes its cursors
 	width    int                                        // of a position, in bytes
 	read     func(after []byte, limit int) ([]T, error) // after is nil for the first page
 	position func(T) []byte

@@ -111,8 +111,8 @@ func (s *Server) productOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "getProduct", Method: http.MethodGet, Path: "/api/inventory/{productId}", Tags: []string{tagInventory},
 			Summary: "Get a product's stock",
-			Description: "What the inventory provider said of the product when it was last asked, and when that was. A product " +
-				"that it did not list is not found (404).",
+			Description: "What the inventory provider said of the product when it was last asked, and when that was. A " +
+				"product that it did not list is not found (404).",
 		},
 		permission: permitRead,
 		errors:     []*problems.Error{errProductNotFound},

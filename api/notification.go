@@ -60,7 +60,8 @@ type notificationsOutput struct {
 func (s *Server) notificationOperations() []operation {
 	return []operation{declare(operation{
 		Operation: huma.Operation{
-			OperationID: "listNotifications", Method: http.MethodGet, Path: "/api/notifications", Tags: []string{tagNotifications},
+			OperationID: "listNotifications", Method: http.MethodGet, Path: "/api/notifications",
+			Tags:    []string{tagNotifications},
 			Summary: "List notifications",
 			Description: "The e-mails about orders: which one, to whom, when, and what became of it; to a customer only those " +
 				"about its own orders. In pages, those of the newest order first.",

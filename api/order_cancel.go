@@ -41,7 +41,8 @@ func (s *Server) cancel(ctx context.Context, in *cancelInput) (*outcome[Order], 
 	if err != nil {
 		return nil, err
 	}
-	applied, err := s.command(ctx, e, "The order may or may not be cancelled. Cancelling it again is safe.", errNotCancellable)
+	applied, err := s.command(ctx, e,
+		"The order may or may not be cancelled. Cancelling it again is safe.", errNotCancellable)
 	if err != nil {
 		return nil, err
 	}

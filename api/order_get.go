@@ -32,9 +32,9 @@ func (s *Server) getOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "getOrder", Method: http.MethodGet, Path: "/api/orders/{id}", Tags: []string{tagOrders},
 			Summary: "Get an order",
-			Description: "The order with its items and steps, from a cache that is as fresh as the event feed. A process shows " +
-				"its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see a write " +
-				"that another process answered.",
+			Description: "The order with its items and steps, from a cache that is as fresh as the event feed. A process " +
+				"shows its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see a " +
+				"write that another process answered.",
 		},
 		permission: permitRead, action: "get",
 		errors: []*problems.Error{errVersionNotReached}, responses: getResponses,

@@ -53,7 +53,8 @@ func (s *Server) listOperation() operation {
 
 func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
-	query := filterOf("customerId", in.CustomerID, "status", string(in.Status), "from", moment(in.From), "to", moment(in.To))
+	query := filterOf(
+		"customerId", in.CustomerID, "status", string(in.Status), "from", moment(in.From), "to", moment(in.To))
 	return s.listOrders(ctx, filter, in.Limit, in.Cursor, "/api/orders", query)
 }
 

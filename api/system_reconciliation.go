@@ -48,8 +48,8 @@ func (s *Server) reconciliationOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "getReconciliation", Method: http.MethodGet, Path: "/api/reconciliation", Tags: []string{tagSystem},
 			Summary: "Get what comparing the providers' records with the orders found",
-			Description: "How far the providers' own records have been compared with the orders, and where they disagree: such " +
-				"as a payment without an order, or a step that succeeded and that its provider does not know.",
+			Description: "How far the providers' own records have been compared with the orders, and where they disagree: " +
+				"such as a payment without an order, or a step that succeeded and that its provider does not know.",
 		},
 		permission: permitObserve,
 	}, s.reconciliation)

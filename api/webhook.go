@@ -87,10 +87,12 @@ func (s *Server) webhookOperations() []operation {
 		}, s.deleteWebhook),
 		declare(operation{
 			Operation: huma.Operation{
-				OperationID: "rotateWebhookSecret", Method: http.MethodPost, Path: webhookPath + "/secret", Tags: []string{tagWebhooks},
+				OperationID: "rotateWebhookSecret", Method: http.MethodPost, Path: webhookPath + "/secret",
+				Tags:    []string{tagWebhooks},
 				Summary: "Rotate a webhook's secret",
-				Description: "Makes another secret, which is in this answer and in no other. For a while messages are signed with " +
-					"the one before as well; until that is over there is no third (409), unless the one before is to end at once.",
+				Description: "Makes another secret, which is in this answer and in no other. For a while messages are signed " +
+					"with the one before as well; until that is over there is no third (409), unless the one before is to end at " +
+					"once.",
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
 		}, s.rotateWebhook),

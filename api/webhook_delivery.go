@@ -25,8 +25,8 @@ func (s *Server) deliveryOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "listWebhookDeliveries", Method: http.MethodGet, Path: deliveriesPath, Tags: []string{tagWebhooks},
 				Summary: "List a webhook's deliveries",
-				Description: "Newest first, in pages. They are kept for a month after they were delivered or given up, unless the " +
-					"server is set up otherwise.",
+				Description: "Newest first, in pages. They are kept for a month after they were delivered or given up, unless " +
+					"the server is set up otherwise.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(errDeliveryNotFound),
 		}, s.listDeliveries),
@@ -39,7 +39,8 @@ func (s *Server) deliveryOperations() []operation {
 		}, s.getDelivery),
 		declare(operation{
 			Operation: huma.Operation{
-				OperationID: "redeliverWebhookDelivery", Method: http.MethodPost, Path: deliveryPath + "/redeliver", Tags: []string{tagWebhooks},
+				OperationID: "redeliverWebhookDelivery", Method: http.MethodPost, Path: deliveryPath + "/redeliver",
+				Tags:    []string{tagWebhooks},
 				Summary: "Send a delivery again",
 				Description: "Whatever became of it, under the same webhook-id. One that is pending is tried at once. Doing it " +
 					"twice is harmless.",
@@ -49,7 +50,8 @@ func (s *Server) deliveryOperations() []operation {
 		}, s.redeliver),
 		declare(operation{
 			Operation: huma.Operation{
-				OperationID: "redeliverWebhookDeliveries", Method: http.MethodPost, Path: webhookPath + "/redeliver", Tags: []string{tagWebhooks},
+				OperationID: "redeliverWebhookDeliveries", Method: http.MethodPost, Path: webhookPath + "/redeliver",
+				Tags:    []string{tagWebhooks},
 				Summary: "Send all deliveries since a moment again",
 				Description: "Those that were given up or blocked, and if asked for also those that were delivered. Each order's " +
 					"messages are sent in its sequence.",
