@@ -88,13 +88,14 @@ fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; done || exit 1; done
 
 .PHONY: generate
-generate: ## Generate the SQL bindings, the OpenAPI document, the client and the saga's diagram
+generate: ## Generate the SQL bindings, the OpenAPI document, the client and the saga's page
 	$(GO) run ./gen/riverschema > .generated && mv .generated sql/river.sql
 	$(TOOLS) sqlc generate
 	$(GO) run ./cmd/millrace openapi > .generated && mv .generated api/openapi.yaml
 	$(OPENAPI) ogen --config client/ogen.yml --loglevel error --target client/oas --package oas --clean api/openapi.yaml
 	$(GO) run ./gen/oaspatch client/oas
 	$(GO) run ./gen/sagadoc > .generated && mv .generated docs/saga.md
+	$(GO) run ./gen/stepnames > .generated && mv .generated client/step_name.go
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -106,7 +107,7 @@ lint: ## Run the linters
 	$(call in,$(MODULES),$(LINT) run ./...)
 
 # Generated files are compared with what they are generated from, committed or not.
-GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas docs/saga.md
+GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas client/step_name.go docs/saga.md
 .PHONY: drift
 drift: ## Check that generated files are up to date
 	@rm -rf .drift && mkdir .drift && tar cf - $(GENERATED) | tar xf - -C .drift

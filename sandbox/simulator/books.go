@@ -79,16 +79,6 @@ func (r *record) state() answer {
 	return ok(outcome{State: "succeeded", ID: r.ID, Nothing: r.Code == neverSeenCode})
 }
 
-// undoes says that the key it refers to must not take effect any more.
-func (r *record) undoes() bool {
-	switch r.Operation {
-	case void, refund, release, cancelShipment:
-		return r.Kind == effect || r.Kind == nothing
-	default:
-		return false
-	}
-}
-
 // books are the state of all providers. Apply alone changes them, in the same way whether a record is new or is read
 // from disk; so what a restart finds is what there was.
 type books struct {
@@ -98,15 +88,21 @@ type books struct {
 	undone   map[slot]bool
 	drawn    map[slot]orders.Money // captured of an authorisation, refunded of a capture
 	shelves  map[int64]*shelf
+	undoing  map[string]bool // the operations that undo
 }
 
 func newBooks() *books {
-	return &books{
+	b := &books{
 		outcomes: map[slot]*record{},
 		undone:   map[slot]bool{},
 		drawn:    map[slot]orders.Money{},
 		shelves:  map[int64]*shelf{},
+		undoing:  map[string]bool{},
 	}
+	for _, o := range operations() {
+		b.undoing[o.name] = o.undoes
+	}
+	return b
 }
 
 func (b *books) apply(r *record) {
@@ -123,7 +119,7 @@ func (b *books) apply(r *record) {
 	case nothing, refusal:
 	}
 	b.outcomes[slot{r.Provider, r.Key}] = r
-	if r.undoes() || r.Code == authorizationExpired {
+	if b.undoing[r.Operation] && r.Kind != refusal || r.Code == authorizationExpired {
 		b.undone[slot{r.Provider, r.RefersTo}] = true
 	}
 }

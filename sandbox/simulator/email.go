@@ -7,6 +7,12 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
+const email = "email"
+
+func emailOperations() []operation {
+	return []operation{{orders.Email, "/messages", email, false, func() body { return new(message) }}}
+}
+
 type message struct {
 	party
 	amount

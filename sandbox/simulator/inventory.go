@@ -7,6 +7,18 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
+const (
+	reserve = "reserve"
+	release = "release"
+)
+
+func inventoryOperations() []operation {
+	return []operation{
+		{orders.Inventory, "/reservations", reserve, false, func() body { return new(reservation) }},
+		{orders.Inventory, "/releases", release, true, func() body { return new(releaseBody) }},
+	}
+}
+
 // soldOut is the product that is always out of stock.
 const soldOut = 9999
 

@@ -8,20 +8,6 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// The operations, as the ledger and the faults name them.
-const (
-	authorize      = "authorize"
-	capture        = "capture"
-	void           = "void"
-	refund         = "refund"
-	reserve        = "reserve"
-	release        = "release"
-	quote          = "quote"
-	ship           = "ship"
-	cancelShipment = "cancel_shipment"
-	email          = "email"
-)
-
 // Entry is an effect that really happened. A refusal, an undo that had nothing to undo and a repeated key are none.
 type Entry struct {
 	Provider  orders.Provider `json:"provider,omitempty"`

@@ -7,31 +7,23 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// operation is a row of the contract: one POST under its provider's base URL.
+// operation is a row of the contract: one POST under its provider's base URL. The rows are in the files of the
+// providers, each with its body and its rules.
 type operation struct {
 	provider orders.Provider
 	path     string
-	name     string
+	name     string // in the ledger and in faults
+	undoes   bool   // a key that it names must not take effect any more
 	body     func() body
 }
 
 func operations() []operation {
-	return []operation{
-		{orders.Payment, "/authorizations", authorize, func() body { return new(authorization) }},
-		{orders.Payment, "/captures", capture, func() body { return new(captureBody) }},
-		{orders.Payment, "/voids", void, func() body { return new(voidBody) }},
-		{orders.Payment, "/refunds", refund, func() body { return new(refundBody) }},
-		{orders.Inventory, "/reservations", reserve, func() body { return new(reservation) }},
-		{orders.Inventory, "/releases", release, func() body { return new(releaseBody) }},
-		{orders.Shipping, "/quotes", quote, func() body { return new(quoteBody) }},
-		{orders.Shipping, "/shipments", ship, func() body { return new(shipment) }},
-		{orders.Shipping, "/cancellations", cancelShipment, func() body { return new(cancellation) }},
-		{orders.Email, "/messages", email, func() body { return new(message) }},
-	}
+	return slices.Concat(paymentOperations(), inventoryOperations(), shippingOperations(), emailOperations())
 }
 
 // body is the request of one operation, with its provider's rules.

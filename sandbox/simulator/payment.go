@@ -7,6 +7,23 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
+// The operations, as the ledger and the faults name them.
+const (
+	authorize = "authorize"
+	capture   = "capture"
+	void      = "void"
+	refund    = "refund"
+)
+
+func paymentOperations() []operation {
+	return []operation{
+		{orders.Payment, "/authorizations", authorize, false, func() body { return new(authorization) }},
+		{orders.Payment, "/captures", capture, false, func() body { return new(captureBody) }},
+		{orders.Payment, "/voids", void, true, func() body { return new(voidBody) }},
+		{orders.Payment, "/refunds", refund, true, func() body { return new(refundBody) }},
+	}
+}
+
 // Payment methods that are always refused; the method is also the code of the refusal.
 const (
 	cardDeclined      = "card_declined"

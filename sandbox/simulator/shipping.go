@@ -6,6 +6,20 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
+const (
+	quote          = "quote"
+	ship           = "ship"
+	cancelShipment = "cancel_shipment"
+)
+
+func shippingOperations() []operation {
+	return []operation{
+		{orders.Shipping, "/quotes", quote, false, func() body { return new(quoteBody) }},
+		{orders.Shipping, "/shipments", ship, false, func() body { return new(shipment) }},
+		{orders.Shipping, "/cancellations", cancelShipment, true, func() body { return new(cancellation) }},
+	}
+}
+
 type quoteBody struct {
 	party
 	goods
