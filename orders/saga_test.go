@@ -2,6 +2,9 @@ package orders_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,8 +169,44 @@ func TestSpecs(t *testing.T) {
 			before, ok := name.Spec()
 			require.True(t, ok)
 			require.Equal(t, orders.Forward, before.Role)
+			require.False(t, before.Undo != "" && spec.Undo == "", "%s could not be undone after %s", name, spec.Name)
 		}
 	}
+}
+
+// TestContractHasEveryStep compares the rows with the contract in words: where each step goes, and the fields of its
+// body.
+func TestContractHasEveryStep(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/providers.md")
+	require.NoError(t, err)
+	contract := map[string]string{} // what is said of a body, by step and call
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, " | "); len(cells) == 3 && strings.Contains(cells[1], "`POST {") {
+			contract[strings.TrimPrefix(cells[0], "| ")+" "+cells[1]] = cells[2]
+		}
+	}
+	p := placement()
+	p.CustomerEmail = "ada@example.com"
+	o := orders.Place(p, orders.NewID(), epoch).Order
+	for _, outcome := range []string{
+		"authorize_payment", "reserve_inventory", "quote_shipping", "capture_payment", "book_shipment",
+	} {
+		d, err := orders.Decide(o, parse(o.ID, outcome))
+		require.NoError(t, err)
+		o = d.Order
+	}
+	for _, spec := range orders.Specs() {
+		row := fmt.Sprintf("`%s` `POST {%s}/%s`", spec.Name, spec.Provider, spec.Path)
+		require.Contains(t, contract, row)
+		for field := range bodyOf(t, spec, o) {
+			if field != "orderId" && field != "customerId" {
+				require.Contains(t, contract[row], "`"+field+"`", row)
+			}
+		}
+		delete(contract, row)
+	}
+	require.Empty(t, contract, "steps that are not in the saga")
 }
 
 func bodyOf(t *testing.T, spec orders.Spec, o orders.Order) (body map[string]any) {

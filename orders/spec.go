@@ -44,7 +44,9 @@ type Spec struct {
 	Body func(*Order, Step) any
 
 	After []StepName // forward steps that must have succeeded first
-	Undo  StepName   // the compensation, if the step has an effect
+	// Undo is the compensation. Only a step without an effect needs none, and it may not come after one that has an
+	// effect: undoing waits until everything that builds on a step is undone.
+	Undo StepName
 	// Charges: the step takes the order's total, and is left out if that is nothing. It moves money, too.
 	Charges bool
 	// MovesMoney: the body names an amount that the effect must have. A compensation that moves money is never sent

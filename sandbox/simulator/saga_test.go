@@ -50,8 +50,8 @@ func TestMillraceBodies(t *testing.T) {
 	require.Empty(t, sim.Summary().Violations)
 }
 
-// TestUndoComesFirst: whatever the saga undoes, the simulator knows by its own rules that it is undone, even if the undo
-// comes before what it undoes (docs/providers.md, rule 4).
+// TestUndoComesFirst: whatever the saga undoes, the simulator knows by its own rules that it is undone, even if the
+// undo comes before what it undoes (docs/providers.md, rule 4).
 func TestUndoComesFirst(t *testing.T) {
 	t.Parallel()
 	sim := start(t, simulator.Config{})
