@@ -54,7 +54,8 @@ func NewRecovery(
 	s *store.Store, providers *upstream.Clients, logger *slog.Logger, registerer prometheus.Registerer,
 ) *Recovery {
 	r := &Recovery{
-		store: s, logger: logger, active: map[int64]string{}, worked: map[string]bool{}, every: heartbeatEvery, trust: trustAfter,
+		store: s, logger: logger, active: map[int64]string{}, worked: map[string]bool{},
+		every: heartbeatEvery, trust: trustAfter,
 		shut: newGate(providers).shut, id: newInstanceID(time.Now()),
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
@@ -75,7 +76,8 @@ func newInstanceID(now time.Time) string {
 		host = "unknown"
 	}
 	host = strings.ReplaceAll(host[:min(len(host), longestHost)], ".", "_")
-	return host + "_" + now.UTC().Format("2006_01_02T15_04_05_000000")
+	// Only after a dot are zeros digits of the second: without them two processes of one second would be one.
+	return host + "_" + strings.ReplaceAll(now.UTC().Format("2006_01_02T15_04_05.000000"), ".", "_")
 }
 
 // track keeps the account of what runs here.
