@@ -61,11 +61,11 @@ func guards() []guard {
 		},
 		{
 			id: "G7", name: "the sweep", file: "jobs/sweep.go", seenBy: "F6",
-			with: "w.store.Sweep(ctx, longestRun)", without: "0, error(nil)",
+			with: "w.Store.Sweep(ctx, longestRun)", without: "0, error(nil)",
 		},
 		{
 			id: "G8", name: "nothing is sent after its deadline", file: "jobs/step.go", seenBy: "F33",
-			with: "late := w.now().Sub(intent.DeadlineAt)", without: "late := time.Duration(-1)",
+			with: "late := w.Now().Sub(intent.DeadlineAt)", without: "late := time.Duration(-1)",
 		},
 		{
 			id: "G9", name: "a provider is asked after failures", file: "jobs/step.go", seenBy: "F33",
