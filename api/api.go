@@ -46,13 +46,15 @@ func New(c Config) *Server {
 		c.SlowReader = defaultSlowReader
 	}
 	s := &Server{
-		config: c, metrics: newMetrics(c.Registerer), hub: newHub(),
+		config: c, hub: newHub(),
 		flights: newSlots(c.MaxInFlight, errOverloaded, errTooManyOwnRequests),
 		streams: newSlots(c.MaxStreams, errTooManyStreams, errTooManyOwnStreams),
 		exports: newSlots(maxExports, errTooManyExports, errTooManyOwnExports),
 		started: c.Now(), draining: make(chan struct{}),
 		system: sample[systemSample]{now: c.Now}, gathered: sample[families]{now: c.Now},
 	}
+	s.catchUps = newTurns(catchUpReads, s.draining)
+	s.metrics = newMetrics(c.Registerer, s.catchUps.waiting)
 	s.drain = sync.OnceFunc(func() {
 		close(s.draining)
 		s.detached.wait()

@@ -25,7 +25,7 @@ type scripted func() (more, done bool, err error)
 
 func (scripted) topic() topic { return topic{} }
 
-func (f scripted) catchUp(context.Context, liveWriter) (more, done bool, err error) { return f() }
+func (f scripted) catchUp(context.Context, liveWriter, turn) (more, done bool, err error) { return f() }
 
 func (scripted) pass(context.Context, liveWriter, []*notice) (ok, done bool, err error) {
 	return true, false, nil

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -114,23 +115,32 @@ func (r *feedReader) selects(e store.Entry) bool {
 }
 
 // read goes on by at most limit entries of the log. more says that there are others after them.
-func (r *feedReader) read(ctx context.Context, limit int) (found []store.Entry, more bool, err error) {
-	entries, next, err := r.store.Log(ctx, r.at, store.LogFilter{CustomerID: r.customer}, limit)
+func (r *feedReader) read(ctx context.Context, limit int, turn turn) (found []store.Entry, more bool, err error) {
+	release, err := turn(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	more = isAfter(next, r.at) // at the end, and at a place that was made up, it stays where it is
+	defer release()
+	entries, next, more, err := r.store.Log(ctx, r.at, store.LogFilter{CustomerID: r.customer}, limit)
+	if err != nil {
+		return nil, false, err
+	}
 	r.at = next
 	return slices.DeleteFunc(entries, func(e store.Entry) bool { return !r.selects(e) }), more, nil
 }
 
 // readPage goes on until there are limit events, or no more, or it has looked through so many that the caller should
-// hear how far it has come.
-func (r *feedReader) readPage(ctx context.Context, limit int) (page *EventPage, more bool, err error) {
+// hear how far it has come, or until the server drains.
+func (r *feedReader) readPage(ctx context.Context, limit int, turn turn) (page *EventPage, more bool, err error) {
 	page, more = &EventPage{Events: []OrderEvent{}}, true
 	for begun := time.Now(); more && len(page.Events) < limit && time.Since(begun) < longestScan; {
 		var found []store.Entry
-		if found, more, err = r.read(ctx, limit-len(page.Events)); err != nil {
+		found, more, err = r.read(ctx, limit-len(page.Events), turn)
+		if errors.Is(err, errDraining) {
+			more = true
+			break
+		}
+		if err != nil {
 			return nil, false, err
 		}
 		for _, e := range found {
@@ -145,7 +155,8 @@ func (r *feedReader) readPage(ctx context.Context, limit int) (page *EventPage, 
 func (s *Server) pull(ctx context.Context, r feedReader, limit int, patience time.Duration) (*EventPage, error) {
 	listener := s.hub.listen(r.topic()) // before the log is read, so that nothing falls in between
 	defer listener.close()
-	page, more, err := r.readPage(ctx, limit)
+	turn := s.catchUps.of(r.reader, nil, nil)
+	page, more, err := r.readPage(ctx, limit, turn)
 	if err != nil || len(page.Events) > 0 || more || patience == 0 {
 		return page, err
 	}
@@ -171,7 +182,7 @@ func (s *Server) pull(ctx context.Context, r feedReader, limit int, patience tim
 			return nil, ctx.Err()
 		}
 		if err = x.stillAllowed(ctx); err == nil {
-			page, more, err = r.readPage(ctx, limit)
+			page, more, err = r.readPage(ctx, limit, turn)
 		}
 	}
 	return page, err

@@ -27,8 +27,8 @@ type feedSource struct {
 	told store.Cursor // the last place that the client has heard of
 }
 
-func (f *feedSource) catchUp(ctx context.Context, w liveWriter) (more, done bool, err error) {
-	entries, more, err := f.read(ctx, streamBatch)
+func (f *feedSource) catchUp(ctx context.Context, w liveWriter, turn turn) (more, done bool, err error) {
+	entries, more, err := f.read(ctx, streamBatch, turn)
 	if errors.Is(err, store.ErrCursorExpired) {
 		return false, false, f.resync(ctx, w)
 	}

@@ -25,7 +25,7 @@ type metrics struct {
 	overload prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer) *metrics {
+func newMetrics(registerer prometheus.Registerer, waiting func() int) *metrics {
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_http_request_duration_seconds",
@@ -59,7 +59,10 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.catchUps, m.panics, m.limited, m.overload)
+		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.catchUps, m.panics, m.limited, m.overload,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "millrace_log_reads_waiting", Help: "Event streams and pages that wait for their turn to read the log.",
+			}, func() float64 { return float64(waiting()) }))
 	}
 	return m
 }

@@ -85,6 +85,7 @@ type Server struct {
 	flights  *slots   // requests being answered, without those that stay open
 	streams  *slots   // answers that stay open: event streams, and requests that wait
 	exports  *slots   // exports under way
+	catchUps *turns   // reads of the log for streams that catch up, and for pages
 	detached detached // the streams that net/http knows nothing of
 	started  time.Time
 	system   sample[systemSample]

@@ -20,30 +20,35 @@ func (o *orderSource) topic() topic { return topic{order: o.order} }
 
 func (o *orderSource) advance(store.Cursor) []byte { return nil }
 
-// catchUp reads the order before its events: what there is then up to its version will always be there, so if there is
-// nothing, that has been pruned, and nobody needs to wait for it.
-func (o *orderSource) catchUp(ctx context.Context, w liveWriter) (more, done bool, err error) {
-	order, err := o.store.Order(ctx, o.order)
+func (o *orderSource) catchUp(ctx context.Context, w liveWriter, turn turn) (more, done bool, err error) {
+	order, events, err := o.read(ctx, turn)
 	if err != nil {
 		return false, false, err
 	}
-	for {
-		events, err := o.store.Events(ctx, o.order, o.sent, streamBatch)
-		if err != nil {
-			return false, false, err
-		}
-		if len(events) == 0 {
-			// If it has moved on, the feed is about to say so.
-			return false, finished(&order) && o.sent <= order.Version, nil
-		}
-		notices := make([]*notice, len(events))
-		for i, e := range events {
-			notices[i] = newNotice(store.Entry{Event: e})
-		}
-		if err := o.send(w, notices); err != nil {
-			return false, false, err
-		}
+	notices := make([]*notice, len(events))
+	for i, e := range events {
+		notices[i] = newNotice(store.Entry{Event: e})
 	}
+	if err := o.send(w, notices); err != nil || len(events) == streamBatch {
+		return err == nil, false, err
+	}
+	// If it has moved on, the feed is about to say so.
+	return false, finished(&order) && o.sent <= order.Version, nil
+}
+
+// read reads the order before its events: what there is then up to its version will always be there, so what is missing
+// has been pruned, and nobody needs to wait for it.
+func (o *orderSource) read(ctx context.Context, turn turn) (order orders.Order, events []orders.Event, err error) {
+	release, err := turn(ctx)
+	if err != nil {
+		return order, nil, err
+	}
+	defer release()
+	if order, err = o.store.Order(ctx, o.order); err != nil {
+		return order, nil, err
+	}
+	events, err = o.store.Events(ctx, o.order, o.sent, streamBatch)
+	return order, events, err
 }
 
 // pass leaves it to the log whether an order at rest is finished.

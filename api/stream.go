@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -17,6 +18,7 @@ import (
 const (
 	streamBatch = 100
 	streamRetry = time.Second
+	comment     = ": heartbeat\n\n"
 	// tooFarBehind is when a stream stops to rely on the feed and looks for itself, with its heartbeats.
 	tooFarBehind = 5 * time.Second
 )
@@ -24,8 +26,9 @@ const (
 // source is what a stream is of: it knows what was sent, and what comes next. done means that there will be no more.
 type source interface {
 	topic() topic
-	// catchUp writes what the log has, or some of it; more says that there is more.
-	catchUp(ctx context.Context, w liveWriter) (more, done bool, err error)
+	// catchUp writes a page of what the log has; more says that there is more. It takes a turn for the read, and ends the
+	// turn before it writes: or clients that read slowly would hold up all others.
+	catchUp(ctx context.Context, w liveWriter, turn turn) (more, done bool, err error)
 	// pass writes what has just happened. ok is false if something is missing in between, which the log has.
 	pass(ctx context.Context, w liveWriter, notices []*notice) (ok, done bool, err error)
 	// advance hears that everything up to a place in the log has been sent, and returns how to tell the client; nil if
@@ -44,6 +47,7 @@ func (s *Server) openStream(ctx context.Context, from source) (*huma.StreamRespo
 		r, w := humachi.Unwrap(hctx)
 		st := &stream{
 			Server: s, liveWriter: s.newLiveWriter(w), source: from, allowed: x.stillAllowed, requestID: x.requestID,
+			reader: x.principal,
 		}
 		if err := st.begin(); err != nil || r.Method == http.MethodHead {
 			leave()
@@ -82,6 +86,8 @@ type stream struct {
 	*Server
 	liveWriter
 	source
+	reader    Principal
+	turn      turn
 	allowed   func(context.Context) error
 	requestID string
 	begins    <-chan struct{} // closed when the feed begins; nil once that is dealt with
@@ -114,6 +120,7 @@ func (s *stream) run(ctx context.Context) error {
 	defer listener.close()
 	heartbeat := time.NewTicker(s.config.Heartbeat)
 	defer heartbeat.Stop()
+	s.turn = s.catchUps.of(s.reader, heartbeat.C, func() error { return s.write([]byte(comment)) })
 	if s.config.Feed != nil {
 		s.begins = s.config.Feed.Begun()
 		s.hasBegun()
@@ -167,7 +174,11 @@ func (s *stream) forward(ctx context.Context, l *listener, current *bool) (done 
 // revoked meanwhile, or a server that drains, ends it as it ends a stream that is current.
 func (s *stream) readLog(ctx context.Context) (done bool, err error) {
 	for more := true; more; {
-		if more, done, err = s.catchUp(ctx, s.liveWriter); done || err != nil {
+		more, done, err = s.catchUp(ctx, s.liveWriter, s.turn)
+		if errors.Is(err, errDraining) {
+			return true, nil
+		}
+		if done || err != nil {
 			return done, err
 		}
 		select {
@@ -201,7 +212,7 @@ func (s *Server) isBehind() bool {
 // beat keeps the connection alive, and tells the client a place to resume from that is not older than it has to be: it
 // may not have been sent an event for days.
 func (s *stream) beat(l *listener) error {
-	message := []byte(": heartbeat\n\n")
+	message := []byte(comment)
 	if at, ok := l.reached(); ok && s.begins == nil {
 		message = append(message, s.advance(at)...)
 	}

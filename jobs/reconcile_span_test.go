@@ -113,7 +113,7 @@ func TestReconcileBegins(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond, "waiting for the first run")
 	require.WithinRange(t, r.To, begun.Add(-2*time.Hour-time.Second), time.Now().Add(-2*time.Hour))
 	require.Eventually(t, func() bool { // what is being committed is read a little later
-		rest, _, err := s.store.Log(t.Context(), r.Cursor, store.LogFilter{}, batches*batch)
+		rest, _, _, err := s.store.Log(t.Context(), r.Cursor, store.LogFilter{}, batches*batch)
 		require.NoError(t, err)
 		require.Less(t, len(rest), 2*batch)
 		return slices.ContainsFunc(rest, func(e store.Entry) bool { return e.OrderID == recent })

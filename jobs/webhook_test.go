@@ -156,7 +156,7 @@ func (o *outbox) awaitLog(events int) {
 	o.eventually("the log", func() bool {
 		start, err := o.store.LogStart(o.t.Context())
 		require.NoError(o.t, err)
-		entries, _, err := o.store.Log(o.t.Context(), start, store.LogFilter{}, 100)
+		entries, _, _, err := o.store.Log(o.t.Context(), start, store.LogFilter{}, 100)
 		require.NoError(o.t, err)
 		return len(entries) == events
 	})

@@ -86,7 +86,7 @@ func (c *Comparer) lookUpAll(
 ) error {
 	filter := store.LogFilter{Steps: stepsOf(next.Provider)}
 	for limit := 1; ; limit = logPage { // the first may be after the span already, and then so are all
-		entries, cursor, err := c.store.Log(ctx, next.Cursor, filter, limit)
+		entries, cursor, _, err := c.store.Log(ctx, next.Cursor, filter, limit)
 		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or is another one
 			next.Cursor, err = c.store.LogSince(ctx, begin)
 			entries, cursor = nil, next.Cursor

@@ -35,7 +35,7 @@ func TestCrashedIDs(t *testing.T) {
 		}
 		end, err = s.LogEnd(t.Context())
 		require.NoError(t, err)
-		_, read, err = s.Log(t.Context(), start, store.LogFilter{}, 100)
+		_, read, _, err = s.Log(t.Context(), start, store.LogFilter{}, 100)
 		require.NoError(t, err)
 		const next = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 		require.NoError(t, pool.QueryRow(t.Context(), next).Scan(&before))
@@ -46,7 +46,7 @@ func TestCrashedIDs(t *testing.T) {
 	id := storetest.Order(t, s).ID
 	for name, cursor := range map[string]store.Cursor{"read": read, "end": end} {
 		eventually(t, func() bool {
-			entries, _, err := s.Log(t.Context(), cursor, store.LogFilter{}, 100)
+			entries, _, _, err := s.Log(t.Context(), cursor, store.LogFilter{}, 100)
 			return err == nil && len(entries) == 1 && entries[0].OrderID == id
 		}, name)
 	}

@@ -105,7 +105,7 @@ func (f *fanOut) events(ctx context.Context) error {
 		limit = 1 // only to see whether there is something to skip
 	}
 	at := Cursor{Epoch: from.Epoch, Txid: from.Txid, ID: from.ID, At: from.At}
-	entries, next, err := log.Log(ctx, at, LogFilter{}, limit)
+	entries, next, _, err := log.Log(ctx, at, LogFilter{}, limit)
 	switch {
 	case errors.Is(err, ErrCursorExpired):
 		f.out.Expired, f.out.More = err, true

@@ -67,7 +67,7 @@ func awaitLog(t *testing.T, s *store.Store, events int) {
 	eventually(t, func() bool {
 		start, err := s.LogStart(t.Context())
 		require.NoError(t, err)
-		entries, _, err := s.Log(t.Context(), start, store.LogFilter{}, 1000)
+		entries, _, _, err := s.Log(t.Context(), start, store.LogFilter{}, 1000)
 		require.NoError(t, err)
 		return len(entries) == events
 	})

@@ -38,39 +38,52 @@ func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.Custom
 
 // Log reads what follows a place in the log, at most limit entries of it, in the order in which all readers see them:
 // each order's events by version, none left out. next is where to go on; it may be ahead of the last entry, and move
-// although nothing was selected, because one call looks through at most 10,000 entries. Of a customer with at most 1,000
-// orders it reads only the events of these orders.
+// although nothing was selected, because one call looks through at most 10,000 entries. more is false once the call has
+// seen everything that could be read when it began; what has come since does not count, or a reader of a busy log would
+// never be done. Of a customer with at most 1,000 orders, a call reads only the events of these orders.
 //
 // Entries that could still be preceded by another, because a transaction older than theirs is running, are not there
 // yet. Error: ErrCursorExpired.
 func (s *Store) Log(
 	ctx context.Context, after Cursor, f LogFilter, limit int,
-) (entries []Entry, next Cursor, err error) {
+) (entries []Entry, next Cursor, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
-		return nil, after, fmt.Errorf("bound log: %w", classify(err))
+		return nil, after, false, fmt.Errorf("bound log: %w", classify(err))
 	}
 	if after.Epoch != bounds.Epoch || after.Txid > bounds.Newest || after.At.Before(bounds.PrunedTo) {
-		return nil, after, ErrCursorExpired
+		return nil, after, false, ErrCursorExpired
 	}
-	page := limit
 	if f.CustomerID != "" {
-		entries, next, few, err := s.logOf(ctx, after, bounds, f, limit)
+		own, few, err := s.ordersOf(ctx, f.CustomerID)
+		if err == nil && few {
+			entries, next, err = s.logOf(ctx, own, after, bounds, f, limit)
+		}
 		if err != nil {
-			return nil, after, fmt.Errorf("read log of customer: %w", classify(err))
+			return nil, after, false, fmt.Errorf("read log of customer: %w", classify(err))
 		}
 		if few {
-			return entries, next, nil
+			return entries, next, len(entries) == limit, nil
 		}
-		page = logPage
+	}
+	return s.logOfAll(ctx, after, bounds, f, limit)
+}
+
+// logOfAll looks through the log of all orders.
+func (s *Store) logOfAll(
+	ctx context.Context, after Cursor, bounds dbsqlc.LogBoundsRow, f LogFilter, limit int,
+) (entries []Entry, next Cursor, more bool, err error) {
+	page := logPage
+	if f.CustomerID == "" {
+		page = limit
 	}
 	next = after
 	for range logPages {
 		read, err := readLog(ctx, s.queries, s.db, next, bounds, page, f.Steps...)
 		if err != nil {
-			return nil, after, fmt.Errorf("read log: %w", classify(err))
+			return nil, after, false, fmt.Errorf("read log: %w", classify(err))
 		}
 		for _, e := range read {
 			next = e.Cursor
@@ -78,14 +91,14 @@ func (s *Store) Log(
 				continue
 			}
 			if entries = append(entries, e); len(entries) == limit {
-				return entries, next, nil
+				return entries, next, true, nil
 			}
 		}
 		if len(read) < page {
-			return entries, next.advance(bounds), nil
+			return entries, next.advance(bounds), false, nil
 		}
 	}
-	return entries, next, nil
+	return entries, next, true, nil
 }
 
 // LogStart is the beginning of what is kept of the log.

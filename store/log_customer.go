@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
@@ -12,31 +14,35 @@ import (
 // for each order in each partition. For a customer with more orders, the log of all orders costs less.
 const logOrders = 1000
 
-// logOf reads the events of a customer by its orders, so that the orders of others cost nothing. few reports whether
-// the customer has so few orders; if not, nothing was read.
-//
-// It must read the orders after the bounds. Everything below the bounds has been committed by then, so an order that it
-// does not find has no event there. A place further on than the bounds would pass the first event of an order that is
-// placed between the reading of the orders and the reading of their events.
-func (s *Store) logOf(
-	ctx context.Context, after Cursor, bounds dbsqlc.LogBoundsRow, f LogFilter, limit int,
-) (entries []Entry, next Cursor, few bool, err error) {
-	placed, err := s.queries.LogOrders(ctx, s.db, &dbsqlc.LogOrdersParams{CustomerID: f.CustomerID, Most: logOrders + 1})
+// ordersOf reads the orders of a customer, and who placed each. few reports whether that is all of them.
+func (s *Store) ordersOf(ctx context.Context, customer string) (placers map[orders.ID]string, few bool, err error) {
+	placed, err := s.queries.LogOrders(ctx, s.db, &dbsqlc.LogOrdersParams{CustomerID: customer, Most: logOrders + 1})
 	if err != nil || len(placed) > logOrders {
-		return nil, after, false, err
+		return nil, false, err
 	}
-	ids, placers := make([]orders.ID, len(placed)), make(map[orders.ID]string, len(placed))
-	for i, o := range placed {
-		ids[i], placers[o.ID] = o.ID, o.Principal
+	placers = make(map[orders.ID]string, len(placed))
+	for _, o := range placed {
+		placers[o.ID] = o.Principal
 	}
+	return placers, true, nil
+}
+
+// logOf reads the events of a customer by its orders, so that the orders of others cost nothing.
+//
+// The orders must have been read after the bounds. Everything below the bounds had been committed by then, so an order
+// that was not found has no event there. A place further on than the bounds would pass the first event of an order that
+// is placed between the reading of the orders and the reading of their events.
+func (s *Store) logOf(
+	ctx context.Context, placers map[orders.ID]string, after Cursor, bounds dbsqlc.LogBoundsRow, f LogFilter, limit int,
+) (entries []Entry, next Cursor, err error) {
 	var rows []dbsqlc.OrderEvent
-	if len(ids) > 0 {
+	if len(placers) > 0 {
 		rows, err = s.queries.LogReadOrders(ctx, s.db, &dbsqlc.LogReadOrdersParams{
-			OrderIds: ids, Txid: after.Txid, ID: after.ID, Below: bounds.Oldest, Steps: namesOf(f.Steps),
-			PageSize: int32(limit),
+			OrderIds: slices.Collect(maps.Keys(placers)), Txid: after.Txid, ID: after.ID, Below: bounds.Oldest,
+			Steps: namesOf(f.Steps), PageSize: int32(limit),
 		})
 		if err != nil {
-			return nil, after, true, err
+			return nil, after, err
 		}
 	}
 	next = after
@@ -45,14 +51,14 @@ func (s *Store) logOf(
 		entries, next = append(entries, e), e.Cursor
 	}
 	if len(rows) == limit {
-		return entries, next, true, nil
+		return entries, next, nil
 	}
 	end, err := logEnd(ctx, s.queries, s.db, bounds)
 	if err != nil {
-		return nil, after, true, err
+		return nil, after, err
 	}
 	if cmp.Or(cmp.Compare(end.Txid, next.Txid), cmp.Compare(end.ID, next.ID)) > 0 {
 		next = end
 	}
-	return entries, next.advance(bounds), true, nil
+	return entries, next.advance(bounds), nil
 }

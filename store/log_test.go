@@ -20,7 +20,7 @@ func drain(
 ) (read []store.Entry, end store.Cursor) {
 	t.Helper()
 	for {
-		page, next, err := s.Log(t.Context(), after, f, limit)
+		page, next, _, err := s.Log(t.Context(), after, f, limit)
 		require.NoError(t, err)
 		read = append(read, page...)
 		if len(page) < limit {
@@ -107,7 +107,7 @@ func TestLog(t *testing.T) {
 		for _, c := range []store.Cursor{
 			{}, {Epoch: end.Epoch + 1, Txid: end.Txid, At: end.At}, {Epoch: end.Epoch, Txid: end.Txid + 1e6, At: end.At},
 		} {
-			_, _, err := s.Log(t.Context(), c, store.LogFilter{}, 10)
+			_, _, _, err := s.Log(t.Context(), c, store.LogFilter{}, 10)
 			require.ErrorIs(t, err, store.ErrCursorExpired)
 		}
 	})
@@ -166,14 +166,14 @@ func TestMaintainLog(t *testing.T) {
 	events, err := s.Events(t.Context(), recent.ID, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, events, 1, "younger than the limit")
-	_, _, err = s.Log(t.Context(), forgotten, store.LogFilter{}, 10)
+	_, _, _, err = s.Log(t.Context(), forgotten, store.LogFilter{}, 10)
 	require.ErrorIs(t, err, store.ErrCursorExpired)
 
 	now = now.AddDate(0, 0, 28)
 	dropped, err := s.MaintainLog(t.Context(), 30*24*time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, weeks, dropped)
-	_, _, err = s.Log(t.Context(), all[1].Cursor, store.LogFilter{}, 10)
+	_, _, _, err = s.Log(t.Context(), all[1].Cursor, store.LogFilter{}, 10)
 	require.ErrorIs(t, err, store.ErrCursorExpired)
 	start, err = s.LogStart(t.Context())
 	require.NoError(t, err)
@@ -216,7 +216,7 @@ func TestRestoredLog(t *testing.T) {
 
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
 	third := storetest.Order(t, s)
-	_, _, err = s.Log(t.Context(), before, store.LogFilter{}, 10)
+	_, _, _, err = s.Log(t.Context(), before, store.LogFilter{}, 10)
 	require.ErrorIs(t, err, store.ErrCursorExpired)
 	start, err := s.LogStart(t.Context())
 	require.NoError(t, err)

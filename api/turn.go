@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// catchUpReads is how many pages of the log a process reads at a time, for streams that catch up and for readers that
+// ask for pages. Without a bound, streams that reconnect take the database from everything else.
+const catchUpReads = 4
+
+// errDraining ends the waiting for a turn when the server drains.
+var errDraining = errors.New("server is draining")
+
+// turns are slots that callers wait for. A caller holds its slot for one read of the database, and never while it
+// writes to its client. A free slot goes to the principal whose last turn is the longest ago, and past a principal that
+// holds its share. So a principal waits for at most one read of each other principal, however many streams those have.
+type turns struct {
+	draining <-chan struct{}
+
+	mu     sync.Mutex // of slots that wait for the queues, too
+	slots  *slots
+	queues []*turnQueue // of principals that wait; the one whose last turn is the longest ago is first
+}
+
+// turnQueue is the callers of one principal that wait.
+type turnQueue struct {
+	holder  holder
+	waiting []chan struct{} // each is closed when its caller has a slot
+}
+
+// turn waits for a slot and returns how to give it back. Errors: errDraining, those of ctx, and what came meanwhile.
+type turn func(ctx context.Context) (release func(), err error)
+
+func newTurns(total int, draining <-chan struct{}) *turns {
+	return &turns{draining: draining, slots: newSlots(total, errDraining, errDraining)}
+}
+
+// of returns how a principal takes its turns. While it waits, meanwhile is called with each tick; its error ends the
+// waiting.
+func (t *turns) of(p Principal, tick <-chan time.Time, meanwhile func() error) turn {
+	h := p.share()
+	return func(ctx context.Context) (release func(), err error) {
+		came := t.join(h)
+		for err == nil {
+			select {
+			case <-came:
+				return func() { t.release(h) }, nil
+			case <-tick:
+				err = meanwhile()
+			case <-ctx.Done():
+				err = ctx.Err()
+			case <-t.draining:
+				err = errDraining
+			}
+		}
+		t.leave(h, came)
+		return nil, err
+	}
+}
+
+// join takes a slot or a place in the queue. The slot is there when came is closed.
+func (t *turns) join(h holder) (came chan struct{}) {
+	came = make(chan struct{})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.slots.take(h) == nil { // the queues are of principals that could not
+		close(came)
+		return came
+	}
+	i := slices.IndexFunc(t.queues, func(q *turnQueue) bool { return q.holder == h })
+	if i < 0 {
+		i, t.queues = len(t.queues), append(t.queues, &turnQueue{holder: h})
+	}
+	t.queues[i].waiting = append(t.queues[i].waiting, came)
+	return came
+}
+
+// leave ends the waiting. The slot may have come at the same moment: then the next caller gets it.
+func (t *turns) leave(h holder, came chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-came:
+		t.pass(h)
+		return
+	default:
+	}
+	for i, q := range t.queues {
+		if at := slices.Index(q.waiting, came); at >= 0 {
+			if q.waiting = slices.Delete(q.waiting, at, at+1); len(q.waiting) == 0 {
+				t.queues = slices.Delete(t.queues, i, i+1)
+			}
+			return
+		}
+	}
+}
+
+func (t *turns) release(h holder) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pass(h)
+}
+
+// pass gives a slot back, and free slots to those that wait. t must be locked.
+func (t *turns) pass(h holder) {
+	t.slots.release(h)
+	for {
+		i := slices.IndexFunc(t.queues, func(q *turnQueue) bool { return t.slots.take(q.holder) == nil })
+		if i < 0 {
+			return
+		}
+		q := t.queues[i]
+		close(q.waiting[0])
+		t.queues = slices.Delete(t.queues, i, i+1)
+		if q.waiting = q.waiting[1:]; len(q.waiting) > 0 {
+			t.queues = append(t.queues, q)
+		}
+	}
+}
+
+// waiting is how many callers wait.
+func (t *turns) waiting() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, q := range t.queues {
+		n += len(q.waiting)
+	}
+	return n
+}
