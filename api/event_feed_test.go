@@ -77,6 +77,9 @@ func TestFeedStreamsShareOneReader(t *testing.T) {
 	const all = 15
 	h := live(t, func(c *api.Config) { c.Heartbeat = time.Hour }) // with which a stream may look for itself
 	id := storetest.Order(t, h.store).ID
+	require.Eventually(t, func() bool { // or the streams begin before it: another test's transaction may hold up the log
+		return len(h.page(t, "?after=start").Events) == 1
+	}, time.Minute, time.Millisecond)
 	var streams []*openStream
 	for range all {
 		s := h.follow(t, "/api/events")
