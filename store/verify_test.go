@@ -45,7 +45,7 @@ func newDeployment(t *testing.T) *deployment {
 	d.exec(t, `INSERT INTO river_leader (elected_at, expires_at, leader_id, name)
 		VALUES (now(), now() + interval '1 day', 'test', 'default')`)
 	d.exec(t, `INSERT INTO instances (id, started_at, heartbeat_at, live_since, verify_every)
-		VALUES ('test', now(), now() + interval '1 day', now() - interval '1 day', '1 minute')`)
+		VALUES ('test', now() - interval '1 day', now() + interval '1 day', now() - interval '1 day', '1 minute')`)
 	d.exec(t, `INSERT INTO verification (started_at, duration_seconds, orders, events, violations)
 		VALUES (now(), 1, 1, 1, '[]')`)
 	d.exec(t, "INSERT INTO log_upkeep (succeeded_at) VALUES (now())")
