@@ -141,12 +141,23 @@ func migrateOrders(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger)
 		return err
 	}
 	defer func() { _ = provider.Close() }()
-	done, err := provider.Up(ctx)
+	migrations, err := provider.Status(ctx)
 	if err != nil {
 		return err
 	}
-	for _, m := range done {
-		logger.InfoContext(ctx, "migrated", "schema", "millrace", "version", m.Source.Version)
+	// One at a time, so that an operator sees which one takes long.
+	for _, m := range migrations {
+		if m.State != goose.StatePending {
+			continue
+		}
+		logger.InfoContext(ctx, "migrating", "schema", "millrace", "version", m.Source.Version,
+			"file", path.Base(m.Source.Path), "of", len(migrations))
+		done, err := provider.UpByOne(ctx)
+		if err != nil {
+			return err
+		}
+		logger.InfoContext(ctx, "migrated", "schema", "millrace", "version", done.Source.Version,
+			"seconds", done.Duration.Seconds())
 	}
 	return nil
 }

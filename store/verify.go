@@ -38,6 +38,8 @@ type VerifyOptions struct {
 	Findings []Finding
 	// Periodic says that this is one of those that the check of verification itself waits for.
 	Periodic bool
+	// Progress, if not nil, is called before each part and each page of a verification.
+	Progress func(part string, orders, events int64)
 }
 
 // Limits are from when on something has taken too long, or too much.
@@ -115,19 +117,28 @@ func (v *verification) violations() (list []Violation) {
 }
 
 func (v *verification) run(ctx context.Context) error {
+	v.progress("system")
 	if err := v.transaction(ctx, v.system); err != nil {
 		return err
 	}
+	v.progress("jobs")
 	if err := v.jobs(ctx); err != nil {
 		return err
 	}
 	if !v.options.Deep {
+		v.progress("recent orders")
 		return v.transaction(ctx, v.recentOrders)
 	}
 	if err := v.allOrders(ctx); err != nil {
 		return err
 	}
 	return v.wholeLog(ctx)
+}
+
+func (v *verification) progress(part string) {
+	if v.options.Progress != nil {
+		v.options.Progress(part, v.Orders, v.Events)
+	}
 }
 
 // transaction runs fn in a transaction that sees one moment and can only read.

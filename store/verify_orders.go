@@ -86,6 +86,7 @@ func (v *verification) order(o orders.Order, log []dbsqlc.OrderEvent, pruned tim
 func (v *verification) allOrders(ctx context.Context) error {
 	var after orders.ID
 	for more := true; more; {
+		v.progress("all orders")
 		err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 			ids, err := v.store.queries.VerifyPage(ctx, tx, &dbsqlc.VerifyPageParams{After: after, PageSize: verifyPage})
 			if err != nil {
@@ -118,6 +119,7 @@ func (v *verification) allOrders(ctx context.Context) error {
 func (v *verification) wholeLog(ctx context.Context) error {
 	after := &dbsqlc.VerifyLogPageParams{ID: -1, PageSize: verifyLogPage}
 	for more := true; more; {
+		v.progress("whole log")
 		err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
 			rows, err := v.store.queries.VerifyLogPage(ctx, tx, after)
 			if err != nil {

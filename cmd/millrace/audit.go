@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
@@ -11,12 +10,12 @@ import (
 
 // auditCommand shows what people with power did.
 type auditCommand struct {
-	databaseFlags
-	Limit int `default:"50" help:"How many entries."`
+	databaseFlags `group:"Database"`
+	Limit         int `default:"50" min:"1" max:"1000000" help:"Most entries to show."`
 }
 
 // Validate reports all problems at once.
-func (c *auditCommand) Validate() error { return errors.Join(c.check(), checkLimit(c.Limit)) }
+func (c *auditCommand) Validate() error { return c.check() }
 
 // Run prints the end of the audit log, newest first.
 func (c *auditCommand) Run(p *process) error {

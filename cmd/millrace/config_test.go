@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAllSettings: whoever sets up a server hears of everything that is wrong with it at once.
+// TestAllSettings: everything that is wrong with a server's settings is reported at once.
 func TestAllSettings(t *testing.T) {
 	t.Parallel()
 	err := run(t.Context(), []string{
@@ -37,7 +37,7 @@ func TestAllSettingsAtOnce(t *testing.T) { //nolint:paralleltest // it sets the 
 	}, io.Discard, io.Discard)
 	for _, problem := range []string{
 		"MILLRACE_WORKERS: ", "MILLRACE_SWEEP_EVERY: ", "MILLRACE_TRUSTED_PROXIES: ", "MILLRACE_CALL_TIMEOUT: ",
-		"--api-connections", "--verify-every: ", "--max-in-flight: ", "--tea", "--cofee", "--log-level: ", "--log-format: ",
+		"MILLRACE_API_CONNECTIONS: ", "--verify-every: ", "--max-in-flight: ", "--tea", "--cofee", "--log-level: ", "--log-format: ",
 		"--rate-limit", "--reconcile-repair: ", "DATABASE_URL", "payment",
 	} {
 		require.ErrorContains(t, err, problem)

@@ -20,26 +20,26 @@ import (
 // devCommand runs everything on one machine, with nothing to set up. It is open to this machine as long as no key was
 // made.
 type devCommand struct {
-	DatabaseURL     string `env:"DATABASE_URL" secret:"" help:"Use this Postgres instead of a private one."`
-	DatabaseURLFile string `env:"DATABASE_URL_FILE" help:"File with that URL."`
-	Data            string `env:"MILLRACE_DATA" default:"${default_data}" help:"Where the data is kept between runs." type:"path"`
+	DatabaseURL     string `env:"DATABASE_URL" secret:"" kind:"database" help:"Use this Postgres instead of a private one."`
+	DatabaseURLFile string `env:"DATABASE_URL_FILE" help:"Read that URL from a file."`
+	Data            string `env:"MILLRACE_DATA" default:"${default_data}" help:"Directory where the data is kept between runs." type:"path"`
 	Reset           bool   `help:"Wipe the data first."`
-	PostgresBin     string `env:"MILLRACE_PG_BIN" help:"Directory of the Postgres server's binaries." type:"path"`
+	PostgresBin     string `env:"MILLRACE_PG_BIN" help:"Directory of the Postgres server's programs, instead of looking for them." type:"path"`
+	SimulatorAddr   string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" kind:"address" help:"Address on which the simulators listen."`
 
-	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" help:"Where the simulators listen."`
-	apiFlags
-	RateLimit int `env:"MILLRACE_RATE_LIMIT" default:"0" help:"Requests per client address in --rate-window; 0 for no limit."`
-	roleRateFlags
-	opsFlags
-	connectionFlags
-	workFlags
-	webhookFlags
-	LogLevel slog.Level `env:"MILLRACE_LOG_LEVEL" default:"WARN" help:"DEBUG, INFO, WARN or ERROR."`
+	apiFlags        `group:"API"`
+	RateLimit       int `env:"MILLRACE_RATE_LIMIT" group:"Limits" default:"0" min:"0" help:"Requests of one client address in --rate-window; 0 for no limit."`
+	roleRateFlags   `group:"Limits"`
+	opsFlags        `group:"Operations"`
+	connectionFlags `group:"Database"`
+	workFlags       `group:"Workers"`
+	webhookFlags    `group:"Webhooks"`
+	LogLevel        slog.Level `env:"MILLRACE_LOG_LEVEL" group:"Logs" default:"WARN" help:"Least severe level that is logged: DEBUG, INFO, WARN or ERROR."`
 }
 
 // Validate keeps everything on loopback: nothing here asks for credentials, until the first key is made.
 func (c *devCommand) Validate() error {
-	problems := []error{c.connectionFlags.check(), c.apiFlags.check(c.limits(c.RateLimit)), c.workFlags.check()}
+	var problems []error
 	for _, address := range []string{c.APIAddr, c.OpsAddr, c.SimulatorAddr} {
 		if !isLoopback(address) {
 			problems = append(problems, fmt.Errorf("dev listens on loopback only, not on %s: use serve", address))

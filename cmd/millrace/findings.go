@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -14,17 +13,17 @@ import (
 // findingsCommand is about what reconciliation found. It needs the database and no server.
 type findingsCommand struct {
 	List   listFindingsCommand   `cmd:"" help:"List findings, newest first."`
-	Accept acceptFindingsCommand `cmd:"" help:"Close the findings of a key that were put right at the provider."`
+	Accept acceptFindingsCommand `cmd:"" help:"Close the open findings of a key, after you corrected them at the provider."`
 }
 
 type listFindingsCommand struct {
-	databaseFlags
-	State string `enum:"open,resolved,accepted" default:"open" help:"open, resolved or accepted."`
-	Limit int    `default:"1000" help:"How many."`
+	databaseFlags `group:"Database"`
+	State         string `enum:"open,resolved,accepted" default:"open" help:"State of the findings to list."`
+	Limit         int    `default:"1000" min:"1" max:"1000000" help:"Most findings to list."`
 }
 
 // Validate reports all problems at once.
-func (c *listFindingsCommand) Validate() error { return errors.Join(c.check(), checkLimit(c.Limit)) }
+func (c *listFindingsCommand) Validate() error { return c.check() }
 
 // Run prints a table.
 func (c *listFindingsCommand) Run(p *process) error {
@@ -43,19 +42,16 @@ func (c *listFindingsCommand) Run(p *process) error {
 }
 
 type acceptFindingsCommand struct {
-	databaseFlags
-	Provider string `arg:"" help:"payment, inventory, shipping or email."`
-	Key      string `arg:"" help:"The key, as in the list."`
-	Reason   string `required:"" help:"What was done about it; for the audit log."`
+	databaseFlags `group:"Database"`
+	Provider      string `arg:"" enum:"payment,inventory,shipping,email" help:"Provider of the finding: payment, inventory, shipping or email."`
+	Key           string `arg:"" help:"Key of the finding, as \"findings list\" prints it."`
+	Reason        string `required:"" help:"What you did about it, for the audit log: 1 to 1000 characters."`
 }
 
 // Validate reports all problems at once.
 func (c *acceptFindingsCommand) Validate() error {
 	problems := []error{c.check()}
-	if !slices.Contains(orders.Providers(), orders.Provider(c.Provider)) {
-		problems = append(problems, fmt.Errorf("%q is not a provider", c.Provider))
-	}
-	if strings.TrimSpace(c.Reason) == "" || len(c.Reason) > 1000 {
+	if c.Reason != "" && strings.TrimSpace(c.Reason) == "" || len(c.Reason) > 1000 {
 		problems = append(problems, errors.New("--reason must have 1 to 1000 characters"))
 	}
 	return errors.Join(problems...)
@@ -69,7 +65,7 @@ func (c *acceptFindingsCommand) Run(p *process) error {
 			return err
 		}
 		if len(accepted) == 0 {
-			return fmt.Errorf("%s has no open finding of %s", c.Provider, c.Key)
+			return fmt.Errorf("%s has no open finding of %s: see millrace findings list", c.Provider, c.Key)
 		}
 		for _, f := range accepted {
 			fmt.Fprintf(p.stdout, "accepted: %s %s of %s\n", f.Provider, f.Kind, f.Key)

@@ -18,17 +18,17 @@ import (
 
 // keysCommand manages API keys. It needs the database and no server.
 type keysCommand struct {
-	Create createKeyCommand `cmd:"" help:"Make a key and print it, this once."`
+	Create createKeyCommand `cmd:"" help:"Create a key and print it, this once."`
 	List   listKeysCommand  `cmd:"" help:"List keys, newest first."`
-	Revoke revokeKeyCommand `cmd:"" help:"End a key, in every process within two seconds."`
+	Revoke revokeKeyCommand `cmd:"" help:"Revoke keys, in every process within two seconds."`
 }
 
 type createKeyCommand struct {
-	databaseFlags
-	Role     string         `required:"" enum:"admin,operator,viewer,service,customer" help:"admin, operator, viewer, service or customer."`
-	Customer string         `help:"Id of the customer, for the role customer."`
-	Name     string         `help:"What the key is for."`
-	Expires  *time.Duration `help:"How long the key is good, such as 720h. Default: until it is revoked."`
+	databaseFlags `group:"Database"`
+	Role          string         `required:"" enum:"admin,operator,viewer,service,customer" help:"Role of the key: admin, operator, viewer, service or customer."`
+	Customer      string         `help:"Id of the customer, for the role customer only."`
+	Name          string         `help:"What the key is for."`
+	Expires       *time.Duration `min:"1s" help:"Time until the key expires, such as 30d. Without it the key is valid until it is revoked."`
 }
 
 func (c *createKeyCommand) request() store.NewKey {
@@ -44,11 +44,10 @@ func (c *createKeyCommand) Validate() error {
 	problems := []error{c.check()}
 	if invalid, ok := errors.AsType[*orders.InvalidError](c.request().Validate()); ok {
 		for _, f := range invalid.Fields {
-			problems = append(problems, fmt.Errorf("--%s %s", f.Field, f.Message))
+			if f.Field != "role" || c.Role != "" { // a missing role is reported by itself
+				problems = append(problems, fmt.Errorf("--%s %s", f.Field, f.Message))
+			}
 		}
-	}
-	if c.Expires != nil && *c.Expires <= 0 { // 0 must not count as left out, which is for ever
-		problems = append(problems, errors.New("--expires must be positive"))
 	}
 	return errors.Join(problems...)
 }
@@ -67,12 +66,12 @@ func (c *createKeyCommand) Run(p *process) error {
 }
 
 type listKeysCommand struct {
-	databaseFlags
-	Limit int `default:"1000" help:"How many."`
+	databaseFlags `group:"Database"`
+	Limit         int `default:"1000" min:"1" max:"1000000" help:"Most keys to list."`
 }
 
 // Validate reports all problems at once.
-func (c *listKeysCommand) Validate() error { return errors.Join(c.check(), checkLimit(c.Limit)) }
+func (c *listKeysCommand) Validate() error { return c.check() }
 
 // Run prints a table.
 func (c *listKeysCommand) Run(p *process) error {
@@ -91,8 +90,8 @@ func (c *listKeysCommand) Run(p *process) error {
 }
 
 type revokeKeyCommand struct {
-	databaseFlags
-	IDs []string `arg:"" name:"id" help:"The part of the key between the underscores, or the whole key."`
+	databaseFlags `group:"Database"`
+	IDs           []string `arg:"" name:"id" help:"Id of the key, which is its part between the underscores, or the whole key."`
 }
 
 // Validate reports all problems at once.
@@ -145,13 +144,6 @@ func withStore(ctx context.Context, f databaseFlags, fn func(*store.Store) error
 		return err
 	}
 	return fn(s)
-}
-
-func checkLimit(limit int) error {
-	if limit < 1 || limit > 1_000_000 {
-		return errors.New("--limit must be 1 to 1000000")
-	}
-	return nil
 }
 
 func printTable(out io.Writer, header string, rows func(io.Writer)) error {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -35,12 +36,15 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "millrace:", err)
+		if wrong, ok := errors.AsType[settingsError](err); ok {
+			fmt.Fprintf(os.Stderr, "See \"%s --help\".\n", wrong.command)
+		}
 		os.Exit(exitStatus(err))
 	}
 }
 
-// exitStatus is 1, but 2 where 1 is an answer: after verify it says that something is wrong, so a setting that is
-// wrong must not look like it.
+// exitStatus is 1, but 2 for a setting that is wrong and for a verification that could not be done: after verify, 1
+// means that invariants are violated.
 func exitStatus(err error) int {
 	if _, wrong := errors.AsType[settingsError](err); wrong || errors.Is(err, errNotVerified) {
 		return 2
@@ -50,20 +54,25 @@ func exitStatus(err error) int {
 
 // commands is the command line. Each command is a struct with its settings and a Run method.
 type commands struct {
-	Dev      devCommand      `cmd:"" help:"Run everything on this machine: Postgres, simulators, API and workers."`
-	Serve    serveCommand    `cmd:"" help:"Run the API and the workers."`
-	API      apiCommand      `cmd:"" name:"api" help:"Run the API alone."`
-	Work     workCommand     `cmd:"" help:"Run the workers alone."`
-	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date."`
-	Verify   verifyCommand   `cmd:"" help:"Check that nothing is lost, doubled or stuck."`
-	Findings findingsCommand `cmd:"" help:"List and close what reconciliation with the providers found."`
-	Keys     keysCommand     `cmd:"" help:"Make, list and revoke API keys."`
-	Audit    auditCommand    `cmd:"" help:"Show what operators did, newest first."`
-	Simulate simulateCommand `cmd:"" help:"Run the four provider simulators."`
-	OpenAPI  openAPICommand  `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Dev      devCommand      `cmd:"" group:"Start" help:"Run everything on this machine: Postgres, simulators, API and workers."`
+	Serve    serveCommand    `cmd:"" group:"Start" help:"Run the API and the workers."`
+	API      apiCommand      `cmd:"" group:"Start" name:"api" help:"Run only the API."`
+	Work     workCommand     `cmd:"" group:"Start" help:"Run only the workers."`
+	Simulate simulateCommand `cmd:"" group:"Start" help:"Run the four provider simulators."`
 
-	Failpoints string `env:"MILLRACE_FAILPOINTS" hidden:"" help:"Where this process is to crash or pause, for tests: see package failpoint."`
+	Migrate  migrateCommand  `cmd:"" group:"Operate" help:"Bring the database schema up to date."`
+	Verify   verifyCommand   `cmd:"" group:"Operate" help:"Check that nothing is lost, doubled or stuck."`
+	Findings findingsCommand `cmd:"" group:"Operate" help:"List and accept what reconciliation with the providers found."`
+	Keys     keysCommand     `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
+	Audit    auditCommand    `cmd:"" group:"Operate" help:"Show what operators did, newest first."`
+
+	OpenAPI    openAPICommand    `cmd:"" group:"Print" name:"openapi" help:"Print the OpenAPI document."`
+	Completion completionCommand `cmd:"" group:"Print" help:"Print the completion script of a shell."`
+	Version    versionCommand    `cmd:"" group:"Print" help:"Print the version."`
+	Help       helpCommand       `cmd:"" group:"Print" help:"Print the help of a command."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
+	Failpoints   string           `env:"MILLRACE_FAILPOINTS" hidden:"" help:"Where this process crashes or pauses, for tests: see package failpoint."`
 }
 
 // process is what every command gets from the outside.
@@ -73,29 +82,31 @@ type process struct {
 	stderr io.Writer
 }
 
-var errExited = errors.New("exited") // --help: kong has printed and wants to exit
+var errExited = errors.New("exited") // --help and --version: kong has printed and wants to exit
 
-func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, error) {
-	return kong.New(c, kong.Name("millrace"), kong.Writers(stdout, stderr),
-		kong.Description("Order processing on one Postgres."), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"default_data": defaultData()}, kong.Exit(func(int) { panic(errExited) }),
-		kong.Resolvers(kong.ResolverFunc(secretFiles)), kong.WithBeforeResolve(oneSource))
+func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, *problems, error) {
+	p := &problems{
+		line: map[*kong.Value]error{}, env: map[*kong.Value]error{}, file: map[*kong.Value]error{},
+	}
+	parser, err := kong.New(c, kong.Name("millrace"), kong.Writers(stdout, stderr),
+		kong.Description("Order processing on one Postgres."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}), kong.ValueFormatter(describe),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(durations)), kong.PostBuild(dress),
+		kong.Vars{"default_data": defaultData(), "version": versionText()}, kong.Exit(func(int) { panic(errExited) }),
+		kong.Resolvers(kong.ResolverFunc(p.secretFiles)), kong.PostBuild(p.relax))
+	return parser, p, err
 }
 
 // run parses args and runs the command they name until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "help" { // "help serve" is "serve --help"
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	c := new(commands)
-	command, err := func() (command *kong.Context, err error) {
-		defer func() {
-			if v := recover(); v != nil && v != any(errExited) {
-				panic(v)
-			}
-		}()
-		return parse(func() (*kong.Kong, error) {
-			*c = commands{}
-			return newParser(c, stdout, stderr)
-		}, args)
-	}()
+	command, err := parseOrPrint(c, args, stdout, stderr)
+	if errors.Is(err, errNoCommand) {
+		command, err = parseOrPrint(c, append(args[:len(args):len(args)], "--help"), stdout, stderr)
+	}
 	if err != nil || command == nil {
 		return err
 	}
@@ -105,25 +116,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return command.Run(&process{ctx, stdout, stderr})
 }
 
-// logFlags says what to log.
-type logFlags struct {
-	LogLevel  slog.Level `env:"MILLRACE_LOG_LEVEL" default:"INFO" help:"DEBUG, INFO, WARN or ERROR."`
-	LogFormat logFormat  `env:"MILLRACE_LOG_FORMAT" default:"json" help:"json or text."`
-}
-
-type logFormat string
-
-// UnmarshalText accepts the two formats.
-func (f *logFormat) UnmarshalText(text []byte) error {
-	if *f = logFormat(text); *f != "json" && *f != "text" {
-		return fmt.Errorf("must be json or text, not %q", text)
-	}
-	return nil
+// parseOrPrint returns the command that args name; nil if they asked for help or the version.
+func parseOrPrint(c *commands, args []string, stdout, stderr io.Writer) (command *kong.Context, err error) {
+	defer func() {
+		if v := recover(); v != nil && v != any(errExited) {
+			panic(v)
+		}
+	}()
+	return parse(func() (*kong.Kong, *problems, error) {
+		*c = commands{}
+		return newParser(c, stdout, stderr)
+	}, args)
 }
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: f.LogLevel}
-	if f.LogFormat == "text" {
+	if f.LogFormat == "text" || f.LogFormat == "auto" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
@@ -133,10 +141,14 @@ type versionCommand struct{}
 
 // Run prints the version, and what the binary was built with.
 func (versionCommand) Run(p *process) error {
+	_, err := fmt.Fprintln(p.stdout, versionText())
+	return err
+}
+
+func versionText() string {
 	goVersion := "unknown Go"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		goVersion = info.GoVersion
 	}
-	_, err := fmt.Fprintf(p.stdout, "millrace %s (%s)\n", version, goVersion)
-	return err
+	return fmt.Sprintf("millrace %s (%s)", version, goVersion)
 }

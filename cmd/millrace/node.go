@@ -260,7 +260,7 @@ func (n *node) newAPI(
 	}
 	n.watchWrites(s)
 	cached, err := cache.New(cache.Config{
-		Load: s.Order, Behind: feed.Behind, MaxBytes: c.api.CacheSize, TTL: c.api.CacheTTL, Registerer: n.registry,
+		Load: s.Order, Behind: feed.Behind, MaxBytes: int64(c.api.CacheSize), TTL: c.api.CacheTTL, Registerer: n.registry,
 	})
 	if err != nil {
 		return nil, err

@@ -4,7 +4,7 @@ import "github.com/millrace-orders/millrace/api"
 
 // openAPICommand prints the API's document; it needs no database.
 type openAPICommand struct {
-	Format string `enum:"json,yaml" default:"yaml" help:"json or yaml."`
+	Format string `enum:"json,yaml" default:"yaml" help:"Format of the document."`
 }
 
 // Run prints the document.

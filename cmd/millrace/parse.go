@@ -12,37 +12,63 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// problems collects the values that could not be read. kong would report the first one only.
+// problems collects what is wrong with values. kong would report the first one only.
 type problems struct {
 	line map[*kong.Value]error // on the command line
-	env  map[*kong.Value]error // in the environment, or by default
+	env  map[*kong.Value]error // in the environment
+	file map[*kong.Value]error // with the file of a secret
 }
 
-// lenient reads a flag's value. If it cannot, it notes the problem and reads the default instead, so that the rest of
-// the settings is still looked at. The command does not run.
+// lenient reads a flag's value. If the value is not accepted, lenient notes the problem and reads the default instead,
+// so that the rest of the settings is still checked. The command does not run.
 type lenient struct {
 	kong.Mapper
 	problems *problems
 }
 
+// negative begins a value that kong would take for a flag.
+var negative = regexp.MustCompile(`^-[0-9]`)
+
 // Decode is kong's.
 func (m lenient) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
-	err := m.Mapper.Decode(ctx, target)
-	if err == nil {
+	v := ctx.Value
+	token := ctx.Scan.Peek()
+	text := token.String()
+	switch {
+	case v.IsBool() && token.Type != kong.FlagValueToken:
+		return m.Mapper.Decode(ctx, target)
+	case !token.IsValue() && (token.IsEOL() || !negative.MatchString(text)):
+		return m.note(ctx, target, fmt.Errorf("the value is missing; use %s", accepts(v)))
+	}
+	ctx.Scan.Pop()
+	value := kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: token.Value})
+	if err := m.Mapper.Decode(ctx.WithScanner(value), target); err == nil && acceptable(v, text) {
 		return nil
 	}
+	if isSecret(v, text) {
+		return m.note(ctx, target, fmt.Errorf("the value is not accepted; use %s", accepts(v)))
+	}
+	return m.note(ctx, target, fmt.Errorf("%q is not accepted; use %s", text, accepts(v)))
+}
+
+// isSecret reports whether a value must not be shown: a URL may have a password.
+func isSecret(v *kong.Value, text string) bool {
+	return v.Tag.Has(secretTag) || kindOf(v).placeholder == "URL" && strings.ContainsAny(text, "@?#")
+}
+
+// note keeps a problem under the name by which the operator set the value, and reads the default.
+func (m lenient) note(ctx *kong.DecodeContext, target reflect.Value, problem error) error {
 	v := ctx.Value
-	name := v.ShortSummary()
-	at := m.problems.line
+	name, at := v.ShortSummary(), m.problems.line
 	if v.Target.CanAddr() && target.CanAddr() && v.Target.Addr().Pointer() == target.Addr().Pointer() {
 		at = m.problems.env
-		for _, env := range v.Tag.Envs {
+		for _, env := range slices.Backward(v.Tag.Envs) {
 			if _, set := os.LookupEnv(env); set {
 				name = env
 			}
 		}
 	}
-	at[v] = fmt.Errorf("%s: %w", name, err)
+	at[v] = fmt.Errorf("%s: %w", name, problem)
 	target.SetZero()
 	if !v.HasDefault {
 		return nil
@@ -56,43 +82,63 @@ type lenientBool struct{ lenient }
 // IsBool is kong's: such a flag needs no value.
 func (lenientBool) IsBool() bool { return true }
 
-// relax makes every flag of a parser lenient.
-func relax(parser *kong.Kong) (*problems, error) {
-	p := &problems{line: map[*kong.Value]error{}, env: map[*kong.Value]error{}}
-	err := kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok && flag.Name != "help" {
-			if m := (lenient{flag.Mapper, p}); flag.IsBool() {
-				flag.Mapper = lenientBool{m}
-			} else {
-				flag.Mapper = m
-			}
+// relax makes a parser lenient, except for lists of arguments and the two flags that only print.
+func (p *problems) relax(parser *kong.Kong) error {
+	return kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
+		switch v, ok := node.(*kong.Value); {
+		case !ok, v.Flag == nil && v.IsCumulative(), v.Name == "help", v.Name == "version":
+		case v.IsBool():
+			v.Mapper = lenientBool{lenient{v.Mapper, p}}
+		default:
+			v.Mapper = lenient{v.Mapper, p}
 		}
 		return next(nil)
 	})
-	return p, err
 }
 
-// all returns the problems of the command that was chosen, in the order of its flags.
-func (p *problems) all(ctx *kong.Context) (all []error) {
+// all returns the problems of the command that was chosen, in the order of its flags, and the names of these flags.
+func (p *problems) all(ctx *kong.Context) (all []error, flags []string) {
 	given := onCommandLine(ctx)
 	for _, path := range ctx.Path {
+		if err := p.line[path.Positional]; err != nil {
+			all = append(all, err)
+		}
 		for _, flag := range path.Flags {
-			err := p.env[flag.Value]
+			at := p.env
 			if _, ok := given[flag.Name]; ok {
-				err = p.line[flag.Value]
+				at = p.line
 			}
-			if err != nil && !slices.Contains(all, err) {
-				all = append(all, err)
+			for _, problems := range []map[*kong.Value]error{at, p.file} {
+				if err := problems[flag.Value]; err != nil && !slices.Contains(flags, flag.Name) {
+					all, flags = append(all, err), append(flags, flag.Name)
+				}
 			}
 		}
 	}
-	return all
+	return all, flags
 }
 
 // settingsError is everything that is wrong with the command line and the environment.
-type settingsError struct{ error }
+type settingsError struct {
+	command  string // whose help lists the flags
+	problems []error
+}
 
-func (e settingsError) Unwrap() error { return e.error }
+func (e settingsError) Error() string {
+	if len(e.problems) == 1 {
+		return e.problems[0].Error()
+	}
+	text := fmt.Sprintf("%d problems:", len(e.problems))
+	for _, problem := range e.problems {
+		text += "\n  " + problem.Error()
+	}
+	return text
+}
+
+func (e settingsError) Unwrap() []error { return e.problems }
+
+// errNoCommand: there is a group of commands, or nothing at all, where a command is needed.
+var errNoCommand = errors.New("no command")
 
 var (
 	unknownFlag   = regexp.MustCompile(`^unknown flag (--?[^\s,=]+)`)
@@ -101,24 +147,27 @@ var (
 
 // parse reads a command line and the environment. It reports all problems at once: it goes on without a flag that
 // does not exist, and without the value that such a flag seems to have.
-func parse(build func() (*kong.Kong, error), args []string) (*kong.Context, error) {
+func parse(build func() (*kong.Kong, *problems, error), args []string) (*kong.Context, error) {
 	var found []error
 	for {
-		parser, err := build()
-		if err != nil {
-			return nil, err
-		}
-		problems, err := relax(parser)
+		parser, problems, err := build()
 		if err != nil {
 			return nil, err
 		}
 		ctx, err := parser.Parse(args)
+		failed, _ := errors.AsType[*kong.ParseError](err)
+		if failed == nil && err != nil {
+			return nil, err
+		}
+		if failed == nil {
+			failed = &kong.ParseError{Context: ctx}
+		}
 		if err != nil {
 			unknown, stray := unknownFlag.FindStringSubmatch(err.Error()), strayArgument.FindStringSubmatch(err.Error())
 			var rest []string
 			switch {
 			case unknown != nil:
-				found = append(found, err)
+				found = append(found, elsewhere(parser.Model, unknown[1], err))
 				rest = remaining(args, unknown[1])
 			case stray != nil && len(found) > 0:
 				rest = remaining(args, stray[1])
@@ -127,19 +176,24 @@ func parse(build func() (*kong.Kong, error), args []string) (*kong.Context, erro
 				args = rest
 				continue
 			}
-			if failed, ok := errors.AsType[*kong.ParseError](err); ok {
-				ctx = failed.Context
-			}
-			found = append(found, err)
 		}
-		if ctx != nil {
-			found = append(found, problems.all(ctx)...)
+		selected := chosen(failed.Context)
+		if len(found) == 0 && len(selected.Children) > 0 && err != nil && strayArgument.FindString(err.Error()) == "" {
+			return nil, errNoCommand
 		}
-		if len(found) > 0 {
-			return nil, settingsError{errors.Join(found...)}
+		if found = append(found, problems.check(failed.Context, err)...); len(found) > 0 {
+			return nil, settingsError{selected.FullPath(), found}
 		}
 		return ctx, nil
 	}
+}
+
+// chosen returns the command that was chosen; the application itself if there is none.
+func chosen(ctx *kong.Context) *kong.Node {
+	if selected := ctx.Selected(); selected != nil {
+		return selected
+	}
+	return ctx.Model.Node
 }
 
 // remaining returns the arguments without one of them; nil if it is not there.

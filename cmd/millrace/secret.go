@@ -24,19 +24,29 @@ const (
 )
 
 // secretFiles resolves secrets from their files. A file on the command line goes before the environment, as any flag.
-func secretFiles(ctx *kong.Context, path *kong.Path, flag *kong.Flag) (any, error) {
+func (p *problems) secretFiles(ctx *kong.Context, path *kong.Path, flag *kong.Flag) (any, error) {
 	if !flag.Tag.Has(secretTag) {
 		return nil, nil //nolint:nilnil // kong's word for what has no value here
 	}
 	i := slices.IndexFunc(path.Flags, func(f *kong.Flag) bool { return f.Name == flag.Name+fileSuffix })
-	name, _ := ctx.FlagValue(path.Flags[i]).(string)
+	file := path.Flags[i]
+	name, _ := ctx.FlagValue(file).(string)
 	if name == "" {
 		return nil, nil //nolint:nilnil // likewise
 	}
-	if _, given := onCommandLine(ctx)[flag.Name+fileSuffix]; !given && os.Getenv(flag.Envs[0]) != "" {
-		return nil, fmt.Errorf("%s and %s exclude each other", flag.Envs[0], path.Flags[i].Envs[0])
+	setting := "--" + file.Name
+	if _, given := onCommandLine(ctx)[file.Name]; !given {
+		if setting = file.Envs[0]; os.Getenv(flag.Envs[0]) != "" {
+			p.file[flag.Value] = fmt.Errorf("%s and %s exclude each other", flag.Envs[0], setting)
+			return nil, nil //nolint:nilnil // the problem is noted, and the others are still looked for
+		}
 	}
-	return readSecret(name)
+	secret, err := readSecret(name)
+	if err != nil {
+		p.file[flag.Value] = fmt.Errorf("%s: %w", setting, err)
+		return nil, nil //nolint:nilnil // likewise
+	}
+	return secret, nil
 }
 
 // readSecret reads a file of one line.
@@ -68,30 +78,30 @@ func onCommandLine(ctx *kong.Context) map[string]*kong.Flag {
 	return flags
 }
 
-// oneSource refuses a secret that has a flag for itself and one for its file.
-func oneSource(ctx *kong.Context) error {
+// oneSource returns a problem for each secret that has a flag for itself and one for its file.
+func oneSource(ctx *kong.Context) (all []error) {
 	flags := onCommandLine(ctx)
-	for name, flag := range flags {
-		if _, both := flags[name+fileSuffix]; both && flag.Tag.Has(secretTag) {
-			return fmt.Errorf("--%s and --%[1]s%s exclude each other", name, fileSuffix)
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if _, both := flags[name+fileSuffix]; both && flags[name].Tag.Has(secretTag) {
+			all = append(all, fmt.Errorf("--%s and --%[1]s%s exclude each other", name, fileSuffix))
 		}
 	}
-	return nil
+	return all
 }
 
 // wholeKey is an API key with its secret, which is what people have at hand when they revoke one.
 var wholeKey = regexp.MustCompile(`^mr_([a-z2-7]{12})_[0-9A-Za-z]{43}$`)
 
 // hidden moves the secrets of a command line into the environment: every user of the machine can read the one, and
-// nobody but the process's own user the other. It returns false if there are none, and leaves a command line alone
+// only the process's own user the other. It returns false if there are none, and leaves a command line alone
 // that is wrong in itself: its process ends at once.
 func hidden(args, environ []string) (visible, moved []string, found bool) {
-	parser, err := newParser(new(commands), io.Discard, io.Discard)
+	parser, problems, err := newParser(new(commands), io.Discard, io.Discard)
 	if err != nil {
 		return args, environ, false
 	}
 	trace, err := kong.Trace(parser, args)
-	if err != nil || trace.Error != nil || oneSource(trace) != nil {
+	if err != nil || trace.Error != nil || len(problems.line) > 0 || len(oneSource(trace)) > 0 {
 		return args, environ, false
 	}
 	secrets := onCommandLine(trace)

@@ -9,22 +9,21 @@ import (
 
 // serveCommand runs the API and the workers in one process.
 type serveCommand struct {
-	databaseFlags
-	connectionFlags
-	apiFlags
-	rateFlags
-	webhookFlags
-	workFlags
-	opsFlags
-	securityFlags
-	providerFlags
-	logFlags
+	databaseFlags   `group:"Database"`
+	connectionFlags `group:"Database"`
+	apiFlags        `group:"API"`
+	rateFlags       `group:"Limits"`
+	webhookFlags    `group:"Webhooks"`
+	workFlags       `group:"Workers"`
+	opsFlags        `group:"Operations"`
+	securityFlags   `group:"Access"`
+	providerFlags   `group:"Providers"`
+	logFlags        `group:"Logs"`
 }
 
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.apiFlags.check(c.limits(c.RateLimit)),
-		c.workFlags.check(), c.providerFlags.check(), c.securityFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.providerFlags.check(), c.securityFlags.check())
 }
 
 // Run serves until the process is told to stop.
@@ -38,20 +37,19 @@ func (c *serveCommand) Run(p *process) error {
 
 // apiCommand runs the API alone.
 type apiCommand struct {
-	databaseFlags
-	connectionFlags
-	apiFlags
-	rateFlags
-	webhookFlags
-	opsFlags
-	securityFlags
-	logFlags
+	databaseFlags   `group:"Database"`
+	connectionFlags `group:"Database"`
+	apiFlags        `group:"API"`
+	rateFlags       `group:"Limits"`
+	webhookFlags    `group:"Webhooks"`
+	opsFlags        `group:"Operations"`
+	securityFlags   `group:"Access"`
+	logFlags        `group:"Logs"`
 }
 
 // Validate reports all problems at once.
 func (c *apiCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.apiFlags.check(c.limits(c.RateLimit)),
-		c.securityFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.securityFlags.check())
 }
 
 // Run serves until the process is told to stop.
@@ -64,20 +62,19 @@ func (c *apiCommand) Run(p *process) error {
 
 // workCommand runs the workers alone.
 type workCommand struct {
-	databaseFlags
-	connectionFlags
-	workFlags
-	webhookFlags
-	opsFlags
-	securityFlags
-	providerFlags
-	logFlags
+	databaseFlags   `group:"Database"`
+	connectionFlags `group:"Database"`
+	workFlags       `group:"Workers"`
+	webhookFlags    `group:"Webhooks"`
+	opsFlags        `group:"Operations"`
+	securityFlags   `group:"Access"`
+	providerFlags   `group:"Providers"`
+	logFlags        `group:"Logs"`
 }
 
 // Validate reports all problems at once.
 func (c *workCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.connectionFlags.check(), c.workFlags.check(), c.providerFlags.check(),
-		c.securityFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.providerFlags.check(), c.securityFlags.check())
 }
 
 // Run works until the process is told to stop.
@@ -91,10 +88,10 @@ func (c *workCommand) Run(p *process) error {
 
 // migrateCommand brings the schema up to date and ends.
 type migrateCommand struct {
-	databaseFlags
-	logFlags
+	databaseFlags `group:"Database"`
+	logFlags      `group:"Logs"`
 
-	Grant []string `help:"Role that serve uses, which does not own the tables: it is given what serve needs. May be repeated." placeholder:"ROLE" sep:"none"`
+	Grant []string `help:"Database role of serve that does not own the tables: migrate grants it what serve needs. May be repeated." placeholder:"ROLE" sep:"none"`
 }
 
 // Validate reports all problems at once.

@@ -14,17 +14,17 @@ import (
 
 // simulateCommand runs the provider simulators as a process of their own.
 type simulateCommand struct {
-	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" help:"Where the simulators listen."`
-	Ledger        string `env:"MILLRACE_LEDGER" default:"simulator.ledger" help:"File of everything that happened."`
-	Seed          uint64 `env:"MILLRACE_SEED" default:"1" help:"Seed of the dice that faults are thrown with."`
-	AnyAddr       bool   `env:"MILLRACE_SIMULATOR_ANY_ADDR" help:"Allow an address that is not loopback. The simulators ask nobody for credentials."`
-	logFlags
+	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" kind:"address" help:"Address on which the simulators listen."`
+	Ledger        string `env:"MILLRACE_LEDGER" default:"simulator.ledger" kind:"file" help:"File in which the simulators record every effect."`
+	Seed          uint64 `env:"MILLRACE_SEED" default:"1" help:"Seed of the random faults."`
+	AnyAddr       bool   `env:"MILLRACE_SIMULATOR_ANY_ADDR" help:"Allow an address that is not loopback. The simulators ask for no credentials."`
+	logFlags      `group:"Logs"`
 }
 
 // Validate keeps the simulators off the network unless that is asked for.
 func (c *simulateCommand) Validate() error {
 	if !c.AnyAddr && !isLoopback(c.SimulatorAddr) {
-		return fmt.Errorf("listening on %s needs --any-addr: the simulators are open to anybody", c.SimulatorAddr)
+		return fmt.Errorf("listening on %s needs --any-addr: every machine could reach the simulators", c.SimulatorAddr)
 	}
 	return nil
 }

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// check returns everything that is wrong after kong has parsed, once each. failed is kong's own error, which may be
+// what a command's Validate returned.
+func (p *problems) check(ctx *kong.Context, failed error) []error {
+	all, flags := p.all(ctx)
+	all = append(all, oneSource(ctx)...)
+	all = append(all, missing(ctx)...)
+	all = append(all, strangers(ctx)...)
+	failed, validation := validated(failed)
+	for _, problem := range flatten(validation) {
+		if !mentions(problem, flags) {
+			all = append(all, problem)
+		}
+	}
+	if len(all) == 0 && failed != nil {
+		all = append(all, plain(ctx, failed))
+	}
+	return all
+}
+
+// validated tells kong's own error from what Validate returned, which kong wraps.
+func validated(err error) (own, validation error) {
+	failed, ok := errors.AsType[*kong.ParseError](err)
+	if !ok {
+		return err, nil
+	}
+	if wrapped := errors.Unwrap(failed.Unwrap()); wrapped != nil {
+		return nil, wrapped
+	}
+	return failed.Unwrap(), nil
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, err := range joined.Unwrap() {
+		all = append(all, flatten(err)...)
+	}
+	return all
+}
+
+var flagName = regexp.MustCompile(`--([a-z-]+)`)
+
+// mentions reports whether a problem is about a flag that was reported already: a value that is not accepted would
+// otherwise be reported as missing, too.
+func mentions(problem error, flags []string) bool {
+	return slices.ContainsFunc(flagName.FindAllStringSubmatch(problem.Error(), -1), func(match []string) bool {
+		return slices.Contains(flags, match[1])
+	})
+}
+
+// missing returns the flags and arguments that a command needs and did not get.
+func missing(ctx *kong.Context) (all []error) {
+	for _, path := range ctx.Path {
+		for _, flag := range path.Flags {
+			if flag.Required && !flag.Set {
+				all = append(all, fmt.Errorf("--%s is missing: %s", flag.Name, strings.TrimSuffix(flag.Help, ".")))
+			}
+		}
+	}
+	for _, argument := range chosen(ctx).Positional {
+		given := slices.ContainsFunc(ctx.Path, func(path *kong.Path) bool { return path.Positional == argument })
+		if argument.Required && !given {
+			all = append(all, fmt.Errorf("%s is missing: %s", argument.Summary(), strings.TrimSuffix(argument.Help, ".")))
+		}
+	}
+	return all
+}
+
+var unexpected = regexp.MustCompile(`^unexpected argument (\S+?)(?:, (did you mean .*))?$`)
+
+// plain puts kong's own errors into words.
+func plain(ctx *kong.Context, err error) error {
+	match := unexpected.FindStringSubmatch(err.Error())
+	switch {
+	case match == nil:
+		return err
+	case len(chosen(ctx).Children) == 0:
+		return fmt.Errorf("%s takes no argument %q", chosen(ctx).Path(), match[1])
+	case match[2] == "":
+		return fmt.Errorf("there is no command %q", match[1])
+	default:
+		return fmt.Errorf("there is no command %q, %s", match[1], match[2])
+	}
+}
+
+// elsewhere adds to the error about an unknown flag which commands have a flag of this name.
+func elsewhere(model *kong.Application, flag string, err error) error {
+	var commands []string
+	for _, command := range model.Leaves(true) {
+		if slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return "--"+f.Name == flag && !f.Hidden }) {
+			commands = append(commands, command.Path())
+		}
+	}
+	if len(commands) == 0 {
+		return errors.New(err.Error())
+	}
+	return fmt.Errorf("unknown flag %s: it belongs to %s", flag, strings.Join(commands, ", "))
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// helpCommand is here for the list of commands: run turns "help serve" into "serve --help".
+type helpCommand struct {
+	Command []string `arg:"" optional:"" help:"The command."`
+}
+
+// Run is not reached.
+func (helpCommand) Run() error { return nil }
+
+// dress gives the help of every command what kong has no tag for.
+func dress(parser *kong.Kong) error {
+	parser.Model.HelpFlag.Help = "Print this help."
+	return kong.Visit(parser.Model, func(v kong.Visitable, next kong.Next) error {
+		switch v := v.(type) {
+		case *kong.Application:
+			v.Detail = example("")
+		case *kong.Node:
+			v.Detail = example(v.Path())
+			if v.Group != nil {
+				v.Group.Title = v.Group.Key + ":"
+			}
+		case *kong.Flag:
+			if v.Group != nil {
+				v.Group.Title = v.Group.Key + ":"
+			}
+			if v.PlaceHolder == "" {
+				v.PlaceHolder = kindOf(v.Value).placeholder
+			}
+		}
+		return next(nil)
+	})
+}
+
+// describe is the text of a flag or an argument: what it is for, its default and its environment variable.
+func describe(v *kong.Value) string {
+	text := v.Help
+	if v.HasDefault && v.Default != "" {
+		text += " Default: " + v.Default + "."
+	}
+	if len(v.Tag.Envs) > 0 {
+		text += " [$" + v.Tag.Envs[0] + "]"
+	}
+	return text
+}
+
+// example is the section of a command's help with lines to copy.
+func example(command string) string {
+	text := examples()[command]
+	if text == "" {
+		return ""
+	}
+	return "Examples:\n\n    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ")
+}
+
+// examples has lines to copy, by command.
+func examples() map[string]string {
+	return map[string]string{
+		"": `
+millrace dev                    # try it: everything on this machine
+millrace help serve             # every flag of a command
+millrace completion bash        # completion for your shell`,
+		"dev": `
+millrace dev
+millrace dev --reset --data /tmp/shop
+millrace dev --database-url postgres://localhost/shop`,
+		"serve": `
+export DATABASE_URL=postgres://millrace:secret@db/millrace
+export MILLRACE_PAYMENT_URL=https://pay.example MILLRACE_INVENTORY_URL=https://stock.example
+export MILLRACE_SHIPPING_URL=https://ship.example MILLRACE_EMAIL_URL=https://mail.example
+millrace serve
+millrace serve --api-addr :8080 --token-file /run/secrets/token --keep-events 30d`,
+		"api": `
+millrace api --api-addr :8080 --token-file /run/secrets/token
+millrace api --allowed-origins https://shop.example --rate-limit 300`,
+		"work": `
+millrace work --workers 50 --work-connections 10
+millrace work --smtp-url smtp://mail.example:587 --email-from 'The Shop <orders@shop.example>'`,
+		"simulate": `
+millrace simulate
+millrace simulate --simulator-addr :8082 --any-addr`,
+		"migrate": `
+millrace migrate
+millrace migrate --grant millrace_serve`,
+		"verify": `
+millrace verify
+millrace verify --deep --json > verification.json
+millrace verify --skip leader,backlog    # while all processes are stopped`,
+		"findings list": `
+millrace findings list
+millrace findings list --state accepted --limit 20`,
+		"findings accept": `
+millrace findings accept payment 0191-key --reason 'refunded by hand'`,
+		"keys create": `
+millrace keys create --role service --name shop
+millrace keys create --role customer --customer 42 --expires 30d`,
+		"keys list":   `millrace keys list`,
+		"keys revoke": `millrace keys revoke abcdefghijkl`,
+		"audit":       `millrace audit --limit 10`,
+		"openapi":     `millrace openapi --format json > openapi.json`,
+		"completion": `
+source <(millrace completion bash)                                     # bash: into ~/.bashrc
+millrace completion zsh > "${fpath[1]}/_millrace"                       # zsh
+millrace completion fish > ~/.config/fish/completions/millrace.fish    # fish`,
+	}
+}

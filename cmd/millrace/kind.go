@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// kind is what the value of a setting may be. A flag's type chooses its kind, or its tag "kind" does. The tags min and
+// max bound numbers, sizes and durations; the tag or has one value outside these bounds, such as 0 for never.
+type kind struct {
+	placeholder string            // stands for the value in the help
+	accepts     string            // completes "use …"
+	valid       func(string) bool // nil if the type alone decides
+}
+
+// kindOf returns the kind of a setting.
+func kindOf(v *kong.Value) kind {
+	t := v.Target.Type()
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	switch name := v.Tag.Get("kind"); {
+	case name != "":
+		return namedKind(name)
+	case v.Enum != "":
+		choices := v.EnumSlice()
+		return kind{strings.Join(choices, "|"), orList(choices), func(s string) bool { return slices.Contains(choices, s) }}
+	case strings.HasSuffix(v.Name, fileSuffix):
+		return kind{placeholder: "FILE", accepts: "the name of a file"}
+	case v.Tag.Type == "existingdir" || v.Tag.Type == "path":
+		return kind{placeholder: "DIRECTORY", accepts: "a directory that exists"}
+	}
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return kind{placeholder: "DURATION", accepts: "a duration such as 90s, 30m, 12h or 30d"}
+	case reflect.TypeFor[size]():
+		return kind{placeholder: "SIZE", accepts: "a size such as 512KiB, 32MiB or 1GiB"}
+	case reflect.TypeFor[slog.Level]():
+		return kind{placeholder: "LEVEL", accepts: "DEBUG, INFO, WARN or ERROR"}
+	case reflect.TypeFor[netip.Prefix]():
+		return kind{placeholder: "NETWORK", accepts: "networks such as 10.0.0.0/8,fd00::/8"}
+	}
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64, reflect.Uint32, reflect.Uint64:
+		return kind{placeholder: "NUMBER", accepts: "a whole number"}
+	case reflect.Bool:
+		return kind{accepts: "true or false"}
+	default:
+		return kind{placeholder: "TEXT", accepts: "text"}
+	}
+}
+
+// namedKind returns a kind of text that the type of a flag does not tell.
+func namedKind(name string) kind {
+	switch name {
+	case "address":
+		return kind{"HOST:PORT", "a host and a port, such as 127.0.0.1:8080 or :8080", isAddress}
+	case "url":
+		return kind{"URL", "a URL such as https://pay.example/v1, without credentials and query", isBaseURL}
+	case "issuer":
+		return kind{"URL", "an https URL such as https://login.example, without credentials", isSecureURL}
+	case "mailserver":
+		return kind{"URL", "smtp://host:587 or smtps://host:465, without credentials", isMailServer}
+	case "sender":
+		return kind{"SENDER", "a sender such as The Shop <orders@shop.example>", func(s string) bool {
+			_, err := mail.ParseAddress(s)
+			return err == nil
+		}}
+	case "origin":
+		return kind{"ORIGIN", "sites such as https://shop.example,https://www.shop.example", isOrigin}
+	case "database":
+		return kind{placeholder: "URL", accepts: "postgres://user:password@host/database"}
+	case "check":
+		names := checkNames()
+		return kind{"CHECK", orList(names), func(s string) bool { return slices.Contains(names, s) }}
+	case "file":
+		return kind{placeholder: "FILE", accepts: "the name of a file"}
+	default:
+		panic("no kind " + name)
+	}
+}
+
+// acceptable reports whether a setting accepts a value that its type can hold. An empty value counts as left out.
+func acceptable(v *kong.Value, text string) bool {
+	if text == "" && v.Enum == "" {
+		return true
+	}
+	k := kindOf(v)
+	values := []string{text}
+	if v.IsSlice() && v.Tag.Sep != -1 {
+		values = strings.Split(text, string(v.Tag.Sep))
+	}
+	return !slices.ContainsFunc(values, func(value string) bool {
+		return k.valid != nil && !k.valid(value) || !inBounds(v, value)
+	})
+}
+
+func inBounds(v *kong.Value, text string) bool {
+	least, greatest := v.Tag.Get("min"), v.Tag.Get("max")
+	if least == "" && greatest == "" || v.Tag.Has("or") && measure(text) == measure(v.Tag.Get("or")) {
+		return true
+	}
+	return (least == "" || measure(text) >= measure(least)) && (greatest == "" || measure(text) <= measure(greatest))
+}
+
+// measure makes numbers, sizes and durations comparable.
+func measure(text string) float64 {
+	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return float64(n)
+	}
+	if d, err := parseDuration(text); err == nil {
+		return float64(d)
+	}
+	if n, err := parseSize(text); err == nil {
+		return float64(n)
+	}
+	return math.NaN() // is not in any bounds
+}
+
+// accepts returns what a setting accepts, with its bounds, to complete "use …".
+func accepts(v *kong.Value) string {
+	text := kindOf(v).accepts
+	switch least, greatest := v.Tag.Get("min"), v.Tag.Get("max"); {
+	case least != "" && greatest != "":
+		text += fmt.Sprintf(", from %s to %s", least, greatest)
+	case least != "":
+		text += ", at least " + least
+	case greatest != "":
+		text += ", at most " + greatest
+	}
+	if v.Tag.Has("or") {
+		text += ", or " + v.Tag.Get("or")
+	}
+	return text
+}
+
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func isBaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil &&
+		u.RawQuery == "" && u.Fragment == ""
+}
+
+func isMailServer(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "smtp" || u.Scheme == "smtps") && u.Hostname() != "" && u.User == nil &&
+		u.Path == "" && u.RawQuery == "" && u.Fragment == ""
+}
+
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && u.Scheme+"://"+u.Host == text && !strings.Contains(text, "*")
+}
+
+// orList joins words as in "a, b or c".
+func orList(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"io"
+	"os"
+)
+
+// isTerminal reports whether a person may be reading what is written to w.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
