@@ -115,10 +115,12 @@ func TestSettingsAreDescribed(t *testing.T) {
 	page := string(content)
 	rows := map[string]string{}
 	for line := range strings.Lines(page) {
-		for _, name := range regexp.MustCompile("`--(?:\\[no-\\])?([a-z-]+)`").FindAllStringSubmatch(line, -1) {
-			if rows[name[1]] == "" && strings.HasPrefix(line, "| `--") {
-				rows[name[1]] = line
-			}
+		if !strings.HasPrefix(line, "| `--") {
+			continue
+		}
+		flags := strings.Split(line, "|")[1]
+		for _, name := range regexp.MustCompile("`--(?:\\[no-\\])?([a-z-]+)`").FindAllStringSubmatch(flags, -1) {
+			rows[name[1]] = line
 		}
 	}
 	for _, command := range commandLineModel(t).Leaves(true) {
@@ -137,4 +139,14 @@ func TestSettingsAreDescribed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAdvice: after an error, a line says what helps.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	advise := func(args ...string) string { return advice(run(t.Context(), args, io.Discard, io.Discard)) }
+	require.Equal(t, "See \"millrace keys create --help\".\n", advise("keys", "create"))
+	require.Equal(t, "See \"millrace --help\".\n", advise("brew"))
+	require.Contains(t, advise("keys", "list", "--database-url=postgres://127.0.0.1:1/none"), "--database-url")
+	require.Empty(t, advise("version"))
 }

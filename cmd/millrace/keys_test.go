@@ -59,7 +59,7 @@ func TestKeys(t *testing.T) {
 	for want, args := range map[string][]string{
 		"key not found":  {"keys", "revoke", "--database-url", database, "aaaaaaaaaaaa"},
 		"--role":         {"keys", "create", "--database-url", database},
-		"--role must":    {"keys", "create", "--database-url", database, "--role", "root"},
+		"--role: ":       {"keys", "create", "--database-url", database, "--role", "root"},
 		"--customer is":  {"keys", "create", "--database-url", database, "--role", "customer"},
 		"--expires":      {"keys", "create", "--database-url", database, "--role", "viewer", "--expires=-1h"},
 		"not up to date": {"keys", "list", "--database-url", storetest.EmptyURL(t)},

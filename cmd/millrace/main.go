@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/millrace-orders/millrace/failpoint"
+	"github.com/millrace-orders/millrace/store"
 )
 
 // version is set by the Makefile.
@@ -36,11 +37,20 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "millrace:", err)
-		if wrong, ok := errors.AsType[settingsError](err); ok {
-			fmt.Fprintf(os.Stderr, "See \"%s --help\".\n", wrong.command)
-		}
+		fmt.Fprint(os.Stderr, advice(err))
 		os.Exit(exitStatus(err))
 	}
+}
+
+// advice is a line about what helps, if there is something.
+func advice(err error) string {
+	if wrong, ok := errors.AsType[settingsError](err); ok {
+		return fmt.Sprintf("See \"%s --help\".\n", wrong.command)
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return "Is the database up, and is DATABASE_URL or --database-url right?\n"
+	}
+	return ""
 }
 
 // exitStatus is 1, but 2 for a setting that is wrong and for a verification that could not be done: after verify, 1

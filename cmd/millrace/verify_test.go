@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -41,6 +42,7 @@ func TestVerifyCommand(t *testing.T) {
 	out, status = verify("--database-url", database, "--skip", "leader")
 	require.Equal(t, 0, status, out)
 	require.Contains(t, out, "looked at 1 orders and 1 events")
+	require.Contains(t, out, fmt.Sprintf("all %d checks passed, 1 skipped\n", len(store.Checks())-1))
 
 	_, err = pool.Exec(t.Context(), "UPDATE millrace.orders SET total_minor = 1")
 	require.NoError(t, err)
@@ -159,7 +161,7 @@ func TestFindingsCommand(t *testing.T) {
 	_, err = findings("accept", "payment", "k")
 	require.ErrorContains(t, err, "--reason")
 	_, err = findings("accept", "nobody", "k", "--reason", "r")
-	require.ErrorContains(t, err, "not a provider")
+	require.ErrorContains(t, err, "<provider>: ")
 	_, err = findings("accept", "payment", "other", "--reason", "r")
 	require.ErrorContains(t, err, "no open finding")
 	out, err = findings("accept", "payment", "k", "--reason", "refunded by hand")

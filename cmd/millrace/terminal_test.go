@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// TestLogFormat: a person on a terminal reads text, and what reads a pipe or a file gets JSON lines, unless told otherwise.
+func TestLogFormat(t *testing.T) {
+	t.Parallel()
+	terminal, err := os.OpenFile("/dev/null", os.O_WRONLY, 0) // a character device, as a terminal is
+	require.NoError(t, err)
+	defer func() { _ = terminal.Close() }()
+	reader, pipe, err := os.Pipe()
+	require.NoError(t, err)
+	defer func() { _, _ = reader.Close(), pipe.Close() }()
+	for _, tt := range []struct {
+		format string
+		w      io.Writer
+		json   bool
+	}{
+		{"auto", terminal, false}, {"auto", pipe, true}, {"auto", new(bytes.Buffer), true},
+		{"json", terminal, true}, {"text", pipe, false},
+	} {
+		_, isJSON := logFlags{LogFormat: tt.format}.logger(tt.w).Handler().(*slog.JSONHandler)
+		require.Equal(t, tt.json, isJSON, "%s to %T", tt.format, tt.w)
+	}
+}
+
+// TestMigrateProgress: the log of a migration has each one before it runs and after it.
+func TestMigrateProgress(t *testing.T) {
+	t.Parallel()
+	out, log := millrace(t, "migrate", "--database-url", storetest.EmptyURL(t))
+	require.Equal(t, "the schema is up to date\n", out)
+	count := map[string]int{}
+	for line := range strings.Lines(log) {
+		var entry struct {
+			Msg, Schema, File string
+			Version           int64
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &entry), line)
+		if entry.Schema != "millrace" {
+			continue
+		}
+		count[entry.Msg]++
+		if entry.Msg == "migrating" {
+			require.Equal(t, count["migrated"]+1, count["migrating"], "one is not logged before the next is done: %s", line)
+			require.NotEmpty(t, entry.File)
+		}
+	}
+	require.Positive(t, count["migrated"])
+	require.Equal(t, count["migrating"], count["migrated"])
+}
+
+// TestVerifyProgress: a short verification logs nothing, and a long one a line every few seconds.
+func TestVerifyProgress(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	var log bytes.Buffer
+	progress := verifyProgress(logFlags{LogFormat: "json"}.logger(&log), func() time.Time { return now })
+	progress("system", 0, 0)
+	require.Empty(t, log.String())
+	for range 10 {
+		now = now.Add(tellEvery / 2)
+		progress("all orders", 500, 7000)
+	}
+	require.Equal(t, 5, strings.Count(log.String(), "\n"))
+	require.Contains(t, log.String(), `"msg":"verifying","part":"all orders","orders":500,"events":7000,"seconds":10`)
+}
+
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "all 24 checks passed", result(0, 0))
+	require.Equal(t, "all 23 checks passed, 1 skipped", result(0, 1))
+	require.Equal(t, "2 of 24 checks found something", result(2, 0))
+	require.Len(t, store.Checks(), 24)
+}
