@@ -16,7 +16,7 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// TestLogFormat: a person on a terminal reads text, and what reads a pipe or a file gets JSON lines, unless told otherwise.
+// TestLogFormat: a person on a terminal reads text. A pipe or a file gets JSON lines, unless a flag says otherwise.
 func TestLogFormat(t *testing.T) {
 	t.Parallel()
 	terminal, err := os.OpenFile("/dev/null", os.O_WRONLY, 0) // a character device, as a terminal is
