@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -81,8 +82,8 @@ func TestVerifyProgress(t *testing.T) {
 
 func TestVerdict(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "all 24 checks passed", result(0, 0))
-	require.Equal(t, "all 23 checks passed, 1 skipped", result(0, 1))
-	require.Equal(t, "2 of 24 checks found something", result(2, 0))
-	require.Len(t, store.Checks(), 24)
+	all := len(store.Checks())
+	require.Equal(t, fmt.Sprintf("all %d checks passed", all), result(0, 0))
+	require.Equal(t, fmt.Sprintf("all %d checks passed, 1 skipped", all-1), result(0, 1))
+	require.Equal(t, fmt.Sprintf("2 of %d checks found something", all), result(2, 0))
 }
