@@ -51,8 +51,8 @@ bench-smoke: build ## Measure a little, and fail if it is far off
 
 .PHONY: bench-growth
 bench-growth: build ## Measure with a million orders, and write docs/performance.md and the plans
-	@cd lab/bench && $(GO) run . growth --millrace ../../bin/millrace --queries ../../sql/queries --docs ../../docs \
-		--results results --rounds 3 $(BENCH)
+	@cd lab/bench && $(GO) run . growth --millrace ../../bin/millrace --queries ../../sql/queries \
+		--code ../../store/dbsqlc --docs ../../docs --results results --rounds 3 $(BENCH)
 
 .PHONY: test-proxy
 test-proxy: ## Follow events through an nginx, which is installed if there is none

@@ -33,14 +33,16 @@ func (b *bench) explain(ctx context.Context, d *database) (plans, error) {
 			return nil, err
 		}
 	}
-	if err := b.askEverything(ctx, d); err != nil {
-		return nil, err
-	}
+	asked := b.askEverything(ctx, d)
 	log, err := os.ReadFile(logFile)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(asked, err)
 	}
-	return readPlans(string(log[before.Size():])), nil
+	found := readPlans(string(log[before.Size():]))
+	for _, name := range found.slowest(20) {
+		_, _ = fmt.Fprintf(b.log, "%9.1f ms  %s\n", found[name].milliseconds, name)
+	}
+	return found, asked
 }
 
 // askEverything places orders, cancels and refunds them, and reads all there is to read.
@@ -50,7 +52,8 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	p, err := b.startMillrace(ctx, d, "serve", append(w.args(), "--sweep-every", "1s", "--rate-limit", "1000000")...)
+	p, err := b.startMillrace(ctx, d, "serve", append(w.args(), "--sweep-every", "1s", "--verify-every", "1s", "--reconcile-every", "1s",
+		"--reconcile-repair", "--inventory-sync-every", "1s", "--webhook-networks", "127.0.0.0/8", "--rate-limit", "1000000")...)
 	if err != nil {
 		return err
 	}
@@ -86,6 +89,9 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 		if status, body, err := conn.exchange(get(path)); err != nil || status >= http.StatusInternalServerError {
 			return fmt.Errorf("GET %s: %d %s: %w", path, status, body, err)
 		}
+	}
+	if err := askWebhooks(ctx, conn, func(until time.Time) error { return place(ctx, p.api, maker, w, until) }); err != nil {
+		return fmt.Errorf("%w\n%s", err, p.last())
 	}
 	if err := b.askOperations(ctx, d, p); err != nil {
 		return err
@@ -127,13 +133,21 @@ func (b *bench) askOperations(ctx context.Context, d *database, p *process) erro
 	if err := showKey(ctx, p, key); err != nil {
 		return err
 	}
+	if err := b.askWithKeys(ctx, d, p); err != nil {
+		return err
+	}
 	for _, args := range [][]string{{"keys", "list"}, {"audit"}, {"keys", "revoke", key}} {
 		if _, err := b.command(ctx, d, args...); err != nil {
 			return err
 		}
 	}
 	// It finds fault with orders that nobody has placed. It is there for its queries.
-	_, _ = b.command(ctx, d, "verify")
+	_, _ = b.command(ctx, d, "verify", "--deep")
+	for _, args := range [][]string{{"migrate"}, {"findings", "list"}} {
+		if _, err := b.command(ctx, d, args...); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -6,17 +6,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
 //go:embed fill.sql
 var fillSQL string
+
+//go:embed backlog.sql
+var backlogSQL string
 
 const (
 	growthSection = "Growth"
@@ -52,7 +57,10 @@ type growthCommand struct {
 	common
 	Orders  int    `default:"1000000" help:"Orders in the one that has grown; it has ten times as many events."`
 	Few     int    `default:"10000" help:"Orders in the other."`
+	Pending int    `default:"1000000" help:"Orders with a pending step, and as many messages that wait, when the plans are looked at."`
+	Plans   bool   `help:"Look at the plans, and measure nothing."`
 	Queries string `required:"" help:"Directory with the queries." type:"existingdir"`
+	Code    string `required:"" help:"Directory with the Go code that is generated from them." type:"existingdir"`
 	Docs    string `help:"Directory whose performance.md is written." type:"existingdir"`
 	Results string `help:"Directory whose plans.md is written." type:"existingdir"`
 }
@@ -67,9 +75,16 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 	b.results.Command = "make bench-growth"
 	var all []measurement
 	var grown *database
-	for _, orders := range []int{c.Few, c.Orders} {
+	sizes := []int{c.Few, c.Orders}
+	if c.Plans {
+		sizes = sizes[1:]
+	}
+	for _, orders := range sizes {
 		if grown, err = b.grow(ctx, orders); err != nil {
 			return fmt.Errorf("fill: %w", err)
+		}
+		if c.Plans {
+			break
 		}
 		of, err := b.growth(ctx, grown, orders)
 		if err != nil {
@@ -77,27 +92,63 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 		}
 		all = append(all, of...)
 	}
-	if err := b.measure(ctx, all); err != nil {
-		return err
+	if !c.Plans {
+		if err := b.measure(ctx, all); err != nil {
+			return err
+		}
+		_, _ = fmt.Println(b.results.grown(sizeLabel(c.Orders), sizeLabel(c.Few)))
+		b.results.print(os.Stdout)
+		if c.Docs != "" {
+			if err := b.results.documentGrowth(c.Docs, sizeLabel(c.Orders), sizeLabel(c.Few)); err != nil {
+				return err
+			}
+		}
 	}
-	plans, err := b.explain(ctx, grown)
+	return c.plans(ctx, b, grown)
+}
+
+// plans looks at the plans of all queries while much is pending.
+func (c *growthCommand) plans(ctx context.Context, b *bench, d *database) error {
+	began := time.Now()
+	if err := d.run(ctx, backlogSQL, c.Orders, c.Pending); err != nil {
+		return fmt.Errorf("add a backlog: %w", err)
+	}
+	_, _ = fmt.Fprintf(b.log, "%s pending, after %s\n", thousands(int64(c.Pending)), time.Since(began).Round(time.Second))
+	seen, err := b.explain(ctx, d)
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Println(b.results.grown(sizeLabel(c.Orders), sizeLabel(c.Few)))
-	b.results.print(os.Stdout)
+	generic, err := d.generic(ctx, c.Code, seen)
+	if err != nil {
+		return err
+	}
 	own, err := queryNames(c.Queries)
 	if err != nil {
 		return err
 	}
-	text := plans.markdown(c.Orders, own)
-	if c.Docs != "" {
-		err = b.results.documentGrowth(c.Docs, sizeLabel(c.Orders), sizeLabel(c.Few))
-	}
+	failed := seen.check()
+	maps.Copy(seen, generic)
 	if c.Results != "" {
-		err = errors.Join(err, os.WriteFile(filepath.Join(c.Results, "plans.md"), []byte(text), 0o644))
+		text := seen.markdown(c.Orders, c.Pending, own)
+		err = os.WriteFile(filepath.Join(c.Results, "plans.md"), []byte(text), 0o644)
 	}
-	return errors.Join(err, plans.check())
+	return errors.Join(err, failed, seen.missing(own))
+}
+
+// run runs statements, and brings statistics up to date.
+func (d *database) run(ctx context.Context, sql string, orders, pending int) error {
+	conn, err := pgx.Connect(ctx, d.url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	sql = strings.NewReplacer("@orders", fmt.Sprint(orders), "@pending", fmt.Sprint(pending)).Replace(sql)
+	for _, statements := range []string{"SET synchronous_commit = off", sql, "VACUUM (ANALYZE)", "CHECKPOINT"} {
+		if _, err := conn.Exec(ctx, statements); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // grow makes a database with so many orders.
@@ -106,16 +157,8 @@ func (b *bench) grow(ctx context.Context, orders int) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pgx.Connect(ctx, d.url)
-	if err != nil {
+	if err := d.run(ctx, fillSQL, orders, 0); err != nil {
 		return nil, err
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	sql := strings.ReplaceAll(fillSQL, "@orders", fmt.Sprint(orders))
-	for _, statements := range []string{"SET synchronous_commit = off", sql, "VACUUM (ANALYZE)", "CHECKPOINT"} {
-		if _, err := conn.Exec(ctx, statements); err != nil {
-			return nil, err
-		}
 	}
 	_, _ = fmt.Fprintf(b.log, "a database with %s orders\n", thousands(int64(orders)))
 	return d, nil

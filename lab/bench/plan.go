@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,12 +24,14 @@ type plans map[string]plan
 type plan struct {
 	milliseconds float64
 	text         string
+	generic      bool // it is what Postgres would do, and did not run
+	planless     bool // it is SET, LOCK or the like, for which Postgres makes no plan
 }
 
 var (
 	planBegins = regexp.MustCompile(`duration: ([0-9.]+) ms  plan:`)
 	planName   = regexp.MustCompile(`-- name: (\w+)`)
-	planScan   = regexp.MustCompile(`Seq Scan on (orders|order_items|order_steps|order_events\w*|river_job)\b.*` +
+	planScan   = regexp.MustCompile(`Seq Scan on (orders|order_items|order_steps|order_events\w*|river_job|webhook_deliveries|webhook_attempts)\b.*` +
 		`actual .*rows=([0-9.]+) loops=(\d+)`)
 	planRemoved = regexp.MustCompile(`Rows Removed by Filter: (\d+)`)
 )
@@ -55,6 +58,14 @@ func readPlans(log string) plans {
 		}
 	}
 	return found
+}
+
+// slowest names the slowest n queries.
+func (p plans) slowest(n int) []string {
+	names := slices.SortedFunc(maps.Keys(p), func(a, b string) int {
+		return cmp.Compare(p[b].milliseconds, p[a].milliseconds)
+	})
+	return names[:min(n, len(names))]
 }
 
 // planOf leaves the query out, which comes first and is in sql/queries. The plan begins with its first costs.
@@ -114,26 +125,45 @@ func (p plan) scans() (table string, most int) {
 }
 
 // markdown shows the plans of Millrace's own queries, and those of River's that run for every job.
-func (p plans) markdown(orders int, own []string) string {
+func (p plans) markdown(orders, pending int, own []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Plans\n\nThe slowest plan of each query, with %s orders and %s events in the database, from `make "+
-		"bench-growth`, which\nfails if any looks at more than %s rows of a large table one by one. Names are those in "+
-		"`sql/queries`, and\nRiver's.\n", thousands(int64(orders)), thousands(int64(10*orders)), thousands(maxScanned))
-	var missing []string
+	fmt.Fprintf(&b, "# Plans\n\nThe slowest plan of each query, with %s orders and %s events in the database, and another %s orders "+
+		"with a pending step, a\njob that waits, and a webhook's message that waits. From `make bench-growth`, which fails if "+
+		"any looks at more than %s rows\nof a large table one by one. Names are those in `sql/queries`, and River's.\n",
+		thousands(int64(orders)), thousands(int64(10*orders)), thousands(int64(pending)), thousands(maxScanned))
+	var generic, planless []string
 	for _, name := range own {
-		if _, ran := p[name]; !ran {
-			missing = append(missing, name)
+		switch {
+		case p[name].generic:
+			generic = append(generic, "`"+name+"`")
+		case p[name].planless:
+			planless = append(planless, "`"+name+"`")
 		}
 	}
-	if len(missing) > 0 {
-		fmt.Fprintf(&b, "\nNot seen: %s.\n", strings.Join(missing, ", "))
+	if len(generic) > 0 {
+		fmt.Fprintf(&b, "\nThese did not run, and have the plan that Postgres would choose whatever the parameters are: %s.\n",
+			strings.Join(generic, ", "))
+	}
+	if len(planless) > 0 {
+		fmt.Fprintf(&b, "\nThese are statements for which Postgres makes no plan: %s.\n", strings.Join(planless, ", "))
 	}
 	for _, name := range append(own, "JobGetAvailable", "JobSetStateIfRunningMany") {
-		if plan, ran := p[name]; ran {
+		if plan, ran := p[name]; ran && !plan.planless {
 			fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n", name, plan.text)
 		}
 	}
 	return b.String()
+}
+
+// missing finds queries that Postgres would plan and of which there is no plan.
+func (p plans) missing(own []string) error {
+	var bad []error
+	for _, name := range own {
+		if _, ran := p[name]; !ran {
+			bad = append(bad, fmt.Errorf("%s has no plan", name))
+		}
+	}
+	return errors.Join(bad...)
 }
 
 var queryName = regexp.MustCompile(`(?m)^-- name: (\w+)`)

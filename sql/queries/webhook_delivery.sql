@@ -24,18 +24,18 @@ CROSS JOIN LATERAL (
 
 -- name: DeliveriesClaim :many
 -- DeliveriesClaim takes messages to send, at most one of each order: while one waits, those after it wait, too. Until
--- claimed_until nobody else takes them.
+-- claimed_until nobody else takes them. Here and below the ids are an array, which is read once: a join may read them again
+-- for every row of the endpoint, if the statistics are from when it had few.
 UPDATE millrace.webhook_deliveries c SET next_attempt_at = @claimed_until
-FROM (
+WHERE c.endpoint_id = @endpoint_id AND c.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = @endpoint_id AND d.state = 'pending' AND d.next_attempt_at <= @at AND NOT EXISTS (
         SELECT FROM millrace.webhook_deliveries e
         WHERE e.endpoint_id = d.endpoint_id AND e.order_id = d.order_id AND e.version < d.version
-            AND e.state = 'pending'
+            AND e.state || '' = 'pending' OFFSET 0 -- looked up for each: a join reads all that is pending for each
     )
     ORDER BY d.next_attempt_at, d.id LIMIT @batch_size
-) n
-WHERE c.endpoint_id = @endpoint_id AND c.id = n.id
+))
 RETURNING c.*;
 
 -- name: DeliveriesSettle :exec
@@ -63,11 +63,11 @@ FROM made m JOIN settled s ON s.id = m.id WHERE m.attempt > 0;
 -- name: DeliveriesHasten :execrows
 -- DeliveriesHasten has what waits for its next attempt tried at once: the endpoint has come back.
 UPDATE millrace.webhook_deliveries h SET next_attempt_at = @at
-WHERE h.endpoint_id = @endpoint_id AND h.id IN (
+WHERE h.endpoint_id = @endpoint_id AND h.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = @endpoint_id AND d.state = 'pending' AND d.next_attempt_at > @at
     ORDER BY d.next_attempt_at LIMIT @batch_size
-);
+));
 
 -- name: DeliveriesList :many
 SELECT * FROM millrace.webhook_deliveries
@@ -100,40 +100,41 @@ WHERE endpoint_id = @endpoint_id AND id = @id RETURNING *;
 -- name: DeliveriesRepeat :many
 -- DeliveriesRepeat has messages sent again, oldest first and a bounded number at a time: those in the given states that
 -- were made at a moment or later, after the id of the last.
-WITH found AS (
+UPDATE millrace.webhook_deliveries r SET
+    state = 'pending', next_attempt_at = @at, finished_at = NULL, give_up_at = r.attempts + @more
+WHERE r.endpoint_id = @endpoint_id AND r.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = @endpoint_id AND d.id > @after AND d.created_at >= @since AND d.created_at <= @until
         AND d.state = ANY(@states::text[])
     ORDER BY d.id LIMIT @batch_size
-)
-UPDATE millrace.webhook_deliveries r SET
-    state = 'pending', next_attempt_at = @at, finished_at = NULL, give_up_at = r.attempts + @more
-FROM found f WHERE r.endpoint_id = @endpoint_id AND r.id = f.id RETURNING r.id;
+))
+RETURNING r.id;
 
 -- name: DeliveriesPurge :execrows
 -- DeliveriesPurge forgets messages that were finished long ago, and those of endpoints that are disabled for as long.
-DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
-    SELECT d.endpoint_id, d.id FROM millrace.webhook_deliveries d WHERE d.finished_at < @before
+DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
+    SELECT d.ctid FROM millrace.webhook_deliveries d WHERE d.finished_at < @before
     ORDER BY d.finished_at LIMIT @batch_size
-);
+)) AND finished_at < @before;
 
 -- name: DeliveriesPurgeDeleted :execrows
 -- DeliveriesPurgeDeleted forgets messages that nobody will get: those of deleted endpoints, and what has waited for
 -- long for a disabled one. Ids begin with the time at which they were made: below follows from before, and has an index
 -- find what is old among what waits.
-DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
-    SELECT d.endpoint_id, d.id FROM millrace.webhook_endpoints e
+DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
+    SELECT d.ctid FROM millrace.webhook_endpoints e
     CROSS JOIN LATERAL (
-        SELECT a.endpoint_id, a.id FROM millrace.webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        (SELECT a.ctid FROM millrace.webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        ORDER BY a.id LIMIT @batch_size) -- in the order of the index, so that the index is used
         UNION ALL
-        SELECT p.endpoint_id, p.id FROM millrace.webhook_deliveries p
+        (SELECT p.ctid FROM millrace.webhook_deliveries p
         WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.id < @below::uuid
             AND p.created_at < @before
-        LIMIT @batch_size
+        ORDER BY p.id LIMIT @batch_size)
     ) d
     WHERE e.state IN ('deleted', 'disabled')
     LIMIT @batch_size
-);
+));
 
 -- name: DeliveriesOldestDue :one
 -- DeliveriesOldestDue says since when the message that has waited longest could have been sent, of endpoints that are well.
@@ -143,7 +144,7 @@ CROSS JOIN LATERAL (
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND NOT EXISTS (
         SELECT FROM millrace.webhook_deliveries p
         WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
-            AND p.state = 'pending'
+            AND p.state || '' = 'pending' OFFSET 0 -- looked up for each: a join reads all that is pending for each
     )
     ORDER BY d.next_attempt_at LIMIT 1
 ) due

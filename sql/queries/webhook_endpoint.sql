@@ -101,7 +101,7 @@ CROSS JOIN LATERAL (
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= @at AND NOT EXISTS (
         SELECT FROM millrace.webhook_deliveries p
         WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
-            AND p.state = 'pending'
+            AND p.state || '' = 'pending' OFFSET 0 -- looked up for each: a join reads all that is pending for each
     )
     LIMIT 1
 ) due

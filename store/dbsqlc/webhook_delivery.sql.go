@@ -142,16 +142,15 @@ func (q *Queries) DeliveriesBefore(ctx context.Context, db DBTX, arg *Deliveries
 
 const deliveriesClaim = `-- name: DeliveriesClaim :many
 UPDATE millrace.webhook_deliveries c SET next_attempt_at = $1
-FROM (
+WHERE c.endpoint_id = $2 AND c.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = $2 AND d.state = 'pending' AND d.next_attempt_at <= $3 AND NOT EXISTS (
         SELECT FROM millrace.webhook_deliveries e
         WHERE e.endpoint_id = d.endpoint_id AND e.order_id = d.order_id AND e.version < d.version
-            AND e.state = 'pending'
+            AND e.state || '' = 'pending' OFFSET 0 -- looked up for each: a join reads all that is pending for each
     )
     ORDER BY d.next_attempt_at, d.id LIMIT $4
-) n
-WHERE c.endpoint_id = $2 AND c.id = n.id
+))
 RETURNING c.id, c.endpoint_id, c.event_type, c.order_id, c.version, c.body, c.state, c.attempts, c.give_up_at, c.next_attempt_at, c.created_at, c.finished_at
 `
 
@@ -163,7 +162,8 @@ type DeliveriesClaimParams struct {
 }
 
 // DeliveriesClaim takes messages to send, at most one of each order: while one waits, those after it wait, too. Until
-// claimed_until nobody else takes them.
+// claimed_until nobody else takes them. Here and below the ids are an array, which is read once: a join may read them again
+// for every row of the endpoint, if the statistics are from when it had few.
 func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesClaimParams) ([]WebhookDelivery, error) {
 	rows, err := db.Query(ctx, deliveriesClaim,
 		arg.ClaimedUntil,
@@ -204,11 +204,11 @@ func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesC
 
 const deliveriesHasten = `-- name: DeliveriesHasten :execrows
 UPDATE millrace.webhook_deliveries h SET next_attempt_at = $1
-WHERE h.endpoint_id = $2 AND h.id IN (
+WHERE h.endpoint_id = $2 AND h.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = $2 AND d.state = 'pending' AND d.next_attempt_at > $1
     ORDER BY d.next_attempt_at LIMIT $3
-)
+))
 `
 
 type DeliveriesHastenParams struct {
@@ -367,7 +367,7 @@ CROSS JOIN LATERAL (
     WHERE d.endpoint_id = e.id AND d.state = 'pending' AND NOT EXISTS (
         SELECT FROM millrace.webhook_deliveries p
         WHERE p.endpoint_id = d.endpoint_id AND p.order_id = d.order_id AND p.version < d.version
-            AND p.state = 'pending'
+            AND p.state || '' = 'pending' OFFSET 0 -- looked up for each: a join reads all that is pending for each
     )
     ORDER BY d.next_attempt_at LIMIT 1
 ) due
@@ -383,10 +383,10 @@ func (q *Queries) DeliveriesOldestDue(ctx context.Context, db DBTX, at time.Time
 }
 
 const deliveriesPurge = `-- name: DeliveriesPurge :execrows
-DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
-    SELECT d.endpoint_id, d.id FROM millrace.webhook_deliveries d WHERE d.finished_at < $1
+DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
+    SELECT d.ctid FROM millrace.webhook_deliveries d WHERE d.finished_at < $1
     ORDER BY d.finished_at LIMIT $2
-)
+)) AND finished_at < $1
 `
 
 type DeliveriesPurgeParams struct {
@@ -404,19 +404,20 @@ func (q *Queries) DeliveriesPurge(ctx context.Context, db DBTX, arg *DeliveriesP
 }
 
 const deliveriesPurgeDeleted = `-- name: DeliveriesPurgeDeleted :execrows
-DELETE FROM millrace.webhook_deliveries WHERE (endpoint_id, id) IN (
-    SELECT d.endpoint_id, d.id FROM millrace.webhook_endpoints e
+DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
+    SELECT d.ctid FROM millrace.webhook_endpoints e
     CROSS JOIN LATERAL (
-        SELECT a.endpoint_id, a.id FROM millrace.webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        (SELECT a.ctid FROM millrace.webhook_deliveries a WHERE e.state = 'deleted' AND a.endpoint_id = e.id
+        ORDER BY a.id LIMIT $1) -- in the order of the index, so that the index is used
         UNION ALL
-        SELECT p.endpoint_id, p.id FROM millrace.webhook_deliveries p
+        (SELECT p.ctid FROM millrace.webhook_deliveries p
         WHERE e.state = 'disabled' AND p.endpoint_id = e.id AND p.state = 'pending' AND p.id < $2::uuid
             AND p.created_at < $3
-        LIMIT $1
+        ORDER BY p.id LIMIT $1)
     ) d
     WHERE e.state IN ('deleted', 'disabled')
     LIMIT $1
-)
+))
 `
 
 type DeliveriesPurgeDeletedParams struct {
@@ -437,15 +438,15 @@ func (q *Queries) DeliveriesPurgeDeleted(ctx context.Context, db DBTX, arg *Deli
 }
 
 const deliveriesRepeat = `-- name: DeliveriesRepeat :many
-WITH found AS (
+UPDATE millrace.webhook_deliveries r SET
+    state = 'pending', next_attempt_at = $1, finished_at = NULL, give_up_at = r.attempts + $2
+WHERE r.endpoint_id = $3 AND r.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
     WHERE d.endpoint_id = $3 AND d.id > $4 AND d.created_at >= $5 AND d.created_at <= $6
         AND d.state = ANY($7::text[])
     ORDER BY d.id LIMIT $8
-)
-UPDATE millrace.webhook_deliveries r SET
-    state = 'pending', next_attempt_at = $1, finished_at = NULL, give_up_at = r.attempts + $2
-FROM found f WHERE r.endpoint_id = $3 AND r.id = f.id RETURNING r.id
+))
+RETURNING r.id
 `
 
 type DeliveriesRepeatParams struct {
