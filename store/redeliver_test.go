@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// TestRedeliverWithOldStatistics sends messages again of which the planner does not know: it takes their endpoint for one
-// that has hardly any. Each message is read a few times, and not once for every other.
+// TestRedeliverWithOldStatistics sends messages again of which the planner does not know: it takes their endpoint for
+// one that has hardly any. Each message is read a few times, and not once for every other.
 func TestRedeliverWithOldStatistics(t *testing.T) {
 	t.Parallel()
 	tx := storetest.Tx(t)
@@ -20,10 +20,10 @@ func TestRedeliverWithOldStatistics(t *testing.T) {
 	require.NoError(t, err)
 	fill := func(n int) store.Webhook {
 		w := makeWebhook(t, s)
-		_, err := tx.Exec(t.Context(), `INSERT INTO millrace.webhook_deliveries (id, endpoint_id, event_type, version, body, state,
-			attempts, give_up_at, next_attempt_at, created_at, finished_at)
-			SELECT (substr($2::uuid::text, 1, 13) || '-7000-8000-' || lpad(n::text, 12, '0'))::uuid, $2::uuid, 'Ping', 0, '{}', 'failed', 1, 10,
-				now(), now(), now() FROM generate_series(1, $1) AS n`, n, w.ID)
+		_, err := tx.Exec(t.Context(), `INSERT INTO millrace.webhook_deliveries (id, endpoint_id, event_type, version,
+				body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at)
+			SELECT (substr($2::uuid::text, 1, 13) || '-7000-8000-' || lpad(n::text, 12, '0'))::uuid, $2::uuid, 'Ping', 0,
+				'{}', 'failed', 1, 10, now(), now(), now() FROM generate_series(1, $1) AS n`, n, w.ID)
 		require.NoError(t, err)
 		return w
 	}
