@@ -71,12 +71,7 @@ func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, st
 		slog.Int("status", status(recorder)), slog.Float64("duration_seconds", time.Since(start).Seconds()),
 		slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
 	}
-	if kind := x.principal.Kind(); kind != "" {
-		attrs = append(attrs, slog.String("principal_kind", kind))
-	}
-	if key := x.principal.KeyID(); key != "" {
-		attrs = append(attrs, slog.String("key_id", key))
-	}
+	attrs = append(attrs, x.principal.LogAttrs()...)
 	switch status(recorder) {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		attrs = append(attrs, slog.String("remote_address", clientAddress(r, s.config.TrustedProxies)))

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -52,11 +53,16 @@ func (p Principal) Known() bool { return p.Name != "" && p.Name != nameDev && p.
 // IsDev reports whether the principal sent no credential because none is asked for.
 func (p Principal) IsDev() bool { return p.Name == nameDev }
 
-// Kind returns the kind of the credential: key, ticket, oidc, token, dev or anonymous.
-func (p Principal) Kind() string { return string(p.kind) }
-
-// KeyID returns the public name of the key, or of the key behind the ticket; empty if there is none.
-func (p Principal) KeyID() string { return string(p.key) }
+// LogAttrs names the principal in access logs, as far as they may know it: the subjects of OIDC tokens are people.
+func (p Principal) LogAttrs() (attrs []slog.Attr) {
+	if p.kind != "" {
+		attrs = append(attrs, slog.String("principal_kind", string(p.kind)))
+	}
+	if p.key != "" {
+		attrs = append(attrs, slog.String("key_id", string(p.key)))
+	}
+	return attrs
+}
 
 // Anyone is the principal of a request that needs no credential.
 func Anyone() Principal { return Principal{Name: nameAnyone, kind: kindAnyone} }

@@ -10,7 +10,11 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
+	"unicode"
 
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/google/uuid"
 
 	"github.com/millrace-orders/millrace/auth"
@@ -19,8 +23,12 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// maxOpsBody is room for the ids of a thousand jobs. All of it goes into the audit log.
-const maxOpsBody = 16 << 10
+const (
+	// maxOpsBody is room for the ids of a thousand jobs.
+	maxOpsBody = 16 << 10
+	// maxOpsDetail is how much of a body goes into the audit log, from which nothing can be deleted.
+	maxOpsDetail = 1 << 10
+)
 
 // guard stands before everything on the operations address. It looks at who asks and at the method, never at the
 // path, so there is no path that gets around it; what not every role may read is marked where it is mounted.
@@ -48,11 +56,17 @@ type operatorKey struct{}
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
 	w.Header().Set("X-Request-Id", id)
+	recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 	who, err := g.enter(r)
+	defer func(start time.Time) { g.log(r, recorder.Status(), id, who, time.Since(start)) }(time.Now())
 	if err != nil {
-		g.refuse(w, r, err)
+		g.refuse(recorder, r, err)
 		return
 	}
+	g.serve(recorder, r, who, id)
+}
+
+func (g *guard) serve(w http.ResponseWriter, r *http.Request, who auth.Principal, id string) {
 	operator := who.Role == roles.Admin || who.Role == roles.Operator
 	reads := slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
 	allowed := operator || who.Role == roles.Viewer && reads
@@ -71,6 +85,21 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, operator)))
+}
+
+// log writes a line about a request that was refused, as the API does. River UI asks every two seconds: what is
+// answered is no news.
+func (g *guard) log(r *http.Request, status int, id string, who auth.Principal, took time.Duration) {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+	default:
+		return
+	}
+	address, _, _ := net.SplitHostPort(r.RemoteAddr)
+	g.logger.LogAttrs(r.Context(), slog.LevelInfo, "operations request", append([]slog.Attr{
+		slog.String("method", r.Method), slog.Int("status", status), slog.Float64("duration_seconds", took.Seconds()),
+		slog.String("request_id", id), slog.String("remote_address", address),
+	}, who.LogAttrs()...)...)
 }
 
 // enter finds out who asks. A credential that this process has not seen to be right needs room under the limit of its
@@ -116,7 +145,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // audit writes down who wants what, with the body, which has the ids of jobs. River UI's bodies are JSON; of anything
-// else only the size is noted. Of a refused request it notes no body: its sender must not fill the log.
+// else only the size is noted, and of a long body also the beginning. Of a refused request it notes no body: its sender
+// must not fill the log.
 func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, allowed bool) error {
 	entry := store.AuditEntry{
 		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: map[string]any{"allowed": allowed},
@@ -130,6 +160,14 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	switch {
+	case len(body) > maxOpsDetail:
+		entry.Detail["bytes"], entry.Detail["cut"] = len(body), true
+		entry.Detail["beginning"] = strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) { // jsonb cannot have some of them
+				return -1
+			}
+			return r
+		}, strings.ToValidUTF8(string(body[:maxOpsDetail]), ""))
 	case json.Valid(body) && !bytes.Contains(body, []byte(`\u0000`)): // which jsonb cannot have
 		entry.Detail["body"] = json.RawMessage(body)
 	case len(body) > 0:

@@ -15,7 +15,7 @@ const tellEvery = 2 * time.Second
 // stopped: a provider that hangs may take as long as a call may.
 func (n *node) tellStopping() (stopped func()) {
 	began := time.Now()
-	n.progress.Info("stopping", "running", n.underWay(), "at_most_seconds", int(stopTimeout.Seconds()))
+	n.progress.Info("stopping", append(n.underWay(), "at_most_seconds", int(stopTimeout.Seconds()))...)
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -26,8 +26,8 @@ func (n *node) tellStopping() (stopped func()) {
 			case <-stop:
 				return
 			case <-ticker.C:
-				n.progress.Info("waiting for what is under way", "running", n.underWay(),
-					"seconds", int(time.Since(began).Seconds()), "at_most_seconds", int(stopTimeout.Seconds()))
+				n.progress.Info("waiting for what is under way", append(n.underWay(),
+					"seconds", int(time.Since(began).Seconds()), "at_most_seconds", int(stopTimeout.Seconds()))...)
 			}
 		}
 	}()
@@ -38,15 +38,19 @@ func (n *node) tellStopping() (stopped func()) {
 	}
 }
 
-// underWay counts what the workers are doing, by queue, as in "payment: 2, webhooks: 1".
-func (n *node) underWay() string {
+// underWay is what the workers are doing, as an attribute of a line of the log: by queue, as in "payment: 2, webhooks:
+// 1". It is left out if no job runs, and in a process without workers.
+func (n *node) underWay() []any {
 	if n.running == nil {
-		return "requests"
+		return nil
 	}
 	running := n.running()
 	var parts []string
 	for _, queue := range slices.Sorted(maps.Keys(running)) {
 		parts = append(parts, fmt.Sprintf("%s: %d", queue, running[queue]))
 	}
-	return strings.Join(parts, ", ")
+	if len(parts) == 0 {
+		return nil
+	}
+	return []any{"running", strings.Join(parts, ", ")}
 }

@@ -94,7 +94,7 @@ func askWebhooks(ctx context.Context, c *connection, place func(until time.Time)
 
 // askWithKeys reads as callers do who may see a part.
 func (b *bench) askWithKeys(ctx context.Context, d *database, p *process) error {
-	conn, err := dial(ctx, p.api)
+	conn, err := dial(ctx, p.API)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (b *bench) askWithKeys(ctx context.Context, d *database, p *process) error 
 		if err := json.Unmarshal(body, &ticket); err != nil {
 			return err
 		}
-		stream, err := dial(ctx, p.api) // what has begun to stream answers nothing else
+		stream, err := dial(ctx, p.API) // what has begun to stream answers nothing else
 		if err != nil {
 			return err
 		}
@@ -128,4 +128,14 @@ func (b *bench) askWithKeys(ctx context.Context, d *database, p *process) error 
 		}
 	}
 	return nil
+}
+
+// pause waits, unless the context ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -90,7 +90,7 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 			return fmt.Errorf("GET %s: %d %s: %w", path, status, body, err)
 		}
 	}
-	if err := askWebhooks(ctx, conn, func(until time.Time) error { return place(ctx, p.api, maker, w, until) }); err != nil {
+	if err := askWebhooks(ctx, conn, func(until time.Time) error { return place(ctx, p.API, maker, w, until) }); err != nil {
 		return fmt.Errorf("%w\n%s", err, p.last())
 	}
 	if err := b.askOperations(ctx, d, p); err != nil {

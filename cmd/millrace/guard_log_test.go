@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/auth"
+	"github.com/millrace-orders/millrace/auth/roles"
+	"github.com/millrace-orders/millrace/limit"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// guarded is a guard, and what it logs.
+type guarded struct {
+	t     *testing.T
+	guard *guard
+	store *store.Store
+	log   bytes.Buffer
+}
+
+func newGuarded(t *testing.T) *guarded {
+	t.Helper()
+	s, err := store.New(store.Config{DB: storetest.Tx(t)})
+	require.NoError(t, err)
+	g := &guarded{t: t, store: s}
+	g.guard = &guard{
+		auth: auth.New(auth.Config{Keys: s, Token: "secret-of-an-admin"}), store: s,
+		limiter: limit.New(limit.Config{}), logger: slog.New(slog.NewJSONHandler(&g.log, nil)),
+		next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/debug/pprof/" {
+				profile(func(http.ResponseWriter, *http.Request) {}).ServeHTTP(w, r)
+			}
+		}),
+	}
+	return g
+}
+
+// do returns the status, and the lines that were logged.
+func (g *guarded) do(method, path, body, credential string) (status int, lines []map[string]any) {
+	g.t.Helper()
+	g.log.Reset()
+	r := httptest.NewRequestWithContext(g.t.Context(), method, path, strings.NewReader(body))
+	r.RemoteAddr = "192.0.2.7:4711"
+	if credential != "" {
+		r.Header.Set("Authorization", "Bearer "+credential)
+	}
+	w := httptest.NewRecorder()
+	g.guard.ServeHTTP(w, r)
+	for line := range bytes.Lines(g.log.Bytes()) {
+		var m map[string]any
+		require.NoError(g.t, json.Unmarshal(line, &m))
+		lines = append(lines, m)
+	}
+	return w.Code, lines
+}
+
+func (g *guarded) key(role roles.Role) store.MadeKey {
+	g.t.Helper()
+	by := store.Actor{Name: "test", Role: roles.Admin}
+	made, err := g.store.MakeKeys(g.t.Context(), []store.NewKey{{Role: role, Name: "test"}}, by)
+	require.NoError(g.t, err)
+	return made[0]
+}
+
+// Refused requests are logged with their author, as those of the API are, and answered ones are not.
+func TestRefusalsOfTheOperationsAddressAreLogged(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	refused := func(status int, lines []map[string]any) map[string]any {
+		t.Helper()
+		require.Len(t, lines, 1)
+		require.Equal(t, "operations request", lines[0]["msg"])
+		require.EqualValues(t, status, lines[0]["status"])
+		require.Equal(t, "192.0.2.7", lines[0]["remote_address"])
+		require.NotEmpty(t, lines[0]["request_id"])
+		return lines[0]
+	}
+	status, lines := g.do(http.MethodGet, "/", "", "wrong")
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.NotContains(t, refused(status, lines), "key_id")
+
+	viewer := g.key(roles.Viewer)
+	for _, r := range []struct{ method, path string }{
+		{http.MethodPost, "/riverui/api/jobs/cancel"}, {http.MethodGet, "/debug/pprof/"},
+	} {
+		status, lines = g.do(r.method, r.path, "", viewer.Text)
+		require.Equal(t, http.StatusForbidden, status)
+		line := refused(status, lines)
+		require.Equal(t, r.method, line["method"])
+		require.Equal(t, "key", line["principal_kind"])
+		require.Equal(t, viewer.ID, line["key_id"])
+	}
+	for range opsRefusals {
+		status, lines = g.do(http.MethodPost, "/", "", viewer.Text)
+	}
+	require.Equal(t, http.StatusTooManyRequests, status)
+	require.Equal(t, viewer.ID, refused(status, lines)["key_id"])
+
+	status, lines = g.do(http.MethodGet, "/", "", viewer.Text)
+	require.Equal(t, http.StatusOK, status)
+	require.Empty(t, lines)
+}
+
+// What operators send goes into the audit log whole if it is short. Of a long body there is the beginning.
+func TestAuditedBodiesAreBounded(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	audited := func(body string) map[string]any {
+		t.Helper()
+		status, _ := g.do(http.MethodPost, "/riverui/api/jobs/cancel", body, "secret-of-an-admin")
+		require.Equal(t, http.StatusOK, status)
+		log, err := g.store.AuditLog(t.Context(), 1)
+		require.NoError(t, err)
+		return log[0].Detail
+	}
+	require.Equal(t, map[string]any{"allowed": true, "body": map[string]any{"ids": []any{"1"}}}, audited(`{"ids":["1"]}`))
+	require.Equal(t, map[string]any{"allowed": true, "bytes": 8.0}, audited("not JSON"))
+	long := `{"ids":["` + strings.Repeat(`1","`, maxOpsBody/4-10) + `"]}`
+	require.Equal(t, map[string]any{
+		"allowed": true, "bytes": float64(len(long)), "cut": true, "beginning": long[:maxOpsDetail],
+	}, audited(long))
+	odd := strings.Repeat("\u0000é\u200b\x1b[31m", 500)
+	detail := audited(odd)
+	require.LessOrEqual(t, len(detail["beginning"].(string)), maxOpsDetail)
+	require.NotContains(t, detail["beginning"], "\x1b")
+}
