@@ -28,7 +28,7 @@ func meaningSettings() map[string]string {
 		"intervalstyle": "postgres", "extra_float_digits": "1", "bytea_output": "hex", "array_nulls": "on",
 		"transform_null_equals": "off", "row_security": "on", "check_function_bodies": "on",
 		"default_transaction_isolation": "read committed", "default_transaction_deferrable": "off",
-		"default_table_access_method": "heap", "idle_session_timeout": "0",
+		"default_table_access_method": "heap", "idle_session_timeout": "0", "quote_all_identifiers": "off",
 	}
 }
 

@@ -91,7 +91,7 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 		}
 	}
 	if err := askWebhooks(ctx, conn, func(until time.Time) error { return place(ctx, p.API, maker, w, until) }); err != nil {
-		return fmt.Errorf("%w\n%s", err, p.last())
+		return fmt.Errorf("%w\n%s", err, p.Tail(20))
 	}
 	if err := b.askOperations(ctx, d, p); err != nil {
 		return err
