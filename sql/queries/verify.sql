@@ -160,8 +160,9 @@ SELECT relname::text AS relation, n_dead_tup::bigint AS dead, n_live_tup::bigint
 WHERE schemaname = 'millrace' AND n_dead_tup - 2 * n_live_tup / 5 > @least::bigint ORDER BY relname;
 
 -- name: VerifyNames :exec
--- VerifyNames has Postgres print definitions with the schemas of all that they name, whatever the search path is.
-SET LOCAL search_path = pg_catalog;
+-- VerifyNames has Postgres print definitions with the schemas of all that they name, and quotes only where names need
+-- them, whatever the session's settings are.
+SELECT set_config('search_path', 'pg_catalog', true), set_config('quote_all_identifiers', 'off', true);
 
 -- name: VerifyGuards :many
 -- VerifyGuards are the definitions of the constraints, unique indexes and triggers of the given names, with their table and

@@ -391,10 +391,11 @@ func (q *Queries) VerifyLongJobs(ctx context.Context, db DBTX, arg *VerifyLongJo
 }
 
 const verifyNames = `-- name: VerifyNames :exec
-SET LOCAL search_path = pg_catalog
+SELECT set_config('search_path', 'pg_catalog', true), set_config('quote_all_identifiers', 'off', true)
 `
 
-// VerifyNames has Postgres print definitions with the schemas of all that they name, whatever the search path is.
+// VerifyNames has Postgres print definitions with the schemas of all that they name, and quotes only where names need
+// them, whatever the session's settings are.
 func (q *Queries) VerifyNames(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, verifyNames)
 	return err
