@@ -17,9 +17,9 @@ func TestVerifyQueues(t *testing.T) {
 		overdue = `UPDATE order_steps SET started_at = started_at - interval '2 hours',
 			deadline_at = now() - interval '1 hour' WHERE order_id = 'PROCESSING';
 			UPDATE orders SET placed_at = placed_at - interval '2 hours' WHERE id = 'PROCESSING';`
-		queues = "INSERT INTO river_queue (name, paused_at, updated_at) SELECT unnest(ARRAY['payment', 'inventory', 'shipping']), "
-		paused = queues + "now(), now();"
-		young  = `DELETE FROM instances; INSERT INTO instances (id, started_at, heartbeat_at)
+		paused = `INSERT INTO river_queue (name, paused_at, updated_at)
+			SELECT unnest(ARRAY['payment', 'inventory', 'shipping']), now(), now();`
+		young = `DELETE FROM instances; INSERT INTO instances (id, started_at, heartbeat_at)
 			VALUES ('test', now() - interval '30 seconds', now() + interval '1 hour');`
 		attended = `INSERT INTO queue_attendance (queue, paused_at, shut_at, worked_at) SELECT unnest(ARRAY['payment',
 			'inventory', 'shipping']), `
@@ -30,7 +30,7 @@ func TestVerifyQueues(t *testing.T) {
 	}{
 		{"Neglected", ready, []string{"backlog"}},
 		{
-			"NeglectedForLong", ready + attended + "now() - interval '2 min', now() - interval '2 min', now() - interval '2 min'",
+			"NeglectedForLong", ready + attended + strings.Repeat("now() - interval '2 min', ", 2) + "now() - interval '2 min'",
 			[]string{"backlog"},
 		},
 		{"Resumed", ready + attended + "now() - interval '50 s', NULL, NULL", nil},
