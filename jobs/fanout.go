@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	fanOutPoll = time.Second // how long a message waits at most for the job that sends it, if nobody rings
+	fanOutPoll = time.Second // the longest delay of a message whose notification is lost
 	fanOutSoon = 50 * time.Millisecond
 )
 
-// FanOut turns what happens to orders into messages to webhooks, and has them sent. Every process with workers runs
-// one; they take turns.
+// FanOut turns order events into messages to webhooks, and enqueues the jobs that send them. Every process with workers
+// runs a FanOut; they take turns.
 type FanOut struct {
 	store  *store.Store
 	logger *slog.Logger
@@ -32,11 +32,11 @@ func NewFanOut(s *store.Store, logger *slog.Logger, registerer prometheus.Regist
 	f := &FanOut{
 		store: s, logger: logger, woken: make(chan struct{}, 1),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "millrace_webhook_fanout_lag_seconds", Help: "Time from an event to its messages.",
+			Name: "millrace_webhook_fanout_lag_seconds", Help: "Time from an event to its messages' creation.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 4, 9),
 		}),
 		expired: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_webhook_log_expired_total", Help: "Times that the log was pruned before it was read.",
+			Name: "millrace_webhook_log_expired_total", Help: "Times that events were pruned before they became messages.",
 		}),
 	}
 	if registerer != nil {
@@ -45,7 +45,7 @@ func NewFanOut(s *store.Store, logger *slog.Logger, registerer prometheus.Regist
 	return f
 }
 
-// Wake says that there are new events. It never waits.
+// Wake reports that there are new events. It never blocks.
 func (f *FanOut) Wake() {
 	select {
 	case f.woken <- struct{}{}:
@@ -63,14 +63,14 @@ func (f *FanOut) Run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !failing:
-			f.logger.WarnContext(ctx, "webhooks are not fanned out", "error", err)
+			f.logger.WarnContext(ctx, "webhook fan-out failed", "error", err)
 		case err == nil && failing:
-			f.logger.InfoContext(ctx, "webhooks are fanned out again")
+			f.logger.InfoContext(ctx, "webhook fan-out recovered")
 		}
 		failing = err != nil
 		woken, soon := f.woken, (<-chan time.Time)(nil)
 		if done.Idle {
-			woken = nil // nobody is in a hurry
+			woken = nil // no need to hurry
 		}
 		if done.Soon {
 			soon = time.After(fanOutSoon)
@@ -85,7 +85,7 @@ func (f *FanOut) Run(ctx context.Context) {
 	}
 }
 
-// catchUp reads to the end and returns how the last read went.
+// catchUp reads to the end of the log and returns the result of the last read.
 func (f *FanOut) catchUp(ctx context.Context) (store.FannedOut, error) {
 	for ctx.Err() == nil {
 		done, err := f.store.FanOut(ctx, webhook.Body)
@@ -107,9 +107,9 @@ func (f *FanOut) report(ctx context.Context, done store.FannedOut) {
 	}
 	if done.Expired != nil {
 		f.expired.Inc()
-		f.logger.ErrorContext(ctx, "webhooks miss events: the log was pruned before it was read", "error", done.Expired)
+		f.logger.ErrorContext(ctx, "webhook events missing, pruned before they were read", "error", done.Expired)
 	}
 	for _, id := range done.KeyEnded {
-		f.logger.WarnContext(ctx, "webhook is disabled", "webhook_id", id, "reason", store.DisabledKeyEnded)
+		f.logger.WarnContext(ctx, "webhook disabled", "webhook_id", id, "reason", store.DisabledKeyEnded)
 	}
 }

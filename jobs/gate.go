@@ -12,13 +12,13 @@ import (
 	"github.com/millrace-orders/millrace/upstream"
 )
 
-// probeEvery is how often a job is fetched to try a provider with. Mostly one is enough.
+// probeEvery is how often a job is fetched to probe a provider. Mostly one probe is enough.
 const probeEvery = time.Second
 
-// gate keeps this process from fetching jobs that it could not carry out: while a provider's breaker is open, those of
-// its queue, all but one with which the provider is tried. Fetched and put off again, they would cost Postgres as much
-// as work does, and the more the longer the queue is. They stay in the queue, for other processes to take, and for this
-// one when the breaker closes.
+// gate keeps this process from fetching jobs that it could not carry out. While a provider's breaker is open, only one
+// job of its queue is fetched at a time, as a probe. Fetching and snoozing all jobs would cost Postgres as much as work
+// does, and more the longer the queue is. The jobs stay in the queue, for other processes, and for this process when
+// the breaker closes.
 type gate struct {
 	state func(orders.Provider) string
 
@@ -34,7 +34,7 @@ func newGate(providers *upstream.Clients) *gate {
 	return g
 }
 
-// admit is how many jobs of a queue may be fetched, of as many as there are workers for.
+// admit returns how many jobs of a queue may be fetched; workers is how many could run.
 func (g *gate) admit(queue string, workers int) int {
 	switch g.state(orders.Provider(queue)) {
 	case upstream.Open:
@@ -52,7 +52,7 @@ func (g *gate) admit(queue string, workers int) int {
 	}
 }
 
-// shut are the queues that are not worked here now.
+// shut lists the queues that this process does not work now.
 func (g *gate) shut() (queues []string) {
 	for _, p := range orders.Providers() {
 		if g.state(p) != upstream.Closed {
@@ -62,7 +62,7 @@ func (g *gate) shut() (queues []string) {
 	return queues
 }
 
-// gatedDriver has River fetch what the gate admits.
+// gatedDriver limits what River fetches to what the gate admits.
 type gatedDriver struct {
 	*riverpgxv5.Driver
 

@@ -15,7 +15,7 @@ import (
 // inventoryTimeout is enough for a hundred thousand products, and below rescueAfter.
 const inventoryTimeout = 60 * time.Second
 
-// SyncInventoryJob copies what the inventory provider says of its stock. It is enqueued by whichever process leads.
+// SyncInventoryJob copies the inventory provider's stock list. The leader enqueues it.
 type SyncInventoryJob struct{}
 
 // Kind names the job.
@@ -38,16 +38,16 @@ type inventoryWorker struct {
 	*shared
 
 	mu   sync.Mutex
-	last string // what went wrong the last time; empty if nothing did
+	last string // the last run's error; empty if it succeeded
 }
 
-// Timeout is longer than that of a step: it is many calls.
+// Timeout is longer than a step's: the job makes many calls.
 func (w *inventoryWorker) Timeout(*river.Job[SyncInventoryJob]) time.Duration {
 	return inventoryTimeout
 }
 
-// Work reads the whole stock, then writes it. It fails only if that is our own database's fault: that a provider does
-// not answer makes the snapshot older, which everybody who reads it can see.
+// Work reads the whole stock, then writes it. It fails only on an error of our own database. A provider that does not
+// answer makes the snapshot older, and every reader of the snapshot can see its age.
 func (w *inventoryWorker) Work(ctx context.Context, _ *river.Job[SyncInventoryJob]) error {
 	asOf := w.Now()
 	products, err := w.Providers.Stock(ctx)
@@ -56,20 +56,20 @@ func (w *inventoryWorker) Work(ctx context.Context, _ *river.Job[SyncInventoryJo
 	}
 	switch news := w.isNews(err); {
 	case err == nil && news:
-		w.Logger.InfoContext(ctx, "inventory is synchronised again")
+		w.Logger.InfoContext(ctx, "inventory synchronisation recovered")
 	case errors.Is(err, upstream.ErrNoStock) && news:
-		w.Logger.InfoContext(ctx, "inventory provider lists no stock, so there is none to show")
+		w.Logger.InfoContext(ctx, "inventory provider has no stock list")
 	case err != nil && news:
-		w.Logger.WarnContext(ctx, "inventory is not synchronised", "error", err)
+		w.Logger.WarnContext(ctx, "inventory synchronisation failed", "error", err)
 	}
 	if err != nil {
-		return nil //nolint:nilerr // said above
+		return nil //nolint:nilerr // logged above
 	}
 	return w.Store.ReplaceInventory(ctx, products, asOf)
 }
 
-// isNews says that this is not how it went the last time. The job runs for ever, and so may its provider be without
-// a list.
+// isNews reports whether the result differs from the last run's. The job runs for ever, and its provider may be without
+// a stock list for as long.
 func (w *inventoryWorker) isNews(err error) bool {
 	text := ""
 	if err != nil {

@@ -110,11 +110,11 @@ func TestSyncInventory(t *testing.T) {
 	frozen := i.await("anything", func(p []orders.Stock, _ time.Time) bool { return len(p) == 1 })
 	i.awaitCalls(1)
 	i.await("the same", func(_ []orders.Stock, at time.Time) bool { return at.Equal(frozen) })
-	require.Equal(t, 1, strings.Count(i.log.String(), "inventory is not synchronised"))
+	require.Equal(t, 1, strings.Count(i.log.String(), "inventory synchronisation failed"))
 
 	i.status.Store(0)
 	i.await("a later snapshot", func(_ []orders.Stock, at time.Time) bool { return at.After(frozen) })
-	require.Eventually(t, func() bool { return strings.Contains(i.log.String(), "inventory is synchronised again") },
+	require.Eventually(t, func() bool { return strings.Contains(i.log.String(), "inventory synchronisation recovered") },
 		time.Minute, 10*time.Millisecond)
 }
 
@@ -127,7 +127,7 @@ func TestSyncInventoryWithoutAList(t *testing.T) {
 	j := newInventory(t, time.Second, http.StatusNotImplemented)
 	j.awaitCalls(3)
 	require.Equal(t, 1, strings.Count(j.log.String(), "lists no stock"))
-	require.NotContains(t, j.log.String(), "inventory is not synchronised")
+	require.NotContains(t, j.log.String(), "inventory synchronisation failed")
 	require.NotContains(t, j.log.String(), "ERROR")
 	require.Zero(t, i.asked.Load())
 }

@@ -9,24 +9,24 @@ import (
 
 const (
 	maintenanceQueue = "maintenance"
-	// maintenanceWorkers lets the sweep run while another periodic job takes its time.
+	// maintenanceWorkers lets the sweep run while another periodic job takes long.
 	maintenanceWorkers = 4
 )
 
-// job is all that River has to know of one kind of work, or of several that one worker carries out. Each file of this
-// package declares its own, and NewClient collects them.
+// job describes one kind of work to River, or several kinds that share a worker. Each file of this package declares its
+// own job, and NewClient collects them.
 type job struct {
 	register func(*river.Workers)
-	// queues are those that the job brings along, and how many of each run at a time in one process.
+	// queues are the job's queues, and how many jobs of each run at a time in one process.
 	queues map[string]int
 	// every is how often the leader enqueues a periodic job. 0: never.
 	every   time.Duration
 	insert  river.PeriodicJobConstructor
-	onStart bool // it is enqueued at once, too, when a process becomes the leader
+	onStart bool // also enqueued at once when a process becomes the leader
 }
 
-// periodic is a job that the leader enqueues. It has its worker also where it is never enqueued: a process that is
-// configured otherwise may do that.
+// periodic makes a job that the leader enqueues. The process has the job's worker even if it never enqueues the job: a
+// process with a different configuration may.
 func periodic[T river.JobArgs](every time.Duration, worker river.Worker[T], insert river.PeriodicJobConstructor) job {
 	return job{
 		register: func(workers *river.Workers) { river.AddWorker(workers, worker) },
@@ -48,7 +48,7 @@ func (j job) addTo(config *river.Config) {
 	}
 }
 
-// oneAtATime keeps a periodic job from being enqueued again before it has run.
+// oneAtATime prevents a periodic job from being enqueued again before it has run.
 func oneAtATime() river.UniqueOpts {
 	return river.UniqueOpts{ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning,

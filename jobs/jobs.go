@@ -1,9 +1,9 @@
-// Package jobs carries out what orders decides: one River worker for all steps of the saga, and a periodic sweep that
-// makes sure no step waits for a job which is not there. Another periodic job copies the inventory for the API to show.
+// Package jobs carries out what orders decides. One River worker serves all steps of the saga. A periodic sweep makes
+// sure that no step waits for a missing job. Another periodic job copies the inventory for the API to show.
 //
-// A worker sends the stored intent, and applies the outcome in a transaction of its own: no transaction is open
-// during a call. River is only the trigger, the order's tables are the truth. So a job that runs twice, late, or at
-// the same time as another run of it, is harmless.
+// A worker sends the stored intent, and applies the outcome in a separate transaction: no transaction is open during a
+// call. River is only the trigger; the order's tables are the truth. So a job that runs twice, late, or at the same
+// time as a second run of it, is harmless.
 //
 // jobs imports store and upstream; api does not know it.
 package jobs
@@ -29,11 +29,11 @@ import (
 
 // Settings of River that the rest depends on.
 const (
-	// jobTimeout leaves a step room for two calls of the provider's timeout, and is far below rescueAfter: a job is
-	// rescued only when its process is surely gone or frozen.
+	// jobTimeout leaves a step room for two calls of the provider's timeout, and is far below rescueAfter: River
+	// rescues a job only when its process is surely gone or frozen.
 	jobTimeout  = 30 * time.Second
 	rescueAfter = 90 * time.Second
-	// longestRun is how long the sweep believes in a running job.
+	// longestRun is how long the sweep trusts that a running job is alive.
 	longestRun = jobTimeout + 15*time.Second
 	// softStop leaves a call to a provider, of 12 s at most, time to end when the process stops.
 	softStop      = 15 * time.Second
@@ -41,58 +41,58 @@ const (
 	fetchCooldown = 10 * time.Millisecond
 )
 
-// Config says what the workers work with.
+// Config has what the workers need.
 type Config struct {
 	Pool      *pgxpool.Pool
 	Store     *store.Store
 	Providers *upstream.Clients
 	// Workers is how many steps of one provider run at a time, per process. Default 200.
 	Workers int
-	// SweepEvery is how often stranded steps are looked for. Default 15 s.
+	// SweepEvery is how often the sweep looks for stranded steps. Default 15 s.
 	SweepEvery time.Duration
 	// SyncInventoryEvery is how often the inventory provider is asked for its stock. 0: never.
 	SyncInventoryEvery time.Duration
 	// VerifyEvery is how often the invariants are verified. 0: never.
 	VerifyEvery time.Duration
-	// ReconcileEvery is how often the providers' records are compared with ours. 0: never.
+	// ReconcileEvery is how often the providers' records are compared with the orders. 0: never.
 	ReconcileEvery time.Duration
-	// ReconcileRepair has reconciliation repair what a rule allows. Else it only says what it finds.
+	// ReconcileRepair lets reconciliation repair what a rule allows. Otherwise it only reports findings.
 	ReconcileRepair bool
-	// ReconcileGrace is how old what is compared is at least. Default 1 min.
+	// ReconcileGrace is the least age of what reconciliation compares. Default 1 min.
 	ReconcileGrace time.Duration
-	// KeepCompletedJobs is for how long River keeps the jobs that have succeeded. Default 1 h.
+	// KeepCompletedJobs is how long River keeps the jobs that have succeeded. Default 1 h.
 	KeepCompletedJobs time.Duration
-	// KeepFailedJobs is for how long River keeps the jobs that were cancelled or discarded. Default 7 days.
+	// KeepFailedJobs is how long River keeps the jobs that were cancelled or discarded. Default 7 days.
 	KeepFailedJobs time.Duration
-	// KeepIndexes has River rebuild none of its indexes, which only their owner may do.
+	// KeepIndexes stops River from rebuilding its indexes, which only their owner may do.
 	KeepIndexes bool
-	// KeepEvents is for how long the log is kept at least. Default 90 days.
+	// KeepEvents is the least time that the log is kept. Default 90 days.
 	KeepEvents time.Duration
-	// Recovery is told which jobs run. May be nil: then only the sweep finds the steps of a process that died.
+	// Recovery tracks the running jobs. If nil, only the sweep finds the steps of a process that died.
 	Recovery *Recovery
-	// Webhooks says how messages to webhooks are sent. nil: they are not.
+	// Webhooks configures the sending of messages to webhooks. If nil, none are sent.
 	Webhooks *Webhooks
-	// Clock is by which jobs become due: the database's. Default: one that has never read it.
+	// Clock decides when jobs are due: the database's clock. Default: a clock that has never read the database's.
 	Clock *store.Clock
-	// Now is the clock that deadlines are measured by. Default: that one.
+	// Now is the clock that deadlines are measured by. Default: Clock's.
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
 }
 
-// Webhooks says how messages to webhooks are sent.
+// Webhooks configures the sending of messages to webhooks.
 type Webhooks struct {
 	Sender *webhook.Sender
-	// Workers is how many endpoints are sent to at a time, per process, and how many that are failing besides.
+	// Workers is how many endpoints are sent to at a time, per process. As many failing endpoints are sent to besides.
 	// Default 20.
 	Workers int
-	// Parallel is how many messages are being sent to one endpoint at a time. Default 2.
+	// Parallel is how many messages are sent to one endpoint at a time. Default 2.
 	Parallel int
-	// Keep is for how long finished deliveries are kept. Default 30 days.
+	// Keep is how long finished deliveries are kept. Default 30 days.
 	Keep time.Duration
 }
 
-// shared is what the workers have in common.
+// shared is what all workers use.
 type shared struct {
 	Config
 
@@ -100,7 +100,7 @@ type shared struct {
 	tally   *tally
 }
 
-// rebuilt are the indexes that River rebuilds each day. To River an empty list is none, and nil all of its own.
+// rebuilt lists the indexes that River rebuilds each day. River takes an empty list as none, and nil as all its own.
 func (c Config) rebuilt() []string {
 	if c.KeepIndexes {
 		return []string{}
@@ -110,7 +110,7 @@ func (c Config) rebuilt() []string {
 	})
 }
 
-// withDefaults is the configuration with a value for everything that was left out.
+// withDefaults returns the configuration with defaults for the missing values.
 func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, 200)
 	c.SweepEvery = cmp.Or(c.SweepEvery, 15*time.Second)
@@ -126,8 +126,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// NewClient makes the River client that works all queues. The caller starts and stops it; stopping it waits for
-// running steps for up to 20 s, then cancels them without burning an attempt.
+// NewClient makes the River client that works all queues. The caller starts and stops it. Stopping waits for running
+// steps for up to 20 s, then cancels them without using up an attempt.
 func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	c = c.withDefaults()
 	s := &shared{Config: c, metrics: newMetrics(c.Registerer), tally: newTally(time.Now, c.Logger)}

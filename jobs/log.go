@@ -9,7 +9,7 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// MaintainLogJob makes the log's next partition and drops those that are too old.
+// MaintainLogJob makes the log's next partition and drops partitions that are too old.
 type MaintainLogJob struct{}
 
 // Kind names the job.
@@ -28,13 +28,13 @@ type logWorker struct {
 	*shared
 }
 
-// Timeout is River's word for how long the job may take.
+// Timeout implements river.Worker.
 func (w *logWorker) Timeout(*river.Job[MaintainLogJob]) time.Duration { return store.LogUpkeepTimeout }
 
 func (w *logWorker) Work(ctx context.Context, _ *river.Job[MaintainLogJob]) error {
 	dropped, err := w.Store.MaintainLog(ctx, w.KeepEvents)
 	if dropped > 0 {
-		w.Logger.InfoContext(ctx, "old events are gone", "partitions", dropped)
+		w.Logger.InfoContext(ctx, "old events dropped", "partitions", dropped)
 	}
 	return err
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// riverHandler lowers to DEBUG what River logs at INFO of every failed run of every job, and every five seconds of each
-// queue: metrics tell both, and in an outage it would be thousands of lines in a second.
+// riverHandler lowers to DEBUG two messages that River logs at INFO: every failed run of every job, and the counts of
+// each queue every five seconds. Metrics have both, and in an outage these would be thousands of lines a second.
 type riverHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.
@@ -39,12 +39,12 @@ func isRoutine(message string) bool {
 }
 
 const (
-	tallyEvery = 30 * time.Second // is how often a tally logs the same thing
-	tallyKinds = 1000             // that are remembered: a part of them are a provider's words
+	tallyEvery = 30 * time.Second // how often a tally logs the same kind
+	tallyKinds = 1000             // remembered at most, since some contain a provider's words
 )
 
-// tally logs what may happen hundreds of times in a second: the first time at once, and then how often it has happened
-// since, every 30 s at most.
+// tally logs events that may happen hundreds of times a second. It logs the first one at once, and then at most every
+// 30 s, with the count since the last line.
 type tally struct {
 	now    func() time.Time
 	logger *slog.Logger
@@ -62,7 +62,7 @@ func newTally(now func() time.Time, logger *slog.Logger) *tally {
 	return &tally{now: now, logger: logger, kinds: map[string]*tallied{}}
 }
 
-// error counts something of a kind and logs it if it is its turn.
+// error counts an event of a kind, and logs it if a line is due.
 func (t *tally) error(ctx context.Context, kind, message string, args ...any) {
 	if count, due := t.count(kind); due {
 		//nolint:sloglint // the callers' messages are constants

@@ -23,14 +23,14 @@ type metrics struct {
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "millrace_job_duration_seconds", Help: "Time that one run of a job took.",
+			Name: "millrace_job_duration_seconds", Help: "Duration of one run of a job.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
 		}, []string{"kind", "outcome"}),
 		wait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "millrace_job_wait_seconds", Help: "Time from when a job could have run to when it ran.",
+			Name: "millrace_job_wait_seconds", Help: "Time that a job that could run waited for a worker.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10),
 		}, []string{"queue"}),
-		// The name is that of the architecture Millrace replaces, so that dashboards carry over.
+		// The name is from the architecture that Millrace replaces, so that dashboards carry over.
 		processing: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "order_processing_duration_seconds", Help: "Time from placing an order to its end.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200},
@@ -39,10 +39,10 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "millrace_orders_ended_total", Help: "Orders that came to rest, by status.",
 		}, []string{"status"}),
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_steps_swept_total", Help: "Stranded steps that were given a new job.",
+			Name: "millrace_steps_swept_total", Help: "Stranded steps that the sweep gave a new job.",
 		}),
 		notified: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_notifications_total", Help: "E-mails by what became of them.",
+			Name: "millrace_notifications_total", Help: "E-mails, by state.",
 		}, []string{"state"}),
 	}
 	for _, state := range orders.NotificationStates() {

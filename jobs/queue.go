@@ -17,7 +17,7 @@ const (
 	deadLetterGroups = 1000
 )
 
-// QueueCollector exports how long the queues are and how old, and how many orders are unfinished. It asks the database
+// QueueCollector exports the length and age of the queues, and the number of unfinished orders. It queries the database
 // at each scrape.
 type QueueCollector struct {
 	store  *store.Store
@@ -36,15 +36,15 @@ func NewQueueCollector(s *store.Store, logger *slog.Logger) *QueueCollector {
 		store: s, logger: logger,
 		jobs: prometheus.NewDesc("millrace_queue_jobs", "Unfinished jobs.", []string{"queue", "state"}, nil),
 		age: prometheus.NewDesc("millrace_queue_oldest_available_age_seconds",
-			"For how long the oldest job that could run has been waiting.", []string{"queue"}, nil),
+			"How long the oldest job that could run has waited.", []string{"queue"}, nil),
 		orders: prometheus.NewDesc("millrace_orders_unfinished",
-			"Orders that are not at rest, or wait for a person.", []string{"status"}, nil),
+			"Orders that are not at rest, or wait for an operator.", []string{"status"}, nil),
 		dead: prometheus.NewDesc("millrace_dead_letters",
-			"Orders that need attention, by the step that keeps them from their end.", []string{"step"}, nil),
+			"Orders that need attention, by the stuck step.", []string{"step"}, nil),
 		nodes: prometheus.NewDesc("millrace_instances",
-			"Processes with workers: live, and silent for the last hour at most.", []string{"state"}, nil),
+			"Processes with workers: live, or silent for at most an hour.", []string{"state"}, nil),
 		due: prometheus.NewDesc("millrace_webhook_oldest_due_age_seconds",
-			"For how long the oldest message to a webhook that could be sent has waited.", nil, nil),
+			"How long the oldest due message to a webhook has waited.", nil, nil),
 	}
 }
 
@@ -58,8 +58,7 @@ func (c *QueueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.due
 }
 
-// Collect implements prometheus.Collector. Series whose count fails, or takes too long, are missing; the others are
-// still there.
+// Collect implements prometheus.Collector. A query that fails, or takes too long, drops only its own series.
 func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
@@ -70,7 +69,7 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	} {
 		counts.Go(func() error {
 			if err := count(ctx, ch); err != nil {
-				c.logger.WarnContext(ctx, "queues could not be measured", "error", err)
+				c.logger.WarnContext(ctx, "queue metrics query failed", "error", err)
 			}
 			return nil
 		})

@@ -41,7 +41,7 @@ func TestQueuesAreCountedApart(t *testing.T) {
 	_, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(unpaid, orders.VoidPayment, orders.StepUnknown)})
 	require.NoError(t, err)
 	const dead = `
-# HELP millrace_dead_letters Orders that need attention, by the step that keeps them from their end.
+# HELP millrace_dead_letters Orders that need attention, by the stuck step.
 # TYPE millrace_dead_letters gauge
 millrace_dead_letters{step="cancel_shipment"} 0
 millrace_dead_letters{step="refund_payment"} 0

@@ -9,10 +9,10 @@ import (
 	"github.com/millrace-orders/millrace/reconcile"
 )
 
-// behindPause lets go of the worker between one run that is behind and the next.
+// behindPause frees the worker between one run that is behind and the next.
 const behindPause = time.Second
 
-// ReconcileJob compares the providers' own records with ours. It is enqueued by whichever process leads.
+// ReconcileJob compares the providers' own records with the orders. The leader enqueues it.
 type ReconcileJob struct{}
 
 // Kind names the job.
@@ -39,11 +39,11 @@ type reconcileWorker struct {
 	reconciler *reconcile.Reconciler
 }
 
-// Timeout is longer than that of a step: it is many calls.
+// Timeout is longer than a step's: the job makes many calls.
 func (w *reconcileWorker) Timeout(*river.Job[ReconcileJob]) time.Duration { return reconcile.Timeout }
 
-// Work runs again at once if it is behind, but not past the time of the next periodic run, which is also the one that
-// asks again and repairs.
+// Work runs again at once while it is behind, but not past the time of the next periodic run. Only the periodic run
+// asks providers again and repairs.
 func (w *reconcileWorker) Work(ctx context.Context, job *river.Job[ReconcileJob]) error {
 	behind, err := w.reconciler.Run(ctx, snoozes(job.JobRow) > 0)
 	if err != nil {

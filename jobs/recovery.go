@@ -20,16 +20,16 @@ import (
 
 const (
 	heartbeatEvery = 3 * time.Second
-	// trustAfter is for how long a process must have sent heartbeats before it calls others dead: longer than they may
-	// be silent, so that all had the time to come back from an outage of the database.
+	// trustAfter is how long a process must have sent heartbeats before it declares other processes dead. It is longer
+	// than the silence that is allowed, so that all processes have time to return from an outage of the database.
 	trustAfter   = 12 * time.Second
 	leaveTimeout = 2 * time.Second
-	// longestHost leaves room for the rest of an id, of which River takes 100 bytes.
+	// longestHost leaves room for the rest of an id: River allows 100 bytes.
 	longestHost = 60
 )
 
-// Recovery says that this process is alive, and gives the steps of processes that have died to the others, within
-// about 15 s. It does not wait for River's leader, who may be the one that died.
+// Recovery sends this process's heartbeats, and gives the steps of dead processes to live ones within about 15 s. It
+// does not depend on River's leader, which may be the dead process.
 type Recovery struct {
 	store     *store.Store
 	logger    *slog.Logger
@@ -37,19 +37,19 @@ type Recovery struct {
 
 	every, trust time.Duration // heartbeatEvery and trustAfter
 	give         func(ctx context.Context) error
-	shut         func() []string // the queues that are not worked here now
+	shut         func() []string // the queues that this process does not work now
 
-	id     string // of the River client, too
+	id     string // also the River client's
 	mu     sync.Mutex
-	active map[int64]string // jobs that run here
-	worked map[string]bool  // queues of which a job was begun here since they were last told
+	active map[int64]string // the jobs that run in this process
+	worked map[string]bool  // queues that began a job here since the last report
 
 	failing, silent streak // of recovery, and of heartbeats
 }
 
-// NewRecovery makes a Recovery. Give it to NewClient, then Run it from before the client starts until after it stops.
-// s should have connections of its own: in a process that is too busy to say so, everything would run twice. providers
-// are those that the client calls.
+// NewRecovery makes a Recovery. The caller passes it to NewClient, and runs it from before the client starts until
+// after the client stops. s should have connections of its own: if a busy process could not send heartbeats, all its
+// steps would run twice. providers are those that the client calls.
 func NewRecovery(
 	s *store.Store, providers *upstream.Clients, logger *slog.Logger, registerer prometheus.Registerer,
 ) *Recovery {
@@ -59,7 +59,7 @@ func NewRecovery(
 		shut: newGate(providers).shut, id: newInstanceID(time.Now()),
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
-			Help: "Steps of processes that died, or lost them, that were given a new job.",
+			Help: "Steps that lost their process and got a new job.",
 		}),
 	}
 	r.give = r.recover
@@ -69,18 +69,19 @@ func NewRecovery(
 	return r
 }
 
-// newInstanceID names a process as River would, and as its operator can find it: by its host and when it began.
+// newInstanceID names a process in River's form, so that an operator can find it: by its host and its start.
 func newInstanceID(now time.Time) string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	host = strings.ReplaceAll(host[:min(len(host), longestHost)], ".", "_")
-	// Only after a dot are zeros digits of the second: without them two processes of one second would be one.
+	// Go formats fractions of a second only after a dot. Without them, two processes that start in one second would
+	// share an id.
 	return host + "_" + strings.ReplaceAll(now.UTC().Format("2006_01_02T15_04_05.000000"), ".", "_")
 }
 
-// track keeps the account of what runs here.
+// track records the jobs that run in this process.
 func (r *Recovery) track(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 	r.mu.Lock()
 	r.active[job.ID], r.worked[job.Queue] = job.Queue, true
@@ -93,7 +94,7 @@ func (r *Recovery) track(ctx context.Context, job *rivertype.JobRow, work func(c
 	return work(ctx)
 }
 
-// Running counts what runs here, by queue.
+// Running counts the jobs that run in this process, by queue.
 func (r *Recovery) Running() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,7 +105,7 @@ func (r *Recovery) Running() map[string]int {
 	return running
 }
 
-// tell tells which queues were worked here since this was told last.
+// tell reports the queues that this process has worked since the last report.
 func (r *Recovery) tell(ctx context.Context) error {
 	r.mu.Lock()
 	worked := slices.Collect(maps.Keys(r.worked))
@@ -122,8 +123,8 @@ func (r *Recovery) self() store.Instance {
 	return store.Instance{ID: r.id, Active: slices.Collect(maps.Keys(r.active))}
 }
 
-// Run works until ctx ends. Heartbeats have a goroutine of their own: however long it takes to give jobs away, this
-// process is alive.
+// Run works until ctx ends. Heartbeats have a goroutine of their own, so that a slow recovery does not make this
+// process look dead.
 func (r *Recovery) Run(ctx context.Context) {
 	turns := make(chan struct{}, 1)
 	var ended sync.WaitGroup
@@ -138,11 +139,11 @@ func (r *Recovery) Run(ctx context.Context) {
 	r.leave(context.WithoutCancel(ctx))
 }
 
-// beat sends heartbeats, and gives recovery a turn after each one that others can be judged by.
+// beat sends heartbeats. After each heartbeat that lets this process judge others, recovery gets a turn.
 func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 	ticker := time.NewTicker(r.every)
 	defer ticker.Stop()
-	var trusted, last time.Time // when this row of heartbeats began, and its latest
+	var trusted, last time.Time // the first and the latest of the heartbeats without a gap
 	for {
 		now := time.Now()
 		err := r.store.Beat(ctx, r.id, r.shut()...)
@@ -158,7 +159,7 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 			if now.Sub(trusted) >= r.trust {
 				select {
 				case turns <- struct{}{}:
-				default: // it has not ended its last turn
+				default: // recovery is still in its last turn
 				}
 			}
 		}
@@ -171,12 +172,12 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 	}
 }
 
-// streak logs the first of failures in a row.
+// streak logs the first of several failures in a row.
 type streak struct{ failing bool }
 
 func (s *streak) warn(ctx context.Context, logger *slog.Logger, what string, err error) {
 	if err != nil && !s.failing && ctx.Err() == nil {
-		logger.WarnContext(ctx, "recovery is failing", "part", what, "error", err)
+		logger.WarnContext(ctx, "recovery failed", "part", what, "error", err)
 	}
 	s.failing = err != nil
 }
@@ -185,16 +186,16 @@ func (r *Recovery) recover(ctx context.Context) error {
 	n, err := r.store.Recover(ctx, r.self())
 	if n > 0 {
 		r.recovered.Add(float64(n))
-		r.logger.WarnContext(ctx, "steps of a process that died have new jobs", "steps", n)
+		r.logger.WarnContext(ctx, "steps of a dead process rescheduled", "steps", n)
 	}
 	return err
 }
 
-// leave spares the others from finding out. If it fails, they do.
+// leave removes this process's row, so that other processes need not detect its end. If that fails, they detect it.
 func (r *Recovery) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()
 	if err := r.store.Leave(ctx, r.id); err != nil {
-		r.logger.WarnContext(ctx, "could not leave", "error", err)
+		r.logger.WarnContext(ctx, "instance not removed at shutdown", "error", err)
 	}
 }

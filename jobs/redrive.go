@@ -12,7 +12,7 @@ import (
 
 const (
 	redriveBatch = 100
-	// redriveRun leaves the rest of jobTimeout to the last order. A redrive that takes longer goes on in another run.
+	// redriveRun leaves the rest of jobTimeout to the last order. A longer redrive continues in another run.
 	redriveRun = 15 * time.Second
 )
 
@@ -28,8 +28,8 @@ type redriveWorker struct {
 	*shared
 }
 
-// Work asks for another try of one order after the other. It knows by the orders themselves how far it is: those that
-// it has tried do not need attention any more, or have done so for less long.
+// Work requests a retry of one order after the other. The orders themselves show its progress: an order that it has
+// retried no longer needs attention, or has needed attention only since the retry.
 func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJob]) error {
 	tick := time.NewTicker(time.Second / time.Duration(max(job.Args.PerSecond, 1)))
 	defer tick.Stop()
@@ -49,7 +49,7 @@ func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJ
 				return err
 			}
 			if !applied[0].Changed {
-				continue // somebody else has settled it, or an earlier run of this job has tried it
+				continue // an operator has settled it, or an earlier run of this job has retried it
 			}
 			redriven++
 			select {
@@ -59,7 +59,7 @@ func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJ
 			}
 		}
 		if len(ids) < redriveBatch {
-			w.Logger.InfoContext(ctx, "redrive has ended", "redrive_id", job.Args.ID, "last_orders", redriven)
+			w.Logger.InfoContext(ctx, "redrive ended", "redrive_id", job.Args.ID, "last_orders", redriven)
 			return nil
 		}
 		after = ids[len(ids)-1]

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// shares divides the workers of a queue among owners. An owner may hold as many workers as are left: alone it gets half
-// of them, and the next owner half of the rest. So the slow receivers of one owner leave a worker for another owner.
+// shares divides the workers of a queue among owners. An owner may hold as many workers as are left. So a lone owner
+// gets half of them, the next owner half of the rest, and slow receivers of one owner leave a worker for another.
 type shares struct {
 	total int
 
 	mu      sync.Mutex
 	taken   int
-	by      map[string]int       // workers of each owner
+	by      map[string]int       // workers that each owner holds
 	refused map[string]time.Time // when a job of the owner was last refused
 }
 
@@ -21,7 +21,7 @@ func newShares(total int) *shares {
 	return &shares{total: total, by: map[string]int{}, refused: map[string]time.Time{}}
 }
 
-// take reports whether a job of the owner may have a worker, and counts it if so.
+// take reports whether a job of the owner may have a worker, and counts the worker if so.
 func (s *shares) take(owner string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,19 +45,19 @@ func (s *shares) release(owner string) {
 	}
 }
 
-// wanted reports whether another job of the owner was refused since a moment. A job whose turn ends then leaves its
-// worker for longer than refused jobs wait, or they would never find one free.
+// wanted reports whether another job of the owner was refused since the given time. In that case a job that ends its
+// turn waits longer than refused jobs do; otherwise they would never find a free worker.
 func (s *shares) wanted(owner string, since time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refused[owner].After(since)
 }
 
-// refusedFor is how long a refused job waits. A job that does not wait is fetched again at once, and again.
+// refusedFor returns how long a refused job waits. Without a wait, the job would be fetched again at once.
 func refusedFor() time.Duration { return 250*time.Millisecond + rand.N(500*time.Millisecond) }
 
-// yieldFor is how long a job waits after its turn if others of its owner want theirs: longer than those wait, with the
-// time until they are fetched.
+// yieldFor returns how long a job waits after its turn if other jobs of its owner were refused. It is longer than
+// refusedFor, plus the time until River fetches those jobs.
 func yieldFor() time.Duration {
 	return 750*time.Millisecond + pollInterval + rand.N(250*time.Millisecond)
 }

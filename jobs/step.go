@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// askAfter is the try from which on a provider is asked before it is sent the step again: some replay a stored
-	// failure for ever, although the step took effect.
+	// askAfter is the number of attempts after which the provider is asked before the step is sent again. Some
+	// providers replay a stored failure for ever, although the step took effect.
 	askAfter = 3
-	// askFor is for how long after its deadline a step's provider is asked what became of it, while it cannot answer.
+	// askFor is how long after a step's deadline its provider is still asked for the outcome, while it cannot answer.
 	askFor = 15 * time.Minute
 )
 
-// steps are all jobs of the saga. One worker and one type of arguments serve them all: the kind is the step's name, and
-// river.AddWorker would need a Go type for each kind.
+// steps declares all jobs of the saga. One worker and one type of arguments serve them all: the kind is the step's
+// name, and river.AddWorker would need a Go type for each kind.
 func (s *shared) steps() job {
 	worker := &stepWorker{shared: s}
 	j := job{queues: map[string]int{}, register: func(workers *river.Workers) {
@@ -43,7 +43,7 @@ type stepWorker struct {
 	*shared
 }
 
-// Work sends the step and applies its outcome. Every path either ends in an event, or in the job being tried again.
+// Work sends the step and applies its outcome. Every path ends either in an event or in a retry of the job.
 func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) error {
 	failpoint.Hit("step.begin")
 	intent, err := w.intent(ctx, job)
@@ -53,7 +53,7 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 	case err != nil:
 		return err
 	case intent.State != orders.StatePending:
-		return nil // another run of this step has been here
+		return nil // another run of this step was first
 	}
 
 	failpoint.Hit("step.intended")
@@ -75,8 +75,8 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 	return applied[0].Err
 }
 
-// intent is what there is to do. Only a first try goes by what the process remembers: whatever went wrong before
-// another one may have changed everything.
+// intent returns the stored intent. Only a first attempt may use the process's memory. Before a retry, the memory may
+// be stale, whatever the failure was.
 func (w *stepWorker) intent(ctx context.Context, job *river.Job[orders.StepJob]) (store.Intent, error) {
 	if job.Attempt+snoozes(job.JobRow) == 1 {
 		if intent, ok := w.Store.Recall(job.Args); ok {
@@ -86,7 +86,7 @@ func (w *stepWorker) intent(ctx context.Context, job *river.Job[orders.StepJob])
 	return w.Store.Intent(ctx, job.Args)
 }
 
-// carryOut makes the calls that lead to the step's outcome. An error means that there is none yet.
+// carryOut makes the calls that lead to the step's outcome. An error means that the outcome is still unknown.
 func (w *stepWorker) carryOut(
 	ctx context.Context, job *river.Job[orders.StepJob], intent store.Intent,
 ) (orders.Event, error) {
@@ -111,7 +111,7 @@ func (w *stepWorker) carryOut(
 		case err == nil && answer.State != orders.StateUnknown:
 			return outcomeOf(answer, intent), nil
 		case err != nil && intent.Again && late < 0, err != nil && late >= 0 && late < askFor:
-			return orders.Event{}, err // nothing is sent before, or any more, but the provider may soon be there to say
+			return orders.Event{}, err // nothing is sent without the answer, and the provider may answer soon
 		case late >= 0:
 			return orders.Event{Kind: orders.StepUnknown, Reason: "deadline"}, nil
 		}
@@ -124,10 +124,10 @@ func (w *stepWorker) carryOut(
 		return orders.Event{Kind: orders.StepRefused, Reason: refused.Code}, nil
 	}
 	if uncertain, ok := errors.AsType[*upstream.UncertainError](err); ok {
-		return orders.Event{Kind: orders.StepUnknown, Reason: uncertain.Code}, nil // it must not be sent again
+		return orders.Event{Kind: orders.StepUnknown, Reason: uncertain.Code}, nil // must not be sent again
 	}
 	if unavailable, ok := errors.AsType[*upstream.UnavailableError](err); ok && unavailable.Unclear && !ask {
-		// There is an answer, and it may well be of a step that took effect. No try asks twice: it has time for two calls.
+		// The answer is an error, yet the step may have taken effect. No run asks twice: it has time for two calls.
 		if asked, failure := w.Providers.Ask(ctx, step, intent.Key, intent.Request); failure == nil &&
 			asked.State != orders.StateUnknown {
 			return outcomeOf(asked, intent), nil
@@ -139,12 +139,12 @@ func (w *stepWorker) carryOut(
 	return outcomeOf(answer, intent), err
 }
 
-// abandoned is the outcome of a step that nobody wants any more, because the order is being undone. Whether some
-// attempt got through does not matter: undoing is by key. In a failing order the first attempt is still made, once: an
-// outcome that is known needs less undoing.
+// abandoned is the outcome of a step that its order no longer needs, because the order is being undone. Whether an
+// attempt got through does not matter: undoing is by key. In a failing order the first attempt is still made, once: a
+// known outcome needs less undoing.
 func abandoned() orders.Event { return orders.Event{Kind: orders.StepUnknown, Reason: "abandoned"} }
 
-// outcomeOf is the event that a provider's answer makes.
+// outcomeOf returns the event for a provider's answer.
 func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
 	switch {
 	case answer.State == orders.StateRefused:
@@ -156,7 +156,7 @@ func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
 	}
 }
 
-// report tells the log and the metrics what a step did to its order.
+// report writes a step's effect on its order to the log and the metrics.
 func (s *shared) report(ctx context.Context, a store.Applied) {
 	if a.Ended {
 		s.metrics.finished(a.Order)

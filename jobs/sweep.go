@@ -13,13 +13,12 @@ import (
 
 const (
 	settleBatch = 100 // steps
-	// settleMost is how many steps one sweep settles without their jobs. The next one goes on.
+	// settleMost is how many steps one sweep settles without their jobs. The next sweep settles the rest.
 	settleMost = 10_000
 )
 
-// SweepJob looks for stranded steps, settles those that no job will carry out, and forgets old idempotency keys and
-// deliveries.
-// It is enqueued by whichever process leads.
+// SweepJob gives stranded steps new jobs, and settles steps that no job will carry out. It also deletes old idempotency
+// keys and deliveries. The leader enqueues it.
 type SweepJob struct{}
 
 // Kind names the job.
@@ -45,13 +44,13 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
 	swept, err := w.Store.Sweep(ctx, longestRun)
 	if swept > 0 {
 		w.metrics.swept.Add(float64(swept))
-		w.Logger.WarnContext(ctx, "stranded steps have new jobs", "steps", swept)
+		w.Logger.WarnContext(ctx, "stranded steps rescheduled", "steps", swept)
 	}
 	return errors.Join(settled, err, w.Store.PurgeCommands(ctx),
 		w.Store.PurgeDeliveries(ctx, w.Now().Add(-w.Webhooks.keep())))
 }
 
-// expire settles steps whose job should have given them up: while a provider's breaker is open its jobs do not run.
+// expire settles steps past their deadline whose jobs do not run, because the provider's breaker is open.
 func (w *sweepWorker) expire(ctx context.Context) error {
 	overdue, err := w.Store.Overdue(ctx, w.Now().Add(-askFor-jobTimeout), settleMost)
 	if err != nil {
@@ -60,8 +59,8 @@ func (w *sweepWorker) expire(ctx context.Context) error {
 	return w.settle(ctx, overdue, "deadline")
 }
 
-// abandon settles steps that their orders do not want any more, and whose jobs no process fetches. What builds on them
-// is undone meanwhile, and the customer who has cancelled does not wait for the provider.
+// abandon settles steps that their orders no longer need and whose jobs no process fetches. Their orders can then be
+// undone, and the customer does not wait for the provider.
 func (w *sweepWorker) abandon(ctx context.Context) error {
 	unwanted, err := w.Store.Unwanted(ctx)
 	if err != nil {
@@ -70,7 +69,7 @@ func (w *sweepWorker) abandon(ctx context.Context) error {
 	return w.settle(ctx, unwanted[:min(len(unwanted), settleMost)], "abandoned")
 }
 
-// settle gives steps up without an answer.
+// settle gives up steps without an answer.
 func (w *sweepWorker) settle(ctx context.Context, steps []orders.StepJob, reason string) error {
 	for batch := range slices.Chunk(steps, settleBatch) {
 		if err := ctx.Err(); err != nil {

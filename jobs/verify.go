@@ -8,8 +8,7 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// VerifyJob checks the invariants, and keeps what it finds for all processes to show. It is enqueued by whichever
-// process leads.
+// VerifyJob checks the invariants, and stores the result for all processes to show. The leader enqueues it.
 type VerifyJob struct{}
 
 // Kind names the job.
@@ -29,14 +28,14 @@ type verifyWorker struct {
 	*shared
 }
 
-// Work fails if something could not be checked; that something is wrong is no failure of the job.
+// Work fails if a check could not be made. A violation is not a failure of the job.
 func (w *verifyWorker) Work(ctx context.Context, _ *river.Job[VerifyJob]) error {
 	v, err := w.Store.Verify(ctx, store.VerifyOptions{Periodic: true, Limits: store.Limits{Job: rescueAfter}})
 	if err != nil {
 		return err
 	}
 	for _, violation := range v.Violations {
-		w.Logger.ErrorContext(ctx, "invariant is violated", "check", violation.Check, "count", violation.Count,
+		w.Logger.ErrorContext(ctx, "invariant violated", "check", violation.Check, "count", violation.Count,
 			"details", violation.Details)
 	}
 	return w.Store.SaveVerification(ctx, v)

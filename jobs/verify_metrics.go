@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// VerifyCollector exports what the latest verification found, whichever process ran it. It asks the database at each
-// scrape, so that no process shows what it found long ago.
+// VerifyCollector exports the result of the latest verification, whichever process ran it. It queries the database at
+// each scrape, so that no process shows a stale result.
 type VerifyCollector struct {
 	store      *store.Store
 	logger     *slog.Logger
@@ -32,11 +32,11 @@ func NewVerifyCollector(s *store.Store, logger *slog.Logger) *VerifyCollector {
 		violations: prometheus.NewDesc("millrace_verify_violations", "Violations of invariants.", []string{"check"}, nil),
 		at: prometheus.NewDesc("millrace_verify_timestamp_seconds", "When invariants were last verified, in Unix time.",
 			nil, nil),
-		duration: prometheus.NewDesc("millrace_verify_duration_seconds", "Time that the last verification took.", nil, nil),
+		duration: prometheus.NewDesc("millrace_verify_duration_seconds", "Duration of the last verification.", nil, nil),
 		drift: prometheus.NewDesc("millrace_reconcile_drift", "Open findings of reconciliation.",
 			[]string{"provider", "kind"}, nil),
 		reconciled: prometheus.NewDesc("millrace_reconcile_timestamp_seconds",
-			"Up to when a provider's records were compared, in Unix time.", []string{"provider"}, nil),
+			"Time up to which a provider's records were compared, in Unix time.", []string{"provider"}, nil),
 		upkept: prometheus.NewDesc("millrace_log_upkeep_timestamp_seconds",
 			"When the log's upkeep last succeeded, in Unix time.", nil, nil),
 	}
@@ -52,14 +52,14 @@ func (c *VerifyCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.upkept
 }
 
-// Collect implements prometheus.Collector. There are no series before the first verification, upkeep or reconciliation,
-// and none of a provider that lists nothing. What no verification has to run for is there at once if it is wrong.
+// Collect implements prometheus.Collector. A series is missing before the first verification, upkeep or reconciliation,
+// and for a provider without a list. A violation that needs no verification to be found is there at once.
 func (c *VerifyCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	err := errors.Join(c.collectVerification(ctx, ch), c.collectReconciliation(ctx, ch), c.collectUpkeep(ctx, ch))
 	if err != nil {
-		c.logger.WarnContext(ctx, "verification could not be read", "error", err)
+		c.logger.WarnContext(ctx, "verification metrics query failed", "error", err)
 	}
 }
 

@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// drainFor is how long one job sends to one endpoint before others get their turn. With the longest send after it,
-	// it fits into jobTimeout.
+	// drainFor is how long one job sends to one endpoint before other endpoints get their turn. Together with the
+	// longest send after it, it fits into jobTimeout.
 	drainFor     = 5 * time.Second
-	drainBatch   = 50 // messages that are taken at a time, and sent twice if their process is killed
+	drainBatch   = 50 // messages taken at a time; if the process is killed, they are sent twice
 	downAfter    = 5  // failures in a row
 	failingLimit = 5 * 24 * time.Hour
 	defaultKeep  = 30 * 24 * time.Hour
 )
 
-// webhooks brings no job along where nothing is sent.
+// webhooks declares the job that sends messages. A process that sends none has no such job.
 func (s *shared) webhooks() job {
 	if s.Webhooks == nil {
 		return job{}
@@ -45,8 +45,8 @@ func (s *shared) webhooks() job {
 	return j
 }
 
-// webhookWorker sends what waits for an endpoint. There is a job for an endpoint and not one for a message, so an
-// endpoint has one worker at a time, and messages that wait for days are rows of a table that nobody scans.
+// webhookWorker sends an endpoint's messages. There is one job for an endpoint, not one for a message. So an endpoint
+// has one worker at a time, and messages that wait for days are rows of a table that no query scans.
 type webhookWorker struct {
 	river.WorkerDefaults[orders.WebhookJob]
 	store    *store.Store
@@ -58,8 +58,8 @@ type webhookWorker struct {
 	metrics  *webhookMetrics
 }
 
-// Work sends until nothing is due, the endpoint fails, or others want their turn. It takes no message while the
-// endpoint's owner holds its share of the workers.
+// Work sends until nothing is due, the endpoint fails, or other endpoints want their turn. It takes no message while
+// the endpoint's owner holds its full share of the workers.
 func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJob]) error {
 	shares := w.shares[job.Queue]
 	if !shares.take(job.Args.Owner) {
@@ -96,8 +96,8 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 	return ctx.Err()
 }
 
-// send sends messages until one fails, or it is time to stop. A nil outcome is that of a message that was not sent. An
-// endpoint that has failed is first asked with one.
+// send sends messages until one fails, or it is time to stop. A message that was not sent has a nil outcome. An
+// endpoint that has failed first gets a single message as a probe.
 func (w *webhookWorker) send(
 	ctx context.Context, endpoint store.Webhook, list []store.Delivery, until time.Time,
 ) []*webhook.Outcome {
@@ -126,7 +126,7 @@ func (w *webhookWorker) send(
 				if !outcome.Delivered {
 					stop.Store(true)
 					if ctx.Err() != nil {
-						return // it may be us
+						return // the failure may be this process's own
 					}
 				}
 				outcomes[i] = &outcome
@@ -137,7 +137,7 @@ func (w *webhookWorker) send(
 	return outcomes
 }
 
-// judge is how the endpoint is doing after the outcomes.
+// judge returns the endpoint's health after the outcomes.
 func (w *webhookWorker) judge(endpoint store.Webhook, outcomes []*webhook.Outcome) store.Health {
 	now := w.now()
 	health := store.Health{Failures: endpoint.Failures, FailingSince: endpoint.FailingSince, BusyUntil: now}
@@ -171,7 +171,7 @@ func (w *webhookWorker) judge(endpoint store.Webhook, outcomes []*webhook.Outcom
 	return health
 }
 
-// attempted is what becomes of messages by their outcomes.
+// attempted returns the messages' states for their outcomes.
 func (w *webhookWorker) attempted(list []store.Delivery, outcomes []*webhook.Outcome) []store.Attempted {
 	now := w.now()
 	made := make([]store.Attempted, len(list))
@@ -190,9 +190,9 @@ func (w *webhookWorker) attempted(list []store.Delivery, outcomes []*webhook.Out
 	return made
 }
 
-// after is what becomes of a message after an attempt, and when the next one is.
+// after returns the state of a message after an attempt, and the time of the next attempt.
 func after(d store.Delivery, outcome webhook.Outcome, now time.Time) (store.DeliveryState, time.Time) {
-	// Attempts are counted from the last time that somebody asked for the message.
+	// Attempts count from the last redelivery that a caller requested.
 	wait, more := webhook.Wait(orders.WebhookAttempts - (d.GiveUpAt - d.Attempts - 1))
 	switch {
 	case outcome.Delivered:
@@ -209,11 +209,11 @@ func after(d store.Delivery, outcome webhook.Outcome, now time.Time) (store.Deli
 func (w *webhookWorker) report(ctx context.Context, endpoint store.Webhook, health store.Health) {
 	if health.DisabledReason != "" {
 		w.metrics.disabled.WithLabelValues(string(health.DisabledReason)).Inc()
-		w.logger.WarnContext(ctx, "webhook is disabled", "webhook_id", endpoint.ID, "reason", health.DisabledReason)
+		w.logger.WarnContext(ctx, "webhook disabled", "webhook_id", endpoint.ID, "reason", health.DisabledReason)
 	}
 }
 
-// keep is for how long finished deliveries are kept.
+// keep returns how long finished deliveries are kept.
 func (w *Webhooks) keep() time.Duration {
 	if w == nil {
 		return defaultKeep

@@ -16,14 +16,14 @@ type webhookMetrics struct {
 func newWebhookMetrics(registerer prometheus.Registerer) *webhookMetrics {
 	m := &webhookMetrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "millrace_webhook_request_duration_seconds", Help: "Time that one attempt to send a message took.",
+			Name: "millrace_webhook_request_duration_seconds", Help: "Duration of one attempt to send a message.",
 			Buckets: []float64{.005, .02, .05, .1, .25, .5, 1, 2.5, 5, 10, 15},
 		}, []string{"outcome"}),
 		given: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_webhook_dead_letters_total", Help: "Messages that were given up, by state.",
 		}, []string{"state"}),
 		disabled: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_webhook_endpoints_disabled_total", Help: "Endpoints that were disabled, but by their owner.",
+			Name: "millrace_webhook_endpoints_disabled_total", Help: "Endpoints that Millrace disabled, by reason.",
 		}, []string{"reason"}),
 	}
 	if registerer != nil {
@@ -32,7 +32,7 @@ func newWebhookMetrics(registerer prometheus.Registerer) *webhookMetrics {
 	return m
 }
 
-// observe measures one attempt, and what it made of its message.
+// observe measures one attempt and the state of its message after it.
 func (m *webhookMetrics) observe(outcome webhook.Outcome, state store.DeliveryState) {
 	label := "failed"
 	switch {

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// proceed takes an order on that is not at rest any more, or was not.
+// proceed continues an order that was at rest, or that an event has just changed.
 func (o *Order) proceed(at time.Time) {
 	o.Status = Processing
 	o.advance(at)
 }
 
-// advance starts every step that the goal asks for and that nothing holds up any more, or puts the order to rest.
+// advance starts every step that the goal needs and that waits for no other step. If none is left, the order ends.
 func (o *Order) advance(at time.Time) {
 	for _, name := range o.due() {
 		o.begin(name, o.Total, at)
@@ -32,9 +32,9 @@ func (o *Order) advance(at time.Time) {
 	}
 }
 
-// countRefund counts a refund that was asked for when its outcome is known, and tells the customer. A refused refund
-// leaves everything as it was; one without a known outcome is for an operator to look at. What went back is counted
-// whatever the status: another refund may be the one that needs attention. Any other step changes nothing.
+// countRefund counts a requested refund when its outcome is known, and tells the customer. A refused refund leaves
+// everything as it was. A refund with an unknown outcome needs an operator. Money that went back is counted whatever
+// the status: a different refund may be the one that needs attention. Any other step changes nothing.
 func (o *Order) countRefund(s *Step, at time.Time) {
 	if s == nil || s.Name != RefundPayment || o.Goal != GoalComplete {
 		return
@@ -73,10 +73,10 @@ func (o *Order) due() (names []StepName) {
 	return names
 }
 
-// leavesOut reports whether the order goes without a step: a free order is not paid for. Providers refuse to charge 0.
+// leavesOut reports whether the order skips a step: a free order is not paid for. Providers refuse to charge 0.
 func (o *Order) leavesOut(spec Spec) bool { return spec.Charges && o.Total == 0 }
 
-// succeeded reports whether all of the steps have succeeded. In place of a step that the order leaves out stand those
+// succeeded reports whether all of the steps have succeeded. A step that the order leaves out is replaced by the steps
 // that it would have waited for.
 func (o *Order) succeeded(names []StepName) bool {
 	return !slices.ContainsFunc(names, func(n StepName) bool {
@@ -88,8 +88,8 @@ func (o *Order) succeeded(names []StepName) bool {
 	})
 }
 
-// followersUndone says that no step that builds on this one can still take, or have, effect. Undoing in the reverse
-// order matters: refunding before the shipment is surely cancelled would give the goods away.
+// followersUndone reports whether no step that builds on this one has an effect, or can still have one. Undoing in the
+// reverse order matters: a refund before the shipment is surely cancelled would give the goods away.
 func (o *Order) followersUndone(name StepName) bool {
 	for _, spec := range saga {
 		if !slices.Contains(spec.After, name) {
@@ -97,7 +97,7 @@ func (o *Order) followersUndone(name StepName) bool {
 		}
 		s := o.Latest(spec.Name)
 		if s == nil && o.followersUndone(spec.Name) || s != nil && s.State == StateRefused {
-			continue // of one that the order leaves out, the followers build on this step
+			continue // the followers of a step that is left out build on this step
 		}
 		undo := o.Latest(spec.Undo)
 		if s == nil || undo == nil || undo.State != StateSucceeded {
@@ -107,7 +107,7 @@ func (o *Order) followersUndone(name StepName) bool {
 	return true
 }
 
-// waiting says that a step which decides how the order ends has no outcome yet. A refund that was asked for is none.
+// waiting reports whether a step that decides the order's end has no outcome yet. A requested refund does not count.
 func (o *Order) waiting() bool {
 	return slices.ContainsFunc(o.Steps, func(s Step) bool {
 		spec, _ := s.Name.Spec()
@@ -115,7 +115,7 @@ func (o *Order) waiting() bool {
 	})
 }
 
-// end is the status of an order that has nothing left to do.
+// end returns the status of an order that has nothing left to do.
 func (o *Order) end() Status {
 	switch {
 	case o.Goal == GoalComplete && len(o.Stuck()) > 0:
@@ -148,7 +148,7 @@ func (o *Order) end() Status {
 	}
 }
 
-// begin starts a step: it makes the key, the bytes and the deadline that every send of it will have.
+// begin starts a step: it makes the key, the bytes and the deadline that all sends of the step share.
 func (o *Order) begin(name StepName, amount Money, at time.Time) {
 	step := Step{Name: name, Generation: 1, Amount: amount}
 	if last := o.Latest(name); last != nil {

@@ -2,14 +2,14 @@ package orders
 
 import "slices"
 
-// Stuck lists the steps that keep an order which needs attention from its end: compensations that were refused or got
-// no answer, and have not been done again since.
+// Stuck lists the steps that keep an order in needs_attention: compensations that were refused or got no answer, and
+// that no later generation has repeated.
 func (o *Order) Stuck() (stuck []Step) {
 	for _, s := range o.Steps {
 		spec, _ := s.Name.Spec()
 		switch {
 		case spec.Role != Compensation, s.State == StatePending, s.State == StateSucceeded, o.doneAgain(s):
-		case o.Goal == GoalComplete && s.State == StateRefused: // of a refund that was asked for, that is the end
+		case o.Goal == GoalComplete && s.State == StateRefused: // a refused refund on request is final
 		default:
 			stuck = append(stuck, s)
 		}
@@ -17,8 +17,8 @@ func (o *Order) Stuck() (stuck []Step) {
 	return stuck
 }
 
-// doneAgain says that a later generation has taken the step's place. What was refused is done again under a new key;
-// what got no answer goes out again under its own, and of several refunds each has one.
+// doneAgain reports whether a later generation has taken the step's place. A refused step is repeated under a new key,
+// and an unanswered step under its own key. Several refunds have a key each.
 func (o *Order) doneAgain(s Step) bool {
 	return slices.ContainsFunc(o.Steps, func(later Step) bool {
 		return later.Name == s.Name && later.Generation > s.Generation &&
@@ -26,7 +26,7 @@ func (o *Order) doneAgain(s Step) bool {
 	})
 }
 
-// why is the reason of an order that was settled: what is still wrong, or else why it is being undone, or was.
+// why returns the reason of an order that was settled: what is still wrong, or else why the order is or was undone.
 func (o *Order) why() string {
 	if stuck := o.Stuck(); len(stuck) > 0 && o.Status == NeedsAttention {
 		return stuck[0].problem()
@@ -42,7 +42,7 @@ func (o *Order) why() string {
 	var first *Step
 	for i := range o.Steps {
 		s := &o.Steps[i]
-		// One that was declared to have taken effect after all has a reason, too.
+		// A step that was declared to have succeeded has a reason, too.
 		failed := s.Name.forward() && (s.State == StateRefused || s.State == StateUnknown || s.Reason != "")
 		if failed && (first == nil || s.SettledAt.Before(first.SettledAt)) {
 			first = s

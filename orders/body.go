@@ -2,17 +2,17 @@ package orders
 
 import "encoding/json"
 
-// request is the body of a step as it is stored, and then sent each time.
+// request returns the body of a step. It is stored once, and every send uses the stored bytes.
 func (o *Order) request(step Step) []byte {
 	spec, _ := step.Name.Spec()
 	b, err := json.Marshal(spec.Body(o, step))
 	if err != nil {
-		panic(err) // bodies are texts and numbers
+		panic(err) // cannot happen: bodies are texts and numbers
 	}
 	return b
 }
 
-// party is in every body.
+// party is the part that every body has.
 type party struct {
 	OrderID    ID     `json:"orderId"`
 	CustomerID string `json:"customerId"`
@@ -50,9 +50,9 @@ func (o *Order) lines() []line {
 	return lines
 }
 
-// key is the key that the latest generation of a step is sent under. Steps refer to each other by key, not by a
-// provider's id, so that undoing works when the answer to the doing was lost. It does not use Latest, which reads the
-// saga: a row cannot have a function that reads the table.
+// key returns the key that the latest generation of a step is sent under. Steps refer to each other by key, not by a
+// provider's id. So a compensation works even when the answer to the original step was lost. key does not use Latest,
+// which reads the saga: a row of the saga cannot contain a function that reads the table.
 func (o *Order) key(name StepName) string {
 	latest := Step{KeyGeneration: 1}
 	for i := range o.Steps {

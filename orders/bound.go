@@ -2,21 +2,21 @@ package orders
 
 import "errors"
 
-// Bounds on what one order takes. Every step is read with its order, and written down again in each answer that is kept
-// for an idempotency key.
+// Bounds on one order. Every read of an order reads all its steps, and every answer that is kept for an idempotency key
+// repeats them.
 const (
-	MaxRefunds = 100   // that were not refused
-	MaxSteps   = 1_000 // after which nothing is tried again
+	MaxRefunds = 100   // refused ones not counted
+	MaxSteps   = 1_000 // no retries beyond this
 )
 
-// Errors of what would exceed them.
+// Admit returns these errors.
 var (
 	ErrTooManyRefunds = errors.New("order has too many refunds")
 	ErrTooManyTries   = errors.New("order has too many steps")
 )
 
-// Admit returns an error if an order has had as much as it takes of what a new event asks for. It is no part of Decide,
-// which also decides the log again: a bound says what is let in, and not what has happened.
+// Admit returns an error if a new event would exceed one of the order's bounds. It is not part of Decide, which also
+// replays the log: a bound limits what is let in, and not what has happened.
 func Admit(o *Order, e Event) error {
 	switch {
 	case e.Kind == RefundRequested && (o.refunds() >= MaxRefunds || len(o.Steps) >= MaxSteps):

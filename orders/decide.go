@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Decision is what an event does to an order.
+// Decision is the result of applying an event to an order.
 type Decision struct {
 	Order   Order  // after the event
-	Event   Event  // as it goes into the log
+	Event   Event  // as it is written to the log
 	Ended   bool   // the order has come to rest with this event
-	Settled *Step  // the step whose outcome the event is, if it is one
-	Started []Step // steps to store, each with the job that carries it out
+	Settled *Step  // the step that the event settles, if any
+	Started []Step // steps to store, each with its job
 }
 
-// Place is the first decision: the order as it is accepted, its first event, and the steps that may start at once.
+// Place makes the first decision: the accepted order, its first event, and the steps that may start at once.
 // The placement must be valid.
 func Place(p Placement, id ID, at time.Time) Decision {
 	placed := Order{
@@ -28,8 +28,8 @@ func Place(p Placement, id ID, at time.Time) Decision {
 	return placed.conclude(&after, Event{OrderID: id, Kind: OrderPlaced, At: at}, nil)
 }
 
-// Decide returns what an event does to an order. It is total: an event that changes nothing is answered with an error
-// that says why, and never with a panic. So a result that is delivered twice, or late, is harmless.
+// Decide applies an event to an order. It is total: it rejects an event that changes nothing with an error that gives
+// the reason, and it never panics. So a result that is delivered twice, or late, is harmless.
 //
 // The input order is not changed. Errors: ErrNoChange, ErrVersionConflict, *StateError, *InvalidError.
 func Decide(o Order, e Event) (Decision, error) {
@@ -39,8 +39,8 @@ func Decide(o Order, e Event) (Decision, error) {
 }
 
 // notBefore returns at, or a moment just after the order's latest event if at is earlier. The database's clock may have
-// been set back, and an order whose step was settled before it was started has no history that makes sense. The
-// microseconds stay: with the version, they tell a remembered order from one whose events a failover has lost.
+// been set back, and a step that is settled before its start would make the history meaningless. The microseconds stay:
+// with the version, they tell a remembered order from an order whose events a failover has lost.
 func (o *Order) notBefore(at time.Time) time.Time {
 	if !at.Before(o.UpdatedAt) {
 		return at
@@ -49,7 +49,7 @@ func (o *Order) notBefore(at time.Time) time.Time {
 	return o.UpdatedAt.Truncate(time.Millisecond).Add(time.Millisecond + micros)
 }
 
-// decide is Decide for an order that is not used any more: it changes the order's steps where they are.
+// decide is Decide without the copy: it changes the order's steps in place, so the caller must not use o afterwards.
 func (o Order) decide(e Event) (Decision, error) {
 	if len(e.IfVersions) > 0 && !slices.Contains(e.IfVersions, o.Version) {
 		return Decision{}, ErrVersionConflict
@@ -62,8 +62,8 @@ func (o Order) decide(e Event) (Decision, error) {
 	return o.conclude(&after, e, settled), nil
 }
 
-// change makes an event happen to the order, and returns the step that the event settles, if it settles one. Each kind
-// of event has a method, which first refuses the event or else changes the order. To conclude is the same for all.
+// change applies an event to the order, and returns the step that the event settles, if any. Each kind of event has a
+// method that either refuses the event or changes the order. The conclusion is the same for all kinds.
 func (o *Order) change(e Event) (settled *Step, err error) {
 	switch e.Kind {
 	case CancelRequested:
@@ -85,27 +85,27 @@ func (o *Order) change(e Event) (settled *Step, err error) {
 	case StepUnknown:
 		return o.record(e, StateUnknown)
 	case OrderPlaced:
-		return nil, ErrNoChange // only Place makes this event, and makes it once
+		return nil, ErrNoChange // only Place makes this event, once
 	}
 	return nil, ErrNoChange
 }
 
-// cancel turns an order that has not ended towards undoing. After the end it is too late; a refund may do.
+// cancel makes an unfinished order undo its steps. A finished order is too late to cancel; a refund may be possible.
 func (o *Order) cancel(e Event) error {
 	switch {
 	case o.Goal == GoalCancel && o.Status != NeedsAttention:
-		return ErrNoChange // it is being cancelled, or was
+		return ErrNoChange // already cancelled, or being cancelled
 	case o.Status.AtRest():
 		return &StateError{o.Status}
 	case o.Goal != GoalComplete:
-		return ErrNoChange // it is being undone for another reason
+		return ErrNoChange // the order is being undone for another reason
 	}
 	o.Goal, o.Reason = GoalCancel, "cancelled on request"
 	o.proceed(e.At)
 	return nil
 }
 
-// refund starts giving back some of the money of a completed order.
+// refund starts to return some or all of the money of a completed order.
 func (o *Order) refund(e Event) error {
 	if o.Status != Completed {
 		return &StateError{o.Status}
@@ -118,7 +118,7 @@ func (o *Order) refund(e Event) error {
 	return nil
 }
 
-// record writes down the outcome of a pending step.
+// record records the outcome of a pending step.
 func (o *Order) record(e Event, outcome StepState) (*Step, error) {
 	s := o.Step(e.Step, e.Generation)
 	if s == nil || s.State != StatePending {
@@ -136,11 +136,11 @@ func (o *Order) record(e Event, outcome StepState) (*Step, error) {
 	return settled, nil
 }
 
-// conclude makes the decision on an order that an event has changed.
+// conclude builds the decision from the order after an event.
 func (o *Order) conclude(after *Order, e Event, settled *Step) Decision {
 	n := len(o.Steps)
 	started := slices.Clone(after.Steps[n:])
-	// As they are read: processes' clocks differ, so a step may have started before one that is there already.
+	// The same sequence as in the database. Processes' clocks differ, so a new step may belong before an existing one.
 	place(after.Steps, n)
 	after.Version++
 	after.UpdatedAt = e.At

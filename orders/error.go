@@ -6,25 +6,24 @@ import (
 	"strings"
 )
 
-// Sentinels.
+// Errors without data. The API turns each into a status.
 var (
-	// ErrNotFound says that there is no such order.
+	// ErrNotFound means that the order does not exist.
 	ErrNotFound = errors.New("order not found")
-	// ErrProductNotFound says that the inventory provider does not list the product.
+	// ErrProductNotFound means that the inventory provider does not list the product.
 	ErrProductNotFound = errors.New("product not found")
-	// ErrNoChange says that an event changes nothing: it happened before, or it is about something that does not wait
-	// for it.
+	// ErrNoChange means that an event changes nothing: it is a duplicate, or the order does not wait for it.
 	ErrNoChange = errors.New("event changes nothing")
-	// ErrVersionConflict says that the order has changed since the version that was asked for.
+	// ErrVersionConflict means that the order has changed since the version that the caller named.
 	ErrVersionConflict = errors.New("order has another version")
-	// ErrIdempotencyMismatch says that the idempotency key was used before, for another order.
+	// ErrIdempotencyMismatch means that the idempotency key was used before, with a different request.
 	ErrIdempotencyMismatch = errors.New("idempotency key was used with another request")
 )
 
-// InvalidError says which fields of a request are wrong and how.
+// InvalidError lists the invalid fields of a request.
 type InvalidError struct{ Fields []FieldError }
 
-// FieldError is one wrong field, by its JSON path, such as items[0].price.
+// FieldError is one invalid field, by its JSON path, such as items[0].price.
 type FieldError struct{ Field, Message string }
 
 func (e *InvalidError) Error() string {
@@ -35,7 +34,7 @@ func (e *InvalidError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// StateError says that the order's status rules out what was asked.
+// StateError means that the order's status does not allow the request.
 type StateError struct{ Status Status }
 
 func (e *StateError) Error() string { return fmt.Sprintf("order is %s", e.Status) }

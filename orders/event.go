@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// EventKind is what happened.
+// EventKind is the kind of an event.
 type EventKind string
 
-// The kinds of events.
+// The log stores these names: renaming one breaks stored orders.
 const (
 	OrderPlaced     EventKind = "order_placed"
 	CancelRequested EventKind = "cancel_requested"
 	RefundRequested EventKind = "refund_requested"
 
-	// What a person asks of an order that needs attention; see Order.Stuck. A declaration says how it really was, and
-	// may come from Reconciliation, too; see Order.Undo and Order.Accept.
+	// An operator's settlements of an order that needs attention; see Order.Stuck. A declaration states the true
+	// outcome of a step. Reconciliation may declare one, too; see Order.Undo and Order.Accept.
 	RetryRequested  EventKind = "retry_requested"
 	UndoRequested   EventKind = "undo_requested"
 	SuccessDeclared EventKind = "success_declared"
 	RefusalDeclared EventKind = "refusal_declared"
 
-	// The three outcomes of a step. StepUnknown means that no further send will be made and nobody can say whether
-	// the step took effect; its compensation undoes it by key.
+	// The three outcomes of a step. StepUnknown means that no further send will be made, and it is unknown whether the
+	// step took effect. Its compensation undoes the step by key.
 	StepSucceeded EventKind = "step_succeeded"
 	StepRefused   EventKind = "step_refused"
 	StepUnknown   EventKind = "step_unknown"
@@ -38,7 +38,7 @@ func EventKinds() []EventKind {
 	}
 }
 
-// settlement says that a person asks it of an order that needs attention.
+// settlement reports whether the event is an operator's decision about an order that needs attention.
 func (k EventKind) settlement() bool {
 	return k == RetryRequested || k == UndoRequested || k == SuccessDeclared || k == RefusalDeclared
 }
@@ -49,16 +49,16 @@ type Event struct {
 	Kind    EventKind
 	At      time.Time
 
-	// For a request: who asks and under which idempotency key, if any. See Command.
+	// For a request: the caller, and the idempotency key if one was sent. See Command.
 	Principal      string
 	IdempotencyKey string
-	// IfVersions, if there are any, are the only versions of the order to which the event may happen.
+	// IfVersions, if not empty, are the only versions of the order that the event may apply to.
 	IfVersions []int64
-	// Amount is how much is asked for, of a request for a refund; 0 for all that is left.
+	// Amount is the amount of a requested refund; 0 means everything that is left.
 	Amount Money
 
-	// For the outcome of a step: which one, and what the provider said. A person who settles an order may leave out
-	// which one, and gives the reason for settling it so.
+	// For the outcome of a step: the step, and the provider's answer. For a settlement: the operator's reason, and
+	// optionally the step.
 	Step       StepName
 	Generation int
 	Reference  string // the provider's own id of the effect, if it gave one
@@ -71,7 +71,7 @@ type Event struct {
 	StatusChanged bool
 }
 
-// Command is what an idempotency key is unique for, with its principal: the kind, and one for all settlements.
+// Command is the scope of an idempotency key, together with the principal: the kind. All settlements share one scope.
 func (e Event) Command() string {
 	if e.Kind.settlement() {
 		return "settle"
@@ -79,14 +79,14 @@ func (e Event) Command() string {
 	return string(e.Kind)
 }
 
-// Fingerprint identifies what is asked for: a key that comes back with another one is a client's mistake.
+// Fingerprint identifies the request. A key that returns with a different fingerprint is a client's mistake.
 func (e Event) Fingerprint() []byte {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %s %s %d %q %q",
 		e.Kind, e.OrderID, e.Amount, e.condition(), e.Step, e.Generation, e.Reference, e.Reason))
 	return sum[:]
 }
 
-// condition writes IfVersions down; 0 is any version.
+// condition returns IfVersions as text; 0 is any version.
 func (e Event) condition() string {
 	if len(e.IfVersions) == 0 {
 		return "0"
@@ -94,7 +94,7 @@ func (e Event) condition() string {
 	return strings.Trim(fmt.Sprint(e.IfVersions), "[]")
 }
 
-// Message says in one sentence what happened.
+// Message describes the event in one sentence.
 func (e Event) Message() string {
 	switch e.Kind {
 	case OrderPlaced:

@@ -1,13 +1,13 @@
 package orders
 
-// EventType is what an event means to somebody who listens to orders.
+// EventType is what an event means to a listener.
 type EventType string
 
-// The types of events, in the words of the hub that listeners may know from elsewhere.
+// The names are those of a hub that listeners may know from elsewhere.
 const (
 	OrderCreated            EventType = "OrderCreated"
 	OrderStatusUpdated      EventType = "OrderStatusUpdated"
-	OrderProcessingProgress EventType = "OrderProcessingProgress" // neither of the others
+	OrderProcessingProgress EventType = "OrderProcessingProgress" // every other event
 )
 
 // EventTypes lists all types.
@@ -15,7 +15,7 @@ func EventTypes() []EventType {
 	return []EventType{OrderCreated, OrderStatusUpdated, OrderProcessingProgress}
 }
 
-// Type is the event's type.
+// Type returns the event's type.
 func (e Event) Type() EventType {
 	switch {
 	case e.Kind == OrderPlaced:

@@ -2,8 +2,8 @@ package orders
 
 import "fmt"
 
-// Fold makes the state that an order had after the given events, the first of which placed it. Of o only what never
-// changes is used. Folding all events gives the order itself: the log is complete.
+// Fold returns the state that an order had after the given events, which begin with its placement. From o it takes only
+// the fields that never change. Folding all events gives the order itself: the log is complete.
 func Fold(o Order, events []Event) (Order, error) {
 	placement := Placement{
 		CustomerID: o.CustomerID, Currency: o.Currency, Items: o.Items,

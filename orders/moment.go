@@ -2,8 +2,9 @@ package orders
 
 import "time"
 
-// Moment is what of an order changes, as it was after one of its events. It is kept with the idempotency key of a
-// command, whose answer it gives again: the order has moved on, and its log may have been pruned.
+// Moment holds the changing fields of an order, as they were after one of its events. It is stored with a command's
+// idempotency key, so that a repeated command gets the same answer. The order itself has moved on by then, and its log
+// may have been pruned.
 type Moment struct {
 	Version   int64        `json:"version"`
 	Status    Status       `json:"status"`
@@ -14,7 +15,7 @@ type Moment struct {
 	Steps     []StepMoment `json:"steps"`
 }
 
-// StepMoment is how far a step was.
+// StepMoment is the state of a step in a Moment.
 type StepMoment struct {
 	Name       StepName  `json:"name"`
 	Generation int       `json:"generation"`
@@ -24,7 +25,7 @@ type StepMoment struct {
 	SettledAt  time.Time `json:"settledAt,omitzero"`
 }
 
-// Moment takes down how the order is.
+// Moment returns the order's changing fields as they are now.
 func (o *Order) Moment() Moment {
 	m := Moment{
 		Version: o.Version, Status: o.Status, Goal: o.Goal, Reason: o.Reason, Refunded: o.Refunded, UpdatedAt: o.UpdatedAt,
@@ -36,7 +37,7 @@ func (o *Order) Moment() Moment {
 	return m
 }
 
-// At is the order as it was at a moment of its own. What never changes, of it and of its steps, is as it is now.
+// At returns the order as it was at the moment m. Fields that never change are taken from o.
 func (o Order) At(m Moment) Order {
 	type name struct {
 		step       StepName

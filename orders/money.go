@@ -14,13 +14,13 @@ type Money int64
 // MaxMoney is the largest amount: the largest integer that every JSON reader can hold exactly (2^53 - 1).
 const MaxMoney Money = 1<<53 - 1
 
-// ErrAmount says that a text is not a non-negative decimal number.
+// ErrAmount means that a text is not a non-negative decimal number.
 var ErrAmount = errors.New("must be a plain non-negative decimal number")
 
-// ErrAmountTooLarge says that an amount is above MaxMoney.
+// ErrAmountTooLarge means that an amount is above MaxMoney.
 var ErrAmountTooLarge = errors.New("is too large")
 
-// PrecisionError says that an amount has more decimals than its currency.
+// PrecisionError means that an amount has more decimals than its currency.
 type PrecisionError struct {
 	Currency Currency
 	Decimals int
@@ -30,7 +30,7 @@ func (e *PrecisionError) Error() string {
 	return fmt.Sprintf("must have at most %d decimals in %s", e.Decimals, e.Currency)
 }
 
-// Parse reads a decimal number such as 29.99 exactly, never through a float. Signs and exponents are refused.
+// Parse reads a decimal number such as 29.99 exactly, never through a float. It rejects signs and exponents.
 // Errors: ErrAmount, ErrAmountTooLarge, *PrecisionError.
 func (c Currency) Parse(s string) (Money, error) {
 	whole, fraction, point := strings.Cut(s, ".")
@@ -51,8 +51,8 @@ func (c Currency) Parse(s string) (Money, error) {
 	return Money(n), nil
 }
 
-// Expand writes a JSON number without an exponent, exactly: 2.1e2 is 210. It returns anything else as it is, also a
-// number with an exponent above 99, which no amount needs.
+// Expand rewrites a JSON number without an exponent, exactly: 2.1e2 is 210. It returns any other text unchanged, and
+// also a number with an exponent above 99, which no amount needs.
 func Expand(number string) string {
 	i := strings.IndexAny(number, "eE")
 	if i < 0 {
@@ -94,7 +94,7 @@ func (c Currency) Format(m Money) string {
 	return sign + s[:len(s)-decimals] + "." + s[len(s)-decimals:]
 }
 
-// times multiplies; ok is false when the result is above MaxMoney.
+// times multiplies; ok is false if the result is above MaxMoney.
 func (m Money) times(n int64) (product Money, ok bool) {
 	if m < 0 || n < 0 || n > 0 && int64(m) > math.MaxInt64/n {
 		return 0, false
@@ -109,7 +109,7 @@ type Currency string
 // USD is the default currency.
 const USD Currency = "USD"
 
-// Valid says that the code is one of ISO 4217's active national currencies.
+// Valid reports whether the code is one of ISO 4217's active national currencies.
 func (c Currency) Valid() bool {
 	return len(c) == 3 && !strings.Contains(string(c), " ") &&
 		(listed(twoDecimals, c) || listed(noDecimals, c) || listed(threeDecimals, c))

@@ -2,8 +2,8 @@ package orders
 
 import "time"
 
-// TemplatePrefix and a status are the name of an e-mail's template. Every status at rest has one but NeedsAttention,
-// which is nothing that a customer could do anything about.
+// TemplatePrefix and a status are the name of an e-mail's template. Every status at rest has a template, except
+// NeedsAttention: the customer cannot do anything about that.
 const TemplatePrefix = "order_"
 
 // Templates lists the templates of all e-mails.
@@ -18,29 +18,29 @@ func Templates() []string {
 // NoAddress is the reason of an e-mail that was refused because the order has no address to send it to.
 const NoAddress = "no_address"
 
-// Notification is an e-mail about an order: a send_email step, as whoever asks what was sent sees it.
+// Notification is an e-mail about an order, as the API shows it: a send_email step without its internals.
 type Notification struct {
 	OrderID    ID
-	Generation int // 1 is the mail about the order's end; each refund afterwards has one more
+	Generation int // 1 is about the order's end; each later refund has its own
 	CustomerID string
 	Template   string
 	Recipient  string // an address; empty if only the e-mail provider knows it
 	State      NotificationState
 	Reason     string // why it is refused or unknown
-	Reference  string // the provider's own id of it, or its Message-ID
+	Reference  string // the provider's own id of the e-mail, or its Message-ID
 	CreatedAt  time.Time
 	SettledAt  time.Time // zero while pending
 }
 
-// NotificationState is what became of an e-mail.
+// NotificationState is the state of an e-mail.
 type NotificationState string
 
-// The states.
+// NotificationStateOf derives the state from the outcome of the step.
 const (
 	NotificationPending NotificationState = "pending"
-	NotificationSent    NotificationState = "sent"    // taken by the provider or the mail server
-	NotificationSkipped NotificationState = "skipped" // there is no address to send it to
-	NotificationRefused NotificationState = "refused" // not sent, and it never will be
+	NotificationSent    NotificationState = "sent"    // accepted by the provider or the mail server
+	NotificationSkipped NotificationState = "skipped" // the order has no address
+	NotificationRefused NotificationState = "refused" // not sent, and never will be
 	NotificationUnknown NotificationState = "unknown" // it may have been sent, and is not sent again
 )
 
@@ -51,7 +51,7 @@ func NotificationStates() []NotificationState {
 	}
 }
 
-// NotificationStateOf says what a step's outcome means for its e-mail.
+// NotificationStateOf returns the e-mail's state for a step's outcome.
 func NotificationStateOf(state StepState, reason string) NotificationState {
 	switch {
 	case state == StatePending:

@@ -1,7 +1,7 @@
-// Package orders is the domain: what an order is, what may happen to it, and what has to be done next.
+// Package orders is the domain: what an order is, what may happen to it, and which steps come next.
 //
-// It does no I/O and keeps no state. Decide is the whole business logic; store runs it under a row lock and writes
-// what it says, jobs carries out the steps it starts, api shows the result. Everybody may import this package; it
+// It does no I/O and keeps no state. Decide is the whole business logic. store runs Decide under a row lock and writes
+// the decision, jobs carries out the started steps, and api shows the result. Every package may import this one; it
 // imports the standard library and google/uuid only.
 package orders
 
@@ -15,7 +15,7 @@ import (
 // ID identifies an order: a UUIDv7 (RFC 9562), made by the application, so ids sort by the time of placing.
 type ID = uuid.UUID
 
-// NewID returns a fresh id. It panics only when the system has no randomness.
+// NewID returns a fresh id. It panics only if the system has no randomness.
 func NewID() ID { return uuid.Must(uuid.NewV7()) }
 
 // Order is an order with its items and its steps. Values are treated as immutable: Decide returns a changed copy.
@@ -25,18 +25,18 @@ type Order struct {
 	Currency        Currency
 	Items           []Item
 	Total           Money // of all items
-	Refunded        Money // of the total, what has gone back
+	Refunded        Money // the part of the total that went back
 	PaymentMethod   string
 	ShippingAddress *Address
-	CustomerEmail   string // where to write to; empty if that is not known
+	CustomerEmail   string // empty if unknown
 
-	// Version counts the order's events: 1 after it was placed, one more with each event that changed it. It is the
-	// sequence of its events, the ETag, the id on its event stream and the cache's notion of freshness.
+	// Version counts the order's events: 1 after placement, one more with each event that changed the order. It is the
+	// sequence of its events, the ETag, the id on its event stream, and how the cache recognises a stale order.
 	Version int64
 	Status  Status
 	Goal    Goal
 	Reason  string // why the order is being undone or needs attention; empty while all is well
-	Steps   []Step // in the order they were started
+	Steps   []Step // sorted by start
 
 	PlacedAt  time.Time
 	UpdatedAt time.Time
@@ -49,7 +49,7 @@ type Item struct {
 	Price     Money // of one piece
 }
 
-// Address is where the goods go. Country is an ISO 3166-1 alpha-2 code.
+// Address is where the goods are sent. Country is an ISO 3166-1 alpha-2 code.
 type Address struct {
 	Name       string `json:"name,omitempty"`
 	Line1      string `json:"line1"`
@@ -61,7 +61,7 @@ type Address struct {
 
 // Step returns a generation of the named step, or nil if it was never started.
 func (o *Order) Step(name StepName, generation int) *Step {
-	for i := len(o.Steps) - 1; i >= 0; i-- { // mostly it is one of the last
+	for i := len(o.Steps) - 1; i >= 0; i-- { // usually one of the last
 		if s := &o.Steps[i]; s.Name == name && s.Generation == generation {
 			return s
 		}
@@ -77,18 +77,18 @@ func (o *Order) Latest(name StepName) (latest *Step) {
 			continue
 		}
 		if latest = s; name.forward() {
-			break // it is done once, and is among the first
+			break // a forward step runs once, and is among the first
 		}
 	}
 	return latest
 }
 
-// Idle says that the order is at rest and no step is under way: it stays as it is until somebody asks for something.
+// Idle reports whether the order is at rest and no step is under way: it stays so until a caller requests a change.
 func (o *Order) Idle() bool {
 	return o.Status.AtRest() && !slices.ContainsFunc(o.Steps, func(s Step) bool { return s.State == StatePending })
 }
 
-// Refundable is how much of a completed order's money has neither gone back nor is about to.
+// Refundable returns how much of a completed order's money can still be refunded. Pending refunds are subtracted.
 func (o *Order) Refundable() Money {
 	left := o.Total - o.Refunded
 	for _, s := range o.Steps {
@@ -99,7 +99,7 @@ func (o *Order) Refundable() Money {
 	return left
 }
 
-// Progress is the share of the forward steps that are done, in percent.
+// Progress returns the share of the forward steps that are done, in percent.
 func (o *Order) Progress() int {
 	var done, all int
 	for _, spec := range saga {
@@ -114,7 +114,7 @@ func (o *Order) Progress() int {
 	return 100 * done / all
 }
 
-// Message says in one sentence where the order stands.
+// Message describes the order's status in one sentence.
 func (o *Order) Message() string {
 	switch o.Status {
 	case Completed:

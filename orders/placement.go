@@ -21,7 +21,7 @@ const (
 
 // Placement is a request to place an order.
 type Placement struct {
-	// Principal is who asks; an idempotency key is unique per principal. IdempotencyKey is empty if none was sent.
+	// Principal is the caller; an idempotency key is unique per principal. IdempotencyKey is empty if none was sent.
 	Principal      string
 	IdempotencyKey string
 
@@ -31,12 +31,12 @@ type Placement struct {
 	Total           *Money // must be the sum of the items, if sent
 	PaymentMethod   string
 	ShippingAddress *Address
-	// CustomerEmail is a bare address, without a name. Left out of the JSON if empty: the fingerprint of a placement
-	// that was made before there was this field must stay as it was.
+	// CustomerEmail is a bare address, without a name. The JSON omits it if empty: placements from before this field
+	// must keep their fingerprints.
 	CustomerEmail string `json:",omitempty"`
 }
 
-// Sum is the total of all items. It is meaningful for a valid placement only.
+// Sum returns the total of all items. It is meaningful for a valid placement only.
 func (p *Placement) Sum() Money {
 	var sum Money
 	for _, item := range p.Items {
@@ -45,8 +45,8 @@ func (p *Placement) Sum() Money {
 	return sum
 }
 
-// Fingerprint identifies what is asked for: two placements have the same one exactly if they would make the same
-// order. A key that comes back with another fingerprint is a client's mistake.
+// Fingerprint identifies the request: two placements have the same fingerprint exactly if they would make the same
+// order. A key that returns with a different fingerprint is a client's mistake.
 func (p *Placement) Fingerprint() []byte {
 	content := *p
 	content.Principal, content.IdempotencyKey, content.Total = "", "", nil
@@ -58,8 +58,8 @@ func (p *Placement) Fingerprint() []byte {
 	return sum[:]
 }
 
-// Validate checks everything that can be checked without asking anybody. It returns nil or an *InvalidError that
-// names every bad field by its JSON path.
+// Validate checks everything that needs no database and no provider. It returns nil or an *InvalidError that names
+// every invalid field by its JSON path.
 func (p *Placement) Validate() error {
 	var bad fieldErrors
 	bad.check("customerId", CheckCustomerID(p.CustomerID))
@@ -94,7 +94,7 @@ func (p *Placement) Validate() error {
 	return bad.err()
 }
 
-// validEmail says that s is an address and nothing else: no name, no comment, no second address, no line break.
+// validEmail reports whether s is an address and nothing else: no name, comment, second address or line break.
 func validEmail(s string) bool {
 	parsed, err := mail.ParseAddress(s)
 	return err == nil && parsed.Address == s && len(s) <= MaxEmailLength
@@ -110,7 +110,7 @@ func (f *fieldErrors) when(bad bool, field, message string, args ...any) {
 	}
 }
 
-// check takes over what a check found.
+// check records the problem that a check found, if any.
 func (f *fieldErrors) check(field, problem string) {
 	if problem != "" {
 		*f = append(*f, FieldError{Field: field, Message: problem})

@@ -12,21 +12,21 @@ type Effect struct {
 	OrderID   string
 	Reference string   // the provider's own id
 	Amount    Money    // meaningful only with a currency
-	Currency  Currency // empty if no money was moved, or the provider does not say
+	Currency  Currency // empty if no money moved, or the provider gives none
 	At        time.Time
 }
 
-// Drift is a way in which a provider's records and ours disagree.
+// Drift is a kind of difference between a provider's records and the orders.
 type Drift string
 
-// The drifts.
+// DriftMissing is found from the order, all others from the provider's list.
 const (
-	DriftUnknownOrder Drift = "unknown_order" // an effect of an order that is not ours
-	DriftNoIntent     Drift = "no_intent"     // an effect that the order never meant to have
-	DriftAmount       Drift = "amount"        // another amount or currency
-	DriftNotUndone    Drift = "not_undone"    // an effect that should be none, or be undone, of an order at rest
+	DriftUnknownOrder Drift = "unknown_order" // the effect of an unknown order
+	DriftNoIntent     Drift = "no_intent"     // the order has no such step
+	DriftAmount       Drift = "amount"        // a different amount or currency
+	DriftNotUndone    Drift = "not_undone"    // an effect that an order at rest should not have, or have undone
 	DriftLate         Drift = "late"          // an effect after the step's deadline
-	DriftMissing      Drift = "missing"       // no effect, of a step that succeeded
+	DriftMissing      Drift = "missing"       // a step that succeeded has no effect
 )
 
 // Drifts lists all drifts.
@@ -34,12 +34,12 @@ func Drifts() []Drift {
 	return []Drift{DriftUnknownOrder, DriftNoIntent, DriftAmount, DriftNotUndone, DriftLate, DriftMissing}
 }
 
-// Compare says how an effect disagrees with the order, and in what way; empty if it does not. A step that has no
-// outcome yet agrees with everything but another amount. An order that is not at rest may still undo the rest.
+// Compare returns how an effect disagrees with the order, and the detail; empty if they agree. A step without an
+// outcome disagrees only about its amount. An order that is not at rest may still undo its effects.
 func (o *Order) Compare(e Effect) (Drift, string) {
 	key, err := ParseStepKey(e.Key)
 	if err != nil {
-		return DriftNoIntent, "the key is none of Millrace's"
+		return DriftNoIntent, "the key is not one of Millrace's"
 	}
 	name, generation := key.Step, key.Generation
 	s := o.sentUnder(name, generation)
@@ -59,8 +59,8 @@ func (o *Order) Compare(e Effect) (Drift, string) {
 	return "", ""
 }
 
-// Unsettled reports whether an effect may come to disagree with the order by itself: its step is pending and may yet be
-// refused or given up, or it was, and what undoes it may yet not come.
+// Unsettled reports whether an effect that agrees now may disagree later, without a new effect. Its step may be
+// pending, and end as refused or unknown. Or the step ended so already, and its compensation may never happen.
 func (o *Order) Unsettled(e Effect) bool {
 	key, err := ParseStepKey(e.Key)
 	if err != nil {
@@ -70,12 +70,12 @@ func (o *Order) Unsettled(e Effect) bool {
 	return s != nil && (s.State == StatePending || !o.Status.AtRest() && o.isLeft(s, e))
 }
 
-// isLeft reports whether an effect should be none, and nothing has undone it.
+// isLeft reports whether an effect is one that the order should not have, and no step has undone it.
 func (o *Order) isLeft(s *Step, e Effect) bool {
 	return (s.State == StateRefused || s.State == StateUnknown) && !o.undoneAfter(s.Name, e.At)
 }
 
-// sentUnder returns the latest try of a step that was sent under the key of a generation; nil if there is none.
+// sentUnder returns the latest generation of a step that was sent under the key of keyGeneration; nil if missing.
 func (o *Order) sentUnder(name StepName, keyGeneration int) (latest *Step) {
 	for i := range o.Steps {
 		s := &o.Steps[i]
@@ -86,11 +86,11 @@ func (o *Order) sentUnder(name StepName, keyGeneration int) (latest *Step) {
 	return latest
 }
 
-// undoneAfter says that an effect of the step at that time is of no more consequence.
+// undoneAfter reports whether an effect of the step at that time no longer matters.
 func (o *Order) undoneAfter(name StepName, at time.Time) bool {
 	spec, _ := name.Spec()
 	if spec.Undo == "" {
-		return spec.Role != Compensation // a quote binds nobody, and an e-mail cannot be taken back
+		return spec.Role != Compensation // a quote is not binding, and an e-mail cannot be undone
 	}
 	undo := o.Latest(spec.Undo)
 	return undo != nil && undo.State == StateSucceeded && !undo.SettledAt.Add(clockSlack).Before(at)

@@ -2,18 +2,18 @@ package orders
 
 import "time"
 
-// Reconciliation is who an event is from that a rule of reconciliation decided on, and no person.
+// Reconciliation is the principal of an event that a rule of reconciliation decided on, instead of a person.
 const Reconciliation = "reconciliation"
 
-// Undo is the event with which an order that has ended is undone further, because a step of it took effect after all.
-// ok is false if no rule allows it: then a person must look.
+// Undo returns the event that undoes a step of an order that has ended, because the step took effect after all. ok is
+// false if no rule allows it: an operator must look.
 func (o *Order) Undo(key StepJob) (e Event, ok bool) {
 	s := o.sentUnder(key.Step, key.Generation)
 	if s == nil || !o.reopens(s) {
 		return Event{}, false
 	}
 	if spec, _ := s.Name.Spec(); spec.Undo.movesMoney() {
-		return Event{}, false // somebody may have given it back by hand; a person knows, and can declare the step
+		return Event{}, false // the money may have gone back by hand: an operator must declare it
 	}
 	return Event{
 		OrderID: o.ID, Kind: SuccessDeclared, Principal: Reconciliation, IfVersions: []int64{o.Version},
@@ -21,9 +21,9 @@ func (o *Order) Undo(key StepJob) (e Event, ok bool) {
 	}, true
 }
 
-// reopens says that an order which was undone, and has ended, may be undone further if the step took effect after all:
-// of one that got to its goal none was refused or unknown. Undoing is by key, so it is safe whatever became of the
-// step, with one exception: a second refund could give money back twice.
+// reopens reports whether an ended order may undo a step that took effect after all. The order must have been undone:
+// an order that reached its goal has no refused or unknown step. Undoing is by key, so it is safe whatever the state of
+// the step. The exception is a second refund, which could give money back twice.
 func (o *Order) reopens(s *Step) bool {
 	spec, _ := s.Name.Spec()
 	switch {
@@ -37,8 +37,8 @@ func (o *Order) reopens(s *Step) bool {
 	return o.Latest(spec.Undo) == nil || !spec.Undo.movesMoney()
 }
 
-// reopen sets an order going again that had ended without undoing a step. What undid the step before, if anything did,
-// came too early for it, so it is undone once more.
+// reopen continues an order that had ended without undoing a step. An earlier compensation, if there was one, came too
+// early for the effect, so the step is undone again.
 func (o *Order) reopen(s *Step, at time.Time) {
 	if spec, _ := s.Name.Spec(); o.Latest(spec.Undo) != nil {
 		o.begin(spec.Undo, o.Total, at)
@@ -46,8 +46,8 @@ func (o *Order) reopen(s *Step, at time.Time) {
 	o.proceed(at)
 }
 
-// told says that the customer has been written to about this end of an order that was undone. One that failed without
-// a capture, as far as anybody knew, and turns out to have had one, ends again as another: refunded.
+// told reports whether the customer was already told about this end of an undone order. An order that ended as failed,
+// and turns out to have had a capture, now ends as refunded: the customer is told again.
 func (o *Order) told() bool {
 	mail, capture := o.Latest(SendEmail), o.Latest(CapturePayment)
 	if mail == nil {
@@ -56,8 +56,8 @@ func (o *Order) told() bool {
 	return o.Status != Refunded || !capture.SettledAt.After(mail.StartedAt)
 }
 
-// Undone says that an effect which nothing had undone is undone by now, or that its order has settled it otherwise. It
-// may take a while: an order that is being worked on has not.
+// Undone reports whether an effect that was not undone has been undone since, or settled in another way. While the
+// order is still processing, the answer is no.
 func (o *Order) Undone(e Effect) bool {
 	key, err := ParseStepKey(e.Key)
 	if drift, _ := o.Compare(e); err != nil || drift == DriftNotUndone || !o.Status.AtRest() {
@@ -67,8 +67,8 @@ func (o *Order) Undone(e Effect) bool {
 	return spec.Role != Forward || o.Goal == GoalComplete || o.undoneAfter(key.Step, e.At)
 }
 
-// Unanswered lists the steps that keep an order which needs attention from its end because a provider gave no answer:
-// one that answers by now settles them.
+// Unanswered lists the stuck steps of an order that needs attention because the provider gave no answer. A late answer
+// settles them.
 func (o *Order) Unanswered(p Provider) (list []Step) {
 	if o.Status != NeedsAttention {
 		return nil
@@ -81,7 +81,7 @@ func (o *Order) Unanswered(p Provider) (list []Step) {
 	return list
 }
 
-// Accept is the event that takes a provider's late answer for true: the step has succeeded.
+// Accept returns the event that accepts a provider's late answer: the step has succeeded.
 func (o *Order) Accept(s Step, reference string) Event {
 	return Event{
 		OrderID: o.ID, Kind: SuccessDeclared, Principal: Reconciliation, IfVersions: []int64{o.Version},

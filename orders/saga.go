@@ -2,7 +2,7 @@ package orders
 
 import "encoding/json"
 
-// The steps.
+// A step's name is also its River kind and part of its idempotency key: renaming one breaks stored orders.
 const (
 	AuthorizePayment StepName = "authorize_payment"
 	ReserveInventory StepName = "reserve_inventory"
@@ -18,8 +18,8 @@ const (
 	SendEmail StepName = "send_email"
 )
 
-// saga is the order's whole life: Decide reads nothing else, and upstream sends by it. A new step is a new row and a
-// body, both here.
+// saga defines the whole life of an order: Decide reads nothing else, and upstream sends by it. A new step is a new row
+// and a body, both here.
 //
 //nolint:gochecknoglobals // a constant; Go has none of this type
 var saga = []Spec{
@@ -148,7 +148,7 @@ func cancellationBody(o *Order, _ Step) any {
 
 func messageBody(o *Order, s Step) any {
 	about := o.Status
-	if o.Refunded > 0 { // whatever became of the order besides, this is about the money that went back
+	if o.Refunded > 0 { // whatever the status, this e-mail is about the refund
 		about = Refunded
 	}
 	var items []line

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// retry tries the stuck steps again that an operator chose.
+// retry repeats the stuck steps that an operator chose.
 func (o *Order) retry(e Event) error {
 	chosen := o.chosen(e)
 	switch {
@@ -19,7 +19,7 @@ func (o *Order) retry(e Event) error {
 	return nil
 }
 
-// compensate undoes everything that happened, or may have. Of an order that is being undone it is a retry.
+// compensate undoes everything that happened or may have happened. For an order that is being undone it is a retry.
 func (o *Order) compensate(e Event) error {
 	switch {
 	case o.Status != NeedsAttention:
@@ -34,8 +34,8 @@ func (o *Order) compensate(e Event) error {
 	return nil
 }
 
-// declareSuccess records that a step took effect: a stuck one, or after the order has ended one that was taken for
-// refused or unknown. Why the order was undone then stays as it is.
+// declareSuccess records that a step took effect: either a stuck step, or, after the order's end, a refused or unknown
+// step. The reason why the order was undone stays.
 func (o *Order) declareSuccess(e Event) (*Step, error) {
 	if s := o.named(e); s != nil && o.reopens(s) {
 		settled := s.record(StateSucceeded, e)
@@ -51,9 +51,9 @@ func (o *Order) declareSuccess(e Event) (*Step, error) {
 	return settled, nil
 }
 
-// declareRefusal records that a stuck step did not take effect. One that was refused before, and still is, leaves the
-// order where it is, unless nothing was undone at all: such as goods that are on their way, which the customer is to
-// keep.
+// declareRefusal records that a stuck step did not take effect. If the step was refused already, the order stays where
+// it is. The exception is an order of which nothing was undone. For example the goods are on their way, and the
+// customer keeps them: the order then completes.
 func (o *Order) declareRefusal(e Event) (*Step, error) {
 	s, err := o.onlyChosen(e)
 	if err != nil {
@@ -71,7 +71,7 @@ func (o *Order) declareRefusal(e Event) (*Step, error) {
 	return settled, nil
 }
 
-// named is the step that an event names: of no generation, the latest.
+// named returns the step that an event names; without a generation, the latest one.
 func (o *Order) named(e Event) *Step {
 	if e.Generation == 0 {
 		return o.Latest(e.Step)
@@ -79,14 +79,14 @@ func (o *Order) named(e Event) *Step {
 	return o.Step(e.Step, e.Generation)
 }
 
-// chosen lists the stuck steps that a settlement is about: all of them if it names none.
+// chosen lists the stuck steps that a settlement names; all of them if it names none.
 func (o *Order) chosen(e Event) []Step {
 	return slices.DeleteFunc(o.Stuck(), func(s Step) bool {
 		return e.Step != "" && e.Step != s.Name || e.Generation != 0 && e.Generation != s.Generation
 	})
 }
 
-// onlyChosen is the one stuck step that a declaration is about.
+// onlyChosen returns the one stuck step that a declaration names.
 func (o *Order) onlyChosen(e Event) (*Step, error) {
 	chosen := o.chosen(e)
 	switch {
@@ -102,7 +102,7 @@ func (o *Order) onlyChosen(e Event) (*Step, error) {
 
 func errNotStuck() error { return invalid("step", "must be one that keeps the order from its end") }
 
-// wholeWithout reports whether everything was done and nothing of it undone, if a compensation was not.
+// wholeWithout reports whether everything is done and nothing is undone, apart from the compensation undo.
 func (o *Order) wholeWithout(undo *Step) bool {
 	for _, spec := range saga {
 		s := o.Latest(spec.Name)
@@ -116,8 +116,8 @@ func (o *Order) wholeWithout(undo *Step) bool {
 	return true
 }
 
-// tryAgain starts another generation of each of some stuck steps. The provider has answered for good under the key of
-// a step that it refused, so that gets a new key; a step without an answer keeps its own, and happens once.
+// tryAgain starts a new generation of each of the stuck steps. A refused step gets a new key, because the provider's
+// answer under the old key is final. A step without an answer keeps its key, so it happens once.
 func (o *Order) tryAgain(stuck []Step, at time.Time) {
 	for _, s := range stuck {
 		if s.State == StateRefused {
@@ -131,9 +131,9 @@ func (o *Order) tryAgain(stuck []Step, at time.Time) {
 	}
 }
 
-// resume takes an order on that an operator has settled.
+// resume continues an order that an operator has settled.
 func (o *Order) resume(settled *Step, at time.Time) {
-	if o.Goal == GoalComplete && o.Latest(SendEmail) != nil { // it has ended before: this is about refunds
+	if o.Goal == GoalComplete && o.Latest(SendEmail) != nil { // it has ended before, so the step is a refund
 		o.countRefund(settled, at)
 		o.Status = o.end()
 	} else {

@@ -31,36 +31,36 @@ const (
 	Notice                   // tells the customer; never changes how the order ends
 )
 
-// Spec is a row of the saga: everything that is decided about one step. The rest follows from it: the step's queue and
+// Spec is a row of the saga: everything that defines one step. The rest follows from the row: the step's queue and
 // breaker are its provider's, and its River kind is its name.
 type Spec struct {
 	Name     StepName
 	Role     Role
 	Provider Provider
-	// Path is where the step is posted to, below its provider's base URL. No two steps of a provider share one.
+	// Path is where the step is sent, below its provider's base URL. No two steps of a provider share a path.
 	Path string
-	// Body makes what is posted, which encoding/json must be able to encode. It must not read the saga. docs/providers.md
-	// is the contract.
+	// Body makes the request body, which encoding/json must be able to encode. It must not read the saga.
+	// docs/providers.md is the contract.
 	Body func(*Order, Step) any
 
 	After []StepName // forward steps that must have succeeded first
-	// Undo is the compensation. Only a step without an effect needs none, and it may not come after one that has an
+	// Undo is the compensation. Only a step without an effect needs none. Such a step must not follow a step with an
 	// effect: undoing waits until everything that builds on a step is undone.
 	Undo StepName
-	// Charges: the step takes the order's total, and is left out if that is nothing. It moves money, too.
+	// Charges: the step takes the order's total, and is left out if the total is 0. It moves money, too.
 	Charges bool
 	// MovesMoney: the body names an amount that the effect must have. A compensation that moves money is never sent
 	// under a second key without an operator: money could go back twice.
 	MovesMoney bool
-	Pivot      bool // before it an order is undone for free; after it the money has to go back
+	Pivot      bool // undoing is free before this step; after it the money must go back
 
 	Within time.Duration // from start to deadline
 	Title  string        // for messages
 }
 
-// Deadlines. A customer waits for the first steps, so they give up early: undoing is still free. The others go on
-// for as long as a provider can be trusted to remember an idempotency key (24 h is common), less a margin: sending
-// under a forgotten key could take money twice.
+// A customer waits for the first steps, so these give up early, while undoing is still free. The others continue for as
+// long as a provider can be trusted to remember an idempotency key (24 h is common), less a margin: a send under a
+// forgotten key could take money twice.
 const (
 	customerWaits     = time.Hour
 	providerRemembers = 20 * time.Hour

@@ -17,25 +17,25 @@ type StepName string
 // StepState is how far a step is.
 type StepState string
 
-// The states. A step leaves StatePending exactly once.
+// A step leaves StatePending exactly once.
 const (
-	StatePending   StepState = "pending" // intended: it may be sent at any time, and may have been sent already
+	StatePending   StepState = "pending" // may be sent at any time, and may have been sent already
 	StateSucceeded StepState = "succeeded"
-	StateRefused   StepState = "refused" // the provider said no: it did not take effect and never will
+	StateRefused   StepState = "refused" // the provider refused: the step has no effect and never will
 	StateUnknown   StepState = "unknown" // given up without an answer: it may have taken effect
 )
 
-// Step is the intent to make one call to a provider, and what came of it. It is stored in the transaction that
-// decides on it, before any call is made, and every send of it carries exactly these bytes under this key.
+// Step is the intent to make one call to a provider, and its outcome. It is stored in the transaction that decides on
+// it, before any call. Every send carries exactly these bytes under this key.
 type Step struct {
 	Name       StepName
 	Generation int // 1; one more each time the step is done again
-	// KeyGeneration is the generation whose idempotency key and bytes the step is sent with: its own, but for another
-	// try of one that got no answer. Whatever became of that is asked first, and under one key it happens once.
+	// KeyGeneration is the generation whose idempotency key and bytes the step is sent with. Normally it is the step's
+	// own. A retry of an unanswered step reuses the original's key, after asking the provider, so it happens once.
 	KeyGeneration int
 	State         StepState
-	Amount        Money  // how much is refunded, of a refund; the order's total otherwise
-	Request       []byte // the frozen request body, JSON; empty if those of an earlier generation are sent
+	Amount        Money  // a refund's amount; otherwise the order's total
+	Request       []byte // the frozen request body, JSON; empty if an earlier generation's bytes are sent
 	Reference     string // the provider's own id of the effect
 	Reason        string // why it was refused or is unknown
 	StartedAt     time.Time
@@ -43,7 +43,7 @@ type Step struct {
 	SettledAt     time.Time // zero while pending
 }
 
-// StepKey is the idempotency key of a step at its provider, by its KeyGeneration: the same for every send of it.
+// StepKey returns the idempotency key of a step at its provider, by its KeyGeneration. All sends of the step share it.
 func StepKey(order ID, name StepName, generation int) string {
 	return fmt.Sprintf("%s:%s:%d", order, name, generation)
 }
@@ -65,36 +65,36 @@ func ParseStepKey(key string) (StepJob, error) {
 	return StepJob{OrderID: id, Step: StepName(parts[1]), Generation: generation}, nil
 }
 
-// record gives the step the outcome that an event tells of, and returns a copy: starting steps may move the step.
+// record sets the outcome from an event, and returns a copy: starting new steps may move the original in memory.
 func (s *Step) record(outcome StepState, e Event) *Step {
 	s.State, s.Reference, s.Reason, s.SettledAt = outcome, e.Reference, e.Reason, e.At
 	return new(*s)
 }
 
-// mayHaveTakenEffect says that the step has to be undone if the order is.
+// mayHaveTakenEffect reports whether the step must be undone if the order is.
 func (s *Step) mayHaveTakenEffect() bool { return s.State == StateSucceeded || s.State == StateUnknown }
 
-// problem says in one line why a step did not succeed.
+// problem describes in one line why a step did not succeed.
 func (s *Step) problem() string { return fmt.Sprintf("%s %s: %s", s.Name, s.State, s.Reason) }
 
-// StepJob is the args of the River job that carries out one step. Ids only: River UI shows args to operators.
-// That it satisfies river.JobArgs by structure is what lets store enqueue it without knowing any worker.
+// StepJob is the args of the River job that carries out one step. It has ids only: River UI shows args to operators.
+// It satisfies river.JobArgs by structure, so store can enqueue it without knowing any worker.
 type StepJob struct {
 	OrderID    ID       `json:"order_id"`
 	Step       StepName `json:"step"`
 	Generation int      `json:"generation"`
 }
 
-// Kind is the step's name, so that River UI counts and filters by step.
+// Kind returns the step's name, so that River UI counts and filters by step.
 func (j StepJob) Kind() string { return string(j.Step) }
 
-// SortSteps puts steps in the order in which they were started, those of one moment in the order of the saga.
+// SortSteps sorts steps by their start, and steps with equal starts by their place in the saga.
 func SortSteps(steps []Step) {
 	slices.SortFunc(steps, func(a, b Step) int { return a.compare(&b) })
 }
 
-// place moves the steps from an index on to where they belong among those before, which are sorted. Mostly that is
-// where they are, and an order may have many.
+// place sorts the steps from an index on into the steps before, which are sorted. The new steps mostly belong at the
+// end already, and an order may have many steps, so it does not sort them all.
 func place(steps []Step, from int) {
 	for i := from; i < len(steps); i++ {
 		for j := i; j > 0 && steps[j].compare(&steps[j-1]) < 0; j-- {

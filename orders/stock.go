@@ -1,6 +1,6 @@
 package orders
 
-// Stock is what the inventory provider last said of a product.
+// Stock is the inventory provider's latest record of a product.
 type Stock struct {
 	ProductID int64
 	Quantity  int64 // that can still be reserved

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// CustomerIDPattern says in a regular expression, for the API's document, what CheckCustomerID says as far as one can.
+// CustomerIDPattern is CheckCustomerID as a regular expression for the OpenAPI document, as far as one can express it.
 const CustomerIDPattern = `^(?:` + seen + `|` + seenOrDot + inside + `*` + seen + `|` + seen + inside + `*` +
 	seenOrDot + `|` + seenOrDot + inside + `+` + seenOrDot + `)$`
 
@@ -17,9 +17,9 @@ const (
 	inside    = `(?:` + seenOrDot + `| )`
 )
 
-// CheckCustomerID returns what is wrong with a customer's id, nothing if it is good. It is the one rule for every place
-// that a new id comes in by; what is stored already is read whatever it is. Ids are compared by people, stand in logs
-// and are a segment of a path: two that look the same must be the same, and URL parsers remove the segments . and ..
+// CheckCustomerID returns the problem with a customer's id, or "" if it is valid. Every input of a new id is checked
+// with this one rule. Stored ids are read whatever they are. People compare ids, logs contain them, and paths have them
+// as a segment. So ids that look the same must be the same, and URL parsers remove the segments "." and "..".
 func CheckCustomerID(id string) string {
 	switch {
 	case !utf8.ValidString(id) || id == "" || utf8.RuneCountInString(id) > MaxTextLength:
@@ -29,20 +29,20 @@ func CheckCustomerID(id string) string {
 	case strings.Trim(id, " ") != id:
 		return "must not begin or end with a space"
 	case id == "." || id == "..":
-		return "must not be . or .., which are no names in an address"
+		return "must not be . or .., which URLs do not keep as a segment"
 	}
 	return ""
 }
 
-// invisible reports whether a character is neither seen nor a plain space: controls, zero-width and bidirectional
-// ones, fillers and other spaces, what is not assigned, and the replacement of what was broken.
+// invisible reports whether a character is neither visible nor a plain space. That covers controls, zero-width and
+// bidirectional characters, fillers, other spaces, unassigned characters, and the replacement for broken text.
 func invisible(r rune) bool {
 	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) ||
 		strings.ContainsRune("\u2800\ufffc\ufffd", r)
 }
 
-// CheckLine returns what is wrong with a text that people read in a list or in a history, such as a reason or a name:
-// it must be one line that shows what it says. Texts that are only passed on may be anything that can be stored.
+// CheckLine returns the problem with a text that people read in a list or in a history, such as a reason or a name.
+// The text must be one line, and its appearance must not deceive. Texts that Millrace only passes on are not checked.
 func CheckLine(text string) string {
 	switch {
 	case !utf8.ValidString(text) || utf8.RuneCountInString(text) > MaxTextLength:
@@ -55,7 +55,7 @@ func CheckLine(text string) string {
 	return ""
 }
 
-// breaks reports whether a character ends a line, controls a terminal, or turns the text after it around.
+// breaks reports whether a character ends a line, controls a terminal, or reverses the text after it.
 func breaks(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Rule names something that must be true of every order at every moment. docs/verify.md explains each.
+// Rule names an invariant that every order satisfies at every moment. docs/verify.md explains each.
 type Rule string
 
-// The rules.
+// Verification reports a rule's name as its check.
 const (
 	RuleItems      Rule = "items"      // the items add up to the total
 	RuleLog        Rule = "log"        // the versions are 1, 2, 3 … up to the order's own
-	RuleFold       Rule = "fold"       // the log, decided again, gives the state
-	RuleTransition Rule = "transition" // the saga allows each event where it is
-	RuleSteps      Rule = "steps"      // each step was started when it could be
+	RuleFold       Rule = "fold"       // replaying the log gives the state
+	RuleTransition Rule = "transition" // the saga allows each event at its place
+	RuleSteps      Rule = "steps"      // each step's preconditions held when it started
 	RuleMoney      Rule = "money"      // captured is at most authorised, refunded at most captured
 	RuleRest       Rule = "rest"       // at rest, the steps agree with the status
 	RuleStuck      Rule = "stuck"      // an unfinished order waits for something
@@ -25,20 +25,20 @@ func Rules() []Rule {
 	return []Rule{RuleItems, RuleLog, RuleFold, RuleTransition, RuleSteps, RuleMoney, RuleRest, RuleStuck}
 }
 
-// Breach is a rule that an order breaks, and how. The detail names no customer.
+// Breach is a broken rule of an order, with the detail. The detail names no customer.
 type Breach struct {
 	Rule   Rule
 	Detail string
 }
 
-// clockSlack is more than the clock that dates an order and the one that dates its log entries ever differ.
+// clockSlack exceeds any difference between the clocks that date orders and log entries.
 const clockSlack = time.Minute
 
-// Verify checks an order against its log and against the saga. The events are all that the log has of the order, by
-// version; what was written to it before prunedTo may be missing. It says what is wrong, and nothing if all is well.
+// Verify checks an order against its log and against the saga. The events are the order's whole log, by version;
+// events written before prunedTo may be missing. It returns the broken rules; none if the order is correct.
 //
-// It is written apart from Decide as far as that goes: a mistake there has to show here. Request bodies and deadlines
-// are not compared, since a later version of the program may make others.
+// It shares as little as possible with Decide: it must notice mistakes there. Request bodies and deadlines are not
+// compared, since a later version of the program may make different ones.
 func Verify(o Order, events []Event, prunedTo time.Time) []Breach {
 	v := &verifier{o: o, events: events, horizon: prunedTo.Add(clockSlack)}
 	v.items()
@@ -68,7 +68,7 @@ func (v *verifier) items() {
 		len(v.o.Items), v.o.Currency.Format(sum), v.o.Currency.Format(v.o.Total))
 }
 
-// log checks that the log is whole. If it is whole from the beginning, it is decided again.
+// log checks that the log is whole. A log that is whole from the beginning is replayed.
 func (v *verifier) log() {
 	if len(v.events) == 0 {
 		v.expect(v.o.UpdatedAt.Before(v.horizon), RuleLog, "version %d has no events", v.o.Version)
@@ -97,7 +97,7 @@ func (v *verifier) log() {
 	}
 }
 
-// fold decides the whole log again. An event that Decide refuses ends it: what comes after has no meaning.
+// fold replays the whole log. It stops at an event that Decide refuses: later events then have no meaning.
 func (v *verifier) fold() {
 	folded, _ := Fold(v.o, v.events[:1])
 	v.recorded(folded, v.events[0])
@@ -132,7 +132,7 @@ func (v *verifier) fold() {
 	}
 }
 
-// recorded compares what an event in the log says of the order with what deciding it again gives.
+// recorded compares the order's state that an event recorded with the state that replaying gives.
 func (v *verifier) recorded(after Order, e Event) {
 	v.expect(e.Status == after.Status && e.Progress == after.Progress(), RuleFold,
 		"version %d is logged as %s at %d %%, the saga says %s at %d %%",
@@ -143,7 +143,7 @@ func (v *verifier) same(what string, log, state any) {
 	v.expect(log == state, RuleFold, "%s is %v, the log says %v", what, state, log)
 }
 
-// steps checks each step by itself and against those that it needs.
+// steps checks each step by itself and against the steps that it needs.
 func (v *verifier) steps() {
 	generations := map[StepName]int{}
 	for _, s := range v.o.Steps {
@@ -151,15 +151,15 @@ func (v *verifier) steps() {
 	}
 	for _, s := range v.o.Steps {
 		spec, known := s.Name.Spec()
-		v.expect(known, RuleSteps, "%s is no step of the saga", s.Name)
+		v.expect(known, RuleSteps, "%s is not a step of the saga", s.Name)
 		v.expect(s.Generation >= 1 && s.Generation <= generations[s.Name], RuleSteps,
 			"%s has generation %d of %d", s.Name, s.Generation, generations[s.Name])
-		// Each moment is by the clock of the process that was at it.
+		// Each moment is by the clock of a different process.
 		v.expect(!s.StartedAt.Add(clockSlack).Before(v.o.PlacedAt) && s.DeadlineAt.After(s.StartedAt), RuleSteps,
 			"%s was started before the order, or ends before it starts", s.Name)
 		v.expect(s.State == StatePending || !s.SettledAt.Add(clockSlack).Before(s.StartedAt), RuleSteps,
 			"%s was settled before it was started", s.Name)
-		v.expect(v.o.Total > 0 || !spec.Charges, RuleMoney, "%s was started of a free order", s.Name)
+		v.expect(v.o.Total > 0 || !spec.Charges, RuleMoney, "%s was started for a free order", s.Name)
 		for _, name := range v.preconditions(spec) {
 			before := v.o.Latest(name)
 			v.expect(before != nil && before.State == StateSucceeded, RuleSteps,
@@ -173,8 +173,8 @@ func (v *verifier) steps() {
 	}
 }
 
-// preconditions lists the steps that must have succeeded before a step is started. In a free order, those of a step
-// that takes money stand in its place.
+// preconditions lists the steps that must have succeeded before a step is started. A free order leaves out the steps
+// that take money: their own preconditions replace them.
 func (v *verifier) preconditions(spec Spec) (names []StepName) {
 	for _, name := range spec.After {
 		before, _ := name.Spec()
@@ -215,7 +215,7 @@ func (v *verifier) money() {
 	}
 }
 
-// rest checks what the status promises of the steps: money and goods where they belong, and nothing left to do.
+// rest checks the status against the steps: money and goods must be where the status says, and nothing may be pending.
 func (v *verifier) rest() {
 	waits := v.o.waiting()
 	switch v.o.Status {
@@ -252,15 +252,15 @@ func (v *verifier) rest() {
 	}
 }
 
-// mayBecome says that an event can lead from one status to another. It serves where the beginning of a log is gone,
-// and no event can be decided again.
+// mayBecome reports whether an event can lead from one status to another. It serves when the beginning of a log is
+// missing, so that no event can be replayed.
 func (s Status) mayBecome(next Status) bool {
 	switch s {
-	case Pending, Processing, NeedsAttention: // a person may set an order going again
+	case Pending, Processing, NeedsAttention: // an operator may continue an order
 		return next != Pending
 	case Completed:
 		return next == Completed || next == Refunded || next == NeedsAttention
-	case Failed, Cancelled, Refunded: // what took effect after all is undone
+	case Failed, Cancelled, Refunded: // an effect that shows up late is undone
 		return next == s || next == Processing
 	}
 	return false
