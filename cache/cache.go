@@ -1,5 +1,5 @@
-// Package cache keeps orders in memory, as fresh as the feed is. It imports orders only: what loads an order and how
-// far the feed is behind are passed in.
+// Package cache keeps orders in memory, as fresh as the feed. It imports orders only: the function that loads an order
+// and the lag of the feed are passed in.
 package cache
 
 import (
@@ -24,36 +24,36 @@ const (
 	// maxBehind is how far the feed may lag before the cache is bypassed.
 	maxBehind   = 2 * time.Second
 	loadTimeout = 5 * time.Second
-	// missingTTL is for how long an id without an order is remembered as such.
+	// missingTTL is how long an id is remembered as missing.
 	missingTTL = time.Second
 
 	stripes    = 1 << 16
-	orderBytes = 1 << 10 // of an order with its strings, without items and steps, and as much again in its body
+	orderBytes = 1 << 10 // an order and its strings, without items and steps; its body takes as much again
 	itemBytes  = 1 << 5
 	stepBytes  = 1 << 8
 )
 
-// Config says what to cache.
+// Config configures a cache.
 type Config struct {
 	// Load reads an order from the database.
 	Load func(ctx context.Context, id orders.ID) (orders.Order, error)
-	// Behind says for how long changes may have gone unseen. nil: never.
+	// Behind returns for how long changes may have been missed. nil: never.
 	Behind func() time.Duration
 	// MaxBytes bounds the memory of the entries. Default 32 MiB.
 	MaxBytes int64
-	// TTL bounds what a defect in invalidation could cost. Default 30 s. It is spread by a fifth either way, so that
-	// entries which were filled together do not expire together.
+	// TTL limits the damage of a defect in invalidation. Default 30 s. It varies by a fifth either way, so that entries
+	// that were filled together do not expire together.
 	TTL        time.Duration
 	Registerer prometheus.Registerer // may be nil
 }
 
 // Orders is a read-through cache of orders. It is safe for concurrent use.
 //
-// Every id belongs to a stripe, and every stripe has a generation that each change in it raises. An entry remembers
-// the generation from before it was read from the database, and counts only while that is still the stripe's
-// generation. So a fill that raced with a change is dead on arrival, whichever of them was faster, and however
-// ristretto orders its own queues. The price is that a change also drops its neighbours in the stripe, which with
-// 65,536 stripes is a small one.
+// Every id belongs to a stripe, and every stripe has a generation that each change in it raises. An entry remembers its
+// stripe's generation from before it was read from the database. The entry is valid only while the stripe still has
+// that generation. So a fill that raced with a change is never served, whichever was faster, and however ristretto
+// orders its own queues. The price is that a change also drops the other entries of the stripe. With 65,536 stripes
+// that price is small.
 type Orders struct {
 	config      Config
 	entries     *ristretto.Cache[string, entry]
@@ -63,7 +63,7 @@ type Orders struct {
 	requests    *prometheus.CounterVec
 }
 
-// Order is an order in the cache, with what it is answered with. Nobody may change it.
+// Order is an order in the cache, with its response body. It must not be changed.
 type Order struct {
 	orders.Order
 
@@ -71,14 +71,15 @@ type Order struct {
 	body   []byte
 }
 
-// Body is what encode makes of the order: it is called once for a version of an order, however often that is asked for.
+// Body returns the result of encode for the order. encode is called once for each version of an order, however often
+// the body is requested.
 func (o *Order) Body(encode func(*orders.Order) []byte) []byte {
 	o.encode.Do(func() { o.body = encode(&o.Order) })
 	return o.body
 }
 
 type entry struct {
-	order      *Order // nil: there is none
+	order      *Order // nil: the order is missing
 	generation uint64
 }
 
@@ -94,7 +95,7 @@ func New(c Config) (*Orders, error) {
 		c.Behind = func() time.Duration { return 0 }
 	}
 	entries, err := ristretto.NewCache(&ristretto.Config[string, entry]{
-		// Ten times as many as it can hold, as ristretto advises. It allocates them at once.
+		// Ten times the number of entries that fit, as ristretto advises. It allocates the counters at once.
 		NumCounters: 10 * (c.MaxBytes/(2*orderBytes) + 1), MaxCost: c.MaxBytes, BufferItems: 64,
 	})
 	if err != nil {
@@ -109,20 +110,20 @@ func New(c Config) (*Orders, error) {
 	return &Orders{config: c, entries: entries, seed: maphash.MakeSeed(), requests: requests}, nil
 }
 
-// Close frees the cache. Get must not be called any more.
+// Close frees the cache. Get must not be called afterwards.
 func (c *Orders) Close() { c.entries.Close() }
 
 // Get returns an order, which the caller must not change. If atLeast is not 0, the caller knows that the order has that
-// version, and an older one is not taken from memory. Errors are those of Load.
+// version, and Get does not return an older one from memory. Errors are those of Load.
 //
-// It knows nothing of who asks: check after Get, never before, that the caller may see the order.
+// Get does not know the caller: check after Get, never before, that the caller may see the order.
 func (c *Orders) Get(ctx context.Context, id orders.ID, atLeast int64) (*Order, error) {
 	if c.config.Behind() > maxBehind {
 		return c.bypass(ctx, id)
 	}
 	order, err := c.get(ctx, id)
 	if known := err == nil && order.Version >= atLeast; !known && atLeast > 0 {
-		return c.bypass(ctx, id) // another process has written, and the feed has not told this one yet
+		return c.bypass(ctx, id) // a different process has written, and the feed has not shown it here yet
 	}
 	return order, err
 }
@@ -148,8 +149,8 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 	}
 	c.requests.WithLabelValues("miss").Inc()
 
-	// Callers share a load only if nothing changed between them: somebody who has just written must not be given
-	// what was read before. And the load does not die with the caller who happened to start it.
+	// Callers share a load only if nothing changed between them: a caller that has just written must not get an older
+	// read. And the load does not end with the caller that happened to start it.
 	flight := fmt.Sprintf("%s%d", key, generation)
 	loaded, err, _ := c.loads.Do(flight, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
@@ -173,7 +174,7 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 	return loaded.(*Order), nil
 }
 
-// Forget drops what is known of an order: call it after writing to it, and when the feed says that it has changed.
+// Forget drops an order from memory. Call it after writing to the order, and when the feed shows a change.
 func (c *Orders) Forget(id orders.ID) { c.stripe(id).Add(1) }
 
 func (c *Orders) stripe(id orders.ID) *atomic.Uint64 {

@@ -1,6 +1,6 @@
 // Package failpoint marks the lines where a crash or a delay matters most, so that the fault harness (lab/faults) can
-// have one there on purpose. The points are always compiled in: what is tested is what ships. A point that is not armed
-// costs an atomic load.
+// cause one there on purpose. The points are always compiled in, so the harness tests what ships. A point that is not
+// armed costs one atomic load.
 //
 // Every package may import it; it imports the standard library. Only cmd arms it, from MILLRACE_FAILPOINTS.
 package failpoint
@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// point is what happens at an armed point.
+// point is the action of an armed point.
 type point struct {
 	pause time.Duration // 0: the process is killed
-	spare atomic.Int64  // hits that are let pass first
+	spare atomic.Int64  // hits that pass before the action
 }
 
-// armed is nil unless some point is: the one thing that Hit looks at in production.
+// armed is nil unless a point is armed. In production, Hit reads nothing else.
 //
-//nolint:gochecknoglobals // a point must be reachable from any line, and is the same for all of the process
+//nolint:gochecknoglobals // a point must be reachable from any line, and is the same for the whole process
 var armed atomic.Pointer[map[string]*point]
 
-// Arm sets what happens at which points, in place of whatever was set before: name=crash@n kills this process, as
-// kill -9 does, at the n-th hit, name=pause:500ms@n delays every hit from the n-th on; without @n, from the first.
-// Several are separated by commas. An empty text disarms all.
+// Arm replaces the actions of all points. name=crash@n kills this process, as kill -9 does, at the n-th hit.
+// name=pause:500ms@n delays every hit from the n-th on. Without @n, the action starts with the first hit. Commas
+// separate several actions. An empty text disarms all points.
 func Arm(text string) error {
 	if text == "" {
 		armed.Store(nil)
@@ -70,7 +70,7 @@ func parse(action string) (*point, error) {
 	return p, err
 }
 
-// Hit is a point. The name must be a literal that no other point has: the harness reads the list from the source.
+// Hit is a point. The name must be a unique literal: the harness reads the list of points from the source.
 func Hit(name string) {
 	if points := armed.Load(); points != nil {
 		(*points)[name].hit()
@@ -92,5 +92,5 @@ func (p *point) hit() {
 	if err != nil {
 		panic(err)
 	}
-	select {} // the signal is on its way
+	select {} // wait for the signal
 }

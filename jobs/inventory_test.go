@@ -126,7 +126,7 @@ func TestSyncInventoryWithoutAList(t *testing.T) {
 
 	j := newInventory(t, time.Second, http.StatusNotImplemented)
 	j.awaitCalls(3)
-	require.Equal(t, 1, strings.Count(j.log.String(), "lists no stock"))
+	require.Equal(t, 1, strings.Count(j.log.String(), "has no stock list"))
 	require.NotContains(t, j.log.String(), "inventory synchronisation failed")
 	require.NotContains(t, j.log.String(), "ERROR")
 	require.Zero(t, i.asked.Load())

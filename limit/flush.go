@@ -15,7 +15,7 @@ const (
 	flushRetry   = time.Second // after a failure
 )
 
-// Run shares counts and forgets who has gone, until ctx ends; then it shares what is left.
+// Run shares counts and forgets idle subjects, until ctx ends; then it shares the rest.
 func (l *Limiter) Run(ctx context.Context) {
 	sweep := time.NewTicker(l.config.Window)
 	defer sweep.Stop()
@@ -42,7 +42,7 @@ func (l *Limiter) pause(ctx context.Context, next time.Time) {
 	}
 }
 
-// wake asks for a flush. It never waits.
+// wake requests a flush. It never blocks.
 func (l *Limiter) wake() {
 	select {
 	case l.pending <- struct{}{}:
@@ -50,7 +50,8 @@ func (l *Limiter) wake() {
 	}
 }
 
-// flush shares what was counted since the last one, and says when there may be another. What fails is kept for that.
+// flush shares the counts since the last flush, and returns when the next flush may run. Counts that fail are kept for
+// it.
 func (l *Limiter) flush(ctx context.Context) (next time.Time) {
 	start := time.Now()
 	counts := l.collect()
@@ -78,9 +79,9 @@ func (l *Limiter) report(ctx context.Context, err error) {
 	if failing := err != nil; failing != l.failing {
 		l.failing = failing
 		if failing {
-			l.config.Logger.WarnContext(ctx, "rate limits are not shared", "error", err)
+			l.config.Logger.WarnContext(ctx, "rate limit sharing failed", "error", err)
 		} else {
-			l.config.Logger.InfoContext(ctx, "rate limits are shared again")
+			l.config.Logger.InfoContext(ctx, "rate limit sharing recovered")
 		}
 	}
 }
@@ -135,7 +136,7 @@ func (l *Limiter) shareBatch(ctx context.Context, batch []store.RateCount) error
 		if !ok {
 			continue
 		}
-		s.forget(until) // read may have brought back what is over
+		s.forget(until) // read may have brought back old requests
 		l.rank(s)
 		if len(s.unsent("", nil)) == 0 {
 			delete(l.unsent, c.Subject)
@@ -144,7 +145,7 @@ func (l *Limiter) shareBatch(ctx context.Context, batch []store.RateCount) error
 	return nil
 }
 
-// sweep forgets the subjects that have sent nothing for a window, here and in the database.
+// sweep forgets subjects without requests in a window, here and in the database.
 func (l *Limiter) sweep(ctx context.Context) {
 	l.mu.Lock()
 	now := l.now()
@@ -155,8 +156,8 @@ func (l *Limiter) sweep(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	// Twice a window: the others' clocks and windows may differ a little.
+	// Twice a window: other processes' clocks and windows may differ a little.
 	if err := l.config.Prune(ctx, now.Add(-2*l.config.Window)); err != nil && ctx.Err() == nil && !l.failing {
-		l.config.Logger.WarnContext(ctx, "counts of requests not pruned", "error", err)
+		l.config.Logger.WarnContext(ctx, "request count pruning failed", "error", err)
 	}
 }

@@ -1,7 +1,7 @@
-// Package limit says who has sent too many requests. It counts in memory and shares what it counted through the
-// database, a few times a second for everybody at once, so that no request waits for it and none causes a write.
+// Package limit decides whether a subject has sent too many requests. It counts in memory and shares its counts through
+// the database, a few times a second for all subjects at once. So no request waits for the database or causes a write.
 //
-// It imports store for the shape of a count only: what shares the counts is passed in. api stands on it.
+// It imports store for the type of a count only: the function that shares the counts is passed in. api uses it.
 package limit
 
 import (
@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// segments is how many there are in a window. More would forget requests more exactly, and take more memory.
+	// segments is the number of segments in a window. More would forget requests more exactly, and take more memory.
 	segments = 6
 
 	defaultWindow      = time.Minute
@@ -30,12 +30,12 @@ const (
 	maxName            = 200    // bytes
 )
 
-// Config says how to count.
+// Config configures a Limiter.
 type Config struct {
 	// Window is the time in which a subject may send its limit of requests. Default one minute.
 	Window time.Duration
 	// Share adds counts to those of all processes and returns the totals of the same subjects since a time:
-	// store.Rates.Count. nil: this process counts alone.
+	// store.Rates.Count. If nil, this process counts alone.
 	Share func(ctx context.Context, counts []store.RateCount, since time.Time) ([]store.RateCount, error)
 	// Prune deletes shared counts from before a time. May be nil.
 	Prune func(ctx context.Context, before time.Time) error
@@ -50,22 +50,23 @@ type Config struct {
 
 // Limiter is a sliding window of six segments, shared by processes. It is safe for concurrent use.
 //
-// One process never admits more than the limit in any span of one window, wherever it begins. Time is cut into
-// segments of a sixth of the window, and all requests of a segment are forgotten together, one window after the last
-// of them: so a request counts for one window at least and for a sixth longer at most, which can only refuse too much.
+// One process never admits more than the limit in any span of one window, wherever the span begins. Time is cut into
+// segments of a sixth of the window. All requests of a segment are forgotten together, one window after the last of
+// them. So a request counts for at least one window, and for at most a sixth longer. The error can only refuse too
+// much.
 //
-// N processes share their counts. Each decides on the totals that it has read and on what it has counted since. It
-// writes the one and reads the other in one statement, as soon as there is something to write and at most once per
-// FlushEvery (f); let d be the time that this takes. When the total of a subject reaches the limit in the database,
-// each process finds out with the first flush after it: whatever else it admits falls into one span of f+d. So the
-// processes together admit at most as much above the limit as all of them admit in one such span each, which for a
-// subject that sends evenly is f+d of its own rate, and never more than N-1 times the limit.
+// N processes share their counts. Each decides on the totals that it has read, plus what it has counted since. One
+// statement writes the new counts and reads the totals. It runs as soon as there is something to write, but at most
+// once per FlushEvery (f). Let d be its duration. When the total of a subject reaches the limit in the database, each
+// process learns this from its first flush afterwards. The requests that it still admits fall into one span of f+d. So
+// the processes together exceed the limit by at most what each of them admits in one such span. For a subject that
+// sends evenly, that is f+d of its own rate, and never more than N-1 times the limit.
 //
-// A flush whose answer was lost is repeated and may count twice, for one window. The processes' clocks have to agree:
-// where they differ by s, a request counts s longer or shorter.
+// A flush whose answer was lost is repeated and may count twice, for one window. The processes' clocks must agree: if
+// they differ by s, a request counts s longer or shorter.
 //
-// While the database does not answer, every process decides on what it knows, and never waits: then the bound is N
-// times the limit. The same holds after a crash of the database, which forgets the counts; no process forgets its own.
+// While the database does not answer, every process decides on what it knows, and never waits. The bound is then N
+// times the limit. The same holds after a crash of the database, which loses the counts; no process loses its own.
 type Limiter struct {
 	config  Config
 	segment time.Duration
@@ -74,14 +75,14 @@ type Limiter struct {
 
 	mu       sync.Mutex
 	subjects map[string]*subject
-	reserved map[string]int      // requests by subject that Reserve let begin and that have not ended
+	reserved map[string]int      // unfinished requests that Reserve admitted, by subject
 	ranking  ranking             // the same subjects
 	pruned   time.Time           // when prune ran last
-	unsent   map[string]struct{} // subjects with requests that were not shared yet
+	unsent   map[string]struct{} // subjects with unshared requests
 	failing  bool
 }
 
-// New makes a Limiter. It shares counts, and forgets subjects that have gone, while Run runs.
+// New makes a Limiter. It shares counts, and forgets idle subjects, while Run runs.
 func New(c Config) *Limiter {
 	if c.Window == 0 {
 		c.Window = defaultWindow
@@ -99,7 +100,7 @@ func New(c Config) *Limiter {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	flushed := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "millrace_rate_flush_duration_seconds", Help: "Time to share counts of requests with the other processes.",
+		Name: "millrace_rate_flush_duration_seconds", Help: "Time to share request counts with other processes.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
 	}, []string{"outcome"})
 	if c.Registerer != nil {
@@ -112,19 +113,19 @@ func New(c Config) *Limiter {
 	}
 }
 
-// Window is the time in which a subject may send its limit.
+// Window returns the time in which a subject may send its limit.
 func (l *Limiter) Window() time.Duration { return l.config.Window }
 
 // Decision is the answer to one request.
 type Decision struct {
 	Allowed   bool
 	Remaining int // requests that would be allowed now
-	// Reset is how long it takes until more is allowed than now: more than 0 and at most one window.
+	// Reset is the time until more requests are allowed than now: more than 0 and at most one window.
 	Reset time.Duration
 }
 
-// Allow decides on one request by a subject that may send limit requests per window, and counts it if it is allowed.
-// A request that is refused does not count: who keeps trying is let in as soon as who waits.
+// Allow decides on one request by a subject that may send limit requests per window, and counts the request if it is
+// allowed. Refused requests are not counted, so retrying does not prolong the wait.
 func (l *Limiter) Allow(name string, limit int) Decision {
 	name = key(name)
 	l.mu.Lock()
@@ -145,15 +146,16 @@ func (l *Limiter) Allow(name string, limit int) Decision {
 	return Decision{Allowed: true, Remaining: limit - used - 1, Reset: l.reset(s, 1, now)}
 }
 
-// reset is how long it takes until n requests are forgotten.
+// reset returns the time until n requests are forgotten.
 func (l *Limiter) reset(s *subject, n int, now time.Time) time.Duration {
 	return min(max(s.free(n).Add(l.config.Window).Sub(now), time.Microsecond), l.config.Window)
 }
 
-// now is as exact as the database.
+// now returns the time with the database's precision.
 func (l *Limiter) now() time.Time { return l.config.Now().UTC().Truncate(time.Microsecond) }
 
-// key keeps a name as it is, unless the database would not take it: one such name would keep all from being shared.
+// key returns a name unchanged, unless the database would reject it: one such name would stop the sharing of all
+// counts.
 func key(name string) string {
 	if name != "" && len(name) <= maxName && utf8.ValidString(name) && strings.IndexByte(name, 0) < 0 {
 		return name
@@ -162,14 +164,14 @@ func key(name string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// find returns a subject. If it is new and there is no room, the subject with the fewest requests is forgotten. So
-// sending under other names frees a subject of its count only if as much is sent under every other name in memory.
+// find returns a subject. If it is new and there is no room, the subject with the fewest requests is forgotten. So a
+// subject can lose its count by sending under other names only if it sends as much under every other name in memory.
 func (l *Limiter) find(name string, now time.Time) *subject {
 	if s, ok := l.subjects[name]; ok {
 		return s
 	}
 	if len(l.subjects) >= l.config.MaxSubjects && now.Sub(l.pruned).Abs() >= l.segment {
-		l.prune(now) // those whose requests are over go first
+		l.prune(now) // subjects whose requests have expired go first
 	}
 	if len(l.subjects) >= l.config.MaxSubjects {
 		l.remove(l.ranking[0])
@@ -180,7 +182,7 @@ func (l *Limiter) find(name string, now time.Time) *subject {
 	return s
 }
 
-// prune forgets the requests that are over, and the subjects that have no others.
+// prune forgets expired requests, and subjects without any other requests.
 func (l *Limiter) prune(now time.Time) {
 	l.pruned = now
 	for _, s := range l.subjects {
@@ -192,8 +194,8 @@ func (l *Limiter) prune(now time.Time) {
 	}
 }
 
-// rank moves a subject to its place. It must be called after requests were added. A place that is too high, because
-// requests are over, is corrected by prune.
+// rank moves a subject to its place. It must be called after requests were added. prune corrects a place that is too
+// high because requests have expired.
 func (l *Limiter) rank(s *subject) {
 	s.ranked = s.requests()
 	heap.Fix(&l.ranking, s.place)

@@ -1,6 +1,6 @@
 package limit
 
-// ranking is a heap of subjects (container/heap): the one with the fewest requests is first.
+// ranking is a heap of subjects (container/heap): the subject with the fewest requests is first.
 type ranking []*subject
 
 func (r ranking) Len() int           { return len(r) }

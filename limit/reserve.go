@@ -2,9 +2,9 @@ package limit
 
 import "sync"
 
-// Reserve decides whether a request may begin of which is known only at its end whether it counts, such as an attempt
-// with a credential that may be right. It counts nothing, but holds one of the subject's requests until release is
-// called, so that requests at the same time do not exceed the limit together. Call Allow before release if it counts.
+// Reserve decides whether a request may begin that counts or not only at its end, such as an attempt with a credential
+// that may be right. It counts nothing, but holds one of the subject's requests until release is called. So
+// simultaneous requests do not exceed the limit together. If the request counts, call Allow before release.
 func (l *Limiter) Reserve(name string, limit int) (d Decision, release func()) {
 	name = key(name)
 	l.mu.Lock()

@@ -209,13 +209,13 @@ func TestOutage(t *testing.T) {
 	require.Equal(t, 10, admit(l, 20, 10), "it decides alone")
 	l.Flush()
 	l.Flush()
-	require.Equal(t, 1, strings.Count(log.String(), "rate limits are not shared"))
+	require.Equal(t, 1, strings.Count(log.String(), "rate limit sharing failed"))
 	require.Empty(t, share.rows)
 
 	share.fail = false
 	l.Flush()
 	require.EqualValues(t, 10, share.rows[0].Requests, "what it counted is not lost")
-	require.Equal(t, 1, strings.Count(log.String(), "shared again"))
+	require.Equal(t, 1, strings.Count(log.String(), "rate limit sharing recovered"))
 	l.Flush()
 	require.EqualValues(t, 10, share.rows[0].Requests, "nor told twice")
 

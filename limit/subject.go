@@ -11,7 +11,7 @@ import (
 type subject struct {
 	name     string
 	segments []segment
-	ranked   int // the requests that its place in the ranking was found by
+	ranked   int // the number of requests that its place in the ranking is based on
 	place    int // in the ranking
 }
 
@@ -23,7 +23,7 @@ type segment struct {
 	shared      int // admitted by all processes, as last read
 }
 
-// requests is never less than this process's own, whatever the database says: a crash may have emptied its table.
+// requests is at least this process's own count, whatever the database returns: a crash may have emptied its table.
 func (s *segment) requests() int { return max(s.own, s.shared+s.own-s.sent) }
 
 func (s *subject) requests() (n int) {
@@ -33,12 +33,12 @@ func (s *subject) requests() (n int) {
 	return n
 }
 
-// forget drops the segments whose last request came at a time or before.
+// forget drops the segments whose last request came at until or before.
 func (s *subject) forget(until time.Time) {
 	s.segments = slices.DeleteFunc(s.segments, func(g segment) bool { return !g.last.After(until) })
 }
 
-// free is when the last request came of the segments that must be forgotten for n requests to be.
+// free returns the time of the last request in the segments that must be forgotten to free n requests.
 func (s *subject) free(n int) (last time.Time) {
 	for i := range s.segments {
 		if g := &s.segments[i]; g.requests() > 0 {
@@ -68,12 +68,12 @@ func (s *subject) at(start time.Time) *segment {
 func (s *subject) add(start, now time.Time) {
 	g := s.at(start)
 	g.own++
-	if now.After(g.last) { // clocks are set back sometimes
+	if now.After(g.last) { // a clock may be set back
 		g.last = now
 	}
 }
 
-// unsent appends what was admitted and not shared.
+// unsent appends the counts that were admitted and not yet shared.
 func (s *subject) unsent(name string, counts []store.RateCount) []store.RateCount {
 	for _, g := range s.segments {
 		if g.own > g.sent {
@@ -85,13 +85,13 @@ func (s *subject) unsent(name string, counts []store.RateCount) []store.RateCoun
 	return counts
 }
 
-// sent notes that requests have been shared. They may have been forgotten since.
+// sent records that requests have been shared. They may have been forgotten since.
 func (s *subject) sent(c store.RateCount) {
 	g := s.at(c.Segment)
 	g.sent = min(g.own, g.sent+int(c.Requests))
 }
 
-// read notes a total of all processes.
+// read records a total of all processes.
 func (s *subject) read(c store.RateCount) {
 	g := s.at(c.Segment)
 	g.shared = int(c.Requests)

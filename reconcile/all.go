@@ -10,12 +10,12 @@ import (
 	"github.com/millrace-orders/millrace/upstream"
 )
 
-// allSpan is the span of All, for which no other provider waits.
+// allSpan is the span of All. It is long, because no other provider waits for its turn.
 const allSpan = time.Hour
 
-// All compares everything that the providers list from a moment on with the orders, and every step in the log
-// since then with the providers. It keeps nothing. states says how it went with each provider; what did not answer is
-// no error.
+// All compares everything that the providers list from a moment on with the orders, and every step in the log since
+// then with the providers. It keeps nothing. states has the result for each provider; a provider that did not answer is
+// not an error.
 func All(
 	ctx context.Context, s *store.Store, providers *upstream.Clients, since time.Time,
 ) (findings []store.Finding, states map[orders.Provider]store.ReconciliationState, err error) {

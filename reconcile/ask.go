@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// askShare is for how long one provider is asked again. It goes on there the next time.
+	// askShare is how long one provider is asked again in one run. The next run continues there.
 	askShare = 4 * time.Second
 	askPage  = 100 // orders
 )
 
-// askAgain asks all providers about the compensations to which they gave no answer.
+// askAgain asks all providers about the compensations that they did not answer.
 func (r *Reconciler) askAgain(ctx context.Context, b *budget) error {
 	if !r.Repair {
 		return nil
@@ -41,15 +41,16 @@ func (r *Reconciler) askAgain(ctx context.Context, b *budget) error {
 	return errors.Join(failed...)
 }
 
-// compensates says that there is something to ask a provider about.
+// compensates reports whether any of the provider's steps is a compensation, which a provider can be asked about.
 func compensates(p orders.Provider) bool {
 	return slices.ContainsFunc(orders.Specs(), func(s orders.Spec) bool {
 		return s.Provider == p && s.Role == orders.Compensation
 	})
 }
 
-// askDown goes down the orders that need attention from the newest, or from where it stopped the last time, and returns
-// how far it got; the zero id is the end. One order that its provider is silent about is passed, and holds up nobody.
+// askDown walks the orders that need attention, from the newest or from where the last run stopped. It returns how far
+// it got; the zero id is the end. It skips an order that its provider does not answer about, so that order delays no
+// other.
 func (r *Reconciler) askDown(
 	ctx context.Context, p orders.Provider, before orders.ID, b *budget,
 ) (orders.ID, error) {
@@ -81,8 +82,8 @@ func (r *Reconciler) askDown(
 	}
 }
 
-// ask asks a provider about the order's compensations without an answer, and takes for done what it says is done. It
-// does so in no fixed sequence: those that the provider is always silent about must not always come first.
+// ask asks a provider about the order's unanswered compensations, and accepts those that the provider reports as done.
+// The sequence is random: otherwise steps that the provider never answers about might always come first.
 func (r *Reconciler) ask(ctx context.Context, p orders.Provider, o *orders.Order, b *budget) (err error) {
 	unanswered := o.Unanswered(p)
 	rand.Shuffle(len(unanswered), func(i, j int) {
@@ -98,17 +99,17 @@ func (r *Reconciler) ask(ctx context.Context, p orders.Provider, o *orders.Order
 		case !asked:
 			return errNotAsked
 		case failure != nil:
-			err = failure // it holds up no other of the order's steps
+			err = failure // the order's other steps are still asked about
 		case isDone(answer, o.Latest(s.Name.Undoes())):
-			// The order has another version then. If more of it is unanswered, that has its turn the next time.
+			// The repair changed the order's version. Its other unanswered steps have their turn in the next run.
 			return r.repair(ctx, p, ruleAccept, o.Accept(s, answer.Reference), key, b)
 		}
 	}
 	return err
 }
 
-// isDone reports whether a compensation has succeeded. What was refused, is unknown, or found nothing to undo although
-// there was something, is for a person.
+// isDone reports whether a compensation has succeeded. An operator must look at one that was refused or is unknown, or
+// that found nothing to undo although there was something.
 func isDone(answer upstream.Answer, undone *orders.Step) bool {
 	var state orders.StepState
 	if undone != nil {

@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	// patience is for how many failures in a row a provider is asked, once about orders and once about findings: both
-	// together are fewer than open its breaker, which steps need.
+	// patience is how many failures in a row a provider is allowed, once for orders and once for findings. Together
+	// they are too few to open its breaker, which steps need.
 	patience = 2
-	// repairsMost is how many orders one run repairs: more at a time is an adapter gone wrong, for somebody to stop.
+	// repairsMost is how many orders one run repairs. More suggest a faulty adapter, which an operator must stop.
 	repairsMost = 50
 )
 
-// errNotAsked says that a breaker was open. What was not asked about is the first to be asked about the next time.
+// errNotAsked means that a breaker was open. The next run asks first about what was not asked.
 var errNotAsked = errors.New("the provider was not asked")
 
-// budget is what is left of a run's patience with the providers, and of its repairs.
+// budget is a run's remaining patience with the providers, and its remaining repairs.
 type budget struct {
 	failures map[orders.Provider]int // in a row
 	repairs  int
 }
 
-// note counts the outcome of one question, and says whether it was asked at all: an open breaker lets none through, and
-// so no other in this run.
+// note counts the outcome of one question, and reports whether the question was asked at all. An open breaker lets no
+// question through, so none is asked for the rest of the run.
 func (b *budget) note(p orders.Provider, err error) (asked bool) {
 	_, open := errors.AsType[*upstream.OpenError](err)
 	switch {

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// overlap is looked at again: for effects that were listed late, and because an answer may come that long after its
-	// effect. It saves questions; nothing is wrong without it.
+	// overlap is compared twice: effects may be listed late, and an answer may come this long after its effect. It only
+	// saves questions to the provider; results are correct without it.
 	overlap = 10 * time.Minute
 	logPage = 1000 // events
 )
 
-// Comparer compares what a provider lists with the orders, and the steps that succeeded with the provider.
+// Comparer compares a provider's list with the orders, and the steps that succeeded with the provider's records.
 type Comparer struct {
 	store     *store.Store
 	providers *upstream.Clients
@@ -69,8 +69,8 @@ func (c *Comparer) span(
 	return next, found, nil
 }
 
-// listedOf is what has been listed of the span under way, by key. What another process has listed is not known here,
-// and costs a question each.
+// listedOf returns the keys that the current span has listed so far. Keys that a different process has listed are
+// missing, and cost a question each.
 func (c *Comparer) listedOf(r store.Reconciliation) map[string]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,9 +85,9 @@ func (c *Comparer) lookUpAll(
 	ctx context.Context, next *store.Reconciliation, begin time.Time, listed map[string]bool, findings *[]store.Finding,
 ) error {
 	filter := store.LogFilter{Steps: stepsOf(next.Provider)}
-	for limit := 1; ; limit = logPage { // the first may be after the span already, and then so are all
+	for limit := 1; ; limit = logPage { // if the first is after the span, so are all others
 		entries, cursor, _, err := c.store.Log(ctx, next.Cursor, filter, limit)
-		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or is another one
+		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or replaced by a restore
 			next.Cursor, err = c.store.LogSince(ctx, begin)
 			entries, cursor = nil, next.Cursor
 		}
@@ -98,7 +98,7 @@ func (c *Comparer) lookUpAll(
 			if !e.Cursor.At.Before(next.Span.To) {
 				return nil
 			}
-			if e.Cursor.At.Before(begin) { // a place in time is the log's give or take an hour
+			if e.Cursor.At.Before(begin) { // LogSince may start up to an hour early
 				next.Cursor = e.Cursor
 				continue
 			}
@@ -127,8 +127,8 @@ func stepsOf(p orders.Provider) (steps []orders.StepName) {
 	return steps
 }
 
-// lookUp finds a step that succeeded in the provider's records. The provider is asked about one that was not listed: it
-// may have taken effect long before it was known, or have been an undo that had nothing to undo.
+// lookUp finds a step that succeeded in the provider's records. If the step was not listed, the provider is asked about
+// it: it may have taken effect long before the answer, or be a compensation that had nothing to undo.
 func (c *Comparer) lookUp(
 	ctx context.Context, p orders.Provider, e orders.Event, listed map[string]bool,
 ) (store.Finding, error) {
@@ -142,10 +142,10 @@ func (c *Comparer) lookUp(
 		return store.Finding{}, err
 	}
 	step := order.Step(e.Step, e.Generation)
-	if step == nil || step.State != orders.StateSucceeded { // verification says what is wrong with that
+	if step == nil || step.State != orders.StateSucceeded { // verification reports that
 		return store.Finding{}, nil
 	}
-	key = orders.StepKey(e.OrderID, e.Step, step.KeyGeneration) // another try has the key of the first
+	key = orders.StepKey(e.OrderID, e.Step, step.KeyGeneration) // a retry reuses the original's key
 	if listed[key] {
 		return store.Finding{}, nil
 	}
@@ -156,6 +156,6 @@ func (c *Comparer) lookUp(
 	return store.Finding{
 		Provider: p, Kind: orders.DriftMissing, Key: key, OrderID: e.OrderID.String(),
 		Detail: strings.TrimSpace(fmt.Sprintf(
-			"it succeeded, says the order; the provider says %s %s", answer.State, answer.Code)),
+			"the order has it as succeeded, the provider as %s %s", answer.State, answer.Code)),
 	}, nil
 }

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// share is for how long one provider is compared with at most, so that the others have their turn.
+	// share is the most time that one provider is compared in a run, so that the others have their turn.
 	share = 12 * time.Second
-	// span is compared and saved at a time: what took effect in it is held in memory, by key.
+	// span is compared and saved at a time: the keys of its effects are held in memory.
 	span = 10 * time.Minute
 	// loggedKeys is how many keys of the findings of one kind are logged.
 	loggedKeys = 5
 )
 
-// provider compares one provider's records with ours, a span of time after another, and reports whether it got on but
-// not to the end. Only our own database's failures are errors: a provider that does not answer is in the state, and
-// asked again the next time.
+// provider compares one provider's records with the orders, one span of time after another. It reports whether it made
+// progress without reaching the end. Only our own database's failures are errors. A provider that does not answer is
+// recorded in the state, and asked again in the next run.
 func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (behind bool, err error) {
 	turn, cancel := context.WithTimeout(ctx, share)
 	defer cancel()
@@ -35,7 +35,7 @@ func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (b
 			to = end
 		}
 		if !from.Span.To.IsZero() {
-			to = from.Span.To // it goes on where the run before stopped
+			to = from.Span.To // continue where the last run stopped
 		}
 		if !to.After(from.To) {
 			return false, nil
@@ -44,7 +44,7 @@ func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (b
 		switch {
 		case ctx.Err() != nil:
 			return false, ctx.Err()
-		case turn.Err() != nil: // what was listed and looked up is listed and looked up
+		case turn.Err() != nil: // the turn is over; the finished part is kept
 			next.State, next.To = store.ReconciliationBehind, from.To
 		case errors.Is(err, upstream.ErrNoListing):
 			next, found = from, store.Comparison{}
@@ -54,7 +54,7 @@ func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (b
 			next.State, next.To, next.Span = store.ReconciliationNotListed, end, store.Span{}
 		case upstream.IsFailure(err):
 			if next.Span == from.Span && from.State == store.ReconciliationUnavailable {
-				next.Span = store.Span{} // it may be the cursor that the provider does not know any more
+				next.Span = store.Span{} // the provider may have forgotten the cursor
 			}
 			next.State, next.To = store.ReconciliationUnavailable, from.To
 		case err != nil:
@@ -76,7 +76,7 @@ func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (b
 	}
 }
 
-// reportFindings logs one line for each kind of finding: when two deployments are mixed up, there may be thousands.
+// reportFindings logs one line for each kind of finding: if two deployments are mixed up, there may be thousands.
 func (r *Reconciler) reportFindings(ctx context.Context, p orders.Provider, fresh []store.Finding) {
 	keys := map[orders.Drift][]string{}
 	for _, f := range fresh {
@@ -84,7 +84,7 @@ func (r *Reconciler) reportFindings(ctx context.Context, p orders.Provider, fres
 	}
 	for _, kind := range orders.Drifts() {
 		if n := len(keys[kind]); n > 0 {
-			r.Logger.ErrorContext(ctx, "provider's records disagree", "provider", p, "kind", kind, "count", n,
+			r.Logger.ErrorContext(ctx, "provider records disagree", "provider", p, "kind", kind, "count", n,
 				"keys", keys[kind][:min(n, loggedKeys)])
 		}
 	}

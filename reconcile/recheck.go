@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// recheckShare is for how long findings are looked at again. The rest is looked at the next time, first.
+	// recheckShare is how long one run looks at findings again. The next run begins with the rest.
 	recheckShare = 8 * time.Second
 	recheckPage  = 200 // findings
 )
 
-// recheck looks again at open findings, those first that have waited longest. What was put right is resolved, what a
-// rule may repair is repaired, and the others stay until somebody accepts them.
+// recheck looks again at open findings, longest wait first. It resolves those that were put right, and repairs those
+// that a rule allows. The others stay until an operator accepts them.
 func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 	turn, cancel := context.WithTimeout(ctx, recheckShare)
 	defer cancel()
@@ -33,7 +33,7 @@ func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 		var looked, resolved []store.Finding
 		for _, f := range page {
 			if f.Kind == orders.DriftMissing && b.isSpent(f.Provider) {
-				continue // it is among the first the next time
+				continue // it is among the first in the next run
 			}
 			agrees, err := r.agrees(turn, f, b)
 			if errors.Is(err, errNotAsked) {
@@ -50,7 +50,7 @@ func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 			case turn.Err() == nil && !upstream.IsFailure(err):
 				failed = append(failed, err)
 			}
-			looked = append(looked, f) // also one that nobody answers for: it must not hold up the others
+			looked = append(looked, f) // even if the provider gave no answer: it must not delay the others
 			if turn.Err() != nil {
 				break
 			}
@@ -65,8 +65,8 @@ func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 	}
 }
 
-// agrees says that a finding has been put right. What nothing has undone is undone, if a rule allows it, and agrees
-// when that is done.
+// agrees reports whether a finding has been put right. An effect that was not undone is undone now, if a rule allows
+// it. The finding agrees once that compensation is done.
 func (r *Reconciler) agrees(ctx context.Context, f store.Finding, b *budget) (bool, error) {
 	effect := orders.Effect{Provider: f.Provider, Key: f.Key, OrderID: f.OrderID, At: f.FirstSeenAt}
 	switch f.Kind {
@@ -83,7 +83,7 @@ func (r *Reconciler) agrees(ctx context.Context, f store.Finding, b *budget) (bo
 	case orders.DriftUnknownOrder, orders.DriftNoIntent:
 		c, err := r.Store.Compare(ctx, []orders.Effect{effect})
 		return len(c.Unsettled) == 0 && !slices.ContainsFunc(c.Findings, func(left store.Finding) bool {
-			return left.Kind != orders.DriftLate // of which it cannot tell: when it took effect was not kept
+			return left.Kind != orders.DriftLate // not decidable here: the effect's time was not kept
 		}), err
 	case orders.DriftNotUndone:
 		step, err := orders.ParseStepKey(f.Key)
@@ -93,12 +93,12 @@ func (r *Reconciler) agrees(ctx context.Context, f store.Finding, b *budget) (bo
 		order, err := r.Store.Order(ctx, step.OrderID)
 		switch {
 		case errors.Is(err, orders.ErrNotFound):
-			return true, nil // it is found as an effect without an order
+			return true, nil // there is a finding for it as an effect without an order
 		case err != nil || order.Undone(effect):
 			return err == nil, err
 		}
 		return false, r.undo(ctx, f.Provider, &order, step, b)
-	case orders.DriftAmount, orders.DriftLate: // what has happened stays so
+	case orders.DriftAmount, orders.DriftLate: // the past does not change
 	}
 	return false, nil
 }

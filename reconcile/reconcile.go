@@ -1,9 +1,9 @@
-// Package reconcile compares the providers' own records with the orders, both ways, keeps what differs as findings, and
-// repairs what a rule allows. docs/reconciliation.md is about it.
+// Package reconcile compares the providers' own records with the orders, both ways. It keeps differences as findings,
+// and repairs what a rule allows. docs/reconciliation.md describes it.
 //
-// A comparison of one provider is a Comparer's. A Reconciler runs comparisons of all providers from where the last run
-// stopped, asks again about what has no answer, and looks again at open findings. jobs runs it every few minutes;
-// `millrace verify --deep` compares everything once and keeps nothing.
+// A Comparer compares one provider. A Reconciler runs comparisons of all providers from where the last run stopped,
+// asks again about unanswered steps, and looks again at open findings. jobs runs it every few minutes. `millrace verify
+// --deep` compares everything once and keeps nothing.
 //
 // The package imports store and upstream, and knows nothing of River.
 package reconcile
@@ -26,25 +26,25 @@ const (
 	Timeout = 75 * time.Second
 	// back is how far back the first comparison with a provider goes.
 	back = 2 * time.Hour
-	// defaultGrace is how old an effect is at least when it is compared, so that a listing that is a little late, or a
-	// clock that is a little off, makes no work.
+	// defaultGrace is the least age of an effect when it is compared. So a listing that is a little late, or a clock
+	// that is a little wrong, causes no findings.
 	defaultGrace = time.Minute
 )
 
-// Config says what a Reconciler works with.
+// Config has what a Reconciler needs.
 type Config struct {
 	Store     *store.Store
 	Providers *upstream.Clients
 	Now       func() time.Time
-	// Grace is how old an effect is at least when it is compared. Default 1 min.
+	// Grace is the least age of an effect when it is compared. Default 1 min.
 	Grace time.Duration
-	// Repair has a run repair what a rule allows. Otherwise it only keeps findings.
+	// Repair lets a run repair what a rule allows. Otherwise it only keeps findings.
 	Repair     bool
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
 }
 
-// Reconciler compares all providers, a run at a time.
+// Reconciler compares all providers, one run at a time.
 type Reconciler struct {
 	Config
 
@@ -75,11 +75,11 @@ func New(c Config) *Reconciler {
 	return r
 }
 
-// Run compares with each provider as far as it gets, and goes on there the next time. It reports whether it is behind:
-// whether another run would get further at once. A run that only catches up leaves asking and repairing to the others.
+// Run compares with each provider as far as time allows; the next run continues there. It reports whether it is behind,
+// so that another run would make progress at once. With catchUpOnly it leaves asking and repairing to other runs.
 //
-// An error is the database's. A provider that does not answer is in the state that Run stores, and is asked again the
-// next time.
+// An error is the database's. A provider that does not answer is recorded in the state that Run stores, and asked again
+// in the next run.
 func (r *Reconciler) Run(ctx context.Context, catchUpOnly bool) (behind bool, err error) {
 	list, err := r.Store.Reconciliations(ctx)
 	if err != nil {
@@ -103,10 +103,10 @@ func (r *Reconciler) Run(ctx context.Context, catchUpOnly bool) (behind bool, er
 		failed = append(failed, err)
 	}
 	if !catchUpOnly {
-		// In this sequence, so that what an answer settles is resolved in the same run.
+		// Asking comes first, so that what an answer settles is resolved in the same run.
 		b := &budget{repairs: repairsMost, failures: map[orders.Provider]int{}}
 		failed = append(failed, r.askAgain(ctx, b))
-		clear(b.failures) // otherwise orders about which a provider is silent would hold up findings, run after run
+		clear(b.failures) // otherwise unanswered orders would delay findings in every run
 		failed = append(failed, r.recheck(ctx, b))
 	}
 	return behind, errors.Join(failed...)

@@ -8,12 +8,12 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// rule is by what reconciliation repairs; docs/reconciliation.md says why each is safe. There are no others.
+// rule is a rule that allows a repair; docs/reconciliation.md explains why each is safe. There are no others.
 type rule string
 
 const (
-	ruleUndo   rule = "undo"   // a step took effect after its order was undone: it is undone, too
-	ruleAccept rule = "accept" // a compensation without an answer has one by now: it is done
+	ruleUndo   rule = "undo"   // a step that took effect after its order was undone is undone
+	ruleAccept rule = "accept" // an unanswered compensation turns out to be done
 )
 
 func rules() []rule { return []rule{ruleUndo, ruleAccept} }
@@ -29,8 +29,8 @@ func (r *Reconciler) undo(
 	return r.repair(ctx, p, ruleUndo, e, orders.StepKey(step.OrderID, step.Step, step.Generation), b)
 }
 
-// repair makes the event of a rule happen. An order that was changed since it was read is left as it is, and so is one
-// whose key moved another amount than was meant: whatever else is known of it, a person must look.
+// repair applies a rule's event. It leaves an order alone that has changed since it was read. It also leaves an order
+// alone whose key moved a different amount than intended: an operator must look, whatever else is known about it.
 func (r *Reconciler) repair(
 	ctx context.Context, p orders.Provider, by rule, e orders.Event, key string, b *budget,
 ) error {

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// settleShare is for how long, of its share, effects of a provider are looked at again that could not be decided
-	// about. The rest is looked at the next time, first.
+	// settleShare is the part of a provider's share for effects that could not be decided before. The next run begins
+	// with the rest.
 	settleShare = 3 * time.Second
 	settlePage  = 500 // effects
 	// unsettledEvery is how often such an effect is looked at.
 	unsettledEvery = 5 * time.Minute
 )
 
-// settle looks again at effects of a provider that could not be decided about when they were compared.
+// settle looks again at a provider's effects that could not be decided when they were compared.
 func (r *Reconciler) settle(ctx context.Context, p orders.Provider) error {
 	begun := r.Now()
 	for start := time.Now(); time.Since(start) < settleShare; {

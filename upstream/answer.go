@@ -21,17 +21,16 @@ const (
 
 var codePattern = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
 
-// reply is what came back.
+// reply is an HTTP answer.
 type reply struct {
 	status int
 	header http.Header
 	body   []byte // decoded
-	err    error  // the body is not whole, or cannot be read, because of this
+	err    error  // why the body is incomplete or unreadable
 }
 
-// judgeSend says what the answer to a send means. Done is what says so in the contract's words, and nothing else: a
-// page of a proxy, or a payment that is still pending, leaves the outcome unknown. A refusal is in the status: it needs
-// no body.
+// judgeSend interprets the answer to a send. Only an answer in the contract's words means done. A proxy's page, or a
+// payment that is still pending, leaves the outcome unknown. A refusal is in the status: it needs no body.
 func judgeSend(p orders.Provider, o call, r reply) (Answer, error) {
 	switch r.status {
 	case http.StatusPaymentRequired, http.StatusUnprocessableEntity:
@@ -54,8 +53,8 @@ func judgeSend(p orders.Provider, o call, r reply) (Answer, error) {
 	return m.done(), nil
 }
 
-// judgeAsk says what the answer to a question means. Only a whole answer in the words of the contract settles
-// anything. 402 and 422 do not: they would be about the question.
+// judgeAsk interprets the answer to a question. Only a whole answer in the contract's words settles anything. 402 and
+// 422 do not: they would be about the question.
 func judgeAsk(p orders.Provider, o call, r reply) (Answer, error) {
 	switch {
 	case r.status == http.StatusNotFound:
@@ -84,14 +83,14 @@ func judgeAsk(p orders.Provider, o call, r reply) (Answer, error) {
 	return Answer{}, unclear(p, "no such state")
 }
 
-// unclear says that there is an answer, and that it is none of the contract's: the outcome is as unknown as without.
+// unclear returns the error for an answer that violates the contract: the outcome is as unknown as without an answer.
 func unclear(p orders.Provider, why string) error {
 	return &UnavailableError{Provider: p, Reason: "answer is not of the contract: " + why, Unclear: true}
 }
 
-// contradiction says what keeps an answer from meaning that the step was done; empty if nothing does. The contract
-// asks for the id alone, and of an undo that found nothing not even for that. What an answer says besides must not
-// contradict it, nor what was sent.
+// contradiction returns why an answer does not mean that the step was done; empty if it does. The contract requires
+// only the id, and no id from an undo that found nothing. The other members of an answer must not contradict that, nor
+// the request.
 func (m members) contradiction(o call) string {
 	id, readable := m.text("id")
 	nothing, legible := m.flag("nothing")
@@ -112,7 +111,7 @@ func (m members) contradiction(o call) string {
 		Amount   json.Number     `json:"amount"`
 		Currency orders.Currency `json:"currency"`
 	}
-	if json.Unmarshal(o.sent, &sent) != nil { // nothing was, or not by us
+	if json.Unmarshal(o.sent, &sent) != nil { // nothing was sent, or not by Millrace
 		return ""
 	}
 	if sent.OrderID != "" && !m.names("orderid", sent.OrderID) {
@@ -133,7 +132,7 @@ func (m members) contradiction(o call) string {
 	return ""
 }
 
-// names reports whether a member says nothing, or what it should.
+// names reports whether a member is empty or has the wanted value.
 func (m members) names(name, want string) bool {
 	got, readable := m.text(name)
 	return readable && (got == "" || got == want)
@@ -161,8 +160,8 @@ func (r reply) failure(p orders.Provider) error {
 	}
 }
 
-// reference returns the provider's id if it can be stored: half an id would be worse than none, and Postgres takes
-// no NUL, which would keep the effect itself from being recorded.
+// reference returns the provider's id if it can be stored. Half an id would be worse than a missing one. Postgres
+// rejects NUL, which would prevent the effect itself from being recorded.
 func reference(id string) string {
 	if len(id) > maxReference || strings.ContainsFunc(id, unicode.IsControl) {
 		return ""

@@ -19,9 +19,9 @@ var (
 	byteOrder  = []byte("\ufeff") //nolint:gochecknoglobals // a constant; Go has none of this type
 )
 
-// read reads a body of at most limit bytes to its end, which gives the connection back, and undoes gzip: Millrace asks
-// for no coding, but something between it and the provider may not care (RFC 9110, 12.5.3). A byte order mark is
-// dropped (RFC 8259, 8.1).
+// read reads a body of at most limit bytes to its end, which returns the connection to the pool. It also undoes gzip:
+// Millrace asks for no coding, but a proxy may ignore that (RFC 9110, 12.5.3). A byte order mark is dropped (RFC 8259,
+// 8.1).
 func read(r io.Reader, coding string, limit int64) ([]byte, error) {
 	body, err := readMost(r, limit)
 	if err != nil {
@@ -53,16 +53,16 @@ func readMost(r io.Reader, limit int64) ([]byte, error) {
 	return body, err
 }
 
-// members are the members of a JSON object, by their names in lower case. Each is read by itself: one that makes no
-// sense spoils no other.
+// members are the members of a JSON object, by their names in lower case. Each is read by itself, so one malformed
+// member does not spoil the others.
 type members map[string]json.RawMessage
 
-// readMembers reads one JSON object and nothing else. An object that has a name twice has more than one reading, and so
-// none.
+// readMembers reads one JSON object and nothing else. It rejects an object with a duplicate name, because its meaning
+// is ambiguous.
 func readMembers(b []byte) (members, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	if first, err := d.Token(); err != nil || first != json.Delim('{') {
-		return nil, errors.New("no JSON object")
+		return nil, errors.New("not a JSON object")
 	}
 	m := members{}
 	for d.More() {
@@ -74,9 +74,9 @@ func readMembers(b []byte) (members, error) {
 		if err := d.Decode(&value); err != nil {
 			return nil, fmt.Errorf("read a member: %w", err)
 		}
-		name := strings.ToLower(token.(string)) // names are texts, or Token has failed
+		name := strings.ToLower(token.(string)) // names are texts, or Token would have failed
 		if _, twice := m[name]; twice {
-			return nil, errors.New("a name is there twice")
+			return nil, errors.New("a name is duplicated")
 		}
 		m[name] = value
 	}
@@ -84,13 +84,13 @@ func readMembers(b []byte) (members, error) {
 		return nil, fmt.Errorf("read the end: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the body goes on after its object")
+		return nil, errors.New("the body continues after its object")
 	}
 	return m, nil
 }
 
-// text returns a member that is a text or a number, which many providers number their things with. It is empty if the
-// member is missing or null; ok is false if it is anything else.
+// text returns a member that is a text or a number: many providers use numbers as ids. It is empty if the member is
+// missing or null; ok is false if it is anything else.
 func (m members) text(name string) (s string, ok bool) {
 	raw, there := m[name]
 	switch {
@@ -115,7 +115,7 @@ func (m members) flag(name string) (value, ok bool) {
 	return false, false
 }
 
-// says reports whether a member is there and holds anything.
+// says reports whether a member is present and not empty.
 func (m members) says(name string) bool {
 	switch string(m[name]) {
 	case "", "null", "false", `""`, "[]", "{}":
@@ -124,7 +124,7 @@ func (m members) says(name string) bool {
 	return true
 }
 
-// text is a text that may come as a number.
+// text is a text that may be sent as a number.
 type text string
 
 // UnmarshalJSON reads a text, or a number as it is written.

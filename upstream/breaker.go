@@ -13,14 +13,14 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Breaker is the settings of a circuit breaker. The zero value of each field is its default.
+// Breaker has the settings of a circuit breaker. The zero value of each field is its default.
 type Breaker struct {
 	Window      time.Duration // of the calls that count; 30 s
 	Bucket      time.Duration // the steps in which the window moves; 3 s
 	MinCalls    uint32        // answered in the window before Ratio counts; 20
-	Ratio       float64       // of failures that opens the breaker, up to 1; 0.5
+	Ratio       float64       // share of failures that opens the breaker, up to 1; 0.5
 	Consecutive uint32        // failures in a row that open it, however few; 5
-	OpenFor     time.Duration // until one call may try the provider again; 30 s
+	OpenFor     time.Duration // until one call may probe the provider; 30 s
 }
 
 func (b Breaker) withDefaults() Breaker {
@@ -41,42 +41,42 @@ func (b Breaker) check() error {
 	return nil
 }
 
-// probing is how long a caller is told to wait while another call tries the provider: that one may take all its
+// probing is how long a caller is told to wait while another call probes the provider. The probe may take its whole
 // timeout, but mostly does not.
 const probing = time.Second
 
-// breaker keeps calls away from a provider that fails. It belongs to the provider, not to a step, and to this
-// process: sharing it would cost a write for each call.
+// breaker stops calls to a failing provider. It belongs to the provider, not to a step, and to this process: sharing it
+// would cost a write for each call.
 type breaker struct {
 	provider orders.Provider
 	openFor  time.Duration
 	circuit  *gobreaker.CircuitBreaker[Answer]
-	opened   atomic.Pointer[time.Time] // set before anybody can find the circuit open
+	opened   atomic.Pointer[time.Time] // set before any caller can see the circuit open
 }
 
 func newBreaker(p orders.Provider, s Breaker, log *slog.Logger, m *metrics) *breaker {
 	b := &breaker{provider: p, openFor: s.OpenFor}
 	b.circuit = gobreaker.NewCircuitBreaker[Answer](gobreaker.Settings{
 		Name:         string(p),
-		MaxRequests:  1, // one probe for each instance; its timeout ends it, as half-open has no end of its own
+		MaxRequests:  1, // one probe for each instance; only its timeout ends the half-open state
 		Interval:     s.Window,
 		BucketPeriod: s.Bucket,
 		Timeout:      s.OpenFor,
 		IsSuccessful: isHealthy,
 		IsExcluded:   saysNothing,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
-			answered := c.TotalSuccesses + c.TotalFailures // Requests has those under way and excluded
+			answered := c.TotalSuccesses + c.TotalFailures // Requests includes pending and excluded calls
 			return c.ConsecutiveFailures >= s.Consecutive ||
 				answered >= s.MinCalls && float64(c.TotalFailures) >= s.Ratio*float64(answered)
 		},
-		// Runs under the circuit's mutex: asking it for its state here would hang.
+		// Runs under the circuit's mutex: reading its state here would deadlock.
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			if to == gobreaker.StateOpen {
 				now := time.Now()
 				b.opened.Store(&now)
 			}
 			m.setBreaker(p, to)
-			level := slog.LevelWarn // also when it closes: who was told that it opened wants to know
+			level := slog.LevelWarn // also when it closes, for readers of the line about its opening
 			if to == gobreaker.StateHalfOpen {
 				level = slog.LevelInfo
 			}
@@ -100,26 +100,26 @@ func (b *breaker) do(call func() (Answer, error)) (Answer, error) {
 	return answer, err
 }
 
-// The states of a breaker.
+// States and State return one of these.
 const (
 	Closed   = "closed"
-	HalfOpen = "half_open" // one call tries the provider
+	HalfOpen = "half_open" // one call probes the provider
 	Open     = "open"
 )
 
 func (b *breaker) state() string { return stateName(b.circuit.State()) }
 
-// isHealthy says that err tells of a provider that works. That a customer has no money, or that we have the wrong
-// URL, does not make it ill. An error of no known class does: a panic comes as one.
+// isHealthy reports whether err is consistent with a working provider. A customer without money and a wrong URL of ours
+// do not count against the provider. An error of no known class does: a panic is reported as one.
 func isHealthy(err error) bool {
 	_, refused := errors.AsType[*RefusedError](err)
 	_, misconfigured := errors.AsType[*MisconfiguredError](err)
 	return err == nil || refused || misconfigured
 }
 
-// saysNothing excludes what is no news of the provider's health: that our caller or our own database gave up, what is
-// about one message only, and 409, which says that an earlier send of the key is still under way. Counted as a success,
-// the 409 that follows each timeout would hide a provider that finishes nothing.
+// saysNothing reports whether an error is no evidence about the provider's health: our caller or our own database gave
+// up, the error is about one message only, or the status is 409. 409 means that an earlier send of the key is still
+// under way. Counted as a success, the 409 that follows each timeout would hide a provider that finishes nothing.
 func saysNothing(err error) bool {
 	unavailable, ok := errors.AsType[*UnavailableError](err)
 	_, ours := errors.AsType[*ledgerError](err)

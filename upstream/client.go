@@ -16,7 +16,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// maxBody bounds what is read of an answer, and maxPage of a page of a list.
+// maxBody bounds the part of an answer that is read, and maxPage that of a page of a list.
 const (
 	maxBody = 64 << 10
 	maxPage = 1 << 20
@@ -33,7 +33,7 @@ type client struct {
 	metrics   *metrics
 }
 
-// call is one call to make. judge says what an answer to it means.
+// call is one call to make. judge interprets its answer.
 type call struct {
 	label  string // for metrics: the step, or ask
 	method string
@@ -42,8 +42,8 @@ type call struct {
 	body   []byte
 	limit  int64 // of the answer's body; 0 for maxBody
 
-	step  orders.StepName // that it is about
-	asked string          // the key that it is about
+	step  orders.StepName // that the call is about
+	asked string          // the key that the call is about
 	sent  []byte          // the step's body; nil if the caller does not know it
 	judge func(orders.Provider, call, reply) (Answer, error)
 }
@@ -59,9 +59,9 @@ func newClient(p orders.Provider, base *url.URL, c Config, m *metrics) *client {
 	}
 }
 
-// newTransport returns the transport of one provider. It is bare of what the default one has: no proxy from the
-// environment, no HTTP/2 (a call has a connection to itself, so MaxConnsPerHost is the bulkhead), no compression.
-// Dialling goes on after its call was given up, so it needs limits of its own.
+// newTransport returns the transport of one provider. Unlike the default one, it has no proxy from the environment and
+// no compression. It has no HTTP/2 either: each call has its own connection, so MaxConnsPerHost is the bulkhead.
+// Dialling continues after its call has ended, so it needs limits of its own.
 func newTransport(timeout time.Duration, conns int) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -72,10 +72,10 @@ func newTransport(timeout time.Duration, conns int) *http.Transport {
 		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: maxBody,
 		MaxConnsPerHost:        conns,
-		MaxIdleConnsPerHost:    conns,            // the default of 2 would reconnect for most calls
+		MaxIdleConnsPerHost:    conns,            // with the default of 2, most calls would reconnect
 		IdleConnTimeout:        30 * time.Second, // before most servers and load balancers close them
 		DisableCompression:     true,
-		ReadBufferSize:         1 << 10, // there are hundreds of connections, and all that goes over them is short
+		ReadBufferSize:         1 << 10, // hundreds of connections, all with short messages
 		WriteBufferSize:        1 << 10,
 		Protocols:              &protocols,
 	}
@@ -91,7 +91,7 @@ func (c *client) call(ctx context.Context, o call) (Answer, error) {
 
 func (c *client) guarded(ctx context.Context, o call) (Answer, error) {
 	if err := ctx.Err(); err != nil {
-		return Answer{}, fmt.Errorf("%s: %w", c.provider, err) // not made: no news for the breaker
+		return Answer{}, fmt.Errorf("%s: %w", c.provider, err) // not made, so the breaker does not count it
 	}
 	return c.breaker.do(func() (Answer, error) {
 		r, err := c.exchange(ctx, o)
@@ -102,7 +102,7 @@ func (c *client) guarded(ctx context.Context, o call) (Answer, error) {
 	})
 }
 
-// exchange does one HTTP exchange. It uses the transport as it is: an http.Client would follow redirects.
+// exchange makes one HTTP exchange. It uses the transport directly: an http.Client would follow redirects.
 func (c *client) exchange(parent context.Context, o call) (reply, error) {
 	ctx, cancel := context.WithTimeout(parent, c.timeout)
 	defer cancel()
@@ -116,10 +116,10 @@ func (c *client) exchange(parent context.Context, o call) (reply, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < http.StatusOK {
-		// 101: the connection is the caller's from here on, and ctx ends no read of it.
+		// 101: the connection is the caller's from here on, and the end of ctx does not end a read of it.
 		return reply{status: resp.StatusCode, header: resp.Header}, nil
 	}
-	defer context.AfterFunc(ctx, func() { _ = resp.Body.Close() })() // whatever the transport makes of ctx
+	defer context.AfterFunc(ctx, func() { _ = resp.Body.Close() })() // even if the transport ignores ctx
 
 	body, err := read(resp.Body, resp.Header.Get("Content-Encoding"), cmp.Or(o.limit, maxBody))
 	switch {
@@ -133,8 +133,8 @@ func (c *client) exchange(parent context.Context, o call) (reply, error) {
 	return reply{resp.StatusCode, resp.Header, body, err}, nil
 }
 
-// interimError is an interim answer (1xx) that Millrace did not ask for. 100 and 103 are harmless; any other is from a
-// server that speaks another protocol, and could be followed by more of them.
+// interimError is an unsolicited interim answer (1xx). 100 and 103 are harmless. Any other is from a server that speaks
+// a different protocol, and more could follow.
 type interimError struct{ status int }
 
 func (e *interimError) Error() string { return fmt.Sprintf("status %d", e.status) }
@@ -152,10 +152,11 @@ func (c *client) request(ctx context.Context, o call) (*http.Request, error) {
 	if err != nil {
 		return nil, &MisconfiguredError{Provider: c.provider} // cannot happen: base and key were checked
 	}
-	// Without GetBody the transport sends a POST once. With it, and because there is an Idempotency-Key, it sends
-	// again, unasked, whenever a kept-alive connection breaks before the answer, once for each such connection: a
-	// provider that takes effect and dies gets a call MaxConns+1 times, and the breaker sees one failure. Harmless
-	// by contract, but retries are the jobs' to count. A GET is still sent again; it stays within ctx and reads only.
+	// Without GetBody the transport sends a POST once. With it, and because there is an Idempotency-Key, the transport
+	// resends by itself whenever a kept-alive connection breaks before the answer, once for each such connection. A
+	// provider that takes effect and dies would then get a call MaxConns+1 times, and the breaker would see one
+	// failure. That is harmless by contract, but jobs must count retries. A GET is still resent: that stays within ctx
+	// and only reads.
 	req.GetBody = nil
 
 	req.Header.Set("Accept", "application/json")
@@ -171,8 +172,9 @@ func (c *client) request(ctx context.Context, o call) (*http.Request, error) {
 	return req, nil
 }
 
-// lost classifies an exchange without an answer. A caller who gave up is not the provider's fault; a deadline that
-// passed is, whoever set it, or a caller more impatient than us would never learn that the provider hangs.
+// lost classifies an exchange without an answer. A cancellation by the caller is not the provider's fault. A deadline
+// that passed is, whether the caller's or ours: otherwise an impatient caller would never learn that the provider
+// hangs.
 func (c *client) lost(parent context.Context, err error) error {
 	if errors.Is(parent.Err(), context.Canceled) {
 		return fmt.Errorf("%s: %w", c.provider, context.Canceled)

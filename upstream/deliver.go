@@ -12,10 +12,10 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// goodbye is how long the server may take to answer QUIT. By then the message is its own.
+// goodbye is how long the server may take to answer QUIT. By then the server has accepted the message.
 const goodbye = time.Second
 
-// errNoSMTPUTF8 is about the sender's own address: a setting to put right, and nothing of the message.
+// errNoSMTPUTF8 is about the sender's own address: an operator must correct a setting. It is not about the message.
 var errNoSMTPUTF8 = errors.New("server does not offer SMTPUTF8, which --email-from needs")
 
 // send hands over the message of a step. Its reference is the Message-ID.
@@ -37,9 +37,9 @@ func (m *mailer) guarded(ctx context.Context, key string, body []byte) (Answer, 
 	return m.breaker.do(func() (Answer, error) { return m.deliver(ctx, key, message) })
 }
 
-// deliver is one SMTP session. Until the final dot of the message it is certain that nothing was sent, whatever goes
-// wrong; after the server's answer to the dot, it is certain what became of it (RFC 5321, 4.1.1.4 and 6.1). In between
-// lies the moment in which nobody can know.
+// deliver runs one SMTP session. Until the final dot of the message it is certain that nothing was sent, whatever
+// fails. After the server's answer to the dot, the outcome is certain (RFC 5321, 4.1.1.4 and 6.1). In between, the
+// outcome is unknown.
 func (m *mailer) deliver(parent context.Context, key string, message message) (Answer, error) {
 	ctx, cancel := context.WithTimeout(parent, m.timeout)
 	defer cancel()
@@ -53,8 +53,8 @@ func (m *mailer) deliver(parent context.Context, key string, message message) (A
 	if err != nil {
 		return Answer{}, s.failed(err)
 	}
-	// Only an address that is not ASCII before its @ needs SMTPUTF8. Any other message goes without, since the next server
-	// on its way may not have it (RFC 6531, 3.4), and such an address is not sent to a server that has not (3.2).
+	// Only an address that is not ASCII before its @ needs SMTPUTF8. Any other message goes without, since the next
+	// server may not support it (RFC 6531, 3.4). Such an address is not sent to a server without support (3.2).
 	offered, _ := client.Extension("SMTPUTF8")
 	switch fromASCII, toASCII := isASCII(m.from.Address), isASCII(message.to); {
 	case fromASCII && toASCII:
@@ -96,20 +96,20 @@ func (m *mailer) deliver(parent context.Context, key string, message message) (A
 	return Answer{State: orders.StateSucceeded, Reference: reference(message.id)}, nil
 }
 
-// isSettled says that the server will never be sent the message again: it does not want it, or may have it.
+// isSettled reports whether the message is never sent again: the server rejected it, or may have it.
 func isSettled(err error) bool {
 	_, refused := errors.AsType[*RefusedError](err)
 	_, uncertain := errors.AsType[*UncertainError](err)
 	return refused || uncertain
 }
 
-// session is the connection of one delivery. It is closed when ctx ends, which ends whatever waits for it.
+// session is the connection of one delivery. It is closed when ctx ends, which ends all pending reads and writes.
 type session struct {
 	parent, ctx context.Context //nolint:containedctx // a session lives no longer than its call
-	conn        net.Conn        // nil before it is there
+	conn        net.Conn        // nil until connected
 }
 
-// keep makes dial's connection the session's own: go-mail would leave it open if anything after dialling fails.
+// keep hands dial's connection to the session: go-mail would leave it open if anything after dialling fails.
 func (s *session) keep(conn net.Conn, err error) (net.Conn, error) {
 	if err == nil {
 		s.conn = conn
@@ -137,26 +137,26 @@ func (s *session) failed(err error) error {
 	case s.isLost(err):
 		return &UnavailableError{Provider: orders.Email, Reason: s.reason(err)}
 	}
-	return &MisconfiguredError{orders.Email, 0} // no STARTTLS, no mechanism in common, no SMTP
+	return &MisconfiguredError{orders.Email, 0} // no STARTTLS, no common mechanism, or no SMTP
 }
 
-// rejected classifies an error that may be the server's opinion of the recipient or the message.
+// rejected classifies an error that may be the server's answer about the recipient or the message.
 func (s *session) rejected(what string, err error) error {
 	reply, isReply := errors.AsType[*textproto.Error](err)
 	switch {
 	case !isReply:
 		return s.failed(err)
-	case reply.Code == 421: // the server is about to go: about everybody
+	case reply.Code == 421: // the server is shutting down, for all messages
 		return s.failed(err)
-	case reply.Code/100 == 4: // greylisted, mailbox full: about this one
+	case reply.Code/100 == 4: // greylisted, mailbox full: this message only
 		return &UnavailableError{Provider: orders.Email, Reason: fmt.Sprintf("status %d", reply.Code), excused: true}
-	case reply.Code == 503 || reply.Code == 530: // it wants more of us than we said
+	case reply.Code == 503 || reply.Code == 530: // the server requires a login
 		return s.failed(err)
 	}
 	return &RefusedError{fmt.Sprintf("%s_%d", what, reply.Code)}
 }
 
-// answered classifies an error after the final dot. Anything but a word of the server's leaves it open.
+// answered classifies an error after the final dot. Only an answer of the server settles the outcome.
 func (s *session) answered(err error) error {
 	if reply, ok := errors.AsType[*textproto.Error](err); ok && (reply.Code/100 == 4 || reply.Code/100 == 5) {
 		return s.rejected("message", err)
@@ -180,7 +180,7 @@ func (s *session) reason(err error) string {
 	return reason(err)
 }
 
-// timedOut knows that a connection which was closed under the call was closed because the time was up.
+// timedOut reports whether the call's time was up: then the connection was closed under the call.
 func (s *session) timedOut(err error) bool {
 	return errors.Is(s.ctx.Err(), context.DeadlineExceeded) || reason(err) == noAnswer
 }

@@ -26,12 +26,12 @@ type letters struct {
 	html map[string]*htmltemplate.Template
 }
 
-// letter is what a template is given. docs/notifications.md lists the fields: whoever brings templates depends on them.
+// letter is the data of a template. docs/notifications.md lists the fields: operators' own templates depend on them.
 type letter struct {
 	OrderID string
-	Amount  string // with its currency: what was paid, or went back
-	Total   string // with its currency, of the whole order
-	Partial bool   // less than the total went back
+	Amount  string // paid, or refunded; with its currency
+	Total   string // of the whole order; with its currency
+	Partial bool   // the refund is less than the total
 	Free    bool   // the total is 0: there was nothing to pay
 	Reason  string
 	Items   []letterItem // of a confirmation
@@ -49,8 +49,8 @@ type message struct {
 	bytes []byte // ASCII, but for what is before the @ of an address
 }
 
-// newLetters reads the templates, each file from own if that has it. All of them are tried on a letter, so that a field
-// that there is not keeps the process from starting and not a mail from being sent.
+// newLetters reads the templates. A file in own replaces the built-in one of the same name. All templates are tried on
+// a letter, so that an unknown field stops the process at its start, rather than an e-mail later.
 func newLetters(own fs.FS) (*letters, error) {
 	l := &letters{text: map[string]*texttemplate.Template{}, html: map[string]*htmltemplate.Template{}}
 	layout, err := readTemplate(own, "layout.html")
@@ -93,10 +93,10 @@ func readTemplate(own fs.FS, name string) (string, error) {
 	return string(b), err
 }
 
-// compose makes the message of a step's frozen request. Its Message-ID follows from the key, so that whoever gets a
-// message twice can see that it is one.
+// compose makes the message of a step's frozen request. Its Message-ID follows from the key, so that a recipient of a
+// duplicate can recognise it.
 //
-// Errors: *RefusedError, if there is nobody to write to, or nothing; *MisconfiguredError, if a template fails.
+// Errors: *RefusedError, if the address or the content is missing; *MisconfiguredError, if a template fails.
 func (l *letters) compose(from *mail.Address, key string, body []byte) (message, error) {
 	var r request
 	if err := json.Unmarshal(body, &r); err != nil {
@@ -127,7 +127,7 @@ func (l *letters) compose(from *mail.Address, key string, body []byte) (message,
 	mime.Subject(subject)
 	mime.SetDate()
 	mime.SetMessageIDWithValue(m.id)
-	mime.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office reply, please
+	mime.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office replies
 	mime.SetBodyString(gomail.TypeTextPlain, text)
 	mime.AddAlternativeString(gomail.TypeTextHTML, html)
 	var out bytes.Buffer
@@ -138,7 +138,7 @@ func (l *letters) compose(from *mail.Address, key string, body []byte) (message,
 	return m, nil
 }
 
-// render runs the templates. The first line of the text is "Subject: …", and never more than a line.
+// render runs the templates. The first line of the text is "Subject: …"; the subject is exactly one line.
 func (l *letters) render(name string, letter letter) (subject, text, html string, err error) {
 	var plain, rich bytes.Buffer
 	if err := l.text[name].Execute(&plain, letter); err != nil {

@@ -12,25 +12,25 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// listingPage is how many effects are asked for at a time: with keys and ids of any length they fit into maxPage. Of a
-// provider whose page does not, half as many are asked for, and so on.
+// listingPage is how many effects are requested at a time: with keys and ids of any valid length they fit into maxPage.
+// If a provider's page still does not fit, the next request asks for half as many, and so on.
 const listingPage = 100
 
-// ErrNoListing says that the provider does not list what took effect (404, 501), which it need not.
+// ErrNoListing means that the provider does not list its effects (404, 501). The list is optional.
 var ErrNoListing = errors.New("provider lists no operations")
 
-// Effects calls fn with what took effect at a provider at since or later and before until, a page at a time. Like
-// Stock it looks at no breaker and counts for none.
+// Effects calls fn with what took effect at a provider at since or later and before until, a page at a time. Like Stock
+// it neither consults nor affects the breaker.
 //
-// Errors: ErrNoListing; *UnavailableError, *MisconfiguredError; ctx's own error; or that of fn, which ends it.
+// Errors: ErrNoListing; *UnavailableError, *MisconfiguredError; ctx's own error; or fn's error, which ends the list.
 func (c *Clients) Effects(
 	ctx context.Context, p orders.Provider, since, until time.Time, fn func([]orders.Effect) error,
 ) error {
 	return c.EffectsFrom(ctx, p, since, until, "", func(page []orders.Effect, _ string) error { return fn(page) })
 }
 
-// EffectsFrom is Effects from a page on: cursor is what fn was given as next with the page before it, and empty for the
-// first. The last page has no next.
+// EffectsFrom is Effects from a page on: cursor is the next that fn got with the page before, and empty for the first
+// page. The last page has an empty next.
 func (c *Clients) EffectsFrom(
 	ctx context.Context, p orders.Provider, since, until time.Time, cursor string,
 	fn func(page []orders.Effect, next string) error,
@@ -83,7 +83,7 @@ func (c *client) effects(ctx context.Context, query url.Values) (page []orders.E
 	}
 	page, next, err = r.effects(c.provider)
 	if err == nil && next != "" && (next == query.Get("cursor") || len(page) == 0) {
-		err = errors.New("the cursor goes nowhere")
+		err = errors.New("the cursor makes no progress")
 	}
 	if err != nil {
 		return nil, "", &UnavailableError{
@@ -93,7 +93,7 @@ func (c *client) effects(ctx context.Context, query url.Values) (page []orders.E
 	return page, next, nil
 }
 
-// effects reads a page. One entry that makes no sense spoils it: what is left out would look as if it had not happened.
+// effects reads a page. One malformed entry spoils the page: an omitted effect would look as if it had not happened.
 func (r reply) effects(p orders.Provider) (page []orders.Effect, next string, err error) {
 	var body struct {
 		Operations *[]struct {
@@ -107,21 +107,21 @@ func (r reply) effects(p orders.Provider) (page []orders.Effect, next string, er
 		Next text `json:"next"`
 	}
 	if err := json.Unmarshal(r.body, &body); err != nil {
-		return nil, "", errors.New("it cannot be read") // the error's own text may quote it
+		return nil, "", errors.New("it is unreadable") // the error's own text may quote it
 	}
 	if body.Operations == nil {
 		return nil, "", errors.New("no operations")
 	}
 	for _, o := range *body.Operations {
 		if !visible(string(o.Key)) || len(o.Key) > orders.MaxIdempotencyKey || o.At.IsZero() {
-			return nil, "", errors.New("an operation has no proper key or time")
+			return nil, "", errors.New("an operation has an invalid key or time")
 		}
 		e := orders.Effect{
 			Provider: p, Key: string(o.Key), OrderID: string(o.OrderID), Reference: reference(string(o.ID)), At: o.At,
 		}
 		if o.Amount != "" {
 			if e.Amount, err = o.Currency.Parse(orders.Expand(string(o.Amount))); err != nil || !o.Currency.Valid() {
-				return nil, "", errors.New("an operation has no proper amount")
+				return nil, "", errors.New("an operation has an invalid amount")
 			}
 			e.Currency = o.Currency
 		}

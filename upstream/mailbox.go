@@ -8,14 +8,14 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// international is the profile of domains that are not ASCII: names as registries take them today, in which ß is no ss.
+// international is the profile for domains that are not ASCII, as registries accept names today: ß differs from ss.
 //
 //nolint:gochecknoglobals // a constant; Go has none of this type
 var international = idna.New(
 	idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(true),
 )
 
-// asciiDomain returns a domain as it goes over the wire: as A-labels (RFC 5890), which every server knows.
+// asciiDomain returns a domain in the form for the wire: as A-labels (RFC 5890), which every server knows.
 func asciiDomain(domain string) (string, error) {
 	if isASCII(domain) {
 		return domain, nil // also an address literal
@@ -27,7 +27,7 @@ func asciiDomain(domain string) (string, error) {
 	return ascii, nil
 }
 
-// asciiMailbox returns an address with its domain as A-labels. What is before the @ has no such form.
+// asciiMailbox returns an address with its domain as A-labels. The part before the @ has no such form.
 func asciiMailbox(address string) (string, error) {
 	at := strings.LastIndexByte(address, '@')
 	domain, err := asciiDomain(address[at+1:])
@@ -37,7 +37,7 @@ func asciiMailbox(address string) (string, error) {
 	return address[:at+1] + domain, nil
 }
 
-// path returns an address as MAIL and RCPT take it: in angle brackets, and in quotes where it needs them.
+// path returns an address in the form of MAIL and RCPT: in angle brackets, and quoted where necessary.
 func path(address string) string { return (&mail.Address{Address: address}).String() }
 
 func isASCII(s string) bool {

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// metrics are what Prometheus learns of the calls. No label holds an id.
+// metrics are the Prometheus metrics of calls. No label contains an id.
 type metrics struct {
 	duration *prometheus.HistogramVec
 	breaker  *prometheus.GaugeVec
@@ -21,7 +21,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_upstream_request_duration_seconds",
 			Help: "Calls to providers: ok, refused, unavailable, misconfigured, uncertain, open (not made) or cancelled " +
-				"(by us). Questions about an earlier call have the step ask, those about the inventory's stock the step stock.",
+				"(by us). Questions about an earlier call have the step ask; stock lists have the step stock.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"provider", "step", "outcome"}),
 		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -61,10 +61,10 @@ func outcome(err error) string {
 		return "uncertain"
 	}
 	if errors.Is(err, ErrNoStock) {
-		return "ok" // it is an answer
+		return "ok" // a provider's answer
 	}
 	if _, ok := errors.AsType[*OpenError](err); ok {
 		return "open"
 	}
-	return "cancelled" // there is no other
+	return "cancelled" // no other error exists
 }

@@ -17,29 +17,29 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// SMTP says how to hand e-mail to a mail server, which takes the place of the HTTP e-mail provider.
+// SMTP configures the mail server that replaces the HTTP e-mail provider.
 type SMTP struct {
-	// URL is smtp://host:587, whose server must offer STARTTLS, or smtps://host:465, with TLS from the first byte. These
-	// ports are the defaults. No credentials.
+	// URL is smtp://host:587, whose server must offer STARTTLS, or smtps://host:465, with TLS from the first byte.
+	// These ports are the defaults. No credentials.
 	URL string
-	// User and Password are how Millrace says who it is; it does not if User is empty. Auth is one of AuthMechanisms.
+	// User and Password are Millrace's credentials; without a User it does not log in. Auth is one of AuthMechanisms.
 	User, Password, Auth string
-	// Plaintext makes smtp:// go without TLS, and so without a password. For a relay on this machine.
+	// Plaintext makes smtp:// work without TLS, and so without a password. For a relay on this machine.
 	Plaintext bool
-	// From is who writes, such as "The Shop <orders@shop.example>".
+	// From is the sender, such as "The Shop <orders@shop.example>".
 	From string
 	// Templates has files that replace the built-in ones of the same name; nil: none.
 	Templates fs.FS
-	// HandOver notes durably that the message of a key is about to be given to the server. first is false if that was
-	// noted before: then it may have been sent. TakeBack notes that it was certainly not. SMTP knows no idempotency
-	// keys, so these are what keeps a message from being sent twice.
+	// HandOver durably records that the message of a key is about to be given to the server. first is false if that was
+	// recorded before: then the message may have been sent. TakeBack records that it was certainly not sent. SMTP has
+	// no idempotency keys, so these records prevent a second send.
 	HandOver func(ctx context.Context, key string) (first bool, err error)
 	TakeBack func(ctx context.Context, key string) error
-	// TLS replaces the settings of TLS. For tests.
+	// TLS replaces the TLS settings. For tests.
 	TLS *tls.Config
 }
 
-// AuthMechanisms lists what SMTP.Auth may be: auto takes the strongest one that the server offers.
+// AuthMechanisms lists the values of SMTP.Auth: auto takes the strongest mechanism that the server offers.
 func AuthMechanisms() []string {
 	return []string{"auto", "plain", "login", "cram-md5", "scram-sha-256"}
 }
@@ -53,7 +53,7 @@ type mailer struct {
 	metrics *metrics
 }
 
-// mailSettings is a configuration of SMTP that was checked.
+// mailSettings is a checked configuration of SMTP.
 type mailSettings struct {
 	config   SMTP
 	host     string
@@ -77,20 +77,20 @@ func (s SMTP) check() (mailSettings, error) {
 	}
 	port, err := strconv.Atoi(cmp.Or(u.Port(), map[string]string{"smtp": "587", "smtps": "465"}[u.Scheme], "0"))
 	if err != nil || port > 65535 {
-		problems = append(problems, errors.New("the SMTP URL has no such port"))
+		problems = append(problems, errors.New("the SMTP URL has an invalid port"))
 	}
 	if s.Auth = cmp.Or(s.Auth, "auto"); !slices.Contains(AuthMechanisms(), s.Auth) {
 		problems = append(problems, errors.New("the SMTP mechanism must be one of "+strings.Join(AuthMechanisms(), ", ")))
 	}
 	if (s.User == "") != (s.Password == "") {
-		problems = append(problems, errors.New("the SMTP user and password need each other"))
+		problems = append(problems, errors.New("the SMTP user and password must be set together"))
 	}
 	if s.Plaintext && (s.Password != "" || u.Scheme == "smtps") {
-		problems = append(problems, errors.New("SMTP in plaintext goes without a password and without smtps"))
+		problems = append(problems, errors.New("SMTP in plaintext allows neither a password nor smtps"))
 	}
 	host, err := asciiDomain(u.Hostname())
 	if err != nil {
-		problems = append(problems, errors.New("the SMTP URL has a host name that is not one"))
+		problems = append(problems, errors.New("the SMTP URL has an invalid host name"))
 	}
 	from, err := mail.ParseAddress(s.From)
 	if err == nil {
@@ -118,7 +118,7 @@ func (m *mailer) dialer(s *session) (*gomail.Client, error) {
 	policy := gomail.TLSMandatory
 	switch {
 	case m.implicit:
-		policy = gomail.TLSOpportunistic // it is encrypted already; a server offers no STARTTLS inside TLS
+		policy = gomail.TLSOpportunistic // already encrypted; a server offers no STARTTLS inside TLS
 	case m.config.Plaintext:
 		policy = gomail.NoTLS
 	}

@@ -13,17 +13,17 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// stockPage is how many products are asked for at a time: of any lengths, they fit into maxPage. Of a provider whose
-// page does not, half as many are asked for, and so on.
+// stockPage is how many products are requested at a time: with numbers of any length they fit into maxPage. If a
+// provider's page still does not fit, the next request asks for half as many, and so on.
 const stockPage = 250
 
-// ErrNoStock says that the inventory provider does not tell its stock (404, 501), which it need not.
+// ErrNoStock means that the inventory provider does not list its stock (404, 501). The list is optional.
 var ErrNoStock = errors.New("inventory provider does not list its stock")
 
 // Stock lists all products of the inventory provider, in ascending order of their ids.
 //
-// It looks at no breaker and counts for none: nobody waits for this answer, it is asked for once in a while, and a
-// provider whose list is broken may reserve as well as ever.
+// It neither consults nor affects the breaker: no caller waits for this answer, Millrace asks for it rarely, and a
+// provider with a broken list may still reserve.
 //
 // Errors: ErrNoStock; *UnavailableError, *MisconfiguredError; or ctx's own error.
 func (c *Clients) Stock(ctx context.Context) ([]orders.Stock, error) {
@@ -40,7 +40,7 @@ func (c *Clients) Stock(ctx context.Context) ([]orders.Stock, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Only an empty page is the last one: how many a page has is for the provider to say.
+		// Only an empty page is the last one: the provider decides how many products a page has.
 		if len(page) == 0 {
 			return all, nil
 		}
@@ -78,7 +78,7 @@ type product struct {
 	Currency  orders.Currency `json:"currency"`
 }
 
-// products reads a page. One product that makes no sense spoils it: a list that is partly right looks right.
+// products reads a page. One malformed product spoils the page: a partly correct list looks correct.
 func (r reply) products(after int64) ([]orders.Stock, error) {
 	var body struct {
 		Products *[]product `json:"products"`
@@ -101,7 +101,7 @@ func (r reply) products(after int64) ([]orders.Stock, error) {
 		}
 		price, err := p.Currency.Parse(orders.Expand(string(p.Price)))
 		if err != nil || !p.Currency.Valid() {
-			return nil, fmt.Errorf("product %d has no proper price", p.ProductID)
+			return nil, fmt.Errorf("product %d has an invalid price", p.ProductID)
 		}
 		page[i].Price, page[i].Currency = price, p.Currency
 	}

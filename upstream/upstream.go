@@ -1,10 +1,9 @@
-// Package upstream calls the four providers: payment, inventory, shipping and e-mail. docs/providers.md is the contract
-// that it speaks over HTTP. E-mail may go to a mail server over SMTP instead (docs/notifications.md).
+// Package upstream calls the four providers: payment, inventory, shipping and e-mail. docs/providers.md is its contract
+// with them over HTTP. E-mail may go to a mail server over SMTP instead (docs/notifications.md).
 //
-// A call is one try, with a deadline, behind the provider's circuit breaker, and ends in an answer or in one of
-// the error classes of error.go, each of which says what is known about the money. When to try again is for jobs to
-// say. jobs and cmd may import this package; it imports orders, go-mail, gobreaker and prometheus, and reads no
-// environment.
+// A call is one attempt, with a deadline, behind the provider's circuit breaker. It ends in an answer or in one of the
+// error classes of error.go. Each class states what is known about the money. jobs decides when to retry. jobs and cmd
+// may import this package; it imports orders, go-mail, gobreaker and prometheus, and reads no environment.
 package upstream
 
 import (
@@ -22,48 +21,48 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Config says where the providers are and how patient to be with them. Only URLs has no default.
+// Config has the providers' addresses, and the limits of calls to them. Only URLs has no default.
 type Config struct {
 	// URLs are the base URLs of all providers, such as http://127.0.0.1:8082/payments. No credentials, no query.
 	URLs map[orders.Provider]string
 	// Tokens are sent as "Authorization: Bearer …" to the providers that have one.
 	Tokens map[orders.Provider]string
-	// SMTP, if set, takes the place of the e-mail provider's URL.
+	// SMTP, if set, replaces the e-mail provider's URL.
 	SMTP *SMTP
 	// Timeout bounds one call from the wait for a connection to the last byte of the answer; 10 s. The caller's own
-	// deadline counts too, whichever is earlier.
+	// deadline applies too, if it is earlier.
 	Timeout time.Duration
-	// MaxConns bounds the connections to each provider; 64. More callers than that wait, on their own time.
+	// MaxConns bounds the connections to each provider; 64. Further callers wait, within their own deadlines.
 	MaxConns int
-	// Breaker is the settings of each provider's circuit breaker.
+	// Breaker has the settings of each provider's circuit breaker.
 	Breaker Breaker
-	// Logger is told when a breaker changes state; nil for nobody. Errors are returned, not logged.
+	// Logger logs a breaker's changes of state; may be nil. Errors are returned, not logged.
 	Logger *slog.Logger
-	// Registerer gets the metrics; nil for nobody.
+	// Registerer gets the metrics; may be nil.
 	Registerer prometheus.Registerer
-	// Transport replaces the transport that each provider has of its own. For tests.
+	// Transport replaces each provider's own transport. For tests.
 	Transport http.RoundTripper
 }
 
 // Clients are the clients of all providers. They are safe for concurrent use.
 type Clients struct {
 	clients map[orders.Provider]*client // without e-mail if there is a mailer
-	mailer  *mailer                     // nil: e-mail has an HTTP provider like the others
+	mailer  *mailer                     // nil: e-mail has an HTTP provider like the other steps
 }
 
-// Answer is what a provider says became of a key. That of Send is always StateSucceeded.
+// Answer is a provider's outcome for a key. From Send it is always StateSucceeded.
 type Answer struct {
-	// State is StateSucceeded, StateRefused, or StateUnknown: the provider has not finished it, or never heard of it,
-	// which does not prove that it never will.
+	// State is StateSucceeded, StateRefused, or StateUnknown. Unknown means that the provider has not finished the
+	// step, or has never seen its key, which does not prove that it never will.
 	State     orders.StepState
 	Reference string // the provider's own id, if it succeeded and the provider gave one
 	Code      string // why it was refused
 	Nothing   bool   // of an undo that succeeded: the provider never did what it undoes
 }
 
-// UndidNothing reports whether an undo found nothing, although what it undoes is known to have happened: the provider
-// has forgotten the key, and the undo is no success. undone is the state of the step that it undoes; empty if there is
-// none.
+// UndidNothing reports whether an undo found nothing, although the step that it undoes is known to have happened. Then
+// the provider has forgotten the key, and the undo is not a success. undone is the state of that step; empty without
+// one.
 func (a Answer) UndidNothing(undone orders.StepState) bool {
 	return a.Nothing && undone == orders.StateSucceeded
 }
@@ -100,12 +99,12 @@ func New(c Config) (*Clients, error) {
 	return &Clients{clients, &mailer{mail, c.Timeout, newBreaker(orders.Email, c.Breaker, c.Logger, m), m}}, nil
 }
 
-// Send posts the step's request under its idempotency key and returns the provider's answer. Its reference is empty if
-// that which the provider gave is not fit to store: the effect counts, not its name.
+// Send posts the step's request under its idempotency key and returns the provider's answer. The answer's reference is
+// empty if the provider's is unfit to store: the effect counts, not its name.
 //
-// body is sent as it is. Errors: *RefusedError, *UnavailableError, *MisconfiguredError, *OpenError, of e-mail
-// over SMTP *UncertainError; or ctx's own error if the caller gave up, and then the outcome is unknown. See each for
-// what it means for the money.
+// body is sent as it is. Errors: *RefusedError, *UnavailableError, *MisconfiguredError, *OpenError; for e-mail over
+// SMTP also *UncertainError; or ctx's own error if the caller gave up, and then the outcome is unknown. Each type
+// documents what it means for the money.
 func (c *Clients) Send(
 	ctx context.Context, step orders.StepName, key string, body []byte,
 ) (Answer, error) {
@@ -134,10 +133,10 @@ func (c *Clients) route(step orders.StepName) (*client, string, error) {
 	return c.clients[spec.Provider], spec.Path, nil
 }
 
-// Ask asks the step's provider what became of a key: how an unknown outcome is settled. An answer about something else
-// than body, what was sent under the key, is none; nil if the caller does not know it.
+// Ask asks the step's provider for the outcome of a key, which settles an unknown outcome. body is what was sent under
+// the key, or nil if the caller does not know it. An answer about anything else than body is rejected as unclear.
 //
-// Errors: as Send's, but never *RefusedError. That the operation was refused is an answer.
+// Errors: as Send's, but never *RefusedError: a refused operation is an answer.
 func (c *Clients) Ask(ctx context.Context, step orders.StepName, key string, body []byte) (Answer, error) {
 	client, _, err := c.route(step)
 	if err != nil {
@@ -167,7 +166,7 @@ func (c *Clients) States() map[orders.Provider]string {
 	return states
 }
 
-// State returns the state of one provider's breaker. What is no provider has none that could open.
+// State returns the state of one provider's breaker: closed for an unknown provider.
 func (c *Clients) State(p orders.Provider) string {
 	if client, ok := c.clients[p]; ok {
 		return client.breaker.state()
@@ -178,7 +177,7 @@ func (c *Clients) State(p orders.Provider) string {
 	return Closed
 }
 
-// Close closes idle connections. Calls under way go on, and bring their own to an end.
+// Close closes idle connections. Calls under way continue, and close their own at the end.
 func (c *Clients) Close() {
 	for _, client := range c.clients {
 		if t, ok := client.transport.(interface{ CloseIdleConnections() }); ok {
@@ -221,7 +220,7 @@ func (c *Config) check() (map[orders.Provider]*url.URL, error) {
 	return bases, errors.Join(problems...)
 }
 
-// visible says that s is printable ASCII without spaces, and something: fit for a header, as all our keys are.
+// visible reports whether s is non-empty printable ASCII without spaces: fit for a header, as all our keys are.
 func visible(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {

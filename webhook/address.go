@@ -11,20 +11,19 @@ import (
 	"syscall"
 )
 
-// ErrBlocked says that an address may not be sent to. No byte has been.
+// ErrBlocked means that an address may not be sent to. No byte was sent.
 var ErrBlocked = errors.New("address is not public")
 
 const maxURLLength = 2000
 
-// Policy says where messages may go: to public addresses, by https at port 443 or 8443.
+// Policy decides where messages may go: to public addresses, by https at port 443 or 8443.
 type Policy struct {
-	// Networks are exceptions: at their addresses any port will do, and http as well.
+	// Networks are exceptions: their addresses may have any port, and http as well.
 	Networks []netip.Prefix
 }
 
-// special are the networks that lead somewhere else than to a host on the internet. Of IPv6 only 2000::/3 is the
-// internet at all, which leaves out loopback, private and link-local addresses, multicast, and 64:ff9b::/96, behind
-// which is IPv4.
+// special are the networks that do not lead to a host on the internet. In IPv6 only 2000::/3 is the internet. That
+// excludes loopback, private and link-local addresses, multicast, and 64:ff9b::/96, which leads to IPv4.
 //
 // Source: the IANA special-purpose address registries, https://www.iana.org/assignments/iana-ipv4-special-registry
 //
@@ -54,7 +53,7 @@ func isPublic(addr netip.Addr) bool {
 	return addr.IsValid() && addr.Zone() == "" && (addr.Is4() || internet6.Contains(addr)) && !contains(special, addr)
 }
 
-// allows decides about one resolved address.
+// allows reports whether the policy allows one resolved address.
 func (p Policy) allows(scheme string, to netip.AddrPort) bool {
 	addr := to.Addr().Unmap() // ::ffff:10.0.0.1 is 10.0.0.1
 	if contains(p.Networks, addr) {
@@ -63,8 +62,8 @@ func (p Policy) allows(scheme string, to netip.AddrPort) bool {
 	return scheme == "https" && (to.Port() == 443 || to.Port() == 8443) && isPublic(addr)
 }
 
-// control is a net.Dialer's Control: it sees the address that is about to be connected to, after the name was resolved.
-// A check of the name, or of what it resolved to some time before, can be led astray by a name server.
+// control is a net.Dialer's Control: it checks the address about to be dialled, after the name was resolved. A check of
+// the name itself, or of an earlier resolution, could be misled by a name server.
 func (p Policy) control(scheme string) func(network, address string, _ syscall.RawConn) error {
 	return func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
@@ -75,8 +74,8 @@ func (p Policy) control(scheme string) func(network, address string, _ syscall.R
 	}
 }
 
-// Check says what is wrong with a URL as far as that can be seen without resolving its name; nil if nothing is. The
-// message is for whoever sent it.
+// Check returns the problem with a URL, as far as it shows without resolving the name; nil if there is none. The
+// message is for the caller that sent the URL.
 func (p Policy) Check(raw string) error {
 	u, err := url.Parse(raw)
 	switch {
@@ -111,7 +110,7 @@ func (p Policy) checkHost(u *url.URL) error {
 		// 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to some resolvers.
 		return errors.New("must have the name of a host, or an address in its usual form")
 	case len(p.Networks) > 0:
-		return nil // where the name leads is seen when it is dialled
+		return nil // the resolved address is checked when it is dialled
 	case err != nil && (!strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost")):
 		return errors.New("must have the full name of a host on the internet")
 	case port != "" && port != "443" && port != "8443":
@@ -120,7 +119,7 @@ func (p Policy) checkHost(u *url.URL) error {
 	return nil
 }
 
-// newDialer connects to what the policy allows. resolver is nil but in tests.
+// newDialer makes a dialer that connects only to allowed addresses. resolver is nil except in tests.
 func (p Policy) newDialer(scheme string, resolver *net.Resolver) *net.Dialer {
 	return &net.Dialer{
 		Timeout: dialTimeout, KeepAlive: keepAlive, Resolver: resolver, Control: p.control(scheme),

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// schedule is that of the specification, 75 hours and a half in all: the waits between the attempts.
+// schedule is the specification's, some 75.5 hours in all: the waits between the attempts.
 //
 //nolint:gochecknoglobals // a constant table
 var schedule = [orders.WebhookAttempts - 1]time.Duration{
@@ -15,10 +15,10 @@ var schedule = [orders.WebhookAttempts - 1]time.Duration{
 	20 * time.Hour, 24 * time.Hour,
 }
 
-// Wait is the time from an attempt that failed, the first being 1, to the next: up to a tenth longer than the schedule
-// says, so that what failed together does not come back together. false: that was the last.
+// Wait returns the time from a failed attempt, the first being 1, to the next; false after the last attempt. It adds up
+// to a tenth to the schedule, so that messages that failed together do not return together.
 //
-// Full jitter, the usual, would halve the time that a receiver has to be repaired in.
+// Full jitter, the usual choice, would halve the time in which a receiver can be repaired.
 func Wait(attempt int) (time.Duration, bool) {
 	if attempt < 1 || attempt > len(schedule) {
 		return 0, false
@@ -32,8 +32,8 @@ const (
 	longPause  = 5 * time.Minute
 )
 
-// Pause is for how long an endpoint is left alone after failures in a row, whichever messages they were of: half to all
-// of 2^n seconds, at most five minutes. One that is down costs an attempt of one message then, not of all.
+// Pause returns how long an endpoint is left alone after failures in a row, of whichever messages: half to all of 2^n
+// seconds, at most five minutes. So an endpoint that is down costs an attempt of one message, not of all.
 func Pause(failures int) time.Duration {
 	ceiling := min(firstPause<<min(max(failures-1, 0), 10), longPause)
 	return ceiling/2 + rand.N(ceiling/2)

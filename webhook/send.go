@@ -24,18 +24,18 @@ const (
 	dialTimeout    = 5 * time.Second
 	keepAlive      = 15 * time.Second
 	idleTimeout    = 30 * time.Second
-	// A stranger writes the answer. maxHeader bounds its header, maxRead and bodyTimeout what is read of its body, which
-	// decides nothing, and maxKept what is shown.
+	// The answer comes from an untrusted server. maxHeader bounds its header. maxRead and bodyTimeout bound what is
+	// read of its body, which decides nothing. maxKept bounds what is shown.
 	maxHeader = 64 << 10
 	maxRead   = 4 << 10
 	maxKept   = 1 << 10
 
 	bodyTimeout = 2 * time.Second
-	// maxRetryAfter bounds what a receiver can ask for.
+	// maxRetryAfter bounds the wait that a receiver can ask for.
 	maxRetryAfter = 24 * time.Hour
 )
 
-// Message is one message to send. The secrets are those that its receiver may know: one, or two during a rotation.
+// Message is one message to send. Secrets are those that its receiver may know: one, or two during a rotation.
 type Message struct {
 	ID      string
 	URL     string
@@ -43,24 +43,24 @@ type Message struct {
 	Secrets []Secret
 }
 
-// Outcome is what became of sending a message once.
+// Outcome is the result of one attempt to send a message.
 type Outcome struct {
 	Delivered  bool
-	Status     int           // the answer's; 0 if there was none
-	Error      string        // why it is not delivered, in a word or two, for its owner
+	Status     int           // the answer's; 0 without an answer
+	Error      string        // why it was not delivered, in a few words for the endpoint's owner
 	Response   string        // the beginning of the answer, at most 1 KiB
-	RetryAfter time.Duration // that the receiver asks for, at most a day
-	Blocked    bool          // the address may not be sent to; nothing was
+	RetryAfter time.Duration // the wait that the receiver asks for, at most a day
+	Blocked    bool          // the address may not be sent to, and nothing was sent
 	Gone       bool          // the receiver wants no more messages (410)
 	Took       time.Duration
 }
 
-// Config says how to send.
+// Config configures a Sender.
 type Config struct {
 	Policy  Policy
 	Timeout time.Duration    // from dialling to the header of the answer; 15 s
 	Now     func() time.Time // default time.Now
-	// Resolver replaces the system's. For tests.
+	// Resolver replaces the system's resolver. For tests.
 	Resolver *net.Resolver
 }
 
@@ -86,7 +86,7 @@ func NewSender(c Config) *Sender {
 	return s
 }
 
-// newTransport returns a transport that has no proxy, for a proxy would resolve the name itself.
+// newTransport returns a transport without a proxy: a proxy would resolve the name itself.
 func newTransport(dialer *net.Dialer, timeout time.Duration) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -104,8 +104,8 @@ func (s *Sender) Close() {
 	}
 }
 
-// Send sends a message once. Redirects are not followed: they are failures. An outcome that is due to ctx is no
-// outcome of the receiver's: look at ctx.
+// Send sends a message once. It does not follow redirects: they are failures. If ctx has ended, the outcome says
+// nothing about the receiver, so the caller must check ctx.
 func (s *Sender) Send(ctx context.Context, m Message) Outcome {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
@@ -116,7 +116,7 @@ func (s *Sender) Send(ctx context.Context, m Message) Outcome {
 }
 
 func (s *Sender) send(ctx context.Context, m Message) Outcome {
-	// What was allowed when it was registered may not be any more.
+	// The policy may have changed since the URL was registered.
 	if err := s.policy.Check(m.URL); err != nil {
 		return Outcome{Blocked: true, Error: "url " + err.Error()}
 	}
@@ -132,7 +132,7 @@ func (s *Sender) send(ctx context.Context, m Message) Outcome {
 
 	out := Outcome{Status: response.StatusCode, Response: beginning(ctx, response)}
 	if response.StatusCode >= 200 && response.StatusCode <= 299 {
-		out.Delivered = true // whatever becomes of the body: Standard Webhooks asks for no more than the status
+		out.Delivered = true // whatever the body: for Standard Webhooks the status decides
 		return out
 	}
 	out.Error = "status " + strconv.Itoa(response.StatusCode)
@@ -141,8 +141,8 @@ func (s *Sender) send(ctx context.Context, m Message) Outcome {
 	return out
 }
 
-// beginning reads what is to be shown of an answer. It reads to the end if that is near, so that the connection can be
-// used again. After 101 the connection is the caller's, and ctx would end no read of it: nothing is read.
+// beginning returns the part of an answer that is shown. It reads a short body to its end, so that the connection can
+// be reused. After 101 the connection is the caller's, and ctx would not end a read of it, so nothing is read.
 func beginning(ctx context.Context, response *http.Response) string {
 	if response.StatusCode < http.StatusOK {
 		return ""
@@ -150,12 +150,12 @@ func beginning(ctx context.Context, response *http.Response) string {
 	ctx, cancel := context.WithTimeout(ctx, bodyTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = response.Body.Close() })()
-	b, _ := io.ReadAll(io.LimitReader(response.Body, maxRead)) // what came before it broke off is worth showing, too
+	b, _ := io.ReadAll(io.LimitReader(response.Body, maxRead)) // a body that breaks off is shown as far as it came
 	return printable(b)
 }
 
-// interimError is an interim answer (1xx) that nobody asked for. 100 and 103 are harmless; any other is from a server
-// that speaks another protocol, and could be followed by more of them.
+// interimError is an unsolicited interim answer (1xx). 100 and 103 are harmless. Any other is from a server that speaks
+// a different protocol, and more could follow.
 type interimError struct{ status int }
 
 func (e *interimError) Error() string { return "status " + strconv.Itoa(e.status) }
@@ -173,14 +173,14 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	request.GetBody = nil // the transport would send again by itself when a kept connection breaks
+	request.GetBody = nil // otherwise the transport resends by itself when a kept connection breaks
 	now := s.now()
 	signatures := make([]string, len(m.Secrets))
 	for i, secret := range m.Secrets {
 		signatures[i] = secret.Sign(m.ID, now, m.Body)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Accept-Encoding", "identity") // the beginning of the answer is shown as it comes
+	request.Header.Set("Accept-Encoding", "identity") // the beginning of the answer is shown undecoded
 	request.Header.Set("User-Agent", "millrace")
 	request.Header.Set(HeaderID, m.ID)
 	request.Header.Set(HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
@@ -188,7 +188,7 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 	return request, nil
 }
 
-// reason says what went wrong without saying what is where: the message goes to whoever registered the address.
+// reason describes an error without revealing the network: the message goes to the caller that registered the address.
 func reason(err error) string {
 	var network net.Error
 	var dns *net.DNSError
@@ -225,7 +225,7 @@ func retryAfter(header string, now time.Time) (wait time.Duration) {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
-// printable is the beginning of an answer as text that can be stored and shown.
+// printable returns the beginning of an answer as text that can be stored and shown.
 func printable(b []byte) string {
 	text := strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || unicode.IsPrint(r) {

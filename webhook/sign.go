@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The headers of a message.
+// The names of the headers are those of Standard Webhooks.
 const (
 	HeaderID        = "Webhook-Id"
 	HeaderTimestamp = "Webhook-Timestamp"
@@ -27,17 +27,17 @@ type Secret []byte
 // NewSecret makes a secret of 256 random bits.
 func NewSecret() Secret {
 	s := make(Secret, secretBytes)
-	_, _ = rand.Read(s) // like all of crypto/rand it never fails
+	_, _ = rand.Read(s) // crypto/rand never fails
 	return s
 }
 
-// Text is the secret as the owner of the endpoint gets to see it.
+// Text returns the secret in the form that the endpoint's owner sees.
 func (s Secret) Text() string { return secretPrefix + base64.StdEncoding.EncodeToString(s) }
 
-// String keeps secrets out of logs.
+// String returns no part of the secret, which keeps secrets out of logs.
 func (s Secret) String() string { return secretPrefix + "…" }
 
-// Sign is one signature of a message that is sent at a moment.
+// Sign returns the signature of a message that is sent at a given time.
 func (s Secret) Sign(id string, at time.Time, body string) string {
 	mac := hmac.New(sha256.New, s)
 	_, _ = fmt.Fprintf(mac, "%s.%d.%s", id, at.Unix(), body)

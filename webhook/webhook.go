@@ -1,8 +1,8 @@
-// Package webhook sends messages to addresses that strangers chose, as Standard Webhooks 1.0 says: signed, and without
-// letting anybody reach what is not public.
+// Package webhook sends messages to addresses that callers choose, following Standard Webhooks 1.0: signed, and without
+// giving callers access to addresses that are not public.
 //
-// It knows messages and how to send one, once. Which messages there are, who gets them and when to try again is for
-// store and jobs. It imports the standard library and orders.
+// It knows messages and how to send one, once. store and jobs decide which messages exist, which endpoints get them,
+// and when to retry. It imports the standard library and orders.
 //
 // Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 package webhook
@@ -17,8 +17,8 @@ import (
 
 // The types of messages that are not about an order.
 const (
-	Ping             = "Ping"             // a test that somebody asked for
-	EndpointDisabled = "EndpointDisabled" // another endpoint of the same owner is not sent to any more
+	Ping             = "Ping"             // a test that a caller requested
+	EndpointDisabled = "EndpointDisabled" // a different endpoint of the same owner was disabled
 )
 
 // Types lists the types of all messages.
@@ -37,7 +37,7 @@ type envelope struct {
 	Data      any       `json:"data"`
 }
 
-// orderEvent is an event as the API shows it, and how it follows on the message before.
+// orderEvent is an event in the API's form, with a link to the message before it.
 type orderEvent struct {
 	OrderID   orders.ID        `json:"orderId"`
 	Version   int64            `json:"version"`
@@ -54,8 +54,8 @@ type orderEvent struct {
 	PreviousID string `json:"previousEventId,omitempty"`
 }
 
-// Body is the body of the message about an event. previous is the id of the endpoint's message before it about the
-// same order, zero if there is none.
+// Body returns the body of the message about an event. previous is the id of the endpoint's preceding message about the
+// same order; zero if there is none.
 func Body(e orders.Event, customerID string, previous orders.ID) string {
 	data := orderEvent{
 		OrderID: e.OrderID, Version: e.Version, Type: e.Type(), Kind: e.Kind, Status: e.Status, Progress: e.Progress,
@@ -67,7 +67,7 @@ func Body(e orders.Event, customerID string, previous orders.ID) string {
 	return encode(string(data.Type), data.Timestamp, data)
 }
 
-// NoticeBody is the body of a message about an endpoint. reason says why it was disabled; empty in a ping.
+// NoticeBody returns the body of a message about an endpoint. reason is why it was disabled; empty in a ping.
 func NoticeBody(messageType string, endpoint orders.ID, reason string, at time.Time) string {
 	return encode(messageType, at.UTC(), struct {
 		WebhookID orders.ID `json:"webhookId"`

@@ -2,7 +2,7 @@ package smtptest
 
 import "errors"
 
-// login is the server's side of the mechanism LOGIN, which go-sasl has the client's side of only.
+// login is the server's side of the mechanism LOGIN: go-sasl has only the client's side.
 type login struct {
 	check func(user, password string) error
 	step  int
@@ -23,5 +23,5 @@ func (l *login) Next(response []byte) (challenge []byte, done bool, err error) {
 	case 3:
 		return nil, true, l.check(l.user, string(response))
 	}
-	return nil, false, errors.New("there are two questions only")
+	return nil, false, errors.New("LOGIN has two challenges only")
 }

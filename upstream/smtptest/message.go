@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// keep returns which message it is.
+// keep stores a message and returns its index.
 func (s *Server) keep(m Message) int {
 	if parsed, err := mail.ReadMessage(strings.NewReader(m.Raw)); err == nil {
 		m.Header = parsed.Header

@@ -1,5 +1,5 @@
-// Package smtptest is a mail server for tests: real SMTP on a real listener, with TLS, a password and faults, and it
-// keeps what it was sent. Tests only.
+// Package smtptest is a mail server for tests: real SMTP on a real listener, with TLS, a password and faults. It keeps
+// the messages that it gets. Tests only.
 package smtptest
 
 import (
@@ -19,17 +19,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The only user.
+// The credentials of the only user.
 const (
 	User     = "shop"
 	Password = "correct horse battery staple"
 )
 
-// Config says what the server is like.
+// Config configures the server.
 type Config struct {
 	TLS       bool // from the first byte; otherwise it offers STARTTLS
 	Plaintext bool // it offers no TLS at all
-	Open      bool // it asks nobody for a password
+	Open      bool // no login is required
 	// ASCII offers no SMTPUTF8.
 	ASCII bool
 	// Login offers LOGIN instead of PLAIN.
@@ -38,14 +38,14 @@ type Config struct {
 	OnConnect   func() error
 	OnRecipient func(conn *smtp.Conn) error
 	OnData      func(conn *smtp.Conn) error // before anything of the message is read
-	OnMessage   func(conn *smtp.Conn) error // after the final dot, with the message kept; nil is 250
+	OnMessage   func(conn *smtp.Conn) error // after the final dot, when the message is stored; nil is 250
 }
 
 // Server is a running mail server.
 type Server struct {
 	Host  string      // 127.0.0.1:port
 	Trust *tls.Config // what a client needs to trust it
-	// Certificate is that of its authority, in DER.
+	// Certificate is the certificate of its authority, in DER.
 	Certificate []byte
 
 	config Config
@@ -53,13 +53,13 @@ type Server struct {
 	kept   []Message
 }
 
-// Message is one that arrived as a whole.
+// Message is a message that arrived as a whole.
 type Message struct {
 	From, To string // of the envelope
 	UTF8     bool   // the client asked for SMTPUTF8
 	Raw      string
 	Header   mail.Header
-	Rejected bool // the server answered that it does not take it
+	Rejected bool // the server rejected the message
 }
 
 // Start starts a server that ends with the test.
@@ -96,14 +96,14 @@ func Start(t testing.TB, c Config) *Server {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })
 	t.Cleanup(func() {
-		_ = listener.Close() // the server does not know it before Serve has begun
+		_ = listener.Close() // the server does not know the listener before Serve
 		_ = server.Close()
 		serving.Wait()
 	})
 	return s
 }
 
-// Messages lists what arrived up to its final dot, whatever the server answered or did not.
+// Messages lists the messages that arrived up to the final dot, whatever the server's answer.
 func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,7 +181,7 @@ func (s *session) Data(r io.Reader) error {
 	return err
 }
 
-// quiet is the server's log: what goes wrong there is meant to.
+// quiet discards the server's log: its failures are intended.
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
