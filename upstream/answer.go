@@ -45,7 +45,7 @@ func judgeSend(p orders.Provider, o call, r reply) (Answer, error) {
 	}
 	m, err := readMembers(r.body)
 	if err != nil {
-		return Answer{}, unclear(p, "no JSON object")
+		return Answer{}, unclear(p, "not a JSON object")
 	}
 	if contradiction := m.contradiction(o); contradiction != "" {
 		return Answer{}, unclear(p, contradiction)
@@ -66,7 +66,7 @@ func judgeAsk(p orders.Provider, o call, r reply) (Answer, error) {
 	}
 	m, err := readMembers(r.body)
 	if err != nil {
-		return Answer{}, unclear(p, "no JSON object")
+		return Answer{}, unclear(p, "not a JSON object")
 	}
 	switch state, _ := m.text("state"); state {
 	case string(orders.StateSucceeded):

@@ -121,17 +121,17 @@ func TestWhatIsNotOfTheContractIsNotDone(t *testing.T) {
 	t.Parallel()
 
 	for body, want := range map[string]string{
-		``:                                       "no JSON object",
-		`OK`:                                     "no JSON object",
-		`<html>Back soon</html>`:                 "no JSON object",
-		`[]`:                                     "no JSON object",
-		`null`:                                   "no JSON object",
-		`"a-1"`:                                  "no JSON object",
-		`{"id":"a-1"`:                            "no JSON object",
-		`{"id":"a-1"}{"id":"a-2"}`:               "no JSON object",
-		`{"id":"a-1","id":"a-2"}`:                "no JSON object",
-		`{"id":"a-1","Id":"a-2"}`:                "no JSON object",
-		"\xff\xfe{\x00}\x00":                     "no JSON object", // UTF-16
+		``:                                       "not a JSON object",
+		`OK`:                                     "not a JSON object",
+		`<html>Back soon</html>`:                 "not a JSON object",
+		`[]`:                                     "not a JSON object",
+		`null`:                                   "not a JSON object",
+		`"a-1"`:                                  "not a JSON object",
+		`{"id":"a-1"`:                            "not a JSON object",
+		`{"id":"a-1"}{"id":"a-2"}`:               "not a JSON object",
+		`{"id":"a-1","id":"a-2"}`:                "not a JSON object",
+		`{"id":"a-1","Id":"a-2"}`:                "not a JSON object",
+		"\xff\xfe{\x00}\x00":                     "not a JSON object", // UTF-16
 		`{}`:                                     "no id",
 		`{"id":null}`:                            "no id",
 		`{"id":""}`:                              "no id",

@@ -122,7 +122,7 @@ func TestMail(t *testing.T) {
 func TestInternationalAddresses(t *testing.T) {
 	t.Parallel()
 	const shop = "The Shop <orders@shop.example>"
-	const misconfigured = "email cannot be talked to as it is set up"
+	const misconfigured = "email: the settings allow no common protocol"
 	for name, tt := range map[string]struct {
 		ascii    bool // the server
 		from, to string
@@ -374,12 +374,12 @@ func TestMailSettings(t *testing.T) {
 		"SMTP URL must be like":    func(s *upstream.SMTP) { s.URL = "https://mail.example" },
 		"must be like smtp:":       func(s *upstream.SMTP) { s.URL = "smtp://mail.example/path" },
 		"has credentials":          func(s *upstream.SMTP) { s.URL = "smtp://shop:s3cret@mail.example" },
-		"no such port":             func(s *upstream.SMTP) { s.URL = "smtp://mail.example:70000" },
+		"invalid port":             func(s *upstream.SMTP) { s.URL = "smtp://mail.example:70000" },
 		"mechanism must be":        func(s *upstream.SMTP) { s.Auth = "telepathy" },
-		"need each other":          func(s *upstream.SMTP) { s.User = "" },
+		"must be set together":     func(s *upstream.SMTP) { s.User = "" },
 		"without a password":       func(s *upstream.SMTP) { s.Plaintext = true },
 		"sender of e-mail must be": func(s *upstream.SMTP) { s.From = "shop@a\u200db.example" },
-		"SMTP URL has a host":      func(s *upstream.SMTP) { s.URL = "smtp://a\u200db.example" },
+		"invalid host name":        func(s *upstream.SMTP) { s.URL = "smtp://a\u200db.example" },
 		"sender of e-mail must":    func(s *upstream.SMTP) { s.From = "The Shop" },
 		"line like Subject":        func(s *upstream.SMTP) { s.Templates = files{"order_failed.txt": "Dear you"} },
 		"order_completed":          func(s *upstream.SMTP) { s.Templates = files{"order_completed.html": "{{.Nonsense}}"} },

@@ -28,7 +28,7 @@ func (f securityFlags) check() error {
 		problems = append(problems, fmt.Errorf("--token must have at least %d characters", shortestToken))
 	}
 	if (f.OIDCIssuer == "") != (f.OIDCAudience == "") {
-		problems = append(problems, errors.New("--oidc-issuer and --oidc-audience need each other"))
+		problems = append(problems, errors.New("--oidc-issuer and --oidc-audience must be set together"))
 	}
 	return errors.Join(problems...)
 }

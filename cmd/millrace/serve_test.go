@@ -242,7 +242,7 @@ func TestSettings(t *testing.T) {
 		{"AllProblemsAtOnce", []string{"serve", "--api-addr", "0.0.0.0:80", "--call-timeout", "1m"}, []string{
 			"DATABASE_URL", "payment", "inventory", "shipping", "email", "--call-timeout",
 		}},
-		{"IssuerAlone", append(valid, "--oidc-issuer", "https://id.invalid"), []string{"need each other"}},
+		{"IssuerAlone", append(valid, "--oidc-issuer", "https://id.invalid"), []string{"must be set together"}},
 		{"IssuerInClear", append(valid, "--oidc-issuer", "http://id.invalid", "--oidc-audience", "a"), []string{"https"}},
 		{"ShortToken", append(valid, "--token", "short"), []string{"at least 32 characters"}},
 		{
@@ -256,7 +256,7 @@ func TestSettings(t *testing.T) {
 		{
 			"BadSMTP",
 			append(without(valid, "--email-url"), "--smtp-url", "http://mail.example", "--smtp-user", "shop"),
-			[]string{"smtp://host:587", "need each other"},
+			[]string{"smtp://host:587", "must be set together"},
 		},
 		{"NoTemplates", append(valid, "--email-templates", "/none"), []string{"--email-templates"}},
 		{

@@ -190,7 +190,7 @@ func TestProblemsOnce(t *testing.T) {
 				"malformed database URL: it begins with postgres://",
 				"the inventory provider is missing: set --inventory-url",
 				"the sender of e-mail is missing: set --email-from",
-				"--smtp-user and --smtp-password need each other",
+				"--smtp-user and --smtp-password must be set together",
 			},
 		},
 		{

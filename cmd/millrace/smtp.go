@@ -25,7 +25,7 @@ func (f smtpFlags) check() error {
 		problems = append(problems, errors.New("the sender of e-mail is missing: set --email-from"))
 	}
 	if (f.SMTPUser == "") != (f.SMTPPassword == "") {
-		problems = append(problems, errors.New("--smtp-user and --smtp-password need each other"))
+		problems = append(problems, errors.New("--smtp-user and --smtp-password must be set together"))
 	}
 	if f.SMTPPlaintext && f.SMTPPassword != "" {
 		problems = append(problems, errors.New("--smtp-plaintext and --smtp-password exclude each other"))
