@@ -2,8 +2,8 @@ package client
 
 import "github.com/shopspring/decimal"
 
-// Amount is an amount of money in its currency's units: an exact decimal number. One that the server sent prints with
-// its currency's decimals: 200.00 USD, 1500 JPY, 1.250 KWD. What can be computed with it besides is in its Decimal.
+// Amount is an amount of money in its currency's units, as an exact decimal number. An amount from the server prints
+// with its currency's decimals: 200.00 USD, 1500 JPY, 1.250 KWD. The embedded Decimal has further arithmetic.
 type Amount struct{ decimal.Decimal }
 
 // ParseAmount reads an amount such as 29.99.
@@ -12,16 +12,16 @@ func ParseAmount(s string) (Amount, error) {
 	return Amount{d}, err
 }
 
-// MustAmount is ParseAmount for constants. It panics if s is no number.
+// MustAmount is ParseAmount for constants. It panics if s is not a number.
 func MustAmount(s string) Amount { return Amount{decimal.RequireFromString(s)} }
 
-// String writes all decimals that the amount has, also zeros.
+// String writes all decimals of the amount, zeros included.
 func (a Amount) String() string { return a.StringFixed(max(0, -a.Exponent())) }
 
-// MarshalText writes it as String does.
+// MarshalText writes the same text as String.
 func (a Amount) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// MarshalJSON writes it as String does, in quotes: most readers of JSON numbers would make a float of one.
+// MarshalJSON writes the same text as String, in quotes: most readers turn a JSON number into a float.
 func (a Amount) MarshalJSON() ([]byte, error) { return []byte(`"` + a.String() + `"`), nil }
 
 // Add returns the sum.
@@ -30,7 +30,7 @@ func (a Amount) Add(b Amount) Amount { return Amount{a.Decimal.Add(b.Decimal)} }
 // Sub returns the difference.
 func (a Amount) Sub(b Amount) Amount { return Amount{a.Decimal.Sub(b.Decimal)} }
 
-// Times returns the price of n.
+// Times returns the price of n pieces.
 func (a Amount) Times(n int64) Amount { return Amount{a.Mul(decimal.NewFromInt(n))} }
 
 // Equal reports whether both are the same amount, however many decimals they have.

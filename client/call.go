@@ -11,8 +11,8 @@ import (
 // CallOption changes one call.
 type CallOption func(*call)
 
-// WithIdempotencyKey names the intent of a call that changes something. Whatever is sent under a key happens once, also
-// if the program is restarted in between: use the id under which your own system knows the order. Without this option
+// WithIdempotencyKey names the intent of a call that changes something. The server carries out the requests under one
+// key once, even if your program restarts in between. Use the id of the order in your own system. Without this option
 // each call has a new key, which covers its own retries.
 func WithIdempotencyKey(key string) CallOption { return WithHeader(headerIdempotencyKey, key) }
 
@@ -22,8 +22,8 @@ func WithIfMatch(version int64) CallOption { return WithHeader("If-Match", etag(
 // WithIfNoneMatch makes a read conditional: it is [ErrNotModified] if the order still has this version.
 func WithIfNoneMatch(version int64) CallOption { return WithHeader("If-None-Match", etag(version)) }
 
-// WithMinimumVersion makes a read at least as new as a version that the order is known to have, such as the one that
-// a write returned: another process of the server may not have heard of it yet.
+// WithMinimumVersion makes a read at least as new as a known version of the order, for example the version that a write
+// returned. Without it, another process of the server may return an older version.
 func WithMinimumVersion(version int64) CallOption {
 	return WithHeader("Minimum-Version", strconv.FormatInt(version, 10))
 }
@@ -31,7 +31,7 @@ func WithMinimumVersion(version int64) CallOption {
 // WithHeader sets a header of the request.
 func WithHeader(name, value string) CallOption { return func(c *call) { c.header.Set(name, value) } }
 
-// call is what a call to the generated client takes besides its parameters, and what it gives besides its result.
+// call has the headers that a call adds to the generated client's parameters, and those that it returns.
 type call struct {
 	header   http.Header
 	replayed bool

@@ -6,9 +6,9 @@ import (
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
-// Cancel asks for an order to be undone. It returns as soon as that is decided; [Client.Wait] waits until it is done.
-// The order ends as cancelled, or as refunded if the money had already been taken. An order that is at rest cannot be
-// cancelled ([IsConflict]). Cancelling twice is harmless.
+// Cancel undoes an order. It returns as soon as the server has decided to; [Client.Wait] waits for the end. The order
+// ends as cancelled, or as refunded if the money had already been taken. An order that is at rest cannot be cancelled
+// ([IsConflict]). Cancelling twice is harmless.
 func (c *Client) Cancel(ctx context.Context, id string, opts ...CallOption) (*Order, error) {
 	parsed, err := parseID(id)
 	if err != nil {

@@ -16,8 +16,8 @@ const (
 	// attemptTimeout bounds one attempt, from sending the request to the last byte of the answer. Streams are not
 	// bounded by it.
 	attemptTimeout = time.Minute
-	// silence is for how long a stream may bring nothing at all before its connection counts as dead. The server
-	// sends a heartbeat every 15 seconds.
+	// silence is the longest time without data before a stream's connection counts as dead. The server sends a
+	// heartbeat every 15 seconds.
 	silence = time.Minute
 )
 
@@ -32,18 +32,18 @@ type Client struct {
 // Option changes how New makes a Client.
 type Option func(*Client)
 
-// WithToken makes every request carry a bearer token.
+// WithToken adds a bearer token to every request.
 func WithToken(token string) Option { return func(c *Client) { c.transport.token = token } }
 
-// WithHTTPClient makes requests go through h, for example one with its own transport, proxy or certificates. Leave its
-// Timeout at zero: it would cut off event streams.
+// WithHTTPClient sends requests through h, for example with your own transport, proxy or certificates. Leave its
+// Timeout at zero: a timeout would cut off event streams.
 func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.transport.http = h } }
 
-// WithRetry sets how often a request is repeated after failures that may pass. The default is 8, which takes about
-// ten seconds; 0 turns it off.
+// WithRetry sets how often a request is repeated after temporary failures. The default is 8, which takes about ten
+// seconds. Zero turns retries off.
 func WithRetry(maximum int) Option { return func(c *Client) { c.transport.retries = max(maximum, 0) } }
 
-// WithUserAgent says who is calling. It is put before the client's own name.
+// WithUserAgent names the calling program. The name is put before the client's own.
 func WithUserAgent(name string) Option {
 	return func(c *Client) { c.transport.userAgent = name + " " + userAgent }
 }
@@ -74,10 +74,11 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 }
 
 // API is the generated client, which has every operation of the API. Its requests carry the token and an idempotency
-// key and are repeated like those of Client, and its errors are a [*Problem], too.
+// key and are repeated like those of Client. Its errors are a [*Problem], too.
 func (c *Client) API() *oas.Client { return c.api }
 
-// security satisfies the generated client, which does not know APIs that may be open. The transport sets the token.
+// security satisfies the generated client, which does not support an API without authentication. The transport sets the
+// token.
 type security struct{}
 
 func (security) Bearer(context.Context, oas.OperationName) (oas.Bearer, error) {

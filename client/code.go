@@ -2,8 +2,8 @@ package client
 
 import "github.com/millrace-orders/millrace/client/oas"
 
-// The codes of problems, for [Problem].Code. More may be added: take one that you do not know for its Status. What each
-// means is in docs/problems.md.
+// The codes of problems, for [Problem].Code. More may be added: handle an unknown code by its Status. docs/problems.md
+// explains each code.
 const (
 	CodeBadRequest           = string(oas.ProblemCodeBadRequest)
 	CodeBodyTooLarge         = string(oas.ProblemCodeBodyTooLarge)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConstants finds what the API's document enumerates and the client has no constant for.
+// TestConstants finds values in the API's document for which the client has no constant.
 func TestConstants(t *testing.T) {
 	t.Parallel()
 	enumerated := []string{
@@ -45,13 +45,13 @@ func TestConstants(t *testing.T) {
 	}
 	for _, name := range generated {
 		if event, ok := strings.CutPrefix(name, "WebhookEventType"); ok && slices.Contains(named, "EventType"+event) {
-			continue // a message about an order has the type of its event
+			continue // a message about an order has its event's type
 		}
 		require.Contains(t, named, name)
 	}
 }
 
-// constants collects what is found in the constants of a file.
+// constants collects the constants of a file.
 func constants(t *testing.T, file string, find func(*ast.ValueSpec) []string) (found []string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
@@ -68,7 +68,7 @@ func constants(t *testing.T, file string, find func(*ast.ValueSpec) []string) (f
 	return found
 }
 
-// A code that is newer than the client is handed on as it is.
+// A code that is newer than the client is passed on unchanged.
 func TestNewCode(t *testing.T) {
 	t.Parallel()
 	_, err := misbehave(t, func(_ int, w http.ResponseWriter, _ *http.Request) {

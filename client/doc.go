@@ -9,20 +9,20 @@
 //	…
 //	order, err = c.Wait(ctx, order.ID)
 //
-// A [Client] is made once and shared. Every call takes a context, which bounds it with all its retries.
+// A [Client] is made once and shared. Every call takes a context, which limits the call with all its retries.
 //
-// # What is repeated
+// # Retries
 //
-// Failures that may pass are repeated with growing, random pauses: connections that fail or break off in the middle of
-// an answer, 408, 429 and 5xx. Retry-After is honoured up to a minute. That is safe for orders as well: every call that
-// changes something carries an idempotency key, the same for all its attempts, and the server does it once. To be safe
+// The client repeats temporary failures with growing, random pauses: failed connections, answers that are cut off, 408,
+// 429 and 5xx. It honours Retry-After up to a minute. Repeating is safe for orders as well. Every call that changes
+// something carries an idempotency key, the same for all its attempts, and the server carries it out once. To be safe
 // across restarts of your own program, too, choose the key yourself: [WithIdempotencyKey].
 //
 // # Following
 //
-// [Client.Events] is an iterator over what happens to an order, each event once and in order, over as many connections
-// as it takes. It ends when the order is finished. To go on later, pass the Version of the last event that you have
-// dealt with.
+// [Client.Events] is an iterator over an order's events. It yields each event once and in sequence, over as many
+// connections as necessary, and ends when the order is finished. To continue later, pass the Version of the last event
+// that you have handled.
 //
 //	for event, err := range c.Events(ctx, order.ID, 0) {
 //		if err != nil {
@@ -31,25 +31,26 @@
 //		fmt.Println(event.Progress, event.Message)
 //	}
 //
-// [Client.Feed] does the same for all orders at once, and [Client.FeedPage] page by page.
+// [Client.Feed] does this for all orders at once. [Client.FeedPage] reads the same events page by page.
 //
 // # Versions
 //
-// An order's Version is its ETag. [WithIfNoneMatch] reads an order only if it has changed, [WithMinimumVersion] reads
-// it at least as new as a version that is known, and [WithIfMatch] changes it only if it has not changed.
+// An order's Version is its ETag. [WithIfNoneMatch] reads an order only if it has changed. [WithMinimumVersion] reads
+// an order that is at least as new as a known version. [WithIfMatch] changes an order only if it has not changed.
 //
 // # Undoing
 //
-// [Client.Cancel] undoes an order that is under way, and [Client.Refund] gives back money of one that is completed.
+// [Client.Cancel] undoes an order that is under way, and [Client.Refund] gives back money of a completed order.
 // An operator decides with [Client.Settle] about one that needs attention.
 //
 // # Webhooks
 //
-// [Client.CreateWebhook] has what happens to orders sent to you, and [VerifyWebhook] is for where it arrives.
+// [Client.CreateWebhook] creates a webhook, to which the server sends events. [VerifyWebhook] checks them where they
+// arrive.
 //
 // # Errors
 //
-// What the server refuses is a [*Problem], with a code for programs:
+// A refused request returns a [*Problem], with a code for programs:
 //
 //	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Code == client.CodeValidationFailed {
 //		for _, field := range problem.Fields {
@@ -57,19 +58,19 @@
 //		}
 //	}
 //
-// The codes are constants, and docs/problems.md says what each means; a newer server may have more. [IsNotFound],
-// [IsConflict], [IsStale] and [IsRateLimited] answer the common questions. An id that is no UUID is an
-// [*InvalidIDError], an event that does not come a [*MissingEventError]. Every other error is one of the connection or
-// of the context.
+// The codes are constants, and docs/problems.md explains each; a newer server may have more. [IsNotFound],
+// [IsConflict], [IsStale] and [IsRateLimited] answer the common questions. An id that is not a UUID is an
+// [*InvalidIDError], and a missing event is a [*MissingEventError]. Every other error comes from the connection or the
+// context.
 //
 // # Money
 //
 // Amounts are exact decimals in the currency's units ([Amount]), made from text with [ParseAmount] or [MustAmount].
-// They print with the decimals of their currency. There is no way through a float64, which cannot hold 29.99, unless
-// you take it yourself.
+// They print with the decimals of their currency. The package never converts an amount to a float64, which cannot hold
+// 29.99.
 //
 // # Everything else
 //
-// [Client.API] is the generated client (package oas), which has every operation of the API, with the same token, keys,
+// [Client.API] is the generated client (package oas). It has every operation of the API, with the same token, keys,
 // retries and errors.
 package client

@@ -14,19 +14,19 @@ import (
 // Event is something that happened to an order.
 type Event struct {
 	OrderID  string
-	Version  int64 // the order's version after it: 1, 2, 3 and so on without gaps
+	Version  int64 // the order's version after the event: 1, 2, 3 and so on without gaps
 	Type     EventType
 	Kind     EventKind
-	Status   Status // the order's status after it
-	Progress int    // percent of the steps to completion that were done after it
+	Status   Status // the order's status after the event
+	Progress int    // percent of the steps to completion that were done after the event
 	Message  string // what happened, in one sentence
 	Step     StepName
-	Reason   string // why Step was refused or has no known outcome, or was settled so
-	Actor    string // who asked for it; customers are not told
+	Reason   string // why Step was refused or has no known outcome, or the operator's reason for that outcome
+	Actor    string // the principal behind the event; empty for customers
 	At       time.Time
 }
 
-// EventType is what an event means to a listener. More may be added.
+// EventType is the kind of message that an event is to a listener. More may be added.
 type EventType = oas.EventType
 
 // The types of events.
@@ -36,7 +36,7 @@ const (
 	OrderProcessingProgress = oas.EventTypeOrderProcessingProgress
 )
 
-// EventKind is what happened, for example step_succeeded.
+// EventKind is what an event records, for example step_succeeded.
 type EventKind = oas.EventKind
 
 // The kinds of events. More may be added.
@@ -53,11 +53,11 @@ const (
 	KindStepUnknown     = oas.EventKindStepUnknown
 )
 
-// AtRest says that the event brought the order to its end, whichever it is.
+// AtRest reports whether the event put the order at rest, with any status.
 func (e Event) AtRest() bool { return atRest(e.Status) }
 
-// MissingEventError says that an event which was asked for does not come, or cannot be read. The server keeps events
-// for a while (90 days by default): ask for all, with version 0, to get those of an old order that are left.
+// MissingEventError reports that a requested event is missing or cannot be read. The server keeps events for a limited
+// time (90 days by default). To get the remaining events of an old order, ask for all, with version 0.
 type MissingEventError struct {
 	OrderID string
 	Version int64
@@ -67,14 +67,14 @@ func (e *MissingEventError) Error() string {
 	return fmt.Sprintf("event %d of order %s is not readable", e.Version, e.OrderID)
 }
 
-// Events follows an order live: every event after a version, each exactly once and in order. Version 0 is for all: of
-// an old order those that the server still has. It ends when the order is finished: at rest, and with nothing still
-// under way, such as its e-mail. A later event than the next is never handed out; if the next does not come, the
-// error is a [*MissingEventError].
+// Events follows an order live: every event after a version, each exactly once and in sequence. Version 0 asks for all
+// events that the server still has. The iterator ends when the order is finished: the order is at rest and nothing is
+// under way, such as its e-mail. Events never skips an event; if the next event is missing, the error is a
+// [*MissingEventError].
 //
-// Connections that break are made again, and the stream goes on where it was. It ends with an error if ctx ends, if the
-// server refuses, or if the first connection fails as often as [WithRetry] says. After that it keeps trying until ctx
-// ends: a server that restarts interrupts nobody.
+// A broken connection is replaced, and the stream continues after the last event. It ends with an error if ctx ends, if
+// the server refuses, or if the first connection fails as often as [WithRetry] allows. After that it keeps trying until
+// ctx ends: a restart of the server does not interrupt the stream.
 func (c *Client) Events(ctx context.Context, id string, after int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		s, err := c.newOrderStream(id, after)
@@ -88,7 +88,7 @@ func (c *Client) Events(ctx context.Context, id string, after int64) iter.Seq2[E
 	}
 }
 
-// Wait waits until an order is at rest, and returns it then. Bound it with ctx.
+// Wait waits until an order is at rest, and returns it. Limit the wait with ctx.
 func (c *Client) Wait(ctx context.Context, id string) (*Order, error) {
 	order, err := c.Order(ctx, id)
 	if err != nil || order.AtRest() {
@@ -105,7 +105,7 @@ func (c *Client) Wait(ctx context.Context, id string) (*Order, error) {
 	return c.Order(ctx, id)
 }
 
-// orderAt reads an order that has reached a version: another instance may hear of that a moment later.
+// orderAt reads an order that has reached a version. Another instance may learn of that version a moment later.
 func (c *Client) orderAt(ctx context.Context, id string, version int64) (*Order, error) {
 	for attempt := 0; ; attempt++ {
 		order, err := c.Order(ctx, id)

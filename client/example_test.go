@@ -61,7 +61,7 @@ func Example() {
 	// Ada has 10 orders
 }
 
-// Follow an order live, to its end. This is the README's.
+// Follow an order live, to its end. The README quotes this program.
 func ExampleClient_Events() {
 	ctx := context.Background()
 	millrace, err := client.New(os.Getenv("MILLRACE_URL")) // http://127.0.0.1:8080
@@ -91,7 +91,7 @@ func ExampleClient_Events() {
 	// E-mail succeeded
 }
 
-// Under a key of your own, an order is placed once however often your program starts again.
+// Under a key of your own, an order is placed once, however often your program restarts.
 func ExampleClient_Place() {
 	ctx := context.Background()
 	millrace, err := client.New(os.Getenv("MILLRACE_URL"))
@@ -114,7 +114,7 @@ func ExampleClient_Place() {
 	// Replayed: true
 }
 
-// What the server refuses says why, field by field.
+// A refused request explains the refusal, field by field.
 func ExampleProblem() {
 	ctx := context.Background()
 	millrace, err := client.New(os.Getenv("MILLRACE_URL"))
@@ -136,7 +136,7 @@ func ExampleProblem() {
 	// body.items[0].price must have at most 2 decimals in USD
 }
 
-// Wait until an order is at its end, whichever that is.
+// Wait until an order is at rest, with any status.
 func ExampleClient_Wait() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -171,8 +171,8 @@ func ExampleVerifyWebhook() {
 			http.Error(w, "not authentic", http.StatusUnauthorized)
 			return
 		}
-		// One transaction of yours: remember message.ID, and do what is to be done unless it was there already. Answer
-		// 500 if that fails, and the message comes again.
+		// In one transaction of your own, remember message.ID and handle the message, unless the ID was there already.
+		// Answer 500 if that fails, and the message comes again.
 		if message.Event != nil && message.Event.Status == client.Completed {
 			log.Print("ship order ", message.Event.OrderID)
 		}

@@ -19,7 +19,7 @@ const (
 		"steps":[],"version":1,"createdAt":"2026-11-22T12:00:00Z","updatedAt":"2026-11-22T12:00:00Z","newField":1}`
 )
 
-// misbehave makes a client of a server that answers the nth request, from 1, as it is told to.
+// misbehave makes a client of a server that answers the nth request, from 1, as the test demands.
 func misbehave(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) *Client {
 	t.Helper()
 	var requests atomic.Int64

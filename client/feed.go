@@ -14,13 +14,13 @@ import (
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
-// Places in the feed that have a name.
+// The named places in the feed.
 const (
 	FeedStart = "start" // the oldest event that is kept
-	FeedEnd   = "end"   // what happens from now on
+	FeedEnd   = "end"   // only events from now on
 )
 
-// FeedFilter says which events to follow. The zero FeedFilter is all that the token may see.
+// FeedFilter selects the events to follow. The zero FeedFilter selects all that the token may see.
 type FeedFilter struct {
 	CustomerID string
 	Types      []EventType
@@ -29,21 +29,21 @@ type FeedFilter struct {
 // FeedEvent is an event with its place in the feed.
 type FeedEvent struct {
 	Event
-	Place string // where the feed goes on after it: store it when you have dealt with the event
+	Place string // the feed continues after it: store it once you have handled the event
 }
 
-// ResyncError says that events are missing: they are no longer kept, or the server's database is another. Read the
-// orders again ([Client.Orders]), and then go on from Place.
+// ResyncError reports that events are missing: the server no longer keeps them, or it has another database. Read the
+// orders again ([Client.Orders]), and then continue from Place.
 type ResyncError struct{ Place string }
 
 func (e *ResyncError) Error() string {
 	return "events are missing: read the orders again, and go on from " + e.Place
 }
 
-// Feed follows the events of all orders live, those of each order in order and none left out, after a place: that of
-// the last event which was dealt with, [FeedStart] or [FeedEnd]. It does not end by itself; connections that break are
-// made again, and the feed goes on where it was. It ends with an error as [Client.Events] does, and with a
-// [*ResyncError] if events are missing.
+// Feed follows the events of all orders live, after a place. It leaves out no event, and an order's events are in
+// sequence. The place is that of the last event that you handled, [FeedStart] or [FeedEnd]. Feed does not end by
+// itself; a broken connection is replaced, and the feed continues where it was. It ends with an error as
+// [Client.Events] does, and with a [*ResyncError] if events are missing.
 func (c *Client) Feed(ctx context.Context, after string, filter FeedFilter) iter.Seq2[FeedEvent, error] {
 	return func(yield func(FeedEvent, error) bool) {
 		query := url.Values{"after": {after}}
@@ -68,7 +68,7 @@ func (c *Client) Feed(ctx context.Context, after string, filter FeedFilter) iter
 	}
 }
 
-// readFeed hands out the events of one connection.
+// readFeed yields the events of one connection.
 func (s *stream) readFeed(decoder *sse.Decoder, yield func(FeedEvent, error) bool) (again, done bool, err error) {
 	for {
 		sent, err := decoder.Decode()
@@ -97,10 +97,10 @@ func (s *stream) readFeed(decoder *sse.Decoder, yield func(FeedEvent, error) boo
 // FeedPage is a part of the feed.
 type FeedPage struct {
 	Events []Event
-	Next   string // the place after it: store it when you have dealt with all of them
+	Next   string // the place after the page: store it once you have handled all its events
 }
 
-// FeedPage reads the feed page by page, for programs that prefer to ask. If there is nothing after the place it waits
+// FeedPage reads the feed page by page, for programs that prefer to poll. If there is nothing after the place, it waits
 // for the first event, at most 30 seconds. limit is at most 1000; 0 is the server's default. Error: a [*ResyncError] if
 // events are missing.
 func (c *Client) FeedPage(
@@ -138,21 +138,21 @@ func (c *Client) FeedPage(
 	return out, nil
 }
 
-// longestWait is how long the server waits at most.
+// longestWait is the longest time that the server waits.
 const longestWait = 30 * time.Second
 
-// Ticket is what a browser opens event streams with, as ?ticket=.
+// Ticket opens event streams from a browser, as ?ticket=.
 type Ticket = oas.StreamTicket
 
-// StreamTicket makes a ticket for event streams, good for a minute: hand it to a page, whose EventSource cannot send a
-// token. It shows all that the client's token may see; for a customer's page see [Client.CustomerTicket].
+// StreamTicket makes a ticket for event streams, valid for a minute. Give it to a page, whose EventSource cannot send a
+// token. The ticket shows all that the client's token may see; for a customer's page see [Client.CustomerTicket].
 func (c *Client) StreamTicket(ctx context.Context) (*Ticket, error) {
 	ticket, err := c.api.CreateStreamTicket(ctx, oas.OptTicketRequest{})
 	return ticket, unwrapped(err)
 }
 
-// CustomerTicket is [Client.StreamTicket] for one customer's orders. No customer's is refused: it must not become
-// everybody's.
+// CustomerTicket is [Client.StreamTicket] for one customer's orders. It refuses an empty customer id, which would open
+// the orders of all customers.
 func (c *Client) CustomerTicket(ctx context.Context, customerID string) (*Ticket, error) {
 	request := oas.TicketRequest{CustomerID: oas.NewOptString(customerID)}
 	ticket, err := c.api.CreateStreamTicket(ctx, oas.NewOptTicketRequest(request))

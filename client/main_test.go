@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestMain starts "millrace dev" from this repository in a process of its own, so that tests and examples have a real
-// server, and this module needs nothing of the server's. MILLRACE_URL names another to use.
+// TestMain starts "millrace dev" from this repository in a process of its own. Tests and examples thus have a real
+// server, and this module does not depend on the server's. MILLRACE_URL names another server to use instead.
 func TestMain(m *testing.M) {
 	if os.Getenv("MILLRACE_URL") != "" {
 		os.Exit(m.Run())

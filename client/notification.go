@@ -11,21 +11,21 @@ import (
 // Notification is an e-mail about an order.
 type Notification struct {
 	OrderID    string
-	Generation int // 1 is the mail about how the order ended; each refund after that has one more
+	Generation int // 1 is the mail about how the order ended, 2 and more about refunds
 	CustomerID string
-	Template   string            // such as order_completed
+	Template   string            // for example order_completed
 	Recipient  string            // an address; empty if the order has none
 	State      NotificationState // sent, skipped, refused, unknown or still pending
 	Reason     string            // why it was refused or skipped, or is unknown
-	Reference  string            // its Message-ID, or the e-mail provider's own id of it
+	Reference  string            // its Message-ID, or the e-mail provider's own id
 	CreatedAt  time.Time
-	SettledAt  time.Time // zero while it is pending
+	SettledAt  time.Time // zero while the e-mail is pending
 }
 
-// NotificationState is what became of an e-mail. More may be added.
+// NotificationState is the state of an e-mail. More may be added.
 type NotificationState = oas.NotificationState
 
-// What became of an e-mail.
+// The states of an e-mail.
 const (
 	NotificationPending = oas.NotificationStatePending
 	NotificationSent    = oas.NotificationStateSent
@@ -34,14 +34,14 @@ const (
 	NotificationUnknown = oas.NotificationStateUnknown
 )
 
-// NotificationFilter says which notifications to list. The zero NotificationFilter is all of them.
+// NotificationFilter selects the notifications to list. The zero NotificationFilter selects all.
 type NotificationFilter struct {
 	OrderID    string
 	CustomerID string
 	PageSize   int // notifications per request; the server's default if 0
 }
 
-// Notifications lists the e-mails about orders, those of the newest order first. It gets the pages as it goes, and ends
+// Notifications lists the e-mails about orders, those of the newest order first. It requests pages as needed, and ends
 // with the last notification or the first error.
 func (c *Client) Notifications(ctx context.Context, filter NotificationFilter) iter.Seq2[*Notification, error] {
 	return func(yield func(*Notification, error) bool) {

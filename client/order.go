@@ -14,21 +14,22 @@ type Order struct {
 	ID              string // a UUID; ids sort by the time of placing
 	CustomerID      string
 	Status          Status
-	Message         string // where the order stands, in one sentence
+	Message         string // the state of the order, in one sentence
 	Reason          string // why it is being undone, was undone or needs attention; empty if nothing is wrong
 	Progress        int    // percent of the steps to completion that are done
 	Currency        string // ISO 4217
 	Total           Amount
-	Refunded        Amount // what has been given back of it
+	Refunded        Amount // the part of Total that was given back
 	Items           []Item
 	PaymentMethod   string
 	ShippingAddress *Address // nil if none was sent
-	Steps           []Step   // what was started at the providers, oldest first
+	Steps           []Step   // the steps that were started, oldest first
 	Version         int64    // counts the order's events: 1, 2, 3 and so on
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 
-	// Replayed says that this call changed nothing, because an earlier one had done so under the same idempotency key.
+	// Replayed reports that this call changed nothing: an earlier call under the same idempotency key had made the
+	// change.
 	Replayed bool
 }
 
@@ -36,7 +37,7 @@ type Order struct {
 type Item struct {
 	ProductID int64
 	Quantity  int64
-	Price     Amount // of one; the zero value is a price of zero, and accepted as such
+	Price     Amount // of one piece; the zero value is a price of zero, which is valid
 }
 
 // Address is where to send an order.
@@ -49,21 +50,21 @@ type Address struct {
 	Country    string // required: two capital letters (ISO 3166-1)
 }
 
-// Step is something that was started at a provider.
+// Step is one call to a provider that the order needs.
 type Step struct {
 	Name       StepName
-	Generation int // 1, and one more each time the step is done again, such as for a second refund
+	Generation int // 1, and one more for each retry or further refund
 	State      StepState
 	Reason     string // why it was refused or is unknown
-	Reference  string // the provider's own id of what it did
+	Reference  string // the provider's own id of the effect
 	StartedAt  time.Time
-	SettledAt  time.Time // zero while it is pending
+	SettledAt  time.Time // zero while the step is pending
 }
 
-// Status is where an order stands. More may be added.
+// Status is the state of an order. More may be added.
 type Status = oas.OrderStatus
 
-// The states of an order. It is at rest unless it is pending or processing.
+// The states of an order. All except pending and processing are at rest.
 const (
 	Pending        = oas.OrderStatusPending
 	Processing     = oas.OrderStatusProcessing
@@ -77,15 +78,15 @@ const (
 // StepName is a step of the saga, for example capture_payment.
 type StepName = oas.StepName
 
-// StepState is how far a step is: pending, succeeded, refused or unknown.
+// StepState is the state of a step: pending, succeeded, refused or unknown.
 type StepState = oas.StepState
 
-// AtRest says that the order has come to its end, whichever it is.
+// AtRest reports whether the order is at rest, with any status.
 func (o *Order) AtRest() bool { return atRest(o.Status) }
 
 func atRest(s Status) bool { return s != Pending && s != Processing }
 
-// orderAnswer is every answer that is an order: the generated types differ in their headers.
+// orderAnswer is any answer that is an order. The generated types differ in their headers.
 type orderAnswer interface{ GetResponse() oas.Order }
 
 func newOrder(o oas.Order) *Order {
@@ -113,10 +114,10 @@ func newOrder(o oas.Order) *Order {
 	return out
 }
 
-// InvalidIDError says that the id of an order, a webhook or a delivery is no UUID. Nothing was sent.
+// InvalidIDError reports that the id of an order, a webhook or a delivery is not a UUID. Nothing was sent.
 type InvalidIDError struct{ ID string }
 
-func (e *InvalidIDError) Error() string { return fmt.Sprintf("id %q is no UUID", e.ID) }
+func (e *InvalidIDError) Error() string { return fmt.Sprintf("id %q is not a UUID", e.ID) }
 
 func parseID(id string) (uuid.UUID, error) {
 	parsed, err := uuid.Parse(id)

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
-// maxGaps is how often in a row an event may be missing or unreadable before the stream counts as broken for good.
+// maxGaps is how often in a row an event may be missing or unreadable before the stream fails.
 const maxGaps = 5
 
 // orderStream is the event stream of one order.
@@ -17,7 +17,7 @@ type orderStream struct {
 	*stream
 	orderID string
 	last    int64 // the version of the last event that was handed out
-	atRest  bool  // what that event says
+	atRest  bool  // reports whether that event put the order at rest
 	gaps    int   // connections in a row that lacked the next event
 }
 
@@ -36,9 +36,9 @@ func (c *Client) newOrderStream(id string, after int64) (*orderStream, error) {
 	return s, nil
 }
 
-// read hands out the events of one connection. However that ends, the next one goes on after the last event that was
-// handed out, so what cannot be read, or is not the next, is left for the next connection to bring again. If it ended
-// as it should, asking once more confirms that the order is finished.
+// read yields the events of one connection. However the connection ends, the next one continues after the last yielded
+// event. An event that is unreadable or not the next is therefore sent again on the next connection. After a regular
+// end, one more request confirms that the order is finished.
 func (s *orderStream) read(decoder *sse.Decoder, yield func(Event, error) bool) (again, done bool, err error) {
 	before, whole := s.last, true // whole: nothing that this connection brought was unreadable
 	for {
@@ -55,7 +55,7 @@ func (s *orderStream) read(decoder *sse.Decoder, yield func(Event, error) bool) 
 			whole = false
 			continue
 		}
-		// All events are asked for, and the log of an old order has lost its first ones.
+		// All events are asked for, and the log of an old order has lost its first events.
 		pruned := s.last == 0 && whole
 		switch event := newEvent(&decoded); {
 		case event.Version <= s.last:

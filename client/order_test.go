@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
-// TestNothingForgotten finds fields that the API has and this package has not.
+// TestNothingForgotten finds fields that the API has and this package lacks.
 func TestNothingForgotten(t *testing.T) {
 	t.Parallel()
 	renamed := map[string]string{
@@ -44,7 +44,7 @@ func TestNothingForgotten(t *testing.T) {
 	}
 }
 
-// TestNewerServer reads what a newer server may send: unknown fields, statuses, steps and states.
+// TestNewerServer reads answers of a newer server: unknown fields, statuses, steps and states.
 func TestNewerServer(t *testing.T) {
 	t.Parallel()
 	c := misbehave(t, func(_ int, w http.ResponseWriter, _ *http.Request) {

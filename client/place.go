@@ -11,19 +11,19 @@ type NewOrder struct {
 	CustomerID      string
 	Items           []Item
 	Currency        string // ISO 4217; USD if empty
-	PaymentMethod   string // passed on to the payment provider
+	PaymentMethod   string // sent to the payment provider
 	ShippingAddress *Address
-	CustomerEmail   string  // where the customer is written to: a bare address
+	CustomerEmail   string  // for e-mails about the order: a bare address
 	Total           *Amount // if set, the order is refused unless it is the sum of the items
 }
 
-// Place places an order. It returns as soon as the order is stored, before any provider is asked: follow it with
-// [Client.Events] or [Client.Wait].
+// Place places an order. It returns as soon as the order is stored, before the server calls any provider: follow the
+// order with [Client.Events] or [Client.Wait].
 //
-// After a lost answer, or a failure that may pass, it tries again under the same idempotency key, so there is one order
-// at most. If Place fails all the same and the error is no [*Problem] below 500, there may be an order or not: call it
-// again with the same [WithIdempotencyKey]. If that key has placed the order before, it is returned as it was then,
-// with Replayed set.
+// After a lost answer or a temporary failure, Place repeats the request under the same idempotency key, so at most one
+// order is stored. If Place fails all the same and the error is not a [*Problem] below 500, it is unknown whether the
+// order was stored: call Place again with the same [WithIdempotencyKey]. If that key has placed the order before, Place
+// returns the order as it was then, with Replayed set.
 func (c *Client) Place(ctx context.Context, order NewOrder, opts ...CallOption) (*Order, error) {
 	call := newCall(opts)
 	answer, err := c.api.PlaceOrder(ctx, order.placement(), oas.PlaceOrderParams{}, call.options()...)
@@ -33,7 +33,7 @@ func (c *Client) Place(ctx context.Context, order NewOrder, opts ...CallOption) 
 	if ended, ok := answer.(*oas.PlaceOrderOK); ok { // the call had the header Prefer: wait
 		return call.order((*oas.OrderHeaders)(ended)), nil
 	}
-	accepted, _ := answer.(*oas.PlaceOrderAccepted) // there is no other
+	accepted, _ := answer.(*oas.PlaceOrderAccepted) // the only other type
 	return call.order((*oas.OrderHeaders)(accepted)), nil
 }
 
@@ -57,5 +57,5 @@ func (o NewOrder) placement() *oas.Placement {
 	return p
 }
 
-// optional is a text that is not sent if it is empty.
+// optional is a text that is left out if it is empty.
 func optional(s string) oas.OptString { return oas.OptString{Value: s, Set: s != ""} }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ErrNotModified is what a read with [WithIfNoneMatch] returns if the order has not changed.
+// ErrNotModified is the error of a read with [WithIfNoneMatch] if the order has not changed.
 var ErrNotModified = errors.New("the order has not changed")
 
 // Problem is an error answer of the server. Get it with errors.As.
@@ -22,9 +22,9 @@ type Problem struct {
 	Code      string       // what went wrong, for programs; empty if the answer came from something in between
 	Detail    string       // what went wrong, for people
 	Fields    []FieldError // each wrong field or parameter
-	RequestID string       // what to look for in the server's log
-	// RetryAfter is how long the server asks to wait. The client has waited, unless it was over a minute. It is at most
-	// what a Duration can hold, 292 years.
+	RequestID string       // identifies the request in the server's log
+	// RetryAfter is how long the server asks the client to wait. The client has waited, unless it was over a minute. It
+	// is at most the longest Duration, 292 years.
 	RetryAfter time.Duration
 }
 
@@ -34,7 +34,7 @@ type FieldError struct {
 	Message  string `json:"message"`
 }
 
-// Error describes the problem in a line.
+// Error describes the problem in one line.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s", p.Status, http.StatusText(p.Status))
@@ -50,16 +50,16 @@ func (p *Problem) Error() string {
 	return strings.TrimSuffix(b.String(), ";")
 }
 
-// IsNotFound says that there is no such order, or none that this token may see.
+// IsNotFound reports whether the order is missing, or hidden from this token.
 func IsNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
 
-// IsConflict says that the order's state does not allow what was asked for.
+// IsConflict reports whether the order's state does not allow the request.
 func IsConflict(err error) bool { return hasStatus(err, http.StatusConflict) }
 
-// IsStale says that the order no longer has the version that [WithIfMatch] asked for.
+// IsStale reports whether the order no longer has the version in [WithIfMatch].
 func IsStale(err error) bool { return hasStatus(err, http.StatusPreconditionFailed) }
 
-// IsRateLimited says that there were too many requests, also after waiting.
+// IsRateLimited reports whether there were too many requests, even after waiting.
 func IsRateLimited(err error) bool { return hasStatus(err, http.StatusTooManyRequests) }
 
 func hasStatus(err error, status int) bool {
@@ -75,7 +75,7 @@ func newProblem(r *http.Response, body []byte) *Problem {
 		RequestID string       `json:"requestId"`
 		Errors    []FieldError `json:"errors"`
 	}
-	_ = json.Unmarshal(body, &sent) // what cannot be read stays empty; the status says enough
+	_ = json.Unmarshal(body, &sent) // unreadable fields stay empty; the status is enough
 	if sent.RequestID == "" {
 		sent.RequestID = r.Header.Get("X-Request-Id")
 	}
@@ -96,7 +96,7 @@ func parseRetryAfter(header string) time.Duration {
 	return 0
 }
 
-// unwrapped is the problem itself rather than what the generated client makes of it.
+// unwrapped returns the problem itself, without the generated client's wrapping.
 func unwrapped(err error) error {
 	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem

@@ -31,15 +31,15 @@ func (c *Client) Order(ctx context.Context, id string, opts ...CallOption) (*Ord
 	}
 }
 
-// Filter says which orders to list. The zero Filter is all of them.
+// Filter selects the orders to list. The zero Filter selects all.
 type Filter struct {
 	CustomerID string
 	Status     Status
-	From, To   time.Time // placed at From or later, and before To; zero: since ever, and until now
+	From, To   time.Time // placed at From or later, and before To; a zero bound is open
 	PageSize   int       // orders per request; the server's default if 0
 }
 
-// placed adds the range of time to a request. The generated client would cut it off to seconds.
+// placed adds the range of time to a request. The generated client would truncate it to seconds.
 func (f Filter) placed(r *http.Request) error {
 	query := r.URL.Query()
 	for name, at := range map[string]time.Time{"from": f.From, "to": f.To} {
@@ -51,8 +51,8 @@ func (f Filter) placed(r *http.Request) error {
 	return nil
 }
 
-// Orders lists orders, newest first. It gets the pages as it goes: orders that are placed meanwhile are neither
-// repeated nor do they hide others. It ends with the last order or the first error.
+// Orders lists orders, newest first. It requests pages as needed. Orders that are placed meanwhile are not repeated and
+// hide no other orders. Orders ends with the last order or the first error.
 func (c *Client) Orders(ctx context.Context, filter Filter) iter.Seq2[*Order, error] {
 	return func(yield func(*Order, error) bool) {
 		params := oas.ListOrdersParams{CustomerID: optional(filter.CustomerID)}

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestREADME compares the README's program with the example that runs.
+// TestREADME compares the README's program with the tested example.
 func TestREADME(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")

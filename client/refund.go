@@ -13,23 +13,24 @@ type Refund struct {
 	Amount     Amount
 	Currency   string
 	State      StepState
-	Refundable Amount // what is left to give back
-	Message    string // what will happen, in one sentence
+	Refundable Amount // the amount that can still be refunded
+	Message    string // the plan, in one sentence
 
-	// Replayed says that this call changed nothing, because an earlier one had done so under the same idempotency key.
+	// Replayed reports that this call changed nothing: an earlier call under the same idempotency key had made the
+	// change.
 	Replayed bool
 }
 
-// Refund gives back some of the money of a completed order, in at most 100 parts, and never more than was
-// taken. It returns as soon as that is decided. An order that is not completed is a conflict ([IsConflict]).
+// Refund gives back some of the money of a completed order, in at most 100 parts, and never more than was taken. It
+// returns as soon as the server has decided to. An order that is not completed is a conflict ([IsConflict]).
 //
-// The order is at rest all the while, so [Client.Wait] does not wait for the money. [Client.Events] from version 0
-// does: it ends when the refund has an outcome.
+// The order is at rest all the while, so [Client.Wait] does not wait for the money. [Client.Events] from version 0 ends
+// only when the refund has an outcome.
 func (c *Client) Refund(ctx context.Context, id string, amount Amount, opts ...CallOption) (*Refund, error) {
 	return c.refund(ctx, id, oas.RefundRequest{Amount: oas.NewOptDecimal(amount.Decimal)}, opts)
 }
 
-// RefundAll gives back all the money of a completed order that is left.
+// RefundAll gives back the remaining money of a completed order.
 func (c *Client) RefundAll(ctx context.Context, id string, opts ...CallOption) (*Refund, error) {
 	return c.refund(ctx, id, oas.RefundRequest{}, opts)
 }

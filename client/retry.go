@@ -11,12 +11,12 @@ import (
 const (
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 5 * time.Second
-	// maxRetryAfter is the longest that a server may make a call wait. A longer Retry-After is for the caller to decide.
+	// maxRetryAfter is the longest wait that the client accepts from a server. The caller decides about a longer one.
 	maxRetryAfter = time.Minute
 )
 
-// backoff is a random time below a limit that doubles ("full jitter"), so that clients which failed together do not
-// come back together.
+// backoff returns a random time below a limit that doubles ("full jitter"), so that clients that failed together do not
+// return together.
 func backoff(attempt int) time.Duration {
 	limit := lastBackoff
 	if attempt < 6 {
@@ -25,7 +25,8 @@ func backoff(attempt int) time.Duration {
 	return rand.N(limit)
 }
 
-// temporary says that the same request may do better later. An error that is no problem is one of the connection.
+// temporary reports whether the same request may succeed later. An error that is not a problem comes from the
+// connection.
 func temporary(err error) bool {
 	problem, ok := errors.AsType[*Problem](err)
 	if !ok {

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-orders/millrace/client"
 )
 
-// These tests are about the client and the real server together.
+// These tests run the client against the real server.
 
 func connect(t *testing.T) *client.Client {
 	t.Helper()
@@ -66,7 +66,7 @@ func TestConditions(t *testing.T) {
 	c := connect(t)
 	order, err := c.Place(t.Context(), orderOf("conditions"))
 	require.NoError(t, err)
-	for _, err := range c.Events(t.Context(), order.ID, 0) { // until nothing changes any more
+	for _, err := range c.Events(t.Context(), order.ID, 0) { // until the order is finished
 		require.NoError(t, err)
 	}
 	order, err = c.Order(t.Context(), order.ID)
@@ -105,8 +105,8 @@ func TestFilterByTime(t *testing.T) {
 	require.Equal(t, []string{placed[1].ID, placed[0].ID}, found)
 }
 
-// TestLostAnswers places orders through a proxy that passes every request on and loses the first answer about an order,
-// in the middle. There must be one order for each call.
+// TestLostAnswers places orders through a proxy that forwards every request and cuts off the first answer about an
+// order in the middle. There must be one order for each call.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	const all = 20
@@ -180,8 +180,8 @@ func cutAfter(n int) func(http.ResponseWriter, *http.Response) {
 	}
 }
 
-// throughProxy makes a client whose answers, after the server has given them, go through spoil. If that writes nothing,
-// they arrive as they are.
+// throughProxy makes a client whose answers pass through spoil after the server has given them. If spoil writes
+// nothing, they arrive unchanged.
 func throughProxy(t *testing.T, spoil func(w http.ResponseWriter, answer *http.Response)) *client.Client {
 	t.Helper()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -268,11 +268,11 @@ func TestNotifications(t *testing.T) {
 		require.Equal(t, placed[0], n.OrderID)
 	}
 	for _, err := range c.Notifications(t.Context(), client.NotificationFilter{OrderID: "x"}) {
-		require.ErrorContains(t, err, "no UUID")
+		require.ErrorContains(t, err, "not a UUID")
 	}
 }
 
-// TestFeed follows everything through a proxy that ends every connection after two events, and reads the same in pages.
+// TestFeed follows all events through a proxy that ends every connection after two events, and reads the same in pages.
 func TestFeed(t *testing.T) {
 	t.Parallel()
 	const all = 5

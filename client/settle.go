@@ -6,31 +6,31 @@ import (
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
-// Settlement is what an operator decides about an order that needs attention.
+// Settlement is an operator's decision about an order that needs attention.
 type Settlement struct {
 	Action SettleAction
-	// Step is which of the steps that keep the order from its end; empty for all of them, and for the only one.
+	// Step is one of the steps that keep the order from its end. Empty stands for all of them, or for the only one.
 	Step       StepName
 	Generation int           // of Step; 0 for any
-	Outcome    SettleOutcome // for Accept: how the step really was
-	Reference  string        // for Accept: the provider's own id of what was done
+	Outcome    SettleOutcome // for Accept: the real outcome of the step
+	Reference  string        // for Accept: the provider's own id of the effect
 	Reason     string        // required; the order's customer can read it
 }
 
-// SettleAction is what to do.
+// SettleAction is the kind of decision.
 type SettleAction = oas.SettleAction
 
 // The actions.
 const (
-	// Retry tries again. A step without an answer is first asked about, and goes out under the key that it had.
+	// Retry tries again. The server first asks the provider about a step without an answer, and reuses its key.
 	Retry = oas.SettleActionRetry
-	// Compensate undoes everything that happened, or may have.
+	// Compensate undoes every effect, certain or possible.
 	Compensate = oas.SettleActionCompensate
-	// Accept takes the Outcome for true; the order goes on from there.
+	// Accept records Outcome as the step's outcome, and the order continues from there.
 	Accept = oas.SettleActionAccept
 )
 
-// SettleOutcome is how a step really was.
+// SettleOutcome is the real outcome of a step.
 type SettleOutcome = oas.SettleOutcome
 
 // The outcomes.
@@ -39,8 +39,8 @@ const (
 	WasNotDone = oas.SettleOutcomeRefused
 )
 
-// Settle decides about an order that needs attention, which operators may. Any other order is a conflict
-// ([IsConflict]), but for one that was undone and of which a step is accepted that took effect after all.
+// Settle decides about an order that needs attention. Only operators may. Any other order is a conflict ([IsConflict]),
+// with one exception: in an order that was undone, an operator can accept that a step took effect after all.
 func (c *Client) Settle(ctx context.Context, id string, s Settlement, opts ...CallOption) (*Order, error) {
 	parsed, err := parseID(id)
 	if err != nil {

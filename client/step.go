@@ -2,7 +2,7 @@ package client
 
 import "github.com/millrace-orders/millrace/client/oas"
 
-// How far a step is.
+// The states of a step.
 const (
 	StepPending   = oas.StepStatePending
 	StepSucceeded = oas.StepStateSucceeded

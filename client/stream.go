@@ -14,7 +14,7 @@ import (
 const (
 	mediaStream = "text/event-stream"
 
-	firstReconnect = time.Second // until the server says otherwise
+	firstReconnect = time.Second // until the server sets another delay
 	maxEventBytes  = 1 << 20
 )
 
@@ -22,14 +22,14 @@ const (
 type stream struct {
 	*Client
 	address   string
-	lastID    string // where the next connection goes on
-	connected bool   // there was a connection before
+	lastID    string // the next connection continues after it
+	connected bool   // there was an earlier connection
 	reconnect time.Duration
-	failures  int // attempts to connect in a row that failed
+	failures  int // failed attempts to connect, in a row
 }
 
-// follow makes a connection and has it read to its end. again says that the next one need not wait; done that there
-// need not be any: nothing is to follow, or the caller has left.
+// follow makes a connection and reads it to its end. again reports whether the next connection need not wait. done
+// reports whether no next connection is needed: the stream is complete, or the caller has left.
 func (s *stream) follow(
 	ctx context.Context, read func(*sse.Decoder) (again, done bool, err error),
 ) (done bool, err error) {
@@ -85,7 +85,7 @@ func (s *stream) pause(ctx context.Context, d time.Duration) error {
 	return ended(ctx)
 }
 
-// ended is why there was no waiting: the context has ended, or would have.
+// ended returns the reason for not waiting: the context has ended, or would end first.
 func ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -93,8 +93,8 @@ func ended(ctx context.Context) error {
 	return context.DeadlineExceeded
 }
 
-// watched is a body that counts as dead after a silence: without that, a connection whose other end is gone is read
-// for ever.
+// watched is a body that counts as dead after a silence. Without it, a connection whose other end is gone is read for
+// ever.
 type watched struct {
 	io.Reader
 	silence time.Duration

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lastOf is the version of the event with which the order of these tests is at rest.
+// lastOf is the version of the event that puts the order of these tests at rest.
 const lastOf = 7
 
 func eventLine(version int) string {
@@ -29,7 +29,7 @@ data: {"orderId":"%[2]s","version":%[1]d,"type":"OrderProcessingProgress","kind"
 `, version, fakeID, status)
 }
 
-// begin answers with a stream, and says after which version.
+// begin starts a stream as the answer, and returns the version that the client asked for.
 func begin(w http.ResponseWriter, r *http.Request) (after int) {
 	after, _ = strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	if after == lastOf {
@@ -241,7 +241,7 @@ func TestEventsFail(t *testing.T) {
 		c, err := New("http://127.0.0.1:1")
 		require.NoError(t, err)
 		for _, err := range c.Events(t.Context(), "1", 0) {
-			require.ErrorContains(t, err, "is no UUID")
+			require.ErrorContains(t, err, "is not a UUID")
 			invalid, ok := errors.AsType[*InvalidIDError](err)
 			require.True(t, ok)
 			require.Equal(t, "1", invalid.ID)
@@ -249,9 +249,8 @@ func TestEventsFail(t *testing.T) {
 	})
 }
 
-// TestEventsLeft leaves streams by break and by the context: the server must see its request end.
-// The first events of an order are pruned one day. All events are then those that are left, also if a connection
-// breaks, and an event that cannot be read is still none that was pruned.
+// The first events of an order are pruned one day. Asking for all events then returns the remaining ones, even if a
+// connection breaks. An unreadable event is not taken for a pruned one.
 func TestEventsOfAnOldOrder(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(n int, w http.ResponseWriter, r *http.Request){
@@ -281,6 +280,7 @@ func TestEventsOfAnOldOrder(t *testing.T) {
 	}
 }
 
+// TestEventsLeft leaves streams by break and by the context: the server must see its request end.
 func TestEventsLeft(t *testing.T) {
 	t.Parallel()
 	left := make(chan struct{}, 2)

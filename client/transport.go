@@ -21,8 +21,8 @@ const (
 
 var errNoAnswer = errors.New("no answer in time")
 
-// transport is the http.Client of the generated client. It adds what belongs to every request, repeats what failed, and
-// turns error answers into problems. Repeating is safe: what changes something carries an idempotency key.
+// transport is the http.Client of the generated client. It adds the headers that every request needs, repeats failed
+// requests, and turns error answers into problems. Repeating is safe: every change carries an idempotency key.
 type transport struct {
 	http      *http.Client
 	token     string
@@ -32,8 +32,8 @@ type transport struct {
 	backoff   func(attempt int) time.Duration
 }
 
-// Do sends a request until there is an answer, or a failure that would not pass, or no patience is left. JSON has been
-// read to its end when Do returns, so an answer that is cut off counts as a failure; other bodies are streams.
+// Do sends a request until it gets an answer, a permanent failure, or runs out of attempts. Do reads JSON to its end
+// before it returns, so a cut-off answer counts as a failure. Other bodies are streams.
 func (t *transport) Do(r *http.Request) (*http.Response, error) {
 	t.prepare(r)
 	for attempt := 0; ; attempt++ {
@@ -80,7 +80,7 @@ func (t *transport) attempt(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	if response.StatusCode < http.StatusOK { // 101: the context would end no read of what comes
+	if response.StatusCode < http.StatusOK { // 101: the context would not end reads of what follows
 		cancel(nil)
 		_ = response.Body.Close()
 		return nil, newProblem(response, nil)
@@ -107,7 +107,7 @@ func (t *transport) attempt(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// causeOf says why the attempt was cancelled, which a request's own error does not.
+// causeOf returns why the attempt was cancelled. A request's own error lacks the cause.
 func causeOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, errNoAnswer) {
 		return cause

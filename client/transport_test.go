@@ -232,7 +232,7 @@ func TestNobodyThere(t *testing.T) {
 		require.Error(t, err, url)
 	}
 	_, err = c.Order(t.Context(), "../admin")
-	require.ErrorContains(t, err, "is no UUID")
+	require.ErrorContains(t, err, "is not a UUID")
 }
 
 func TestRequest(t *testing.T) {
@@ -246,7 +246,7 @@ func TestRequest(t *testing.T) {
 	})
 	WithUserAgent("shop/1")(c)
 	order := someOrder()
-	order.Items[0].Price = MustAmount("9007199254740993.01") // no float64 holds it
+	order.Items[0].Price = MustAmount("9007199254740993.01") // a float64 cannot hold it
 	order.Total = &order.Items[0].Price
 	placed, err := c.Place(t.Context(), order, WithIdempotencyKey("k"), WithHeader("X-Tenant", "7"))
 	require.NoError(t, err)

@@ -10,38 +10,38 @@ import (
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
-// NewWebhook is an address that is to be told what happens to orders.
+// NewWebhook is a webhook to be created.
 type NewWebhook struct {
 	URL         string        // https, port 443 or 8443, a public address
-	EventTypes  []MessageType // which messages; none means all
-	CustomerID  string        // whose orders; everybody's if empty, to a customer its own
+	EventTypes  []MessageType // which messages; empty means all
+	CustomerID  string        // the customer whose orders it hears of; empty means all that the caller may see
 	Description string
 }
 
-// Webhook is an address that is told what happens to orders.
+// Webhook is an address that the server sends events to.
 type Webhook struct {
 	ID                  string
 	URL                 string
-	EventTypes          []MessageType // none means all
-	CustomerID          string        // whose orders; everybody's if empty
+	EventTypes          []MessageType // empty means all
+	CustomerID          string        // the customer whose orders it hears of; empty means all
 	Description         string
-	Principal           string // who made it
+	Principal           string // the principal that created it
 	Enabled             bool
 	DisabledReason      WebhookDisabledReason
-	Failures            int       // attempts in a row that failed
-	FailingSince        time.Time // zero while it is well
-	PreviousSecretUntil time.Time // until when messages are signed with two secrets; zero if they are not
+	Failures            int       // failed attempts in a row
+	FailingSince        time.Time // zero while it works
+	PreviousSecretUntil time.Time // messages have two signatures until then; zero: one
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 
-	// Secret is what messages are signed with. Only CreateWebhook and RotateWebhookSecret return it.
+	// Secret signs the messages. Only CreateWebhook and RotateWebhookSecret return it.
 	Secret string
 }
 
-// WebhookDisabledReason is why a webhook is not sent to, for example gone.
+// WebhookDisabledReason is why a webhook was disabled, for example gone.
 type WebhookDisabledReason = oas.WebhookDisabledReason
 
-// Why a webhook is disabled.
+// The reasons for which a webhook is disabled.
 const (
 	DisabledOwner    = oas.WebhookDisabledReasonOwner
 	DisabledGone     = oas.WebhookDisabledReasonGone
@@ -49,7 +49,7 @@ const (
 	DisabledKeyEnded = oas.WebhookDisabledReasonKeyEnded
 )
 
-// WebhookChange is what to change of a webhook; nil leaves it.
+// WebhookChange is a change of a webhook; nil fields stay unchanged.
 type WebhookChange struct {
 	URL         *string
 	EventTypes  *[]MessageType // which messages, at least one
@@ -57,22 +57,22 @@ type WebhookChange struct {
 	Enabled     *bool
 }
 
-// Delivery is a message to a webhook, and what became of it.
+// Delivery is a message to a webhook, with the result of sending it.
 type Delivery struct {
-	ID            string // the webhook-id that its receiver sees
+	ID            string // the webhook-id header
 	Type          MessageType
-	OrderID       string // empty if it is about no order
+	OrderID       string // empty if the message is not about an order
 	Version       int64  // of the order
 	State         DeliveryState
 	Attempts      int
-	NextAttemptAt time.Time // zero unless it is pending
+	NextAttemptAt time.Time // zero unless the delivery is pending
 	CreatedAt     time.Time
-	FinishedAt    time.Time         // zero while it is pending
+	FinishedAt    time.Time         // zero while the delivery is pending
 	Payload       string            // the body; empty in a list
-	Log           []DeliveryAttempt // newest first; in a list the last one
+	Log           []DeliveryAttempt // newest first; in a list only the last attempt
 }
 
-// DeliveryState is how far a delivery is.
+// DeliveryState is the state of a delivery.
 type DeliveryState = oas.DeliveryState
 
 // The states of deliveries.
@@ -83,13 +83,13 @@ const (
 	DeliveryBlocked   = oas.DeliveryStateBlocked // the address is not public
 )
 
-// DeliveryAttempt is one try to send a message.
+// DeliveryAttempt is one attempt to send a message.
 type DeliveryAttempt struct {
 	Attempt  int
 	At       time.Time
 	Duration time.Duration
-	Status   int    // of the answer; 0 if there was none
-	Error    string // empty if it was delivered
+	Status   int    // of the answer; 0 if there was no answer
+	Error    string // empty if the message was delivered
 	Response string // the beginning of the answer
 }
 
@@ -101,7 +101,7 @@ func (c *Client) CreateWebhook(ctx context.Context, w NewWebhook, opts ...CallOp
 	return withSecret(made, err)
 }
 
-// Webhooks lists one's webhooks, oldest first; to an admin all.
+// Webhooks lists the caller's webhooks, oldest first, and for an admin all webhooks.
 func (c *Client) Webhooks(ctx context.Context) iter.Seq2[*Webhook, error] {
 	return func(yield func(*Webhook, error) bool) {
 		for params := (oas.ListWebhooksParams{}); ; {
@@ -163,7 +163,8 @@ func (c *Client) UpdateWebhook(
 	return newWebhook(w), nil
 }
 
-// DeleteWebhook deletes a webhook with its deliveries. It [IsNotFound] if the answer was lost and the request repeated.
+// DeleteWebhook deletes a webhook with its deliveries. The error [IsNotFound] if the answer was lost and the request
+// repeated.
 func (c *Client) DeleteWebhook(ctx context.Context, id string, opts ...CallOption) error {
 	parsed, err := parseID(id)
 	if err != nil {
@@ -173,9 +174,9 @@ func (c *Client) DeleteWebhook(ctx context.Context, id string, opts ...CallOptio
 	return unwrapped(c.api.DeleteWebhook(ctx, params, newCall(opts).options()...))
 }
 
-// RotateWebhookSecret makes another secret and returns the webhook with it. For as long as previousValid, in whole
-// seconds, messages are signed with the one before as well; 0 ends it at once. While a rotation is under way another
-// one is a conflict ([IsConflict]), unless previousValid is 0.
+// RotateWebhookSecret makes a new secret and returns the webhook with it. For the time previousValid, in whole seconds,
+// messages are also signed with the previous secret; 0 ends that at once. A second rotation during that time is a
+// conflict ([IsConflict]), unless previousValid is 0.
 func (c *Client) RotateWebhookSecret(
 	ctx context.Context, id string, previousValid time.Duration, opts ...CallOption,
 ) (*Webhook, error) {
@@ -189,7 +190,7 @@ func (c *Client) RotateWebhookSecret(
 	return withSecret(c.api.RotateWebhookSecret(ctx, body, params, newCall(opts).options()...))
 }
 
-// PingWebhook sends a test message. Read the delivery again to see what became of it.
+// PingWebhook sends a test message. Read the delivery again to see the result.
 func (c *Client) PingWebhook(ctx context.Context, id string, opts ...CallOption) (*Delivery, error) {
 	parsed, err := parseID(id)
 	if err != nil {
@@ -199,7 +200,7 @@ func (c *Client) PingWebhook(ctx context.Context, id string, opts ...CallOption)
 	return delivery(d, err)
 }
 
-// Deliveries lists a webhook's deliveries, newest first: those in a state, or all if it is empty.
+// Deliveries lists a webhook's deliveries, newest first: those in a state, or all if the state is empty.
 func (c *Client) Deliveries(ctx context.Context, webhookID string, state DeliveryState) iter.Seq2[*Delivery, error] {
 	return func(yield func(*Delivery, error) bool) {
 		parsed, err := parseID(webhookID)
@@ -238,7 +239,7 @@ func (c *Client) Delivery(ctx context.Context, webhookID, id string) (*Delivery,
 	return delivery(c.api.GetWebhookDelivery(ctx, oas.GetWebhookDeliveryParams{WebhookID: webhook, DeliveryID: parsed}))
 }
 
-// Redeliver sends a delivery again, whatever became of it.
+// Redeliver sends a delivery again, whatever its state.
 func (c *Client) Redeliver(ctx context.Context, webhookID, id string, opts ...CallOption) (*Delivery, error) {
 	webhook, parsed, err := parseIDs(webhookID, id)
 	if err != nil {
@@ -248,8 +249,8 @@ func (c *Client) Redeliver(ctx context.Context, webhookID, id string, opts ...Ca
 	return delivery(c.api.RedeliverWebhookDelivery(ctx, params, newCall(opts).options()...))
 }
 
-// RedeliverSince sends all deliveries again that were made at a moment or later and were given up or blocked, and those
-// that were delivered if they are wanted, too. It returns how many there were.
+// RedeliverSince sends deliveries again that were made at a moment or later and were given up or blocked, and on
+// request also delivered ones. It returns how many.
 func (c *Client) RedeliverSince(
 	ctx context.Context, webhookID string, since time.Time, includeDelivered bool, opts ...CallOption,
 ) (int, error) {

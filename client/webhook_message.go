@@ -15,10 +15,10 @@ import (
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
-// webhookTolerance is how far the moment in a message may be from now: an old message must not be played back.
+// webhookTolerance is how far the time in a message may be from now. An old message must not be replayed.
 const webhookTolerance = 5 * time.Minute
 
-// ErrWebhook says that a message is not from Millrace, or is too old: answer 401 and do nothing.
+// ErrWebhook reports that a message is not from Millrace, or is too old: answer 401 and do nothing else.
 var ErrWebhook = errors.New("webhook is not authentic")
 
 // MessageType is the type of a message: an [EventType], or one of the two below. More may be added.
@@ -30,29 +30,28 @@ const (
 	EndpointDisabled = oas.WebhookEventTypeEndpointDisabled
 )
 
-// Message is what arrives at a webhook.
+// Message is a message to a webhook.
 type Message struct {
-	// ID is the same whenever the message is sent again. Remember it where you do what the message asks for, in the same
-	// transaction, and ignore a message whose ID you have.
+	// ID is the same for all attempts to send a message. Store it in the transaction that handles the message, and
+	// ignore a message whose ID you have.
 	ID   string
 	Type MessageType
-	At   time.Time // of what happened
-	// Event is what happened to an order; nil in a message that is about none.
+	At   time.Time // of the event
+	// Event is the event of an order; nil in a message that is not about an order.
 	Event *Event
-	// CustomerID is whose order it is.
+	// CustomerID is the order's customer.
 	CustomerID string
 	// PreviousID is the ID of the message before this one about the same order; empty if there is none. If you do not
-	// have that one, something was missed or is late: read the order itself.
+	// have that message, it was missed or is late: read the order itself.
 	PreviousID string
-	// Body is what was sent.
+	// Body is the request's body as received.
 	Body []byte
 }
 
-// VerifyWebhook checks and decodes what arrives at a webhook: the request's header and its whole body, byte by byte, at
-// the time now. secrets are those of the webhook that it may be signed with: whsec_…, one, or several while they are
-// being rotated.
+// VerifyWebhook checks and decodes a message to a webhook, from the request's header and its whole body, byte by byte,
+// at the time now. secrets are the webhook's secrets, whsec_…: one, or several during a rotation.
 //
-// Errors: [ErrWebhook]; or what is wrong with a secret, or with a body that is authentic.
+// Errors: [ErrWebhook]; or an error that describes an invalid secret, or an authentic body that cannot be decoded.
 func VerifyWebhook(header http.Header, body []byte, now time.Time, secrets ...string) (*Message, error) {
 	id, timestamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-orders/millrace/client"
 )
 
-// The example of the libraries of Standard Webhooks, and what must not pass.
+// The example of the Standard Webhooks libraries, and messages that must be refused.
 func TestVerifyWebhook(t *testing.T) {
 	t.Parallel()
 	const secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", `{"test": 2432232314}`
@@ -66,7 +66,7 @@ func TestVerifyWebhook(t *testing.T) {
 	require.Error(t, err)
 }
 
-// receiver verifies what arrives and hands it on.
+// receiver verifies each message and passes it on.
 func receiver(t *testing.T, secrets func() []string) (url string, messages <-chan *client.Message) {
 	t.Helper()
 	arrived := make(chan *client.Message, 100)
@@ -86,7 +86,7 @@ func receiver(t *testing.T, secrets func() []string) (url string, messages <-cha
 	return server.URL, arrived
 }
 
-// An order's messages, from the real server to the receiver's half.
+// An order's messages travel from the real server to a receiver.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
 	c := connect(t)

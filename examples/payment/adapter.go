@@ -18,7 +18,7 @@ import (
 type Adapter struct {
 	Ledger  *Ledger
 	Gateway *Gateway
-	Token   string // Millrace's --payment-token; empty where no credential is asked for
+	Token   string // Millrace's --payment-token; empty where no credential is required
 	Log     *slog.Logger
 }
 
@@ -41,7 +41,7 @@ func (a *Adapter) Handler() http.Handler {
 	})
 }
 
-// request is what Millrace sends. Amounts stay text: a float would change some of them.
+// request is the body that Millrace sends. Amounts stay text: a float would change some of them.
 type request struct {
 	OrderID          string      `json:"orderId"`
 	Amount           json.Number `json:"amount"`
@@ -51,7 +51,8 @@ type request struct {
 	CaptureKey       string      `json:"captureKey"`
 }
 
-// carryOut does one kind of operation at the gateway, and returns the gateway's id. op is in the ledger as started.
+// carryOut carries out one kind of operation at the gateway, and returns the gateway's id. op is in the ledger as
+// started.
 type carryOut func(ctx context.Context, c *pgx.Conn, op *Operation, req request) (id string, err error)
 
 // errNothing ends an undo that found nothing to undo.
@@ -169,8 +170,8 @@ func (a *Adapter) refund(ctx context.Context, c *pgx.Conn, op *Operation, req re
 	return a.Gateway.Refund(ctx, op.Key, capture.ID, op.Amount, op.Currency)
 }
 
-// undone returns what an undo is about, with its outcome, or errNothing if it never took effect. A key that has not
-// arrived is refused from now on: it may still be on its way.
+// undone returns the operation that an undo refers to, with its outcome, or errNothing if it never took effect. A key
+// that has not arrived yet may still be on its way, so it is refused from now on.
 func (a *Adapter) undone(
 	ctx context.Context, c *pgx.Conn, undo *Operation, path, key string, do carryOut,
 ) (*Operation, error) {

@@ -132,7 +132,7 @@ func TestRefused(t *testing.T) {
 	require.Equal(t, `200 {"id":"v","nothing":true}`, b.void("v", "a"))
 }
 
-// What is undone before it arrives must not take effect when it does.
+// An operation that is undone before it arrives must not take effect when it arrives.
 func TestUndoBeforeDo(t *testing.T) {
 	t.Parallel()
 	b := start(t)
@@ -154,7 +154,7 @@ func TestVoid(t *testing.T) {
 	require.Equal(t, []string{"authorize 500", "void"}, b.gateway.log)
 }
 
-// The money moved and the gateway's answer was lost. The key is unknown until somebody sends it again, or undoes it.
+// The money moved and the gateway's answer was lost. The key is unknown until Millrace sends it again, or undoes it.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"send again", "undo"} {
@@ -274,7 +274,7 @@ func TestMillrace(t *testing.T) {
 	}
 }
 
-// The page quotes this program.
+// The docs page quotes this program.
 func TestPageQuotes(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/adapter.md")

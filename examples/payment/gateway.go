@@ -19,7 +19,7 @@ type Gateway struct {
 	Client *http.Client
 }
 
-// RefusedError is the gateway's final no. Nothing happened, and nothing will.
+// RefusedError is the gateway's final refusal. Nothing happened, and nothing will.
 type RefusedError struct{ Code string }
 
 func (e *RefusedError) Error() string { return "the gateway refused: " + e.Code }
@@ -85,12 +85,12 @@ func (g *Gateway) Refund(ctx context.Context, key, payment, amount, currency str
 	return g.post(ctx, key, "/v1/refunds", url.Values{"payment_intent": {payment}, "amount": {minor}}, "succeeded")
 }
 
-// finally are the gateway's errors that say: nothing happened, and nothing will. All others are tried again.
+// finally lists the gateway's errors after which nothing happened and nothing will. All other errors are tried again.
 //
 //nolint:gochecknoglobals // a constant; Go has none of this type
 var finally = map[string]bool{"amount_too_large": true, "charge_already_refunded": true}
 
-// stateError says that the payment is not in a state in which the call makes sense.
+// stateError reports that the payment's state does not allow the call.
 type stateError struct{}
 
 func (*stateError) Error() string { return "the payment is in another state" }

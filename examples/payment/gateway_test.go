@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// fakeGateway behaves like Stripe as far as this adapter uses it: it remembers keys, holds and takes money, and may
-// drop the connection after it did.
+// fakeGateway behaves like Stripe as far as this adapter uses it. It remembers keys, holds and takes money, and can
+// drop the connection afterwards.
 type fakeGateway struct {
 	mu      sync.Mutex
 	answers map[string]reply // by idempotency key
 	intents map[string]*intent
 	refunds int
-	lose    int // so many answers from now on are lost
+	lose    int // the number of next answers that are lost
 	log     []string
 }
 

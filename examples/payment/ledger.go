@@ -9,13 +9,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Operation is one key that Millrace sent, or the key of something that was undone before it arrived.
+// Operation is one key that Millrace sent, or the key of an operation that was undone before it arrived.
 type Operation struct {
 	Key      string
 	Path     string // authorizations, captures, voids or refunds
 	OrderID  string
 	Body     []byte // the exact bytes; nil if the key was undone before it arrived
-	RefersTo string // the key of what is captured, voided or refunded
+	RefersTo string // the key of the operation that is captured, voided or refunded
 	State    string // started, succeeded or refused
 	ID       string // the gateway's id of the payment, or of the refund
 	Code     string // why it was refused
@@ -60,8 +60,8 @@ func (l *Ledger) Create(ctx context.Context) error {
 	return err
 }
 
-// Lock runs do while no other request works on the order. Two sends of one key, and an undo beside what it undoes, wait
-// for each other. The lock ends with its connection, so a process that dies leaves none behind.
+// Lock runs do while no other request works on the order. Two requests with one key take turns, and so do an undo and
+// the operation that it undoes. The lock ends with its connection, so a process that dies leaves no lock.
 func (l *Ledger) Lock(ctx context.Context, orderID string, do func(*pgx.Conn) error) error {
 	c, err := l.pool.Acquire(ctx)
 	if err != nil {
@@ -130,7 +130,7 @@ func save(ctx context.Context, c *pgx.Conn, op *Operation) error {
 	return err
 }
 
-// List returns what took effect from since until before until, after a cursor, at most limit of it.
+// List returns the operations that took effect from since until before until, after a cursor, at most limit of them.
 func (l *Ledger) List(
 	ctx context.Context, since, until, at time.Time, key string, limit int,
 ) ([]Operation, error) {

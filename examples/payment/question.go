@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// ask says what became of a key. It changes nothing, and asks nobody: a key without an outcome is not found.
+// ask reports the outcome of a key. It changes nothing and does not call the gateway: a key without an outcome is not
+// found.
 func (a *Adapter) ask(w http.ResponseWriter, r *http.Request) {
 	op, err := a.Ledger.Find(r.Context(), r.PathValue("key"))
 	switch {
@@ -29,7 +30,7 @@ func (a *Adapter) ask(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// list says what took effect, by time, for reconciliation.
+// list returns the operations that took effect, by time, for reconciliation.
 func (a *Adapter) list(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	since, err := time.Parse(time.RFC3339, q.Get("since"))

@@ -1,5 +1,5 @@
-// Command oaspatch changes the client that ogen generated in two points for which ogen has neither an option nor
-// templates that can be replaced: see patch. It fails if it finds nothing to change, as after a new version of ogen.
+// Command oaspatch changes the client that ogen generated in two places, for which ogen has neither an option nor
+// replaceable templates: see patch. It fails if it finds nothing to change, as after an update of ogen.
 package main
 
 import (

@@ -14,7 +14,7 @@ const (
 	ownErrors   = "github.com/millrace-orders/millrace/client/internal/ogenerrors"
 )
 
-// changes counts what was changed.
+// changes counts the changes.
 type changes struct{ enums, imports int }
 
 // edit replaces the source between two offsets.
@@ -25,11 +25,11 @@ type edit struct {
 
 // patch changes a file that ogen generated.
 //
-// Enums take values that they do not list: a client must not refuse an answer because of a status that was added after
-// the client was built.
+// Enums accept values that they do not list: a client must not refuse an answer because of a status that was added
+// after the client was built.
 //
-// The import of ogen's errors becomes one of our own package with the two that are used. Ogen's package comes with its
-// reader of documents, which needs eight modules.
+// The import of ogen's errors becomes an import of our own package with the two that are used. Ogen's package includes
+// its reader of documents, which needs eight modules.
 func patch(source []byte) ([]byte, changes, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "", source, parser.SkipObjectResolution)
@@ -71,7 +71,7 @@ func patch(source []byte) ([]byte, changes, error) {
 //		}
 //	}
 //
-// It returns nil for all else, such as Validate of a union, which switches on the type that it has.
+// It returns nil for all other functions, such as Validate of a union, which switches on the union's type.
 func refusalOfUnlisted(decl ast.Decl) ast.Expr {
 	method, ok := decl.(*ast.FuncDecl)
 	if !ok || method.Recv == nil || method.Name.Name != "Validate" || len(method.Body.List) != 1 {

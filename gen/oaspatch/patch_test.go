@@ -101,7 +101,7 @@ func TestPatch(t *testing.T) {
 	require.Equal(t, patched, read(t, path))
 	require.Equal(t, "package oas\n", read(t, other))
 
-	// A second run finds no import any more, as the first would if ogen's output had changed.
+	// A second run finds no import, as a first run would if the output of ogen had changed.
 	require.ErrorContains(t, run([]string{dir}), "not as expected: 1 enums, 0 imports")
 	write("oas_gen.go", "package oas\n\nimport \""+ogensErrors+"\"\n\nvar _ = ogenerrors.ErrSkipClientSecurity\n")
 	require.ErrorContains(t, run([]string{dir}), "not as expected: 0 enums, 1 imports")

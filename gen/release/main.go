@@ -1,5 +1,5 @@
 // Command release keeps api/openapi.released.yaml, the document that clients in the field were made from, together with
-// CHANGELOG.md, which names the releases: nothing but a release moves either.
+// CHANGELOG.md, which names the releases. Only a release changes either.
 //
 //	release check            fails if the document is not the one that the newest release has left
 //	release make 0.1.0       dates what is unreleased in the CHANGELOG, and copies api/openapi.yaml

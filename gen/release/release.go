@@ -18,7 +18,7 @@ const (
 	releasedFile  = "api/openapi.released.yaml"
 
 	unreleased = "## Unreleased\n"
-	none       = "0.0.0" // what stands for the newest release before the first one
+	none       = "0.0.0" // stands for the newest release before the first release
 )
 
 var (
@@ -26,7 +26,7 @@ var (
 	version = regexp.MustCompile(`^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})$`)
 )
 
-// newest is the version of the CHANGELOG's first section that has a date.
+// newest returns the version of the CHANGELOG's first section that has a date.
 func newest(changelog []byte) string {
 	if found := section.FindSubmatch(changelog); found != nil {
 		return string(found[1])
@@ -34,14 +34,14 @@ func newest(changelog []byte) string {
 	return none
 }
 
-// stamp is the first line of the released document. Its digest is of the rest, so that the document cannot be changed,
-// or replaced by the current one, without a release.
+// stamp is the first line of the released document. Its digest covers the rest, so the document cannot be changed, or
+// replaced by the current one, without a release.
 func stamp(released string, document []byte) []byte {
 	return fmt.Appendf(nil, "# Release %s, written by make release. sha256 of what follows: %x\n",
 		released, sha256.Sum256(document))
 }
 
-// check fails if the released document has changed since the newest release, or is that of another release.
+// check fails if the released document has changed since the newest release, or belongs to another release.
 func check(root string) error {
 	changelog, err := os.ReadFile(filepath.Join(root, changelogFile))
 	if err != nil {
@@ -59,7 +59,7 @@ func check(root string) error {
 	return nil
 }
 
-// release makes what is unreleased the section of a version, and the current document the released one.
+// release turns the section Unreleased into a version's, and the current document into the released one.
 func release(root, next string, now time.Time) error {
 	if err := check(root); err != nil {
 		return err
@@ -91,7 +91,7 @@ func release(root, next string, now time.Time) error {
 		os.WriteFile(filepath.Join(root, releasedFile), document, 0o644), os.WriteFile(path, changelog, 0o644))
 }
 
-// later reports whether a version comes after another one.
+// later reports whether a version comes after another.
 func later(a, b string) bool {
 	left, right := version.FindStringSubmatch(a), version.FindStringSubmatch(b)
 	if left == nil || right == nil {

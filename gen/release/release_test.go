@@ -44,7 +44,7 @@ func TestRelease(t *testing.T) {
 	require.Contains(t, read(t, root, changelogFile), "## Unreleased\n\n## 0.10.0 - 2026-11-28\n\n- More.\n\n## 0.1.0 -")
 }
 
-// Each change is one that must not pass: the document alone, or the CHANGELOG alone.
+// Each case is a change that must be refused: of the document alone, or of the CHANGELOG alone.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(t *testing.T, root string){

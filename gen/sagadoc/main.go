@@ -1,4 +1,4 @@
-// Command sagadoc prints docs/saga.md: the saga's table and diagram, from the table that the program itself follows.
+// Command sagadoc prints docs/saga.md: the saga's table and diagram, from the table that the program itself uses.
 package main
 
 import (

@@ -1,4 +1,4 @@
--- The order and everything that is true of it. River's own tables are made by River's migrator, before these.
+-- The order and its items, steps and events. River's migrator makes River's own tables before these.
 
 -- +goose Up
 
@@ -48,8 +48,8 @@ CREATE UNIQUE INDEX orders_idempotency_key_idx ON millrace.orders (principal, id
 CREATE INDEX orders_customer_id_idx ON millrace.orders (customer_id, id DESC);
 CREATE INDEX orders_status_idx ON millrace.orders (status, id DESC);
 
--- Items and steps have no foreign key to their order: they are only ever written by the statement that writes or updates
--- it, and five look-ups per order are a seventh of what placing it costs.
+-- Items and steps have no foreign key to their order. Only the statement that writes the order writes them, and five
+-- look-ups per order are a seventh of what placing it costs.
 CREATE TABLE millrace.order_items (
     order_id uuid NOT NULL,
     line integer NOT NULL,
@@ -64,10 +64,10 @@ CREATE TABLE millrace.order_items (
     CONSTRAINT order_items_price_range CHECK (price_minor BETWEEN 0 AND 9007199254740991)
 );
 
--- The intent of every call to a provider, stored before the call is made, and what came of it. key_generation is that of
--- another try of a step that got no answer: the generation whose idempotency key and bytes it is sent with; its own
--- request is empty. handed_over_at is set before a step is sent to a provider that knows no idempotency keys: from then
--- on nobody sends it again.
+-- Each call to a provider, stored before the call is made, and its outcome. key_generation is set for a retry of a step
+-- that got no answer: the retry reuses the idempotency key and the bytes of that generation, and its own request is
+-- empty. handed_over_at is set before a step is sent to a provider without idempotency keys. Such a step is not sent
+-- again.
 CREATE TABLE millrace.order_steps (
     order_id uuid NOT NULL,
     step text NOT NULL,
@@ -95,11 +95,11 @@ CREATE TABLE millrace.order_steps (
     CONSTRAINT order_steps_key_generation_range CHECK (key_generation BETWEEN 1 AND generation - 1)
 );
 
--- For the sweeper: steps that have been pending for long.
+-- For the sweep: steps that have been pending for a long time.
 CREATE INDEX order_steps_pending_idx ON millrace.order_steps (started_at) WHERE state = 'pending';
 
--- What was asked of an order under an idempotency key, and which version of the order answered it. Written with the
--- effect. (The key under which an order was placed is on the order.)
+-- The commands that orders received under an idempotency key, and the version of the order that answered each. A row
+-- is written together with the command's effect. (The key under which an order was placed is on the order.)
 CREATE TABLE millrace.order_commands (
     principal text NOT NULL,
     kind text NOT NULL,
@@ -121,12 +121,13 @@ CREATE TABLE millrace.order_commands (
 CREATE INDEX order_commands_at_idx ON millrace.order_commands (at);
 CREATE INDEX order_commands_order_id_idx ON millrace.order_commands (order_id);
 
--- The log. txid is the transaction that wrote the event: ids are handed out before commit, so readers that follow
--- the id alone skip whatever commits late. Readers follow (txid, id), below the oldest transaction still running.
+-- The log. txid is the transaction that wrote the event. Postgres hands out ids before the commit, so a reader that
+-- follows the id alone skips events that commit late. Readers follow (txid, id), below the oldest transaction still
+-- running.
 --
--- It is cut into partitions by the time at which it was written, by the database's clock, and pruned by dropping them.
--- It has no foreign key: to drop a partition would lock the orders, too, and every insert would look its order up, which
--- the same transaction has just written or locked. That an order has each version once is seen to by its row.
+-- The log is cut into partitions by the time of writing, by the database's clock, and pruned by dropping partitions.
+-- It has no foreign key: dropping a partition would lock the orders, too, and every insert would look up an order that
+-- the same transaction has just written or locked. The order's row ensures that an order has each version once.
 CREATE TABLE millrace.order_events (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     txid xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -160,12 +161,12 @@ CREATE TABLE millrace.order_events (
     CONSTRAINT order_events_actor_length CHECK (char_length(actor) <= 200)
 ) PARTITION BY RANGE (logged_at);
 
--- Takes what no other partition takes, so that a log whose partitions were not made in time still takes orders.
+-- Takes the rows that no other partition takes, so that orders can be stored when a partition is missing.
 CREATE TABLE millrace.order_events_default PARTITION OF millrace.order_events DEFAULT;
 
 CREATE INDEX order_events_feed_idx ON millrace.order_events (txid, id);
 
--- An order as it is read: one statement, hence one snapshot, so that its version and its steps always agree.
+-- An order as readers see it. One statement is one snapshot, so its version and its steps always agree.
 CREATE VIEW millrace.order_documents AS
 SELECT
     o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.refunded_minor, o.payment_method,
@@ -185,9 +186,9 @@ SELECT
     o.customer_email
 FROM millrace.orders o;
 
--- The e-mails of orders. The steps are the truth; what a message says and to whom is in its frozen request. Lists are
--- sorted by the order, and each of them follows an index that is there already: orders_pkey or
--- orders_customer_id_idx, and order_steps_pkey.
+-- The e-mails of orders. The steps are the truth; the frozen request has a message's text and recipient. Lists are
+-- sorted by the order. Each list follows an existing index: orders_pkey or orders_customer_id_idx, and
+-- order_steps_pkey.
 CREATE VIEW millrace.notifications AS
 SELECT
     o.id AS order_id, s.generation, o.customer_id,

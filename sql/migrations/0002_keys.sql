@@ -1,4 +1,4 @@
--- Who may call, and what operators did. Of a key only the hash of its secret is kept: a dump of this table opens
+-- The keys of callers, and what operators did. Only the hash of a key's secret is stored: a dump of this table opens
 -- nothing.
 
 -- +goose Up
@@ -48,8 +48,8 @@ CREATE TABLE millrace.audit_log (
     CONSTRAINT audit_log_detail_size CHECK (octet_length(detail::text) <= 65536)
 );
 
--- What was done cannot be undone in the log. The owner of the table can still drop the trigger, so serve has a role that
--- does not own it: millrace migrate --grant.
+-- The audit log only grows. The owner of the table can still drop the trigger, so serve can have a role that does not
+-- own it: millrace migrate --grant.
 -- +goose StatementBegin
 CREATE FUNCTION millrace.audit_log_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

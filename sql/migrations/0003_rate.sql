@@ -1,5 +1,5 @@
--- Requests by subject and segment of time, added up over all processes, for rate limits. Not logged: a crash of the
--- database forgets them, and each process goes on with what it counted itself.
+-- Requests by subject and segment of time, added up over all processes, for rate limits. The table is unlogged: after a
+-- crash of the database it is empty, and each process continues with its own counts.
 
 -- +goose Up
 

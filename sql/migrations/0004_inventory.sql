@@ -1,9 +1,9 @@
--- What the inventory provider said of its stock when it was last asked, for the API to show. Reservations do not look
--- here: only the provider itself knows what it can promise.
+-- The inventory provider's latest answer about its stock, for the API to show. Reservations do not read this table:
+-- only the provider knows what it can promise.
 
 -- +goose Up
 
--- When the provider was asked. One row, and none before the first time.
+-- When the provider was asked. There is one row, and none before the first answer.
 CREATE TABLE millrace.inventory_snapshot (
     singleton boolean NOT NULL DEFAULT true,
     as_of timestamptz NOT NULL,

@@ -1,10 +1,10 @@
--- What keeps the log in shape: its history, and the partitions' coming and going.
+-- The history of the log, and the functions that make and drop its partitions.
 
 -- +goose Up
 
 -- Which history the log is. Transaction ids begin anew in another cluster, so a log that was restored there gets a new
--- epoch, and cursors of the old one are refused instead of skipping or repeating. pruned_to is the end of what was
--- dropped.
+-- epoch. Cursors of the old epoch are refused; otherwise their readers would skip or repeat events. pruned_to is the
+-- end of the dropped part.
 CREATE TABLE millrace.log_history (
     singleton boolean NOT NULL DEFAULT true,
     epoch bigint NOT NULL,
@@ -17,9 +17,10 @@ CREATE TABLE millrace.log_history (
 
 INSERT INTO millrace.log_history (epoch, pruned_to) VALUES (1, '2000-01-01T00:00:00Z');
 
--- Makes the partition of the week that begins at a moment, a Monday in UTC, and says whether it is there now: not if the default
--- partition already has some of that week. The table is made first and then attached, because that lets orders be
--- placed meanwhile. Neither function waits for long: whoever waits for a lock makes everybody else wait behind it.
+-- Makes the partition of the week that begins at a moment, a Monday in UTC, and reports whether the partition exists
+-- afterwards. It does not if the default partition already has events of that week. The table is made first and then
+-- attached, so that orders can be placed meanwhile. Neither function waits for long: all later transactions queue
+-- behind one that waits for a lock.
 -- +goose StatementBegin
 CREATE FUNCTION millrace.log_partition_create(starts timestamptz) RETURNS boolean
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
@@ -41,8 +42,8 @@ END
 $$;
 -- +goose StatementEnd
 
--- Drops the partitions that end at or before a moment, and says how many. Readers whose cursor is older find that in
--- log_history, in the same transaction.
+-- Drops the partitions that end at or before a moment, and returns how many. The same transaction updates log_history,
+-- where readers with an older cursor find what was dropped.
 -- +goose StatementBegin
 CREATE FUNCTION millrace.log_partition_drop(before timestamptz) RETURNS integer
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$

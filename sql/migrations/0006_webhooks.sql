@@ -1,8 +1,8 @@
--- Who wants to hear of what happens to orders, what they are to be told, and what became of telling them.
+-- Webhooks: the endpoints that messages about orders go to, the messages, and the attempts to send them.
 
 -- +goose Up
 
--- How far a reader of order_events that survives its process has read, as (txid, id).
+-- How far a reader of order_events has read, as (txid, id). The row outlives the reader's process.
 CREATE TABLE millrace.feed_cursors (
     name text NOT NULL,
     epoch bigint NOT NULL,
@@ -14,9 +14,9 @@ CREATE TABLE millrace.feed_cursors (
     CONSTRAINT feed_cursors_name_length CHECK (char_length(name) BETWEEN 1 AND 100)
 );
 
--- The secrets are here as they are: signing needs them. customer_id is whose orders the endpoint hears of; empty for
--- everybody's. event_types is empty for all. busy_until is the moment before which no job is started for the endpoint,
--- because one is under way or because it failed.
+-- The secrets are stored in plain text: signing needs them. An endpoint hears of the orders of customer_id, or of all
+-- orders if customer_id is empty. An empty event_types stands for all. Before busy_until no job is started for the
+-- endpoint, because a job is running or because the endpoint failed.
 CREATE TABLE millrace.webhook_endpoints (
     id uuid NOT NULL,
     principal text NOT NULL,
@@ -65,19 +65,19 @@ CREATE TABLE millrace.webhook_endpoints (
 
 CREATE UNIQUE INDEX webhook_endpoints_idempotency_idx ON millrace.webhook_endpoints (principal, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
--- For lists: of all, of a principal, of a customer.
+-- For the lists of all endpoints, of a principal's and of a customer's.
 CREATE INDEX webhook_endpoints_listed_idx ON millrace.webhook_endpoints (id) WHERE state <> 'deleted';
 CREATE INDEX webhook_endpoints_principal_idx ON millrace.webhook_endpoints (principal, id) WHERE state <> 'deleted';
 CREATE INDEX webhook_endpoints_owner_customer_id_idx ON millrace.webhook_endpoints (owner_customer_id, id)
     WHERE state <> 'deleted' AND owner_customer_id <> '';
--- For the fan-out: who hears of whose orders.
+-- For the fan-out: the endpoints that hear of a customer's orders.
 CREATE INDEX webhook_endpoints_enabled_idx ON millrace.webhook_endpoints (customer_id, id) WHERE state = 'enabled';
 CREATE INDEX webhook_endpoints_deleted_idx ON millrace.webhook_endpoints (id) WHERE state = 'deleted';
 
--- A message to an endpoint. Its id is its webhook-id, its body never changes. There is at most one about each event of
--- an order; messages about nothing of an order have no order_id. A pending message is sent once next_attempt_at has
--- come; while it is being sent, that is when somebody else may believe that it is not. It is given up after give_up_at
--- attempts.
+-- A message to an endpoint. Its id is its webhook-id, and its body never changes. There is at most one message about
+-- each event of an order; messages about something else have no order_id. A pending message is sent once
+-- next_attempt_at has come. While a worker sends it, next_attempt_at is when another worker may take it over. After
+-- give_up_at attempts the message is given up.
 CREATE TABLE millrace.webhook_deliveries (
     id uuid NOT NULL,
     endpoint_id uuid NOT NULL,
@@ -107,7 +107,7 @@ CREATE INDEX webhook_deliveries_due_idx ON millrace.webhook_deliveries (endpoint
 -- For pruning.
 CREATE INDEX webhook_deliveries_finished_at_idx ON millrace.webhook_deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
--- One try to send a message. status is 0 if there was no answer.
+-- One attempt to send a message. status is 0 if there was no answer.
 CREATE TABLE millrace.webhook_attempts (
     endpoint_id uuid NOT NULL,
     delivery_id uuid NOT NULL,

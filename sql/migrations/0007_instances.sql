@@ -1,8 +1,9 @@
--- Which processes are alive.
+-- The processes that are alive.
 
 -- +goose Up
 
--- The processes that carry out steps. A process whose heartbeat stops has died: its running jobs are given to others.
+-- The processes that carry out steps. A process whose heartbeat stops has died, and other processes get its running
+-- jobs.
 CREATE TABLE millrace.instances (
     id text NOT NULL,
     started_at timestamptz NOT NULL,

@@ -1,5 +1,5 @@
--- A browser's EventSource can send no header, so it follows events with a ticket in the address. Addresses end up in
--- logs and histories: a ticket is short-lived and opens nothing else, and of it only a hash is kept.
+-- A browser's EventSource cannot send a header, so it follows events with a ticket in the address. Addresses end up in
+-- logs and histories. A ticket is therefore short-lived and opens nothing else, and only its hash is stored.
 
 -- +goose Up
 

@@ -1,4 +1,4 @@
--- What verification found when it was last run, for every process to show: whichever process runs it, all say the same.
+-- The findings of the latest verification. Every process shows these, whichever process ran it.
 
 -- +goose Up
 
@@ -15,7 +15,7 @@ CREATE TABLE millrace.verification (
     CONSTRAINT verification_violations_size CHECK (octet_length(violations::text) <= 262144)
 );
 
--- How far each provider's own records have been compared with ours, and how that went the last time.
+-- How far each provider's own records have been compared with the orders, and the result of the last run.
 CREATE TABLE millrace.reconciliation_progress (
     provider text NOT NULL,
     state text NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE millrace.reconciliation_progress (
     CONSTRAINT reconciliation_progress_log_cursor_length CHECK (char_length(log_cursor) <= 200)
 );
 
--- Where they disagree.
+-- The differences between the providers' records and the orders.
 CREATE TABLE millrace.reconciliation_findings (
     provider text NOT NULL,
     kind text NOT NULL,

@@ -1,5 +1,5 @@
--- River's two GIN indexes serve searches in the arguments and the metadata of jobs. Nothing here searches them, and they
--- are a quarter of what a whole order writes to the log of the database.
+-- River's two GIN indexes serve searches in the arguments and the metadata of jobs. Millrace does not search them, and
+-- they are a quarter of the WAL that a whole order writes.
 
 -- +goose Up
 

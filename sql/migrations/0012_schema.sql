@@ -1,12 +1,13 @@
--- Functions name the schema of what they work with, and depend on no setting of the session: a bound that is written as
--- text in one zone and read in another is off by hours. Functions of a database that was made before the schema was
--- fixed have neither.
+-- Functions name the schema of every object, and depend on no setting of the session: a bound that is written as text
+-- in one time zone and read in another is off by hours. In a database that was made before the schema was fixed, the
+-- functions lack both properties.
 
 -- +goose Up
 
--- Makes the partition of the week that begins at a moment, a Monday in UTC, and says whether it is there now: not if the default
--- partition already has some of that week. The table is made first and then attached, because that lets orders be
--- placed meanwhile. Neither function waits for long: whoever waits for a lock makes everybody else wait behind it.
+-- Makes the partition of the week that begins at a moment, a Monday in UTC, and reports whether the partition exists
+-- afterwards. It does not if the default partition already has events of that week. The table is made first and then
+-- attached, so that orders can be placed meanwhile. Neither function waits for long: all later transactions queue
+-- behind one that waits for a lock.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.log_partition_create(starts timestamptz) RETURNS boolean
 LANGUAGE plpgsql SET lock_timeout = '200ms' SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC' AS $$
@@ -28,8 +29,8 @@ END
 $$;
 -- +goose StatementEnd
 
--- Drops the partitions that end at or before a moment, and says how many. Readers whose cursor is older find that in
--- log_history, in the same transaction.
+-- Drops the partitions that end at or before a moment, and returns how many. The same transaction updates log_history,
+-- where readers with an older cursor find what was dropped.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.log_partition_drop(before timestamptz) RETURNS integer
 LANGUAGE plpgsql SET lock_timeout = '200ms' SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC' AS $$

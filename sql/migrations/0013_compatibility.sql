@@ -1,8 +1,8 @@
 -- +goose Up
 
--- Programs that were built for an older schema refuse to run, unless each migration that they do not know has a row here: it names
--- the oldest version whose programs may still run beside it. A migration that adds what old programs need not know writes
--- one; nothing is safe by default.
+-- A program that was built for an older schema refuses to run, unless each migration that it does not know has a row
+-- here. The row names the oldest version whose programs may still run beside the migration. A migration writes a row if
+-- old programs need not know what it adds; no migration is safe by default.
 CREATE TABLE millrace.schema_compatibility (
     version_id bigint NOT NULL,
     runs_with bigint NOT NULL,

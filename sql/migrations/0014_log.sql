@@ -1,14 +1,14 @@
--- The log is read by its place only, an adopted log keeps its places, and a default partition that has filled up becomes
--- a partition of its own.
+-- Readers follow the log by position only, an adopted log keeps its positions, and a default partition that has filled
+-- up becomes a partition of its own.
 
 -- +goose Up
 
--- What is added to the ids of this cluster's transactions. A log that was restored from a cluster with higher ones goes
--- on above them.
+-- The offset that is added to this cluster's transaction ids. A log that was restored from a cluster with higher ids
+-- continues above them.
 ALTER TABLE millrace.log_history ADD COLUMN IF NOT EXISTS txid_offset bigint NOT NULL DEFAULT 0
     CONSTRAINT log_history_txid_offset_range CHECK (txid_offset >= 0);
 
--- Begins a new history after the last event that the log has, without writing to any of them.
+-- Begins a new history after the last event of the log, without writing to any event.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.log_adopt() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -26,8 +26,8 @@ END
 $$;
 -- +goose StatementEnd
 
--- The partitions of the log but the default one. A name has the day on which it begins and, unless it is a week, the
--- day on which it ends.
+-- The partitions of the log except the default one. A name has the day on which the partition begins and, unless it is
+-- a week, the day on which it ends.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.log_partitions() RETURNS TABLE (name text, starts timestamptz, ends timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -80,10 +80,10 @@ END
 $$;
 -- +goose StatementEnd
 
--- Promises of the default partition that it has only what lies between the partitions around it, so that it can become
--- one of them without being read while it is locked. The promise is checked afterwards, by log_default_check. From then
--- on, until log_default_split, it takes nothing that lies outside, which is at least a week away, or has a partition.
--- Says whether there is anything to be done.
+-- Adds a constraint to the default partition: all its rows lie between the partitions around it. The default partition
+-- can then become one of them without being read while it is locked. log_default_check validates the constraint later.
+-- From then on, until log_default_split, the default partition takes no rows outside. Such rows are at least a week
+-- away, or have a partition. The function reports whether there is anything to do.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.log_default_limit() RETURNS boolean
 LANGUAGE plpgsql SET lock_timeout = '200ms' SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC' AS $$
@@ -129,7 +129,7 @@ END
 $$;
 -- +goose StatementEnd
 
--- Makes a partition of the default one, with all that it has, and a new default one.
+-- Turns the default partition with all its rows into an ordinary one, and makes a new default partition.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.log_default_split() RETURNS void
 LANGUAGE plpgsql SET lock_timeout = '200ms' SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC' AS $$

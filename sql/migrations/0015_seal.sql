@@ -1,6 +1,6 @@
--- Up to when all orders are there. An export seals a moment: from then on no order is stored under an earlier id or time,
--- however long its process was frozen and whatever its clock says. Once the transactions are over that may not have seen
--- the seal, the moment is settled: what is before it is complete.
+-- The moment up to which all orders are stored. An export seals a moment. From then on no order is stored under an
+-- earlier id or time, however long its process was frozen and whatever its clock shows. The moment is settled once
+-- every transaction that may have missed the seal has ended. All orders before a settled moment are stored.
 
 -- +goose Up
 
@@ -16,8 +16,8 @@ CREATE TABLE IF NOT EXISTS millrace.order_seal (
 INSERT INTO millrace.order_seal (sealed_to, settled_to) VALUES ('2000-01-01T00:00:00Z', '2000-01-01T00:00:00Z')
 ON CONFLICT DO NOTHING;
 
--- Reads the seal for a transaction that stores orders. The transaction shows that it stores some before it reads the seal,
--- so that one which saw none is among those that the seal's maker waits for.
+-- Reads the seal for a transaction that stores orders. The transaction takes a lock before it reads the seal. The
+-- export that makes a seal waits for the holders of the lock, so it also waits for a transaction that saw no seal.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.order_sealed_to() RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -28,7 +28,7 @@ END
 $$;
 -- +goose StatementEnd
 
--- The transactions that are storing orders.
+-- The transactions that are storing orders at the moment.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.order_placing() RETURNS text[]
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,5 +1,6 @@
--- The answer to a command is kept with its idempotency key: the log that it would be folded from is pruned, and may be long.
--- It is what changes of the order, as JSON. Keys that are older than this have none; they are forgotten in a week.
+-- The answer to a command is stored with its idempotency key. Folding it from the log again is not an option: the log
+-- is pruned, and may be long. The answer is the change of the order, as JSON. Older keys have no answer; they are
+-- deleted after a week.
 
 -- +goose Up
 

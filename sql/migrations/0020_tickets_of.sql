@@ -1,5 +1,5 @@
--- A principal may have so many tickets at a time: they are counted when it makes another. There are few rows, those of
--- a minute or two.
+-- A principal may have a limited number of tickets at a time. They are counted when the principal makes another ticket.
+-- There are few rows: those of a minute or two.
 
 -- +goose Up
 

@@ -1,9 +1,9 @@
--- Where the comparison with a provider is within a span of time that is too long for one run.
+-- The position of the comparison with a provider, within a span of time that is too long for one run.
 
 -- +goose Up
 
--- span_to is the end of the span under way, span_cursor what the provider gave for its next page, and span_listed that
--- there is none. No span_to: none is under way.
+-- span_to is the end of the span under way, span_cursor the provider's cursor for its next page, and span_listed
+-- reports that there is no next page. Without span_to no span is under way.
 ALTER TABLE millrace.reconciliation_progress
     ADD COLUMN IF NOT EXISTS span_to timestamptz,
     ADD COLUMN IF NOT EXISTS span_cursor text NOT NULL DEFAULT ''

@@ -1,6 +1,6 @@
--- The log is kept up by a role that does not own it: serve's. What that takes is done by functions with the rights of
--- their owner, which no other role may call: millrace migrate --grant says which. They name every object with its
--- schema and depend on no setting of the caller's session.
+-- serve's role keeps up the log and does not own it. Functions with their owner's rights carry out the upkeep. Only
+-- roles that millrace migrate --grant names may call them. They name every object with its schema and depend on no
+-- setting of the caller's session.
 
 -- +goose Up
 
@@ -11,7 +11,7 @@ SELECT EXISTS (SELECT FROM millrace.order_events_default)
 $$;
 -- +goose StatementEnd
 
--- Deletes what is too old from the default partition, some at a time.
+-- Deletes a bounded number of events that are too old from the default partition.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.log_default_prune(before timestamptz) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC' AS $$

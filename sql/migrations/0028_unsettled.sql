@@ -1,9 +1,10 @@
--- Effects at providers that could not be compared yet, because what they were compared with had not been decided: their
--- step was pending, or their order was still being undone. Each is looked at again until it is decided.
+-- Effects at providers that could not be compared yet: their step was pending, or their order was still being undone.
+-- Each is checked again until it can be compared.
 
 -- +goose Up
 
--- No amount: it is what was meant, or is a finding already. The key names order and step; order_id is as the provider has it.
+-- The amount is missing: it is the intended one, or is a finding already. The key names order and step. order_id is the
+-- provider's.
 CREATE TABLE millrace.reconciliation_unsettled (
     provider text NOT NULL,
     key text NOT NULL,

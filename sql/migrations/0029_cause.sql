@@ -1,5 +1,6 @@
--- Why an order needs attention, as data beside the sentence in reason: which step keeps it from its end, what became of the step,
--- and the code of that. All are empty while an order needs none. They are written with the status, and grouped and filtered by.
+-- Why an order needs attention, as data beside the sentence in reason: the step that keeps the order from its end, the
+-- step's state, and the code of its refusal or failure. All are empty while the order needs no attention. They are
+-- written with the status; lists filter and group by them.
 
 -- +goose Up
 
@@ -11,7 +12,7 @@ ALTER TABLE millrace.orders
     ADD COLUMN IF NOT EXISTS cause_code text NOT NULL DEFAULT ''
         CONSTRAINT orders_cause_code_length CHECK (char_length(cause_code) <= 64);
 
--- Of the orders that are there only the sentence is known. What is not a code in it are an operator's own words.
+-- For existing orders only the sentence is known. Where the sentence is not a code, it has an operator's own words.
 UPDATE millrace.orders
 SET cause_step = split_part(reason, ' ', 1), cause_state = split_part(split_part(reason, ' ', 2), ':', 1),
     cause_code = coalesce(substring(reason FROM '^[a-z_]+ [a-z]+: ([a-z0-9_]{1,64})$'), 'declared')

@@ -1,5 +1,5 @@
--- What each queue's processes were seen doing, so that verification takes no queue for neglected that was shut until a
--- moment ago, or that is being worked off. Heartbeats write it.
+-- The latest observations of each queue. Verification uses them to leave out queues that were shut until a moment ago,
+-- and queues whose backlog shrinks. Heartbeats write them.
 
 -- +goose Up
 

@@ -6,5 +6,5 @@ SELECT
     unnest(@details::text[])::jsonb;
 
 -- name: AuditList :many
--- AuditList is the end of the log, newest first.
+-- AuditList reads the latest entries, newest first.
 SELECT * FROM millrace.audit_log ORDER BY id DESC LIMIT @page_size;

@@ -1,5 +1,5 @@
 -- name: CommandsRead :many
--- CommandsRead finds what was asked before under the given (principal, kind, key) triples.
+-- CommandsRead finds the earlier commands under the given (principal, kind, key) triples.
 SELECT principal, kind, idempotency_key, fingerprint, order_id, version, answer FROM millrace.order_commands
 WHERE (principal, kind, idempotency_key) IN (
     SELECT unnest(@principals::text[]), unnest(@kinds::text[]), unnest(@idempotency_keys::text[])
@@ -13,7 +13,7 @@ SELECT
     unnest(@at::timestamptz[]), unnest(@answers::bytea[]);
 
 -- name: CommandsPurge :execrows
--- CommandsPurge forgets keys that are too old to come back, a bounded number at a time.
+-- CommandsPurge deletes keys that are too old to be sent again, a bounded number at a time.
 DELETE FROM millrace.order_commands WHERE (principal, kind, idempotency_key) IN (
     SELECT c.principal, c.kind, c.idempotency_key FROM millrace.order_commands c
     WHERE c.at < @before ORDER BY c.at LIMIT @batch_size

@@ -1,11 +1,11 @@
 -- name: EventsAfter :many
--- EventsAfter is the log of one order after a version, in order.
+-- EventsAfter reads the log of one order after a version, in sequence.
 SELECT * FROM millrace.order_events
 WHERE order_id = @order_id AND version > @version ORDER BY version LIMIT @page_size;
 
 -- name: LogBounds :one
--- LogBounds says how far the log can be read: everything below the oldest transaction that is still running has
--- committed or never will, so nothing can appear there later. newest is the next transaction id.
+-- LogBounds returns how far the log can be read. Every transaction below the oldest running one has committed or never
+-- will, so no event can appear there later. newest is the next transaction id.
 SELECT
     (pg_snapshot_xmin(s.snapshot)::text::bigint + h.txid_offset)::text::xid8 AS oldest,
     (pg_snapshot_xmax(s.snapshot)::text::bigint + h.txid_offset)::text::xid8 AS newest, s.at, h.epoch,
@@ -13,8 +13,9 @@ SELECT
 FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, millrace.log_history h;
 
 -- name: LogRead :many
--- LogRead is the log of all orders after a cursor and below a bound. It looks into all partitions, by their index: no
--- clock decides what is read. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
+-- LogRead reads the log of all orders after a cursor and below a bound. It reads every partition, by its index: no
+-- clock decides what is read. If steps is not empty, events that are about no step of it are left out. The LIMIT 1
+-- keeps the planner from reading all orders to join them.
 SELECT sqlc.embed(e), o.customer_id, o.principal
 FROM millrace.order_events e, LATERAL (
     SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
@@ -24,13 +25,13 @@ WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8
 ORDER BY e.txid, e.id LIMIT @page_size;
 
 -- name: LogOrders :many
--- LogOrders is the newest orders of a customer, for LogReadOrders.
+-- LogOrders lists the newest orders of a customer, for LogReadOrders.
 SELECT id, principal FROM millrace.orders WHERE customer_id = @customer_id ORDER BY id DESC LIMIT @most;
 
 -- name: LogReadOrders :many
--- LogReadOrders is the log of some orders after a cursor and below a bound. The OFFSET 0 keeps the planner from walking
--- the log of all orders by its place. The ARRAY keeps the planner from a sequential scan for many orders, and from
--- planning for each of them. So each partition is read by its primary key, which begins with the order.
+-- LogReadOrders reads the log of some orders after a cursor and below a bound. The OFFSET 0 keeps the planner from
+-- walking the log of all orders by position. The ARRAY keeps the planner from a sequential scan for many orders, and
+-- from planning once for each order. So each partition is read by its primary key, which begins with the order.
 SELECT e.* FROM (
     SELECT * FROM millrace.order_events WHERE order_id = ANY(ARRAY(SELECT unnest(@order_ids::uuid[]))) OFFSET 0
 ) e
@@ -39,22 +40,22 @@ WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8
 ORDER BY e.txid, e.id LIMIT @page_size;
 
 -- name: LogLast :one
--- LogLast is the last event below a bound.
+-- LogLast reads the last event below a bound.
 SELECT txid, id FROM millrace.order_events WHERE txid < @below::xid8 ORDER BY txid DESC, id DESC LIMIT 1;
 
 -- name: LogUnread :one
--- LogUnread says whether there is anything after a cursor, readable or not.
+-- LogUnread reports whether any event lies after a cursor, readable or not.
 SELECT EXISTS (
     SELECT FROM millrace.order_events WHERE (txid, id) > (@txid::xid8, @id::bigint)
 );
 
 -- name: LogProbe :one
--- LogProbe is the first event of a transaction or of the next one that has any.
+-- LogProbe reads the first event of a transaction, or of the next transaction that has events.
 SELECT txid, id, logged_at FROM millrace.order_events WHERE txid >= @txid::xid8 ORDER BY txid, id LIMIT 1;
 
 -- name: LogFromOtherCluster :one
--- LogFromOtherCluster says that the log has transactions which have not happened yet: those of the cluster that it was
--- dumped from.
+-- LogFromOtherCluster reports whether the log has transactions that have not happened yet in this cluster. Such
+-- transactions are those of the cluster that the log was dumped from.
 SELECT EXISTS (
     SELECT FROM millrace.order_events e WHERE e.txid >= (
         SELECT (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + h.txid_offset)::text::xid8 FROM millrace.log_history h
@@ -62,23 +63,23 @@ SELECT EXISTS (
 );
 
 -- name: LogAdopt :exec
--- LogAdopt has everything that will be written to the log come after all that it has, and begins a new history. Readers
--- whose cursor is kept here go on where they were.
+-- LogAdopt begins a new history, and all later events sort after the existing ones. Readers whose cursor is stored here
+-- continue where they were.
 SELECT millrace.log_adopt();
 
 -- name: LogDefaultFilled :one
--- LogDefaultFilled says that the default partition has something.
+-- LogDefaultFilled reports whether the default partition has any event.
 SELECT millrace.log_default_filled()::boolean AS filled;
 
 -- name: LogDefaultLimit :one
 SELECT millrace.log_default_limit()::boolean AS filled;
 
 -- name: LogDefaultPatience :exec
--- LogDefaultPatience gives the rest of the transaction the time that reading a large partition takes.
+-- LogDefaultPatience raises the rest of the transaction's time limit to the time that reading a large partition takes.
 SET LOCAL statement_timeout = '10min';
 
 -- name: LogUpkeepMark :exec
--- LogUpkeepMark lets verification tell the rest of the transaction from one that was forgotten.
+-- LogUpkeepMark marks the rest of the transaction as upkeep, so that verification does not take it for a forgotten one.
 SELECT pg_advisory_xact_lock(@mark::bigint);
 
 -- name: LogDefaultCheck :exec
@@ -104,14 +105,14 @@ ON CONFLICT ON CONSTRAINT log_upkeep_pkey DO UPDATE
 SET failing_since = coalesce(log_upkeep.failing_since, now()), error = EXCLUDED.error, passing = EXCLUDED.passing;
 
 -- name: LogUpkept :one
--- LogUpkept is when the log's upkeep succeeded last.
+-- LogUpkept returns when the log's upkeep last succeeded.
 SELECT succeeded_at::timestamptz FROM millrace.log_upkeep WHERE succeeded_at IS NOT NULL;
 
 -- name: LogPartitionDrop :one
 SELECT millrace.log_partition_drop(@before::timestamptz)::integer AS dropped;
 
 -- name: LogDefaultPrune :exec
--- LogDefaultPrune deletes what is too old from the default partition, some at a time.
+-- LogDefaultPrune deletes a bounded number of events that are too old from the default partition.
 SELECT millrace.log_default_prune(@before::timestamptz);
 
 -- name: RingFeed :exec

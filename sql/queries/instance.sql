@@ -1,6 +1,6 @@
 -- name: InstanceBeat :exec
--- InstanceBeat notes that a process is alive, by the database's clock, and what it says of itself. It forgets the
--- processes that died long ago. After a gap of silence the process counts as new.
+-- InstanceBeat records that a process is alive, by the database's clock, and what the process reports about itself. It
+-- deletes the rows of processes that died long ago. After a gap of silence the process counts as new.
 WITH forgotten AS (
     DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '1 hour' AND id <> @id
 ), unled AS (
@@ -22,15 +22,15 @@ ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET
 DELETE FROM millrace.instances WHERE id = @id;
 
 -- name: InstancesCount :one
--- InstancesCount counts the processes whose heartbeat is younger than silence, and the others.
+-- InstancesCount counts the processes whose heartbeat is younger than silence, and the other processes.
 SELECT
     count(*) FILTER (WHERE heartbeat_at > now() - @silence::interval) AS live,
     count(*) FILTER (WHERE heartbeat_at <= now() - @silence::interval) AS silent
 FROM millrace.instances;
 
 -- name: JobsLost :many
--- JobsLost finds jobs that run only by River's account: whose process has been silent, and those of the asking process
--- that it does not know, because the answer to its fetch was lost.
+-- JobsLost finds jobs that run according to River only: jobs of silent processes, and jobs of the asking process that
+-- it does not know, because the answer to its fetch was lost.
 SELECT j.id FROM millrace.river_job j
 WHERE j.state = 'running' AND j.attempted_at < now() - @silence::interval
     AND CASE j.attempted_by[array_upper(j.attempted_by, 1)]
@@ -47,7 +47,7 @@ LIMIT 10000;
 SELECT id FROM millrace.river_job WHERE state = 'running' AND attempted_at < now() - @longest_run::interval LIMIT 10000;
 
 -- name: JobsUnreplaced :many
--- JobsUnreplaced are those of some running jobs whose step has been given no other job since.
+-- JobsUnreplaced returns those of some running jobs whose step has got no other job since.
 SELECT j.id, j.kind, j.args FROM millrace.river_job j
 LEFT JOIN LATERAL (
     SELECT n.id FROM millrace.river_job n
@@ -59,7 +59,7 @@ LEFT JOIN LATERAL (
 WHERE j.id = ANY(@ids::bigint[]) AND j.state = 'running' AND newer.id IS NULL;
 
 -- name: QueuesShut :many
--- QueuesShut are the queues from which every live process keeps away.
+-- QueuesShut lists the queues from which no live process takes jobs.
 SELECT q.name::text AS name FROM (
     SELECT DISTINCT unnest(i.shut_queues) AS name FROM millrace.instances i
     WHERE i.heartbeat_at > now() - @silence::interval
@@ -70,7 +70,7 @@ WHERE NOT EXISTS (
 );
 
 -- name: QueuesAttend :exec
--- QueuesAttend notes which queues are paused, which every living process keeps away from, and which are worked.
+-- QueuesAttend records which queues are paused, which are shut in every living process, and which are worked.
 INSERT INTO millrace.queue_attendance (queue, paused_at, shut_at, worked_at)
 SELECT q.name, max(q.paused_at), max(q.shut_at), max(q.worked_at) FROM (
     SELECT r.name, now() AS paused_at, NULL::timestamptz AS shut_at, NULL::timestamptz AS worked_at

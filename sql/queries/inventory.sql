@@ -1,12 +1,12 @@
 -- name: InventoryBegin :execrows
--- InventoryBegin dates the snapshot that is about to be written. No row means that a later one is there already. The
--- row stays locked until the transaction ends, so that two snapshots are written one after the other.
+-- InventoryBegin dates the snapshot that is about to be written. It returns no row if a later snapshot is stored
+-- already. The row stays locked until the transaction ends, so that snapshots are written one after another.
 INSERT INTO millrace.inventory_snapshot (as_of) VALUES (@as_of)
 ON CONFLICT (singleton) DO UPDATE SET as_of = EXCLUDED.as_of WHERE inventory_snapshot.as_of < EXCLUDED.as_of;
 
 -- name: InventoryReplace :exec
--- InventoryReplace makes the given products all that there are with ids above one and up to another. A product that
--- has not changed is not written. (A WHERE at ON CONFLICT would still lock its row, which is a write.)
+-- InventoryReplace makes the given products the only ones with ids above one id and up to another. It does not write a
+-- product that has not changed. (A WHERE at ON CONFLICT would still lock its row, which is a write.)
 WITH gone AS (
     DELETE FROM millrace.inventory_products g
     WHERE g.product_id > @above AND g.product_id <= @up_to AND g.product_id <> ALL(@product_ids::bigint[])
@@ -31,7 +31,7 @@ SET quantity = EXCLUDED.quantity, reserved = EXCLUDED.reserved, price_minor = EX
 SELECT as_of FROM millrace.inventory_snapshot;
 
 -- name: InventoryList :many
--- InventoryList is a page of the snapshot by product id, above the given one.
+-- InventoryList reads a page of the snapshot by product id, above the given id.
 SELECT * FROM millrace.inventory_products WHERE product_id > @after ORDER BY product_id LIMIT @page_size;
 
 -- name: InventoryRead :one

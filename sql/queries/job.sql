@@ -1,7 +1,7 @@
 -- name: QueueDepths :many
--- QueueDepths counts the unfinished jobs by queue and state, each up to a most, and tells since when the oldest one could
--- have run. It goes from queue to queue along River's index: counting all of a million would take longer than a scrape
--- may.
+-- QueueDepths counts the unfinished jobs by queue and state, each up to a maximum, and returns since when the oldest
+-- job could have run. It goes from queue to queue along River's index: counting a whole million would take longer than
+-- a scrape may.
 WITH RECURSIVE found AS (
     SELECT s.state, (SELECT min(j.queue) FROM millrace.river_job j WHERE j.state = s.state) AS queue
     FROM unnest('{available,pending,retryable,running,scheduled}'::millrace.river_job_state[]) AS s (state)
@@ -28,7 +28,7 @@ CROSS JOIN LATERAL (
 WHERE f.queue IS NOT NULL;
 
 -- name: UnfinishedOrders :many
--- UnfinishedOrders counts the orders that are not at rest, and those that wait for a person, each up to a most.
+-- UnfinishedOrders counts the orders that are not at rest, and those that need attention, each up to a maximum.
 SELECT s.status::text AS status, c.orders
 FROM (VALUES ('pending'), ('processing'), ('needs_attention')) AS s (status)
 CROSS JOIN LATERAL (

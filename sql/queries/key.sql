@@ -1,5 +1,5 @@
 -- name: KeysInsert :exec
--- KeysInsert stores new keys. One whose expiry is the year 1 does not expire.
+-- KeysInsert stores new keys. A key whose expiry is the year 1 does not expire.
 INSERT INTO millrace.api_keys (id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at)
 SELECT
     unnest(@ids::text[]), unnest(@secrets_sha256::bytea[]), unnest(@last_four::text[]), unnest(@roles::text[]),
@@ -10,16 +10,16 @@ SELECT
 SELECT * FROM millrace.api_keys WHERE id = @id;
 
 -- name: KeysList :many
--- KeysList is all keys, also those of no more use, newest first.
+-- KeysList lists all keys, the revoked and expired ones included, newest first.
 SELECT * FROM millrace.api_keys ORDER BY created_at DESC, id LIMIT @page_size;
 
 -- name: KeysRevoke :many
--- KeysRevoke ends keys at once. One that was revoked before keeps the time when it was.
+-- KeysRevoke ends keys at once. A key that was revoked before keeps its time.
 UPDATE millrace.api_keys SET revoked_at = coalesce(revoked_at, @revoked_at::timestamptz)
 WHERE id = ANY(@ids::text[]) RETURNING *;
 
 -- name: KeysExist :one
--- KeysExist says whether there ever was a key, and whether one can be used now.
+-- KeysExist reports whether a key ever existed, and whether a key can be used now.
 SELECT
     EXISTS (SELECT FROM millrace.api_keys) AS made,
     EXISTS (

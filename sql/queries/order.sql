@@ -1,7 +1,7 @@
 -- name: OrdersInsert :many
--- OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
--- idempotency key or id is taken is left out, with everything that belongs to it: the ids that were stored come back.
--- An order from before the seal is left out, too.
+-- OrdersInsert stores new orders with their items, steps and first events in one statement, and returns the ids of the
+-- stored ones. An order whose idempotency key or id is taken is left out, with its items, steps and events. An order
+-- from before the seal is left out, too.
 WITH seal AS MATERIALIZED (
     SELECT millrace.order_sealed_to() AS at
 ), placed AS (
@@ -61,7 +61,7 @@ WITH seal AS MATERIALIZED (
 SELECT placed.id FROM placed;
 
 -- name: OrdersMissing :one
--- OrdersMissing says that one of some orders is not there.
+-- OrdersMissing reports whether any of some orders is missing.
 SELECT EXISTS (
     SELECT FROM (SELECT unnest(@ids::uuid[]) AS id) i WHERE NOT EXISTS (SELECT FROM millrace.orders o WHERE o.id = i.id)
 );
@@ -70,7 +70,8 @@ SELECT EXISTS (
 SELECT sealed_to, settled_to FROM millrace.order_seal;
 
 -- name: OrderSealTo :one
--- OrderSealTo seals what is before a moment, which is not after now, give or take how far clocks may differ.
+-- OrderSealTo seals everything before a moment. The moment is not after now, allowing for the difference that clocks
+-- may have.
 UPDATE millrace.order_seal
 SET sealed_to = greatest(sealed_to, least(@at::timestamptz, date_trunc('milliseconds', clock_timestamp()) + interval '2 seconds'))
 RETURNING sealed_to;
@@ -79,7 +80,7 @@ RETURNING sealed_to;
 UPDATE millrace.order_seal SET settled_to = greatest(settled_to, @at::timestamptz);
 
 -- name: OrdersPlacing :one
--- OrdersPlacing are the transactions that are storing orders.
+-- OrdersPlacing returns the transactions that are storing orders.
 SELECT millrace.order_placing()::text[] AS transactions;
 
 -- name: OrdersByIdempotencyKey :many
@@ -90,21 +91,22 @@ WHERE o.idempotency_key IS NOT NULL AND (o.principal, o.idempotency_key) IN (
 );
 
 -- name: OrdersQueue :exec
--- OrdersQueue makes writers of the same orders take turns, before any of them has a transaction id. A row lock alone
--- would hand out the id first: a writer could then wait with an older id than the one it waits for, and the feed,
--- which follows the ids, would show their events in the wrong order. In key order, so that two batches cannot deadlock.
+-- OrdersQueue makes writers of the same orders take turns, before any of them has a transaction id. With a row lock
+-- alone, Postgres would hand out the id first. A writer could then wait with an older id than the writer it waits for,
+-- and the feed, which follows the ids, would show their events in the wrong sequence. Orders are locked in key order,
+-- so that two batches cannot deadlock.
 SELECT pg_advisory_xact_lock(k.key) FROM (
     SELECT DISTINCT hashtextextended(i.id::text, 0) AS key
     FROM (SELECT unnest(@ids::uuid[]) AS id) i ORDER BY key
 ) k;
 
 -- name: OrdersLock :many
--- OrdersLock locks orders until the transaction ends, against whoever does not queue. It tells what they are then, also
--- if it had to wait for somebody who changed them.
+-- OrdersLock locks orders until the transaction ends, against writers that do not queue. It returns the orders as they
+-- are once locked, also if it had to wait for another writer.
 SELECT id, version, updated_at FROM millrace.orders WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: OrdersUpdate :exec
--- OrdersUpdate writes what events made of locked orders: the rows, the settled and started steps, and the log.
+-- OrdersUpdate writes the result of events on locked orders: the rows, the settled and started steps, and the log.
 WITH changed AS (
     UPDATE millrace.orders o
     SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
@@ -152,15 +154,15 @@ SELECT
 SELECT * FROM millrace.order_documents WHERE id = ANY(@ids::uuid[]);
 
 -- name: OrdersList :many
--- OrdersList is a page of all orders, newest first, between two ids and two moments. The ids are what the index knows;
--- the moments are exact.
+-- OrdersList reads a page of all orders, newest first, between two ids and two moments. The ids serve the index; the
+-- moments are exact.
 SELECT * FROM millrace.order_documents
 WHERE id < @before::uuid AND id > @after::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByStatus :many
--- OrdersListByStatus is a page of the orders with a status: of those that need attention, of one step, state and code
--- unless these are empty.
+-- OrdersListByStatus reads a page of the orders with a status. For orders that need attention, a step, state and code
+-- filter unless they are empty.
 SELECT * FROM millrace.order_documents
 WHERE status = @status AND id < @before::uuid AND (@cause_step::text = '' OR cause_step = @cause_step::text)
     AND (@cause_state::text = '' OR cause_state = @cause_state::text)
@@ -169,15 +171,15 @@ WHERE status = @status AND id < @before::uuid AND (@cause_step::text = '' OR cau
 ORDER BY id DESC LIMIT @page_size;
 
 -- name: OrdersListByCustomer :many
--- OrdersListByCustomer is a page of one customer's orders, of any status if status is empty.
+-- OrdersListByCustomer reads a page of one customer's orders, of any status if status is empty.
 SELECT * FROM millrace.order_documents
 WHERE customer_id = @customer_id AND id < @before::uuid AND (@status::text = '' OR status = @status::text)
     AND id > @after::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id DESC LIMIT @page_size OFFSET @skip;
 
 -- name: OrdersExport :many
--- OrdersExport is a page of all orders, oldest first, between two ids and two moments. The ids are what the index
--- knows; the moments are exact.
+-- OrdersExport reads a page of all orders, oldest first, between two ids and two moments. The ids serve the index; the
+-- moments are exact.
 SELECT * FROM millrace.order_documents
 WHERE id > @after::uuid AND id < @before::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id LIMIT @page_size;

@@ -18,12 +18,12 @@ SET state = EXCLUDED.state, reconciled_to = EXCLUDED.reconciled_to, log_cursor =
     span_listed = EXCLUDED.span_listed;
 
 -- name: ReconcileAsked :exec
--- ReconcileAsked keeps down to which order a provider was asked again.
+-- ReconcileAsked stores the order down to which a provider was asked again.
 UPDATE millrace.reconciliation_progress SET asked_before = @asked_before WHERE provider = @provider;
 
 -- name: FindingsWrite :many
--- FindingsWrite adds findings, or sees them again. One that was resolved and is seen again is open again; what somebody
--- has accepted stays so. It says which are new.
+-- FindingsWrite adds findings or updates existing ones, and reports which are new. A resolved finding that is seen
+-- again is open again. An accepted finding stays accepted.
 INSERT INTO millrace.reconciliation_findings (
     provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at
 )
@@ -37,15 +37,15 @@ SET detail = EXCLUDED.detail, last_seen_at = EXCLUDED.last_seen_at,
 RETURNING (first_seen_at = last_seen_at)::boolean AS fresh;
 
 -- name: FindingsSettle :many
--- FindingsSettle moves findings of keys out of the open ones.
+-- FindingsSettle settles open findings about keys.
 UPDATE millrace.reconciliation_findings f SET state = @state
 FROM (SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key) s
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key AND f.state = 'open'
 RETURNING f.*;
 
 -- name: FindingsRecheck :many
--- FindingsRecheck is a page of the open findings that have not been looked at again since a moment, those first that
--- have waited longest, after a given one.
+-- FindingsRecheck reads a page of the open findings that have not been checked again since a moment, after a given
+-- finding. The findings that have waited longest come first.
 SELECT * FROM millrace.reconciliation_findings
 WHERE state = 'open' AND rechecked_at < @before
     AND (rechecked_at, provider, kind, key)
@@ -53,7 +53,7 @@ WHERE state = 'open' AND rechecked_at < @before
 ORDER BY rechecked_at, provider, kind, key LIMIT @page_size;
 
 -- name: FindingsRechecked :exec
--- FindingsRechecked notes when findings were looked at again, and when they were last seen to be so.
+-- FindingsRechecked records when findings were checked again, and when they were last confirmed.
 UPDATE millrace.reconciliation_findings f SET rechecked_at = s.rechecked_at, last_seen_at = s.last_seen_at
 FROM (
     SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key,
@@ -62,7 +62,7 @@ FROM (
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key;
 
 -- name: FindingsKnown :one
--- FindingsKnown says that a kind of finding about a key was ever made, and did not resolve itself.
+-- FindingsKnown reports whether a kind of finding about a key was ever made and did not resolve itself.
 SELECT EXISTS (
     SELECT FROM millrace.reconciliation_findings WHERE provider = @provider AND kind = @kind AND key = @key AND state <> 'resolved'
 );
@@ -75,7 +75,7 @@ SELECT * FROM millrace.reconciliation_findings WHERE state = @state ORDER BY fir
 SELECT provider, kind, count(*) AS findings FROM millrace.reconciliation_findings WHERE state = 'open' GROUP BY provider, kind;
 
 -- name: UnsettledWrite :exec
--- UnsettledWrite keeps effects that could not be decided about. One that is there already is due when it was.
+-- UnsettledWrite stores effects that could not be compared yet. An effect that is stored already keeps its due time.
 INSERT INTO millrace.reconciliation_unsettled (provider, key, order_id, took_effect_at, due_at)
 SELECT
     @provider, unnest(@keys::text[]), unnest(@order_ids::text[]), unnest(@took_effect_at::timestamptz[]), @due_at
@@ -83,7 +83,7 @@ ON CONFLICT (provider, key) DO UPDATE SET took_effect_at = EXCLUDED.took_effect_
 WHERE reconciliation_unsettled.took_effect_at < EXCLUDED.took_effect_at;
 
 -- name: UnsettledDue :many
--- UnsettledDue is a page of a provider's effects to look at again, those first that have waited longest.
+-- UnsettledDue reads a page of a provider's effects to compare again. The effects that have waited longest come first.
 SELECT key, order_id, took_effect_at FROM millrace.reconciliation_unsettled
 WHERE provider = @provider AND due_at < @before
 ORDER BY due_at, key LIMIT @page_size;

@@ -1,5 +1,5 @@
 -- name: SchemaReady :one
--- SchemaReady reports whether the schema is there and Millrace's: it has our table of versions.
+-- SchemaReady reports whether the schema exists and is Millrace's: it has our table of versions.
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'millrace' AND c.relname = 'schema_version' AND c.relkind = 'r' AND 2 = (
@@ -8,8 +8,8 @@ SELECT EXISTS (
 );
 
 -- name: SchemasOfOrders :many
--- SchemasOfOrders are the schemas that hold the tables of a Millrace: constraints by name, for others may well have a
--- table of orders.
+-- SchemasOfOrders lists the schemas that hold Millrace's tables. It looks for constraints by name: other applications
+-- may well have a table of orders.
 SELECT n.nspname::text AS name FROM pg_catalog.pg_namespace n
 WHERE 2 = (
     SELECT count(*) FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid
@@ -22,7 +22,7 @@ WHERE 2 = (
 ORDER BY n.nspname;
 
 -- name: SchemaStrangers :many
--- SchemaStrangers names some of what is in our schema before we have made anything there.
+-- SchemaStrangers names some of the objects that are in our schema before we have made any there.
 SELECT s.name::text AS name FROM (
     SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'millrace' AND c.relkind <> 'i'
@@ -41,8 +41,8 @@ SELECT EXISTS (
 );
 
 -- name: SchemaMoves :many
--- SchemaMoves lists what is moved out of a schema, as ALTER names it: the given tables and views with the partitions of the
--- log, the given functions, and River's type.
+-- SchemaMoves lists the objects to move out of a schema, as ALTER names them: the given tables and views with the
+-- partitions of the log, the given functions, and River's type.
 SELECT (CASE c.relkind WHEN 'v' THEN 'VIEW ' ELSE 'TABLE ' END || format('%I.%I', n.nspname, c.relname))::text AS object
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = @schema::text AND c.relkind IN ('r', 'p', 'v') AND (c.relname = ANY(@tables::text[]) OR EXISTS (
@@ -59,18 +59,18 @@ JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE n.nspname = @schema::text AND t.typname = 'river_job_state';
 
 -- name: SchemaReaders :many
--- SchemaReaders are the roles that may read orders, besides the owner, as GRANT names them.
+-- SchemaReaders lists the roles that may read orders, besides the owner, as GRANT names them.
 SELECT DISTINCT (CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END)::text AS role
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL aclexplode(c.relacl) g
 WHERE n.nspname = 'millrace' AND c.relname = 'orders' AND g.grantee <> c.relowner;
 
 -- name: SchemaVersion :one
--- SchemaVersion is the latest migration that was applied.
+-- SchemaVersion returns the latest migration that was applied.
 SELECT coalesce(max(version_id), 0)::bigint FROM millrace.schema_version WHERE is_applied;
 
 -- name: SchemaUnknown :many
--- SchemaUnknown are migrations after the one that a program knows as the last, beside which it may not run.
+-- SchemaUnknown lists the migrations after the latest one that a program knows, beside which the program may not run.
 SELECT v.version_id FROM millrace.schema_version v
 WHERE v.version_id > @known AND v.is_applied AND NOT EXISTS (
     SELECT FROM millrace.schema_compatibility c WHERE c.version_id = v.version_id AND c.runs_with <= @known
@@ -78,7 +78,7 @@ WHERE v.version_id > @known AND v.is_applied AND NOT EXISTS (
 ORDER BY v.version_id;
 
 -- name: MigrationLockHolder :one
--- MigrationLockHolder is whoever migrates.
+-- MigrationLockHolder returns the session that is migrating.
 SELECT coalesce(max(l.pid), 0)::integer AS pid FROM pg_catalog.pg_locks l
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
@@ -96,8 +96,8 @@ WHERE a.pid <> pg_backend_pid() AND a.datname = current_database() AND EXISTS (
 ORDER BY a.xact_start LIMIT 3;
 
 -- name: GrantRole :many
--- GrantRole reports, for a role that exists, whether it has the rights of the owner of our tables, or of whom migrates
--- if there are none.
+-- GrantRole reports, for a role that exists, whether it has the rights of the owner of our tables. If there are no
+-- tables, the owner is the role that migrates.
 SELECT pg_catalog.pg_has_role(r.oid, coalesce((
     SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'millrace' AND c.relname = 'order_events'
@@ -105,6 +105,6 @@ SELECT pg_catalog.pg_has_role(r.oid, coalesce((
 FROM pg_catalog.pg_roles r WHERE r.rolname = @role::text;
 
 -- name: GrantOwner :one
--- GrantOwner is the owner of the log, who makes its partitions.
+-- GrantOwner returns the owner of the log, which makes its partitions.
 SELECT r.rolname::text AS owner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE n.nspname = 'millrace' AND c.relname = 'order_events';

@@ -1,7 +1,7 @@
 -- name: StepsRead :many
--- StepsRead is all that workers need to carry steps out. The goal tells them whether the order still wants it. undoes is
--- the forward step that each compensates, if it does, and undone_state what became of that. The request is that of the
--- generation whose key is used.
+-- StepsRead reads all that workers need to carry steps out. The goal shows them whether the order still wants the step.
+-- undoes is the forward step that a compensation undoes, and undone_state is the state of that forward step. The
+-- request is that of the generation whose key is used.
 SELECT
     s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
     coalesce(u.state, '')::text AS undone_state
@@ -17,10 +17,10 @@ JOIN millrace.order_steps k
 LEFT JOIN millrace.order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1;
 
 -- name: StepsSweep :many
--- StepsSweep is a page of the pending steps of one kind, after a given one, and tells which are stranded: those that were
--- started before a moment and have no job that could carry them out, because River's rows were pruned, discarded or
--- deleted, or because their process has been silent for longer than any job may take. The job is looked up for each step
--- by itself. The limits keep the planner from joining: its statistics are from when nothing was pending.
+-- StepsSweep reads a page of the pending steps of one kind, after a given step, and reports which are stranded. A
+-- stranded step was started before a moment and has no job that could carry it out: River's row was pruned, discarded
+-- or deleted, or its process has been silent for longer than any job may take. The job is looked up for each step by
+-- itself. The limits keep the planner from joining: its statistics are from when no step was pending.
 WITH page AS (
     SELECT s.order_id, s.generation, s.deadline_at, s.started_at FROM millrace.order_steps s
     WHERE s.step = @step AND s.state = 'pending'
@@ -44,7 +44,7 @@ LEFT JOIN LATERAL (
 ORDER BY page.deadline_at, page.order_id, page.generation;
 
 -- name: StepsPending :many
--- StepsPending are those of some steps that are pending.
+-- StepsPending returns those of some steps that are pending.
 SELECT s.order_id, s.step, s.generation FROM (
     SELECT
         unnest(@order_ids::uuid[]) AS order_id, unnest(@steps::text[]) AS step, unnest(@generations::integer[]) AS generation
@@ -53,8 +53,8 @@ JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s
 WHERE s.state = 'pending';
 
 -- name: StepsOverdue :many
--- StepsOverdue are the steps of some kinds that are pending although their deadline was before a moment, of each kind
--- those first that should have ended first.
+-- StepsOverdue lists the steps of some kinds that are pending although their deadline was before a moment, for each
+-- kind the earliest deadlines first.
 SELECT d.order_id, w.step::text AS step, d.generation, d.deadline_at
 FROM (SELECT unnest(@steps::text[]) AS step) w
 CROSS JOIN LATERAL (
@@ -64,7 +64,7 @@ CROSS JOIN LATERAL (
 ) d;
 
 -- name: StepsUnwanted :many
--- StepsUnwanted is the same page as that of StepsSweep, and tells which steps their orders do not want any more.
+-- StepsUnwanted reads the same page as StepsSweep, and reports which steps their orders do not want any more.
 WITH page AS (
     SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
     WHERE s.step = @step AND s.state = 'pending'
@@ -78,7 +78,7 @@ LEFT JOIN LATERAL (SELECT g.goal FROM millrace.orders g WHERE g.id = page.order_
 ORDER BY page.deadline_at, page.order_id, page.generation;
 
 -- name: StepsOldest :many
--- StepsOldest tells since when the pending step of some kinds that must end first has been pending.
+-- StepsOldest returns, for each of some kinds, since when the pending step with the earliest deadline has been pending.
 SELECT w.step::text AS step, d.started_at
 FROM (SELECT unnest(@steps::text[]) AS step) w
 CROSS JOIN LATERAL (
@@ -98,20 +98,20 @@ SET deadline_at = EXCLUDED.deadline_at, order_id = EXCLUDED.order_id, generation
 DELETE FROM millrace.sweep_progress WHERE step = @step;
 
 -- name: TakeTurn :one
--- TakeTurn takes the turn of a kind of work, until the transaction ends; false if somebody else has it.
+-- TakeTurn takes the turn of a kind of work until the transaction ends, and returns false if another process has it.
 SELECT pg_try_advisory_xact_lock(@key::bigint);
 
 -- name: SweepPlan :exec
--- SweepPlan keeps Postgres from compiling what takes a few milliseconds, which it does if its statistics are old.
+-- SweepPlan keeps Postgres from compiling a query that takes a few milliseconds. With old statistics it would.
 SET LOCAL jit = off;
 
 -- name: StepHandOver :execrows
--- StepHandOver notes that a pending step is about to be handed over. No row: that was noted before.
+-- StepHandOver records that a pending step is about to be handed over. It returns no row if that was recorded before.
 UPDATE millrace.order_steps SET handed_over_at = @at
 WHERE order_id = @order_id AND step = @step AND generation = @generation
     AND state = 'pending' AND handed_over_at IS NULL;
 
 -- name: StepTakeBack :exec
--- StepTakeBack notes that a step was not taken after all.
+-- StepTakeBack records that a step was not handed over after all.
 UPDATE millrace.order_steps SET handed_over_at = NULL
 WHERE order_id = @order_id AND step = @step AND generation = @generation AND state = 'pending';

@@ -1,10 +1,11 @@
 -- name: Leader :one
--- Leader is the River client that enqueues the periodic jobs.
+-- Leader returns the River client that enqueues the periodic jobs.
 SELECT leader_id FROM millrace.river_leader WHERE expires_at > now();
 
 -- name: Vigil :one
--- Vigil is what tells whether periodic work runs at all: the living processes with workers, River's leader, the latest
--- verification, the log's upkeep, and the partitions of this week and the next. What never happened was at the epoch.
+-- Vigil reads the rows that show whether periodic work runs at all: the living processes with workers, River's leader,
+-- the latest verification, the log's upkeep, and the partitions of this week and the next. An event that never happened
+-- has the time of the epoch.
 WITH live AS (
     SELECT i.* FROM millrace.instances i WHERE i.heartbeat_at > now() - @silence::interval
 ), leader AS (
@@ -34,8 +35,8 @@ SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE')::boolean AS owns
 FROM pg_catalog.pg_class c WHERE c.oid = 'millrace.river_job'::regclass;
 
 -- name: QueuesPaused :many
--- QueuesPaused lists the queues that are worked, and tells which of them an operator has paused, and from which every live
--- process keeps away because the provider's breaker is open.
+-- QueuesPaused lists the queues that are worked. It reports which of them an operator has paused, and which are shut in
+-- every live process because the provider's breaker is open.
 SELECT
     q.name, (q.paused_at IS NOT NULL)::boolean AS paused,
     coalesce((
@@ -44,12 +45,14 @@ SELECT
 FROM millrace.river_queue q ORDER BY q.name;
 
 -- name: Confirm :exec
--- Confirm makes a transaction that only reads wait at its commit as one that writes does. What it has read may be
--- there and not yet be with the synchronous standby: Postgres stops waiting, and shows it, when a statement times out.
+-- Confirm makes a transaction that only reads wait at its commit as one that writes would. A row that the transaction
+-- has read may be missing on the synchronous standby: when the wait for the standby times out, Postgres shows the row
+-- all the same.
 SELECT pg_logical_emit_message(true, 'millrace', '');
 
 -- name: ConnectionsAllowed :one
--- ConnectionsAllowed says how many connections the role, the database and the server allow; -1 is any number.
+-- ConnectionsAllowed returns how many connections the role, the database and the server allow; -1 stands for any
+-- number.
 SELECT
     r.rolname::text AS role, (CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END)::integer AS of_role,
     (CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END)::integer AS of_database,

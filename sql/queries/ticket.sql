@@ -1,6 +1,6 @@
 -- name: TicketsInsert :execrows
--- TicketsInsert stores new tickets, but for those of a principal that has as many as it may have, and deletes some that
--- have expired: as many as are made now and a hundred more.
+-- TicketsInsert stores new tickets, except for principals that have as many as they may have. It also deletes expired
+-- tickets: as many as it makes, and a hundred more.
 WITH expired AS (
     SELECT secret_sha256 FROM millrace.stream_tickets WHERE expires_at < @now::timestamptz
     ORDER BY expires_at LIMIT 100 + cardinality(@secrets_sha256::bytea[]) FOR UPDATE SKIP LOCKED

@@ -1,19 +1,20 @@
 -- name: VerifyBegin :exec
--- VerifyBegin makes the transaction that it is the first statement of one that sees one moment and can change nothing.
+-- VerifyBegin must be the first statement of a transaction. The transaction then sees one moment and can change
+-- nothing.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 
 -- name: VerifyRecent :many
--- VerifyRecent lists the orders that the last entries of the log are about.
+-- VerifyRecent lists the orders of the last entries of the log.
 SELECT DISTINCT e.order_id FROM (
     SELECT l.order_id FROM millrace.order_events l ORDER BY l.txid DESC, l.id DESC LIMIT @entries
 ) e;
 
 -- name: VerifyPage :many
--- VerifyPage is a page of all orders by id, above the given one.
+-- VerifyPage reads a page of all orders by id, above the given id.
 SELECT id FROM millrace.orders WHERE id > @after::uuid ORDER BY id LIMIT @page_size;
 
 -- name: VerifyEvents :many
--- VerifyEvents is the whole log of some orders.
+-- VerifyEvents reads the whole log of some orders.
 SELECT * FROM millrace.order_events WHERE order_id = ANY(@ids::uuid[]) ORDER BY order_id, version, id;
 
 -- name: VerifyPruned :one
@@ -26,7 +27,7 @@ JOIN millrace.orders twin ON twin.principal = o.principal AND twin.idempotency_k
 WHERE o.id = ANY(@ids::uuid[]) AND o.idempotency_key IS NOT NULL;
 
 -- name: VerifyLogPage :many
--- VerifyLogPage is a page of the log, after a cursor, and says whether the order is there.
+-- VerifyLogPage reads a page of the log after a cursor, and reports whether the order of each event exists.
 SELECT e.txid, e.id, e.order_id, (o.id IS NULL)::boolean AS orphan
 FROM (
     SELECT l.txid, l.id, l.order_id FROM millrace.order_events l
@@ -65,9 +66,10 @@ WHERE state = 'running' AND attempted_at < @before::timestamptz
 ORDER BY attempted_at LIMIT @most;
 
 -- name: VerifyBacklog :many
--- VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when, and which no process
--- has worked since. Left out are queues that an operator has paused, and those from which every live process keeps away
--- because the provider's breaker is open, until that moment has passed since; and all, until a process has lived for as long.
+-- VerifyBacklog lists the queues in which a job has been ready since before a moment and which no process has worked
+-- since, with the time of that job. It leaves out queues that are or were paused by an operator after that moment, and
+-- queues that were shut in every live process because the provider's breaker was open. It leaves out all queues until a
+-- process has lived for as long.
 WITH RECURSIVE found AS (
     SELECT min(j.queue) AS queue FROM millrace.river_job j WHERE j.state = 'available'
     UNION ALL
@@ -98,7 +100,8 @@ WHERE f.queue IS NOT NULL AND o.oldest_at < @before::timestamptz
 ORDER BY f.queue;
 
 -- name: VerifyResumed :many
--- VerifyResumed are those of some queues that are paused, or were after a moment; and all, if no living process is older.
+-- VerifyResumed returns those of some queues that are paused, or were paused after a moment. It returns all of them if
+-- no living process is older than that moment.
 SELECT q.name::text AS name FROM unnest(@queues::text[]) AS q (name)
 WHERE EXISTS (SELECT FROM millrace.river_queue r WHERE r.name = q.name AND r.paused_at IS NOT NULL)
     OR EXISTS (SELECT FROM millrace.queue_attendance a WHERE a.queue = q.name AND a.paused_at >= @after::timestamptz)
@@ -107,9 +110,10 @@ WHERE EXISTS (SELECT FROM millrace.river_queue r WHERE r.name = q.name AND r.pau
     ) >= @after::timestamptz;
 
 -- name: VerifyTransactions :many
--- VerifyTransactions lists the transactions of this database that are older than they should be. writes: it has an id,
--- and so holds up everybody who reads the log. What other users' sessions do is shown to pg_read_all_stats only. Left out
--- are the log's upkeep, which reads a whole partition, and a dump, each while it may still be at it.
+-- VerifyTransactions lists the transactions of this database that are older than they should be. writes reports whether
+-- a transaction has an id, and therefore holds up all readers of the log. Postgres shows other users' sessions to
+-- pg_read_all_stats only. The log's upkeep, which reads a whole partition, and a dump are left out for as long as they
+-- may still be at work.
 SELECT
     a.pid::integer AS pid, coalesce(a.application_name, '')::text AS application,
     (a.backend_xid IS NOT NULL)::boolean AS writes, a.xact_start::timestamptz AS started_at
@@ -130,9 +134,9 @@ WHERE p.database = current_database() AND p.prepared < @writes_before::timestamp
 ORDER BY started_at LIMIT @most;
 
 -- name: VerifySlots :many
--- VerifySlots lists what keeps Postgres from removing WAL or dead rows for a consumer elsewhere: replication slots of the
--- whole server, and standbys that send feedback without a slot. Temporary slots end with their session, and a lost one
--- holds nothing. Since when a slot is unused is known from Postgres 17 on.
+-- VerifySlots lists the consumers elsewhere for which Postgres keeps WAL or dead rows: replication slots of the whole
+-- server, and standbys that send feedback without a slot. Temporary slots end with their session, and a lost slot holds
+-- nothing back. From Postgres 17 on it is known since when a slot is unused.
 SELECT s.name::text AS name, s.active::boolean AS active, s.retained::bigint AS retained, s.horizon::bigint AS horizon,
     s.catalog_horizon::bigint AS catalog_horizon
 FROM (
@@ -155,18 +159,19 @@ ORDER BY s.name LIMIT @most;
 SELECT pg_notification_queue_usage()::float8 AS usage;
 
 -- name: VerifyDeadRows :many
--- VerifyDeadRows lists the tables of which vacuum leaves twice as much undone as it does by default.
+-- VerifyDeadRows lists the tables where vacuum leaves twice as many dead rows as by default.
 SELECT relname::text AS relation, n_dead_tup::bigint AS dead, n_live_tup::bigint AS live FROM pg_catalog.pg_stat_user_tables
 WHERE schemaname = 'millrace' AND n_dead_tup - 2 * n_live_tup / 5 > @least::bigint ORDER BY relname;
 
 -- name: VerifyNames :exec
--- VerifyNames has Postgres print definitions with the schemas of all that they name, and quotes only where names need
+-- VerifyNames makes Postgres print definitions with the schema of every name, and quotes only where names need
 -- them, whatever the session's settings are.
 SELECT set_config('search_path', 'pg_catalog', true), set_config('quote_all_identifiers', 'off', true);
 
 -- name: VerifyGuards :many
--- VerifyGuards are the definitions of the constraints, unique indexes and triggers of the given names, with their table and
--- with what keeps them from being in force. A trigger has its function's text: that, too, can be replaced.
+-- VerifyGuards returns the definitions of the constraints, unique indexes and triggers of the given names, with their
+-- table and with anything that disables them. A trigger includes its function's text, because the function can be
+-- replaced, too.
 SELECT c.conname::text AS name, concat(r.relname, ': ', pg_get_constraintdef(c.oid),
     CASE WHEN NOT i.indisvalid THEN ' INVALID' END,
     CASE WHEN EXISTS (
@@ -188,7 +193,7 @@ FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid JOI
 WHERE t.tgname = ANY(@names::text[]) AND r.relnamespace = 'millrace'::regnamespace;
 
 -- name: VerificationWrite :exec
--- VerificationWrite keeps the latest verification, for all processes to show.
+-- VerificationWrite stores the latest verification, for all processes to show.
 INSERT INTO millrace.verification (started_at, duration_seconds, orders, events, violations)
 VALUES (@started_at, @duration_seconds, @orders, @events, @violations)
 ON CONFLICT (singleton) DO UPDATE

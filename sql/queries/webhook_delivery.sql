@@ -1,5 +1,5 @@
 -- name: DeliveriesInsert :execrows
--- DeliveriesInsert writes messages that are to be sent at once. About an event there is one; a second is left out.
+-- DeliveriesInsert stores messages that are to be sent at once. A second message about the same event is left out.
 INSERT INTO millrace.webhook_deliveries (
     id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at
 )
@@ -23,9 +23,9 @@ CROSS JOIN LATERAL (
 ) d;
 
 -- name: DeliveriesClaim :many
--- DeliveriesClaim takes messages to send, at most one of each order: while one waits, those after it wait, too. Until
--- claimed_until nobody else takes them. Here and below the ids are an array, which is read once: a join may read them again
--- for every row of the endpoint, if the statistics are from when it had few.
+-- DeliveriesClaim takes messages to send, at most one of each order: while one waits, later messages about its order
+-- wait, too. Until claimed_until no other worker takes them. Here and below the ids are an array, which is read once. A
+-- join may read them again for every row of the endpoint, if the statistics are from when the endpoint had few.
 UPDATE millrace.webhook_deliveries c SET next_attempt_at = @claimed_until
 WHERE c.endpoint_id = @endpoint_id AND c.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
@@ -39,8 +39,8 @@ WHERE c.endpoint_id = @endpoint_id AND c.id = ANY(ARRAY(
 RETURNING c.*;
 
 -- name: DeliveriesSettle :exec
--- DeliveriesSettle writes down what became of attempts. One whose attempts is 0 was not made: the message is as it
--- was before it was claimed. What was finished or claimed by somebody else meanwhile stays as it is.
+-- DeliveriesSettle records the results of attempts. A result with attempts 0 was not attempted: the message is again as
+-- before it was claimed. A message that another worker finished or claimed meanwhile stays as it is.
 WITH made AS (
     SELECT
         unnest(@ids::uuid[]) AS id, unnest(@states::text[]) AS state, unnest(@attempts::int[]) AS attempt,
@@ -61,7 +61,7 @@ SELECT @endpoint_id::uuid, m.id, m.attempt, m.at, m.duration_ms, m.status, m.err
 FROM made m JOIN settled s ON s.id = m.id WHERE m.attempt > 0;
 
 -- name: DeliveriesHasten :execrows
--- DeliveriesHasten has what waits for its next attempt tried at once: the endpoint has come back.
+-- DeliveriesHasten makes messages that wait for their next attempt due at once: the endpoint works again.
 UPDATE millrace.webhook_deliveries h SET next_attempt_at = @at
 WHERE h.endpoint_id = @endpoint_id AND h.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
@@ -85,21 +85,21 @@ SELECT * FROM millrace.webhook_attempts
 WHERE endpoint_id = @endpoint_id AND delivery_id = @delivery_id ORDER BY attempt DESC LIMIT @page_size;
 
 -- name: AttemptsLast :many
--- AttemptsLast are the last attempts of deliveries.
+-- AttemptsLast reads the last attempts of deliveries.
 SELECT DISTINCT ON (delivery_id) * FROM millrace.webhook_attempts
 WHERE endpoint_id = @endpoint_id AND delivery_id = ANY(@delivery_ids::uuid[])
 ORDER BY delivery_id, attempt DESC;
 
 -- name: DeliveryRepeat :one
--- DeliveryRepeat has a message sent again, with as many attempts as a new one. One that is pending is tried at once.
+-- DeliveryRepeat makes a message due again, with as many attempts as a new one. A pending message is tried at once.
 UPDATE millrace.webhook_deliveries SET
     state = 'pending', next_attempt_at = @at, finished_at = NULL,
     give_up_at = CASE WHEN state = 'pending' THEN give_up_at ELSE attempts + @more END
 WHERE endpoint_id = @endpoint_id AND id = @id RETURNING *;
 
 -- name: DeliveriesRepeat :many
--- DeliveriesRepeat has messages sent again, oldest first and a bounded number at a time: those in the given states that
--- were made at a moment or later, after the id of the last.
+-- DeliveriesRepeat makes messages due again, oldest first and a bounded number at a time. It takes messages in the
+-- given states that were made at a moment or later, after the last id.
 UPDATE millrace.webhook_deliveries r SET
     state = 'pending', next_attempt_at = @at, finished_at = NULL, give_up_at = r.attempts + @more
 WHERE r.endpoint_id = @endpoint_id AND r.id = ANY(ARRAY(
@@ -111,16 +111,17 @@ WHERE r.endpoint_id = @endpoint_id AND r.id = ANY(ARRAY(
 RETURNING r.id;
 
 -- name: DeliveriesPurge :execrows
--- DeliveriesPurge forgets messages that were finished long ago, and those of endpoints that are disabled for as long.
+-- DeliveriesPurge deletes messages that were finished long ago, and messages of endpoints that have been disabled for
+-- as long.
 DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
     SELECT d.ctid FROM millrace.webhook_deliveries d WHERE d.finished_at < @before
     ORDER BY d.finished_at LIMIT @batch_size
 )) AND finished_at < @before;
 
 -- name: DeliveriesPurgeDeleted :execrows
--- DeliveriesPurgeDeleted forgets messages that nobody will get: those of deleted endpoints, and what has waited for
--- long for a disabled one. Ids begin with the time at which they were made: below follows from before, and has an index
--- find what is old among what waits.
+-- DeliveriesPurgeDeleted deletes messages that will not be sent: those of deleted endpoints, and those that have waited
+-- for a disabled endpoint for a long time. Ids begin with the time at which they were made. below follows from before,
+-- and lets an index find the old messages among the waiting ones.
 DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
     SELECT d.ctid FROM millrace.webhook_endpoints e
     CROSS JOIN LATERAL (
@@ -137,7 +138,8 @@ DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
 ));
 
 -- name: DeliveriesOldestDue :one
--- DeliveriesOldestDue says since when the message that has waited longest could have been sent, of endpoints that are well.
+-- DeliveriesOldestDue returns since when the message that has waited longest could have been sent, for endpoints that
+-- work.
 SELECT coalesce(min(due.next_attempt_at), @at)::timestamptz FROM millrace.webhook_endpoints e
 CROSS JOIN LATERAL (
     SELECT d.next_attempt_at FROM millrace.webhook_deliveries d

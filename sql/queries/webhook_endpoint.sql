@@ -1,5 +1,6 @@
 -- name: WebhookLock :exec
--- WebhookLock has whoever makes endpoints for one owner do so one after the other, so that they are counted right.
+-- WebhookLock makes requests that create endpoints for one owner take turns, so that the endpoints are counted
+-- correctly.
 SELECT pg_advisory_xact_lock(hashtextextended(@owner::text, 6));
 
 -- name: WebhookCount :one
@@ -20,7 +21,7 @@ INSERT INTO millrace.webhook_endpoints (
 ) RETURNING *;
 
 -- name: WebhookRead :one
--- WebhookRead is an endpoint, if the owner has it. An owner that is empty has all.
+-- WebhookRead reads an endpoint if the owner has it. An empty owner has all endpoints.
 SELECT * FROM millrace.webhook_endpoints
 WHERE id = @id AND state <> 'deleted' AND (
     @everybody::boolean
@@ -28,8 +29,8 @@ WHERE id = @id AND state <> 'deleted' AND (
     OR owner_customer_id <> '' AND owner_customer_id = @owner_customer_id);
 
 -- name: WebhookLockRow :one
--- WebhookLockRow keeps others from changing an endpoint until the transaction ends. It does not stand in the way of
--- new deliveries, which refer to the row.
+-- WebhookLockRow keeps other transactions from changing an endpoint until this one ends. New deliveries, which refer to
+-- the row, can still be stored.
 SELECT * FROM millrace.webhook_endpoints WHERE id = @id FOR NO KEY UPDATE;
 
 -- name: WebhooksListAll :many
@@ -46,7 +47,7 @@ WHERE state <> 'deleted' AND owner_customer_id = @owner_customer_id AND owner_cu
 ORDER BY id LIMIT @page_size;
 
 -- name: WebhookUpdate :one
--- WebhookUpdate changes what an owner can change. One that is enabled again begins with a clean slate.
+-- WebhookUpdate changes the fields that an owner can change. An endpoint that is enabled again starts without failures.
 UPDATE millrace.webhook_endpoints SET
     principal = @principal, url = @url, event_types = @event_types, description = @description, state = @state,
     disabled_reason = @disabled_reason, updated_at = @at,
@@ -58,14 +59,14 @@ UPDATE millrace.webhook_endpoints SET
 WHERE id = @id RETURNING *;
 
 -- name: WebhookDelete :execrows
--- WebhookDelete hides an endpoint; its deliveries are deleted later, a bounded number at a time.
+-- WebhookDelete hides an endpoint. Its deliveries are deleted later, a bounded number at a time.
 UPDATE millrace.webhook_endpoints SET state = 'deleted', disabled_reason = '', idempotency_key = NULL, fingerprint = NULL,
     updated_at = @at
 WHERE id = @id AND state <> 'deleted';
 
 -- name: WebhookRotate :one
--- WebhookRotate makes another secret the current one. The one before is good until previous_expires_at, if that is
--- still to come.
+-- WebhookRotate makes a new secret the current one. The previous secret is valid until previous_expires_at, if that is
+-- in the future.
 UPDATE millrace.webhook_endpoints SET
     previous_secret = CASE WHEN @previous_expires_at::timestamptz > @at THEN secret END,
     previous_expires_at = CASE WHEN @previous_expires_at::timestamptz > @at THEN @previous_expires_at END,
@@ -73,26 +74,26 @@ UPDATE millrace.webhook_endpoints SET
 WHERE id = @id RETURNING *;
 
 -- name: WebhooksIdle :one
--- WebhooksIdle says that nobody is sent anything.
+-- WebhooksIdle reports whether no endpoint is to be sent anything.
 SELECT NOT EXISTS (SELECT FROM millrace.webhook_endpoints WHERE state = 'enabled');
 
 -- name: WebhooksListening :many
--- WebhooksListening are the endpoints that hear of the orders of customers; with an empty one among them, also those
--- that hear of everybody's.
+-- WebhooksListening lists the endpoints that hear of the orders of the given customers. With an empty customer among
+-- them, it adds the endpoints that hear of all orders.
 SELECT id, customer_id, event_types FROM millrace.webhook_endpoints
 WHERE state = 'enabled' AND customer_id = ANY(@customer_ids::text[]) ORDER BY id;
 
 -- name: WebhooksWithoutKey :many
--- WebhooksWithoutKey disables the endpoints of keys that were revoked or have expired: whoever has lost a key must not
--- go on hearing of orders.
+-- WebhooksWithoutKey disables the endpoints of keys that were revoked or have expired: the former holder of a key must
+-- not go on hearing of orders.
 UPDATE millrace.webhook_endpoints e SET state = 'disabled', disabled_reason = 'key_ended', updated_at = @at
 FROM millrace.api_keys k
 WHERE e.state = 'enabled' AND k.id = e.principal AND (k.revoked_at IS NOT NULL OR k.expires_at <= @at)
 RETURNING e.id;
 
 -- name: WebhooksDue :many
--- WebhooksDue are endpoints for which something can be sent, and nobody is at it. What waits for a message before it
--- cannot. An owner is a customer, and else a principal.
+-- WebhooksDue lists the endpoints for which a message can be sent and which no worker is serving. A message that waits
+-- for an earlier one cannot be sent. An owner is a customer, or else a principal.
 SELECT e.id, e.failures,
     CASE WHEN e.owner_customer_id <> '' THEN 'customer ' || e.owner_customer_id ELSE 'principal ' || e.principal END::text AS owner
 FROM millrace.webhook_endpoints e
@@ -112,11 +113,12 @@ ORDER BY e.busy_until LIMIT @batch_size;
 UPDATE millrace.webhook_endpoints SET busy_until = @busy_until WHERE id = ANY(@ids::uuid[]);
 
 -- name: WebhookTake :one
--- WebhookTake keeps others from sending to an endpoint for a while. No row: it is not sent to.
+-- WebhookTake keeps other workers from sending to an endpoint for a while. It returns no row if the endpoint gets no
+-- messages.
 UPDATE millrace.webhook_endpoints SET busy_until = @busy_until WHERE id = @id AND state = 'enabled' RETURNING *;
 
 -- name: WebhookHealth :exec
--- WebhookHealth writes down how an endpoint is doing.
+-- WebhookHealth records the state of an endpoint.
 UPDATE millrace.webhook_endpoints SET
     failures = @failures, busy_until = @busy_until, failing_since = nullif(@failing_since::timestamptz, '0001-01-01 00:00:00Z'),
     state = CASE WHEN state = 'enabled' AND @disabled_reason::text <> '' THEN 'disabled' ELSE state END,
@@ -124,14 +126,14 @@ UPDATE millrace.webhook_endpoints SET
 WHERE id = @id;
 
 -- name: WebhookSiblings :many
--- WebhookSiblings are the other enabled endpoints of an endpoint's owner.
+-- WebhookSiblings lists the other enabled endpoints of an endpoint's owner.
 SELECT o.id, o.event_types FROM millrace.webhook_endpoints e
 JOIN millrace.webhook_endpoints o ON o.state = 'enabled' AND o.id <> e.id AND o.owner_customer_id = e.owner_customer_id
     AND (o.principal = e.principal OR e.owner_customer_id <> '')
 WHERE e.id = @id;
 
 -- name: WebhooksPurge :exec
--- WebhooksPurge forgets deleted endpoints of which nothing is left.
+-- WebhooksPurge deletes the rows of deleted endpoints whose messages are all gone.
 DELETE FROM millrace.webhook_endpoints e
 WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM millrace.webhook_deliveries d WHERE d.endpoint_id = e.id);
 
@@ -143,6 +145,7 @@ INSERT INTO millrace.feed_cursors (name, epoch, txid, id, at) VALUES (@name, @ep
 ON CONFLICT (name) DO NOTHING;
 
 -- name: FeedCursorMove :execrows
--- FeedCursorMove moves a cursor from where the caller believes it to be. No row: somebody else has moved it.
+-- FeedCursorMove moves a cursor from the position that the caller expects. It returns no row if another process has
+-- moved it.
 UPDATE millrace.feed_cursors SET epoch = @epoch, txid = @txid, id = @id, at = @at
 WHERE name = @name AND (epoch, txid, id) = (@from_epoch::bigint, @from_txid::xid8, @from_id::bigint);

@@ -47,7 +47,7 @@ const auditList = `-- name: AuditList :many
 SELECT id, at, actor, role, action, target, request_id, remote_address, detail FROM millrace.audit_log ORDER BY id DESC LIMIT $1
 `
 
-// AuditList is the end of the log, newest first.
+// AuditList reads the latest entries, newest first.
 func (q *Queries) AuditList(ctx context.Context, db DBTX, pageSize int32) ([]AuditLog, error) {
 	rows, err := db.Query(ctx, auditList, pageSize)
 	if err != nil {

@@ -57,7 +57,7 @@ type CommandsPurgeParams struct {
 	BatchSize int32
 }
 
-// CommandsPurge forgets keys that are too old to come back, a bounded number at a time.
+// CommandsPurge deletes keys that are too old to be sent again, a bounded number at a time.
 func (q *Queries) CommandsPurge(ctx context.Context, db DBTX, arg *CommandsPurgeParams) (int64, error) {
 	result, err := db.Exec(ctx, commandsPurge, arg.Before, arg.BatchSize)
 	if err != nil {
@@ -89,7 +89,7 @@ type CommandsReadRow struct {
 	Answer         []byte
 }
 
-// CommandsRead finds what was asked before under the given (principal, kind, key) triples.
+// CommandsRead finds the earlier commands under the given (principal, kind, key) triples.
 func (q *Queries) CommandsRead(ctx context.Context, db DBTX, arg *CommandsReadParams) ([]CommandsReadRow, error) {
 	rows, err := db.Query(ctx, commandsRead, arg.Principals, arg.Kinds, arg.IdempotencyKeys)
 	if err != nil {

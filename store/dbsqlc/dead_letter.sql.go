@@ -28,7 +28,7 @@ type DeadLetterGroupsRow struct {
 	LastAt     time.Time
 }
 
-// DeadLetterGroups counts the orders that need attention by cause, most first.
+// DeadLetterGroups counts the orders that need attention by cause, largest group first.
 func (q *Queries) DeadLetterGroups(ctx context.Context, db DBTX, pageSize int32) ([]DeadLetterGroupsRow, error) {
 	rows, err := db.Query(ctx, deadLetterGroups, pageSize)
 	if err != nil {
@@ -75,8 +75,8 @@ type DeadLettersParams struct {
 	PageSize   int32
 }
 
-// DeadLetters is a page of the orders that have needed attention since a moment or longer, oldest first: of one step,
-// state and code unless these are empty, and of some ids unless there are none.
+// DeadLetters reads a page of the orders that have needed attention since a moment or longer, oldest first. An empty
+// step, state or code, and an empty list of ids, do not filter.
 func (q *Queries) DeadLetters(ctx context.Context, db DBTX, arg *DeadLettersParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, deadLetters,
 		arg.Since,

@@ -23,7 +23,7 @@ type EventsAfterParams struct {
 	PageSize int32
 }
 
-// EventsAfter is the log of one order after a version, in order.
+// EventsAfter reads the log of one order after a version, in sequence.
 func (q *Queries) EventsAfter(ctx context.Context, db DBTX, arg *EventsAfterParams) ([]OrderEvent, error) {
 	rows, err := db.Query(ctx, eventsAfter, arg.OrderID, arg.Version, arg.PageSize)
 	if err != nil {
@@ -65,8 +65,8 @@ const logAdopt = `-- name: LogAdopt :exec
 SELECT millrace.log_adopt()
 `
 
-// LogAdopt has everything that will be written to the log come after all that it has, and begins a new history. Readers
-// whose cursor is kept here go on where they were.
+// LogAdopt begins a new history, and all later events sort after the existing ones. Readers whose cursor is stored here
+// continue where they were.
 func (q *Queries) LogAdopt(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, logAdopt)
 	return err
@@ -89,8 +89,8 @@ type LogBoundsRow struct {
 	ReadOnly bool
 }
 
-// LogBounds says how far the log can be read: everything below the oldest transaction that is still running has
-// committed or never will, so nothing can appear there later. newest is the next transaction id.
+// LogBounds returns how far the log can be read. Every transaction below the oldest running one has committed or never
+// will, so no event can appear there later. newest is the next transaction id.
 func (q *Queries) LogBounds(ctx context.Context, db DBTX) (LogBoundsRow, error) {
 	row := db.QueryRow(ctx, logBounds)
 	var i LogBoundsRow
@@ -118,7 +118,7 @@ const logDefaultFilled = `-- name: LogDefaultFilled :one
 SELECT millrace.log_default_filled()::boolean AS filled
 `
 
-// LogDefaultFilled says that the default partition has something.
+// LogDefaultFilled reports whether the default partition has any event.
 func (q *Queries) LogDefaultFilled(ctx context.Context, db DBTX) (bool, error) {
 	row := db.QueryRow(ctx, logDefaultFilled)
 	var filled bool
@@ -141,7 +141,7 @@ const logDefaultPatience = `-- name: LogDefaultPatience :exec
 SET LOCAL statement_timeout = '10min'
 `
 
-// LogDefaultPatience gives the rest of the transaction the time that reading a large partition takes.
+// LogDefaultPatience raises the rest of the transaction's time limit to the time that reading a large partition takes.
 func (q *Queries) LogDefaultPatience(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, logDefaultPatience)
 	return err
@@ -151,7 +151,7 @@ const logDefaultPrune = `-- name: LogDefaultPrune :exec
 SELECT millrace.log_default_prune($1::timestamptz)
 `
 
-// LogDefaultPrune deletes what is too old from the default partition, some at a time.
+// LogDefaultPrune deletes a bounded number of events that are too old from the default partition.
 func (q *Queries) LogDefaultPrune(ctx context.Context, db DBTX, before time.Time) error {
 	_, err := db.Exec(ctx, logDefaultPrune, before)
 	return err
@@ -183,8 +183,8 @@ SELECT EXISTS (
 )
 `
 
-// LogFromOtherCluster says that the log has transactions which have not happened yet: those of the cluster that it was
-// dumped from.
+// LogFromOtherCluster reports whether the log has transactions that have not happened yet in this cluster. Such
+// transactions are those of the cluster that the log was dumped from.
 func (q *Queries) LogFromOtherCluster(ctx context.Context, db DBTX) (bool, error) {
 	row := db.QueryRow(ctx, logFromOtherCluster)
 	var exists bool
@@ -201,7 +201,7 @@ type LogLastRow struct {
 	ID   int64
 }
 
-// LogLast is the last event below a bound.
+// LogLast reads the last event below a bound.
 func (q *Queries) LogLast(ctx context.Context, db DBTX, below uint64) (LogLastRow, error) {
 	row := db.QueryRow(ctx, logLast, below)
 	var i LogLastRow
@@ -223,7 +223,7 @@ type LogOrdersRow struct {
 	Principal string
 }
 
-// LogOrders is the newest orders of a customer, for LogReadOrders.
+// LogOrders lists the newest orders of a customer, for LogReadOrders.
 func (q *Queries) LogOrders(ctx context.Context, db DBTX, arg *LogOrdersParams) ([]LogOrdersRow, error) {
 	rows, err := db.Query(ctx, logOrders, arg.CustomerID, arg.Most)
 	if err != nil {
@@ -276,7 +276,7 @@ type LogProbeRow struct {
 	LoggedAt time.Time
 }
 
-// LogProbe is the first event of a transaction or of the next one that has any.
+// LogProbe reads the first event of a transaction, or of the next transaction that has events.
 func (q *Queries) LogProbe(ctx context.Context, db DBTX, txid uint64) (LogProbeRow, error) {
 	row := db.QueryRow(ctx, logProbe, txid)
 	var i LogProbeRow
@@ -308,8 +308,9 @@ type LogReadRow struct {
 	Principal  string
 }
 
-// LogRead is the log of all orders after a cursor and below a bound. It looks into all partitions, by their index: no
-// clock decides what is read. steps, if there are any, leaves out what is not about them. The LIMIT 1 keeps the planner from reading all orders to join them.
+// LogRead reads the log of all orders after a cursor and below a bound. It reads every partition, by its index: no
+// clock decides what is read. If steps is not empty, events that are about no step of it are left out. The LIMIT 1
+// keeps the planner from reading all orders to join them.
 func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]LogReadRow, error) {
 	rows, err := db.Query(ctx, logRead,
 		arg.Txid,
@@ -373,9 +374,9 @@ type LogReadOrdersParams struct {
 	PageSize int32
 }
 
-// LogReadOrders is the log of some orders after a cursor and below a bound. The OFFSET 0 keeps the planner from walking
-// the log of all orders by its place. The ARRAY keeps the planner from a sequential scan for many orders, and from
-// planning for each of them. So each partition is read by its primary key, which begins with the order.
+// LogReadOrders reads the log of some orders after a cursor and below a bound. The OFFSET 0 keeps the planner from
+// walking the log of all orders by position. The ARRAY keeps the planner from a sequential scan for many orders, and
+// from planning once for each order. So each partition is read by its primary key, which begins with the order.
 func (q *Queries) LogReadOrders(ctx context.Context, db DBTX, arg *LogReadOrdersParams) ([]OrderEvent, error) {
 	rows, err := db.Query(ctx, logReadOrders,
 		arg.OrderIds,
@@ -431,7 +432,7 @@ type LogUnreadParams struct {
 	ID   int64
 }
 
-// LogUnread says whether there is anything after a cursor, readable or not.
+// LogUnread reports whether any event lies after a cursor, readable or not.
 func (q *Queries) LogUnread(ctx context.Context, db DBTX, arg *LogUnreadParams) (bool, error) {
 	row := db.QueryRow(ctx, logUnread, arg.Txid, arg.ID)
 	var exists bool
@@ -459,7 +460,7 @@ const logUpkeepMark = `-- name: LogUpkeepMark :exec
 SELECT pg_advisory_xact_lock($1::bigint)
 `
 
-// LogUpkeepMark lets verification tell the rest of the transaction from one that was forgotten.
+// LogUpkeepMark marks the rest of the transaction as upkeep, so that verification does not take it for a forgotten one.
 func (q *Queries) LogUpkeepMark(ctx context.Context, db DBTX, mark int64) error {
 	_, err := db.Exec(ctx, logUpkeepMark, mark)
 	return err
@@ -480,7 +481,7 @@ const logUpkept = `-- name: LogUpkept :one
 SELECT succeeded_at::timestamptz FROM millrace.log_upkeep WHERE succeeded_at IS NOT NULL
 `
 
-// LogUpkept is when the log's upkeep succeeded last.
+// LogUpkept returns when the log's upkeep last succeeded.
 func (q *Queries) LogUpkept(ctx context.Context, db DBTX) (time.Time, error) {
 	row := db.QueryRow(ctx, logUpkept)
 	var succeeded_at time.Time

@@ -37,8 +37,8 @@ type InstanceBeatParams struct {
 	Silence     pgtype.Interval
 }
 
-// InstanceBeat notes that a process is alive, by the database's clock, and what it says of itself. It forgets the
-// processes that died long ago. After a gap of silence the process counts as new.
+// InstanceBeat records that a process is alive, by the database's clock, and what the process reports about itself. It
+// deletes the rows of processes that died long ago. After a gap of silence the process counts as new.
 func (q *Queries) InstanceBeat(ctx context.Context, db DBTX, arg *InstanceBeatParams) error {
 	_, err := db.Exec(ctx, instanceBeat,
 		arg.ID,
@@ -70,7 +70,7 @@ type InstancesCountRow struct {
 	Silent int64
 }
 
-// InstancesCount counts the processes whose heartbeat is younger than silence, and the others.
+// InstancesCount counts the processes whose heartbeat is younger than silence, and the other processes.
 func (q *Queries) InstancesCount(ctx context.Context, db DBTX, silence pgtype.Interval) (InstancesCountRow, error) {
 	row := db.QueryRow(ctx, instancesCount, silence)
 	var i InstancesCountRow
@@ -97,8 +97,8 @@ type JobsLostParams struct {
 	Active  []int64
 }
 
-// JobsLost finds jobs that run only by River's account: whose process has been silent, and those of the asking process
-// that it does not know, because the answer to its fetch was lost.
+// JobsLost finds jobs that run according to River only: jobs of silent processes, and jobs of the asking process that
+// it does not know, because the answer to its fetch was lost.
 func (q *Queries) JobsLost(ctx context.Context, db DBTX, arg *JobsLostParams) ([]int64, error) {
 	rows, err := db.Query(ctx, jobsLost, arg.Silence, arg.Self, arg.Active)
 	if err != nil {
@@ -162,7 +162,7 @@ type JobsUnreplacedRow struct {
 	Args []byte
 }
 
-// JobsUnreplaced are those of some running jobs whose step has been given no other job since.
+// JobsUnreplaced returns those of some running jobs whose step has got no other job since.
 func (q *Queries) JobsUnreplaced(ctx context.Context, db DBTX, ids []int64) ([]JobsUnreplacedRow, error) {
 	rows, err := db.Query(ctx, jobsUnreplaced, ids)
 	if err != nil {
@@ -209,7 +209,7 @@ type QueuesAttendParams struct {
 	Silence pgtype.Interval
 }
 
-// QueuesAttend notes which queues are paused, which every living process keeps away from, and which are worked.
+// QueuesAttend records which queues are paused, which are shut in every living process, and which are worked.
 func (q *Queries) QueuesAttend(ctx context.Context, db DBTX, arg *QueuesAttendParams) error {
 	_, err := db.Exec(ctx, queuesAttend, arg.Worked, arg.Silence)
 	return err
@@ -226,7 +226,7 @@ WHERE NOT EXISTS (
 )
 `
 
-// QueuesShut are the queues from which every live process keeps away.
+// QueuesShut lists the queues from which no live process takes jobs.
 func (q *Queries) QueuesShut(ctx context.Context, db DBTX, silence pgtype.Interval) ([]string, error) {
 	rows, err := db.Query(ctx, queuesShut, silence)
 	if err != nil {

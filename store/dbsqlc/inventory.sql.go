@@ -26,8 +26,8 @@ INSERT INTO millrace.inventory_snapshot (as_of) VALUES ($1)
 ON CONFLICT (singleton) DO UPDATE SET as_of = EXCLUDED.as_of WHERE inventory_snapshot.as_of < EXCLUDED.as_of
 `
 
-// InventoryBegin dates the snapshot that is about to be written. No row means that a later one is there already. The
-// row stays locked until the transaction ends, so that two snapshots are written one after the other.
+// InventoryBegin dates the snapshot that is about to be written. It returns no row if a later snapshot is stored
+// already. The row stays locked until the transaction ends, so that snapshots are written one after another.
 func (q *Queries) InventoryBegin(ctx context.Context, db DBTX, asOf time.Time) (int64, error) {
 	result, err := db.Exec(ctx, inventoryBegin, asOf)
 	if err != nil {
@@ -45,7 +45,7 @@ type InventoryListParams struct {
 	PageSize int32
 }
 
-// InventoryList is a page of the snapshot by product id, above the given one.
+// InventoryList reads a page of the snapshot by product id, above the given id.
 func (q *Queries) InventoryList(ctx context.Context, db DBTX, arg *InventoryListParams) ([]InventoryProduct, error) {
 	rows, err := db.Query(ctx, inventoryList, arg.After, arg.PageSize)
 	if err != nil {
@@ -121,8 +121,8 @@ type InventoryReplaceParams struct {
 	UpTo        int64
 }
 
-// InventoryReplace makes the given products all that there are with ids above one and up to another. A product that
-// has not changed is not written. (A WHERE at ON CONFLICT would still lock its row, which is a write.)
+// InventoryReplace makes the given products the only ones with ids above one id and up to another. It does not write a
+// product that has not changed. (A WHERE at ON CONFLICT would still lock its row, which is a write.)
 func (q *Queries) InventoryReplace(ctx context.Context, db DBTX, arg *InventoryReplaceParams) error {
 	_, err := db.Exec(ctx, inventoryReplace,
 		arg.ProductIds,

@@ -55,9 +55,9 @@ type QueueDepthsRow struct {
 	OldestAt time.Time
 }
 
-// QueueDepths counts the unfinished jobs by queue and state, each up to a most, and tells since when the oldest one could
-// have run. It goes from queue to queue along River's index: counting all of a million would take longer than a scrape
-// may.
+// QueueDepths counts the unfinished jobs by queue and state, each up to a maximum, and returns since when the oldest
+// job could have run. It goes from queue to queue along River's index: counting a whole million would take longer than
+// a scrape may.
 func (q *Queries) QueueDepths(ctx context.Context, db DBTX, most int32) ([]QueueDepthsRow, error) {
 	rows, err := db.Query(ctx, queueDepths, most)
 	if err != nil {
@@ -119,7 +119,7 @@ type UnfinishedOrdersRow struct {
 	Orders int64
 }
 
-// UnfinishedOrders counts the orders that are not at rest, and those that wait for a person, each up to a most.
+// UnfinishedOrders counts the orders that are not at rest, and those that need attention, each up to a maximum.
 func (q *Queries) UnfinishedOrders(ctx context.Context, db DBTX, most int32) ([]UnfinishedOrdersRow, error) {
 	rows, err := db.Query(ctx, unfinishedOrders, most)
 	if err != nil {

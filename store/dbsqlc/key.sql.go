@@ -45,7 +45,7 @@ type KeysExistRow struct {
 	Usable bool
 }
 
-// KeysExist says whether there ever was a key, and whether one can be used now.
+// KeysExist reports whether a key ever existed, and whether a key can be used now.
 func (q *Queries) KeysExist(ctx context.Context, db DBTX, now time.Time) (KeysExistRow, error) {
 	row := db.QueryRow(ctx, keysExist, now)
 	var i KeysExistRow
@@ -72,7 +72,7 @@ type KeysInsertParams struct {
 	ExpiresAt     []time.Time
 }
 
-// KeysInsert stores new keys. One whose expiry is the year 1 does not expire.
+// KeysInsert stores new keys. A key whose expiry is the year 1 does not expire.
 func (q *Queries) KeysInsert(ctx context.Context, db DBTX, arg *KeysInsertParams) error {
 	_, err := db.Exec(ctx, keysInsert,
 		arg.Ids,
@@ -91,7 +91,7 @@ const keysList = `-- name: KeysList :many
 SELECT id, secret_sha256, last_four, role, customer_id, name, created_at, expires_at, revoked_at FROM millrace.api_keys ORDER BY created_at DESC, id LIMIT $1
 `
 
-// KeysList is all keys, also those of no more use, newest first.
+// KeysList lists all keys, the revoked and expired ones included, newest first.
 func (q *Queries) KeysList(ctx context.Context, db DBTX, pageSize int32) ([]ApiKey, error) {
 	rows, err := db.Query(ctx, keysList, pageSize)
 	if err != nil {
@@ -132,7 +132,7 @@ type KeysRevokeParams struct {
 	Ids       []string
 }
 
-// KeysRevoke ends keys at once. One that was revoked before keeps the time when it was.
+// KeysRevoke ends keys at once. A key that was revoked before keeps its time.
 func (q *Queries) KeysRevoke(ctx context.Context, db DBTX, arg *KeysRevokeParams) ([]ApiKey, error) {
 	rows, err := db.Query(ctx, keysRevoke, arg.RevokedAt, arg.Ids)
 	if err != nil {

@@ -23,7 +23,7 @@ type NotificationsListParams struct {
 	PageSize         int32
 }
 
-// NotificationsList is a page of all notifications, those of the newest orders first, after a position.
+// NotificationsList reads a page of all notifications after a position, those of the newest orders first.
 func (q *Queries) NotificationsList(ctx context.Context, db DBTX, arg *NotificationsListParams) ([]Notification, error) {
 	rows, err := db.Query(ctx, notificationsList, arg.BeforeOrder, arg.BeforeGeneration, arg.PageSize)
 	if err != nil {
@@ -119,7 +119,7 @@ type NotificationsListByOrderParams struct {
 	PageSize         int32
 }
 
-// NotificationsListByOrder is a page of one order's notifications, for one customer if one is given.
+// NotificationsListByOrder reads a page of one order's notifications, for one customer if a customer is given.
 func (q *Queries) NotificationsListByOrder(ctx context.Context, db DBTX, arg *NotificationsListByOrderParams) ([]Notification, error) {
 	rows, err := db.Query(ctx, notificationsListByOrder,
 		arg.OrderID,

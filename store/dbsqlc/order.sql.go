@@ -35,7 +35,8 @@ SET sealed_to = greatest(sealed_to, least($1::timestamptz, date_trunc('milliseco
 RETURNING sealed_to
 `
 
-// OrderSealTo seals what is before a moment, which is not after now, give or take how far clocks may differ.
+// OrderSealTo seals everything before a moment. The moment is not after now, allowing for the difference that clocks
+// may have.
 func (q *Queries) OrderSealTo(ctx context.Context, db DBTX, at time.Time) (time.Time, error) {
 	row := db.QueryRow(ctx, orderSealTo, at)
 	var sealed_to time.Time
@@ -111,8 +112,8 @@ type OrdersExportParams struct {
 	PageSize   int32
 }
 
-// OrdersExport is a page of all orders, oldest first, between two ids and two moments. The ids are what the index
-// knows; the moments are exact.
+// OrdersExport reads a page of all orders, oldest first, between two ids and two moments. The ids serve the index; the
+// moments are exact.
 func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportParams) ([]OrderDocument, error) {
 	rows, err := db.Query(ctx, ordersExport,
 		arg.After,
@@ -376,9 +377,9 @@ type OrdersInsertParams struct {
 	StepDeadlineAt    []time.Time
 }
 
-// OrdersInsert stores new orders with their items, steps and first events in one statement. An order whose
-// idempotency key or id is taken is left out, with everything that belongs to it: the ids that were stored come back.
-// An order from before the seal is left out, too.
+// OrdersInsert stores new orders with their items, steps and first events in one statement, and returns the ids of the
+// stored ones. An order whose idempotency key or id is taken is left out, with its items, steps and events. An order
+// from before the seal is left out, too.
 func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, ordersInsert,
 		arg.Ids,
@@ -437,8 +438,8 @@ type OrdersListParams struct {
 	PageSize   int32
 }
 
-// OrdersList is a page of all orders, newest first, between two ids and two moments. The ids are what the index knows;
-// the moments are exact.
+// OrdersList reads a page of all orders, newest first, between two ids and two moments. The ids serve the index; the
+// moments are exact.
 func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams) ([]OrderDocument, error) {
 	rows, err := db.Query(ctx, ordersList,
 		arg.Before,
@@ -504,7 +505,7 @@ type OrdersListByCustomerParams struct {
 	PageSize   int32
 }
 
-// OrdersListByCustomer is a page of one customer's orders, of any status if status is empty.
+// OrdersListByCustomer reads a page of one customer's orders, of any status if status is empty.
 func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *OrdersListByCustomerParams) ([]OrderDocument, error) {
 	rows, err := db.Query(ctx, ordersListByCustomer,
 		arg.CustomerID,
@@ -576,8 +577,8 @@ type OrdersListByStatusParams struct {
 	PageSize   int32
 }
 
-// OrdersListByStatus is a page of the orders with a status: of those that need attention, of one step, state and code
-// unless these are empty.
+// OrdersListByStatus reads a page of the orders with a status. For orders that need attention, a step, state and code
+// filter unless they are empty.
 func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersListByStatusParams) ([]OrderDocument, error) {
 	rows, err := db.Query(ctx, ordersListByStatus,
 		arg.Status,
@@ -639,8 +640,8 @@ type OrdersLockRow struct {
 	UpdatedAt time.Time
 }
 
-// OrdersLock locks orders until the transaction ends, against whoever does not queue. It tells what they are then, also
-// if it had to wait for somebody who changed them.
+// OrdersLock locks orders until the transaction ends, against writers that do not queue. It returns the orders as they
+// are once locked, also if it had to wait for another writer.
 func (q *Queries) OrdersLock(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrdersLockRow, error) {
 	rows, err := db.Query(ctx, ordersLock, ids)
 	if err != nil {
@@ -667,7 +668,7 @@ SELECT EXISTS (
 )
 `
 
-// OrdersMissing says that one of some orders is not there.
+// OrdersMissing reports whether any of some orders is missing.
 func (q *Queries) OrdersMissing(ctx context.Context, db DBTX, ids []uuid.UUID) (bool, error) {
 	row := db.QueryRow(ctx, ordersMissing, ids)
 	var exists bool
@@ -679,7 +680,7 @@ const ordersPlacing = `-- name: OrdersPlacing :one
 SELECT millrace.order_placing()::text[] AS transactions
 `
 
-// OrdersPlacing are the transactions that are storing orders.
+// OrdersPlacing returns the transactions that are storing orders.
 func (q *Queries) OrdersPlacing(ctx context.Context, db DBTX) ([]string, error) {
 	row := db.QueryRow(ctx, ordersPlacing)
 	var transactions []string
@@ -694,9 +695,10 @@ SELECT pg_advisory_xact_lock(k.key) FROM (
 ) k
 `
 
-// OrdersQueue makes writers of the same orders take turns, before any of them has a transaction id. A row lock alone
-// would hand out the id first: a writer could then wait with an older id than the one it waits for, and the feed,
-// which follows the ids, would show their events in the wrong order. In key order, so that two batches cannot deadlock.
+// OrdersQueue makes writers of the same orders take turns, before any of them has a transaction id. With a row lock
+// alone, Postgres would hand out the id first. A writer could then wait with an older id than the writer it waits for,
+// and the feed, which follows the ids, would show their events in the wrong sequence. Orders are locked in key order,
+// so that two batches cannot deadlock.
 func (q *Queries) OrdersQueue(ctx context.Context, db DBTX, ids []uuid.UUID) error {
 	_, err := db.Exec(ctx, ordersQueue, ids)
 	return err
@@ -833,7 +835,7 @@ type OrdersUpdateParams struct {
 	StepDeadlineAt     []time.Time
 }
 
-// OrdersUpdate writes what events made of locked orders: the rows, the settled and started steps, and the log.
+// OrdersUpdate writes the result of events on locked orders: the rows, the settled and started steps, and the log.
 func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdateParams) error {
 	_, err := db.Exec(ctx, ordersUpdate,
 		arg.EventOrderIds,

@@ -44,9 +44,9 @@ type RateCountRow struct {
 	LastAt    time.Time
 }
 
-// RateCount adds requests to their segments and returns all segments of the same subjects since a time, as they are
-// after it. The rows must be sorted, so that two processes wait for each other in the same order. The second half
-// reads what was there before the statement, so it leaves out the segments that the first half has changed.
+// RateCount adds requests to their segments. It returns all segments of the same subjects since a time, with the added
+// requests. The rows must be sorted, so that two processes lock them in the same order. The second half reads the state
+// from before the statement, so it leaves out the segments that the first half has changed.
 func (q *Queries) RateCount(ctx context.Context, db DBTX, arg *RateCountParams) ([]RateCountRow, error) {
 	rows, err := db.Query(ctx, rateCount,
 		arg.Subjects,

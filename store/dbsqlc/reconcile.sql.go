@@ -24,7 +24,7 @@ type FindingsKnownParams struct {
 	Key      string
 }
 
-// FindingsKnown says that a kind of finding about a key was ever made, and did not resolve itself.
+// FindingsKnown reports whether a kind of finding about a key was ever made and did not resolve itself.
 func (q *Queries) FindingsKnown(ctx context.Context, db DBTX, arg *FindingsKnownParams) (bool, error) {
 	row := db.QueryRow(ctx, findingsKnown, arg.Provider, arg.Kind, arg.Key)
 	var exists bool
@@ -119,8 +119,8 @@ type FindingsRecheckParams struct {
 	PageSize         int32
 }
 
-// FindingsRecheck is a page of the open findings that have not been looked at again since a moment, those first that
-// have waited longest, after a given one.
+// FindingsRecheck reads a page of the open findings that have not been checked again since a moment, after a given
+// finding. The findings that have waited longest come first.
 func (q *Queries) FindingsRecheck(ctx context.Context, db DBTX, arg *FindingsRecheckParams) ([]ReconciliationFinding, error) {
 	rows, err := db.Query(ctx, findingsRecheck,
 		arg.Before,
@@ -175,7 +175,7 @@ type FindingsRecheckedParams struct {
 	LastSeenAt  []time.Time
 }
 
-// FindingsRechecked notes when findings were looked at again, and when they were last seen to be so.
+// FindingsRechecked records when findings were checked again, and when they were last confirmed.
 func (q *Queries) FindingsRechecked(ctx context.Context, db DBTX, arg *FindingsRecheckedParams) error {
 	_, err := db.Exec(ctx, findingsRechecked,
 		arg.Providers,
@@ -201,7 +201,7 @@ type FindingsSettleParams struct {
 	Keys      []string
 }
 
-// FindingsSettle moves findings of keys out of the open ones.
+// FindingsSettle settles open findings about keys.
 func (q *Queries) FindingsSettle(ctx context.Context, db DBTX, arg *FindingsSettleParams) ([]ReconciliationFinding, error) {
 	rows, err := db.Query(ctx, findingsSettle,
 		arg.State,
@@ -260,8 +260,8 @@ type FindingsWriteParams struct {
 	At        time.Time
 }
 
-// FindingsWrite adds findings, or sees them again. One that was resolved and is seen again is open again; what somebody
-// has accepted stays so. It says which are new.
+// FindingsWrite adds findings or updates existing ones, and reports which are new. A resolved finding that is seen
+// again is open again. An accepted finding stays accepted.
 func (q *Queries) FindingsWrite(ctx context.Context, db DBTX, arg *FindingsWriteParams) ([]bool, error) {
 	rows, err := db.Query(ctx, findingsWrite,
 		arg.Providers,
@@ -298,7 +298,7 @@ type ReconcileAskedParams struct {
 	Provider    string
 }
 
-// ReconcileAsked keeps down to which order a provider was asked again.
+// ReconcileAsked stores the order down to which a provider was asked again.
 func (q *Queries) ReconcileAsked(ctx context.Context, db DBTX, arg *ReconcileAskedParams) error {
 	_, err := db.Exec(ctx, reconcileAsked, arg.AskedBefore, arg.Provider)
 	return err
@@ -424,7 +424,7 @@ type UnsettledDueRow struct {
 	TookEffectAt time.Time
 }
 
-// UnsettledDue is a page of a provider's effects to look at again, those first that have waited longest.
+// UnsettledDue reads a page of a provider's effects to compare again. The effects that have waited longest come first.
 func (q *Queries) UnsettledDue(ctx context.Context, db DBTX, arg *UnsettledDueParams) ([]UnsettledDueRow, error) {
 	rows, err := db.Query(ctx, unsettledDue, arg.Provider, arg.Before, arg.PageSize)
 	if err != nil {
@@ -476,7 +476,7 @@ type UnsettledWriteParams struct {
 	DueAt        time.Time
 }
 
-// UnsettledWrite keeps effects that could not be decided about. One that is there already is due when it was.
+// UnsettledWrite stores effects that could not be compared yet. An effect that is stored already keeps its due time.
 func (q *Queries) UnsettledWrite(ctx context.Context, db DBTX, arg *UnsettledWriteParams) error {
 	_, err := db.Exec(ctx, unsettledWrite,
 		arg.Provider,

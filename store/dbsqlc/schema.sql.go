@@ -14,7 +14,7 @@ SELECT r.rolname::text AS owner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_na
 JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE n.nspname = 'millrace' AND c.relname = 'order_events'
 `
 
-// GrantOwner is the owner of the log, who makes its partitions.
+// GrantOwner returns the owner of the log, which makes its partitions.
 func (q *Queries) GrantOwner(ctx context.Context, db DBTX) (string, error) {
 	row := db.QueryRow(ctx, grantOwner)
 	var owner string
@@ -30,8 +30,8 @@ SELECT pg_catalog.pg_has_role(r.oid, coalesce((
 FROM pg_catalog.pg_roles r WHERE r.rolname = $1::text
 `
 
-// GrantRole reports, for a role that exists, whether it has the rights of the owner of our tables, or of whom migrates
-// if there are none.
+// GrantRole reports, for a role that exists, whether it has the rights of the owner of our tables. If there are no
+// tables, the owner is the role that migrates.
 func (q *Queries) GrantRole(ctx context.Context, db DBTX, role string) ([]bool, error) {
 	rows, err := db.Query(ctx, grantRole, role)
 	if err != nil {
@@ -91,7 +91,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_b
     AND (l.classid::bigint << 32) + l.objid::bigint = $1::bigint
 `
 
-// MigrationLockHolder is whoever migrates.
+// MigrationLockHolder returns the session that is migrating.
 func (q *Queries) MigrationLockHolder(ctx context.Context, db DBTX, key int64) (int32, error) {
 	row := db.QueryRow(ctx, migrationLockHolder, key)
 	var pid int32
@@ -122,8 +122,8 @@ type SchemaMovesParams struct {
 	Functions []string
 }
 
-// SchemaMoves lists what is moved out of a schema, as ALTER names it: the given tables and views with the partitions of the
-// log, the given functions, and River's type.
+// SchemaMoves lists the objects to move out of a schema, as ALTER names them: the given tables and views with the
+// partitions of the log, the given functions, and River's type.
 func (q *Queries) SchemaMoves(ctx context.Context, db DBTX, arg *SchemaMovesParams) ([]string, error) {
 	rows, err := db.Query(ctx, schemaMoves, arg.Schema, arg.Tables, arg.Functions)
 	if err != nil {
@@ -151,7 +151,7 @@ CROSS JOIN LATERAL aclexplode(c.relacl) g
 WHERE n.nspname = 'millrace' AND c.relname = 'orders' AND g.grantee <> c.relowner
 `
 
-// SchemaReaders are the roles that may read orders, besides the owner, as GRANT names them.
+// SchemaReaders lists the roles that may read orders, besides the owner, as GRANT names them.
 func (q *Queries) SchemaReaders(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, schemaReaders)
 	if err != nil {
@@ -181,7 +181,7 @@ SELECT EXISTS (
 )
 `
 
-// SchemaReady reports whether the schema is there and Millrace's: it has our table of versions.
+// SchemaReady reports whether the schema exists and is Millrace's: it has our table of versions.
 func (q *Queries) SchemaReady(ctx context.Context, db DBTX) (bool, error) {
 	row := db.QueryRow(ctx, schemaReady)
 	var exists bool
@@ -202,7 +202,7 @@ SELECT s.name::text AS name FROM (
 ) s ORDER BY s.name LIMIT 5
 `
 
-// SchemaStrangers names some of what is in our schema before we have made anything there.
+// SchemaStrangers names some of the objects that are in our schema before we have made any there.
 func (q *Queries) SchemaStrangers(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, schemaStrangers)
 	if err != nil {
@@ -250,7 +250,7 @@ WHERE v.version_id > $1 AND v.is_applied AND NOT EXISTS (
 ORDER BY v.version_id
 `
 
-// SchemaUnknown are migrations after the one that a program knows as the last, beside which it may not run.
+// SchemaUnknown lists the migrations after the latest one that a program knows, beside which the program may not run.
 func (q *Queries) SchemaUnknown(ctx context.Context, db DBTX, known int64) ([]int64, error) {
 	rows, err := db.Query(ctx, schemaUnknown, known)
 	if err != nil {
@@ -275,7 +275,7 @@ const schemaVersion = `-- name: SchemaVersion :one
 SELECT coalesce(max(version_id), 0)::bigint FROM millrace.schema_version WHERE is_applied
 `
 
-// SchemaVersion is the latest migration that was applied.
+// SchemaVersion returns the latest migration that was applied.
 func (q *Queries) SchemaVersion(ctx context.Context, db DBTX) (int64, error) {
 	row := db.QueryRow(ctx, schemaVersion)
 	var column_1 int64
@@ -296,8 +296,8 @@ WHERE 2 = (
 ORDER BY n.nspname
 `
 
-// SchemasOfOrders are the schemas that hold the tables of a Millrace: constraints by name, for others may well have a
-// table of orders.
+// SchemasOfOrders lists the schemas that hold Millrace's tables. It looks for constraints by name: other applications
+// may well have a table of orders.
 func (q *Queries) SchemasOfOrders(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, schemasOfOrders)
 	if err != nil {

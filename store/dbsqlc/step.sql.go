@@ -26,7 +26,7 @@ type StepHandOverParams struct {
 	Generation int32
 }
 
-// StepHandOver notes that a pending step is about to be handed over. No row: that was noted before.
+// StepHandOver records that a pending step is about to be handed over. It returns no row if that was recorded before.
 func (q *Queries) StepHandOver(ctx context.Context, db DBTX, arg *StepHandOverParams) (int64, error) {
 	result, err := db.Exec(ctx, stepHandOver,
 		arg.At,
@@ -51,7 +51,7 @@ type StepTakeBackParams struct {
 	Generation int32
 }
 
-// StepTakeBack notes that a step was not taken after all.
+// StepTakeBack records that a step was not handed over after all.
 func (q *Queries) StepTakeBack(ctx context.Context, db DBTX, arg *StepTakeBackParams) error {
 	_, err := db.Exec(ctx, stepTakeBack, arg.OrderID, arg.Step, arg.Generation)
 	return err
@@ -71,7 +71,7 @@ type StepsOldestRow struct {
 	StartedAt time.Time
 }
 
-// StepsOldest tells since when the pending step of some kinds that must end first has been pending.
+// StepsOldest returns, for each of some kinds, since when the pending step with the earliest deadline has been pending.
 func (q *Queries) StepsOldest(ctx context.Context, db DBTX, steps []string) ([]StepsOldestRow, error) {
 	rows, err := db.Query(ctx, stepsOldest, steps)
 	if err != nil {
@@ -115,8 +115,8 @@ type StepsOverdueRow struct {
 	DeadlineAt time.Time
 }
 
-// StepsOverdue are the steps of some kinds that are pending although their deadline was before a moment, of each kind
-// those first that should have ended first.
+// StepsOverdue lists the steps of some kinds that are pending although their deadline was before a moment, for each
+// kind the earliest deadlines first.
 func (q *Queries) StepsOverdue(ctx context.Context, db DBTX, arg *StepsOverdueParams) ([]StepsOverdueRow, error) {
 	rows, err := db.Query(ctx, stepsOverdue, arg.Steps, arg.Before, arg.MostEach)
 	if err != nil {
@@ -163,7 +163,7 @@ type StepsPendingRow struct {
 	Generation int32
 }
 
-// StepsPending are those of some steps that are pending.
+// StepsPending returns those of some steps that are pending.
 func (q *Queries) StepsPending(ctx context.Context, db DBTX, arg *StepsPendingParams) ([]StepsPendingRow, error) {
 	rows, err := db.Query(ctx, stepsPending, arg.OrderIds, arg.Steps, arg.Generations)
 	if err != nil {
@@ -219,9 +219,9 @@ type StepsReadRow struct {
 	UndoneState   string
 }
 
-// StepsRead is all that workers need to carry steps out. The goal tells them whether the order still wants it. undoes is
-// the forward step that each compensates, if it does, and undone_state what became of that. The request is that of the
-// generation whose key is used.
+// StepsRead reads all that workers need to carry steps out. The goal shows them whether the order still wants the step.
+// undoes is the forward step that a compensation undoes, and undone_state is the state of that forward step. The
+// request is that of the generation whose key is used.
 func (q *Queries) StepsRead(ctx context.Context, db DBTX, arg *StepsReadParams) ([]StepsReadRow, error) {
 	rows, err := db.Query(ctx, stepsRead,
 		arg.OrderIds,
@@ -298,10 +298,10 @@ type StepsSweepRow struct {
 	Stranded   bool
 }
 
-// StepsSweep is a page of the pending steps of one kind, after a given one, and tells which are stranded: those that were
-// started before a moment and have no job that could carry them out, because River's rows were pruned, discarded or
-// deleted, or because their process has been silent for longer than any job may take. The job is looked up for each step
-// by itself. The limits keep the planner from joining: its statistics are from when nothing was pending.
+// StepsSweep reads a page of the pending steps of one kind, after a given step, and reports which are stranded. A
+// stranded step was started before a moment and has no job that could carry it out: River's row was pruned, discarded
+// or deleted, or its process has been silent for longer than any job may take. The job is looked up for each step by
+// itself. The limits keep the planner from joining: its statistics are from when no step was pending.
 func (q *Queries) StepsSweep(ctx context.Context, db DBTX, arg *StepsSweepParams) ([]StepsSweepRow, error) {
 	rows, err := db.Query(ctx, stepsSweep,
 		arg.StartedBefore,
@@ -364,7 +364,7 @@ type StepsUnwantedRow struct {
 	Unwanted   bool
 }
 
-// StepsUnwanted is the same page as that of StepsSweep, and tells which steps their orders do not want any more.
+// StepsUnwanted reads the same page as StepsSweep, and reports which steps their orders do not want any more.
 func (q *Queries) StepsUnwanted(ctx context.Context, db DBTX, arg *StepsUnwantedParams) ([]StepsUnwantedRow, error) {
 	rows, err := db.Query(ctx, stepsUnwanted,
 		arg.Step,
@@ -400,7 +400,7 @@ const sweepPlan = `-- name: SweepPlan :exec
 SET LOCAL jit = off
 `
 
-// SweepPlan keeps Postgres from compiling what takes a few milliseconds, which it does if its statistics are old.
+// SweepPlan keeps Postgres from compiling a query that takes a few milliseconds. With old statistics it would.
 func (q *Queries) SweepPlan(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, sweepPlan)
 	return err
@@ -471,7 +471,7 @@ const takeTurn = `-- name: TakeTurn :one
 SELECT pg_try_advisory_xact_lock($1::bigint)
 `
 
-// TakeTurn takes the turn of a kind of work, until the transaction ends; false if somebody else has it.
+// TakeTurn takes the turn of a kind of work until the transaction ends, and returns false if another process has it.
 func (q *Queries) TakeTurn(ctx context.Context, db DBTX, key int64) (bool, error) {
 	row := db.QueryRow(ctx, takeTurn, key)
 	var pg_try_advisory_xact_lock bool

@@ -16,8 +16,9 @@ const confirm = `-- name: Confirm :exec
 SELECT pg_logical_emit_message(true, 'millrace', '')
 `
 
-// Confirm makes a transaction that only reads wait at its commit as one that writes does. What it has read may be
-// there and not yet be with the synchronous standby: Postgres stops waiting, and shows it, when a statement times out.
+// Confirm makes a transaction that only reads wait at its commit as one that writes would. A row that the transaction
+// has read may be missing on the synchronous standby: when the wait for the standby times out, Postgres shows the row
+// all the same.
 func (q *Queries) Confirm(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, confirm)
 	return err
@@ -41,7 +42,8 @@ type ConnectionsAllowedRow struct {
 	OfServer   int32
 }
 
-// ConnectionsAllowed says how many connections the role, the database and the server allow; -1 is any number.
+// ConnectionsAllowed returns how many connections the role, the database and the server allow; -1 stands for any
+// number.
 func (q *Queries) ConnectionsAllowed(ctx context.Context, db DBTX) (ConnectionsAllowedRow, error) {
 	row := db.QueryRow(ctx, connectionsAllowed)
 	var i ConnectionsAllowedRow
@@ -58,7 +60,7 @@ const leader = `-- name: Leader :one
 SELECT leader_id FROM millrace.river_leader WHERE expires_at > now()
 `
 
-// Leader is the River client that enqueues the periodic jobs.
+// Leader returns the River client that enqueues the periodic jobs.
 func (q *Queries) Leader(ctx context.Context, db DBTX) (string, error) {
 	row := db.QueryRow(ctx, leader)
 	var leader_id string
@@ -94,8 +96,8 @@ type QueuesPausedRow struct {
 	Shut   bool
 }
 
-// QueuesPaused lists the queues that are worked, and tells which of them an operator has paused, and from which every live
-// process keeps away because the provider's breaker is open.
+// QueuesPaused lists the queues that are worked. It reports which of them an operator has paused, and which are shut in
+// every live process because the provider's breaker is open.
 func (q *Queries) QueuesPaused(ctx context.Context, db DBTX, silence pgtype.Interval) ([]QueuesPausedRow, error) {
 	rows, err := db.Query(ctx, queuesPaused, silence)
 	if err != nil {
@@ -163,8 +165,9 @@ type VigilRow struct {
 	PartitionsMissing  int64
 }
 
-// Vigil is what tells whether periodic work runs at all: the living processes with workers, River's leader, the latest
-// verification, the log's upkeep, and the partitions of this week and the next. What never happened was at the epoch.
+// Vigil reads the rows that show whether periodic work runs at all: the living processes with workers, River's leader,
+// the latest verification, the log's upkeep, and the partitions of this week and the next. An event that never happened
+// has the time of the epoch.
 func (q *Queries) Vigil(ctx context.Context, db DBTX, arg *VigilParams) (VigilRow, error) {
 	row := db.QueryRow(ctx, vigil, arg.Ahead, arg.Silence)
 	var i VigilRow

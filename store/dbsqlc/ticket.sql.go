@@ -70,8 +70,8 @@ type TicketsInsertParams struct {
 	Now           time.Time
 }
 
-// TicketsInsert stores new tickets, but for those of a principal that has as many as it may have, and deletes some that
-// have expired: as many as are made now and a hundred more.
+// TicketsInsert stores new tickets, except for principals that have as many as they may have. It also deletes expired
+// tickets: as many as it makes, and a hundred more.
 func (q *Queries) TicketsInsert(ctx context.Context, db DBTX, arg *TicketsInsertParams) (int64, error) {
 	result, err := db.Exec(ctx, ticketsInsert,
 		arg.SecretsSha256,

@@ -48,7 +48,7 @@ type VerificationWriteParams struct {
 	Violations      []byte
 }
 
-// VerificationWrite keeps the latest verification, for all processes to show.
+// VerificationWrite stores the latest verification, for all processes to show.
 func (q *Queries) VerificationWrite(ctx context.Context, db DBTX, arg *VerificationWriteParams) error {
 	_, err := db.Exec(ctx, verificationWrite,
 		arg.StartedAt,
@@ -101,9 +101,10 @@ type VerifyBacklogRow struct {
 	OldestAt time.Time
 }
 
-// VerifyBacklog lists the queues in which a job has been ready since before a moment, and since when, and which no process
-// has worked since. Left out are queues that an operator has paused, and those from which every live process keeps away
-// because the provider's breaker is open, until that moment has passed since; and all, until a process has lived for as long.
+// VerifyBacklog lists the queues in which a job has been ready since before a moment and which no process has worked
+// since, with the time of that job. It leaves out queues that are or were paused by an operator after that moment, and
+// queues that were shut in every live process because the provider's breaker was open. It leaves out all queues until a
+// process has lived for as long.
 func (q *Queries) VerifyBacklog(ctx context.Context, db DBTX, arg *VerifyBacklogParams) ([]VerifyBacklogRow, error) {
 	rows, err := db.Query(ctx, verifyBacklog, arg.Before, arg.Silence)
 	if err != nil {
@@ -128,7 +129,8 @@ const verifyBegin = `-- name: VerifyBegin :exec
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 `
 
-// VerifyBegin makes the transaction that it is the first statement of one that sees one moment and can change nothing.
+// VerifyBegin must be the first statement of a transaction. The transaction then sees one moment and can change
+// nothing.
 func (q *Queries) VerifyBegin(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, verifyBegin)
 	return err
@@ -145,7 +147,7 @@ type VerifyDeadRowsRow struct {
 	Live     int64
 }
 
-// VerifyDeadRows lists the tables of which vacuum leaves twice as much undone as it does by default.
+// VerifyDeadRows lists the tables where vacuum leaves twice as many dead rows as by default.
 func (q *Queries) VerifyDeadRows(ctx context.Context, db DBTX, least int64) ([]VerifyDeadRowsRow, error) {
 	rows, err := db.Query(ctx, verifyDeadRows, least)
 	if err != nil {
@@ -170,7 +172,7 @@ const verifyEvents = `-- name: VerifyEvents :many
 SELECT id, txid, logged_at, order_id, version, kind, amount_minor, step, generation, reference, reason, status, progress, status_changed, at, actor FROM millrace.order_events WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version, id
 `
 
-// VerifyEvents is the whole log of some orders.
+// VerifyEvents reads the whole log of some orders.
 func (q *Queries) VerifyEvents(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrderEvent, error) {
 	rows, err := db.Query(ctx, verifyEvents, ids)
 	if err != nil {
@@ -235,8 +237,9 @@ type VerifyGuardsRow struct {
 	Definition string
 }
 
-// VerifyGuards are the definitions of the constraints, unique indexes and triggers of the given names, with their table and
-// with what keeps them from being in force. A trigger has its function's text: that, too, can be replaced.
+// VerifyGuards returns the definitions of the constraints, unique indexes and triggers of the given names, with their
+// table and with anything that disables them. A trigger includes its function's text, because the function can be
+// replaced, too.
 func (q *Queries) VerifyGuards(ctx context.Context, db DBTX, names []string) ([]VerifyGuardsRow, error) {
 	rows, err := db.Query(ctx, verifyGuards, names)
 	if err != nil {
@@ -311,7 +314,7 @@ type VerifyLogPageRow struct {
 	Orphan  bool
 }
 
-// VerifyLogPage is a page of the log, after a cursor, and says whether the order is there.
+// VerifyLogPage reads a page of the log after a cursor, and reports whether the order of each event exists.
 func (q *Queries) VerifyLogPage(ctx context.Context, db DBTX, arg *VerifyLogPageParams) ([]VerifyLogPageRow, error) {
 	rows, err := db.Query(ctx, verifyLogPage, arg.Txid, arg.ID, arg.PageSize)
 	if err != nil {
@@ -394,7 +397,7 @@ const verifyNames = `-- name: VerifyNames :exec
 SELECT set_config('search_path', 'pg_catalog', true), set_config('quote_all_identifiers', 'off', true)
 `
 
-// VerifyNames has Postgres print definitions with the schemas of all that they name, and quotes only where names need
+// VerifyNames makes Postgres print definitions with the schema of every name, and quotes only where names need
 // them, whatever the session's settings are.
 func (q *Queries) VerifyNames(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, verifyNames)
@@ -459,7 +462,7 @@ type VerifyPageParams struct {
 	PageSize int32
 }
 
-// VerifyPage is a page of all orders by id, above the given one.
+// VerifyPage reads a page of all orders by id, above the given id.
 func (q *Queries) VerifyPage(ctx context.Context, db DBTX, arg *VerifyPageParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, verifyPage, arg.After, arg.PageSize)
 	if err != nil {
@@ -497,7 +500,7 @@ SELECT DISTINCT e.order_id FROM (
 ) e
 `
 
-// VerifyRecent lists the orders that the last entries of the log are about.
+// VerifyRecent lists the orders of the last entries of the log.
 func (q *Queries) VerifyRecent(ctx context.Context, db DBTX, entries int32) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, verifyRecent, entries)
 	if err != nil {
@@ -533,7 +536,8 @@ type VerifyResumedParams struct {
 	Silence pgtype.Interval
 }
 
-// VerifyResumed are those of some queues that are paused, or were after a moment; and all, if no living process is older.
+// VerifyResumed returns those of some queues that are paused, or were paused after a moment. It returns all of them if
+// no living process is older than that moment.
 func (q *Queries) VerifyResumed(ctx context.Context, db DBTX, arg *VerifyResumedParams) ([]string, error) {
 	rows, err := db.Query(ctx, verifyResumed, arg.Queues, arg.After, arg.Silence)
 	if err != nil {
@@ -591,9 +595,9 @@ type VerifySlotsRow struct {
 	CatalogHorizon int64
 }
 
-// VerifySlots lists what keeps Postgres from removing WAL or dead rows for a consumer elsewhere: replication slots of the
-// whole server, and standbys that send feedback without a slot. Temporary slots end with their session, and a lost one
-// holds nothing. Since when a slot is unused is known from Postgres 17 on.
+// VerifySlots lists the consumers elsewhere for which Postgres keeps WAL or dead rows: replication slots of the whole
+// server, and standbys that send feedback without a slot. Temporary slots end with their session, and a lost slot holds
+// nothing back. From Postgres 17 on it is known since when a slot is unused.
 func (q *Queries) VerifySlots(ctx context.Context, db DBTX, arg *VerifySlotsParams) ([]VerifySlotsRow, error) {
 	rows, err := db.Query(ctx, verifySlots,
 		arg.Unused,
@@ -706,9 +710,10 @@ type VerifyTransactionsRow struct {
 	StartedAt   time.Time
 }
 
-// VerifyTransactions lists the transactions of this database that are older than they should be. writes: it has an id,
-// and so holds up everybody who reads the log. What other users' sessions do is shown to pg_read_all_stats only. Left out
-// are the log's upkeep, which reads a whole partition, and a dump, each while it may still be at it.
+// VerifyTransactions lists the transactions of this database that are older than they should be. writes reports whether
+// a transaction has an id, and therefore holds up all readers of the log. Postgres shows other users' sessions to
+// pg_read_all_stats only. The log's upkeep, which reads a whole partition, and a dump are left out for as long as they
+// may still be at work.
 func (q *Queries) VerifyTransactions(ctx context.Context, db DBTX, arg *VerifyTransactionsParams) ([]VerifyTransactionsRow, error) {
 	rows, err := db.Query(ctx, verifyTransactions,
 		arg.Most,

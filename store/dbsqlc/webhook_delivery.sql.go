@@ -24,7 +24,7 @@ type AttemptsLastParams struct {
 	DeliveryIds []uuid.UUID
 }
 
-// AttemptsLast are the last attempts of deliveries.
+// AttemptsLast reads the last attempts of deliveries.
 func (q *Queries) AttemptsLast(ctx context.Context, db DBTX, arg *AttemptsLastParams) ([]WebhookAttempt, error) {
 	rows, err := db.Query(ctx, attemptsLast, arg.EndpointID, arg.DeliveryIds)
 	if err != nil {
@@ -161,9 +161,9 @@ type DeliveriesClaimParams struct {
 	BatchSize    int32
 }
 
-// DeliveriesClaim takes messages to send, at most one of each order: while one waits, those after it wait, too. Until
-// claimed_until nobody else takes them. Here and below the ids are an array, which is read once: a join may read them again
-// for every row of the endpoint, if the statistics are from when it had few.
+// DeliveriesClaim takes messages to send, at most one of each order: while one waits, later messages about its order
+// wait, too. Until claimed_until no other worker takes them. Here and below the ids are an array, which is read once. A
+// join may read them again for every row of the endpoint, if the statistics are from when the endpoint had few.
 func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesClaimParams) ([]WebhookDelivery, error) {
 	rows, err := db.Query(ctx, deliveriesClaim,
 		arg.ClaimedUntil,
@@ -217,7 +217,7 @@ type DeliveriesHastenParams struct {
 	BatchSize  int32
 }
 
-// DeliveriesHasten has what waits for its next attempt tried at once: the endpoint has come back.
+// DeliveriesHasten makes messages that wait for their next attempt due at once: the endpoint works again.
 func (q *Queries) DeliveriesHasten(ctx context.Context, db DBTX, arg *DeliveriesHastenParams) (int64, error) {
 	result, err := db.Exec(ctx, deliveriesHasten, arg.At, arg.EndpointID, arg.BatchSize)
 	if err != nil {
@@ -248,7 +248,7 @@ type DeliveriesInsertParams struct {
 	At          time.Time
 }
 
-// DeliveriesInsert writes messages that are to be sent at once. About an event there is one; a second is left out.
+// DeliveriesInsert stores messages that are to be sent at once. A second message about the same event is left out.
 func (q *Queries) DeliveriesInsert(ctx context.Context, db DBTX, arg *DeliveriesInsertParams) (int64, error) {
 	result, err := db.Exec(ctx, deliveriesInsert,
 		arg.Ids,
@@ -374,7 +374,8 @@ CROSS JOIN LATERAL (
 WHERE e.state = 'enabled' AND e.failures = 0
 `
 
-// DeliveriesOldestDue says since when the message that has waited longest could have been sent, of endpoints that are well.
+// DeliveriesOldestDue returns since when the message that has waited longest could have been sent, for endpoints that
+// work.
 func (q *Queries) DeliveriesOldestDue(ctx context.Context, db DBTX, at time.Time) (time.Time, error) {
 	row := db.QueryRow(ctx, deliveriesOldestDue, at)
 	var column_1 time.Time
@@ -394,7 +395,8 @@ type DeliveriesPurgeParams struct {
 	BatchSize int32
 }
 
-// DeliveriesPurge forgets messages that were finished long ago, and those of endpoints that are disabled for as long.
+// DeliveriesPurge deletes messages that were finished long ago, and messages of endpoints that have been disabled for
+// as long.
 func (q *Queries) DeliveriesPurge(ctx context.Context, db DBTX, arg *DeliveriesPurgeParams) (int64, error) {
 	result, err := db.Exec(ctx, deliveriesPurge, arg.Before, arg.BatchSize)
 	if err != nil {
@@ -426,9 +428,9 @@ type DeliveriesPurgeDeletedParams struct {
 	Before    time.Time
 }
 
-// DeliveriesPurgeDeleted forgets messages that nobody will get: those of deleted endpoints, and what has waited for
-// long for a disabled one. Ids begin with the time at which they were made: below follows from before, and has an index
-// find what is old among what waits.
+// DeliveriesPurgeDeleted deletes messages that will not be sent: those of deleted endpoints, and those that have waited
+// for a disabled endpoint for a long time. Ids begin with the time at which they were made. below follows from before,
+// and lets an index find the old messages among the waiting ones.
 func (q *Queries) DeliveriesPurgeDeleted(ctx context.Context, db DBTX, arg *DeliveriesPurgeDeletedParams) (int64, error) {
 	result, err := db.Exec(ctx, deliveriesPurgeDeleted, arg.BatchSize, arg.Below, arg.Before)
 	if err != nil {
@@ -460,8 +462,8 @@ type DeliveriesRepeatParams struct {
 	BatchSize  int32
 }
 
-// DeliveriesRepeat has messages sent again, oldest first and a bounded number at a time: those in the given states that
-// were made at a moment or later, after the id of the last.
+// DeliveriesRepeat makes messages due again, oldest first and a bounded number at a time. It takes messages in the
+// given states that were made at a moment or later, after the last id.
 func (q *Queries) DeliveriesRepeat(ctx context.Context, db DBTX, arg *DeliveriesRepeatParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, deliveriesRepeat,
 		arg.At,
@@ -525,8 +527,8 @@ type DeliveriesSettleParams struct {
 	Responses     []string
 }
 
-// DeliveriesSettle writes down what became of attempts. One whose attempts is 0 was not made: the message is as it
-// was before it was claimed. What was finished or claimed by somebody else meanwhile stays as it is.
+// DeliveriesSettle records the results of attempts. A result with attempts 0 was not attempted: the message is again as
+// before it was claimed. A message that another worker finished or claimed meanwhile stays as it is.
 func (q *Queries) DeliveriesSettle(ctx context.Context, db DBTX, arg *DeliveriesSettleParams) error {
 	_, err := db.Exec(ctx, deliveriesSettle,
 		arg.EndpointID,
@@ -586,7 +588,7 @@ type DeliveryRepeatParams struct {
 	ID         uuid.UUID
 }
 
-// DeliveryRepeat has a message sent again, with as many attempts as a new one. One that is pending is tried at once.
+// DeliveryRepeat makes a message due again, with as many attempts as a new one. A pending message is tried at once.
 func (q *Queries) DeliveryRepeat(ctx context.Context, db DBTX, arg *DeliveryRepeatParams) (WebhookDelivery, error) {
 	row := db.QueryRow(ctx, deliveryRepeat,
 		arg.At,

@@ -28,7 +28,8 @@ type FeedCursorMoveParams struct {
 	FromID    int64
 }
 
-// FeedCursorMove moves a cursor from where the caller believes it to be. No row: somebody else has moved it.
+// FeedCursorMove moves a cursor from the position that the caller expects. It returns no row if another process has
+// moved it.
 func (q *Queries) FeedCursorMove(ctx context.Context, db DBTX, arg *FeedCursorMoveParams) (int64, error) {
 	result, err := db.Exec(ctx, feedCursorMove,
 		arg.Epoch,
@@ -153,7 +154,7 @@ type WebhookDeleteParams struct {
 	ID uuid.UUID
 }
 
-// WebhookDelete hides an endpoint; its deliveries are deleted later, a bounded number at a time.
+// WebhookDelete hides an endpoint. Its deliveries are deleted later, a bounded number at a time.
 func (q *Queries) WebhookDelete(ctx context.Context, db DBTX, arg *WebhookDeleteParams) (int64, error) {
 	result, err := db.Exec(ctx, webhookDelete, arg.At, arg.ID)
 	if err != nil {
@@ -178,7 +179,7 @@ type WebhookHealthParams struct {
 	ID             uuid.UUID
 }
 
-// WebhookHealth writes down how an endpoint is doing.
+// WebhookHealth records the state of an endpoint.
 func (q *Queries) WebhookHealth(ctx context.Context, db DBTX, arg *WebhookHealthParams) error {
 	_, err := db.Exec(ctx, webhookHealth,
 		arg.Failures,
@@ -258,7 +259,8 @@ const webhookLock = `-- name: WebhookLock :exec
 SELECT pg_advisory_xact_lock(hashtextextended($1::text, 6))
 `
 
-// WebhookLock has whoever makes endpoints for one owner do so one after the other, so that they are counted right.
+// WebhookLock makes requests that create endpoints for one owner take turns, so that the endpoints are counted
+// correctly.
 func (q *Queries) WebhookLock(ctx context.Context, db DBTX, owner string) error {
 	_, err := db.Exec(ctx, webhookLock, owner)
 	return err
@@ -268,8 +270,8 @@ const webhookLockRow = `-- name: WebhookLockRow :one
 SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
 `
 
-// WebhookLockRow keeps others from changing an endpoint until the transaction ends. It does not stand in the way of
-// new deliveries, which refer to the row.
+// WebhookLockRow keeps other transactions from changing an endpoint until this one ends. New deliveries, which refer to
+// the row, can still be stored.
 func (q *Queries) WebhookLockRow(ctx context.Context, db DBTX, id uuid.UUID) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookLockRow, id)
 	var i WebhookEndpoint
@@ -313,7 +315,7 @@ type WebhookReadParams struct {
 	OwnerCustomerID string
 }
 
-// WebhookRead is an endpoint, if the owner has it. An owner that is empty has all.
+// WebhookRead reads an endpoint if the owner has it. An empty owner has all endpoints.
 func (q *Queries) WebhookRead(ctx context.Context, db DBTX, arg *WebhookReadParams) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookRead,
 		arg.ID,
@@ -363,8 +365,8 @@ type WebhookRotateParams struct {
 	ID                uuid.UUID
 }
 
-// WebhookRotate makes another secret the current one. The one before is good until previous_expires_at, if that is
-// still to come.
+// WebhookRotate makes a new secret the current one. The previous secret is valid until previous_expires_at, if that is
+// in the future.
 func (q *Queries) WebhookRotate(ctx context.Context, db DBTX, arg *WebhookRotateParams) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookRotate,
 		arg.PreviousExpiresAt,
@@ -411,7 +413,7 @@ type WebhookSiblingsRow struct {
 	EventTypes []string
 }
 
-// WebhookSiblings are the other enabled endpoints of an endpoint's owner.
+// WebhookSiblings lists the other enabled endpoints of an endpoint's owner.
 func (q *Queries) WebhookSiblings(ctx context.Context, db DBTX, id uuid.UUID) ([]WebhookSiblingsRow, error) {
 	rows, err := db.Query(ctx, webhookSiblings, id)
 	if err != nil {
@@ -441,7 +443,8 @@ type WebhookTakeParams struct {
 	ID        uuid.UUID
 }
 
-// WebhookTake keeps others from sending to an endpoint for a while. No row: it is not sent to.
+// WebhookTake keeps other workers from sending to an endpoint for a while. It returns no row if the endpoint gets no
+// messages.
 func (q *Queries) WebhookTake(ctx context.Context, db DBTX, arg *WebhookTakeParams) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookTake, arg.BusyUntil, arg.ID)
 	var i WebhookEndpoint
@@ -493,7 +496,7 @@ type WebhookUpdateParams struct {
 	ID             uuid.UUID
 }
 
-// WebhookUpdate changes what an owner can change. One that is enabled again begins with a clean slate.
+// WebhookUpdate changes the fields that an owner can change. An endpoint that is enabled again starts without failures.
 func (q *Queries) WebhookUpdate(ctx context.Context, db DBTX, arg *WebhookUpdateParams) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookUpdate,
 		arg.Principal,
@@ -573,8 +576,8 @@ type WebhooksDueRow struct {
 	Owner    string
 }
 
-// WebhooksDue are endpoints for which something can be sent, and nobody is at it. What waits for a message before it
-// cannot. An owner is a customer, and else a principal.
+// WebhooksDue lists the endpoints for which a message can be sent and which no worker is serving. A message that waits
+// for an earlier one cannot be sent. An owner is a customer, or else a principal.
 func (q *Queries) WebhooksDue(ctx context.Context, db DBTX, arg *WebhooksDueParams) ([]WebhooksDueRow, error) {
 	rows, err := db.Query(ctx, webhooksDue, arg.At, arg.BatchSize)
 	if err != nil {
@@ -599,7 +602,7 @@ const webhooksIdle = `-- name: WebhooksIdle :one
 SELECT NOT EXISTS (SELECT FROM millrace.webhook_endpoints WHERE state = 'enabled')
 `
 
-// WebhooksIdle says that nobody is sent anything.
+// WebhooksIdle reports whether no endpoint is to be sent anything.
 func (q *Queries) WebhooksIdle(ctx context.Context, db DBTX) (bool, error) {
 	row := db.QueryRow(ctx, webhooksIdle)
 	var not_exists bool
@@ -774,8 +777,8 @@ type WebhooksListeningRow struct {
 	EventTypes []string
 }
 
-// WebhooksListening are the endpoints that hear of the orders of customers; with an empty one among them, also those
-// that hear of everybody's.
+// WebhooksListening lists the endpoints that hear of the orders of the given customers. With an empty customer among
+// them, it adds the endpoints that hear of all orders.
 func (q *Queries) WebhooksListening(ctx context.Context, db DBTX, customerIds []string) ([]WebhooksListeningRow, error) {
 	rows, err := db.Query(ctx, webhooksListening, customerIds)
 	if err != nil {
@@ -801,7 +804,7 @@ DELETE FROM millrace.webhook_endpoints e
 WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM millrace.webhook_deliveries d WHERE d.endpoint_id = e.id)
 `
 
-// WebhooksPurge forgets deleted endpoints of which nothing is left.
+// WebhooksPurge deletes the rows of deleted endpoints whose messages are all gone.
 func (q *Queries) WebhooksPurge(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, webhooksPurge)
 	return err
@@ -814,8 +817,8 @@ WHERE e.state = 'enabled' AND k.id = e.principal AND (k.revoked_at IS NOT NULL O
 RETURNING e.id
 `
 
-// WebhooksWithoutKey disables the endpoints of keys that were revoked or have expired: whoever has lost a key must not
-// go on hearing of orders.
+// WebhooksWithoutKey disables the endpoints of keys that were revoked or have expired: the former holder of a key must
+// not go on hearing of orders.
 func (q *Queries) WebhooksWithoutKey(ctx context.Context, db DBTX, at time.Time) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, webhooksWithoutKey, at)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package ogenerrors has what the generated client uses of ogen's package of that name. The rest of that one reads
-// OpenAPI documents, with eight modules that no user of the client needs.
+// Package ogenerrors has the part of ogen's package of that name that the generated client uses. The rest of ogen's
+// package reads OpenAPI documents, with eight modules that users of the client do not need.
 package ogenerrors
 
 import (
@@ -10,19 +10,19 @@ import (
 var (
 	// ErrSkipClientSecurity tells the generated client to send a request without a credential.
 	ErrSkipClientSecurity = errors.New("skip client security")
-	// ErrSecurityRequirementIsNotSatisfied says that there was no credential for a request that needs one.
+	// ErrSecurityRequirementIsNotSatisfied reports a missing credential for a request that needs one.
 	ErrSecurityRequirementIsNotSatisfied = errors.New("security requirement is not satisfied")
 )
 
-// DecodeBodyError says that the body of an answer is not what the document says.
+// DecodeBodyError reports that the body of an answer does not match the document.
 type DecodeBodyError struct {
 	ContentType string
 	Body        []byte
 	Err         error
 }
 
-// Error leaves the body out: it is about people.
+// Error leaves the body out: it has personal data.
 func (e *DecodeBodyError) Error() string { return fmt.Sprintf("decode %s: %v", e.ContentType, e.Err) }
 
-// Unwrap returns what was wrong.
+// Unwrap returns the cause.
 func (e *DecodeBodyError) Unwrap() error { return e.Err }
