@@ -14,64 +14,64 @@ import (
 
 const (
 	maxGroups  = 100
-	redriveFew = 20 // orders of which the answer says what is done
+	redriveFew = 20 // orders whose steps the answer lists
 )
 
-// DeadLetterGroup is the orders that need attention for one cause.
+// DeadLetterGroup counts the orders that need attention for one cause.
 type DeadLetterGroup struct {
 	Step    StepName  `json:"step" example:"void_payment"`
 	State   StepState `json:"state" example:"refused"`
-	Code    string    `json:"code" example:"provider_refused" doc:"Why, in one word: the provider's code or Millrace's own, and declared if an operator has declared the step not done"`
-	Reason  string    `json:"reason" example:"void_payment refused: provider_refused" doc:"Step, state and code in a sentence"`
-	Orders  int64     `json:"orders" minimum:"1" example:"12" doc:"How many"`
-	FirstAt time.Time `json:"firstAt" example:"2026-11-22T12:00:00Z" doc:"Since when the first of them has needed attention"`
-	LastAt  time.Time `json:"lastAt" example:"2026-11-22T13:00:00Z" doc:"Since when the last has"`
+	Code    string    `json:"code" example:"provider_refused" doc:"Why the step did not succeed, in one word: the provider's code or one of Millrace's; declared if an operator declared the step refused"`
+	Reason  string    `json:"reason" example:"void_payment refused: provider_refused" doc:"The step, its state and the code, in one line"`
+	Orders  int64     `json:"orders" minimum:"1" example:"12" doc:"How many orders need attention for this cause"`
+	FirstAt time.Time `json:"firstAt" example:"2026-11-22T12:00:00Z" doc:"When the first of these orders began to need attention"`
+	LastAt  time.Time `json:"lastAt" example:"2026-11-22T13:00:00Z" doc:"When the last of these orders began to need attention"`
 }
 
-// DeadLetters is what gave up, by cause.
+// DeadLetters is the orders that need attention, by cause.
 type DeadLetters struct {
-	Groups []DeadLetterGroup `json:"groups" doc:"Most orders first, at most 100"`
+	Groups []DeadLetterGroup `json:"groups" doc:"The causes with the most orders first, at most 100"`
 }
 
-// Redrive is a request to try again what gave up.
+// Redrive is a request to retry orders that need attention.
 type Redrive struct {
-	Step          *StepName  `json:"step,omitempty" example:"void_payment" doc:"Only orders that this step keeps from their end. Default: any"`
-	State         *StepState `json:"state,omitempty" example:"refused" doc:"Only orders whose step is in this state. Default: any"`
-	Code          string     `json:"code,omitempty" minLength:"1" maxLength:"64" example:"provider_refused" doc:"Only orders whose step has this code. Default: any"`
-	OrderIDs      []orderID  `json:"orderIds,omitempty" minItems:"1" maxItems:"1000" doc:"Only these orders. Default: all"`
-	RatePerSecond int        `json:"ratePerSecond,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many orders a second"`
-	DryRun        bool       `json:"dryRun,omitempty" doc:"Say what would be done, and do nothing"`
-	Reason        string     `json:"reason" minLength:"1" maxLength:"200" example:"The provider is up again" doc:"Why. It is in the orders' history, where their customers can read it"`
+	Step          *StepName  `json:"step,omitempty" example:"void_payment" doc:"Only orders that cannot finish because of this step. Default: any step"`
+	State         *StepState `json:"state,omitempty" example:"refused" doc:"Only orders whose step is in this state. Default: any state"`
+	Code          string     `json:"code,omitempty" minLength:"1" maxLength:"64" example:"provider_refused" doc:"Only orders whose step has this code. Default: any code"`
+	OrderIDs      []orderID  `json:"orderIds,omitempty" minItems:"1" maxItems:"1000" doc:"Only these orders. Default: all that match"`
+	RatePerSecond int        `json:"ratePerSecond,omitempty" minimum:"1" maximum:"100" default:"10" doc:"How many orders to settle per second"`
+	DryRun        bool       `json:"dryRun,omitempty" doc:"Report what would be done, without doing it"`
+	Reason        string     `json:"reason" minLength:"1" maxLength:"200" example:"The provider is up again" doc:"The reason. It is stored in the history of each order, which the customer can read"`
 }
 
-// RedriveStep is another try of a step.
+// RedriveStep is one step that a redrive starts again.
 type RedriveStep struct {
 	Step       StepName `json:"step" example:"void_payment"`
-	Generation int      `json:"generation" minimum:"1" example:"2" doc:"The generation that is started"`
-	AsksFirst  bool     `json:"asksFirst" doc:"The step got no answer: its provider is asked what became of it, and it is sent under the key that it had. Otherwise it was refused, and is sent under a new key"`
+	Generation int      `json:"generation" minimum:"1" example:"2" doc:"The generation that the redrive starts"`
+	AsksFirst  bool     `json:"asksFirst" doc:"True if the step got no answer: Millrace first asks the provider about its outcome, then sends it again under the same key. False if the step was refused: it is sent under a new key"`
 }
 
-// RedriveOrder is what is done to one order.
+// RedriveOrder is what a redrive does to one order.
 type RedriveOrder struct {
 	OrderID orders.ID     `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e"`
-	Steps   []RedriveStep `json:"steps" doc:"What is tried again; nothing if the order was settled meanwhile"`
+	Steps   []RedriveStep `json:"steps" doc:"The steps to retry; empty if the order was settled meanwhile"`
 }
 
-// RedriveResult is what a redrive does, or would.
+// RedriveResult is what a redrive does or, in a dry run, would do.
 type RedriveResult struct {
-	DryRun bool           `json:"dryRun" doc:"Nothing is done"`
-	Orders int64          `json:"orders" minimum:"0" example:"12" doc:"How many orders it is about"`
-	First  []RedriveOrder `json:"first" doc:"What is done to the first 20 of them"`
+	DryRun bool           `json:"dryRun" doc:"True if this was a dry run, so nothing is done"`
+	Orders int64          `json:"orders" minimum:"0" example:"12" doc:"How many orders match"`
+	First  []RedriveOrder `json:"first" doc:"What the redrive does to the first 20 orders"`
 }
 
 type deadLettersOutput struct{ Body DeadLetters }
 
 type deadLetterOrdersInput struct {
-	Step   StepName  `query:"step" example:"void_payment" doc:"Only orders that this step keeps from their end"`
+	Step   StepName  `query:"step" example:"void_payment" doc:"Only orders that cannot finish because of this step"`
 	State  StepState `query:"state" example:"refused" doc:"Only orders whose step is in this state"`
 	Code   string    `query:"code" maxLength:"64" example:"provider_refused" doc:"Only orders whose step has this code"`
 	Limit  int       `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
-	Cursor string    `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+	Cursor string    `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
 }
 
 type redriveInput struct{ Body Redrive }
@@ -82,32 +82,34 @@ func (s *Server) deadLetterOperations() []operation {
 	return []operation{
 		declare(operation{
 			Operation: huma.Operation{
-				OperationID: "listDeadLetters", Method: http.MethodGet, Path: "/api/dead-letters", Tags: []string{tagOrders},
-				Summary:     "Count what gave up, by cause",
-				Description: "The orders that need attention, by the step that keeps them from their end and why.",
+				OperationID: "listDeadLetters", Method: http.MethodGet, Path: "/api/dead-letters", Tags: []string{tagOperations},
+				Summary:     "Count orders that need attention, by cause",
+				Description: "Groups the orders that need attention by the step that cannot finish, its state and its code.",
 			},
 			permission: permitObserve,
 		}, s.deadLetters),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "listDeadLetterOrders", Method: http.MethodGet, Path: "/api/dead-letters/orders",
-				Tags:    []string{tagOrders},
-				Summary: "List the orders that gave up", Description: "Newest first, of one cause or of all.",
+				Tags:    []string{tagOperations},
+				Summary: "List orders that need attention", Description: "Newest first, for one cause or for all causes.",
 			},
 			permission: permitObserve,
 		}, s.deadLetterOrders),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "redriveDeadLetters", Method: http.MethodPost, Path: "/api/dead-letters/redrive",
-				Tags:    []string{tagOrders},
-				Summary: "Try again what gave up",
-				Description: "Settles orders that need attention as `retry` does, in the background, one after the other at a " +
-					"rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it only says " +
-					"what would be done.",
+				Tags:    []string{tagOperations},
+				Summary: "Retry orders that need attention",
+				Description: "Settles the matching orders with `retry`, in the background, one by one at the given rate. It " +
+					"covers the orders that need attention now: an order that fails again is not retried twice. With `dryRun`, the " +
+					"answer only reports what would be done.",
 				DefaultStatus: http.StatusAccepted,
 				MaxBodyBytes:  -1, // limited does it
 			},
 			permission: permitSettle,
+			example: `{"step": "void_payment", "state": "refused", "code": "provider_refused", "dryRun": true, ` +
+				`"reason": "The payment provider is up again"}`,
 		}, s.redrive),
 	}
 }
@@ -175,7 +177,7 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 	return out, nil
 }
 
-// cause is which orders the redrive is about.
+// cause returns the cause that selects the orders of a redrive.
 func (r *Redrive) cause() orders.Cause {
 	cause := orders.Cause{Code: r.Code}
 	if r.Step != nil {
@@ -187,12 +189,12 @@ func (r *Redrive) cause() orders.Cause {
 	return cause
 }
 
-// newRedriveOrder says what a redrive does to an order, by deciding and not storing it.
+// newRedriveOrder finds what a redrive does to an order: it makes the decision and does not store it.
 func newRedriveOrder(o orders.Order, job orders.RedriveJob) RedriveOrder {
 	out := RedriveOrder{OrderID: o.ID, Steps: []RedriveStep{}}
 	decision, err := orders.Decide(o, job.Event(o.ID, job.At))
 	if err != nil || orders.Admit(&o, decision.Event) != nil {
-		return out // settled since it was found, or tried too often
+		return out // settled since it was found, or retried too often
 	}
 	for _, step := range decision.Started {
 		out.Steps = append(out.Steps, RedriveStep{

@@ -23,11 +23,11 @@ const (
 	tagInventory     = "Inventory"
 	tagNotifications = "Notifications"
 	tagWebhooks      = "Webhooks"
-	tagSystem        = "System"
+	tagOperations    = "Operations"
 	tagHealth        = "Health"
 )
 
-// setGlobals sets the parts of Huma's behaviour that it keeps in variables of its package.
+// setGlobals sets the parts of Huma's behaviour that Huma keeps in package variables.
 //
 //nolint:gochecknoglobals // Huma's are globals; they must be set once, before any API is made
 var setGlobals = sync.OnceFunc(func() {
@@ -39,8 +39,8 @@ var setGlobals = sync.OnceFunc(func() {
 	}
 })
 
-// newHumaConfig turns off what Huma adds by itself: links to schemas in every body, pages that load scripts from
-// elsewhere, and a 3.0 version of the document, which its event streams make invalid.
+// newHumaConfig turns off Huma's additions: links to schemas in every body, pages that load scripts from other sites,
+// and a 3.0 version of the document, which the event streams would make invalid.
 func newHumaConfig(version string) huma.Config {
 	setGlobals()
 	c := huma.DefaultConfig("Millrace", version)
@@ -48,30 +48,31 @@ func newHumaConfig(version string) huma.Config {
 	c.DocsPath, c.SchemasPath, c.OpenAPIPath = "", "", ""
 	c.RejectUnknownQueryParameters = true
 	c.Formats = map[string]huma.Format{mediaJSON: newJSONFormat(), "json": newJSONFormat()}
-	c.Info.Description = "Places orders and carries each of them out, or undoes it, exactly once."
+	c.Info.Description = "Places orders and carries each of them out exactly once, or undoes it."
 	c.Info.Contact = &huma.Contact{Name: "Millrace", URL: "https://github.com/millrace-orders/millrace"}
 	c.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
 	c.Servers = []*huma.Server{{URL: "/"}}
 	c.Tags = []*huma.Tag{
-		{Name: tagOrders, Description: "Placing, reading, following and cancelling orders"},
-		{Name: tagEvents, Description: "What happens to orders, as it happens and afterwards"},
-		{Name: tagInventory, Description: "What the inventory provider last said of its stock"},
-		{Name: tagNotifications, Description: "The e-mails about orders"},
-		{Name: tagWebhooks, Description: "Having other systems told what happens to orders"},
-		{Name: tagSystem, Description: "How this process and the queues that it shares are doing"},
-		{Name: tagHealth, Description: "Whether the process works"},
+		{Name: tagOrders, Description: "Place, read, cancel and refund orders"},
+		{Name: tagEvents, Description: "Read and follow the events of orders"},
+		{Name: tagInventory, Description: "Read the stock as the inventory provider last reported it"},
+		{Name: tagNotifications, Description: "Read which e-mails about orders were sent"},
+		{Name: tagWebhooks, Description: "Have events sent to other systems"},
+		{Name: tagOperations, Description: "For operators: orders that need attention, reconciliation, status and metrics"},
+		{Name: tagHealth, Description: "Check whether the process works"},
 	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearerScheme: {
 			Type: "http", Scheme: bearerScheme,
-			Description: "A key (mr_…) or, where that is set up, an OIDC token. Not asked for where the server is open",
+			Description: "A key (mr_…) or, if the server is configured for it, an OIDC token. An open server needs no " +
+				"credential",
 		},
 	}
 	return c
 }
 
-// shape finishes the document for generators of clients: of all errors only a default response, which becomes one
-// error type, the body of an unhealthy answer, and answers that may get more fields without breaking old clients.
+// shape finishes the document for client generators. All errors become one default response, so that a client has one
+// error type. Unhealthy answers get their body. Answers may get more fields later without breaking old clients.
 func shape(doc *huma.OpenAPI) {
 	sent := make(map[string]bool)
 	for _, item := range doc.Paths {
@@ -89,7 +90,7 @@ func shape(doc *huma.OpenAPI) {
 			schema.AdditionalProperties = nil
 		}
 		for _, property := range schema.Properties {
-			property.PatternDescription = "" // it is in Huma's messages by now, and in no version of OpenAPI
+			property.PatternDescription = "" // Huma's messages have it by now, and OpenAPI does not know it
 		}
 	}
 	problem := doc.Components.Schemas.Schema(reflect.TypeFor[problems.Problem](), true, "")
@@ -111,7 +112,7 @@ func operationsOf(item *huma.PathItem) []*huma.Operation {
 		func(op *huma.Operation) bool { return op == nil })
 }
 
-// collect adds the names of all components that a schema is made of.
+// collect adds the names of all components that a schema uses.
 func collect(r huma.Registry, schema *huma.Schema, names map[string]bool) {
 	if schema == nil {
 		return
@@ -130,7 +131,7 @@ func collect(r huma.Registry, schema *huma.Schema, names map[string]bool) {
 	}
 }
 
-// enum refers to a component, so that a generated client has one type for it and not one per use.
+// enum returns a reference to a component, so that a generated client has one type and not one per use.
 func enum[T ~string](r huma.Registry, name, description string, values []T) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeString, Description: description}
 	for _, v := range values {
@@ -141,7 +142,7 @@ func enum[T ~string](r huma.Registry, name, description string, values []T) *hum
 	return &huma.Schema{Ref: "#/components/schemas/" + name}
 }
 
-// document is what /openapi.json and /openapi.yaml answer.
+// document serves /openapi.json and /openapi.yaml.
 type document struct{ asJSON, asYAML func() ([]byte, error) }
 
 func newDocument(doc *huma.OpenAPI) *document {

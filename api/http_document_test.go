@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,6 +82,48 @@ func TestOpenAPI(t *testing.T) {
 			"redeliverWebhookDeliveries",
 			"getSystemStatus", "getSystemMetrics", "getReconciliation", "getHealth", "getLiveness", "getReadiness",
 		}, ids)
+	})
+
+	t.Run("Page", func(t *testing.T) {
+		t.Parallel()
+		page, err := os.ReadFile("../web/docs/init.js")
+		require.NoError(t, err)
+		_, names, _ := strings.Cut(string(page), "const first = ")
+		var first []string
+		require.NoError(t, json.NewDecoder(strings.NewReader(names)).Decode(&first))
+		require.NotEmpty(t, first)
+		for _, id := range first {
+			require.Contains(t, string(asJSON), `"operationId": "`+id+`"`, "the page shows it first")
+		}
+	})
+
+	t.Run("Examples", func(t *testing.T) {
+		t.Parallel()
+		n := 0
+		walk(doc, func(_ string, v any) {
+			if examples, ok := v.([]any); ok && len(examples) == 1 {
+				v = examples[0]
+			}
+			example, _ := v.(map[string]any)
+			if id, ok := example["orderId"].(string); !ok || id == "" || example["items"] == nil {
+				return
+			}
+			n++
+			text, err := json.Marshal(v)
+			require.NoError(t, err)
+			var order api.Order
+			require.NoError(t, json.Unmarshal(text, &order))
+			require.Equal(t, "0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e", order.OrderID.String())
+			require.Equal(t, "1", order.CustomerID)
+			sum := 0.0
+			for _, item := range order.Items {
+				price, err := strconv.ParseFloat(string(item.Price), 64)
+				require.NoError(t, err)
+				sum += price * float64(item.Quantity)
+			}
+			require.Equal(t, string(order.Total), strconv.FormatFloat(sum, 'f', 2, 64))
+		})
+		require.Equal(t, 5, n)
 	})
 
 	t.Run("Streams", func(t *testing.T) {

@@ -17,11 +17,11 @@ const (
 	mediaLines  = "application/x-ndjson"
 )
 
-// etag is the entity tag of an order: two answers with the same version are the same answer.
+// etag returns the entity tag of an order: two answers with the same version are equal.
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// matchesETag compares weakly, as If-None-Match asks (RFC 9110, 13.1.2). What cannot be read matches nothing: the
-// answer is then whole.
+// matchesETag compares weakly, as If-None-Match requires (RFC 9110, 13.1.2). A malformed header matches nothing, so the
+// answer is then complete.
 func matchesETag(ifNoneMatch, tag string) bool {
 	tags, all, ok := parseEntityTags(ifNoneMatch)
 	return ok && (all || slices.ContainsFunc(tags, func(t string) bool { return strings.TrimPrefix(t, "W/") == tag }))
@@ -29,8 +29,8 @@ func matchesETag(ifNoneMatch, tag string) bool {
 
 var entityTag = regexp.MustCompile(`^(?:W/)?"[!#-~\x{80}-\x{10ffff}]*"`)
 
-// parseEntityTags reads what If-Match and If-None-Match hold: entity tags with their quotes, or all of them. Empty
-// members of the list are passed over (RFC 9110, 5.6.1.2), but there must be one that is not.
+// parseEntityTags reads If-Match or If-None-Match: entity tags with their quotes, or * for all. It skips empty members
+// of the list (RFC 9110, 5.6.1.2), but requires one that is not empty.
 func parseEntityTags(header string) (tags []string, all, ok bool) {
 	const blank = " \t"
 	rest := strings.Trim(header, blank)
@@ -52,17 +52,17 @@ func parseEntityTags(header string) (tags []string, all, ok bool) {
 
 // errKeyReused is declared by the operations that take an Idempotency-Key.
 var errKeyReused = problems.New(problems.Invalid, "idempotency_key_reused",
-	"This Idempotency-Key was used before, with another request. Use a new key for a new request.").
+	"This Idempotency-Key was used before, with a different request. Use a new key for a new request.").
 	For(orders.ErrIdempotencyMismatch)
 
-// parseIdempotencyKey accepts a key as the draft has it, a quoted structured-field string (RFC 9651), and bare, as
-// everybody sends it. Both are the same key.
+// parseIdempotencyKey accepts a key in the form of the draft, a quoted structured-field string (RFC 9651), and without
+// quotes, as most clients send it. Both forms are the same key.
 func parseIdempotencyKey(header string) (string, error) {
 	key := header
 	if strings.HasPrefix(header, `"`) {
 		var ok bool
 		if key, ok = unquote(header); !ok {
-			return "", badInput("header.Idempotency-Key", "has a quote that is not closed, or more after it")
+			return "", badInput("header.Idempotency-Key", "has an unclosed quote, or text after the closing quote")
 		}
 	}
 	printable := !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
@@ -90,8 +90,8 @@ func unquote(s string) (string, bool) {
 	return "", false
 }
 
-// quality is the weight that an Accept header gives to a media type (RFC 9110, 12.5.1): 0 if it refuses it. The most
-// specific range counts.
+// quality returns the weight that an Accept header gives to a media type (RFC 9110, 12.5.1), or 0 if the header refuses
+// the type. The most specific range counts.
 func quality(accept, media string) float64 {
 	if strings.TrimSpace(accept) == "" {
 		return 1

@@ -3,33 +3,36 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/millrace-orders/millrace/api/problems"
 )
 
-// operation is one operation of the API, whole: nothing about it is said elsewhere.
+// operation is one operation of the API. It is complete: no other place has anything about the operation.
 type operation struct {
 	huma.Operation // Security follows from the permission
 
-	// permission is what the caller needs. An operation without one cannot be registered.
+	// permission is the permission that the caller needs. An operation without one cannot be registered.
 	permission permission
-	// action is what order_requests_total counts the requests as; empty: it does not count them.
+	// action is the label under which order_requests_total counts the requests. If it is empty, they are not counted.
 	action string
-	// errors are the operation's own: beside those that any request can end with (commonErrors).
+	// errors are the operation's own errors, in addition to those that any request can get (commonErrors).
 	errors []*problems.Error
-	// responses describes answers that Huma cannot see in the handler's types; nil: there are none.
+	// responses describes answers that Huma cannot derive from the handler's types. May be nil.
 	responses func(huma.Registry) map[string]*huma.Response
-	// example is a body for the document; empty: the fields' examples will do.
+	// example is a request's body for the document. If it is empty, the document has the examples of the fields.
 	example string
-	// unhealthy describes a 503 that has the body of a 200; empty: there is none.
+	// answer is an answer's body for the document. If it is nil, the document has the example of the body's type.
+	answer any
+	// unhealthy describes a 503 with the body of a 200. Empty if there is no such answer.
 	unhealthy string
 
 	add func(huma.API, huma.Operation)
 }
 
-// declare gives an operation its handler, whose types are those of the request and the answer.
+// declare gives an operation its handler. The handler's types describe the request and the answer.
 func declare[I, O any](o operation, handle func(context.Context, *I) (*O, error)) operation {
 	o.add = func(api huma.API, op huma.Operation) {
 		huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
@@ -43,11 +46,11 @@ func declare[I, O any](o operation, handle func(context.Context, *I) (*O, error)
 	return o
 }
 
-// declaredAs is where Huma keeps the operation beside its own description of it.
+// declaredAs is the key under which Huma's description of an operation keeps the operation.
 const declaredAs = "operation"
 
-// register adds the operation to an API. It panics if the operation does not say which callers it is for: a process
-// with such an operation must not start.
+// register adds the operation to an API. It panics if the operation has no permission: a process with such an operation
+// must not start.
 func (o operation) register(api huma.API) {
 	if o.permission.roles() == nil {
 		panic("operation " + o.OperationID + " has no permission")
@@ -63,8 +66,8 @@ func (o operation) register(api huma.API) {
 	o.add(api, o.Operation)
 }
 
-// declared returns what an operation was declared as. An operation that was not declared has no permission, so it is
-// closed to every caller.
+// declared returns the operation that Huma's description belongs to. An operation that was not declared has no
+// permission, so it is closed to every caller.
 func declared(op *huma.Operation) *operation {
 	if o, ok := op.Metadata[declaredAs].(*operation); ok {
 		return o
@@ -72,7 +75,7 @@ func declared(op *huma.Operation) *operation {
 	return new(operation)
 }
 
-// document completes what Huma has made of the operation in the document.
+// document completes Huma's description of the operation in the document.
 func (o *operation) document(op *huma.Operation) {
 	if o.permission != permitAnyone {
 		if op.Extensions == nil {
@@ -85,5 +88,8 @@ func (o *operation) document(op *huma.Operation) {
 	}
 	if o.example != "" {
 		op.RequestBody.Content[mediaJSON].Example = json.RawMessage(o.example)
+	}
+	if o.answer != nil {
+		op.Responses[strconv.Itoa(o.DefaultStatus)].Content[mediaJSON].Example = o.answer
 	}
 }

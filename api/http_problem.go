@@ -17,7 +17,7 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Errors that a request to any operation can end with. Those of one operation are declared with it.
+// Errors that a request to any operation can get. An operation declares its own errors itself.
 var (
 	errClientGone = problems.New(problems.ClientGone, "client_gone", "")
 	errInternal   = problems.New(problems.Internal, "internal_error", "internal error")
@@ -29,26 +29,28 @@ var (
 		"The body must be JSON, sent with Content-Type: application/json.")
 	errBodyTooLarge = problems.New(problems.TooLarge, "body_too_large", "The body is too large.").
 			Detailed("The body is larger than %d bytes.", maxBodyBytes)
-	errNotAcceptable = problems.New(problems.NotAcceptable, "not_acceptable", "Nothing that Accept allows can be sent.")
+	errNotAcceptable = problems.New(problems.NotAcceptable, "not_acceptable",
+		"The server cannot send any of the media types in Accept.")
 
-	errNoRoute  = problems.New(problems.NotFound, "not_found", "There is nothing at this path.")
-	errMethod   = problems.New(problems.WrongMethod, "method_not_allowed", "This path does not have that method.")
-	errNotFound = problems.New(problems.NotFound, "order_not_found", "There is no such order.").For(orders.ErrNotFound)
+	errNoRoute  = problems.New(problems.NotFound, "not_found", "This path does not exist.")
+	errMethod   = problems.New(problems.WrongMethod, "method_not_allowed", "This path does not support this method.")
+	errNotFound = problems.New(problems.NotFound, "order_not_found", "The order does not exist.").For(orders.ErrNotFound)
 
-	errUnauthorized = problems.New(problems.Unauthorized, "unauthorized", "A valid bearer token is needed.").
+	errUnauthorized = problems.New(problems.Unauthorized, "unauthorized", "A valid bearer token is required.").
 			Header("WWW-Authenticate", "Bearer").For(auth.ErrUnauthorized)
 	errForbidden = problems.New(problems.Forbidden, "forbidden", "The caller may not do this.")
-	errNotLocal  = problems.New(problems.Misdirected, "not_local", "This server asks for no credentials, so it answers "+
-		"this machine only, by its own name and without a proxy. Set a token or make a key.").For(auth.ErrNotLocal)
+	errNotLocal  = problems.New(problems.Misdirected, "not_local", "This server needs no credentials, so it only "+
+		"answers requests from this machine, under its own name and without a proxy. Set a token or make a key.").
+		For(auth.ErrNotLocal)
 	errCrossOrigin = problems.New(problems.Forbidden, "cross_origin",
-		"A page of another site sent this request. --allowed-origins has the sites that may.")
+		"A page of another site sent this request. Add the site to --allowed-origins to allow it.")
 
 	errRateLimited = problems.New(problems.TooMany, "rate_limited",
-		"Too many requests. Try again after the seconds in Retry-After.")
+		"Too many requests. Retry-After says how many seconds to wait.")
 	errOverloaded = problems.New(problems.Unavailable, "overloaded",
 		"Too many requests are being answered. Try again soon.").RetryAfter(time.Second)
 	errTooManyOwnRequests = problems.New(problems.TooMany, "too_many_in_flight",
-		"You have too many requests under way. Wait for one to be answered.").RetryAfter(time.Second)
+		"You have too many requests in flight. Wait for an answer.").RetryAfter(time.Second)
 
 	errUnavailable = problems.New(problems.Unavailable, "unavailable",
 		"The database cannot be reached. Try again soon.").RetryAfter(time.Second).For(store.ErrUnavailable)
@@ -56,7 +58,7 @@ var (
 		"The identity provider cannot be reached. Try again soon.").RetryAfter(time.Second).For(auth.ErrNoIssuer)
 )
 
-// commonErrors are those of the HTTP layer.
+// commonErrors returns the errors of the HTTP layer.
 func commonErrors() []*problems.Error {
 	return []*problems.Error{
 		errInternal, errBadRequest, errInvalid, errSlowRequest, errMediaType, errBodyTooLarge, errNotAcceptable,
@@ -65,17 +67,17 @@ func commonErrors() []*problems.Error {
 	}
 }
 
-// badInput is something wrong with the form of a header, a cursor or the query that no schema can say.
+// badInput returns the error for a malformed header, cursor or query that a schema cannot reject.
 func badInput(location, message string) error {
 	return errBadRequest.With(problems.ProblemError{Location: location, Message: message})
 }
 
-// badField is something wrong with a value in the right form that no schema can say.
+// badField returns the error for a well-formed but invalid value that a schema cannot reject.
 func badField(location, message string) error {
 	return errInvalid.With(problems.ProblemError{Location: location, Message: message})
 }
 
-// uncertainError is the failure of a write that may have happened all the same; advice says what to do.
+// uncertainError is the failure of a write that may have happened nevertheless. advice tells the caller what to do.
 type uncertainError struct {
 	advice string
 	err    error
@@ -84,7 +86,7 @@ type uncertainError struct {
 func (e *uncertainError) Error() string { return e.err.Error() }
 func (e *uncertainError) Unwrap() error { return e.err }
 
-// problemOf turns any error into what the client may know of it. The cause of a 5xx goes to the log only.
+// problemOf turns any error into the problem that the client sees. The cause of a 5xx goes to the log only.
 func problemOf(ctx context.Context, err error) *problems.Problem {
 	x := exchangeOf(ctx)
 	p := choose(ctx, err).Problem(x.requestID)
@@ -94,9 +96,9 @@ func problemOf(ctx context.Context, err error) *problems.Problem {
 	return p
 }
 
-// choose finds the problem that an error carries or was declared as.
+// choose returns the problem that an error carries or is declared as.
 func choose(ctx context.Context, err error) *problems.Error {
-	// First of all: a database call that was cancelled also looks like an outage.
+	// This comes first, because a cancelled database call also looks like an outage.
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return errClientGone
 	}
@@ -122,7 +124,7 @@ func bodyErrors(e *orders.InvalidError) []problems.ProblemError {
 	return list
 }
 
-// frameworkProblem is Huma's hook for the errors that it finds itself: parsing, validation, reading the body.
+// frameworkProblem is Huma's hook for the errors that Huma finds itself: parsing, validation, reading the body.
 func frameworkProblem(hctx huma.Context, status int, _ string, errs ...error) huma.StatusError {
 	x := new(exchange)
 	if hctx != nil {
@@ -136,7 +138,7 @@ func frameworkProblem(hctx huma.Context, status int, _ string, errs ...error) hu
 	return chosen.With(frameworkErrors(errs)...).Problem(x.requestID)
 }
 
-// chooseFramework reads the status that Huma has chosen.
+// chooseFramework returns the problem for a status that Huma has chosen.
 func chooseFramework(status int, err error) *problems.Error {
 	var tooLarge *http.MaxBytesError
 	var input *huma.ErrorDetail
@@ -152,14 +154,14 @@ func chooseFramework(status int, err error) *problems.Error {
 	case status == http.StatusUnprocessableEntity:
 		return errInvalid
 	case status == http.StatusInternalServerError && err != nil && !errors.As(err, &input):
-		// The only 500 of Huma's own: the connection failed, or the client broke off, in the middle of the body.
-		return errBadRequest.Detailed("The body could not be read to its end.")
+		// Huma's only own 500: the connection failed, or the client left, in the middle of the body.
+		return errBadRequest.Detailed("The body did not arrive completely.")
 	default:
 		return errInternal
 	}
 }
 
-// frameworkErrors takes over what Huma found wrong where, but never the values it would echo: they may be secrets.
+// frameworkErrors copies the places and messages of Huma's errors, but not the values, which may be secrets.
 func frameworkErrors(errs []error) []problems.ProblemError {
 	var list []problems.ProblemError
 	for _, err := range errs {
@@ -172,7 +174,7 @@ func frameworkErrors(errs []error) []problems.ProblemError {
 	return list
 }
 
-// writeProblem answers where Huma does not.
+// writeProblem answers with a problem outside of Huma.
 func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(r.Context(), err)
 	maps.Copy(w.Header(), p.GetHeaders())

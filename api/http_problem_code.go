@@ -6,8 +6,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// problemCodes are the codes of all problems, for the document: the HTTP layer's and those that operations declare.
-// docs/problems.md says what each means; a test holds the three against each other.
+// problemCodes returns the codes of all problems, for the document: those of the HTTP layer and those that operations
+// declare. docs/problems.md explains each code; a test compares the three lists.
 func problemCodes(doc *huma.OpenAPI) []string {
 	all := commonErrors()
 	for _, item := range doc.Paths {
@@ -23,11 +23,11 @@ func problemCodes(doc *huma.OpenAPI) []string {
 	return slices.Compact(codes)
 }
 
-// documentCodes gives the code of a problem its enumeration.
+// documentCodes adds the enumeration of codes to the schema of problems.
 func documentCodes(doc *huma.OpenAPI, problem *huma.Schema) {
 	r := doc.Components.Schemas
 	described := r.SchemaFromRef(problem.Ref)
 	described.Properties["code"] = enum(r, "ProblemCode",
-		"What went wrong, for programs. What a code means never changes; more may be added, so take one that you do not "+
-			"know for its status", problemCodes(doc))
+		"What went wrong, for programs. The meaning of a code never changes. New codes may be added: treat an unknown "+
+			"code by its status", problemCodes(doc))
 }

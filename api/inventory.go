@@ -17,36 +17,36 @@ const (
 	inventoryScope = "inventory" // of cursors
 )
 
-var errProductNotFound = problems.New(problems.NotFound, "product_not_found", "The inventory has no such product.").
+var errProductNotFound = problems.New(problems.NotFound, "product_not_found", "The inventory lacks this product.").
 	For(orders.ErrProductNotFound)
 
-// Product is what the inventory provider last said of a product.
+// Product is a product as the inventory provider last reported it.
 type Product struct {
-	ProductID int64  `json:"productId" minimum:"1" example:"7" doc:"Which product"`
-	Quantity  int64  `json:"quantity" minimum:"0" example:"8" doc:"How many can still be reserved"`
-	Reserved  int64  `json:"reserved" minimum:"0" example:"2" doc:"How many are reserved"`
+	ProductID int64  `json:"productId" minimum:"1" example:"7" doc:"The product's id"`
+	Quantity  int64  `json:"quantity" minimum:"0" example:"8" doc:"How many units can still be reserved"`
+	Reserved  int64  `json:"reserved" minimum:"0" example:"2" doc:"How many units are reserved"`
 	Price     Amount `json:"price,omitempty" example:"29.99"`
 	Currency  string `json:"currency,omitempty" example:"USD" doc:"ISO 4217 code of the price"`
 }
 
-// ProductSnapshot is one product, with the age of what is known of it.
+// ProductSnapshot is one product, with the age of that report.
 type ProductSnapshot struct {
 	Product
-	AsOf       time.Time `json:"asOf" example:"2026-11-22T12:00:00Z" doc:"When the provider was asked"`
-	AgeSeconds float64   `json:"ageSeconds" minimum:"0" example:"12.5" doc:"How long ago that was"`
+	AsOf       time.Time `json:"asOf" example:"2026-11-22T12:00:00Z" doc:"When Millrace last asked the provider"`
+	AgeSeconds float64   `json:"ageSeconds" minimum:"0" example:"12.5" doc:"How many seconds ago that was"`
 }
 
 // InventoryPage is one page of the inventory.
 type InventoryPage struct {
-	AsOf       *time.Time `json:"asOf,omitempty" example:"2026-11-22T12:00:00Z" doc:"When the provider was asked; absent before the first time"`
-	AgeSeconds *float64   `json:"ageSeconds,omitempty" minimum:"0" example:"12.5" doc:"How long ago that was"`
-	Products   []Product  `json:"products" doc:"By productId"`
-	NextCursor string     `json:"nextCursor,omitempty" example:"AQAAAAAAAAAHq6urqw" doc:"Gets the next page; absent on the last"`
+	AsOf       *time.Time `json:"asOf,omitempty" example:"2026-11-22T12:00:00Z" doc:"When Millrace last asked the provider; absent before the first time"`
+	AgeSeconds *float64   `json:"ageSeconds,omitempty" minimum:"0" example:"12.5" doc:"How many seconds ago that was"`
+	Products   []Product  `json:"products" doc:"Sorted by productId"`
+	NextCursor string     `json:"nextCursor,omitempty" example:"AQAAAAAAAAAHq6urqw" doc:"The cursor of the next page; absent on the last page"`
 }
 
 type inventoryInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"Products per page"`
-	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page"`
 }
 
 type inventoryOutput struct {
@@ -64,9 +64,9 @@ func (s *Server) listInventoryOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "listInventory", Method: http.MethodGet, Path: "/api/inventory", Tags: []string{tagInventory},
 			Summary: "List the inventory",
-			Description: "What the inventory provider said of its stock when it was last asked, and when that was. It is for " +
-				"showing: whether an order can be reserved is decided by the provider, later. Empty if the provider tells " +
-				"nobody.",
+			Description: "The stock as the inventory provider last reported it, and when that was. Use it for display only: " +
+				"the provider decides later whether an order's items can be reserved. The list is empty if the provider does " +
+				"not report its stock.",
 		},
 		permission: permitRead,
 	}, s.inventory)
@@ -79,7 +79,7 @@ func (s *Server) inventory(ctx context.Context, in *inventoryInput) (*inventoryO
 		read: func(after []byte, limit int) (found []orders.Stock, err error) {
 			var product int64
 			if after != nil {
-				product = int64(binary.BigEndian.Uint64(after)) //nolint:gosec // it was made of an int64
+				product = int64(binary.BigEndian.Uint64(after)) //nolint:gosec // it was made from an int64
 			}
 			found, asOf, err = s.config.Store.Inventory(ctx, product, limit)
 			return found, err
@@ -101,7 +101,7 @@ func (s *Server) inventory(ctx context.Context, in *inventoryInput) (*inventoryO
 }
 
 type productInput struct {
-	ProductID int64 `path:"productId" minimum:"1" example:"7" doc:"Which product"`
+	ProductID int64 `path:"productId" minimum:"1" example:"7" doc:"The product's id"`
 }
 
 type productOutput struct{ Body ProductSnapshot }
@@ -111,8 +111,8 @@ func (s *Server) productOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "getProduct", Method: http.MethodGet, Path: "/api/inventory/{productId}", Tags: []string{tagInventory},
 			Summary: "Get a product's stock",
-			Description: "What the inventory provider said of the product when it was last asked, and when that was. A " +
-				"product that it did not list is not found (404).",
+			Description: "The product as the inventory provider last reported it, and when that was. A product that the " +
+				"provider did not list is 404.",
 		},
 		permission: permitRead,
 		errors:     []*problems.Error{errProductNotFound},
@@ -135,5 +135,5 @@ func newProduct(p orders.Stock) Product {
 	return out
 }
 
-// age is in seconds. Another process's clock may be ahead.
+// age returns a moment's age in seconds. It is never negative, although the clock of another process may be ahead.
 func (s *Server) age(t time.Time) float64 { return max(s.config.Now().Sub(t), 0).Seconds() }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
@@ -14,18 +15,27 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Notification is an e-mail about an order.
+// Notification is one e-mail about an order.
 type Notification struct {
-	OrderID    orders.ID         `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The order that it is about"`
-	Generation int               `json:"generation" minimum:"1" example:"1" doc:"1 is the mail about how the order ended; each refund after that has one more"`
-	CustomerID string            `json:"customerId" example:"1" doc:"Whose order it is"`
-	Template   string            `json:"template" example:"order_completed" doc:"What it says"`
-	Recipient  string            `json:"recipient,omitempty" example:"ada@example.com" doc:"The address, to a viewer only its beginning and end: a***@example.com. Absent if the order has none"`
+	OrderID    orders.ID         `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The order that the e-mail is about"`
+	Generation int               `json:"generation" minimum:"1" example:"1" doc:"1 for the e-mail about the order's outcome; one more for each refund after that"`
+	CustomerID string            `json:"customerId" example:"1" doc:"The customer who placed the order"`
+	Template   string            `json:"template" example:"order_completed" doc:"The text that was used"`
+	Recipient  string            `json:"recipient,omitempty" example:"ada@example.com" doc:"The address. A viewer sees only its beginning and end: a***@example.com. Absent if the order has no address"`
 	State      NotificationState `json:"state" example:"sent"`
-	Reason     string            `json:"reason,omitempty" example:"recipient_550" doc:"Why it was refused or skipped, or is unknown"`
-	Reference  string            `json:"reference,omitempty" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e.send_email.1@shop.example" doc:"Its Message-ID, or the e-mail provider's own id of it"`
-	CreatedAt  time.Time         `json:"createdAt" example:"2026-11-22T12:00:00Z" doc:"When it was decided to send it"`
-	SettledAt  *time.Time        `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"When it was sent, or given up. Absent while it is pending"`
+	Reason     string            `json:"reason,omitempty" example:"recipient_550" doc:"Why the e-mail was refused or skipped, or why its outcome is unknown"`
+	Reference  string            `json:"reference,omitempty" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e.send_email.1@shop.example" doc:"The Message-ID, or the e-mail provider's own id"`
+	CreatedAt  time.Time         `json:"createdAt" example:"2026-11-22T12:00:00Z" doc:"When Millrace decided to send it"`
+	SettledAt  *time.Time        `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"When it was sent or given up. Absent while it is pending"`
+}
+
+// TransformSchema gives the document an example whose fields fit together.
+func (Notification) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{json.RawMessage(`{"orderId": "0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e", "generation": 1, ` +
+		`"customerId": "1", "template": "order_completed", "recipient": "ada@example.com", "state": "sent", ` +
+		`"reference": "0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e.send_email.1@shop.example", ` +
+		`"createdAt": "2026-11-22T12:00:05Z", "settledAt": "2026-11-22T12:00:06Z"}`)}
+	return s
 }
 
 // NotificationState is an orders.NotificationState.
@@ -33,21 +43,21 @@ type NotificationState string
 
 // Schema describes it to Huma.
 func (NotificationState) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "NotificationState", "What became of it. Skipped: there is no address. Refused: it was not sent and "+
-		"never will be. Unknown: it may have been sent, and is not sent again", orders.NotificationStates())
+	return enum(r, "NotificationState", "The outcome of an e-mail. Skipped: there is no address. Refused: it was not "+
+		"sent and never will be. Unknown: it may have been sent, and is not sent again", orders.NotificationStates())
 }
 
 // NotificationPage is one page of notifications.
 type NotificationPage struct {
-	Notifications []Notification `json:"notifications" doc:"Those of the newest order first, and an order's newest first"`
-	NextCursor    string         `json:"nextCursor,omitempty" example:"AQGZyKQ_W3wxnV4vaosfTX4AAAABq6urqw" doc:"Gets the next page; absent on the last"`
+	Notifications []Notification `json:"notifications" doc:"The newest order's notifications first; within an order, the newest first"`
+	NextCursor    string         `json:"nextCursor,omitempty" example:"AQGZyKQ_W3wxnV4vaosfTX4AAAABq6urqw" doc:"The cursor of the next page; absent on the last page"`
 }
 
 type notificationsInput struct {
 	OrderID    orderID `query:"orderId" doc:"Only this order's notifications"`
 	CustomerID string  `query:"customerId" maxLength:"200" doc:"Only this customer's notifications"`
 	Limit      int     `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Notifications per page"`
-	Cursor     string  `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+	Cursor     string  `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
 }
 
 type notificationsOutput struct {
@@ -63,8 +73,8 @@ func (s *Server) notificationOperations() []operation {
 			OperationID: "listNotifications", Method: http.MethodGet, Path: "/api/notifications",
 			Tags:    []string{tagNotifications},
 			Summary: "List notifications",
-			Description: "The e-mails about orders: which one, to whom, when, and what became of it; to a customer only those " +
-				"about its own orders. In pages, those of the newest order first.",
+			Description: "The e-mails about orders, with their recipients, times and outcomes. The newest order's e-mails " +
+				"come first. A customer sees only e-mails about its own orders.",
 		},
 		permission: permitRead,
 	}, s.notifications)}

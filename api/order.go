@@ -16,34 +16,34 @@ func (s *Server) orderOperations() []operation {
 	}
 }
 
-// Order is an order as it stands.
+// Order is an order as the API shows it.
 type Order struct {
-	OrderID         orders.ID   `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The order's id: a UUIDv7, so ids sort by the time of placing"`
-	CustomerID      string      `json:"customerId" example:"1" doc:"Whose order it is"`
+	OrderID         orders.ID   `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The order's id: a UUIDv7, so ids sort by the time of placement"`
+	CustomerID      string      `json:"customerId" example:"1" doc:"The customer who placed the order"`
 	Status          OrderStatus `json:"status" example:"processing"`
 	Message         string      `json:"message" example:"Order is being processed" doc:"Where the order stands, in one sentence"`
-	Progress        int         `json:"progress" minimum:"0" maximum:"100" example:"60" doc:"Percent of the steps to completion that are done"`
+	Progress        int         `json:"progress" minimum:"0" maximum:"100" example:"60" doc:"How many percent of the steps to completion are done"`
 	Currency        string      `json:"currency" example:"USD" doc:"ISO 4217 code"`
 	Total           Amount      `json:"total" example:"209.97"`
 	Refunded        Amount      `json:"refunded" example:"0.00"`
-	Items           []OrderItem `json:"items" doc:"Its lines, as they were sent"`
-	PaymentMethod   string      `json:"paymentMethod,omitempty" example:"card" doc:"As it was sent; *** to a viewer"`
+	Items           []OrderItem `json:"items" doc:"The items, as they were sent"`
+	PaymentMethod   string      `json:"paymentMethod,omitempty" example:"card" doc:"As it was sent; a viewer sees ***"`
 	ShippingAddress *Address    `json:"shippingAddress,omitempty"`
-	Reason          string      `json:"reason,omitempty" example:"authorize_payment refused: card_declined" doc:"Why the order is being undone, was undone or needs attention"`
-	Steps           []OrderStep `json:"steps" doc:"What was started at the providers, in the order it was started"`
-	Version         int64       `json:"version" minimum:"1" example:"4" doc:"Counts the order's events; also its ETag"`
+	Reason          string      `json:"reason,omitempty" example:"authorize_payment refused: card_declined" doc:"Why the order is being undone, was undone, or needs attention"`
+	Steps           []OrderStep `json:"steps" doc:"The steps that were started at the providers, first to last"`
+	Version         int64       `json:"version" minimum:"1" example:"4" doc:"The number of events that the order has had; also its ETag"`
 	CreatedAt       time.Time   `json:"createdAt" example:"2026-11-22T12:00:00Z"`
-	UpdatedAt       time.Time   `json:"updatedAt" example:"2026-11-22T12:00:01Z"`
+	UpdatedAt       time.Time   `json:"updatedAt" example:"2026-11-22T12:00:03Z"`
 }
 
 // OrderItem is one line of an order.
 type OrderItem struct {
-	ProductID int64  `json:"productId" minimum:"1" example:"1" doc:"Which product"`
-	Quantity  int64  `json:"quantity" minimum:"1" maximum:"10000" example:"2" doc:"How many"`
+	ProductID int64  `json:"productId" minimum:"1" example:"1" doc:"The product's id"`
+	Quantity  int64  `json:"quantity" minimum:"1" maximum:"10000" example:"2" doc:"The number of units"`
 	Price     Amount `json:"price" example:"29.99"`
 }
 
-// Address is where the goods go.
+// Address is the address that the goods are sent to.
 type Address struct {
 	Name       string `json:"name,omitempty" maxLength:"200" example:"Ada Lovelace"`
 	Line1      string `json:"line1" minLength:"1" maxLength:"200" example:"1 Main St"`
@@ -53,18 +53,18 @@ type Address struct {
 	Country    string `json:"country" pattern:"^[A-Z]{2}$" patternDescription:"two capital letters" example:"US" doc:"ISO 3166-1 alpha-2 code"`
 }
 
-// OrderStep is one call to a provider.
+// OrderStep is one step: a call to a provider.
 type OrderStep struct {
 	Name       StepName   `json:"name" example:"authorize_payment"`
-	Generation int        `json:"generation" minimum:"1" example:"1" doc:"1, and one more each time the step is done again, such as for a second refund"`
+	Generation int        `json:"generation" minimum:"1" example:"1" doc:"1, and one more each time the step is started again, for example for a second refund"`
 	State      StepState  `json:"state" example:"succeeded"`
-	Reason     string     `json:"reason,omitempty" example:"card_declined" doc:"Why it was refused or is unknown"`
-	Reference  string     `json:"reference,omitempty" example:"auth_1" doc:"The provider's own id of what it did"`
+	Reason     string     `json:"reason,omitempty" example:"card_declined" doc:"Why the step was refused, or why its outcome is unknown"`
+	Reference  string     `json:"reference,omitempty" example:"auth_1" doc:"The provider's own id of the effect"`
 	StartedAt  time.Time  `json:"startedAt" example:"2026-11-22T12:00:00Z"`
-	SettledAt  *time.Time `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"Absent while it is pending"`
+	SettledAt  *time.Time `json:"settledAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"When the step got its outcome; absent while the step is pending"`
 }
 
-// newOrder shows an order to a principal.
+// newOrder makes the order that a principal sees.
 func newOrder(o *orders.Order, who Principal) Order {
 	out := Order{
 		OrderID: o.ID, CustomerID: o.CustomerID,
@@ -99,7 +99,7 @@ type OrderStatus string
 
 // Schema describes it to Huma.
 func (OrderStatus) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "OrderStatus", "Where an order stands. It is at rest unless it is pending or processing",
+	return enum(r, "OrderStatus", "Where an order stands. An order is at rest unless it is pending or processing",
 		orders.Statuses())
 }
 
@@ -120,6 +120,6 @@ type StepState string
 
 // Schema describes it to Huma.
 func (StepState) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "StepState", "How far a step is. Unknown: given up without an answer",
+	return enum(r, "StepState", "How far a step is. Unknown: Millrace gave up without an answer",
 		[]orders.StepState{orders.StatePending, orders.StateSucceeded, orders.StateRefused, orders.StateUnknown})
 }

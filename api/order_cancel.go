@@ -23,12 +23,14 @@ func (s *Server) cancelOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "cancelOrder", Method: http.MethodPost, Path: "/api/orders/{id}/cancel", Tags: []string{tagOrders},
 			Summary: "Cancel an order",
-			Description: "Undoes what has been done of the order: it ends as cancelled, or as refunded if the money had " +
-				"already been taken. An order that is at rest cannot be cancelled (409). Doing it twice is harmless.",
+			Description: "Undoes the steps that were carried out. The order ends as cancelled, or as refunded if the money " +
+				"had already been taken. An order that is at rest cannot be cancelled (409). Cancelling twice is harmless.",
 			DefaultStatus: http.StatusAccepted,
 		},
 		permission: permitChange, action: "cancel",
 		errors: commandErrors(errNotCancellable),
+		answer: showExample(exampleEvent(
+			exampleOrder(orders.AuthorizePayment), orders.Event{Kind: orders.CancelRequested})),
 	}, s.cancel)
 }
 

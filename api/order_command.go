@@ -14,25 +14,25 @@ import (
 // Errors of every command.
 var (
 	errOrderChanged = problems.New(problems.Stale, "order_changed",
-		"The order has changed since the version that If-Match names. Read it again.").For(orders.ErrVersionConflict)
-	errTooManyTries = problems.New(problems.Conflict, "too_many_tries", "Nothing is tried again.").
-			Detailed("After %d steps nothing is tried again. Accept an outcome, or compensate.", orders.MaxSteps).
+		"The order has changed since the version in If-Match. Read the order again.").For(orders.ErrVersionConflict)
+	errTooManyTries = problems.New(problems.Conflict, "too_many_tries", "The order cannot be retried any more.").
+			Detailed("After %d steps an order cannot be retried any more. Accept an outcome, or compensate.", orders.MaxSteps).
 			For(orders.ErrTooManyTries)
 )
 
-// commandErrors are the errors of a command, with those that are its own.
+// commandErrors returns the errors of every command and those of one command.
 func commandErrors(own ...*problems.Error) []*problems.Error {
 	return append(own, errOrderChanged, errTooManyTries, errKeyReused)
 }
 
-// CommandHeaders are the headers of a request to do something to an order. Exported for Huma,
-// which does not look into what is not.
+// CommandHeaders are the headers of a request that changes an order. They are exported because Huma ignores embedded
+// structs that are not.
 type CommandHeaders struct {
-	IfMatch        string `header:"If-Match" example:"\"4\"" doc:"The ETag of the order as the caller knows it, or several of which one must be current. If the order has changed since, nothing is done and the answer is 412"`
-	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255 visible ASCII characters"`
+	IfMatch        string `header:"If-Match" example:"\"4\"" doc:"The ETag of the order as the caller knows it, or a list of ETags, one of which must be current. If the order has changed since, nothing is done and the answer is 412"`
+	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes it safe to repeat the request: the same request under the same key gets the first answer again, for a week. 1 to 255 visible ASCII characters"`
 }
 
-// request makes the event that asks for what the caller wants.
+// request adds the headers and the caller to the event that the request asks for.
 func (h CommandHeaders) request(ctx context.Context, e orders.Event) (orders.Event, error) {
 	e.Principal = exchangeOf(ctx).principal.Name
 	var err error
@@ -45,8 +45,8 @@ func (h CommandHeaders) request(ctx context.Context, e orders.Event) (orders.Eve
 	return e, err
 }
 
-// parseIfMatch returns the versions that the header names, none if any will do. Tags that no order ever has are never
-// matched, and weak tags must not be (RFC 9110, 13.1.1).
+// parseIfMatch returns the versions that the header names, or nil if any version is acceptable. A tag that no order can
+// have never matches, and a weak tag must not match (RFC 9110, 13.1.1).
 func parseIfMatch(header string) ([]int64, error) {
 	const never = -1
 	if header == "" {
@@ -72,7 +72,7 @@ func parseIfMatch(header string) ([]int64, error) {
 // outcome is the answer to a command.
 type outcome[T any] struct {
 	ETag     string `header:"ETag" doc:"The order's version"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true if the same was asked before under this key"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true if this request was made before under this key"`
 	Body     T
 }
 
@@ -88,14 +88,14 @@ func replayHeader(replayed bool) string {
 	return ""
 }
 
-// command applies a request to an order and drops the order from the cache. advice is for a caller that cannot know
-// whether the request was applied. refused is the error if the order's status rules the request out; its text has a
-// place for the status.
+// command applies a request to an order and drops the order from the cache. If it is unknown whether the request was
+// applied, the caller gets advice. refused is the error if the order's status rules the request out; its text has a
+// placeholder for the status.
 func (s *Server) command(
 	ctx context.Context, e orders.Event, advice string, refused *problems.Error,
 ) (store.Applied, error) {
 	applied, err := s.config.Store.Apply(ctx, []orders.Event{e})
-	s.config.Cache.Forget(e.OrderID) // after an error too: it may have been written
+	s.config.Cache.Forget(e.OrderID) // after an error, too: the order may have been written
 	if err != nil {
 		return store.Applied{}, &uncertainError{advice, err}
 	}

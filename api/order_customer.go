@@ -12,11 +12,11 @@ import (
 )
 
 type customerOrdersInput struct {
-	CustomerID string      `path:"customerId" minLength:"1" maxLength:"200" example:"1" doc:"Whose orders"`
+	CustomerID string      `path:"customerId" minLength:"1" maxLength:"200" example:"1" doc:"The customer's id"`
 	Status     OrderStatus `query:"status" example:"completed" doc:"Only orders with this status"`
 	PlacedRange
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
-	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
 }
 
 func (s *Server) customerOrdersOperation() operation {
@@ -24,8 +24,8 @@ func (s *Server) customerOrdersOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "listCustomerOrders", Method: http.MethodGet, Path: "/api/customers/{customerId}/orders",
 			Tags: []string{tagOrders}, Summary: "List a customer's orders",
-			Description: "As listOrders with its customerId: newest first, in pages, and with the same cursors. A customer " +
-				"who has not ordered yet has no orders; that is not an error.",
+			Description: "The same list as listOrders with this customerId: newest first, in pages, with the same cursors. " +
+				"For a customer without orders the list is empty; that is not an error.",
 		},
 		permission: permitRead, action: "list",
 	}, s.customerOrders)
@@ -40,7 +40,7 @@ func (s *Server) customerOrders(ctx context.Context, in *customerOrdersInput) (*
 	return s.listOrders(ctx, filter, in.Limit, in.Cursor, customerOrdersPath(in.CustomerID), query)
 }
 
-// customerID is whose something new is.
+// customerID is the id of the customer that something new belongs to.
 type customerID string
 
 // Schema describes it to Huma.
@@ -52,7 +52,7 @@ func (customerID) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
-// check finds what a pattern cannot say.
+// check enforces the rules that a pattern cannot express.
 func (c customerID) check(location string) error {
 	if problem := orders.CheckCustomerID(string(c)); problem != "" {
 		return badField(location, problem)
@@ -60,8 +60,8 @@ func (c customerID) check(location string) error {
 	return nil
 }
 
-// checkSegment refuses the ids that no program can ask for by path: URL parsers take /api/customers/../orders for the
-// list of everybody's orders. Any other id may be one of before there was a rule.
+// checkSegment refuses the ids that no program can send in a path: URL parsers turn /api/customers/../orders into the
+// list of all customers' orders. Any other id may belong to an order that is older than the rule for new ids.
 func checkSegment(location, id string) error {
 	if id == "." || id == ".." {
 		return customerID(id).check(location)

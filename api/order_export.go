@@ -20,27 +20,27 @@ import (
 const (
 	exportPage  = 500      // orders read at a time
 	exportChunk = 64 << 10 // bytes written at a time, each with a deadline of its own
-	// maxExports bounds what exports take of the memory and the database: each holds one page.
+	// maxExports bounds the memory and the database connections that exports take: each holds one page.
 	maxExports = 8
 )
 
 // Errors of exports.
 var (
 	errTooManyExports = problems.New(problems.Unavailable, "too_many_exports",
-		"Too many exports are under way. Try again later.").RetryAfter(5 * time.Second)
+		"Too many exports are running. Try again later.").RetryAfter(5 * time.Second)
 	errTooManyOwnExports = problems.New(problems.TooMany, "too_many_exports",
-		"You have too many exports under way. Wait for one to end.").RetryAfter(5 * time.Second)
+		"You have too many exports running. Wait for one to end.").RetryAfter(5 * time.Second)
 )
 
 type exportInput struct {
-	After      orderID     `query:"after" doc:"Only orders placed after this one: the last one of the export before"`
+	After      orderID     `query:"after" doc:"Only orders placed after this order: the last order of the previous export"`
 	CustomerID string      `query:"customerId" maxLength:"200" example:"1" doc:"Only this customer's orders"`
 	Status     OrderStatus `query:"status" example:"completed" doc:"Only orders with this status"`
 	From       time.Time   `query:"from" example:"2026-11-01T00:00:00Z" doc:"Only orders placed at this moment or later"`
 	To         time.Time   `query:"to" example:"2026-12-01T00:00:00Z" doc:"Only orders placed before this moment"`
 }
 
-// exportEnd is the last line of an export that there is more of.
+// exportEnd is the last line of an export that is not complete.
 type exportEnd struct {
 	NextAfter orders.ID `json:"nextAfter"`
 }
@@ -50,13 +50,13 @@ func (s *Server) exportOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "exportOrders", Method: http.MethodGet, Path: "/api/orders/export", Tags: []string{tagOrders},
 			Summary: "Export orders",
-			Description: "All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many " +
-				"there are. Each is as it stands when it is read. An export that is complete just ends. One that the server has " +
-				"to break off, because it stops or its database fails, ends with the line `{\"nextAfter\": \"…\"}`: ask again " +
-				"with that as `after`. If the connection breaks, ask again after the last order that arrived whole. What " +
-				"is being committed while the export runs is not in it, and comes after its last order: the next export with " +
-				"`after` has it. Set `to` to a moment that has passed to get every order up to it; while some of them are being " +
-				"committed, that is a 503, or ends with a `nextAfter`.",
+			Description: "All orders that match the filters, oldest first, as one JSON object per line (NDJSON), without a " +
+				"limit. Each order is shown as it stands when the export reads it. A complete export simply ends.\n\nIf the " +
+				"server has to stop early, because it shuts down or its database fails, the last line is `{\"nextAfter\": " +
+				"\"…\"}`. Continue with that value as `after`. If the connection breaks, continue after the last order that " +
+				"arrived completely.\n\nOrders that are committed while the export runs are not in it. They sort after its last " +
+				"order, so the next export with `after` has them. To get every order up to a moment, set `to` to a moment in the " +
+				"past. While such orders are still being committed, the answer is 503 or ends with a `nextAfter`.",
 		},
 		permission: permitRead, action: "export",
 		errors: []*problems.Error{errTooManyExports, errTooManyOwnExports}, responses: exportResponses,
@@ -65,7 +65,7 @@ func (s *Server) exportOperation() operation {
 
 func exportResponses(huma.Registry) map[string]*huma.Response {
 	return map[string]*huma.Response{"200": {
-		Description: "One Order a line; the last line may be a nextAfter instead",
+		Description: "One Order per line; the last line may be a nextAfter instead",
 		Content: map[string]*huma.MediaType{mediaLines: {
 			Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"},
 			Example: `{"orderId":"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e","customerId":"1","status":"completed","version":7}` +
@@ -110,12 +110,12 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 		run := &exportRun{Server: s, liveWriter: s.newLiveWriter(w), filter: filter, who: exchangeOf(ctx).principal}
 		if err := run.run(ctx, first); err != nil && ctx.Err() == nil {
 			exchangeOf(ctx).cause = err
-			panic(http.ErrAbortHandler) // whatever the connection is good for, this must not look complete
+			panic(http.ErrAbortHandler) // the answer must not look complete
 		}
 	}}, nil
 }
 
-// exportRun is one export under way.
+// exportRun is one running export.
 type exportRun struct {
 	*Server
 	liveWriter
@@ -123,7 +123,7 @@ type exportRun struct {
 	who    Principal
 }
 
-// run writes page after page until there are no more orders, the client is gone or the server drains.
+// run writes pages until the orders end, the client leaves, or the server drains.
 func (e *exportRun) run(ctx context.Context, page []orders.Order) error {
 	if err := clearReadDeadline(e.control); err != nil {
 		return err
@@ -168,7 +168,7 @@ func (e *exportRun) send(page []orders.Order) error {
 	return nil
 }
 
-// breakOff says where to go on.
+// breakOff tells the client where to continue.
 func (e *exportRun) breakOff() error {
 	line, err := json.Marshal(exportEnd{e.filter.After})
 	if err != nil {

@@ -12,19 +12,19 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// revalidate lets only the caller keep an order, and only to ask each time whether it has changed.
+// revalidate lets only the caller cache an order, and makes it ask each time whether the order has changed.
 const revalidate = "private, no-cache"
 
 var errVersionNotReached = problems.New(problems.Stale, "version_not_reached",
-	"The order has not had the version that Minimum-Version names.").
+	"The order has not reached the version in Minimum-Version.").
 	With(problems.ProblemError{
 		Location: "header.Minimum-Version", Message: "must be a version that the order has had",
 	})
 
 type getInput struct {
 	ID          orderID `path:"id" doc:"The order's id"`
-	AtLeast     int64   `header:"Minimum-Version" minimum:"1" example:"4" doc:"A version that the order is known to have, such as the one in the ETag of a write: the answer is at least as new, whichever process gives it"`
-	IfNoneMatch string  `header:"If-None-Match" example:"\"4\"" doc:"The ETag of what the caller has: the answer is 304 if that is current"`
+	AtLeast     int64   `header:"Minimum-Version" minimum:"1" example:"4" doc:"A version that the order is known to have, such as the ETag of a write. The answer is at least as new, whichever process gives it"`
+	IfNoneMatch string  `header:"If-None-Match" example:"\"4\"" doc:"The ETag of the caller's copy. The answer is 304 if the copy is current"`
 }
 
 func (s *Server) getOperation() operation {
@@ -33,8 +33,8 @@ func (s *Server) getOperation() operation {
 			OperationID: "getOrder", Method: http.MethodGet, Path: "/api/orders/{id}", Tags: []string{tagOrders},
 			Summary: "Get an order",
 			Description: "The order with its items and steps, from a cache that is as fresh as the event feed. A process " +
-				"shows its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see a " +
-				"write that another process answered.",
+				"shows its own writes at once, and other processes' writes within moments. Send `Minimum-Version` to be sure to " +
+				"see a write that another process answered.",
 		},
 		permission: permitRead, action: "get",
 		errors: []*problems.Error{errVersionNotReached}, responses: getResponses,
@@ -55,7 +55,7 @@ func etagHeader() *huma.Header {
 	return &huma.Header{Description: "The order's version", Schema: &huma.Schema{Type: huma.TypeString}}
 }
 
-// get writes the body itself, because it is encoded only once: that is most of what an answer from the cache costs.
+// get writes the body itself, so that a cached order is encoded once: encoding is most of the cost of a cached answer.
 func (s *Server) get(ctx context.Context, in *getInput) (*huma.StreamResponse, error) {
 	id, err := in.ID.parse()
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Server) get(ctx context.Context, in *getInput) (*huma.StreamResponse, e
 		hctx.SetHeader("Content-Type", mediaJSON)
 		body := order.Body(encodeOrder)
 		if who := exchangeOf(ctx).principal; !who.seesPersonal() {
-			body = encodeFor(&order.Order, who) // not the bytes that all others share
+			body = encodeFor(&order.Order, who) // not the bytes that the other roles share
 		}
 		_, _ = hctx.BodyWriter().Write(body)
 	}}, nil

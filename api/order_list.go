@@ -16,7 +16,7 @@ import (
 // OrderPage is one page of a list.
 type OrderPage struct {
 	Orders     []Order `json:"orders" doc:"Newest first"`
-	NextCursor string  `json:"nextCursor,omitempty" example:"AQGZyKQ_W3wxnV4vaosfTX4h4R2l" doc:"Gets the next page; absent on the last"`
+	NextCursor string  `json:"nextCursor,omitempty" example:"AQGZyKQ_W3wxnV4vaosfTX4h4R2l" doc:"The cursor of the next page; absent on the last page"`
 }
 
 type listInput struct {
@@ -24,10 +24,11 @@ type listInput struct {
 	Status     OrderStatus `query:"status" doc:"Only orders with this status"`
 	PlacedRange
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
-	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
 }
 
-// PlacedRange is when orders were placed. Exported for Huma, which does not look into what is not.
+// PlacedRange is the time in which orders were placed. It is exported because Huma ignores embedded structs that are
+// not.
 type PlacedRange struct {
 	From time.Time `query:"from" example:"2026-11-01T00:00:00Z" doc:"Only orders placed at this moment or later"`
 	To   time.Time `query:"to" example:"2026-12-01T00:00:00Z" doc:"Only orders placed before this moment"`
@@ -44,8 +45,8 @@ func (s *Server) listOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "listOrders", Method: http.MethodGet, Path: "/api/orders", Tags: []string{tagOrders},
 			Summary: "List orders",
-			Description: "Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so " +
-				"orders that are placed meanwhile neither repeat nor hide others.",
+			Description: "Newest first, in pages. A customer sees only its own orders. A page begins at a position, not at a " +
+				"number, so orders that are placed meanwhile neither repeat nor hide others.",
 		},
 		permission: permitRead, action: "list",
 	}, s.list)
@@ -84,7 +85,7 @@ func (s *Server) listOrders(
 	}}, nil
 }
 
-// scope tells the lists of orders apart by their filters.
+// scope returns a name for the list of orders that a filter selects. Two filters have two names.
 func scope(f store.Filter) string {
 	text := strconv.Quote(f.CustomerID) + strconv.Quote(string(f.Status))
 	if f.Cause != (orders.Cause{}) {

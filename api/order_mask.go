@@ -7,14 +7,14 @@ import (
 	"github.com/millrace-orders/millrace/auth/roles"
 )
 
-// masked stands for a text that a viewer does not see.
+// masked replaces a text that a viewer must not see.
 const masked = "***"
 
-// seesPersonal reports whether a principal sees how customers are reached and how they pay. A viewer looks after the
-// system and does not need it: a stolen viewer's key must not be a list of addresses.
+// seesPersonal reports whether a principal sees customers' addresses and payment methods. A viewer watches the system
+// and does not need them: a stolen viewer's key must not give away a list of addresses.
 func (p Principal) seesPersonal() bool { return p.Role != roles.Viewer }
 
-// maskEmail keeps of an address what mostly tells two customers apart, and cannot be written to.
+// maskEmail keeps enough of an address to tell most customers apart, and too little to send e-mail to.
 func maskEmail(address string) string {
 	at := strings.LastIndexByte(address, '@')
 	if at < 0 {
@@ -24,7 +24,7 @@ func maskEmail(address string) string {
 	return address[:first] + masked + address[at:]
 }
 
-// maskAddress keeps the city and the country, by which a viewer tells a regional trouble.
+// maskAddress keeps the city and the country, which show a viewer that a problem is regional.
 func maskAddress(a *Address) *Address {
 	if a == nil {
 		return nil
@@ -35,7 +35,7 @@ func maskAddress(a *Address) *Address {
 	}
 }
 
-// mask keeps whether there is a text.
+// mask replaces a text and keeps an empty text empty.
 func mask(text string) string {
 	if text == "" {
 		return ""

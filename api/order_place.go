@@ -15,21 +15,21 @@ import (
 
 // Placement is the body of a request to place an order.
 type Placement struct {
-	CustomerID      customerID      `json:"customerId" example:"1" doc:"Whose order it is"`
-	Items           []PlacementItem `json:"items" doc:"What is ordered" minItems:"1" maxItems:"100"`
+	CustomerID      customerID      `json:"customerId" example:"1" doc:"The customer who places the order"`
+	Items           []PlacementItem `json:"items" doc:"The items to order" minItems:"1" maxItems:"100"`
 	Currency        string          `json:"currency,omitempty" default:"USD" pattern:"^[A-Z]{3}$" patternDescription:"three capital letters" example:"USD" doc:"ISO 4217 code"`
 	PaymentMethod   string          `json:"paymentMethod,omitempty" maxLength:"200" example:"card" doc:"Passed on to the payment provider"`
 	ShippingAddress *Address        `json:"shippingAddress,omitempty"`
-	CustomerEmail   string          `json:"customerEmail,omitempty" maxLength:"254" example:"ada@example.com" doc:"Where the customer is written to: a bare address. No order repeats it; its notifications do"`
-	Total           *Amount         `json:"total,omitempty" example:"209.97" doc:"Must be the sum of the items, if sent"`
+	CustomerEmail   string          `json:"customerEmail,omitempty" maxLength:"254" example:"ada@example.com" doc:"The address for e-mails about the order, without a name. Orders do not show it; notifications do"`
+	Total           *Amount         `json:"total,omitempty" example:"209.97" doc:"If sent, it must be the sum of the items"`
 }
 
-// PlacementItem is one line of it.
+// PlacementItem is one item of a placement.
 type PlacementItem OrderItem
 
 type placeInput struct {
-	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the same key and body give the first answer again, however often they are sent. 1 to 255 visible ASCII characters; quotes around them make no difference"`
-	Prefer         string `header:"Prefer" example:"wait=10" doc:"wait=N: answer when the order is at rest, or after N seconds, at most 30 (RFC 7240)"`
+	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes it safe to repeat the request: the same body under the same key gets the first answer again. 1 to 255 visible ASCII characters; quotes around them make no difference"`
+	Prefer         string `header:"Prefer" example:"wait=10" doc:"wait=N: answer when the order is at rest, or after N seconds (at most 30; RFC 7240)"`
 	Body           Placement
 }
 
@@ -37,8 +37,8 @@ type placeOutput struct {
 	Status   int
 	Location string `header:"Location" doc:"The order's path"`
 	ETag     string `header:"ETag" doc:"The order's version"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true if the key had placed this order before"`
-	Applied  string `header:"Preference-Applied" doc:"wait if the answer waited as Prefer asked: then it is the order as it is now, also under a key that was used before"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true if an earlier request under this key placed the order"`
+	Applied  string `header:"Preference-Applied" doc:"wait if the answer waited as Prefer asked. The answer is then the order as it is now, even under a key that was used before"`
 	Body     Order
 }
 
@@ -47,10 +47,10 @@ func (s *Server) placeOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "placeOrder", Method: http.MethodPost, Path: "/api/orders", Tags: []string{tagOrders},
 			Summary: "Place an order",
-			Description: "Stores the order and answers before any provider is asked: follow its events, or read it again, " +
-				"to see it progress. Send an Idempotency-Key, and repeat under the same key after any failure. With " +
-				"`Prefer: wait=10` the answer comes when the order is at rest, with 200 and the status that it ended in, or " +
-				"after 10 seconds, with 202.",
+			Description: "Stores the order and answers before any provider is called. To see the order progress, follow its " +
+				"events or read it again. Send an Idempotency-Key, and repeat the request under the same key after any " +
+				"failure. With `Prefer: wait=10` the answer comes when the order is at rest, with 200 and its final status, " +
+				"or after 10 seconds, with 202.",
 			DefaultStatus: http.StatusAccepted,
 			MaxBodyBytes:  -1, // limited does it
 		},
@@ -59,7 +59,7 @@ func (s *Server) placeOperation() operation {
 		example: `{"customerId": "1", "items": [` +
 			`{"productId": 1, "quantity": 2, "price": 29.99}, ` +
 			`{"productId": 2, "quantity": 1, "price": 149.99}]}`,
-		responses: placeResponses,
+		answer: showExample(exampleOrder()), responses: placeResponses,
 	}, s.place)
 }
 
@@ -104,21 +104,26 @@ func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error
 	return out, nil
 }
 
-// placeResponses describes the answer to whoever waited.
+// placeResponses describes the answer to a caller that waited.
 func placeResponses(r huma.Registry) map[string]*huma.Response {
 	text := &huma.Schema{Type: huma.TypeString}
 	return map[string]*huma.Response{"200": {
-		Description: "The order, which has come to rest while the caller waited",
+		Description: "The order, which came to rest while the caller waited",
 		Headers: map[string]*huma.Header{
 			"ETag": etagHeader(), "Location": {Description: "The order's path", Schema: text},
-			"Idempotency-Replayed": {Description: "true if the key had placed this order before", Schema: text},
+			"Idempotency-Replayed": {Description: "true if an earlier request under this key placed the order", Schema: text},
 			"Preference-Applied":   {Description: "wait", Schema: text},
 		},
-		Content: map[string]*huma.MediaType{mediaJSON: {Schema: r.Schema(reflect.TypeFor[Order](), true, "")}},
+		Content: map[string]*huma.MediaType{mediaJSON: {
+			Schema: r.Schema(reflect.TypeFor[Order](), true, ""),
+			Example: showExample(exampleOrder(orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping,
+				orders.CapturePayment, orders.BookShipment)),
+		}},
 	}}
 }
 
-// newPlacement reads the amounts, which needs the currency, and checks everything. All mistakes are reported at once.
+// newPlacement parses the amounts, which needs the currency, and validates the placement. It reports all mistakes at
+// once.
 func newPlacement(body Placement) (orders.Placement, error) {
 	p := orders.Placement{
 		CustomerID: string(body.CustomerID), Currency: orders.Currency(body.Currency),
@@ -144,7 +149,7 @@ func newPlacement(body Placement) (orders.Placement, error) {
 		p.Total = new(parse("total", *body.Total))
 	}
 	if len(wrong) > 0 {
-		p.Total = nil // there is no sum to compare it with
+		p.Total = nil // the sum to compare it with is unknown
 	}
 
 	var invalid *orders.InvalidError

@@ -14,20 +14,20 @@ import (
 // Errors of refunds.
 var (
 	errNotRefundable = problems.New(problems.Conflict, "order_not_refundable",
-		"The order is %s; only completed orders are refunded.")
+		"The order is %s; only a completed order can be refunded.")
 	errTooManyRefunds = problems.New(problems.Conflict, "too_many_refunds", "The order has too many refunds.").
-				Detailed("An order is refunded in at most %d parts.", orders.MaxRefunds).For(orders.ErrTooManyRefunds)
+				Detailed("An order can have at most %d refunds.", orders.MaxRefunds).For(orders.ErrTooManyRefunds)
 )
 
 // RefundRequest is the body of a request for a refund.
 type RefundRequest struct {
-	Amount *Amount `json:"amount,omitempty" example:"9.97" doc:"How much to give back. Default: all that is left"`
+	Amount *Amount `json:"amount,omitempty" example:"9.97" doc:"The amount to give back. Default: everything that is left"`
 }
 
-// Refund is money on its way back. Its outcome is the step refund_payment of the same generation.
+// Refund is money on its way back. Its outcome is that of the step refund_payment with the same generation.
 type Refund struct {
 	OrderID    orders.ID `json:"orderId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e"`
-	Generation int       `json:"generation" minimum:"1" example:"1" doc:"Counts the order's refunds; the order's step refund_payment with this generation is this refund"`
+	Generation int       `json:"generation" minimum:"1" example:"1" doc:"The number of this refund. The order's step refund_payment with this generation is this refund"`
 	Amount     Amount    `json:"amount" example:"9.97"`
 	Currency   string    `json:"currency" example:"USD" doc:"ISO 4217 code"`
 	State      StepState `json:"state" example:"pending"`
@@ -46,9 +46,9 @@ func (s *Server) refundOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "refundOrder", Method: http.MethodPost, Path: "/api/orders/{id}/refunds", Tags: []string{tagOrders},
 			Summary: "Refund a completed order",
-			Description: "Gives back some or all of the money of a completed order, in at most 100 parts, and never " +
-				"more than was taken. The answer says what will happen; the order's history and its steps show it. Send " +
-				"an Idempotency-Key: two requests without one are two refunds.",
+			Description: "Gives back some or all of the money of a completed order, in at most 100 refunds, and never more " +
+				"than was taken. The answer says what will happen; the outcome is in the order's history and steps. Send an " +
+				"Idempotency-Key: without one, two requests are two refunds.",
 			DefaultStatus: http.StatusAccepted,
 			MaxBodyBytes:  -1, // limited does it
 		},
@@ -62,7 +62,7 @@ func (s *Server) refund(ctx context.Context, in *refundInput) (*outcome[Refund],
 	if err != nil {
 		return nil, err
 	}
-	// The currency says how to read the amount, and never changes: the cache will do.
+	// The cache is fresh enough: only the currency is needed, to read the amount, and an order's currency never changes.
 	known, err := s.config.Cache.Get(ctx, id, 0)
 	if err != nil {
 		return nil, err

@@ -110,7 +110,7 @@ func TestRefund(t *testing.T) {
 		got := h.do(t, http.MethodPost, path+"/refunds", `{"amount":0.01}`)
 		require.Equal(t, http.StatusConflict, got.status, got.body)
 		require.Equal(t, "too_many_refunds", got.problem(t).Code)
-		require.Contains(t, got.body, "at most 100 parts")
+		require.Contains(t, got.body, "at most 100 refunds")
 	})
 
 	for name, tt := range map[string]struct {

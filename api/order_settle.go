@@ -11,9 +11,9 @@ import (
 )
 
 var errNotSettleable = problems.New(problems.Conflict, "order_not_settleable",
-	"The order is %s; only orders that need attention are settled, and undone ones of which a step took effect after all.")
+	"The order is %s. Only an order that needs attention can be settled, or an undone order with a step that took effect.")
 
-// SettleAction is what a person decides about an order.
+// SettleAction is what an operator decides about an order.
 type SettleAction string
 
 // The actions.
@@ -25,27 +25,28 @@ const (
 
 // Schema describes it to Huma.
 func (SettleAction) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "SettleAction", "What to do: try the step again; undo everything that happened or may have; or take "+
-		"the given outcome for true", []SettleAction{settleRetry, settleCompensate, settleAccept})
+	return enum(r, "SettleAction", "What to do. Retry: start the step again. Compensate: undo everything that happened "+
+		"or may have happened. Accept: take the given outcome as true",
+		[]SettleAction{settleRetry, settleCompensate, settleAccept})
 }
 
-// SettleOutcome is how a step really was.
+// SettleOutcome is the true outcome of a step.
 type SettleOutcome string
 
 // Schema describes it to Huma.
 func (SettleOutcome) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "SettleOutcome", "How the step really was",
+	return enum(r, "SettleOutcome", "The true outcome of the step",
 		[]orders.StepState{orders.StateSucceeded, orders.StateRefused})
 }
 
-// Settlement is what a person decides about an order that needs attention.
+// Settlement is what an operator decides about an order that needs attention.
 type Settlement struct {
 	Action     SettleAction   `json:"action" example:"retry"`
-	Step       *StepName      `json:"step,omitempty" example:"void_payment" doc:"Which of the steps that keep the order from its end. Default: all of them for retry, the only one for accept"`
-	Generation int            `json:"generation,omitempty" minimum:"1" maximum:"1000000" example:"1" doc:"Which generation of the step. Default: any"`
-	Outcome    *SettleOutcome `json:"outcome,omitempty" doc:"For accept, which needs it: how the step really was"`
-	Reference  string         `json:"reference,omitempty" maxLength:"200" doc:"For accept: the provider's own id of what was done"`
-	Reason     string         `json:"reason" minLength:"1" maxLength:"200" example:"The bank confirms the release" doc:"Why. It is in the order's history, where its customer can read it"`
+	Step       *StepName      `json:"step,omitempty" example:"void_payment" doc:"One of the steps that cannot finish. Default: all of them for retry, the only one for accept"`
+	Generation int            `json:"generation,omitempty" minimum:"1" maximum:"1000000" example:"1" doc:"The generation of the step. Default: any"`
+	Outcome    *SettleOutcome `json:"outcome,omitempty" doc:"The true outcome of the step. Accept needs it; the other actions refuse it"`
+	Reference  string         `json:"reference,omitempty" maxLength:"200" doc:"The provider's own id of the effect; only for accept"`
+	Reason     string         `json:"reason" minLength:"1" maxLength:"200" example:"The bank confirms the release" doc:"The reason. It is stored in the order's history, which the customer can read"`
 }
 
 type settleInput struct {
@@ -57,20 +58,22 @@ type settleInput struct {
 func (s *Server) settleOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
-			OperationID: "settleOrder", Method: http.MethodPost, Path: "/api/orders/{id}/settle", Tags: []string{tagOrders},
+			OperationID: "settleOrder", Method: http.MethodPost, Path: "/api/orders/{id}/settle", Tags: []string{tagOperations},
 			Summary: "Settle an order that needs attention",
-			Description: "For operators. `retry` tries the steps that keep the order from its end again, with a new " +
-				"deadline: a step without an answer is first asked about at its provider, and goes out under the key that " +
-				"it had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes your " +
-				"word for how a step was, and the order goes on from there; if everything was done and the only undoing is " +
-				"accepted as refused, it is completed. An order that needs no attention is a conflict (409), but for one " +
-				"that was undone without a step that took effect after all: accept that as succeeded, and it is undone, too.",
+			Description: "For operators.\n\n`retry` starts the steps that cannot finish again, with a new deadline. If a step " +
+				"got no answer, Millrace first asks the provider about its outcome, and sends it under the same key, so it " +
+				"happens once.\n\n`compensate` undoes everything that happened or may have happened.\n\n`accept` takes your word " +
+				"for the outcome of a step, and the order continues from there. If all steps were done and the only compensation " +
+				"is accepted as refused, the order is completed.\n\nAn order that does not need attention is a conflict (409), " +
+				"with one exception: if an order was undone, but one of its steps took effect after all, accept that step as " +
+				"succeeded, and it is undone, too.",
 			DefaultStatus: http.StatusAccepted,
 			MaxBodyBytes:  -1, // limited does it
 		},
 		permission: permitSettle,
 		errors:     commandErrors(errNotSettleable),
 		example:    `{"action": "retry", "reason": "The payment provider is up again"}`,
+		answer:     showExample(exampleSettled()),
 	}, s.settle)
 }
 
@@ -96,7 +99,8 @@ func (s *Server) settle(ctx context.Context, in *settleInput) (*outcome[Order], 
 	return newOutcome(applied, newOrder(&applied.Order, exchangeOf(ctx).principal)), nil
 }
 
-// event is what the settlement asks for. What does not go together is refused: somebody may mean something else.
+// event returns the event that the settlement asks for. It refuses fields that do not fit the action: the operator may
+// mean something else.
 func (s *Settlement) event() (orders.Event, error) {
 	e := orders.Event{Generation: s.Generation, Reference: s.Reference, Reason: s.Reason}
 	if s.Step != nil {
@@ -104,16 +108,16 @@ func (s *Settlement) event() (orders.Event, error) {
 	}
 	var wrong []orders.FieldError
 	if s.Action == settleAccept && s.Outcome == nil {
-		wrong = append(wrong, orders.FieldError{Field: "outcome", Message: "is needed to accept one"})
+		wrong = append(wrong, orders.FieldError{Field: "outcome", Message: "is required for accept"})
 	}
 	if s.Action != settleAccept && (s.Outcome != nil || s.Reference != "") {
-		wrong = append(wrong, orders.FieldError{Field: "outcome", Message: "is only for accept, and so is reference"})
+		wrong = append(wrong, orders.FieldError{Field: "outcome", Message: "is only allowed for accept, and so is reference"})
 	}
 	if s.Action == settleCompensate && s.Step != nil {
-		wrong = append(wrong, orders.FieldError{Field: "step", Message: "is not for compensate, which is about all steps"})
+		wrong = append(wrong, orders.FieldError{Field: "step", Message: "is not allowed for compensate: it undoes all steps"})
 	}
 	if s.Generation != 0 && s.Step == nil {
-		wrong = append(wrong, orders.FieldError{Field: "generation", Message: "needs a step"})
+		wrong = append(wrong, orders.FieldError{Field: "generation", Message: "is only allowed together with step"})
 	}
 	wrong = append(wrong, line("reason", s.Reason)...)
 	wrong = append(wrong, line("reference", s.Reference)...)

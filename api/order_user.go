@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// deprecated is when, in the form of RFC 9745.
+	// deprecated is the date of deprecation, in the form of RFC 9745.
 	deprecated = "@1795305600" // 2026-11-22
 )
 
-// userOrdersInput has pages by number, which cost more the later they are: so there is a last one.
+// userOrdersInput has pages by number. A later page costs more, so their number is limited.
 type userOrdersInput struct {
-	UserID   string `path:"userId" minLength:"1" maxLength:"200" example:"1" doc:"Whose orders: the customerId"`
-	Page     int    `query:"page" minimum:"1" maximum:"50" default:"1" doc:"Which page"`
+	UserID   string `path:"userId" minLength:"1" maxLength:"200" example:"1" doc:"The customer's id"`
+	Page     int    `query:"page" minimum:"1" maximum:"50" default:"1" doc:"The number of the page"`
 	PageSize int    `query:"pageSize" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
 }
 
 type userOrdersOutput struct {
-	Deprecation  string `header:"Deprecation" doc:"Since when this operation is deprecated (RFC 9745)"`
+	Deprecation  string `header:"Deprecation" doc:"The date since which this operation is deprecated (RFC 9745)"`
 	Link         string `header:"Link" doc:"listCustomerOrders, as rel=\"successor-version\" (RFC 5829)"`
 	CacheControl string `header:"Cache-Control" hidden:"true"`
 	Body         OrderPage
@@ -33,9 +33,9 @@ func (s *Server) userOrdersOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "listUserOrders", Method: http.MethodGet, Path: "/api/orders/user/{userId}", Tags: []string{tagOrders},
 			Summary: "List a customer's orders by page number", Deprecated: true,
-			Description: "For programs that were written for numbered pages, of which there are at most 50: orders that are " +
-				"placed meanwhile move others to the next page. Use listCustomerOrders, to which Link points and whose cursor " +
-				"is in the answer.",
+			Description: "For programs that need numbered pages; there are at most 50. Orders that are placed meanwhile move " +
+				"other orders to the next page. Use listCustomerOrders instead: the header Link points to it, and the answer " +
+				"has its cursor.",
 		},
 		permission: permitRead, action: "list",
 	}, s.userOrders)

@@ -11,7 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// A load balancer asks every few seconds: a check that hangs has failed.
+// A load balancer asks every few seconds, so a check that hangs counts as failed.
 const checkTimeout = 3 * time.Second
 
 // Condition is how well a part of the process works.
@@ -26,18 +26,18 @@ const (
 
 // Schema describes it to Huma.
 func (Condition) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "Condition", "How well a part works. Degraded: it can be done without",
+	return enum(r, "Condition", "How well a part works. Degraded: it does not work, but the process can serve without it",
 		[]Condition{conditionOK, conditionDegraded, conditionDown})
 }
 
-// Health is how the process is. It says nothing of why: that is in the log.
+// Health is the state of the process. The causes of a failure are in the log only.
 type Health struct {
 	Status  Condition     `json:"status" example:"ok"`
 	Version string        `json:"version" example:"1.0.0" doc:"The version of Millrace"`
-	Checks  []HealthCheck `json:"checks,omitempty" doc:"What was checked, by name"`
+	Checks  []HealthCheck `json:"checks,omitempty" doc:"The checks, sorted by name"`
 }
 
-// HealthCheck is one thing that was checked.
+// HealthCheck is the result of one check.
 type HealthCheck struct {
 	Name   string    `json:"name" example:"database"`
 	Status Condition `json:"status" example:"ok"`
@@ -54,7 +54,7 @@ func (s *Server) healthOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "getHealth", Method: http.MethodGet, Path: "/health", Tags: []string{tagHealth},
 				Summary:     "Check the process and what it needs",
-				Description: "Every check by name. 503 if one that matters is down; degraded is not down.",
+				Description: "All checks by name. The answer is 503 if a part is down that the process cannot serve without.",
 			},
 			permission: permitAnyone, unhealthy: "Down",
 		}, s.health),
@@ -62,7 +62,7 @@ func (s *Server) healthOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "getLiveness", Method: http.MethodGet, Path: "/health/live", Tags: []string{tagHealth},
 				Summary:     "Check that the process is alive",
-				Description: "Looks at nothing but the process itself: restarting it would not bring a database back.",
+				Description: "Checks only the process itself: a restart would not repair a database.",
 			},
 			permission: permitAnyone,
 		}, s.liveness),
@@ -70,7 +70,7 @@ func (s *Server) healthOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "getReadiness", Method: http.MethodGet, Path: "/health/ready", Tags: []string{tagHealth},
 				Summary:     "Check whether to send requests here",
-				Description: "As /health, and 503 from the moment the process is asked to stop.",
+				Description: "The same as /health, and 503 as soon as the process is asked to stop.",
 			},
 			permission: permitAnyone, unhealthy: "Down",
 		}, s.readiness),

@@ -11,30 +11,30 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// SystemMetrics is the most wanted of the metrics as one JSON object. Counts are since the process started.
+// SystemMetrics is the most useful metrics as one JSON object. Counts are since the process started.
 type SystemMetrics struct {
 	AsOf     time.Time         `json:"asOf" example:"2026-11-22T12:00:00Z"`
-	Requests []RequestCount    `json:"requests" doc:"Requests about orders, by what was asked and how it went"`
-	Latency  []OperationTiming `json:"latency" doc:"How long answers took, by operation"`
+	Requests []RequestCount    `json:"requests" doc:"Requests about orders, by action and result"`
+	Latency  []OperationTiming `json:"latency" doc:"How long the answers took, by operation"`
 	Orders   OrderMetrics      `json:"orders"`
 	InFlight InFlight          `json:"inFlight"`
-	Queues   []QueueStatus     `json:"queues" doc:"By name; of all processes"`
-	Pools    []PoolMetrics     `json:"pools" doc:"The connection pools of the database, by name"`
+	Queues   []QueueStatus     `json:"queues" doc:"The queues of all processes, sorted by name"`
+	Pools    []PoolMetrics     `json:"pools" doc:"The pools of database connections, sorted by name"`
 	Cache    CacheMetrics      `json:"cache"`
 	Process  ProcessMetrics    `json:"process"`
 }
 
-// RequestCount is how many requests went how.
+// RequestCount counts the requests with one action and result.
 type RequestCount struct {
-	Action string `json:"action" example:"create" doc:"What was asked"`
+	Action string `json:"action" example:"create" doc:"What the request asked for"`
 	Status string `json:"status" example:"success" doc:"success, validation_error, not_found, conflict or error"`
 	Count  int64  `json:"count" minimum:"0" example:"1200"`
 }
 
-// Latency is how long something took: estimates from the buckets of a histogram.
+// Latency is a distribution of durations, estimated from the buckets of a histogram.
 type Latency struct {
-	Count      int64   `json:"count" minimum:"0" example:"1200" doc:"How many there were"`
-	P50Seconds float64 `json:"p50Seconds" minimum:"0" example:"0.004" doc:"Half took no longer than this"`
+	Count      int64   `json:"count" minimum:"0" example:"1200" doc:"The number of measurements"`
+	P50Seconds float64 `json:"p50Seconds" minimum:"0" example:"0.004" doc:"Half of the measurements are at most this long"`
 	P95Seconds float64 `json:"p95Seconds" minimum:"0" example:"0.012"`
 	P99Seconds float64 `json:"p99Seconds" minimum:"0" example:"0.03"`
 }
@@ -45,44 +45,44 @@ type OperationTiming struct {
 	Latency
 }
 
-// OrderMetrics is what became of the orders that this process's workers ended.
+// OrderMetrics is about the orders that this process's workers brought to their end.
 type OrderMetrics struct {
-	Processing *Latency     `json:"processing,omitempty" doc:"From placing an order to its end; absent before the first"`
-	Ended      []EndedCount `json:"ended" doc:"By the status that they ended in"`
+	Processing *Latency     `json:"processing,omitempty" doc:"The time from the placement of an order to its end; absent before the first order ends"`
+	Ended      []EndedCount `json:"ended" doc:"How many orders ended, by final status"`
 }
 
-// EndedCount is how many orders ended in a status.
+// EndedCount counts the orders that ended in one status.
 type EndedCount struct {
 	Status OrderStatus `json:"status" example:"completed"`
 	Count  int64       `json:"count" minimum:"0" example:"1100"`
 }
 
-// InFlight is what is being answered.
+// InFlight counts the requests that are being answered.
 type InFlight struct {
 	Requests int64 `json:"requests" minimum:"0" example:"2"`
-	Streams  int64 `json:"streams" minimum:"0" example:"40" doc:"Event streams, and placements that wait"`
+	Streams  int64 `json:"streams" minimum:"0" example:"40" doc:"Open event streams and waiting placements"`
 }
 
-// PoolMetrics is how a connection pool is used.
+// PoolMetrics is the use of one connection pool.
 type PoolMetrics struct {
 	Name        string  `json:"name" example:"api"`
 	InUse       int64   `json:"inUse" minimum:"0" example:"3"`
 	Idle        int64   `json:"idle" minimum:"0" example:"5"`
 	Limit       int64   `json:"limit" minimum:"0" example:"20"`
-	Acquires    int64   `json:"acquires" minimum:"0" example:"5000" doc:"Connections that were handed out"`
-	Waits       int64   `json:"waits" minimum:"0" example:"7" doc:"How often somebody had to wait for one"`
-	WaitSeconds float64 `json:"waitSeconds" minimum:"0" example:"0.02" doc:"For how long in all"`
+	Acquires    int64   `json:"acquires" minimum:"0" example:"5000" doc:"How often a connection was taken from the pool"`
+	Waits       int64   `json:"waits" minimum:"0" example:"7" doc:"How often a caller had to wait for a connection"`
+	WaitSeconds float64 `json:"waitSeconds" minimum:"0" example:"0.02" doc:"How long callers waited for connections in total"`
 }
 
-// CacheMetrics is how reads of orders went.
+// CacheMetrics counts the reads of orders through the cache.
 type CacheMetrics struct {
 	Hits     int64    `json:"hits" minimum:"0" example:"900"`
 	Misses   int64    `json:"misses" minimum:"0" example:"100"`
-	Bypasses int64    `json:"bypasses" minimum:"0" example:"0" doc:"Reads past the cache, because the feed was behind"`
+	Bypasses int64    `json:"bypasses" minimum:"0" example:"0" doc:"Reads that bypassed the cache because the feed was behind"`
 	HitRatio *float64 `json:"hitRatio,omitempty" minimum:"0" maximum:"1" example:"0.9" doc:"Absent before the first read"`
 }
 
-// ProcessMetrics is what the process takes.
+// ProcessMetrics is the resources that the process uses.
 type ProcessMetrics struct {
 	ResidentBytes int64   `json:"residentBytes" minimum:"0" example:"73400320"`
 	HeapBytes     int64   `json:"heapBytes" minimum:"0" example:"25165824"`
@@ -95,10 +95,10 @@ type metricsOutput struct{ Body SystemMetrics }
 func (s *Server) metricsOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
-			OperationID: "getSystemMetrics", Method: http.MethodGet, Path: "/api/system/metrics", Tags: []string{tagSystem},
+			OperationID: "getSystemMetrics", Method: http.MethodGet, Path: "/api/system/metrics", Tags: []string{tagOperations},
 			Summary: "Get the system's metrics",
-			Description: "The metrics that people look at first, of the process that answers, as JSON. All of them, for " +
-				"Prometheus, are at /metrics of the operations address. It may be a second old.",
+			Description: "The most useful metrics of the process that answered, as JSON. All metrics, for Prometheus, are at " +
+				"/metrics on the operations address. Values may be a second old.",
 		},
 		permission: permitObserve,
 	}, s.systemMetrics)

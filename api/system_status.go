@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// From here on something must be wrong; docs/metrics.md alerts at the same.
+	// Beyond these limits something must be wrong. The alerts in docs/metrics.md use the same limits.
 	feedTooFarBehind = 10 * time.Second
 	jobTooOld        = time.Minute
 )
@@ -24,28 +24,34 @@ func (s *Server) systemOperations() []operation {
 	return []operation{s.statusOperation(), s.metricsOperation(), s.reconciliationOperation()}
 }
 
-// SystemStatus is how this process and what it shares with others are doing.
+// SystemStatus is the state of this process and of what it shares with other processes.
 type SystemStatus struct {
 	Version       string          `json:"version" example:"1.0.0" doc:"The version of Millrace"`
-	Instance      string          `json:"instance,omitempty" example:"host_2026_11_22T12_00_00_000000" doc:"The name of the process that answers"`
+	Instance      string          `json:"instance,omitempty" example:"host_2026_11_22T12_00_00_000000" doc:"The name of the process that answered"`
 	StartedAt     time.Time       `json:"startedAt" example:"2026-11-22T12:00:00Z"`
 	UptimeSeconds float64         `json:"uptimeSeconds" minimum:"0" example:"3600.5"`
-	Leader        string          `json:"leader,omitempty" example:"host_2026_11_22T12_00_00_000000" doc:"The instance that starts the periodic jobs; absent if there is none or it is not known"`
-	Degraded      bool            `json:"degraded" example:"false" doc:"Whether there is any reason to look closer. Orders are taken and carried out as far as that goes without"`
-	Reasons       []StatusReason  `json:"reasons" doc:"Why it is degraded"`
+	Leader        string          `json:"leader,omitempty" example:"host_2026_11_22T12_00_00_000000" doc:"The instance that starts the periodic jobs; absent if there is none or it is unknown"`
+	Degraded      bool            `json:"degraded" example:"false" doc:"True if there is any reason to look closer. Millrace goes on taking and carrying out orders as far as it can"`
+	Reasons       []StatusReason  `json:"reasons" doc:"Why the system is degraded"`
 	Database      DatabaseStatus  `json:"database"`
 	Feed          *FeedStatus     `json:"feed,omitempty"`
-	Breakers      []BreakerStatus `json:"breakers" doc:"The circuit breakers of this process, by provider; none if it runs no workers"`
-	Queues        []QueueStatus   `json:"queues" doc:"By name; of all processes"`
+	Breakers      []BreakerStatus `json:"breakers" doc:"The circuit breakers of this process, by provider; empty if the process runs no workers"`
+	Queues        []QueueStatus   `json:"queues" doc:"The queues of all processes, sorted by name"`
+}
+
+// TransformSchema makes the example of the reasons fit a system that is not degraded.
+func (SystemStatus) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Properties["reasons"].Examples = []any{[]StatusReason{}}
+	return s
 }
 
 // StatusReason is one reason to look closer.
 type StatusReason struct {
 	Code    ReasonCode `json:"code" example:"breaker_open"`
-	Subject string     `json:"subject,omitempty" example:"payment" doc:"Which queue, provider or check it is about"`
+	Subject string     `json:"subject,omitempty" example:"payment" doc:"The queue, provider or check that the reason is about"`
 }
 
-// ReasonCode says what is not as it should be.
+// ReasonCode is a reason to look closer, for programs.
 type ReasonCode string
 
 // The reasons.
@@ -62,41 +68,41 @@ const (
 
 // Schema describes it to Huma.
 func (ReasonCode) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "ReasonCode", "What is not as it should be. Behind: for more than 10 s (feed), or a minute (queue)",
+	return enum(r, "ReasonCode", "A reason to look closer. Behind: for more than 10 seconds (feed) or a minute (queue)",
 		[]ReasonCode{
 			reasonDraining, reasonDatabaseDown, reasonFeedBehind, reasonNoLeader, reasonBreakerOpen, reasonQueuePaused,
 			reasonQueueBehind, reasonViolation,
 		})
 }
 
-// DatabaseStatus is whether the database answers, and how fast.
+// DatabaseStatus reports whether the database answers, and how fast.
 type DatabaseStatus struct {
 	Status         Condition `json:"status" example:"ok"`
-	LatencySeconds float64   `json:"latencySeconds" minimum:"0" example:"0.0007" doc:"How long it took to read one row, or to fail to"`
+	LatencySeconds float64   `json:"latencySeconds" minimum:"0" example:"0.0007" doc:"How long it took to read one row, or until that failed"`
 }
 
-// FeedStatus is how current this process's caches and event streams are.
+// FeedStatus reports how current this process's caches and event streams are.
 type FeedStatus struct {
-	BehindSeconds float64 `json:"behindSeconds" minimum:"0" example:"0.2" doc:"For how long events may have been left unread"`
+	BehindSeconds float64 `json:"behindSeconds" minimum:"0" example:"0.2" doc:"How long there may have been events that this process has not read"`
 }
 
 // BreakerStatus is the state of one circuit breaker.
 type BreakerStatus struct {
 	Provider string `json:"provider" example:"payment"`
-	State    string `json:"state" enum:"closed,half_open,open" example:"closed" doc:"Open: calls wait until the provider has had time to recover"`
+	State    string `json:"state" enum:"closed,half_open,open" example:"closed" doc:"Open: calls wait, so that the provider has time to recover"`
 }
 
-// QueueStatus is how much work waits in a queue.
+// QueueStatus reports how much work waits in a queue.
 type QueueStatus struct {
 	Name             string  `json:"name" example:"payment"`
-	Paused           bool    `json:"paused" example:"false" doc:"Whether an operator has paused it"`
-	Available        int64   `json:"available" minimum:"0" example:"3" doc:"Jobs that wait for a worker. This and the other numbers are counted up to 100,000"`
-	Running          int64   `json:"running" minimum:"0" example:"2" doc:"Jobs that are being worked"`
-	Retryable        int64   `json:"retryable" minimum:"0" example:"0" doc:"Jobs that failed and wait to be tried again"`
+	Paused           bool    `json:"paused" example:"false" doc:"True if an operator has paused the queue"`
+	Available        int64   `json:"available" minimum:"0" example:"3" doc:"Jobs that wait for a worker. All of these counts stop at 100,000"`
+	Running          int64   `json:"running" minimum:"0" example:"2" doc:"Jobs that a worker is carrying out"`
+	Retryable        int64   `json:"retryable" minimum:"0" example:"0" doc:"Jobs that failed and wait for their next attempt"`
 	Scheduled        int64   `json:"scheduled" minimum:"0" example:"0" doc:"Jobs that wait for their time"`
-	OldestAgeSeconds float64 `json:"oldestAgeSeconds" minimum:"0" example:"0.1" doc:"For how long the oldest unfinished work has waited, whatever it waits for: of a provider's queue since its step was started, of others since the job could have run; 0 if there is none"`
+	OldestAgeSeconds float64 `json:"oldestAgeSeconds" minimum:"0" example:"0.1" doc:"The age of the oldest unfinished work, whatever it waits for. In a provider's queue it counts from the start of the step, in other queues from the moment the job could run. 0 if there is no work"`
 
-	behind bool // a job has been ready for long, and no process works it
+	behind bool // a job has been ready for long, and no process carries it out
 }
 
 type statusOutput struct{ Body SystemStatus }
@@ -104,11 +110,11 @@ type statusOutput struct{ Body SystemStatus }
 func (s *Server) statusOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
-			OperationID: "getSystemStatus", Method: http.MethodGet, Path: "/api/system/status", Tags: []string{tagSystem},
+			OperationID: "getSystemStatus", Method: http.MethodGet, Path: "/api/system/status", Tags: []string{tagOperations},
 			Summary: "Get the status of the system",
-			Description: "Which version runs since when, who leads, how the database, the breakers and the queues are, and " +
-				"what is not as it should be. It answers 200 however bad things are: ask /health/ready whether to send " +
-				"requests here. What comes from the database may be a second old.",
+			Description: "The version, the uptime, the leader, the state of the database, the breakers and the queues, and " +
+				"the reasons to look closer. The answer is 200 even if the system is degraded: ask /health/ready whether to send " +
+				"requests to this process. Values from the database may be a second old.",
 		},
 		permission: permitObserve,
 	}, s.status)
@@ -149,10 +155,10 @@ func (s *Server) status(ctx context.Context, _ *struct{}) (*statusOutput, error)
 	return &statusOutput{out}, nil
 }
 
-// isLeader reports whether a violation is what the code no_leader says.
+// isLeader reports whether a violation is the one that the code no_leader stands for.
 func isLeader(v store.Violation) bool { return v.Check == "leader" }
 
-// reasons looks for what is not as it should be.
+// reasons returns the reasons to look closer.
 func (s *SystemStatus) reasons(unled bool) (list []StatusReason) {
 	when := func(bad bool, code ReasonCode, subject string) {
 		if bad {
@@ -173,7 +179,7 @@ func (s *SystemStatus) reasons(unled bool) (list []StatusReason) {
 	return list
 }
 
-// systemSample is what all processes share.
+// systemSample is the state that all processes share.
 type systemSample struct {
 	leader  string
 	latency time.Duration
@@ -215,10 +221,10 @@ func newQueues(queues []store.Queue, now time.Time) []QueueStatus {
 	return list
 }
 
-// sampleFor is how long what was measured stands for what is.
+// sampleFor is how long a measurement is used.
 const sampleFor = time.Second
 
-// sample keeps what is costly to measure for a second: however many ask, it is measured once.
+// sample keeps a costly measurement for a second, so that many callers cost one measurement.
 type sample[T any] struct {
 	now   func() time.Time
 	mu    sync.Mutex
@@ -226,7 +232,8 @@ type sample[T any] struct {
 	value T
 }
 
-// get measures unless that was done just now. The measuring does not end with the caller who happened to start it.
+// get returns the last measurement, or takes a new one if that is too old. The measurement goes on if the caller that
+// started it leaves.
 func (s *sample[T]) get(ctx context.Context, measure func(context.Context) T) T {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -26,18 +26,18 @@ const (
 
 // Errors of webhooks.
 var (
-	errWebhookNotFound = problems.New(problems.NotFound, "webhook_not_found", "There is no such webhook.").
+	errWebhookNotFound = problems.New(problems.NotFound, "webhook_not_found", "The webhook does not exist.").
 				For(store.ErrWebhookNotFound)
-	errTooManyWebhooks = problems.New(problems.Conflict, "too_many_webhooks", "There are too many webhooks.").
-				Detailed("There are %d webhooks already. Delete one first.", store.MaxWebhooks).For(store.ErrTooManyWebhooks)
+	errTooManyWebhooks = problems.New(problems.Conflict, "too_many_webhooks", "The owner has too many webhooks.").
+				Detailed("The owner has %d webhooks already. Delete one first.", store.MaxWebhooks).For(store.ErrTooManyWebhooks)
 	errWebhookDisabled = problems.New(problems.Conflict, "webhook_disabled",
 		"The webhook is disabled. Enable it first.").For(store.ErrWebhookDisabled)
 	errRotating = problems.New(problems.Conflict, "secret_rotating",
-		"The secret before the current one is still good. Wait, or end it with previousValidSeconds 0.").
+		"The previous secret is still valid. Wait, or end it with previousValidSeconds 0.").
 		For(store.ErrRotating)
 )
 
-// webhookErrors are the errors of all operations on webhooks, with those that are an operation's own.
+// webhookErrors returns the errors of all operations on webhooks and those of one operation.
 func webhookErrors(own ...*problems.Error) []*problems.Error {
 	return append(own, errWebhookNotFound, errTooManyWebhooks, errWebhookDisabled, errRotating, errKeyReused)
 }
@@ -48,8 +48,8 @@ func (s *Server) webhookOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "createWebhook", Method: http.MethodPost, Path: webhooksPath, Tags: []string{tagWebhooks},
 				Summary: "Create a webhook",
-				Description: "Has what happens to orders from now on sent to an address, signed as Standard Webhooks says. The " +
-					"secret is in this answer and in no other. There may be 20 of each customer, and of each other principal.",
+				Description: "Sends events of orders to an address from now on, signed as Standard Webhooks defines it. Only " +
+					"this answer contains the secret. A customer can have 20 webhooks, and so can each other principal.",
 				DefaultStatus: http.StatusCreated,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
@@ -57,14 +57,14 @@ func (s *Server) webhookOperations() []operation {
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "listWebhooks", Method: http.MethodGet, Path: webhooksPath, Tags: []string{tagWebhooks},
-				Summary: "List webhooks", Description: "One's own, oldest first; to an admin all.",
+				Summary: "List webhooks", Description: "The caller's webhooks, oldest first. An admin sees all webhooks.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(),
 		}, s.listWebhooks),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "getWebhook", Method: http.MethodGet, Path: webhookPath, Tags: []string{tagWebhooks},
-				Summary: "Get a webhook", Description: "How it is set up, and how it is doing.",
+				Summary: "Get a webhook", Description: "The webhook's settings and its current state.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(),
 		}, s.getWebhook),
@@ -72,15 +72,16 @@ func (s *Server) webhookOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "updateWebhook", Method: http.MethodPatch, Path: webhookPath, Tags: []string{tagWebhooks},
 				Summary: "Change a webhook",
-				Description: "Changes what is sent. A webhook that is disabled hears nothing of what happens meanwhile; what was " +
-					"waiting for it waits, for as long as deliveries are kept, and goes on when it is enabled.",
+				Description: "Changes the webhook's settings. While a webhook is disabled, new events are not sent to it, and " +
+					"not later either. Deliveries that were already waiting go on when it is enabled, unless they have expired.",
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
 		}, s.updateWebhook),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "deleteWebhook", Method: http.MethodDelete, Path: webhookPath, Tags: []string{tagWebhooks},
-				Summary: "Delete a webhook", Description: "With its deliveries. What is being sent still arrives.",
+				Summary:       "Delete a webhook",
+				Description:   "Deletes the webhook and its deliveries. A message that is being sent still arrives.",
 				DefaultStatus: http.StatusNoContent,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
@@ -90,9 +91,9 @@ func (s *Server) webhookOperations() []operation {
 				OperationID: "rotateWebhookSecret", Method: http.MethodPost, Path: webhookPath + "/secret",
 				Tags:    []string{tagWebhooks},
 				Summary: "Rotate a webhook's secret",
-				Description: "Makes another secret, which is in this answer and in no other. For a while messages are signed " +
-					"with the one before as well; until that is over there is no third (409), unless the one before is to end at " +
-					"once.",
+				Description: "Makes a new secret, which only this answer contains. For a while, messages are signed with both " +
+					"the new and the previous secret. During that time, another rotation is refused (409), unless it ends the " +
+					"previous secret at once.",
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
 		}, s.rotateWebhook),
@@ -100,7 +101,7 @@ func (s *Server) webhookOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "pingWebhook", Method: http.MethodPost, Path: webhookPath + "/ping", Tags: []string{tagWebhooks},
 				Summary:       "Send a test message",
-				Description:   "Sends a message of the type Ping. Read the delivery to see what became of it.",
+				Description:   "Sends a message of the type Ping. Read the delivery to see its outcome.",
 				DefaultStatus: http.StatusAccepted,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
@@ -108,7 +109,7 @@ func (s *Server) webhookOperations() []operation {
 	}
 }
 
-// Owner is whose webhooks the principal may see and change.
+// owner returns the owner whose webhooks the principal may see and change.
 func (p Principal) owner() store.Owner {
 	o := store.Owner{Principal: p.Name, Everybody: p.Role == roles.Admin}
 	if p.Role == roles.Customer {
@@ -118,7 +119,7 @@ func (p Principal) owner() store.Owner {
 }
 
 type createWebhookInput struct {
-	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the same key and request give the same webhook again, for as long as there is one. 1 to 255 visible ASCII characters"`
+	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes it safe to repeat the request: the same request under the same key gets the same webhook again, as long as the webhook exists. 1 to 255 visible ASCII characters"`
 	Body           NewWebhook
 }
 
@@ -134,7 +135,7 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*se
 		in.Body.CustomerID = customerID(who.CustomerID)
 	}
 	if !who.Owns(string(in.Body.CustomerID)) {
-		return nil, errForbidden.Detailed("A customer hears of orders of its own only: customerId must be its own.")
+		return nil, errForbidden.Detailed("A customer can only receive events of its own orders: customerId must be its own.")
 	}
 	if wrong := line("description", in.Body.Description); wrong != nil {
 		return nil, &orders.InvalidError{Fields: wrong}
@@ -174,7 +175,7 @@ func (s *Server) checkURL(url string) error {
 
 type listWebhooksInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Webhooks per page"`
-	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page"`
 }
 
 type listWebhooksOutput struct {
@@ -198,13 +199,14 @@ func (s *Server) listWebhooks(ctx context.Context, in *listWebhooksInput) (*list
 	}}, nil
 }
 
-// idOf is the id that a position is; zero for the first page.
+// idOf returns the id in a position; zero for the first page.
 func idOf(position []byte) (id orders.ID) {
 	copy(id[:], position)
 	return id
 }
 
-// WebhookInput is what all operations on one webhook take. Exported for Huma, which does not look into what is not.
+// WebhookInput is the input of all operations on one webhook. It is exported because Huma ignores embedded structs that
+// are not.
 type WebhookInput struct {
 	WebhookID orderID `path:"webhookId" doc:"The webhook's id"`
 }
@@ -266,7 +268,7 @@ func (s *Server) deleteWebhook(ctx context.Context, in *WebhookInput) (*struct{}
 
 type rotateWebhookInput struct {
 	WebhookInput
-	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes repeating safe: the key of the last rotation gives its secret again. 1 to 255 visible ASCII characters"`
+	IdempotencyKey string `header:"Idempotency-Key" example:"8e03978e-40d5-43e8-bc93-6894a57f9324" doc:"Makes it safe to repeat the request: the key of the last rotation gets its secret again. 1 to 255 visible ASCII characters"`
 	Body           *SecretRotation
 }
 
@@ -306,7 +308,7 @@ func (s *Server) pingWebhook(ctx context.Context, in *WebhookInput) (*deliveryOu
 	return &deliveryOutput{newDelivery(made)}, nil
 }
 
-// plain are the types in their order and each once, so that the same types are the same.
+// plain sorts the types and removes duplicates, so that equal sets are equal lists.
 func plain(types []WebhookEventType) []string {
 	list := make([]string, len(types))
 	for i, t := range types {

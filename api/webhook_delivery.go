@@ -17,7 +17,7 @@ const (
 )
 
 var errDeliveryNotFound = problems.New(problems.NotFound, "delivery_not_found",
-	"There is no such delivery, or not any more.").For(store.ErrDeliveryNotFound)
+	"The delivery does not exist, or has expired.").For(store.ErrDeliveryNotFound)
 
 func (s *Server) deliveryOperations() []operation {
 	return []operation{
@@ -25,15 +25,15 @@ func (s *Server) deliveryOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "listWebhookDeliveries", Method: http.MethodGet, Path: deliveriesPath, Tags: []string{tagWebhooks},
 				Summary: "List a webhook's deliveries",
-				Description: "Newest first, in pages. They are kept for a month after they were delivered or given up, unless " +
-					"the server is set up otherwise.",
+				Description: "Newest first, in pages. Deliveries are kept for a month after they were delivered or given up, " +
+					"unless the server is configured otherwise.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(errDeliveryNotFound),
 		}, s.listDeliveries),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "getWebhookDelivery", Method: http.MethodGet, Path: deliveryPath, Tags: []string{tagWebhooks},
-				Summary: "Get a delivery", Description: "With its body, its attempts, and what was answered.",
+				Summary: "Get a delivery", Description: "The delivery with its body, its attempts, and the answers to them.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(errDeliveryNotFound),
 		}, s.getDelivery),
@@ -42,8 +42,8 @@ func (s *Server) deliveryOperations() []operation {
 				OperationID: "redeliverWebhookDelivery", Method: http.MethodPost, Path: deliveryPath + "/redeliver",
 				Tags:    []string{tagWebhooks},
 				Summary: "Send a delivery again",
-				Description: "Whatever became of it, under the same webhook-id. One that is pending is tried at once. Doing it " +
-					"twice is harmless.",
+				Description: "Sends the delivery again under the same webhook-id, whatever its outcome was. A pending delivery " +
+					"is sent at once. Repeating the request is harmless.",
 				DefaultStatus: http.StatusAccepted,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(errDeliveryNotFound),
@@ -52,9 +52,9 @@ func (s *Server) deliveryOperations() []operation {
 			Operation: huma.Operation{
 				OperationID: "redeliverWebhookDeliveries", Method: http.MethodPost, Path: webhookPath + "/redeliver",
 				Tags:    []string{tagWebhooks},
-				Summary: "Send all deliveries since a moment again",
-				Description: "Those that were given up or blocked, and if asked for also those that were delivered. Each order's " +
-					"messages are sent in its sequence.",
+				Summary: "Send all deliveries since a given time again",
+				Description: "Sends again the deliveries that were given up or blocked and, if requested, those that were " +
+					"delivered. The messages of each order are sent in sequence.",
 				DefaultStatus: http.StatusAccepted,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(errDeliveryNotFound),
@@ -66,7 +66,7 @@ type listDeliveriesInput struct {
 	WebhookInput
 	State  DeliveryState `query:"state" example:"failed" doc:"Only deliveries in this state"`
 	Limit  int           `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Deliveries per page"`
-	Cursor string        `query:"cursor" maxLength:"100" doc:"The nextCursor of the page before, with the same filter"`
+	Cursor string        `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
 }
 
 type listDeliveriesOutput struct {

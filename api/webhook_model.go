@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/webhook"
 )
 
-// defaultOverlap is for how long the secret before the current one stays good.
+// defaultOverlap is how long the previous secret stays valid.
 const defaultOverlap = 24 * time.Hour
 
 // WebhookEventType is the type of a message.
@@ -19,8 +19,8 @@ type WebhookEventType string
 // Schema describes it to Huma.
 func (WebhookEventType) Schema(r huma.Registry) *huma.Schema {
 	return enum(r, "WebhookEventType",
-		"The type of a message: an EventType, Ping for a test, or EndpointDisabled if another webhook of the same owner "+
-			"is not sent to any more", webhook.Types())
+		"The type of a message: an EventType, Ping for a test, or EndpointDisabled if a different webhook of the same "+
+			"owner was disabled", webhook.Types())
 }
 
 // WebhookDisabledReason is why a webhook is disabled.
@@ -28,48 +28,48 @@ type WebhookDisabledReason string
 
 // Schema describes it to Huma.
 func (WebhookDisabledReason) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "WebhookDisabledReason", "Why it is disabled: by its owner, because it answered 410 (gone) or failed "+
-		"for five days, or because the key that made it was revoked or has expired", store.DisabledReasons())
+	return enum(r, "WebhookDisabledReason", "Why the webhook is disabled: its owner disabled it, its receiver answered "+
+		"410 (gone) or failed for five days, or the key that made it was revoked or has expired", store.DisabledReasons())
 }
 
-// DeliveryState is how far a delivery is.
+// DeliveryState is the state of a delivery.
 type DeliveryState string
 
 // Schema describes it to Huma.
 func (DeliveryState) Schema(r huma.Registry) *huma.Schema {
-	return enum(r, "DeliveryState", "How far it is: waiting to be sent, delivered, given up, or not sent because the "+
-		"address is not public", store.DeliveryStates())
+	return enum(r, "DeliveryState", "The state of a delivery: waiting to be sent, delivered, given up, or not sent "+
+		"because the address is not public", store.DeliveryStates())
 }
 
 // NewWebhook is a webhook to be created.
 type NewWebhook struct {
-	URL         string             `json:"url" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"Where to: https, port 443 or 8443, a public address, without user or fragment"`
-	EventTypes  []WebhookEventType `json:"eventTypes,omitempty" minItems:"1" maxItems:"20" doc:"Which messages; all if absent"`
-	CustomerID  customerID         `json:"customerId,omitempty" example:"1" doc:"Whose orders; everybody's if absent, to a customer its own"`
-	Description string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"What it is for"`
+	URL         string             `json:"url" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"The address to send to: https, port 443 or 8443, public, without user or fragment"`
+	EventTypes  []WebhookEventType `json:"eventTypes,omitempty" minItems:"1" maxItems:"20" doc:"The types of messages to send. Default: all"`
+	CustomerID  customerID         `json:"customerId,omitempty" example:"1" doc:"Only events of this customer's orders. Default: all orders; for a customer, its own"`
+	Description string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"A note on what the webhook is for"`
 }
 
-// WebhookChange is what to change of a webhook. What is absent stays.
+// WebhookChange is a change to a webhook. Absent fields keep their values.
 type WebhookChange struct {
-	URL         *string             `json:"url,omitempty" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"Where to"`
-	EventTypes  *[]WebhookEventType `json:"eventTypes,omitempty" minItems:"1" maxItems:"20" doc:"Which messages"`
-	Description *string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"What it is for"`
-	Enabled     *bool               `json:"enabled,omitempty" example:"true" doc:"Whether it is sent to"`
+	URL         *string             `json:"url,omitempty" minLength:"1" maxLength:"2000" example:"https://shop.example.com/hooks/orders" doc:"The address to send to"`
+	EventTypes  *[]WebhookEventType `json:"eventTypes,omitempty" minItems:"1" maxItems:"20" doc:"The types of messages to send"`
+	Description *string             `json:"description,omitempty" maxLength:"200" example:"Warehouse" doc:"A note on what the webhook is for"`
+	Enabled     *bool               `json:"enabled,omitempty" example:"true" doc:"True if messages are sent to the webhook"`
 }
 
-// Webhook is an address that is told what happens to orders.
+// Webhook is an address that Millrace sends events to.
 type Webhook struct {
-	WebhookID      orders.ID             `json:"webhookId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"Its id"`
-	URL            string                `json:"url" example:"https://shop.example.com/hooks/orders" doc:"Where to"`
-	EventTypes     []WebhookEventType    `json:"eventTypes" doc:"Which messages; all if there are none here"`
-	CustomerID     string                `json:"customerId,omitempty" example:"1" doc:"Whose orders; everybody's if absent"`
-	Description    string                `json:"description,omitempty" example:"Warehouse" doc:"What it is for"`
-	Principal      string                `json:"principal" example:"7kq2mxw5a3fd" doc:"Who made it"`
-	Enabled        bool                  `json:"enabled" example:"true" doc:"Whether it is sent to"`
+	WebhookID      orders.ID             `json:"webhookId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The webhook's id"`
+	URL            string                `json:"url" example:"https://shop.example.com/hooks/orders" doc:"The address to send to"`
+	EventTypes     []WebhookEventType    `json:"eventTypes" doc:"The types of messages to send; empty for all"`
+	CustomerID     string                `json:"customerId,omitempty" example:"1" doc:"Only events of this customer's orders; absent for all orders"`
+	Description    string                `json:"description,omitempty" example:"Warehouse" doc:"A note on what the webhook is for"`
+	Principal      string                `json:"principal" example:"7kq2mxw5a3fd" doc:"The principal that made the webhook"`
+	Enabled        bool                  `json:"enabled" example:"true" doc:"True if messages are sent to the webhook"`
 	DisabledReason WebhookDisabledReason `json:"disabledReason,omitempty" example:"gone"`
-	Failures       int                   `json:"failures" minimum:"0" example:"0" doc:"Attempts in a row that failed"`
-	FailingSince   *time.Time            `json:"failingSince,omitempty" example:"2026-11-22T12:00:00Z" doc:"Since when no attempt has succeeded; absent while it is well"`
-	RotatedUntil   *time.Time            `json:"previousSecretUntil,omitempty" example:"2026-11-23T12:00:00Z" doc:"Until when messages are signed with the secret before as well; absent if they are not"`
+	Failures       int                   `json:"failures" minimum:"0" example:"0" doc:"The number of failed attempts since the last success"`
+	FailingSince   *time.Time            `json:"failingSince,omitempty" example:"2026-11-22T12:00:00Z" doc:"When the current series of failures began; absent if the last attempt succeeded"`
+	RotatedUntil   *time.Time            `json:"previousSecretUntil,omitempty" example:"2026-11-23T12:00:00Z" doc:"Until when messages are also signed with the previous secret; absent if they are not"`
 	CreatedAt      time.Time             `json:"createdAt" example:"2026-11-22T12:00:00Z"`
 	UpdatedAt      time.Time             `json:"updatedAt" example:"2026-11-22T12:00:00Z"`
 }
@@ -77,60 +77,60 @@ type Webhook struct {
 // WebhookWithSecret is a webhook with the secret that its messages are signed with.
 type WebhookWithSecret struct {
 	Webhook
-	Secret string `json:"secret" example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" doc:"What messages are signed with; keep it, it is not shown again"`
+	Secret string `json:"secret" example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" doc:"The secret that signs the messages. Keep it: it is not shown again"`
 }
 
 // WebhookPage is one page of webhooks.
 type WebhookPage struct {
 	Webhooks   []Webhook `json:"webhooks" doc:"Oldest first"`
-	NextCursor string    `json:"nextCursor,omitempty" doc:"Gets the next page; absent on the last"`
+	NextCursor string    `json:"nextCursor,omitempty" doc:"The cursor of the next page; absent on the last page"`
 }
 
-// SecretRotation says how to rotate a secret.
+// SecretRotation is a request to rotate a secret.
 type SecretRotation struct {
-	PreviousValidSeconds *int64 `json:"previousValidSeconds,omitempty" minimum:"0" maximum:"604800" example:"86400" doc:"For how long messages are signed with the secret before as well; a day if absent, 0 ends it at once"`
+	PreviousValidSeconds *int64 `json:"previousValidSeconds,omitempty" minimum:"0" maximum:"604800" example:"86400" doc:"How long messages are also signed with the previous secret. Default: a day; 0 ends it at once"`
 }
 
-// WebhookDelivery is a message, and what became of it.
+// WebhookDelivery is a message and its outcome.
 type WebhookDelivery struct {
-	DeliveryID    orders.ID         `json:"deliveryId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"Its id: the webhook-id that its receiver sees"`
+	DeliveryID    orders.ID         `json:"deliveryId" format:"uuid" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The delivery's id, which the receiver sees as webhook-id"`
 	Type          WebhookEventType  `json:"type" example:"OrderStatusUpdated"`
-	OrderID       *orders.ID        `json:"orderId,omitempty" format:"uuid" doc:"The order that it is about"`
+	OrderID       *orders.ID        `json:"orderId,omitempty" format:"uuid" doc:"The order that the message is about"`
 	Version       int64             `json:"version,omitempty" minimum:"0" example:"2" doc:"The order's version"`
 	State         DeliveryState     `json:"state" example:"delivered"`
-	Attempts      int               `json:"attempts" minimum:"0" example:"1" doc:"How often it was tried"`
-	NextAttemptAt *time.Time        `json:"nextAttemptAt,omitempty" example:"2026-11-22T12:05:00Z" doc:"When it is tried next, at the earliest; absent if it is not"`
+	Attempts      int               `json:"attempts" minimum:"0" example:"1" doc:"The number of attempts"`
+	NextAttemptAt *time.Time        `json:"nextAttemptAt,omitempty" example:"2026-11-22T12:05:00Z" doc:"The earliest time of the next attempt; absent if there is none"`
 	CreatedAt     time.Time         `json:"createdAt" example:"2026-11-22T12:00:00Z"`
-	FinishedAt    *time.Time        `json:"finishedAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"Absent while it is pending"`
-	Payload       string            `json:"payload,omitempty" doc:"The body that was signed, byte by byte; in a list absent"`
-	Log           []DeliveryAttempt `json:"log" doc:"Its attempts, newest first and at most a hundred; in a list the last one"`
+	FinishedAt    *time.Time        `json:"finishedAt,omitempty" example:"2026-11-22T12:00:01Z" doc:"When it was delivered or given up; absent while it is pending"`
+	Payload       string            `json:"payload,omitempty" doc:"The body that was signed, byte for byte; absent in a list"`
+	Log           []DeliveryAttempt `json:"log" doc:"The attempts, newest first, at most a hundred; only the last attempt in a list"`
 }
 
-// DeliveryAttempt is one try to send a message.
+// DeliveryAttempt is one attempt to send a message.
 type DeliveryAttempt struct {
 	Attempt         int       `json:"attempt" minimum:"1" example:"1" doc:"1, 2, 3 and so on"`
 	At              time.Time `json:"at" example:"2026-11-22T12:00:01Z"`
 	DurationSeconds float64   `json:"durationSeconds" minimum:"0" example:"0.12"`
-	Status          int       `json:"status,omitempty" minimum:"0" maximum:"999" example:"200" doc:"The status of the answer; absent if there was none"`
-	Error           string    `json:"error,omitempty" example:"status 500" doc:"Why it failed"`
+	Status          int       `json:"status,omitempty" minimum:"0" maximum:"999" example:"200" doc:"The status of the answer; absent if there was no answer"`
+	Error           string    `json:"error,omitempty" example:"status 500" doc:"Why the attempt failed"`
 	Response        string    `json:"response,omitempty" example:"ok" doc:"The beginning of the answer, at most 1 KiB"`
 }
 
 // WebhookDeliveryPage is one page of deliveries.
 type WebhookDeliveryPage struct {
 	Deliveries []WebhookDelivery `json:"deliveries" doc:"Newest first"`
-	NextCursor string            `json:"nextCursor,omitempty" doc:"Gets the next page; absent on the last"`
+	NextCursor string            `json:"nextCursor,omitempty" doc:"The cursor of the next page; absent on the last page"`
 }
 
-// Redelivery says which deliveries to send again.
+// Redelivery selects the deliveries to send again.
 type Redelivery struct {
-	Since            time.Time `json:"since" example:"2026-11-22T12:00:00Z" doc:"Those made at this moment or later"`
-	IncludeDelivered bool      `json:"includeDelivered,omitempty" example:"false" doc:"Also those that were delivered"`
+	Since            time.Time `json:"since" example:"2026-11-22T12:00:00Z" doc:"Deliveries made at this moment or later"`
+	IncludeDelivered bool      `json:"includeDelivered,omitempty" example:"false" doc:"Also send deliveries again that were delivered"`
 }
 
-// Redelivered says how many deliveries are sent again.
+// Redelivered counts the deliveries that are sent again.
 type Redelivered struct {
-	Deliveries int `json:"deliveries" minimum:"0" example:"12" doc:"How many are sent again"`
+	Deliveries int `json:"deliveries" minimum:"0" example:"12" doc:"The number of deliveries that are sent again"`
 }
 
 func newWebhook(w store.Webhook) Webhook {
@@ -174,7 +174,7 @@ func newDelivery(d store.Delivery) WebhookDelivery {
 	return out
 }
 
-// unlessZero is nil for no moment.
+// unlessZero returns nil for the zero time.
 func unlessZero(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -12,13 +12,13 @@ type Class int
 const (
 	Internal      Class = iota // a defect, or a failure without a name
 	Malformed                  // a part of the request has the wrong form
-	Unauthorized               // no credential that opens anything
+	Unauthorized               // the credential is missing or not valid
 	Forbidden                  // the caller is known and may not do this
-	NotFound                   // there is no such thing, or the caller must not know of it
+	NotFound                   // it does not exist, or the caller must not know that it does
 	WrongMethod                // the path does not have the method
-	NotAcceptable              // nothing that Accept allows can be sent
+	NotAcceptable              // the server cannot send any type that Accept allows
 	TooSlow                    // the request took too long to arrive
-	Conflict                   // the state of the thing rules the request out
+	Conflict                   // the state of the resource rules the request out
 	Gone                       // it existed, and will not come back
 	Stale                      // a condition of the request does not hold
 	TooLarge                   // the request is too large
@@ -27,10 +27,10 @@ const (
 	Invalid                    // the form is right and a value is not
 	TooMany                    // the caller has used up its share
 	Unavailable                // the same request may succeed later
-	ClientGone                 // the client left; the log alone hears of it
+	ClientGone                 // the client left; this is only logged
 )
 
-// status returns the HTTP status of a class. It is the only place that chooses one for an error.
+// status returns the HTTP status of a class. Statuses of errors are chosen here and nowhere else.
 func (c Class) status() int {
 	switch c {
 	case Malformed:

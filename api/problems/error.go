@@ -18,10 +18,10 @@ type Error struct {
 
 	fields  []ProblemError
 	headers http.Header
-	foreign error // the error of another package that this is the problem of
+	foreign error // the error of another package that becomes this problem
 }
 
-// New makes an error of a code. A code means one thing for ever; docs/problems.md has all of them.
+// New makes an error with a code. The meaning of a code never changes; docs/problems.md explains all codes.
 func New(class Class, code, detail string) *Error {
 	return &Error{Class: class, Code: code, Detail: detail}
 }
@@ -29,13 +29,13 @@ func New(class Class, code, detail string) *Error {
 // Error returns the code.
 func (e *Error) Error() string { return e.Code }
 
-// Is makes a copy with other texts the same error to errors.Is.
+// Is reports whether target is the same error, perhaps with other texts. errors.Is calls it.
 func (e *Error) Is(target error) bool {
 	other, ok := target.(*Error) //nolint:errorlint // errors.Is has unwrapped it
 	return ok && other.Code == e.Code && other.Class == e.Class
 }
 
-// For says which error of another package, such as store, becomes this problem.
+// For declares which error of another package, such as store, becomes this problem.
 func (e *Error) For(foreign error) *Error {
 	c := *e
 	c.foreign = foreign
@@ -66,11 +66,11 @@ func (e *Error) Header(name, value string) *Error {
 	return &c
 }
 
-// RetryAfter says when the same request may succeed.
+// RetryAfter tells the client when the same request may succeed.
 func (e *Error) RetryAfter(d time.Duration) *Error { return e.Header("Retry-After", Seconds(d)) }
 
-// Seconds is a duration as headers have it: rounded up and never 0, so that a client that waits so long has waited long
-// enough.
+// Seconds formats a duration for a header. It rounds up and never returns 0, so that a client that waits that long has
+// waited long enough.
 func Seconds(d time.Duration) string {
 	return strconv.FormatInt(int64(max(1, (d+time.Second-1)/time.Second)), 10)
 }
@@ -83,8 +83,8 @@ func (e *Error) Problem(requestID string) *Problem {
 	}
 }
 
-// Find returns the problem that an error carries or, if it carries none, the first declared problem that it is the
-// foreign error of; nil if there is none.
+// Find returns the problem that an error carries. Without one, it returns the first declared problem whose foreign
+// error matches, or nil.
 func Find(err error, declared ...*Error) *Error {
 	if carried, ok := errors.AsType[*Error](err); ok {
 		return carried

@@ -1,6 +1,6 @@
-// Package problems is the model of what a client learns of an error: RFC 9457 with a code for programs.
+// Package problems is the model of the errors that a client sees: RFC 9457 with a code for programs.
 //
-// An error of the API carries its problem: a class, a code and a text. Only this package knows the status of a class.
+// An error of the API carries its problem: a class, a code and a text. Only this package chooses the status of a class.
 package problems
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Bounds on what a problem repeats of a request, which may be a body of nothing but mistakes.
+// Bounds on what a problem repeats from the request, which may be one long list of mistakes.
 const (
 	maxErrors = 20
 	maxText   = 200 // bytes
@@ -19,12 +19,12 @@ const (
 //
 //nolint:errname // the name that RFC 9457 gives it, and so the schema
 type Problem struct {
-	Type      string         `json:"type" format:"uri-reference" example:"about:blank" doc:"Always about:blank: the code says which problem it is"`
+	Type      string         `json:"type" format:"uri-reference" example:"about:blank" doc:"Always about:blank. The code identifies the problem"`
 	Title     string         `json:"title" example:"Unprocessable Entity" doc:"The status in words"`
 	Status    int            `json:"status" example:"422" doc:"The HTTP status"`
 	Detail    string         `json:"detail,omitempty" example:"The request is not valid." doc:"What went wrong, for people"`
-	Code      string         `json:"code" example:"validation_failed" doc:"What went wrong, for programs: it never changes"`
-	RequestID string         `json:"requestId" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The id of the request, as in X-Request-Id and in the server's log"`
+	Code      string         `json:"code" example:"validation_failed" doc:"What went wrong, for programs. The meaning of a code never changes"`
+	RequestID string         `json:"requestId" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e" doc:"The id of the request, as in the header X-Request-Id and in the server's log"`
 	Errors    []ProblemError `json:"errors,omitempty" doc:"Each wrong field or parameter"`
 
 	headers http.Header
@@ -32,8 +32,8 @@ type Problem struct {
 
 // ProblemError is one wrong field or parameter.
 type ProblemError struct {
-	Location string `json:"location" example:"body.items[0].price" doc:"Where it is: body, query, path or header, then the path to it"`
-	Message  string `json:"message" example:"must have at most 2 decimals in USD" doc:"What is wrong with it"`
+	Location string `json:"location" example:"body.items[0].price" doc:"The place of the mistake: body, query, path or header, then the path to the field"`
+	Message  string `json:"message" example:"must have at most 2 decimals in USD" doc:"What is wrong there"`
 }
 
 // Error makes a problem an error that a handler can return.
@@ -50,7 +50,7 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 
 var _ huma.StatusError = (*Problem)(nil)
 
-// Truncate bounds a text that comes from the request.
+// Truncate bounds a text from the request.
 func Truncate(s string) string {
 	if len(s) <= maxText {
 		return s

@@ -252,8 +252,9 @@ func trimTrailingSlashes(u *url.URL) {
 type Invoker interface {
 	// CancelOrder invokes cancelOrder operation.
 	//
-	// Undoes what has been done of the order: it ends as cancelled, or as refunded if the money had
-	// already been taken. An order that is at rest cannot be cancelled (409). Doing it twice is harmless.
+	// Undoes the steps that were carried out. The order ends as cancelled, or as refunded if the money had
+	// already been taken. An order that is at rest cannot be cancelled (409). Cancelling twice is
+	// harmless.
 	//
 	// POST /api/orders/{id}/cancel
 	CancelOrder(ctx context.Context, params CancelOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error)
@@ -268,114 +269,116 @@ type Invoker interface {
 	CreateStreamTicket(ctx context.Context, request OptTicketRequest, options ...RequestOption) (*StreamTicket, error)
 	// CreateWebhook invokes createWebhook operation.
 	//
-	// Has what happens to orders from now on sent to an address, signed as Standard Webhooks says. The
-	// secret is in this answer and in no other. There may be 20 of each customer, and of each other
-	// principal.
+	// Sends events of orders to an address from now on, signed as Standard Webhooks defines it. Only this
+	// answer contains the secret. A customer can have 20 webhooks, and so can each other principal.
 	//
 	// POST /api/webhooks
 	CreateWebhook(ctx context.Context, request *NewWebhook, params CreateWebhookParams, options ...RequestOption) (*WebhookWithSecret, error)
 	// DeleteWebhook invokes deleteWebhook operation.
 	//
-	// With its deliveries. What is being sent still arrives.
+	// Deletes the webhook and its deliveries. A message that is being sent still arrives.
 	//
 	// DELETE /api/webhooks/{webhookId}
 	DeleteWebhook(ctx context.Context, params DeleteWebhookParams, options ...RequestOption) error
 	// ExportOrders invokes exportOrders operation.
 	//
-	// All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many
-	// there are. Each is as it stands when it is read. An export that is complete just ends. One that the
-	// server has to break off, because it stops or its database fails, ends with the line
-	// `{"nextAfter": "…"}`: ask again with that as `after`. If the connection breaks, ask again after
-	// the last order that arrived whole. What is being committed while the export runs is not in it, and
-	// comes after its last order: the next export with `after` has it. Set `to` to a moment that has
-	// passed to get every order up to it; while some of them are being committed, that is a 503, or ends
-	// with a `nextAfter`.
+	// All orders that match the filters, oldest first, as one JSON object per line (NDJSON), without a
+	// limit. Each order is shown as it stands when the export reads it. A complete export simply ends.
+	//
+	// If the server has to stop early, because it shuts down or its database fails, the last line is
+	// `{"nextAfter": "…"}`. Continue with that value as `after`. If the connection breaks, continue
+	// after the last order that arrived completely.
+	//
+	// Orders that are committed while the export runs are not in it. They sort after its last order, so
+	// the next export with `after` has them. To get every order up to a moment, set `to` to a moment in
+	// the past. While such orders are still being committed, the answer is 503 or ends with a `nextAfter`.
 	//
 	// GET /api/orders/export
 	ExportOrders(ctx context.Context, params ExportOrdersParams, options ...RequestOption) (ExportOrdersOK, error)
 	// GetHealth invokes getHealth operation.
 	//
-	// Every check by name. 503 if one that matters is down; degraded is not down.
+	// All checks by name. The answer is 503 if a part is down that the process cannot serve without.
 	//
 	// GET /health
 	GetHealth(ctx context.Context, options ...RequestOption) (GetHealthRes, error)
 	// GetLiveness invokes getLiveness operation.
 	//
-	// Looks at nothing but the process itself: restarting it would not bring a database back.
+	// Checks only the process itself: a restart would not repair a database.
 	//
 	// GET /health/live
 	GetLiveness(ctx context.Context, options ...RequestOption) (*Health, error)
 	// GetOrder invokes getOrder operation.
 	//
 	// The order with its items and steps, from a cache that is as fresh as the event feed. A process shows
-	// its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see
-	// a write that another process answered.
+	// its own writes at once, and other processes' writes within moments. Send `Minimum-Version` to be
+	// sure to see a write that another process answered.
 	//
 	// GET /api/orders/{id}
 	GetOrder(ctx context.Context, params GetOrderParams, options ...RequestOption) (GetOrderRes, error)
 	// GetProduct invokes getProduct operation.
 	//
-	// What the inventory provider said of the product when it was last asked, and when that was. A product
-	// that it did not list is not found (404).
+	// The product as the inventory provider last reported it, and when that was. A product that the
+	// provider did not list is 404.
 	//
 	// GET /api/inventory/{productId}
 	GetProduct(ctx context.Context, params GetProductParams, options ...RequestOption) (*ProductSnapshot, error)
 	// GetReadiness invokes getReadiness operation.
 	//
-	// As /health, and 503 from the moment the process is asked to stop.
+	// The same as /health, and 503 as soon as the process is asked to stop.
 	//
 	// GET /health/ready
 	GetReadiness(ctx context.Context, options ...RequestOption) (GetReadinessRes, error)
 	// GetReconciliation invokes getReconciliation operation.
 	//
-	// How far the providers' own records have been compared with the orders, and where they disagree: such
-	// as a payment without an order, or a step that succeeded and that its provider does not know.
+	// How far the providers' own records have been compared with the orders, and the differences. A
+	// difference is, for example, a payment without an order, or a step that succeeded and that is missing
+	// at its provider.
 	//
 	// GET /api/reconciliation
 	GetReconciliation(ctx context.Context, params GetReconciliationParams, options ...RequestOption) (*Reconciliation, error)
 	// GetSystemMetrics invokes getSystemMetrics operation.
 	//
-	// The metrics that people look at first, of the process that answers, as JSON. All of them, for
-	// Prometheus, are at /metrics of the operations address. It may be a second old.
+	// The most useful metrics of the process that answered, as JSON. All metrics, for Prometheus, are at
+	// /metrics on the operations address. Values may be a second old.
 	//
 	// GET /api/system/metrics
 	GetSystemMetrics(ctx context.Context, options ...RequestOption) (*SystemMetrics, error)
 	// GetSystemStatus invokes getSystemStatus operation.
 	//
-	// Which version runs since when, who leads, how the database, the breakers and the queues are, and
-	// what is not as it should be. It answers 200 however bad things are: ask /health/ready whether to
-	// send requests here. What comes from the database may be a second old.
+	// The version, the uptime, the leader, the state of the database, the breakers and the queues, and the
+	// reasons to look closer. The answer is 200 even if the system is degraded: ask /health/ready whether
+	// to send requests to this process. Values from the database may be a second old.
 	//
 	// GET /api/system/status
 	GetSystemStatus(ctx context.Context, options ...RequestOption) (*SystemStatus, error)
 	// GetWebhook invokes getWebhook operation.
 	//
-	// How it is set up, and how it is doing.
+	// The webhook's settings and its current state.
 	//
 	// GET /api/webhooks/{webhookId}
 	GetWebhook(ctx context.Context, params GetWebhookParams, options ...RequestOption) (*Webhook, error)
 	// GetWebhookDelivery invokes getWebhookDelivery operation.
 	//
-	// With its body, its attempts, and what was answered.
+	// The delivery with its body, its attempts, and the answers to them.
 	//
 	// GET /api/webhooks/{webhookId}/deliveries/{deliveryId}
 	GetWebhookDelivery(ctx context.Context, params GetWebhookDeliveryParams, options ...RequestOption) (*WebhookDelivery, error)
 	// ListCustomerOrders invokes listCustomerOrders operation.
 	//
-	// As listOrders with its customerId: newest first, in pages, and with the same cursors. A customer who
-	// has not ordered yet has no orders; that is not an error.
+	// The same list as listOrders with this customerId: newest first, in pages, with the same cursors. For
+	// a customer without orders the list is empty; that is not an error.
 	//
 	// GET /api/customers/{customerId}/orders
 	ListCustomerOrders(ctx context.Context, params ListCustomerOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
 	// ListDeadLetterOrders invokes listDeadLetterOrders operation.
 	//
-	// Newest first, of one cause or of all.
+	// Newest first, for one cause or for all causes.
 	//
 	// GET /api/dead-letters/orders
 	ListDeadLetterOrders(ctx context.Context, params ListDeadLetterOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
 	// ListDeadLetters invokes listDeadLetters operation.
 	//
-	// The orders that need attention, by the step that keeps them from their end and why.
+	// Groups the orders that need attention by the step that cannot finish, its state and its code.
 	//
 	// GET /api/dead-letters
 	ListDeadLetters(ctx context.Context, options ...RequestOption) (*DeadLetters, error)
@@ -392,16 +395,16 @@ type Invoker interface {
 	ListEvents(ctx context.Context, params ListEventsParams, options ...RequestOption) (ListEventsRes, error)
 	// ListInventory invokes listInventory operation.
 	//
-	// What the inventory provider said of its stock when it was last asked, and when that was. It is for
-	// showing: whether an order can be reserved is decided by the provider, later. Empty if the provider
-	// tells nobody.
+	// The stock as the inventory provider last reported it, and when that was. Use it for display only:
+	// the provider decides later whether an order's items can be reserved. The list is empty if the
+	// provider does not report its stock.
 	//
 	// GET /api/inventory
 	ListInventory(ctx context.Context, params ListInventoryParams, options ...RequestOption) (*InventoryPageHeaders, error)
 	// ListNotifications invokes listNotifications operation.
 	//
-	// The e-mails about orders: which one, to whom, when, and what became of it; to a customer only those
-	// about its own orders. In pages, those of the newest order first.
+	// The e-mails about orders, with their recipients, times and outcomes. The newest order's e-mails come
+	// first. A customer sees only e-mails about its own orders.
 	//
 	// GET /api/notifications
 	ListNotifications(ctx context.Context, params ListNotificationsParams, options ...RequestOption) (*NotificationPageHeaders, error)
@@ -416,16 +419,16 @@ type Invoker interface {
 	ListOrderEvents(ctx context.Context, params ListOrderEventsParams, options ...RequestOption) (ListOrderEventsRes, error)
 	// ListOrders invokes listOrders operation.
 	//
-	// Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so
-	// orders that are placed meanwhile neither repeat nor hide others.
+	// Newest first, in pages. A customer sees only its own orders. A page begins at a position, not at a
+	// number, so orders that are placed meanwhile neither repeat nor hide others.
 	//
 	// GET /api/orders
 	ListOrders(ctx context.Context, params ListOrdersParams, options ...RequestOption) (*OrderPageHeaders, error)
 	// ListUserOrders invokes listUserOrders operation.
 	//
-	// For programs that were written for numbered pages, of which there are at most 50: orders that are
-	// placed meanwhile move others to the next page. Use listCustomerOrders, to which Link points and
-	// whose cursor is in the answer.
+	// For programs that need numbered pages; there are at most 50. Orders that are placed meanwhile move
+	// other orders to the next page. Use listCustomerOrders instead: the header Link points to it, and the
+	// answer has its cursor.
 	//
 	// Deprecated: schema marks this operation as deprecated.
 	//
@@ -433,86 +436,94 @@ type Invoker interface {
 	ListUserOrders(ctx context.Context, params ListUserOrdersParams, options ...RequestOption) (*ListUserOrdersOKHeaders, error)
 	// ListWebhookDeliveries invokes listWebhookDeliveries operation.
 	//
-	// Newest first, in pages. They are kept for a month after they were delivered or given up, unless the
-	// server is set up otherwise.
+	// Newest first, in pages. Deliveries are kept for a month after they were delivered or given up,
+	// unless the server is configured otherwise.
 	//
 	// GET /api/webhooks/{webhookId}/deliveries
 	ListWebhookDeliveries(ctx context.Context, params ListWebhookDeliveriesParams, options ...RequestOption) (*WebhookDeliveryPageHeaders, error)
 	// ListWebhooks invokes listWebhooks operation.
 	//
-	// One's own, oldest first; to an admin all.
+	// The caller's webhooks, oldest first. An admin sees all webhooks.
 	//
 	// GET /api/webhooks
 	ListWebhooks(ctx context.Context, params ListWebhooksParams, options ...RequestOption) (*WebhookPageHeaders, error)
 	// PingWebhook invokes pingWebhook operation.
 	//
-	// Sends a message of the type Ping. Read the delivery to see what became of it.
+	// Sends a message of the type Ping. Read the delivery to see its outcome.
 	//
 	// POST /api/webhooks/{webhookId}/ping
 	PingWebhook(ctx context.Context, params PingWebhookParams, options ...RequestOption) (*WebhookDelivery, error)
 	// PlaceOrder invokes placeOrder operation.
 	//
-	// Stores the order and answers before any provider is asked: follow its events, or read it again, to
-	// see it progress. Send an Idempotency-Key, and repeat under the same key after any failure. With
-	// `Prefer: wait=10` the answer comes when the order is at rest, with 200 and the status that it ended
-	// in, or after 10 seconds, with 202.
+	// Stores the order and answers before any provider is called. To see the order progress, follow its
+	// events or read it again. Send an Idempotency-Key, and repeat the request under the same key after
+	// any failure. With `Prefer: wait=10` the answer comes when the order is at rest, with 200 and its
+	// final status, or after 10 seconds, with 202.
 	//
 	// POST /api/orders
 	PlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, options ...RequestOption) (PlaceOrderRes, error)
 	// RedeliverWebhookDeliveries invokes redeliverWebhookDeliveries operation.
 	//
-	// Those that were given up or blocked, and if asked for also those that were delivered. Each order's
-	// messages are sent in its sequence.
+	// Sends again the deliveries that were given up or blocked and, if requested, those that were
+	// delivered. The messages of each order are sent in sequence.
 	//
 	// POST /api/webhooks/{webhookId}/redeliver
 	RedeliverWebhookDeliveries(ctx context.Context, request *Redelivery, params RedeliverWebhookDeliveriesParams, options ...RequestOption) (*Redelivered, error)
 	// RedeliverWebhookDelivery invokes redeliverWebhookDelivery operation.
 	//
-	// Whatever became of it, under the same webhook-id. One that is pending is tried at once. Doing it
-	// twice is harmless.
+	// Sends the delivery again under the same webhook-id, whatever its outcome was. A pending delivery is
+	// sent at once. Repeating the request is harmless.
 	//
 	// POST /api/webhooks/{webhookId}/deliveries/{deliveryId}/redeliver
 	RedeliverWebhookDelivery(ctx context.Context, params RedeliverWebhookDeliveryParams, options ...RequestOption) (*WebhookDelivery, error)
 	// RedriveDeadLetters invokes redriveDeadLetters operation.
 	//
-	// Settles orders that need attention as `retry` does, in the background, one after the other at a
-	// rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it
-	// only says what would be done.
+	// Settles the matching orders with `retry`, in the background, one by one at the given rate. It covers
+	// the orders that need attention now: an order that fails again is not retried twice. With `dryRun`,
+	// the answer only reports what would be done.
 	//
 	// POST /api/dead-letters/redrive
 	RedriveDeadLetters(ctx context.Context, request *Redrive, options ...RequestOption) (*RedriveResult, error)
 	// RefundOrder invokes refundOrder operation.
 	//
-	// Gives back some or all of the money of a completed order, in at most 100 parts, and never more than
-	// was taken. The answer says what will happen; the order's history and its steps show it. Send an
-	// Idempotency-Key: two requests without one are two refunds.
+	// Gives back some or all of the money of a completed order, in at most 100 refunds, and never more
+	// than was taken. The answer says what will happen; the outcome is in the order's history and steps.
+	// Send an Idempotency-Key: without one, two requests are two refunds.
 	//
 	// POST /api/orders/{id}/refunds
 	RefundOrder(ctx context.Context, request OptRefundRequest, params RefundOrderParams, options ...RequestOption) (*RefundHeaders, error)
 	// RotateWebhookSecret invokes rotateWebhookSecret operation.
 	//
-	// Makes another secret, which is in this answer and in no other. For a while messages are signed with
-	// the one before as well; until that is over there is no third (409), unless the one before is to end
-	// at once.
+	// Makes a new secret, which only this answer contains. For a while, messages are signed with both the
+	// new and the previous secret. During that time, another rotation is refused (409), unless it ends the
+	// previous secret at once.
 	//
 	// POST /api/webhooks/{webhookId}/secret
 	RotateWebhookSecret(ctx context.Context, request OptSecretRotation, params RotateWebhookSecretParams, options ...RequestOption) (*WebhookWithSecret, error)
 	// SettleOrder invokes settleOrder operation.
 	//
-	// For operators. `retry` tries the steps that keep the order from its end again, with a new deadline:
-	// a step without an answer is first asked about at its provider, and goes out under the key that it
-	// had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes
-	// your word for how a step was, and the order goes on from there; if everything was done and the only
-	// undoing is accepted as refused, it is completed. An order that needs no attention is a conflict
-	// (409), but for one that was undone without a step that took effect after all: accept that as
-	// succeeded, and it is undone, too.
+	// For operators.
+	//
+	// `retry` starts the steps that cannot finish again, with a new deadline. If a step got no answer,
+	// Millrace first asks the provider about its outcome, and sends it under the same key, so it happens
+	// once.
+	//
+	// `compensate` undoes everything that happened or may have happened.
+	//
+	// `accept` takes your word for the outcome of a step, and the order continues from there. If all steps
+	// were done and the only compensation is accepted as refused, the order is completed.
+	//
+	// An order that does not need attention is a conflict (409), with one exception: if an order was
+	// undone, but one of its steps took effect after all, accept that step as succeeded, and it is undone,
+	// too.
 	//
 	// POST /api/orders/{id}/settle
 	SettleOrder(ctx context.Context, request *Settlement, params SettleOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error)
 	// UpdateWebhook invokes updateWebhook operation.
 	//
-	// Changes what is sent. A webhook that is disabled hears nothing of what happens meanwhile; what was
-	// waiting for it waits, for as long as deliveries are kept, and goes on when it is enabled.
+	// Changes the webhook's settings. While a webhook is disabled, new events are not sent to it, and not
+	// later either. Deliveries that were already waiting go on when it is enabled, unless they have
+	// expired.
 	//
 	// PATCH /api/webhooks/{webhookId}
 	UpdateWebhook(ctx context.Context, request *WebhookChange, params UpdateWebhookParams, options ...RequestOption) (*Webhook, error)
@@ -546,8 +557,9 @@ func NewClient(serverURL string, sec SecuritySource, opts ...ClientOption) (*Cli
 
 // CancelOrder invokes cancelOrder operation.
 //
-// Undoes what has been done of the order: it ends as cancelled, or as refunded if the money had
-// already been taken. An order that is at rest cannot be cancelled (409). Doing it twice is harmless.
+// Undoes the steps that were carried out. The order ends as cancelled, or as refunded if the money had
+// already been taken. An order that is at rest cannot be cancelled (409). Cancelling twice is
+// harmless.
 //
 // POST /api/orders/{id}/cancel
 func (c *Client) CancelOrder(ctx context.Context, params CancelOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error) {
@@ -790,9 +802,8 @@ func (c *Client) sendCreateStreamTicket(ctx context.Context, request OptTicketRe
 
 // CreateWebhook invokes createWebhook operation.
 //
-// Has what happens to orders from now on sent to an address, signed as Standard Webhooks says. The
-// secret is in this answer and in no other. There may be 20 of each customer, and of each other
-// principal.
+// Sends events of orders to an address from now on, signed as Standard Webhooks defines it. Only this
+// answer contains the secret. A customer can have 20 webhooks, and so can each other principal.
 //
 // POST /api/webhooks
 func (c *Client) CreateWebhook(ctx context.Context, request *NewWebhook, params CreateWebhookParams, options ...RequestOption) (*WebhookWithSecret, error) {
@@ -905,7 +916,7 @@ func (c *Client) sendCreateWebhook(ctx context.Context, request *NewWebhook, par
 
 // DeleteWebhook invokes deleteWebhook operation.
 //
-// With its deliveries. What is being sent still arrives.
+// Deletes the webhook and its deliveries. A message that is being sent still arrives.
 //
 // DELETE /api/webhooks/{webhookId}
 func (c *Client) DeleteWebhook(ctx context.Context, params DeleteWebhookParams, options ...RequestOption) error {
@@ -1017,14 +1028,16 @@ func (c *Client) sendDeleteWebhook(ctx context.Context, params DeleteWebhookPara
 
 // ExportOrders invokes exportOrders operation.
 //
-// All orders that the filters select, oldest first, one JSON object a line (NDJSON), however many
-// there are. Each is as it stands when it is read. An export that is complete just ends. One that the
-// server has to break off, because it stops or its database fails, ends with the line
-// `{"nextAfter": "…"}`: ask again with that as `after`. If the connection breaks, ask again after
-// the last order that arrived whole. What is being committed while the export runs is not in it, and
-// comes after its last order: the next export with `after` has it. Set `to` to a moment that has
-// passed to get every order up to it; while some of them are being committed, that is a 503, or ends
-// with a `nextAfter`.
+// All orders that match the filters, oldest first, as one JSON object per line (NDJSON), without a
+// limit. Each order is shown as it stands when the export reads it. A complete export simply ends.
+//
+// If the server has to stop early, because it shuts down or its database fails, the last line is
+// `{"nextAfter": "…"}`. Continue with that value as `after`. If the connection breaks, continue
+// after the last order that arrived completely.
+//
+// Orders that are committed while the export runs are not in it. They sort after its last order, so
+// the next export with `after` has them. To get every order up to a moment, set `to` to a moment in
+// the past. While such orders are still being committed, the answer is 503 or ends with a `nextAfter`.
 //
 // GET /api/orders/export
 func (c *Client) ExportOrders(ctx context.Context, params ExportOrdersParams, options ...RequestOption) (ExportOrdersOK, error) {
@@ -1206,7 +1219,7 @@ func (c *Client) sendExportOrders(ctx context.Context, params ExportOrdersParams
 
 // GetHealth invokes getHealth operation.
 //
-// Every check by name. 503 if one that matters is down; degraded is not down.
+// All checks by name. The answer is 503 if a part is down that the process cannot serve without.
 //
 // GET /health
 func (c *Client) GetHealth(ctx context.Context, options ...RequestOption) (GetHealthRes, error) {
@@ -1267,7 +1280,7 @@ func (c *Client) sendGetHealth(ctx context.Context, requestOptions ...RequestOpt
 
 // GetLiveness invokes getLiveness operation.
 //
-// Looks at nothing but the process itself: restarting it would not bring a database back.
+// Checks only the process itself: a restart would not repair a database.
 //
 // GET /health/live
 func (c *Client) GetLiveness(ctx context.Context, options ...RequestOption) (*Health, error) {
@@ -1329,8 +1342,8 @@ func (c *Client) sendGetLiveness(ctx context.Context, requestOptions ...RequestO
 // GetOrder invokes getOrder operation.
 //
 // The order with its items and steps, from a cache that is as fresh as the event feed. A process shows
-// its own writes at once and those of others within moments; send `Minimum-Version` to be sure to see
-// a write that another process answered.
+// its own writes at once, and other processes' writes within moments. Send `Minimum-Version` to be
+// sure to see a write that another process answered.
 //
 // GET /api/orders/{id}
 func (c *Client) GetOrder(ctx context.Context, params GetOrderParams, options ...RequestOption) (GetOrderRes, error) {
@@ -1472,8 +1485,8 @@ func (c *Client) sendGetOrder(ctx context.Context, params GetOrderParams, reques
 
 // GetProduct invokes getProduct operation.
 //
-// What the inventory provider said of the product when it was last asked, and when that was. A product
-// that it did not list is not found (404).
+// The product as the inventory provider last reported it, and when that was. A product that the
+// provider did not list is 404.
 //
 // GET /api/inventory/{productId}
 func (c *Client) GetProduct(ctx context.Context, params GetProductParams, options ...RequestOption) (*ProductSnapshot, error) {
@@ -1585,7 +1598,7 @@ func (c *Client) sendGetProduct(ctx context.Context, params GetProductParams, re
 
 // GetReadiness invokes getReadiness operation.
 //
-// As /health, and 503 from the moment the process is asked to stop.
+// The same as /health, and 503 as soon as the process is asked to stop.
 //
 // GET /health/ready
 func (c *Client) GetReadiness(ctx context.Context, options ...RequestOption) (GetReadinessRes, error) {
@@ -1646,8 +1659,9 @@ func (c *Client) sendGetReadiness(ctx context.Context, requestOptions ...Request
 
 // GetReconciliation invokes getReconciliation operation.
 //
-// How far the providers' own records have been compared with the orders, and where they disagree: such
-// as a payment without an order, or a step that succeeded and that its provider does not know.
+// How far the providers' own records have been compared with the orders, and the differences. A
+// difference is, for example, a payment without an order, or a step that succeeded and that is missing
+// at its provider.
 //
 // GET /api/reconciliation
 func (c *Client) GetReconciliation(ctx context.Context, params GetReconciliationParams, options ...RequestOption) (*Reconciliation, error) {
@@ -1778,8 +1792,8 @@ func (c *Client) sendGetReconciliation(ctx context.Context, params GetReconcilia
 
 // GetSystemMetrics invokes getSystemMetrics operation.
 //
-// The metrics that people look at first, of the process that answers, as JSON. All of them, for
-// Prometheus, are at /metrics of the operations address. It may be a second old.
+// The most useful metrics of the process that answered, as JSON. All metrics, for Prometheus, are at
+// /metrics on the operations address. Values may be a second old.
 //
 // GET /api/system/metrics
 func (c *Client) GetSystemMetrics(ctx context.Context, options ...RequestOption) (*SystemMetrics, error) {
@@ -1873,9 +1887,9 @@ func (c *Client) sendGetSystemMetrics(ctx context.Context, requestOptions ...Req
 
 // GetSystemStatus invokes getSystemStatus operation.
 //
-// Which version runs since when, who leads, how the database, the breakers and the queues are, and
-// what is not as it should be. It answers 200 however bad things are: ask /health/ready whether to
-// send requests here. What comes from the database may be a second old.
+// The version, the uptime, the leader, the state of the database, the breakers and the queues, and the
+// reasons to look closer. The answer is 200 even if the system is degraded: ask /health/ready whether
+// to send requests to this process. Values from the database may be a second old.
 //
 // GET /api/system/status
 func (c *Client) GetSystemStatus(ctx context.Context, options ...RequestOption) (*SystemStatus, error) {
@@ -1969,7 +1983,7 @@ func (c *Client) sendGetSystemStatus(ctx context.Context, requestOptions ...Requ
 
 // GetWebhook invokes getWebhook operation.
 //
-// How it is set up, and how it is doing.
+// The webhook's settings and its current state.
 //
 // GET /api/webhooks/{webhookId}
 func (c *Client) GetWebhook(ctx context.Context, params GetWebhookParams, options ...RequestOption) (*Webhook, error) {
@@ -2081,7 +2095,7 @@ func (c *Client) sendGetWebhook(ctx context.Context, params GetWebhookParams, re
 
 // GetWebhookDelivery invokes getWebhookDelivery operation.
 //
-// With its body, its attempts, and what was answered.
+// The delivery with its body, its attempts, and the answers to them.
 //
 // GET /api/webhooks/{webhookId}/deliveries/{deliveryId}
 func (c *Client) GetWebhookDelivery(ctx context.Context, params GetWebhookDeliveryParams, options ...RequestOption) (*WebhookDelivery, error) {
@@ -2212,8 +2226,8 @@ func (c *Client) sendGetWebhookDelivery(ctx context.Context, params GetWebhookDe
 
 // ListCustomerOrders invokes listCustomerOrders operation.
 //
-// As listOrders with its customerId: newest first, in pages, and with the same cursors. A customer who
-// has not ordered yet has no orders; that is not an error.
+// The same list as listOrders with this customerId: newest first, in pages, with the same cursors. For
+// a customer without orders the list is empty; that is not an error.
 //
 // GET /api/customers/{customerId}/orders
 func (c *Client) ListCustomerOrders(ctx context.Context, params ListCustomerOrdersParams, options ...RequestOption) (*OrderPageHeaders, error) {
@@ -2414,7 +2428,7 @@ func (c *Client) sendListCustomerOrders(ctx context.Context, params ListCustomer
 
 // ListDeadLetterOrders invokes listDeadLetterOrders operation.
 //
-// Newest first, of one cause or of all.
+// Newest first, for one cause or for all causes.
 //
 // GET /api/dead-letters/orders
 func (c *Client) ListDeadLetterOrders(ctx context.Context, params ListDeadLetterOrdersParams, options ...RequestOption) (*OrderPageHeaders, error) {
@@ -2596,7 +2610,7 @@ func (c *Client) sendListDeadLetterOrders(ctx context.Context, params ListDeadLe
 
 // ListDeadLetters invokes listDeadLetters operation.
 //
-// The orders that need attention, by the step that keeps them from their end and why.
+// Groups the orders that need attention by the step that cannot finish, its state and its code.
 //
 // GET /api/dead-letters
 func (c *Client) ListDeadLetters(ctx context.Context, options ...RequestOption) (*DeadLetters, error) {
@@ -2985,9 +2999,9 @@ func (c *Client) sendListEvents(ctx context.Context, params ListEventsParams, re
 
 // ListInventory invokes listInventory operation.
 //
-// What the inventory provider said of its stock when it was last asked, and when that was. It is for
-// showing: whether an order can be reserved is decided by the provider, later. Empty if the provider
-// tells nobody.
+// The stock as the inventory provider last reported it, and when that was. Use it for display only:
+// the provider decides later whether an order's items can be reserved. The list is empty if the
+// provider does not report its stock.
 //
 // GET /api/inventory
 func (c *Client) ListInventory(ctx context.Context, params ListInventoryParams, options ...RequestOption) (*InventoryPageHeaders, error) {
@@ -3118,8 +3132,8 @@ func (c *Client) sendListInventory(ctx context.Context, params ListInventoryPara
 
 // ListNotifications invokes listNotifications operation.
 //
-// The e-mails about orders: which one, to whom, when, and what became of it; to a customer only those
-// about its own orders. In pages, those of the newest order first.
+// The e-mails about orders, with their recipients, times and outcomes. The newest order's e-mails come
+// first. A customer sees only e-mails about its own orders.
 //
 // GET /api/notifications
 func (c *Client) ListNotifications(ctx context.Context, params ListNotificationsParams, options ...RequestOption) (*NotificationPageHeaders, error) {
@@ -3536,8 +3550,8 @@ func (c *Client) sendListOrderEvents(ctx context.Context, params ListOrderEvents
 
 // ListOrders invokes listOrders operation.
 //
-// Newest first, in pages; to a customer only its own. Pages are cut by position and not by number, so
-// orders that are placed meanwhile neither repeat nor hide others.
+// Newest first, in pages. A customer sees only its own orders. A page begins at a position, not at a
+// number, so orders that are placed meanwhile neither repeat nor hide others.
 //
 // GET /api/orders
 func (c *Client) ListOrders(ctx context.Context, params ListOrdersParams, options ...RequestOption) (*OrderPageHeaders, error) {
@@ -3736,9 +3750,9 @@ func (c *Client) sendListOrders(ctx context.Context, params ListOrdersParams, re
 
 // ListUserOrders invokes listUserOrders operation.
 //
-// For programs that were written for numbered pages, of which there are at most 50: orders that are
-// placed meanwhile move others to the next page. Use listCustomerOrders, to which Link points and
-// whose cursor is in the answer.
+// For programs that need numbered pages; there are at most 50. Orders that are placed meanwhile move
+// other orders to the next page. Use listCustomerOrders instead: the header Link points to it, and the
+// answer has its cursor.
 //
 // Deprecated: schema marks this operation as deprecated.
 //
@@ -3889,8 +3903,8 @@ func (c *Client) sendListUserOrders(ctx context.Context, params ListUserOrdersPa
 
 // ListWebhookDeliveries invokes listWebhookDeliveries operation.
 //
-// Newest first, in pages. They are kept for a month after they were delivered or given up, unless the
-// server is set up otherwise.
+// Newest first, in pages. Deliveries are kept for a month after they were delivered or given up,
+// unless the server is configured otherwise.
 //
 // GET /api/webhooks/{webhookId}/deliveries
 func (c *Client) ListWebhookDeliveries(ctx context.Context, params ListWebhookDeliveriesParams, options ...RequestOption) (*WebhookDeliveryPageHeaders, error) {
@@ -4057,7 +4071,7 @@ func (c *Client) sendListWebhookDeliveries(ctx context.Context, params ListWebho
 
 // ListWebhooks invokes listWebhooks operation.
 //
-// One's own, oldest first; to an admin all.
+// The caller's webhooks, oldest first. An admin sees all webhooks.
 //
 // GET /api/webhooks
 func (c *Client) ListWebhooks(ctx context.Context, params ListWebhooksParams, options ...RequestOption) (*WebhookPageHeaders, error) {
@@ -4188,7 +4202,7 @@ func (c *Client) sendListWebhooks(ctx context.Context, params ListWebhooksParams
 
 // PingWebhook invokes pingWebhook operation.
 //
-// Sends a message of the type Ping. Read the delivery to see what became of it.
+// Sends a message of the type Ping. Read the delivery to see its outcome.
 //
 // POST /api/webhooks/{webhookId}/ping
 func (c *Client) PingWebhook(ctx context.Context, params PingWebhookParams, options ...RequestOption) (*WebhookDelivery, error) {
@@ -4301,10 +4315,10 @@ func (c *Client) sendPingWebhook(ctx context.Context, params PingWebhookParams, 
 
 // PlaceOrder invokes placeOrder operation.
 //
-// Stores the order and answers before any provider is asked: follow its events, or read it again, to
-// see it progress. Send an Idempotency-Key, and repeat under the same key after any failure. With
-// `Prefer: wait=10` the answer comes when the order is at rest, with 200 and the status that it ended
-// in, or after 10 seconds, with 202.
+// Stores the order and answers before any provider is called. To see the order progress, follow its
+// events or read it again. Send an Idempotency-Key, and repeat the request under the same key after
+// any failure. With `Prefer: wait=10` the answer comes when the order is at rest, with 200 and its
+// final status, or after 10 seconds, with 202.
 //
 // POST /api/orders
 func (c *Client) PlaceOrder(ctx context.Context, request *Placement, params PlaceOrderParams, options ...RequestOption) (PlaceOrderRes, error) {
@@ -4431,8 +4445,8 @@ func (c *Client) sendPlaceOrder(ctx context.Context, request *Placement, params 
 
 // RedeliverWebhookDeliveries invokes redeliverWebhookDeliveries operation.
 //
-// Those that were given up or blocked, and if asked for also those that were delivered. Each order's
-// messages are sent in its sequence.
+// Sends again the deliveries that were given up or blocked and, if requested, those that were
+// delivered. The messages of each order are sent in sequence.
 //
 // POST /api/webhooks/{webhookId}/redeliver
 func (c *Client) RedeliverWebhookDeliveries(ctx context.Context, request *Redelivery, params RedeliverWebhookDeliveriesParams, options ...RequestOption) (*Redelivered, error) {
@@ -4548,8 +4562,8 @@ func (c *Client) sendRedeliverWebhookDeliveries(ctx context.Context, request *Re
 
 // RedeliverWebhookDelivery invokes redeliverWebhookDelivery operation.
 //
-// Whatever became of it, under the same webhook-id. One that is pending is tried at once. Doing it
-// twice is harmless.
+// Sends the delivery again under the same webhook-id, whatever its outcome was. A pending delivery is
+// sent at once. Repeating the request is harmless.
 //
 // POST /api/webhooks/{webhookId}/deliveries/{deliveryId}/redeliver
 func (c *Client) RedeliverWebhookDelivery(ctx context.Context, params RedeliverWebhookDeliveryParams, options ...RequestOption) (*WebhookDelivery, error) {
@@ -4681,9 +4695,9 @@ func (c *Client) sendRedeliverWebhookDelivery(ctx context.Context, params Redeli
 
 // RedriveDeadLetters invokes redriveDeadLetters operation.
 //
-// Settles orders that need attention as `retry` does, in the background, one after the other at a
-// rate. Only those that need it now: whichever gives up again is not tried twice. With `dryRun` it
-// only says what would be done.
+// Settles the matching orders with `retry`, in the background, one by one at the given rate. It covers
+// the orders that need attention now: an order that fails again is not retried twice. With `dryRun`,
+// the answer only reports what would be done.
 //
 // POST /api/dead-letters/redrive
 func (c *Client) RedriveDeadLetters(ctx context.Context, request *Redrive, options ...RequestOption) (*RedriveResult, error) {
@@ -4780,9 +4794,9 @@ func (c *Client) sendRedriveDeadLetters(ctx context.Context, request *Redrive, r
 
 // RefundOrder invokes refundOrder operation.
 //
-// Gives back some or all of the money of a completed order, in at most 100 parts, and never more than
-// was taken. The answer says what will happen; the order's history and its steps show it. Send an
-// Idempotency-Key: two requests without one are two refunds.
+// Gives back some or all of the money of a completed order, in at most 100 refunds, and never more
+// than was taken. The answer says what will happen; the outcome is in the order's history and steps.
+// Send an Idempotency-Key: without one, two requests are two refunds.
 //
 // POST /api/orders/{id}/refunds
 func (c *Client) RefundOrder(ctx context.Context, request OptRefundRequest, params RefundOrderParams, options ...RequestOption) (*RefundHeaders, error) {
@@ -4928,9 +4942,9 @@ func (c *Client) sendRefundOrder(ctx context.Context, request OptRefundRequest, 
 
 // RotateWebhookSecret invokes rotateWebhookSecret operation.
 //
-// Makes another secret, which is in this answer and in no other. For a while messages are signed with
-// the one before as well; until that is over there is no third (409), unless the one before is to end
-// at once.
+// Makes a new secret, which only this answer contains. For a while, messages are signed with both the
+// new and the previous secret. During that time, another rotation is refused (409), unless it ends the
+// previous secret at once.
 //
 // POST /api/webhooks/{webhookId}/secret
 func (c *Client) RotateWebhookSecret(ctx context.Context, request OptSecretRotation, params RotateWebhookSecretParams, options ...RequestOption) (*WebhookWithSecret, error) {
@@ -5062,13 +5076,20 @@ func (c *Client) sendRotateWebhookSecret(ctx context.Context, request OptSecretR
 
 // SettleOrder invokes settleOrder operation.
 //
-// For operators. `retry` tries the steps that keep the order from its end again, with a new deadline:
-// a step without an answer is first asked about at its provider, and goes out under the key that it
-// had, so it happens once. `compensate` undoes everything that happened, or may have. `accept` takes
-// your word for how a step was, and the order goes on from there; if everything was done and the only
-// undoing is accepted as refused, it is completed. An order that needs no attention is a conflict
-// (409), but for one that was undone without a step that took effect after all: accept that as
-// succeeded, and it is undone, too.
+// For operators.
+//
+// `retry` starts the steps that cannot finish again, with a new deadline. If a step got no answer,
+// Millrace first asks the provider about its outcome, and sends it under the same key, so it happens
+// once.
+//
+// `compensate` undoes everything that happened or may have happened.
+//
+// `accept` takes your word for the outcome of a step, and the order continues from there. If all steps
+// were done and the only compensation is accepted as refused, the order is completed.
+//
+// An order that does not need attention is a conflict (409), with one exception: if an order was
+// undone, but one of its steps took effect after all, accept that step as succeeded, and it is undone,
+// too.
 //
 // POST /api/orders/{id}/settle
 func (c *Client) SettleOrder(ctx context.Context, request *Settlement, params SettleOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error) {
@@ -5214,8 +5235,9 @@ func (c *Client) sendSettleOrder(ctx context.Context, request *Settlement, param
 
 // UpdateWebhook invokes updateWebhook operation.
 //
-// Changes what is sent. A webhook that is disabled hears nothing of what happens meanwhile; what was
-// waiting for it waits, for as long as deliveries are kept, and goes on when it is enabled.
+// Changes the webhook's settings. While a webhook is disabled, new events are not sent to it, and not
+// later either. Deliveries that were already waiting go on when it is enabled, unless they have
+// expired.
 //
 // PATCH /api/webhooks/{webhookId}
 func (c *Client) UpdateWebhook(ctx context.Context, request *WebhookChange, params UpdateWebhookParams, options ...RequestOption) (*Webhook, error) {

@@ -10,18 +10,18 @@ import (
 type CancelOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
-	// The ETag of the order as the caller knows it, or several of which one must be current. If the order
-	// has changed since, nothing is done and the answer is 412.
+	// The ETag of the order as the caller knows it, or a list of ETags, one of which must be current. If
+	// the order has changed since, nothing is done and the answer is 412.
 	IfMatch OptString `json:",omitempty,omitzero"`
-	// Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255
-	// visible ASCII characters.
+	// Makes it safe to repeat the request: the same request under the same key gets the first answer
+	// again, for a week. 1 to 255 visible ASCII characters.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
 
 // CreateWebhookParams is parameters of createWebhook operation.
 type CreateWebhookParams struct {
-	// Makes repeating safe: the same key and request give the same webhook again, for as long as there is
-	// one. 1 to 255 visible ASCII characters.
+	// Makes it safe to repeat the request: the same request under the same key gets the same webhook
+	// again, as long as the webhook exists. 1 to 255 visible ASCII characters.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
 
@@ -33,7 +33,7 @@ type DeleteWebhookParams struct {
 
 // ExportOrdersParams is parameters of exportOrders operation.
 type ExportOrdersParams struct {
-	// Only orders placed after this one: the last one of the export before.
+	// Only orders placed after this order: the last order of the previous export.
 	After OptUUID `json:",omitempty,omitzero"`
 	// Only this customer's orders.
 	CustomerID OptString `json:",omitempty,omitzero"`
@@ -49,24 +49,24 @@ type ExportOrdersParams struct {
 type GetOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
-	// A version that the order is known to have, such as the one in the ETag of a write: the answer is at
-	// least as new, whichever process gives it.
+	// A version that the order is known to have, such as the ETag of a write. The answer is at least as
+	// new, whichever process gives it.
 	MinimumVersion OptInt64 `json:",omitempty,omitzero"`
-	// The ETag of what the caller has: the answer is 304 if that is current.
+	// The ETag of the caller's copy. The answer is 304 if the copy is current.
 	IfNoneMatch OptString `json:",omitempty,omitzero"`
 }
 
 // GetProductParams is parameters of getProduct operation.
 type GetProductParams struct {
-	// Which product.
+	// The product's id.
 	ProductID int64
 }
 
 // GetReconciliationParams is parameters of getReconciliation operation.
 type GetReconciliationParams struct {
-	// Which findings.
+	// Only findings in this state.
 	State OptGetReconciliationState `json:",omitempty,omitzero"`
-	// How many findings at most.
+	// The largest number of findings.
 	Limit OptInt64 `json:",omitempty,omitzero"`
 }
 
@@ -86,7 +86,7 @@ type GetWebhookDeliveryParams struct {
 
 // ListCustomerOrdersParams is parameters of listCustomerOrders operation.
 type ListCustomerOrdersParams struct {
-	// Whose orders.
+	// The customer's id.
 	CustomerID string
 	// Only orders with this status.
 	Status OptOrderStatus `json:",omitempty,omitzero"`
@@ -96,13 +96,13 @@ type ListCustomerOrdersParams struct {
 	To OptDateTime `json:",omitempty,omitzero"`
 	// Orders per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
-	// The nextCursor of the page before, with the same filter.
+	// The nextCursor of the previous page, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
 // ListDeadLetterOrdersParams is parameters of listDeadLetterOrders operation.
 type ListDeadLetterOrdersParams struct {
-	// Only orders that this step keeps from their end.
+	// Only orders that cannot finish because of this step.
 	Step OptStepName `json:",omitempty,omitzero"`
 	// Only orders whose step is in this state.
 	State OptStepState `json:",omitempty,omitzero"`
@@ -110,7 +110,7 @@ type ListDeadLetterOrdersParams struct {
 	Code OptString `json:",omitempty,omitzero"`
 	// Orders per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
-	// The nextCursor of the page before, with the same filter.
+	// The nextCursor of the previous page, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
@@ -139,7 +139,7 @@ type ListEventsParams struct {
 type ListInventoryParams struct {
 	// Products per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
-	// The nextCursor of the page before.
+	// The nextCursor of the previous page.
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
@@ -151,7 +151,7 @@ type ListNotificationsParams struct {
 	CustomerID OptString `json:",omitempty,omitzero"`
 	// Notifications per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
-	// The nextCursor of the page before, with the same filter.
+	// The nextCursor of the previous page, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
@@ -183,15 +183,15 @@ type ListOrdersParams struct {
 	To OptDateTime `json:",omitempty,omitzero"`
 	// Orders per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
-	// The nextCursor of the page before, with the same filter.
+	// The nextCursor of the previous page, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
 // ListUserOrdersParams is parameters of listUserOrders operation.
 type ListUserOrdersParams struct {
-	// Whose orders: the customerId.
+	// The customer's id.
 	UserID string
-	// Which page.
+	// The number of the page.
 	Page OptInt64 `json:",omitempty,omitzero"`
 	// Orders per page.
 	PageSize OptInt64 `json:",omitempty,omitzero"`
@@ -205,7 +205,7 @@ type ListWebhookDeliveriesParams struct {
 	State OptDeliveryState `json:",omitempty,omitzero"`
 	// Deliveries per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
-	// The nextCursor of the page before, with the same filter.
+	// The nextCursor of the previous page, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
@@ -213,7 +213,7 @@ type ListWebhookDeliveriesParams struct {
 type ListWebhooksParams struct {
 	// Webhooks per page.
 	Limit OptInt64 `json:",omitempty,omitzero"`
-	// The nextCursor of the page before.
+	// The nextCursor of the previous page.
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
@@ -225,10 +225,10 @@ type PingWebhookParams struct {
 
 // PlaceOrderParams is parameters of placeOrder operation.
 type PlaceOrderParams struct {
-	// Makes repeating safe: the same key and body give the first answer again, however often they are
-	// sent. 1 to 255 visible ASCII characters; quotes around them make no difference.
+	// Makes it safe to repeat the request: the same body under the same key gets the first answer again. 1
+	// to 255 visible ASCII characters; quotes around them make no difference.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
-	// Wait=N: answer when the order is at rest, or after N seconds, at most 30 (RFC 7240).
+	// Wait=N: answer when the order is at rest, or after N seconds (at most 30; RFC 7240).
 	Prefer OptString `json:",omitempty,omitzero"`
 }
 
@@ -250,11 +250,11 @@ type RedeliverWebhookDeliveryParams struct {
 type RefundOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
-	// The ETag of the order as the caller knows it, or several of which one must be current. If the order
-	// has changed since, nothing is done and the answer is 412.
+	// The ETag of the order as the caller knows it, or a list of ETags, one of which must be current. If
+	// the order has changed since, nothing is done and the answer is 412.
 	IfMatch OptString `json:",omitempty,omitzero"`
-	// Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255
-	// visible ASCII characters.
+	// Makes it safe to repeat the request: the same request under the same key gets the first answer
+	// again, for a week. 1 to 255 visible ASCII characters.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
 
@@ -262,8 +262,8 @@ type RefundOrderParams struct {
 type RotateWebhookSecretParams struct {
 	// The webhook's id.
 	WebhookID uuid.UUID
-	// Makes repeating safe: the key of the last rotation gives its secret again. 1 to 255 visible ASCII
-	// characters.
+	// Makes it safe to repeat the request: the key of the last rotation gets its secret again. 1 to 255
+	// visible ASCII characters.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
 
@@ -271,11 +271,11 @@ type RotateWebhookSecretParams struct {
 type SettleOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
-	// The ETag of the order as the caller knows it, or several of which one must be current. If the order
-	// has changed since, nothing is done and the answer is 412.
+	// The ETag of the order as the caller knows it, or a list of ETags, one of which must be current. If
+	// the order has changed since, nothing is done and the answer is 412.
 	IfMatch OptString `json:",omitempty,omitzero"`
-	// Makes repeating safe: the same key and request give the first answer again, for a week. 1 to 255
-	// visible ASCII characters.
+	// Makes it safe to repeat the request: the same request under the same key gets the first answer
+	// again, for a week. 1 to 255 visible ASCII characters.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
 }
 

@@ -122,7 +122,7 @@ func (s *Bearer) SetRoles(val []string) {
 // Ref: #/components/schemas/BreakerStatus
 type BreakerStatus struct {
 	Provider string `json:"provider"`
-	// Open: calls wait until the provider has had time to recover.
+	// Open: calls wait, so that the provider has time to recover.
 	State BreakerStatusState `json:"state"`
 }
 
@@ -146,7 +146,7 @@ func (s *BreakerStatus) SetState(val BreakerStatusState) {
 	s.State = val
 }
 
-// Open: calls wait until the provider has had time to recover.
+// Open: calls wait, so that the provider has time to recover.
 type BreakerStatusState string
 
 const (
@@ -197,7 +197,7 @@ func (s *BreakerStatusState) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/CacheMetrics
 type CacheMetrics struct {
-	// Reads past the cache, because the feed was behind.
+	// Reads that bypassed the cache because the feed was behind.
 	Bypasses int64 `json:"bypasses"`
 	// Absent before the first read.
 	HitRatio OptFloat64 `json:"hitRatio"`
@@ -282,7 +282,7 @@ func (s *CancelOrderAcceptedHeaders) SetResponse(val Order) {
 	s.Response = val
 }
 
-// How well a part works. Degraded: it can be done without.
+// How well a part works. Degraded: it does not work, but the process can serve without it.
 // Ref: #/components/schemas/Condition
 type Condition string
 
@@ -334,7 +334,7 @@ func (s *Condition) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/DatabaseStatus
 type DatabaseStatus struct {
-	// How long it took to read one row, or to fail to.
+	// How long it took to read one row, or until that failed.
 	LatencySeconds float64   `json:"latencySeconds"`
 	Status         Condition `json:"status"`
 }
@@ -361,16 +361,16 @@ func (s *DatabaseStatus) SetStatus(val Condition) {
 
 // Ref: #/components/schemas/DeadLetterGroup
 type DeadLetterGroup struct {
-	// Why, in one word: the provider's code or Millrace's own, and declared if an operator has declared
-	// the step not done.
+	// Why the step did not succeed, in one word: the provider's code or one of Millrace's; declared if an
+	// operator declared the step refused.
 	Code string `json:"code"`
-	// Since when the first of them has needed attention.
+	// When the first of these orders began to need attention.
 	FirstAt time.Time `json:"firstAt"`
-	// Since when the last has.
+	// When the last of these orders began to need attention.
 	LastAt time.Time `json:"lastAt"`
-	// How many.
+	// How many orders need attention for this cause.
 	Orders int64 `json:"orders"`
-	// Step, state and code in a sentence.
+	// The step, its state and the code, in one line.
 	Reason string    `json:"reason"`
 	State  StepState `json:"state"`
 	Step   StepName  `json:"step"`
@@ -448,7 +448,7 @@ func (s *DeadLetterGroup) SetStep(val StepName) {
 
 // Ref: #/components/schemas/DeadLetters
 type DeadLetters struct {
-	// Most orders first, at most 100.
+	// The causes with the most orders first, at most 100.
 	Groups []DeadLetterGroup `json:"groups"`
 }
 
@@ -471,11 +471,11 @@ type DeliveryAttempt struct {
 	// 1, 2, 3 and so on.
 	Attempt         int64   `json:"attempt"`
 	DurationSeconds float64 `json:"durationSeconds"`
-	// Why it failed.
+	// Why the attempt failed.
 	Error OptString `json:"error"`
 	// The beginning of the answer, at most 1 KiB.
 	Response OptString `json:"response"`
-	// The status of the answer; absent if there was none.
+	// The status of the answer; absent if there was no answer.
 	Status OptInt64 `json:"status"`
 }
 
@@ -539,8 +539,8 @@ func (s *DeliveryAttempt) SetStatus(val OptInt64) {
 	s.Status = val
 }
 
-// How far it is: waiting to be sent, delivered, given up, or not sent because the address is not
-// public.
+// The state of a delivery: waiting to be sent, delivered, given up, or not sent because the address is
+// not public.
 // Ref: #/components/schemas/DeliveryState
 type DeliveryState string
 
@@ -819,7 +819,7 @@ func (s ExportOrdersOK) Read(p []byte) (n int, err error) {
 
 // Ref: #/components/schemas/FeedStatus
 type FeedStatus struct {
-	// For how long events may have been left unread.
+	// How long there may have been events that this process has not read.
 	BehindSeconds float64 `json:"behindSeconds"`
 }
 
@@ -1044,7 +1044,7 @@ type GetReadinessServiceUnavailable Health
 
 func (*GetReadinessServiceUnavailable) getReadinessRes() {}
 
-// Which findings.
+// Only findings in this state.
 type GetReconciliationState string
 
 const (
@@ -1095,7 +1095,7 @@ func (s *GetReconciliationState) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/Health
 type Health struct {
-	// What was checked, by name.
+	// The checks, sorted by name.
 	Checks []HealthCheck `json:"checks"`
 	Status Condition     `json:"status"`
 	// The version of Millrace.
@@ -1161,7 +1161,7 @@ func (s *HealthCheck) SetStatus(val Condition) {
 // Ref: #/components/schemas/InFlight
 type InFlight struct {
 	Requests int64 `json:"requests"`
-	// Event streams, and placements that wait.
+	// Open event streams and waiting placements.
 	Streams int64 `json:"streams"`
 }
 
@@ -1187,13 +1187,13 @@ func (s *InFlight) SetStreams(val int64) {
 
 // Ref: #/components/schemas/InventoryPage
 type InventoryPage struct {
-	// How long ago that was.
+	// How many seconds ago that was.
 	AgeSeconds OptFloat64 `json:"ageSeconds"`
-	// When the provider was asked; absent before the first time.
+	// When Millrace last asked the provider; absent before the first time.
 	AsOf OptDateTime `json:"asOf"`
-	// Gets the next page; absent on the last.
+	// The cursor of the next page; absent on the last page.
 	NextCursor OptString `json:"nextCursor"`
-	// By productId.
+	// Sorted by productId.
 	Products []Product `json:"products"`
 }
 
@@ -1265,9 +1265,9 @@ func (s *InventoryPageHeaders) SetResponse(val InventoryPage) {
 
 // Ref: #/components/schemas/Latency
 type Latency struct {
-	// How many there were.
+	// The number of measurements.
 	Count int64 `json:"count"`
-	// Half took no longer than this.
+	// Half of the measurements are at most this long.
 	P50Seconds float64 `json:"p50Seconds"`
 	P95Seconds float64 `json:"p95Seconds"`
 	P99Seconds float64 `json:"p99Seconds"`
@@ -1860,13 +1860,13 @@ func (s *ListUserOrdersOKHeaders) SetResponse(val OrderPage) {
 
 // Ref: #/components/schemas/NewWebhook
 type NewWebhook struct {
-	// Whose orders; everybody's if absent, to a customer its own.
+	// Only events of this customer's orders. Default: all orders; for a customer, its own.
 	CustomerID OptString `json:"customerId"`
-	// What it is for.
+	// A note on what the webhook is for.
 	Description OptString `json:"description"`
-	// Which messages; all if absent.
+	// The types of messages to send. Default: all.
 	EventTypes []WebhookEventType `json:"eventTypes"`
-	// Where to: https, port 443 or 8443, a public address, without user or fragment.
+	// The address to send to: https, port 443 or 8443, public, without user or fragment.
 	URL string `json:"url"`
 }
 
@@ -1912,24 +1912,25 @@ func (s *NewWebhook) SetURL(val string) {
 
 // Ref: #/components/schemas/Notification
 type Notification struct {
-	// When it was decided to send it.
+	// When Millrace decided to send it.
 	CreatedAt time.Time `json:"createdAt"`
-	// Whose order it is.
+	// The customer who placed the order.
 	CustomerID string `json:"customerId"`
-	// 1 is the mail about how the order ended; each refund after that has one more.
+	// 1 for the e-mail about the order's outcome; one more for each refund after that.
 	Generation int64 `json:"generation"`
-	// The order that it is about.
+	// The order that the e-mail is about.
 	OrderID uuid.UUID `json:"orderId"`
-	// Why it was refused or skipped, or is unknown.
+	// Why the e-mail was refused or skipped, or why its outcome is unknown.
 	Reason OptString `json:"reason"`
-	// The address, to a viewer only its beginning and end: a***@example.com. Absent if the order has none.
+	// The address. A viewer sees only its beginning and end: a***@example.com. Absent if the order has no
+	// address.
 	Recipient OptString `json:"recipient"`
-	// Its Message-ID, or the e-mail provider's own id of it.
+	// The Message-ID, or the e-mail provider's own id.
 	Reference OptString `json:"reference"`
-	// When it was sent, or given up. Absent while it is pending.
+	// When it was sent or given up. Absent while it is pending.
 	SettledAt OptDateTime       `json:"settledAt"`
 	State     NotificationState `json:"state"`
-	// What it says.
+	// The text that was used.
 	Template string `json:"template"`
 }
 
@@ -2035,9 +2036,9 @@ func (s *Notification) SetTemplate(val string) {
 
 // Ref: #/components/schemas/NotificationPage
 type NotificationPage struct {
-	// Gets the next page; absent on the last.
+	// The cursor of the next page; absent on the last page.
 	NextCursor OptString `json:"nextCursor"`
-	// Those of the newest order first, and an order's newest first.
+	// The newest order's notifications first; within an order, the newest first.
 	Notifications []Notification `json:"notifications"`
 }
 
@@ -2087,7 +2088,7 @@ func (s *NotificationPageHeaders) SetResponse(val NotificationPage) {
 	s.Response = val
 }
 
-// What became of it. Skipped: there is no address. Refused: it was not sent and never will be.
+// The outcome of an e-mail. Skipped: there is no address. Refused: it was not sent and never will be.
 // Unknown: it may have been sent, and is not sent again.
 // Ref: #/components/schemas/NotificationState
 type NotificationState string
@@ -2154,10 +2155,10 @@ func (s *NotificationState) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/OperationTiming
 type OperationTiming struct {
-	// How many there were.
+	// The number of measurements.
 	Count     int64  `json:"count"`
 	Operation string `json:"operation"`
-	// Half took no longer than this.
+	// Half of the measurements are at most this long.
 	P50Seconds float64 `json:"p50Seconds"`
 	P95Seconds float64 `json:"p95Seconds"`
 	P99Seconds float64 `json:"p99Seconds"`
@@ -3184,32 +3185,32 @@ type Order struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// ISO 4217 code.
 	Currency string `json:"currency"`
-	// Whose order it is.
+	// The customer who placed the order.
 	CustomerID string `json:"customerId"`
-	// Its lines, as they were sent.
+	// The items, as they were sent.
 	Items []OrderItem `json:"items"`
 	// Where the order stands, in one sentence.
 	Message string `json:"message"`
-	// The order's id: a UUIDv7, so ids sort by the time of placing.
+	// The order's id: a UUIDv7, so ids sort by the time of placement.
 	OrderID uuid.UUID `json:"orderId"`
-	// As it was sent; *** to a viewer.
+	// As it was sent; a viewer sees ***.
 	PaymentMethod OptString `json:"paymentMethod"`
-	// Percent of the steps to completion that are done.
+	// How many percent of the steps to completion are done.
 	Progress int64 `json:"progress"`
-	// Why the order is being undone, was undone or needs attention.
+	// Why the order is being undone, was undone, or needs attention.
 	Reason OptString `json:"reason"`
-	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
-	// binary float cannot hold every amount.
+	// A decimal number in the currency's units, without an exponent. Read it as text or as a decimal type:
+	// a binary float cannot hold every amount.
 	Refunded        decimal.Decimal `json:"refunded"`
 	ShippingAddress OptAddress      `json:"shippingAddress"`
 	Status          OrderStatus     `json:"status"`
-	// What was started at the providers, in the order it was started.
+	// The steps that were started at the providers, first to last.
 	Steps []OrderStep `json:"steps"`
-	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
-	// binary float cannot hold every amount.
+	// A decimal number in the currency's units, without an exponent. Read it as text or as a decimal type:
+	// a binary float cannot hold every amount.
 	Total     decimal.Decimal `json:"total"`
 	UpdatedAt time.Time       `json:"updatedAt"`
-	// Counts the order's events; also its ETag.
+	// The number of events that the order has had; also its ETag.
 	Version int64 `json:"version"`
 }
 
@@ -3670,12 +3671,12 @@ func (s *OrderHeaders) SetResponse(val Order) {
 
 // Ref: #/components/schemas/OrderItem
 type OrderItem struct {
-	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
-	// binary float cannot hold every amount.
+	// A decimal number in the currency's units, without an exponent. Read it as text or as a decimal type:
+	// a binary float cannot hold every amount.
 	Price decimal.Decimal `json:"price"`
-	// Which product.
+	// The product's id.
 	ProductID int64 `json:"productId"`
-	// How many.
+	// The number of units.
 	Quantity int64 `json:"quantity"`
 }
 
@@ -3711,9 +3712,9 @@ func (s *OrderItem) SetQuantity(val int64) {
 
 // Ref: #/components/schemas/OrderMetrics
 type OrderMetrics struct {
-	// By the status that they ended in.
+	// How many orders ended, by final status.
 	Ended []EndedCount `json:"ended"`
-	// From placing an order to its end; absent before the first.
+	// The time from the placement of an order to its end; absent before the first order ends.
 	Processing OptLatency `json:"processing"`
 }
 
@@ -3739,7 +3740,7 @@ func (s *OrderMetrics) SetProcessing(val OptLatency) {
 
 // Ref: #/components/schemas/OrderPage
 type OrderPage struct {
-	// Gets the next page; absent on the last.
+	// The cursor of the next page; absent on the last page.
 	NextCursor OptString `json:"nextCursor"`
 	// Newest first.
 	Orders []Order `json:"orders"`
@@ -3875,7 +3876,7 @@ func (s *OrderProcessingProgressEventEvent) UnmarshalText(data []byte) error {
 	}
 }
 
-// Where an order stands. It is at rest unless it is pending or processing.
+// Where an order stands. An order is at rest unless it is pending or processing.
 // Ref: #/components/schemas/OrderStatus
 type OrderStatus string
 
@@ -4039,14 +4040,14 @@ func (s *OrderStatusUpdatedEventEvent) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/OrderStep
 type OrderStep struct {
-	// 1, and one more each time the step is done again, such as for a second refund.
+	// 1, and one more each time the step is started again, for example for a second refund.
 	Generation int64    `json:"generation"`
 	Name       StepName `json:"name"`
-	// Why it was refused or is unknown.
+	// Why the step was refused, or why its outcome is unknown.
 	Reason OptString `json:"reason"`
-	// The provider's own id of what it did.
+	// The provider's own id of the effect.
 	Reference OptString `json:"reference"`
-	// Absent while it is pending.
+	// When the step got its outcome; absent while the step is pending.
 	SettledAt OptDateTime `json:"settledAt"`
 	StartedAt time.Time   `json:"startedAt"`
 	State     StepState   `json:"state"`
@@ -4344,16 +4345,16 @@ func (*PlaceOrderOK) placeOrderRes() {}
 type Placement struct {
 	// ISO 4217 code.
 	Currency OptString `json:"currency"`
-	// Where the customer is written to: a bare address. No order repeats it; its notifications do.
+	// The address for e-mails about the order, without a name. Orders do not show it; notifications do.
 	CustomerEmail OptString `json:"customerEmail"`
-	// Whose order it is.
+	// The customer who places the order.
 	CustomerID string `json:"customerId"`
-	// What is ordered.
+	// The items to order.
 	Items []PlacementItem `json:"items"`
 	// Passed on to the payment provider.
 	PaymentMethod   OptString  `json:"paymentMethod"`
 	ShippingAddress OptAddress `json:"shippingAddress"`
-	// Must be the sum of the items, if sent.
+	// If sent, it must be the sum of the items.
 	Total OptDecimal `json:"total"`
 }
 
@@ -4429,12 +4430,12 @@ func (s *Placement) SetTotal(val OptDecimal) {
 
 // Ref: #/components/schemas/PlacementItem
 type PlacementItem struct {
-	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
-	// binary float cannot hold every amount.
+	// A decimal number in the currency's units, without an exponent. Read it as text or as a decimal type:
+	// a binary float cannot hold every amount.
 	Price decimal.Decimal `json:"price"`
-	// Which product.
+	// The product's id.
 	ProductID int64 `json:"productId"`
-	// How many.
+	// The number of units.
 	Quantity int64 `json:"quantity"`
 }
 
@@ -4470,15 +4471,15 @@ func (s *PlacementItem) SetQuantity(val int64) {
 
 // Ref: #/components/schemas/PoolMetrics
 type PoolMetrics struct {
-	// Connections that were handed out.
+	// How often a connection was taken from the pool.
 	Acquires int64  `json:"acquires"`
 	Idle     int64  `json:"idle"`
 	InUse    int64  `json:"inUse"`
 	Limit    int64  `json:"limit"`
 	Name     string `json:"name"`
-	// For how long in all.
+	// How long callers waited for connections in total.
 	WaitSeconds float64 `json:"waitSeconds"`
-	// How often somebody had to wait for one.
+	// How often a caller had to wait for a connection.
 	Waits int64 `json:"waits"`
 }
 
@@ -4559,13 +4560,13 @@ type Problem struct {
 	Detail OptString `json:"detail"`
 	// Each wrong field or parameter.
 	Errors []ProblemError `json:"errors"`
-	// The id of the request, as in X-Request-Id and in the server's log.
+	// The id of the request, as in the header X-Request-Id and in the server's log.
 	RequestID string `json:"requestId"`
 	// The HTTP status.
 	Status int64 `json:"status"`
 	// The status in words.
 	Title string `json:"title"`
-	// Always about:blank: the code says which problem it is.
+	// Always about:blank. The code identifies the problem.
 	Type string `json:"type"`
 }
 
@@ -4639,8 +4640,8 @@ func (s *Problem) SetType(val string) {
 	s.Type = val
 }
 
-// What went wrong, for programs. What a code means never changes; more may be added, so take one that
-// you do not know for its status.
+// What went wrong, for programs. The meaning of a code never changes. New codes may be added: treat an
+// unknown code by its status.
 // Ref: #/components/schemas/ProblemCode
 type ProblemCode string
 
@@ -4923,9 +4924,9 @@ func (s *ProblemCode) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/ProblemError
 type ProblemError struct {
-	// Where it is: body, query, path or header, then the path to it.
+	// The place of the mistake: body, query, path or header, then the path to the field.
 	Location string `json:"location"`
-	// What is wrong with it.
+	// What is wrong there.
 	Message string `json:"message"`
 }
 
@@ -5027,14 +5028,14 @@ func (s *ProcessMetrics) SetResidentBytes(val int64) {
 type Product struct {
 	// ISO 4217 code of the price.
 	Currency OptString `json:"currency"`
-	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
-	// binary float cannot hold every amount.
+	// A decimal number in the currency's units, without an exponent. Read it as text or as a decimal type:
+	// a binary float cannot hold every amount.
 	Price OptDecimal `json:"price"`
-	// Which product.
+	// The product's id.
 	ProductID int64 `json:"productId"`
-	// How many can still be reserved.
+	// How many units can still be reserved.
 	Quantity int64 `json:"quantity"`
-	// How many are reserved.
+	// How many units are reserved.
 	Reserved int64 `json:"reserved"`
 }
 
@@ -5090,20 +5091,20 @@ func (s *Product) SetReserved(val int64) {
 
 // Ref: #/components/schemas/ProductSnapshot
 type ProductSnapshot struct {
-	// How long ago that was.
+	// How many seconds ago that was.
 	AgeSeconds float64 `json:"ageSeconds"`
-	// When the provider was asked.
+	// When Millrace last asked the provider.
 	AsOf time.Time `json:"asOf"`
 	// ISO 4217 code of the price.
 	Currency OptString `json:"currency"`
-	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
-	// binary float cannot hold every amount.
+	// A decimal number in the currency's units, without an exponent. Read it as text or as a decimal type:
+	// a binary float cannot hold every amount.
 	Price OptDecimal `json:"price"`
-	// Which product.
+	// The product's id.
 	ProductID int64 `json:"productId"`
-	// How many can still be reserved.
+	// How many units can still be reserved.
 	Quantity int64 `json:"quantity"`
-	// How many are reserved.
+	// How many units are reserved.
 	Reserved int64 `json:"reserved"`
 }
 
@@ -5180,12 +5181,12 @@ func (s *ProductSnapshot) SetReserved(val int64) {
 // Ref: #/components/schemas/ProviderReconciliation
 type ProviderReconciliation struct {
 	Provider string `json:"provider"`
-	// When that was.
+	// When the last comparison ran.
 	RanAt time.Time `json:"ranAt"`
-	// What happened before has been compared.
+	// All records before this moment have been compared.
 	ReconciledTo time.Time `json:"reconciledTo"`
-	// Behind: there is more to compare. Not listed: the provider lists nothing, so nothing is compared.
-	// Unavailable: it did not answer the last time.
+	// Behind: there is more to compare. Not listed: the provider lists no records, so nothing is compared.
+	// Unavailable: the provider did not answer the last time.
 	State ProviderReconciliationState `json:"state"`
 }
 
@@ -5229,8 +5230,8 @@ func (s *ProviderReconciliation) SetState(val ProviderReconciliationState) {
 	s.State = val
 }
 
-// Behind: there is more to compare. Not listed: the provider lists nothing, so nothing is compared.
-// Unavailable: it did not answer the last time.
+// Behind: there is more to compare. Not listed: the provider lists no records, so nothing is compared.
+// Unavailable: the provider did not answer the last time.
 type ProviderReconciliationState string
 
 const (
@@ -5288,17 +5289,17 @@ func (s *ProviderReconciliationState) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/QueueStatus
 type QueueStatus struct {
-	// Jobs that wait for a worker. This and the other numbers are counted up to 100,000.
+	// Jobs that wait for a worker. All of these counts stop at 100,000.
 	Available int64  `json:"available"`
 	Name      string `json:"name"`
-	// For how long the oldest unfinished work has waited, whatever it waits for: of a provider's queue
-	// since its step was started, of others since the job could have run; 0 if there is none.
+	// The age of the oldest unfinished work, whatever it waits for. In a provider's queue it counts from
+	// the start of the step, in other queues from the moment the job could run. 0 if there is no work.
 	OldestAgeSeconds float64 `json:"oldestAgeSeconds"`
-	// Whether an operator has paused it.
+	// True if an operator has paused the queue.
 	Paused bool `json:"paused"`
-	// Jobs that failed and wait to be tried again.
+	// Jobs that failed and wait for their next attempt.
 	Retryable int64 `json:"retryable"`
-	// Jobs that are being worked.
+	// Jobs that a worker is carrying out.
 	Running int64 `json:"running"`
 	// Jobs that wait for their time.
 	Scheduled int64 `json:"scheduled"`
@@ -5374,7 +5375,7 @@ func (s *QueueStatus) SetScheduled(val int64) {
 	s.Scheduled = val
 }
 
-// What is not as it should be. Behind: for more than 10 s (feed), or a minute (queue).
+// A reason to look closer. Behind: for more than 10 seconds (feed) or a minute (queue).
 // Ref: #/components/schemas/ReasonCode
 type ReasonCode string
 
@@ -5461,9 +5462,9 @@ func (s *ReasonCode) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/Reconciliation
 type Reconciliation struct {
-	// Where they disagree, newest first.
+	// The differences, newest first.
 	Findings []ReconciliationFinding `json:"findings"`
-	// By name; those that were compared, or could not be.
+	// The providers, sorted by name, including those that could not be compared.
 	Providers []ProviderReconciliation `json:"providers"`
 }
 
@@ -5493,13 +5494,13 @@ type ReconciliationFinding struct {
 	FirstSeenAt time.Time `json:"firstSeenAt"`
 	// The idempotency key of the operation.
 	Key string `json:"key"`
-	// See docs/reconciliation.md.
+	// The kind of difference; docs/reconciliation.md describes each.
 	Kind       ReconciliationFindingKind `json:"kind"`
 	LastSeenAt time.Time                 `json:"lastSeenAt"`
-	// As the provider has it; empty if it does not say.
+	// The order's id in the provider's records; empty if they have none.
 	OrderID  string `json:"orderId"`
 	Provider string `json:"provider"`
-	// Resolved: it was looked at again, and agrees.
+	// Resolved: a later comparison found no difference.
 	State ReconciliationFindingState `json:"state"`
 }
 
@@ -5583,7 +5584,7 @@ func (s *ReconciliationFinding) SetState(val ReconciliationFindingState) {
 	s.State = val
 }
 
-// See docs/reconciliation.md.
+// The kind of difference; docs/reconciliation.md describes each.
 type ReconciliationFindingKind string
 
 const (
@@ -5653,7 +5654,7 @@ func (s *ReconciliationFindingKind) UnmarshalText(data []byte) error {
 	}
 }
 
-// Resolved: it was looked at again, and agrees.
+// Resolved: a later comparison found no difference.
 type ReconciliationFindingState string
 
 const (
@@ -5704,7 +5705,7 @@ func (s *ReconciliationFindingState) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/Redelivered
 type Redelivered struct {
-	// How many are sent again.
+	// The number of deliveries that are sent again.
 	Deliveries int64 `json:"deliveries"`
 }
 
@@ -5720,9 +5721,9 @@ func (s *Redelivered) SetDeliveries(val int64) {
 
 // Ref: #/components/schemas/Redelivery
 type Redelivery struct {
-	// Also those that were delivered.
+	// Also send deliveries again that were delivered.
 	IncludeDelivered OptBool `json:"includeDelivered"`
-	// Those made at this moment or later.
+	// Deliveries made at this moment or later.
 	Since time.Time `json:"since"`
 }
 
@@ -5748,19 +5749,19 @@ func (s *Redelivery) SetSince(val time.Time) {
 
 // Ref: #/components/schemas/Redrive
 type Redrive struct {
-	// Only orders whose step has this code. Default: any.
+	// Only orders whose step has this code. Default: any code.
 	Code OptString `json:"code"`
-	// Say what would be done, and do nothing.
+	// Report what would be done, without doing it.
 	DryRun OptBool `json:"dryRun"`
-	// Only these orders. Default: all.
+	// Only these orders. Default: all that match.
 	OrderIds []uuid.UUID `json:"orderIds"`
-	// How many orders a second.
+	// How many orders to settle per second.
 	RatePerSecond OptInt64 `json:"ratePerSecond"`
-	// Why. It is in the orders' history, where their customers can read it.
+	// The reason. It is stored in the history of each order, which the customer can read.
 	Reason string `json:"reason"`
-	// Only orders whose step is in this state. Default: any.
+	// Only orders whose step is in this state. Default: any state.
 	State OptStepState `json:"state"`
-	// Only orders that this step keeps from their end. Default: any.
+	// Only orders that cannot finish because of this step. Default: any step.
 	Step OptStepName `json:"step"`
 }
 
@@ -5837,7 +5838,7 @@ func (s *Redrive) SetStep(val OptStepName) {
 // Ref: #/components/schemas/RedriveOrder
 type RedriveOrder struct {
 	OrderID uuid.UUID `json:"orderId"`
-	// What is tried again; nothing if the order was settled meanwhile.
+	// The steps to retry; empty if the order was settled meanwhile.
 	Steps []RedriveStep `json:"steps"`
 }
 
@@ -5863,11 +5864,11 @@ func (s *RedriveOrder) SetSteps(val []RedriveStep) {
 
 // Ref: #/components/schemas/RedriveResult
 type RedriveResult struct {
-	// Nothing is done.
+	// True if this was a dry run, so nothing is done.
 	DryRun bool `json:"dryRun"`
-	// What is done to the first 20 of them.
+	// What the redrive does to the first 20 orders.
 	First []RedriveOrder `json:"first"`
-	// How many orders it is about.
+	// How many orders match.
 	Orders int64 `json:"orders"`
 }
 
@@ -5903,10 +5904,10 @@ func (s *RedriveResult) SetOrders(val int64) {
 
 // Ref: #/components/schemas/RedriveStep
 type RedriveStep struct {
-	// The step got no answer: its provider is asked what became of it, and it is sent under the key that
-	// it had. Otherwise it was refused, and is sent under a new key.
+	// True if the step got no answer: Millrace first asks the provider about its outcome, then sends it
+	// again under the same key. False if the step was refused: it is sent under a new key.
 	AsksFirst bool `json:"asksFirst"`
-	// The generation that is started.
+	// The generation that the redrive starts.
 	Generation int64    `json:"generation"`
 	Step       StepName `json:"step"`
 }
@@ -5943,18 +5944,18 @@ func (s *RedriveStep) SetStep(val StepName) {
 
 // Ref: #/components/schemas/Refund
 type Refund struct {
-	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
-	// binary float cannot hold every amount.
+	// A decimal number in the currency's units, without an exponent. Read it as text or as a decimal type:
+	// a binary float cannot hold every amount.
 	Amount decimal.Decimal `json:"amount"`
 	// ISO 4217 code.
 	Currency string `json:"currency"`
-	// Counts the order's refunds; the order's step refund_payment with this generation is this refund.
+	// The number of this refund. The order's step refund_payment with this generation is this refund.
 	Generation int64 `json:"generation"`
 	// What will happen.
 	Message string    `json:"message"`
 	OrderID uuid.UUID `json:"orderId"`
-	// A decimal number in the currency's units, without exponent. Read it as text or as a decimal type: a
-	// binary float cannot hold every amount.
+	// A decimal number in the currency's units, without an exponent. Read it as text or as a decimal type:
+	// a binary float cannot hold every amount.
 	Refundable decimal.Decimal `json:"refundable"`
 	State      StepState       `json:"state"`
 }
@@ -6068,7 +6069,7 @@ func (s *RefundHeaders) SetResponse(val Refund) {
 
 // Ref: #/components/schemas/RefundRequest
 type RefundRequest struct {
-	// How much to give back. Default: all that is left.
+	// The amount to give back. Default: everything that is left.
 	Amount OptDecimal `json:"amount"`
 }
 
@@ -6084,7 +6085,7 @@ func (s *RefundRequest) SetAmount(val OptDecimal) {
 
 // Ref: #/components/schemas/RequestCount
 type RequestCount struct {
-	// What was asked.
+	// What the request asked for.
 	Action string `json:"action"`
 	Count  int64  `json:"count"`
 	// Success, validation_error, not_found, conflict or error.
@@ -6207,7 +6208,7 @@ func (s *ResyncEventEvent) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/SecretRotation
 type SecretRotation struct {
-	// For how long messages are signed with the secret before as well; a day if absent, 0 ends it at once.
+	// How long messages are also signed with the previous secret. Default: a day; 0 ends it at once.
 	PreviousValidSeconds OptInt64 `json:"previousValidSeconds"`
 }
 
@@ -6221,8 +6222,8 @@ func (s *SecretRotation) SetPreviousValidSeconds(val OptInt64) {
 	s.PreviousValidSeconds = val
 }
 
-// What to do: try the step again; undo everything that happened or may have; or take the given outcome
-// for true.
+// What to do. Retry: start the step again. Compensate: undo everything that happened or may have
+// happened. Accept: take the given outcome as true.
 // Ref: #/components/schemas/SettleAction
 type SettleAction string
 
@@ -6272,7 +6273,7 @@ func (s *SettleAction) UnmarshalText(data []byte) error {
 	}
 }
 
-// How the step really was.
+// The true outcome of the step.
 // Ref: #/components/schemas/SettleOutcome
 type SettleOutcome string
 
@@ -6318,16 +6319,15 @@ func (s *SettleOutcome) UnmarshalText(data []byte) error {
 // Ref: #/components/schemas/Settlement
 type Settlement struct {
 	Action SettleAction `json:"action"`
-	// Which generation of the step. Default: any.
+	// The generation of the step. Default: any.
 	Generation OptInt64 `json:"generation"`
-	// For accept, which needs it: how the step really was.
+	// The true outcome of the step. Accept needs it; the other actions refuse it.
 	Outcome OptSettleOutcome `json:"outcome"`
-	// Why. It is in the order's history, where its customer can read it.
+	// The reason. It is stored in the order's history, which the customer can read.
 	Reason string `json:"reason"`
-	// For accept: the provider's own id of what was done.
+	// The provider's own id of the effect; only for accept.
 	Reference OptString `json:"reference"`
-	// Which of the steps that keep the order from its end. Default: all of them for retry, the only one
-	// for accept.
+	// One of the steps that cannot finish. Default: all of them for retry, the only one for accept.
 	Step OptStepName `json:"step"`
 }
 
@@ -6394,7 +6394,7 @@ func (s *Settlement) SetStep(val OptStepName) {
 // Ref: #/components/schemas/StatusReason
 type StatusReason struct {
 	Code ReasonCode `json:"code"`
-	// Which queue, provider or check it is about.
+	// The queue, provider or check that the reason is about.
 	Subject OptString `json:"subject"`
 }
 
@@ -6517,7 +6517,7 @@ func (s *StepName) UnmarshalText(data []byte) error {
 	}
 }
 
-// How far a step is. Unknown: given up without an answer.
+// How far a step is. Unknown: Millrace gave up without an answer.
 // Ref: #/components/schemas/StepState
 type StepState string
 
@@ -6607,15 +6607,15 @@ type SystemMetrics struct {
 	AsOf     time.Time    `json:"asOf"`
 	Cache    CacheMetrics `json:"cache"`
 	InFlight InFlight     `json:"inFlight"`
-	// How long answers took, by operation.
+	// How long the answers took, by operation.
 	Latency []OperationTiming `json:"latency"`
 	Orders  OrderMetrics      `json:"orders"`
-	// The connection pools of the database, by name.
+	// The pools of database connections, sorted by name.
 	Pools   []PoolMetrics  `json:"pools"`
 	Process ProcessMetrics `json:"process"`
-	// By name; of all processes.
+	// The queues of all processes, sorted by name.
 	Queues []QueueStatus `json:"queues"`
-	// Requests about orders, by what was asked and how it went.
+	// Requests about orders, by action and result.
 	Requests []RequestCount `json:"requests"`
 }
 
@@ -6711,20 +6711,20 @@ func (s *SystemMetrics) SetRequests(val []RequestCount) {
 
 // Ref: #/components/schemas/SystemStatus
 type SystemStatus struct {
-	// The circuit breakers of this process, by provider; none if it runs no workers.
+	// The circuit breakers of this process, by provider; empty if the process runs no workers.
 	Breakers []BreakerStatus `json:"breakers"`
 	Database DatabaseStatus  `json:"database"`
-	// Whether there is any reason to look closer. Orders are taken and carried out as far as that goes
-	// without.
+	// True if there is any reason to look closer. Millrace goes on taking and carrying out orders as far
+	// as it can.
 	Degraded bool          `json:"degraded"`
 	Feed     OptFeedStatus `json:"feed"`
-	// The name of the process that answers.
+	// The name of the process that answered.
 	Instance OptString `json:"instance"`
-	// The instance that starts the periodic jobs; absent if there is none or it is not known.
+	// The instance that starts the periodic jobs; absent if there is none or it is unknown.
 	Leader OptString `json:"leader"`
-	// By name; of all processes.
+	// The queues of all processes, sorted by name.
 	Queues []QueueStatus `json:"queues"`
-	// Why it is degraded.
+	// Why the system is degraded.
 	Reasons       []StatusReason `json:"reasons"`
 	StartedAt     time.Time      `json:"startedAt"`
 	UptimeSeconds float64        `json:"uptimeSeconds"`
@@ -6862,27 +6862,27 @@ func (s *TicketRequest) SetCustomerID(val OptString) {
 // Ref: #/components/schemas/Webhook
 type Webhook struct {
 	CreatedAt time.Time `json:"createdAt"`
-	// Whose orders; everybody's if absent.
+	// Only events of this customer's orders; absent for all orders.
 	CustomerID OptString `json:"customerId"`
-	// What it is for.
+	// A note on what the webhook is for.
 	Description    OptString                `json:"description"`
 	DisabledReason OptWebhookDisabledReason `json:"disabledReason"`
-	// Whether it is sent to.
+	// True if messages are sent to the webhook.
 	Enabled bool `json:"enabled"`
-	// Which messages; all if there are none here.
+	// The types of messages to send; empty for all.
 	EventTypes []WebhookEventType `json:"eventTypes"`
-	// Since when no attempt has succeeded; absent while it is well.
+	// When the current series of failures began; absent if the last attempt succeeded.
 	FailingSince OptDateTime `json:"failingSince"`
-	// Attempts in a row that failed.
+	// The number of failed attempts since the last success.
 	Failures int64 `json:"failures"`
-	// Until when messages are signed with the secret before as well; absent if they are not.
+	// Until when messages are also signed with the previous secret; absent if they are not.
 	PreviousSecretUntil OptDateTime `json:"previousSecretUntil"`
-	// Who made it.
+	// The principal that made the webhook.
 	Principal string    `json:"principal"`
 	UpdatedAt time.Time `json:"updatedAt"`
-	// Where to.
+	// The address to send to.
 	URL string `json:"url"`
-	// Its id.
+	// The webhook's id.
 	WebhookID uuid.UUID `json:"webhookId"`
 }
 
@@ -7018,13 +7018,13 @@ func (s *Webhook) SetWebhookID(val uuid.UUID) {
 
 // Ref: #/components/schemas/WebhookChange
 type WebhookChange struct {
-	// What it is for.
+	// A note on what the webhook is for.
 	Description OptString `json:"description"`
-	// Whether it is sent to.
+	// True if messages are sent to the webhook.
 	Enabled OptBool `json:"enabled"`
-	// Which messages.
+	// The types of messages to send.
 	EventTypes []WebhookEventType `json:"eventTypes"`
-	// Where to.
+	// The address to send to.
 	URL OptString `json:"url"`
 }
 
@@ -7070,20 +7070,20 @@ func (s *WebhookChange) SetURL(val OptString) {
 
 // Ref: #/components/schemas/WebhookDelivery
 type WebhookDelivery struct {
-	// How often it was tried.
+	// The number of attempts.
 	Attempts  int64     `json:"attempts"`
 	CreatedAt time.Time `json:"createdAt"`
-	// Its id: the webhook-id that its receiver sees.
+	// The delivery's id, which the receiver sees as webhook-id.
 	DeliveryID uuid.UUID `json:"deliveryId"`
-	// Absent while it is pending.
+	// When it was delivered or given up; absent while it is pending.
 	FinishedAt OptDateTime `json:"finishedAt"`
-	// Its attempts, newest first and at most a hundred; in a list the last one.
+	// The attempts, newest first, at most a hundred; only the last attempt in a list.
 	Log []DeliveryAttempt `json:"log"`
-	// When it is tried next, at the earliest; absent if it is not.
+	// The earliest time of the next attempt; absent if there is none.
 	NextAttemptAt OptDateTime `json:"nextAttemptAt"`
-	// The order that it is about.
+	// The order that the message is about.
 	OrderID OptUUID `json:"orderId"`
-	// The body that was signed, byte by byte; in a list absent.
+	// The body that was signed, byte for byte; absent in a list.
 	Payload OptString        `json:"payload"`
 	State   DeliveryState    `json:"state"`
 	Type    WebhookEventType `json:"type"`
@@ -7205,7 +7205,7 @@ func (s *WebhookDelivery) SetVersion(val OptInt64) {
 type WebhookDeliveryPage struct {
 	// Newest first.
 	Deliveries []WebhookDelivery `json:"deliveries"`
-	// Gets the next page; absent on the last.
+	// The cursor of the next page; absent on the last page.
 	NextCursor OptString `json:"nextCursor"`
 }
 
@@ -7255,8 +7255,8 @@ func (s *WebhookDeliveryPageHeaders) SetResponse(val WebhookDeliveryPage) {
 	s.Response = val
 }
 
-// Why it is disabled: by its owner, because it answered 410 (gone) or failed for five days, or because
-// the key that made it was revoked or has expired.
+// Why the webhook is disabled: its owner disabled it, its receiver answered 410 (gone) or failed for
+// five days, or the key that made it was revoked or has expired.
 // Ref: #/components/schemas/WebhookDisabledReason
 type WebhookDisabledReason string
 
@@ -7313,8 +7313,8 @@ func (s *WebhookDisabledReason) UnmarshalText(data []byte) error {
 	}
 }
 
-// The type of a message: an EventType, Ping for a test, or EndpointDisabled if another webhook of the
-// same owner is not sent to any more.
+// The type of a message: an EventType, Ping for a test, or EndpointDisabled if a different webhook of
+// the same owner was disabled.
 // Ref: #/components/schemas/WebhookEventType
 type WebhookEventType string
 
@@ -7380,7 +7380,7 @@ func (s *WebhookEventType) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/WebhookPage
 type WebhookPage struct {
-	// Gets the next page; absent on the last.
+	// The cursor of the next page; absent on the last page.
 	NextCursor OptString `json:"nextCursor"`
 	// Oldest first.
 	Webhooks []Webhook `json:"webhooks"`
@@ -7435,29 +7435,29 @@ func (s *WebhookPageHeaders) SetResponse(val WebhookPage) {
 // Ref: #/components/schemas/WebhookWithSecret
 type WebhookWithSecret struct {
 	CreatedAt time.Time `json:"createdAt"`
-	// Whose orders; everybody's if absent.
+	// Only events of this customer's orders; absent for all orders.
 	CustomerID OptString `json:"customerId"`
-	// What it is for.
+	// A note on what the webhook is for.
 	Description    OptString                `json:"description"`
 	DisabledReason OptWebhookDisabledReason `json:"disabledReason"`
-	// Whether it is sent to.
+	// True if messages are sent to the webhook.
 	Enabled bool `json:"enabled"`
-	// Which messages; all if there are none here.
+	// The types of messages to send; empty for all.
 	EventTypes []WebhookEventType `json:"eventTypes"`
-	// Since when no attempt has succeeded; absent while it is well.
+	// When the current series of failures began; absent if the last attempt succeeded.
 	FailingSince OptDateTime `json:"failingSince"`
-	// Attempts in a row that failed.
+	// The number of failed attempts since the last success.
 	Failures int64 `json:"failures"`
-	// Until when messages are signed with the secret before as well; absent if they are not.
+	// Until when messages are also signed with the previous secret; absent if they are not.
 	PreviousSecretUntil OptDateTime `json:"previousSecretUntil"`
-	// Who made it.
+	// The principal that made the webhook.
 	Principal string `json:"principal"`
-	// What messages are signed with; keep it, it is not shown again.
+	// The secret that signs the messages. Keep it: it is not shown again.
 	Secret    string    `json:"secret"`
 	UpdatedAt time.Time `json:"updatedAt"`
-	// Where to.
+	// The address to send to.
 	URL string `json:"url"`
-	// Its id.
+	// The webhook's id.
 	WebhookID uuid.UUID `json:"webhookId"`
 }
 

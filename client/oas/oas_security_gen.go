@@ -12,7 +12,8 @@ import (
 // SecuritySource is provider of security values (tokens, passwords, etc.).
 type SecuritySource interface {
 	// Bearer provides bearer security value.
-	// A key (mr_…) or, where that is set up, an OIDC token. Not asked for where the server is open.
+	// A key (mr_…) or, if the server is configured for it, an OIDC token. An open server needs no
+	// credential.
 	Bearer(ctx context.Context, operationName OperationName) (Bearer, error)
 }
 

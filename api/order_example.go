@@ -1,0 +1,71 @@
+package api
+
+import (
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// exampleOrder returns the order of the document's examples after some of its steps succeeded, one a second. The saga
+// makes it, so that its status, steps, progress and version fit together.
+func exampleOrder(succeeded ...orders.StepName) orders.Order {
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	placement := orders.Placement{
+		CustomerID: "1", Currency: orders.USD, PaymentMethod: "card",
+		Items: []orders.Item{{ProductID: 1, Quantity: 2, Price: 29_99}, {ProductID: 2, Quantity: 1, Price: 149_99}},
+		ShippingAddress: &orders.Address{
+			Name: "Ada Lovelace", Line1: "1 Main St", City: "Springfield", PostalCode: "12345", Country: "US",
+		},
+	}
+	order := orders.Place(placement, uuid.MustParse("0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e"), at).Order
+	for _, step := range succeeded {
+		at = at.Add(time.Second)
+		decision, err := orders.Decide(order, orders.Event{
+			OrderID: order.ID, Kind: orders.StepSucceeded, Step: step, Generation: 1, Reference: exampleReference(step), At: at,
+		})
+		if err != nil {
+			panic(err) // any test that makes the document would find it
+		}
+		order = decision.Order
+	}
+	return order
+}
+
+func exampleReference(step orders.StepName) string { return string(step)[:4] + "_1" }
+
+// exampleEvent applies a request to an order of the examples, a second after its last event.
+func exampleEvent(o orders.Order, e orders.Event) orders.Order {
+	e.OrderID, e.At = o.ID, o.UpdatedAt.Add(time.Second)
+	decision, err := orders.Decide(o, e)
+	if err != nil {
+		panic(err)
+	}
+	return decision.Order
+}
+
+// exampleSettled returns an order of the examples that needed attention and that an operator has settled with retry.
+func exampleSettled() orders.Order {
+	o := exampleEvent(exampleOrder(orders.AuthorizePayment), orders.Event{Kind: orders.CancelRequested})
+	for _, outcome := range []orders.Event{
+		{Kind: orders.StepSucceeded, Step: orders.ReserveInventory, Reference: exampleReference(orders.ReserveInventory)},
+		{Kind: orders.StepSucceeded, Step: orders.QuoteShipping, Reference: exampleReference(orders.QuoteShipping)},
+		{Kind: orders.StepSucceeded, Step: orders.ReleaseInventory, Reference: exampleReference(orders.ReleaseInventory)},
+		{Kind: orders.StepRefused, Step: orders.VoidPayment, Reason: "provider_refused"},
+	} {
+		outcome.Generation = 1
+		o = exampleEvent(o, outcome)
+	}
+	return exampleEvent(o, orders.Event{Kind: orders.RetryRequested, Reason: "The payment provider is up again"})
+}
+
+// showExample returns an order of the examples as a caller with all rights sees it.
+func showExample(o orders.Order) Order { return newOrder(&o, Principal{}) }
+
+// TransformSchema gives the document a whole order as the example, because the fields' examples do not fit together.
+func (Order) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{showExample(exampleOrder(orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping))}
+	return s
+}
