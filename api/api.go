@@ -1,6 +1,6 @@
 // Package api serves orders over HTTP: Huma operations on a chi router, described by an OpenAPI 3.1 document.
 //
-// It imports orders, store, cache and limit, and knows neither workers nor providers: whatever has to happen outside is
+// It imports orders, store, cache, limit and stream, and knows neither workers nor providers: whatever has to happen outside is
 // stored as an intent, and an answer only says that it will happen.
 package api
 
@@ -18,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
+	"github.com/millrace-orders/millrace/stream"
 	"github.com/millrace-orders/millrace/web/docs"
 )
 
@@ -46,22 +47,21 @@ func New(c Config) *Server {
 		c.SlowReader = defaultSlowReader
 	}
 	s := &Server{
-		config: c, hub: newHub(),
-		flights: newSlots(c.MaxInFlight, errOverloaded, errTooManyOwnRequests),
-		streams: newSlots(c.MaxStreams, errTooManyStreams, errTooManyOwnStreams),
-		exports: newSlots(maxExports, errTooManyExports, errTooManyOwnExports),
-		started: c.Now(), draining: make(chan struct{}),
+		config:  c,
+		flights: stream.NewSlots(c.MaxInFlight, errOverloaded, errTooManyOwnRequests),
+		staying: stream.NewSlots(c.MaxStreams, errTooManyStreams, errTooManyOwnStreams),
+		exports: stream.NewSlots(maxExports, errTooManyExports, errTooManyOwnExports),
+		started: c.Now(), draining: make(chan struct{}), metrics: newMetrics(c.Registerer),
 		system: sample[systemSample]{now: c.Now}, gathered: sample[families]{now: c.Now},
 	}
-	s.catchUps = newTurns(catchUpReads, s.draining)
-	s.metrics = newMetrics(c.Registerer, s.catchUps.waiting)
+	s.streams = stream.New(stream.Config{
+		Feed: c.Feed, Encode: encodeEvent, Heartbeat: c.Heartbeat, SlowReader: c.SlowReader, Draining: s.draining,
+		Logger: c.Logger, Registerer: c.Registerer, Panics: s.metrics.panics,
+	})
 	s.drain = sync.OnceFunc(func() {
 		close(s.draining)
-		s.detached.wait()
+		s.streams.Wait()
 	})
-	if c.Feed != nil {
-		c.Feed.Subscribe(s.hub.follow)
-	}
 	s.handler = s.routes()
 	return s
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/stream"
 )
 
 const (
@@ -32,6 +34,28 @@ var errCursorExpired = problems.New(problems.Gone, "cursor_expired",
 type EventPage struct {
 	Events []OrderEvent `json:"events" doc:"Oldest first; those of one order by version, none left out"`
 	Next   string       `json:"next" example:"1-2f4-9a-19c2d7f1e3b" doc:"Where to go on: the after of the next request, also if there are no events"`
+}
+
+// The words of the feed's stream. Unlike the others they are about no order.
+const (
+	eventPlace  EventType = stream.EventPlace
+	eventResync EventType = stream.EventResync
+)
+
+// Place is where the feed goes on.
+type Place struct {
+	Next   string `json:"next" example:"1-2f4-9a-19c2d7f1e3b" doc:"The place, which is the event's id, too"`
+	Detail string `json:"detail,omitempty" example:"Events are missing here. Read the orders again." doc:"What to do, for people"`
+}
+
+// encodePlace returns the data of an event of the feed's own.
+func encodePlace(event string, at store.Cursor) []byte {
+	place := Place{Next: at.String()}
+	if event == stream.EventResync {
+		place.Detail = "Events are missing here: they are no longer kept. Read the orders again."
+	}
+	data, _ := json.Marshal(place) //nolint:errchkjson // texts can be encoded
+	return data
 }
 
 type feedInput struct {
@@ -67,7 +91,7 @@ func (s *Server) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse,
 		return nil, err
 	}
 	if wantsStream(in.Accept) {
-		return s.openStream(ctx, &feedSource{feedReader: reader})
+		return s.follow(ctx, &stream.Feed{Reader: reader, End: s.config.Store.LogEnd, Place: encodePlace})
 	}
 	page, err := s.pull(ctx, reader, in.Limit, time.Duration(in.Wait)*time.Second)
 	if err != nil {
@@ -76,18 +100,13 @@ func (s *Server) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse,
 	return jsonResponse(page), nil
 }
 
-// feedReader is somebody's place in the feed, and what of it concerns them.
-type feedReader struct {
-	store    *store.Store
-	reader   Principal
-	customer string // "": all
-	types    []EventType
-	at       store.Cursor
-}
-
-func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r feedReader, err error) {
-	r = feedReader{store: s.config.Store, reader: exchangeOf(ctx).principal, types: in.Type}
-	if r.customer, err = r.reader.follows(in.CustomerID); err != nil {
+// newFeedReader returns the caller's place in the feed, and what of the feed concerns the caller.
+func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r stream.Reader, err error) {
+	types := in.Type
+	r = stream.Reader{Log: s.config.Store.Log, Selects: func(e store.Entry) bool {
+		return len(types) == 0 || slices.Contains(types, EventType(e.Type()))
+	}}
+	if r.Customer, err = exchangeOf(ctx).principal.follows(in.CustomerID); err != nil {
 		return r, err
 	}
 	after, location := in.After, "query.after"
@@ -96,47 +115,26 @@ func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r feedReader
 	}
 	switch after {
 	case fromStart:
-		r.at, err = r.store.LogStart(ctx)
+		r.At, err = s.config.Store.LogStart(ctx)
 	case fromEnd:
-		r.at, err = r.store.LogEnd(ctx)
+		r.At, err = s.config.Store.LogEnd(ctx)
 	default:
-		if r.at, err = store.ParseCursor(after); err != nil {
+		if r.At, err = store.ParseCursor(after); err != nil {
 			err = badInput(location, "must be a place in the feed: a next, an event's id, start or end")
 		}
 	}
 	return r, err
 }
 
-func (r *feedReader) topic() topic { return topic{customer: r.customer} }
-
-// selects says whether an event concerns the reader. Whose it is has been looked at before.
-func (r *feedReader) selects(e store.Entry) bool {
-	return len(r.types) == 0 || slices.Contains(r.types, EventType(e.Type()))
-}
-
-// read goes on by at most limit entries of the log. more says that there are others after them.
-func (r *feedReader) read(ctx context.Context, limit int, turn turn) (found []store.Entry, more bool, err error) {
-	release, err := turn(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	defer release()
-	entries, next, more, err := r.store.Log(ctx, r.at, store.LogFilter{CustomerID: r.customer}, limit)
-	if err != nil {
-		return nil, false, err
-	}
-	r.at = next
-	return slices.DeleteFunc(entries, func(e store.Entry) bool { return !r.selects(e) }), more, nil
-}
-
 // readPage goes on until there are limit events, or no more, or it has looked through so many that the caller should
 // hear how far it has come, or until the server drains.
-func (r *feedReader) readPage(ctx context.Context, limit int, turn turn) (page *EventPage, more bool, err error) {
+func readPage(ctx context.Context, r *stream.Reader, limit int, turn stream.Turn) (page *EventPage, more bool, err error) {
+	discreet := exchangeOf(ctx).principal.isDiscreet()
 	page, more = &EventPage{Events: []OrderEvent{}}, true
 	for begun := time.Now(); more && len(page.Events) < limit && time.Since(begun) < longestScan; {
 		var found []store.Entry
-		found, more, err = r.read(ctx, limit-len(page.Events), turn)
-		if errors.Is(err, errDraining) {
+		found, more, err = r.Read(ctx, limit-len(page.Events), turn)
+		if errors.Is(err, stream.ErrDraining) {
 			more = true
 			break
 		}
@@ -144,19 +142,19 @@ func (r *feedReader) readPage(ctx context.Context, limit int, turn turn) (page *
 			return nil, false, err
 		}
 		for _, e := range found {
-			page.Events = append(page.Events, newOrderEvent(e.Event, r.reader))
+			page.Events = append(page.Events, newOrderEvent(e.Event, discreet))
 		}
 	}
-	page.Next = r.at.String()
+	page.Next = r.At.String()
 	return page, more, nil
 }
 
 // pull returns the next events. If there are none it waits for the first, as long as patience says.
-func (s *Server) pull(ctx context.Context, r feedReader, limit int, patience time.Duration) (*EventPage, error) {
-	listener := s.hub.listen(r.topic()) // before the log is read, so that nothing falls in between
-	defer listener.close()
-	turn := s.catchUps.of(r.reader, nil, nil)
-	page, more, err := r.readPage(ctx, limit, turn)
+func (s *Server) pull(ctx context.Context, r stream.Reader, limit int, patience time.Duration) (*EventPage, error) {
+	listener := s.streams.Listen(r.Topic()) // before the log is read, so that nothing falls in between
+	defer listener.Close()
+	turn := s.streams.Turn(exchangeOf(ctx).principal.share())
+	page, more, err := readPage(ctx, &r, limit, turn)
 	if err != nil || len(page.Events) > 0 || more || patience == 0 {
 		return page, err
 	}
@@ -173,7 +171,7 @@ func (s *Server) pull(ctx context.Context, r feedReader, limit int, patience tim
 	defer timeout.Stop()
 	for err == nil && len(page.Events) == 0 && !more {
 		select {
-		case <-listener.wake:
+		case <-listener.Wake():
 		case <-timeout.C:
 			return page, nil
 		case <-s.draining:
@@ -182,7 +180,7 @@ func (s *Server) pull(ctx context.Context, r feedReader, limit int, patience tim
 			return nil, ctx.Err()
 		}
 		if err = x.stillAllowed(ctx); err == nil {
-			page, more, err = r.readPage(ctx, limit, turn)
+			page, more, err = readPage(ctx, &r, limit, turn)
 		}
 	}
 	return page, err

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -9,10 +10,11 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"github.com/millrace-orders/millrace/api/problems"
-	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/stream"
 )
 
 // eventOperations are the operations on events.
@@ -76,12 +78,12 @@ type OrderEvents struct {
 	Events []OrderEvent `json:"events" doc:"Oldest first"`
 }
 
-// newOrderEvent is an event as its reader may see it.
-func newOrderEvent(e orders.Event, reader Principal) OrderEvent {
+// newOrderEvent is an event as its reader may see it: see Principal.isDiscreet.
+func newOrderEvent(e orders.Event, discreet bool) OrderEvent {
 	out := OrderEvent{
 		OrderID: e.OrderID, Version: e.Version, Type: EventType(e.Type()), Kind: EventKind(e.Kind),
 		Status: OrderStatus(e.Status), Progress: e.Progress, Message: e.Message(), Reason: e.Reason,
-		Actor: actorOf(e, reader), Timestamp: e.At.UTC(),
+		Actor: actorOf(e, discreet), Timestamp: e.At.UTC(),
 	}
 	if e.Step != "" {
 		out.Step = new(StepName(e.Step))
@@ -90,11 +92,16 @@ func newOrderEvent(e orders.Event, reader Principal) OrderEvent {
 }
 
 // actorOf is who asked for an event, as far as its reader may know: who works at the shop is not its customers' affair.
-func actorOf(e orders.Event, reader Principal) string {
-	if reader.Role == roles.Customer {
+func actorOf(e orders.Event, discreet bool) string {
+	if discreet {
 		return ""
 	}
 	return e.Principal
+}
+
+// encodeEvent returns an event as streams send it.
+func encodeEvent(e orders.Event, discreet bool) ([]byte, error) {
+	return json.Marshal(newOrderEvent(e, discreet))
 }
 
 type eventsInput struct {
@@ -158,8 +165,8 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 	if live && after > order.Version {
 		return nil, badInput(location, "must not be beyond the order's last event")
 	}
-	if live && !finished(&order) {
-		return s.openStream(ctx, &orderSource{store: s.config.Store, reader: who, order: id, sent: after})
+	if live && !stream.Finished(&order) {
+		return s.follow(ctx, s.orderSource(id, after))
 	}
 	found, err := s.config.Store.Events(ctx, id, after, in.Limit)
 	switch {
@@ -168,13 +175,35 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 	case live && len(found) == 0: // of events that have been pruned there is no more either
 		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
 	case live:
-		return s.openStream(ctx, &orderSource{store: s.config.Store, reader: who, order: id, sent: after})
+		return s.follow(ctx, s.orderSource(id, after))
 	}
 	body := OrderEvents{Events: make([]OrderEvent, len(found))}
 	for i, e := range found {
-		body.Events[i] = newOrderEvent(e, who)
+		body.Events[i] = newOrderEvent(e, who.isDiscreet())
 	}
 	return jsonResponse(body), nil
+}
+
+// orderSource is what there is of an order after a version.
+func (s *Server) orderSource(id orders.ID, after int64) stream.Source {
+	return &stream.Order{ID: id, Sent: after, Load: s.config.Store.Order, Events: s.config.Store.Events}
+}
+
+// follow answers with a stream.
+func (s *Server) follow(ctx context.Context, from stream.Source) (*huma.StreamResponse, error) {
+	x := exchangeOf(ctx)
+	leave, err := s.stayFollowing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client := stream.Client{
+		Holder: x.principal.share(), Discreet: x.principal.isDiscreet(), RequestID: x.requestID, Allowed: x.stillAllowed,
+		Leave: leave,
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		r, w := humachi.Unwrap(hctx)
+		s.streams.Serve(w, r, from, client)
+	}}, nil
 }
 
 // jsonResponse is the answer of an operation that could have answered with a stream.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/millrace-orders/millrace/api/problems"
+	"github.com/millrace-orders/millrace/stream"
 )
 
 // exchange is what the middleware and the handlers tell each other about one request.
@@ -15,7 +16,7 @@ type exchange struct {
 	principal Principal
 	streaming bool                     // the answer is an event stream, or waits for one's end
 	rated     bool                     // it was counted against a rate limit
-	inFlight  holder                   // whom it counts for while it is being answered
+	inFlight  stream.Holder            // whom it counts for while it is being answered
 	control   *http.ResponseController // of the connection's deadlines
 	cause     error                    // why the answer is a 5xx: for the log only
 	stack     []byte                   // of a panic

@@ -9,11 +9,12 @@ import (
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/stream"
 )
 
 const (
 	mediaJSON   = "application/json"
-	mediaStream = "text/event-stream"
+	mediaStream = stream.MediaType
 	mediaLines  = "application/x-ndjson"
 )
 

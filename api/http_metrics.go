@@ -19,13 +19,12 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	inFlight prometheus.Gauge
 	streams  prometheus.Gauge
-	catchUps prometheus.Counter
 	panics   prometheus.Counter
 	limited  *prometheus.CounterVec
 	overload prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer, waiting func() int) *metrics {
+func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_http_request_duration_seconds",
@@ -44,10 +43,6 @@ func newMetrics(registerer prometheus.Registerer, waiting func() int) *metrics {
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_streams", Help: "Open event streams, and requests that wait.",
 		}),
-		catchUps: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_stream_catch_ups_total",
-			Help: "Times that an event stream read the log: when it began, and after it fell behind.",
-		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_panics_total", Help: "Panics of request handlers.",
 		}),
@@ -59,10 +54,7 @@ func newMetrics(registerer prometheus.Registerer, waiting func() int) *metrics {
 		}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.catchUps, m.panics, m.limited, m.overload,
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-				Name: "millrace_log_reads_waiting", Help: "Event streams and pages that wait for their turn to read the log.",
-			}, func() float64 { return float64(waiting()) }))
+		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.panics, m.limited, m.overload)
 	}
 	return m
 }

@@ -166,7 +166,7 @@ func (s *Server) shed(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if err := s.flights.take(); err != nil {
+		if err := s.flights.Take(); err != nil {
 			s.metrics.overload.Inc()
 			writeProblem(w, r, err)
 			return
@@ -174,7 +174,7 @@ func (s *Server) shed(next http.Handler) http.Handler {
 		x := exchangeOf(r.Context())
 		defer func() {
 			if !x.streaming { // a stream has left when it began
-				s.flights.release(x.inFlight)
+				s.flights.Release(x.inFlight)
 			}
 		}()
 		next.ServeHTTP(w, r)
@@ -184,7 +184,7 @@ func (s *Server) shed(next http.Handler) http.Handler {
 // occupy has a request count for its principal, once that is known.
 func (s *Server) occupy(x *exchange) error {
 	h := x.principal.share()
-	if err := s.flights.charge(h); err != nil {
+	if err := s.flights.Charge(h); err != nil {
 		return err
 	}
 	x.inFlight = h

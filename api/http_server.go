@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/stream"
 	"github.com/millrace-orders/millrace/webhook"
 )
 
@@ -81,12 +82,10 @@ type Server struct {
 	config   Config
 	handler  http.Handler
 	metrics  *metrics
-	hub      *hub
-	flights  *slots   // requests being answered, without those that stay open
-	streams  *slots   // answers that stay open: event streams, and requests that wait
-	exports  *slots   // exports under way
-	catchUps *turns   // reads of the log for streams that catch up, and for pages
-	detached detached // the streams that net/http knows nothing of
+	streams  *stream.Streams
+	flights  *stream.Slots // requests being answered, without those that stay open
+	staying  *stream.Slots // answers that stay open: event streams, and requests that wait
+	exports  *stream.Slots // exports under way
 	started  time.Time
 	system   sample[systemSample]
 	gathered sample[families]

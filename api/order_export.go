@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/stream"
 )
 
 const (
@@ -87,19 +88,19 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 		}
 	}
 	share := exchangeOf(ctx).principal.share()
-	if err := s.exports.take(share); err != nil {
+	if err := s.exports.Take(share); err != nil {
 		return nil, err
 	}
 	var first []orders.Order // read before the header is sent, so that a failure still has a status
 	if visible {
 		var err error
 		if first, err = s.config.Store.Export(ctx, filter); err != nil {
-			s.exports.release(share)
+			s.exports.Release(share)
 			return nil, err
 		}
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		defer s.exports.release(share)
+		defer s.exports.Release(share)
 		r, w := humachi.Unwrap(hctx)
 		w.Header().Set("Content-Type", mediaLines)
 		w.Header().Set("X-Accel-Buffering", "no")
@@ -107,7 +108,7 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 		if r.Method == http.MethodHead {
 			return
 		}
-		run := &exportRun{Server: s, liveWriter: s.newLiveWriter(w), filter: filter, who: exchangeOf(ctx).principal}
+		run := &exportRun{Server: s, out: stream.NewWriter(w, s.config.SlowReader), filter: filter, who: exchangeOf(ctx).principal}
 		if err := run.run(ctx, first); err != nil && ctx.Err() == nil {
 			exchangeOf(ctx).cause = err
 			panic(http.ErrAbortHandler) // the answer must not look complete
@@ -118,14 +119,14 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 // exportRun is one running export.
 type exportRun struct {
 	*Server
-	liveWriter
+	out    stream.Writer
 	filter store.Export
 	who    Principal
 }
 
 // run writes pages until the orders end, the client leaves, or the server drains.
 func (e *exportRun) run(ctx context.Context, page []orders.Order) error {
-	if err := clearReadDeadline(e.control); err != nil {
+	if err := e.out.ClearReadDeadline(); err != nil {
 		return err
 	}
 	for {
@@ -159,7 +160,7 @@ func (e *exportRun) send(page []orders.Order) error {
 			return err
 		}
 		if b.Len() >= exportChunk || i == len(page)-1 {
-			if err := e.write(b.Bytes()); err != nil {
+			if err := e.out.Send(b.Bytes()); err != nil {
 				return err
 			}
 			b.Reset()
@@ -174,5 +175,5 @@ func (e *exportRun) breakOff() error {
 	if err != nil {
 		return fmt.Errorf("encode end of export: %w", err)
 	}
-	return e.write(append(line, '\n'))
+	return e.out.Send(append(line, '\n'))
 }

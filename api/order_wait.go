@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/stream"
 )
 
 // longestWait bounds how long a placement may wait for its order's end. Most proxies cut an answer off after a minute.
@@ -40,8 +41,8 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 		return placed, false
 	}
 	defer leave()
-	listener := s.hub.listen(topic{order: placed.ID}) // before the first read, so that nothing falls in between
-	defer listener.close()
+	listener := s.streams.Listen(stream.Topic{Order: placed.ID}) // before the first read, so that nothing falls in between
+	defer listener.Close()
 	x := exchangeOf(ctx)
 	if err := x.allow(patience); err != nil {
 		return placed, false
@@ -62,7 +63,7 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 			return now, true
 		}
 		select {
-		case <-listener.wake:
+		case <-listener.Wake():
 		case <-fallback.C:
 		case <-timeout.C:
 			return now, true
@@ -79,8 +80,5 @@ func (x *exchange) allow(patience time.Duration) error {
 	if x.control == nil {
 		return nil
 	}
-	if err := clearReadDeadline(x.control); err != nil {
-		return err
-	}
-	return supported(x.control.SetWriteDeadline(time.Now().Add(patience + defaultSlowReader)))
+	return stream.Prolong(x.control, time.Now().Add(patience+defaultSlowReader))
 }

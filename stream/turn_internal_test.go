@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"context"
@@ -10,17 +10,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/millrace-orders/millrace/auth"
 )
 
-// calling is a principal, as a holder and as what takes turns.
-func calling(name string) Principal { return Principal{auth.Principal{Name: name}} }
+// calling is a principal as a holder.
+func calling(name string) Holder { return Holder{Name: name} }
 
 // queue has callers of a principal join, and returns how each hears that its turn has come.
 func queue(turns *turns, name string, n int) (came []chan struct{}) {
 	for range n {
-		came = append(came, turns.join(calling(name).share()))
+		came = append(came, turns.join(calling(name)))
 	}
 	return came
 }
@@ -49,7 +47,7 @@ func TestTurns(t *testing.T) {
 		require.Equal(t, 1, granted(third), "at once")
 		fourth := queue(turns, "fourth", 1)
 		require.Zero(t, granted(fourth))
-		turns.release(calling("third").share())
+		turns.release(calling("third"))
 		require.Equal(t, 1, granted(fourth))
 		require.Equal(t, 2, granted(many))
 	})
@@ -70,7 +68,7 @@ func TestTurns(t *testing.T) {
 				if had[name] < granted(others[name]) {
 					had[name]++
 					reads++
-					turns.release(calling(name).share())
+					turns.release(calling(name))
 					break
 				}
 			}
@@ -102,7 +100,7 @@ func TestTurns(t *testing.T) {
 		}()
 		require.Eventually(t, func() bool { return turns.waiting() == 1 }, time.Minute, time.Millisecond)
 		close(draining)
-		require.ErrorIs(t, <-gone, errDraining)
+		require.ErrorIs(t, <-gone, ErrDraining)
 		require.Empty(t, turns.queues)
 		release()
 		require.Zero(t, turns.slots.taken)
@@ -111,7 +109,7 @@ func TestTurns(t *testing.T) {
 	t.Run("AreNotLostToThatWhichLeaves", func(t *testing.T) {
 		t.Parallel()
 		turns := newTurns(1, nil)
-		h := calling("it").share()
+		h := calling("it")
 		came := queue(turns, "it", 3)
 		turns.release(h)
 		turns.leave(h, came[1]) // its turn had come

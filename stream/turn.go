@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 // ask for pages. Without a bound, streams that reconnect take the database from everything else.
 const catchUpReads = 4
 
-// errDraining ends the waiting for a turn when the server drains.
-var errDraining = errors.New("server is draining")
+// ErrDraining ends the waiting for a turn when the server drains.
+var ErrDraining = errors.New("server is draining")
 
 // turns are slots that callers wait for. A caller holds its slot for one read of the database, and never while it
 // writes to its client. A free slot goes to the principal whose last turn is the longest ago, and past a principal that
@@ -22,27 +22,26 @@ type turns struct {
 	draining <-chan struct{}
 
 	mu     sync.Mutex // of slots that wait for the queues, too
-	slots  *slots
+	slots  *Slots
 	queues []*turnQueue // of principals that wait; the one whose last turn is the longest ago is first
 }
 
 // turnQueue is the callers of one principal that wait.
 type turnQueue struct {
-	holder  holder
+	holder  Holder
 	waiting []chan struct{} // each is closed when its caller has a slot
 }
 
-// turn waits for a slot and returns how to give it back. Errors: errDraining, those of ctx, and what came meanwhile.
-type turn func(ctx context.Context) (release func(), err error)
+// Turn waits for a slot and returns how to give it back. Errors: ErrDraining, those of ctx, and what came meanwhile.
+type Turn func(ctx context.Context) (release func(), err error)
 
 func newTurns(total int, draining <-chan struct{}) *turns {
-	return &turns{draining: draining, slots: newSlots(total, errDraining, errDraining)}
+	return &turns{draining: draining, slots: NewSlots(total, ErrDraining, ErrDraining)}
 }
 
-// of returns how a principal takes its turns. While it waits, meanwhile is called with each tick; its error ends the
+// of returns how a holder takes its turns. While it waits, meanwhile is called with each tick; its error ends the
 // waiting.
-func (t *turns) of(p Principal, tick <-chan time.Time, meanwhile func() error) turn {
-	h := p.share()
+func (t *turns) of(h Holder, tick <-chan time.Time, meanwhile func() error) Turn {
 	return func(ctx context.Context) (release func(), err error) {
 		came := t.join(h)
 		for err == nil {
@@ -54,7 +53,7 @@ func (t *turns) of(p Principal, tick <-chan time.Time, meanwhile func() error) t
 			case <-ctx.Done():
 				err = ctx.Err()
 			case <-t.draining:
-				err = errDraining
+				err = ErrDraining
 			}
 		}
 		t.leave(h, came)
@@ -63,11 +62,11 @@ func (t *turns) of(p Principal, tick <-chan time.Time, meanwhile func() error) t
 }
 
 // join takes a slot or a place in the queue. The slot is there when came is closed.
-func (t *turns) join(h holder) (came chan struct{}) {
+func (t *turns) join(h Holder) (came chan struct{}) {
 	came = make(chan struct{})
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.slots.take(h) == nil { // the queues are of principals that could not
+	if t.slots.Take(h) == nil { // the queues are of principals that could not
 		close(came)
 		return came
 	}
@@ -80,7 +79,7 @@ func (t *turns) join(h holder) (came chan struct{}) {
 }
 
 // leave ends the waiting. The slot may have come at the same moment: then the next caller gets it.
-func (t *turns) leave(h holder, came chan struct{}) {
+func (t *turns) leave(h Holder, came chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	select {
@@ -99,17 +98,17 @@ func (t *turns) leave(h holder, came chan struct{}) {
 	}
 }
 
-func (t *turns) release(h holder) {
+func (t *turns) release(h Holder) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pass(h)
 }
 
 // pass gives a slot back, and free slots to those that wait. t must be locked.
-func (t *turns) pass(h holder) {
-	t.slots.release(h)
+func (t *turns) pass(h Holder) {
+	t.slots.Release(h)
 	for {
-		i := slices.IndexFunc(t.queues, func(q *turnQueue) bool { return t.slots.take(q.holder) == nil })
+		i := slices.IndexFunc(t.queues, func(q *turnQueue) bool { return t.slots.Take(q.holder) == nil })
 		if i < 0 {
 			return
 		}

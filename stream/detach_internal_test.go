@@ -1,8 +1,10 @@
-package api
+package stream
 
 import (
 	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -10,45 +12,56 @@ import (
 	"testing"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humachi"
-	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/store"
 )
 
 // scripted is a source that does something when it is asked for what there is.
 type scripted func() (more, done bool, err error)
 
-func (scripted) topic() topic { return topic{} }
+func (scripted) topic() Topic { return Topic{} }
 
-func (f scripted) catchUp(context.Context, liveWriter, turn) (more, done bool, err error) { return f() }
+func (f scripted) catchUp(context.Context, *stream) (more, done bool, err error) { return f() }
 
-func (scripted) pass(context.Context, liveWriter, []*notice) (ok, done bool, err error) {
+func (scripted) pass(context.Context, *stream, []*item) (ok, done bool, err error) {
 	return true, false, nil
 }
 
 func (scripted) advance(store.Cursor) []byte { return nil }
 
-// serveSource serves streams of a source, off net/http.
-func serveSource(t *testing.T, source source, allowed func() error) (s *Server, url string) {
+// served is streams of a source, off net/http.
+type served struct {
+	url    string
+	panics prometheus.Counter
+	open   atomic.Int64
+	drain  func()
+}
+
+func serveSource(t *testing.T, source Source, allowed func() error) *served {
 	t.Helper()
-	s = New(Config{})
-	router := chi.NewRouter()
-	router.Use(identified)
-	api := humachi.New(router, newHumaConfig("test"))
-	huma.Get(api, "/", func(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
-		x := exchangeOf(ctx)
-		x.stillAllowed = func(context.Context) error { return allowed() }
-		return s.openStream(ctx, source)
+	draining := make(chan struct{})
+	s := &served{panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "panics_total", Help: "Panics."})}
+	streams := New(Config{
+		Encode: encode, Heartbeat: time.Minute, SlowReader: time.Minute, Draining: draining,
+		Logger: slog.New(slog.DiscardHandler), Panics: s.panics,
 	})
-	server := httptest.NewServer(router)
+	s.drain = sync.OnceFunc(func() {
+		close(draining)
+		streams.Wait()
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.open.Add(1)
+		streams.Serve(w, r, source, Client{
+			Allowed: func(context.Context) error { return allowed() }, Leave: func() { s.open.Add(-1) },
+		})
+	}))
 	t.Cleanup(server.Close)
-	t.Cleanup(s.Drain)
-	return s, server.URL
+	t.Cleanup(s.drain)
+	s.url = server.URL
+	return s
 }
 
 func always() error { return nil }
@@ -60,22 +73,22 @@ func TestStreamCatchingUpEnds(t *testing.T) {
 	t.Run("Revoked", func(t *testing.T) {
 		t.Parallel()
 		var asked atomic.Int64
-		_, url := serveSource(t, endless, func() error {
+		s := serveSource(t, endless, func() error {
 			if asked.Add(1) > 2 {
-				return auth.ErrUnauthorized
+				return errors.New("revoked")
 			}
 			return nil
 		})
-		require.NoError(t, readAll(t, url))
+		require.NoError(t, readAll(t, s.url))
 	})
 	t.Run("Drained", func(t *testing.T) {
 		t.Parallel()
-		s, url := serveSource(t, endless, always)
+		s := serveSource(t, endless, always)
 		ended := make(chan error, 1)
-		go func() { ended <- readAll(t, url) }()
-		require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.streams) > 0 },
+		go func() { ended <- readAll(t, s.url) }()
+		require.Eventually(t, func() bool { return s.open.Load() > 0 },
 			time.Minute, time.Millisecond)
-		s.Drain()
+		s.drain()
 		require.NoError(t, <-ended)
 	})
 }
@@ -99,10 +112,10 @@ func readAll(t *testing.T, url string) error {
 // TestStreamPanic: nobody but the stream itself can rescue a stream that is off net/http.
 func TestStreamPanic(t *testing.T) {
 	t.Parallel()
-	s, url := serveSource(t, scripted(func() (bool, bool, error) { panic("test") }), always)
-	require.ErrorContains(t, readAll(t, url), "unexpected EOF", "it must not look complete")
-	require.InDelta(t, 1, testutil.ToFloat64(s.metrics.panics), 0)
-	require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.streams) == 0 },
+	s := serveSource(t, scripted(func() (bool, bool, error) { panic("test") }), always)
+	require.ErrorContains(t, readAll(t, s.url), "unexpected EOF", "it must not look complete")
+	require.InDelta(t, 1, testutil.ToFloat64(s.panics), 0)
+	require.Eventually(t, func() bool { return s.open.Load() == 0 },
 		time.Minute, time.Millisecond, "it leaves its slot")
 }
 
@@ -110,17 +123,17 @@ func TestStreamPanic(t *testing.T) {
 // counts up while somebody waits.
 func TestStreamsDuringDrain(t *testing.T) {
 	t.Parallel()
-	s, url := serveSource(t, scripted(func() (bool, bool, error) { return false, false, nil }), always)
+	s := serveSource(t, scripted(func() (bool, bool, error) { return false, false, nil }), always)
 	var clients sync.WaitGroup
 	for range 8 {
 		clients.Go(func() {
 			for range 50 {
-				_ = readAll(t, url) // some find the server closed
+				_ = readAll(t, s.url) // some find the server closed
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return testutil.ToFloat64(s.metrics.streams) > 0 },
+	require.Eventually(t, func() bool { return s.open.Load() > 0 },
 		time.Minute, time.Millisecond)
-	s.Drain()
+	s.drain()
 	clients.Wait()
 }

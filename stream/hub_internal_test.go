@@ -1,14 +1,13 @@
-package api
+package stream
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/auth"
-	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -25,23 +24,31 @@ func entries(after uint64, customer string, n int) (list []store.Entry) {
 }
 
 // Customers are not told who works at the shop, although they share the ring with those who are.
-func TestNoticeIsDiscreet(t *testing.T) {
+func TestItemIsDiscreet(t *testing.T) {
 	t.Parallel()
-	n := newNotice(store.Entry{Event: orders.Event{Principal: "7kq2mxw5a3fd"}})
-	for role, want := range map[roles.Role]bool{roles.Customer: false, roles.Viewer: true} {
+	item := newItem(store.Entry{Event: orders.Event{Principal: "7kq2mxw5a3fd"}}, encode)
+	for _, discreet := range []bool{true, false, true} {
 		var b bytes.Buffer
-		require.NoError(t, n.writeTo(&b, "1", Principal{auth.Principal{Role: role}}))
-		require.Equal(t, want, strings.Contains(b.String(), "7kq2mxw5a3fd"))
+		require.NoError(t, item.writeTo(&b, "1", discreet))
+		require.Equal(t, !discreet, strings.Contains(b.String(), "7kq2mxw5a3fd"))
 	}
+}
+
+// encode encodes no more than an event's actor.
+func encode(e orders.Event, discreet bool) ([]byte, error) {
+	if discreet {
+		return []byte(`""`), nil
+	}
+	return json.Marshal(e.Principal)
 }
 
 func TestHub(t *testing.T) {
 	t.Parallel()
-	setup := func() (h *hub, all, one, idle *listener) {
-		h = newHub()
-		return h, h.listen(topic{}), h.listen(topic{order: orders.ID{1}}), h.listen(topic{customer: "idle"})
+	setup := func() (h *hub, all, one, idle *Listener) {
+		h = newHub(encode)
+		return h, h.listen(Topic{}), h.listen(Topic{Order: orders.ID{1}}), h.listen(Topic{Customer: "idle"})
 	}
-	woken := func(l *listener) bool {
+	woken := func(l *Listener) bool {
 		select {
 		case <-l.wake:
 			return true
@@ -49,7 +56,7 @@ func TestHub(t *testing.T) {
 			return false
 		}
 	}
-	takeAll := func(t *testing.T, l *listener) (txids []uint64) {
+	takeAll := func(t *testing.T, l *Listener) (txids []uint64) {
 		t.Helper()
 		for woken(l) {
 			taken, ok := l.take()
@@ -69,7 +76,7 @@ func TestHub(t *testing.T) {
 		_, ok := all.reached()
 		require.False(t, ok, "it has not taken anything")
 		h.follow(entries(150, "1", 100))
-		for _, l := range []*listener{all, one} {
+		for _, l := range []*Listener{all, one} {
 			txids := takeAll(t, l)
 			require.Len(t, txids, 250)
 			for i, txid := range txids {
@@ -102,7 +109,7 @@ func TestHub(t *testing.T) {
 		h.follow(entries(100, "1", 3))
 		require.Len(t, takeAll(t, all), 3)
 		h.follow(entries(50, "1", 1))
-		for _, l := range []*listener{all, idle} {
+		for _, l := range []*Listener{all, idle} {
 			require.True(t, woken(l))
 			_, ok := l.take()
 			require.False(t, ok, "the log has to tell")
@@ -112,11 +119,11 @@ func TestHub(t *testing.T) {
 	t.Run("NobodyListens", func(t *testing.T) {
 		t.Parallel()
 		h, all, one, idle := setup()
-		all.close()
-		one.close()
+		all.Close()
+		one.Close()
 		h.follow(entries(0, "1", 10))
 		require.Zero(t, h.next, "nothing is kept")
-		idle.close()
+		idle.Close()
 		require.Empty(t, h.listeners)
 	})
 }

@@ -1,14 +1,9 @@
-package api
+package stream
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"sync"
 
-	"github.com/millrace-orders/millrace/auth"
-	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -21,83 +16,56 @@ const (
 	takeSize = 100
 )
 
-// topic is what a listener wants to hear of: one order, one customer's orders or, if it is zero, all orders.
-type topic struct {
-	order    orders.ID
-	customer string
+// Topic is what a listener wants to hear of: one order, one customer's orders or, if it is zero, all orders.
+type Topic struct {
+	Order    orders.ID
+	Customer string
 }
 
-func (t topic) includes(e store.Entry) bool {
-	return (t.order == orders.ID{} || t.order == e.OrderID) && (t.customer == "" || t.customer == e.CustomerID)
+func (t Topic) includes(e store.Entry) bool {
+	return (t.Order == orders.ID{} || t.Order == e.OrderID) && (t.Customer == "" || t.Customer == e.CustomerID)
 }
 
-// notice is an event on its way to all who listen. It is encoded once for all customers and once for everybody else, by
-// the first of them.
-type notice struct {
-	store.Entry
-	full, discreet func() ([]byte, error) // what all streams send of it alike: all but its id
-}
-
-func newNotice(e store.Entry) *notice {
-	encode := func(reader Principal) func() ([]byte, error) {
-		return sync.OnceValues(func() ([]byte, error) {
-			event := newOrderEvent(e.Event, reader)
-			data, err := json.Marshal(event)
-			if err != nil {
-				return nil, fmt.Errorf("encode event: %w", err)
-			}
-			return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", event.Type, data), nil
-		})
-	}
-	return &notice{e, encode(Principal{}), encode(Principal{auth.Principal{Role: roles.Customer}})}
-}
-
-// writeTo writes the notice as an event of a stream, with the stream's own id for it.
-func (n *notice) writeTo(b *bytes.Buffer, id string, reader Principal) error {
-	encoded := n.full
-	if reader.Role == roles.Customer {
-		encoded = n.discreet
-	}
-	text, err := encoded()
-	fmt.Fprintf(b, "id: %s\n%s", id, text)
-	return err
-}
-
-// hub hands on what the feed reads to everybody in this process who listens. Events lie in one ring for all; a
+// hub hands on what the feed reads to all listeners of this process. Events lie in one ring for all; a
 // listener has no queue, only the number of the first event that it has not taken. So listeners cost no queries, a
 // slow one costs no memory, and one that is idle cannot fall behind.
 type hub struct {
+	encode Encode
+
 	mu        sync.Mutex
-	listeners map[topic]map[*listener]struct{}
-	ring      [ringSize]*notice // number n is at n % ringSize, until it is overwritten
-	next      uint64            // the number that the next event gets
-	at        store.Cursor      // up to where the feed has come; zero before its first event
+	listeners map[Topic]map[*Listener]struct{}
+	ring      [ringSize]*item // number n is at n % ringSize, until it is overwritten
+	next      uint64          // the number that the next event gets
+	at        store.Cursor    // up to where the feed has come; zero before its first event
 }
 
-func newHub() *hub { return &hub{listeners: make(map[topic]map[*listener]struct{})} }
+func newHub(encode Encode) *hub {
+	return &hub{encode: encode, listeners: make(map[Topic]map[*Listener]struct{})}
+}
 
-// listener is one who waits for events.
-type listener struct {
+// Listener waits for events.
+type Listener struct {
 	hub   *hub
-	topic topic
+	topic Topic
 	wake  chan struct{} // holds a token when there is something to take
 	first uint64        // the number of the first event that was not taken, if there is any
 	any   bool
 }
 
-// listen begins with what the feed reads from now on. Whoever listens first and reads the log then misses nothing.
-func (h *hub) listen(t topic) *listener {
-	l := &listener{hub: h, topic: t, wake: make(chan struct{}, 1)}
+// listen makes a listener of what the feed reads from now on.
+func (h *hub) listen(t Topic) *Listener {
+	l := &Listener{hub: h, topic: t, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.listeners[t] == nil {
-		h.listeners[t] = make(map[*listener]struct{})
+		h.listeners[t] = make(map[*Listener]struct{})
 	}
 	h.listeners[t][l] = struct{}{}
 	return l
 }
 
-func (l *listener) close() {
+// Close ends the waiting.
+func (l *Listener) Close() {
 	h := l.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -114,10 +82,10 @@ func (h *hub) follow(entries []store.Entry) {
 	if h.at != (store.Cursor{}) && !isAfter(entries[0].Cursor, h.at) {
 		h.lose()
 	}
-	first := make(map[topic]uint64) // of each topic that somebody listens to, in this batch
+	first := make(map[Topic]uint64) // of each topic that somebody listens to, in this batch
 	for _, e := range entries {
 		heard := false
-		for _, t := range []topic{{order: e.OrderID}, {customer: e.CustomerID}, {}} {
+		for _, t := range []Topic{{Order: e.OrderID}, {Customer: e.CustomerID}, {}} {
 			if len(h.listeners[t]) == 0 {
 				continue
 			}
@@ -127,7 +95,7 @@ func (h *hub) follow(entries []store.Entry) {
 			}
 		}
 		if heard {
-			h.ring[h.next%ringSize] = newNotice(e)
+			h.ring[h.next%ringSize] = newItem(e, h.encode)
 			h.next++
 		}
 		h.at = e.Cursor
@@ -150,8 +118,11 @@ func (h *hub) lose() {
 	h.next += ringSize + 1
 }
 
+// Wake holds a token when the topic may have something new.
+func (l *Listener) Wake() <-chan struct{} { return l.wake }
+
 // notify tells the listener of event n. The hub must be locked.
-func (l *listener) notify(n uint64) {
+func (l *Listener) notify(n uint64) {
 	if !l.any {
 		l.first, l.any = n, true
 	}
@@ -163,7 +134,7 @@ func (l *listener) notify(n uint64) {
 
 // take returns the next events, not all if there are many; there is another token then. ok is false if the listener was
 // so slow that some are gone from the ring: they are in the log.
-func (l *listener) take() (taken []*notice, ok bool) {
+func (l *Listener) take() (taken []*item, ok bool) {
 	h := l.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -179,15 +150,15 @@ func (l *listener) take() (taken []*notice, ok bool) {
 			l.notify(n)
 			break
 		}
-		if notice := h.ring[n%ringSize]; l.topic.includes(notice.Entry) {
-			taken = append(taken, notice)
+		if item := h.ring[n%ringSize]; l.topic.includes(item.Entry) {
+			taken = append(taken, item)
 		}
 	}
 	return taken, true
 }
 
 // reached is a place in the log up to which the listener has taken all that concerns it. ok is false if there is none.
-func (l *listener) reached() (at store.Cursor, ok bool) {
+func (l *Listener) reached() (at store.Cursor, ok bool) {
 	h := l.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()

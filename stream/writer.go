@@ -1,0 +1,67 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Writer writes answers that may take longer than the server's own deadlines, which are about requests that end.
+type Writer struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration // of a write
+}
+
+// NewWriter makes a writer whose client is cut off if it takes nothing for as long as the timeout.
+func NewWriter(w http.ResponseWriter, timeout time.Duration) Writer {
+	return Writer{w, http.NewResponseController(w), timeout}
+}
+
+// Send has a deadline for this write only: the answer may be silent for longer than any deadline.
+func (l Writer) Send(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if err := supported(l.control.SetWriteDeadline(time.Now().Add(l.timeout))); err != nil {
+		return fmt.Errorf("set write deadline: %w", err)
+	}
+	if _, err := l.w.Write(b); err != nil {
+		return fmt.Errorf("write to stream: %w", err)
+	}
+	if err := l.control.Flush(); err != nil {
+		return fmt.Errorf("flush stream: %w", err)
+	}
+	if err := supported(l.control.SetWriteDeadline(time.Time{})); err != nil {
+		return fmt.Errorf("clear write deadline: %w", err)
+	}
+	return nil
+}
+
+// ClearReadDeadline keeps the server from cancelling the request because its client, that only listens, is silent.
+func (l Writer) ClearReadDeadline() error { return clearReadDeadline(l.control) }
+
+// Prolong moves the server's deadlines, which are about requests that are answered at once, for an answer that is
+// written until then.
+func Prolong(control *http.ResponseController, until time.Time) error {
+	if err := clearReadDeadline(control); err != nil {
+		return err
+	}
+	return supported(control.SetWriteDeadline(until))
+}
+
+func clearReadDeadline(control *http.ResponseController) error {
+	if err := supported(control.SetReadDeadline(time.Time{})); err != nil {
+		return fmt.Errorf("clear read deadline: %w", err)
+	}
+	return nil
+}
+
+// supported makes nothing of a writer that has no deadlines.
+func supported(err error) error {
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}
