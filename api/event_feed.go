@@ -128,7 +128,9 @@ func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r stream.Rea
 
 // readPage goes on until there are limit events, or no more, or it has looked through so many that the caller should
 // hear how far it has come, or until the server drains.
-func readPage(ctx context.Context, r *stream.Reader, limit int, turn stream.Turn) (page *EventPage, more bool, err error) {
+func readPage(
+	ctx context.Context, r *stream.Reader, limit int, turn stream.Turn,
+) (page *EventPage, more bool, err error) {
 	discreet := exchangeOf(ctx).principal.isDiscreet()
 	page, more = &EventPage{Events: []OrderEvent{}}, true
 	for begun := time.Now(); more && len(page.Events) < limit && time.Since(begun) < longestScan; {

@@ -108,7 +108,9 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 		if r.Method == http.MethodHead {
 			return
 		}
-		run := &exportRun{Server: s, out: stream.NewWriter(w, s.config.SlowReader), filter: filter, who: exchangeOf(ctx).principal}
+		run := &exportRun{
+			Server: s, out: stream.NewWriter(w, s.config.SlowReader), filter: filter, who: exchangeOf(ctx).principal,
+		}
 		if err := run.run(ctx, first); err != nil && ctx.Err() == nil {
 			exchangeOf(ctx).cause = err
 			panic(http.ErrAbortHandler) // the answer must not look complete

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Encode returns an event's data as it stands in a stream. A discreet one does not say which of the shop's people did it.
+// Encode returns an event's data as it stands in a stream. Discreet data does not say which of the shop's people did
+// it.
 type Encode func(e orders.Event, discreet bool) ([]byte, error)
 
 // item is an event on its way to all streams. It is encoded once for all customers and once for all others, by the
