@@ -26,8 +26,8 @@ func (scripted) topic() Topic { return Topic{} }
 
 func (f scripted) catchUp(context.Context, *stream) (more, done bool, err error) { return f() }
 
-func (scripted) pass(context.Context, *stream, []*item) (ok, done bool, err error) {
-	return true, false, nil
+func (scripted) pass(context.Context, *stream, []*item) (ok bool, err error) {
+	return true, nil
 }
 
 func (scripted) advance(store.Cursor) []byte { return nil }

@@ -59,7 +59,9 @@ type Feed struct {
 
 func (f *Feed) topic() Topic { return f.Topic() }
 
-func (f *Feed) catchUp(ctx context.Context, to *stream) (more, done bool, err error) {
+func (f *Feed) catchUp(
+	ctx context.Context, to *stream,
+) (more, done bool, err error) { //nolint:unparam // a source, and the feed has no end
 	entries, more, err := f.Read(ctx, batch, to.turn)
 	if errors.Is(err, store.ErrCursorExpired) {
 		return false, false, f.resync(ctx, to)
@@ -94,11 +96,11 @@ func (f *Feed) tell(event string) []byte {
 }
 
 // pass leaves out what catchUp has read already.
-func (f *Feed) pass(_ context.Context, to *stream, items []*item) (ok, done bool, err error) {
+func (f *Feed) pass(_ context.Context, to *stream, items []*item) (ok bool, err error) {
 	var fresh []*item
 	for _, i := range items {
 		if i.Cursor.Epoch != f.At.Epoch {
-			return false, false, nil
+			return false, nil
 		}
 		if isAfter(i.Cursor, f.At) {
 			f.At = i.Cursor
@@ -107,7 +109,7 @@ func (f *Feed) pass(_ context.Context, to *stream, items []*item) (ok, done bool
 			}
 		}
 	}
-	return true, false, f.send(to, fresh)
+	return true, f.send(to, fresh)
 }
 
 func (f *Feed) send(to *stream, items []*item) error {

@@ -55,17 +55,17 @@ func (o *Order) read(ctx context.Context, turn Turn) (order orders.Order, events
 }
 
 // pass leaves it to the log whether an order at rest is finished.
-func (o *Order) pass(_ context.Context, to *stream, items []*item) (ok, done bool, err error) {
+func (o *Order) pass(_ context.Context, to *stream, items []*item) (ok bool, err error) {
 	atRest := items[len(items)-1].Status.AtRest()
 	for len(items) > 0 && items[0].Version <= o.Sent {
 		items = items[1:]
 	}
 	for n, i := range items {
 		if i.Version != o.Sent+1+int64(n) {
-			return false, false, nil
+			return false, nil
 		}
 	}
-	return !atRest, false, o.send(to, items)
+	return !atRest, o.send(to, items)
 }
 
 func (o *Order) send(to *stream, items []*item) error {

@@ -99,7 +99,7 @@ func (s *stream) forward(ctx context.Context, l *Listener, current *bool) (done 
 		ok = false // what was committed before that nobody hands out, and it comes before these
 	}
 	if ok && len(items) > 0 {
-		ok, done, err = s.pass(ctx, s, items)
+		ok, err = s.pass(ctx, s, items)
 	}
 	*current = ok
 	return done, err

@@ -89,14 +89,14 @@ type Source interface {
 	// turn before it writes: or clients that read slowly would hold up all others.
 	catchUp(ctx context.Context, to *stream) (more, done bool, err error)
 	// pass writes what has just happened. ok is false if something is missing in between, which the log has.
-	pass(ctx context.Context, to *stream, items []*item) (ok, done bool, err error)
+	pass(ctx context.Context, to *stream, items []*item) (ok bool, err error)
 	// advance hears that everything up to a place in the log has been sent, and returns how to tell the client; nil if
 	// that needs no telling.
 	advance(reached store.Cursor) []byte
 }
 
 // Serve answers with what a source has and will have. It returns before the stream ends if it takes it off net/http.
-func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, from Source, to Client) {
+func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, from Source, to Client) { //nolint:contextcheck // it may outlive r
 	st := &stream{Streams: s, Writer: NewWriter(w, s.config.SlowReader), Source: from, client: to}
 	if err := st.begin(); err != nil || r.Method == http.MethodHead {
 		to.Leave()
