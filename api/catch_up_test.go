@@ -53,7 +53,7 @@ func stalling(t *testing.T) (h *harness, s *stalled, release func()) {
 	h = live(t, func(c *api.Config) {
 		c.Heartbeat = time.Hour // with which a stream may look for itself
 		c.Store = storetest.New(t, s)
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute})
 	})
 	s.DB = h.pool
 	release = sync.OnceFunc(func() { close(s.free) })

@@ -115,7 +115,7 @@ func (s *Server) deadLetterOperations() []operation {
 }
 
 func (s *Server) deadLetters(ctx context.Context, _ *struct{}) (*deadLettersOutput, error) {
-	groups, err := s.config.Store.DeadLetterGroups(ctx, maxGroups)
+	groups, err := s.config.Store.DeadLetters.Groups(ctx, maxGroups)
 	if err != nil {
 		return nil, err
 	}
@@ -152,17 +152,17 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 	if len(wrong) > 0 {
 		return nil, &orders.InvalidError{Fields: wrong}
 	}
-	n, err := s.config.Store.CountDeadLetters(ctx, job)
+	n, err := s.config.Store.DeadLetters.Count(ctx, job)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := s.config.Store.DeadLetters(ctx, job, orders.ID{}, redriveFew)
+	ids, err := s.config.Store.DeadLetters.List(ctx, job, orders.ID{}, redriveFew)
 	if err != nil {
 		return nil, err
 	}
 	out := &redriveOutput{RedriveResult{DryRun: in.Body.DryRun, Orders: n, First: make([]RedriveOrder, len(ids))}}
 	for i, id := range ids {
-		order, err := s.config.Store.Order(ctx, id)
+		order, err := s.config.Store.Orders.Get(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +171,7 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 	if in.Body.DryRun {
 		return out, nil
 	}
-	if err := s.config.Store.Redrive(ctx, job); err != nil {
+	if err := s.config.Store.DeadLetters.Redrive(ctx, job); err != nil {
 		return nil, &uncertainError{"The redrive may or may not have been started. Starting it again is safe.", err}
 	}
 	return out, nil

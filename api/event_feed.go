@@ -91,7 +91,7 @@ func (s *Server) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse,
 		return nil, err
 	}
 	if wantsStream(in.Accept) {
-		return s.follow(ctx, &stream.Feed{Reader: reader, End: s.config.Store.LogEnd, Place: encodePlace})
+		return s.follow(ctx, &stream.Feed{Reader: reader, End: s.config.Store.Log.End, Place: encodePlace})
 	}
 	page, err := s.pull(ctx, reader, in.Limit, time.Duration(in.Wait)*time.Second)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Server) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse,
 // newFeedReader returns the caller's place in the feed, and what of the feed concerns the caller.
 func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r stream.Reader, err error) {
 	types := in.Type
-	r = stream.Reader{Log: s.config.Store.Log, Selects: func(e store.Entry) bool {
+	r = stream.Reader{Log: s.config.Store.Log.Read, Selects: func(e store.Entry) bool {
 		return len(types) == 0 || slices.Contains(types, EventType(e.Type()))
 	}}
 	if r.Customer, err = exchangeOf(ctx).principal.follows(in.CustomerID); err != nil {
@@ -115,9 +115,9 @@ func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r stream.Rea
 	}
 	switch after {
 	case fromStart:
-		r.At, err = s.config.Store.LogStart(ctx)
+		r.At, err = s.config.Store.Log.Start(ctx)
 	case fromEnd:
-		r.At, err = s.config.Store.LogEnd(ctx)
+		r.At, err = s.config.Store.Log.End(ctx)
 	default:
 		if r.At, err = store.ParseCursor(after); err != nil {
 			err = badInput(location, "must be a place in the feed: a next, an event's id, start or end")

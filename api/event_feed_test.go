@@ -100,7 +100,7 @@ func TestFeedStreamsShareOneReader(t *testing.T) {
 func TestFeedFilters(t *testing.T) {
 	t.Parallel()
 	h := live(t, func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute})
 		c.Heartbeat = 50 * time.Millisecond
 	})
 	customer := []string{"Authorization", "Bearer " + h.key(t, roles.Customer)}
@@ -272,7 +272,7 @@ func TestFeedResync(t *testing.T) {
 func TestStreamsEach(t *testing.T) {
 	t.Parallel()
 	h := live(t, func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute, Open: true})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute, Open: true})
 		c.MaxStreamsEach = 2
 	})
 	service := []string{"Accept", "text/event-stream", "Authorization", "Bearer " + h.key(t, roles.Service)}

@@ -157,7 +157,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 		return nil, err
 	}
 	// Not from the cache: what a client has seen elsewhere must not be beyond what is known here.
-	order, err := s.config.Store.Order(ctx, id)
+	order, err := s.config.Store.Orders.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 	if live && !stream.Finished(&order) {
 		return s.follow(ctx, s.orderSource(id, after))
 	}
-	found, err := s.config.Store.Events(ctx, id, after, in.Limit)
+	found, err := s.config.Store.Orders.Events(ctx, id, after, in.Limit)
 	switch {
 	case err != nil:
 		return nil, err
@@ -186,7 +186,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 
 // orderSource is what there is of an order after a version.
 func (s *Server) orderSource(id orders.ID, after int64) stream.Source {
-	return &stream.Order{ID: id, Sent: after, Load: s.config.Store.Order, Events: s.config.Store.Events}
+	return &stream.Order{ID: id, Sent: after, Load: s.config.Store.Orders.Get, Events: s.config.Store.Orders.Events}
 }
 
 // follow answers with a stream.

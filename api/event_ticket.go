@@ -67,7 +67,7 @@ func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput
 		}
 		ticket.Role, ticket.CustomerID = roles.Customer, customer
 	}
-	texts, err := s.config.Store.MakeTickets(ctx, []store.Ticket{ticket})
+	texts, err := s.config.Store.Credentials.MakeTickets(ctx, []store.Ticket{ticket})
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (h *harness) ticket(t *testing.T, body string, header ...string) string {
 func TestTicket(t *testing.T) {
 	t.Parallel()
 	secure := func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute})
 		c.Heartbeat = 50 * time.Millisecond
 	}
 	h := live(t, secure)
@@ -80,7 +80,7 @@ func TestTicket(t *testing.T) {
 
 	// With the key behind it everything ends.
 	ticket = h.ticket(t, "", bearer...)
-	_, err = storetest.New(t, h.pool).RevokeKeys(t.Context(), []string{key[3:15]}, store.Actor{Name: "test"})
+	_, err = storetest.New(t, h.pool).Credentials.RevokeKeys(t.Context(), []string{key[3:15]}, store.Actor{Name: "test"})
 	require.NoError(t, err)
 	require.Empty(t, s.rest(t))
 	require.Equal(t, http.StatusUnauthorized, h.do(t, http.MethodGet, "/api/events?ticket="+ticket, "").status)

@@ -47,12 +47,12 @@ type harness struct {
 func serve(t *testing.T, db store.DB, change ...func(*api.Config)) *harness {
 	t.Helper()
 	h := &harness{store: storetest.New(t, db), pool: db, registry: prometheus.NewRegistry(), log: new(safeBuffer)}
-	cached, err := cache.New(cache.Config{Load: h.store.Order})
+	cached, err := cache.New(cache.Config{Load: h.store.Orders.Get})
 	require.NoError(t, err)
 	t.Cleanup(cached.Close)
 	c := api.Config{
 		Store: h.store, Cache: cached, Registerer: h.registry, Version: "test",
-		Auth:   auth.New(auth.Config{Keys: h.store, Open: true}),
+		Auth:   auth.New(auth.Config{Keys: h.store.Credentials, Open: true}),
 		Logger: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
@@ -142,7 +142,7 @@ func (h *harness) sendUntil(t *testing.T, r *http.Request, good func(status int)
 func (h *harness) apply(t *testing.T, events ...orders.Event) {
 	t.Helper()
 	for _, e := range events {
-		applied, err := h.store.Apply(t.Context(), []orders.Event{e})
+		applied, err := h.store.Orders.Apply(t.Context(), []orders.Event{e})
 		require.NoError(t, err)
 		require.True(t, applied[0].Changed, "%s %s changed nothing", e.Kind, e.Step)
 	}

@@ -120,7 +120,7 @@ func TestSecurityDocument(t *testing.T) {
 func secured(t *testing.T) (h *harness, keys map[roles.Role]string) {
 	t.Helper()
 	h = serve(t, storetest.Pool(t), func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute})
 	})
 	keys = map[roles.Role]string{}
 	for _, role := range roles.All() {
@@ -136,7 +136,7 @@ func (h *harness) key(t *testing.T, role roles.Role) string {
 	if role == roles.Customer {
 		request.CustomerID = ownCustomer
 	}
-	made, err := h.store.MakeKeys(t.Context(), []store.NewKey{request}, store.Actor{Name: "test"})
+	made, err := h.store.Credentials.MakeKeys(t.Context(), []store.NewKey{request}, store.Actor{Name: "test"})
 	require.NoError(t, err)
 	return made[0].Text
 }
@@ -149,7 +149,7 @@ func (h *harness) placeFor(t *testing.T, customer string) orders.ID {
 	if customer == otherCustomer {
 		p.PaymentMethod = canary
 	}
-	placed, err := h.store.Place(t.Context(), []orders.Placement{p})
+	placed, err := h.store.Orders.Place(t.Context(), []orders.Placement{p})
 	require.NoError(t, err)
 	return placed[0].Order.ID
 }
@@ -184,7 +184,7 @@ func (h *harness) as(t *testing.T, key string, op operation, path, accept string
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	h, keys := secured(t)
-	require.NoError(t, h.store.ReplaceInventory(t.Context(), []orders.Stock{{ProductID: 1, Quantity: 1}}, time.Now()))
+	require.NoError(t, h.store.Inventory.Replace(t.Context(), []orders.Stock{{ProductID: 1, Quantity: 1}}, time.Now()))
 	pairs := 0
 	for _, op := range operations(t) {
 		for _, accept := range op.accepts {
@@ -296,7 +296,7 @@ func TestOperatorsAreAudited(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, got.status, got.body)
 		operated = append(operated, id)
 	}
-	log, err := h.store.AuditLog(t.Context(), 2)
+	log, err := h.store.Audit.List(t.Context(), 2)
 	require.NoError(t, err)
 	for i, role := range []roles.Role{roles.Admin, roles.Operator} { // newest first
 		require.Equal(t, role, log[i].Role)

@@ -25,7 +25,7 @@ func TestWrongCredentialsCostNoQueries(t *testing.T) {
 	db, start, passed := &countingDB{Pool: storetest.Pool(t)}, time.Now(), new(atomic.Int64)
 	now := func() time.Time { return start.Add(time.Duration(passed.Load())) }
 	h := serve(t, db, limited(most, now), func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute, Now: now})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute, Now: now})
 	})
 	key := h.key(t, roles.Viewer)
 	bearer := []string{"Authorization", "Bearer " + key}
@@ -67,7 +67,7 @@ func TestWrongCredentialsCostNoQueries(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/api/events?after=end&ticket="+ticket, "").status)
 
 	// A key that was revoked is asked about once, and is then as good as any other wrong one.
-	_, err := h.store.RevokeKeys(t.Context(), []string{key[3:15]}, store.Actor{Name: "test"})
+	_, err := h.store.Credentials.RevokeKeys(t.Context(), []string{key[3:15]}, store.Actor{Name: "test"})
 	require.NoError(t, err)
 	passed.Store(int64(2 * time.Second))
 	before = db.reads.Load()

@@ -85,7 +85,7 @@ func (s *Server) audited(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
 	if declared(hctx.Operation()).permission.audited(x.principal) {
-		if err := s.config.Store.Audit(r.Context(), []store.AuditEntry{{
+		if err := s.config.Store.Audit.Write(r.Context(), []store.AuditEntry{{
 			Actor: x.principal.Actor(r, x.requestID), Action: x.operation,
 			Target: cmp.Or(hctx.Param(paramOrder), hctx.Param("webhookId")),
 		}}); err != nil {

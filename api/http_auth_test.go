@@ -45,9 +45,9 @@ func keyed(t *testing.T) (verify func(key string) error, db *countingDB, key str
 	clock := func() time.Time { return time.Unix(1_800_000_000, now.Load()) }
 	s, err := store.New(store.Config{DB: db, Now: clock})
 	require.NoError(t, err)
-	made, err := s.MakeKeys(t.Context(), []store.NewKey{{Role: roles.Viewer}}, store.Actor{Name: "test"})
+	made, err := s.Credentials.MakeKeys(t.Context(), []store.NewKey{{Role: roles.Viewer}}, store.Actor{Name: "test"})
 	require.NoError(t, err)
-	authenticator := auth.New(auth.Config{Keys: s, Timeout: time.Minute, Now: clock})
+	authenticator := auth.New(auth.Config{Keys: s.Credentials, Timeout: time.Minute, Now: clock})
 	return func(key string) error {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		require.NoError(t, err)
@@ -115,7 +115,7 @@ func TestRevocationReachesEverybody(t *testing.T) {
 	start, passed := time.Now(), new(atomic.Int64)
 	h := live(t, func(c *api.Config) {
 		c.Auth = auth.New(auth.Config{
-			Keys: c.Store, Timeout: time.Minute,
+			Keys: c.Store.Credentials, Timeout: time.Minute,
 			Now: func() time.Time { return start.Add(time.Duration(passed.Load())) },
 		})
 		c.Heartbeat = 100 * time.Millisecond
@@ -128,7 +128,7 @@ func TestRevocationReachesEverybody(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/api/orders", "", header...).status)
 
 	other := storetest.New(t, h.pool) // as another process has one
-	_, err := other.RevokeKeys(t.Context(), []string{key[3:15]}, store.Actor{Name: "test"})
+	_, err := other.Credentials.RevokeKeys(t.Context(), []string{key[3:15]}, store.Actor{Name: "test"})
 	require.NoError(t, err)
 	passed.Store(int64(time.Second))
 	require.Equal(t, http.StatusUnauthorized, h.do(t, http.MethodGet, "/api/orders", "", header...).status)
@@ -142,9 +142,9 @@ func TestUnauthorizedTellsNothing(t *testing.T) {
 	t.Parallel()
 	h, _ := secured(t)
 	revoked := h.key(t, roles.Admin)
-	_, err := h.store.RevokeKeys(t.Context(), []string{revoked[3:15]}, store.Actor{Name: "test"})
+	_, err := h.store.Credentials.RevokeKeys(t.Context(), []string{revoked[3:15]}, store.Actor{Name: "test"})
 	require.NoError(t, err)
-	expired, err := h.store.MakeKeys(t.Context(), []store.NewKey{{
+	expired, err := h.store.Credentials.MakeKeys(t.Context(), []store.NewKey{{
 		Role: roles.Admin, ExpiresAt: time.Now().Add(-time.Hour),
 	}}, store.Actor{Name: "test"})
 	require.NoError(t, err)

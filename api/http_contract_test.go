@@ -62,10 +62,10 @@ func TestContract(t *testing.T) {
 	for id := range int64(12) {
 		products = append(products, orders.Stock{ProductID: id + 1, Quantity: id})
 	}
-	require.NoError(t, h.store.ReplaceInventory(t.Context(), products, time.Now()))
+	require.NoError(t, h.store.Inventory.Replace(t.Context(), products, time.Now()))
 
 	for i := range 10 {
-		w, err := h.store.MakeWebhook(t.Context(), store.NewWebhook{
+		w, err := h.store.Webhooks.Make(t.Context(), store.NewWebhook{
 			Owner: store.Owner{Principal: "dev"}, URL: "https://shop.example.com", Secret: webhook.NewSecret(),
 		})
 		require.NoError(t, err)
@@ -73,7 +73,7 @@ func TestContract(t *testing.T) {
 			g.doomed = append(g.doomed, w.ID.String())
 			continue
 		}
-		d, err := h.store.Notify(t.Context(), store.Owner{Principal: "dev"}, w.ID, webhook.Ping, "{}")
+		d, err := h.store.Deliveries.Notify(t.Context(), store.Owner{Principal: "dev"}, w.ID, webhook.Ping, "{}")
 		require.NoError(t, err)
 		g.webhooks = append(g.webhooks, [2]string{w.ID.String(), d.ID.String()})
 	}

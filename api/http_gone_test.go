@@ -43,7 +43,7 @@ func TestClientGoneHalfway(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, got.status, got.body)
 		require.Len(t, got.order(t).Items, 2)
 	}
-	page, err := h.store.Orders(t.Context(), store.Filter{Limit: 2 * clients})
+	page, err := h.store.Orders.List(t.Context(), store.Filter{Limit: 2 * clients})
 	require.NoError(t, err)
 	require.Len(t, page, clients, "one order a key")
 	for _, o := range page {

@@ -75,7 +75,7 @@ func TestIdentifiersOpenNothing(t *testing.T) {
 	frozen := time.Now() // so that what was verified once stays so
 	h := live(t, func(c *api.Config) {
 		c.Auth = auth.New(auth.Config{
-			Keys: c.Store, Timeout: time.Minute, Token: "bootstrap-token-of-32-characters",
+			Keys: c.Store.Credentials, Timeout: time.Minute, Token: "bootstrap-token-of-32-characters",
 			Now: func() time.Time { return frozen },
 		})
 	})
@@ -111,7 +111,7 @@ func TestIdentifiersOpenNothing(t *testing.T) {
 			}
 		}
 	}
-	log, err := h.store.AuditLog(t.Context(), 100)
+	log, err := h.store.Audit.List(t.Context(), 100)
 	require.NoError(t, err)
 	entries, err := json.Marshal(log)
 	require.NoError(t, err)
@@ -180,8 +180,8 @@ func (h *harness) populate(t *testing.T, keys map[roles.Role]string, seen shown)
 	}
 	attention, _ := h.attention(t)
 	seen.answer(h.do(t, http.MethodGet, "/api/orders/"+attention.String(), "", as(roles.Admin)...))
-	require.NoError(t, h.store.ReplaceInventory(t.Context(), []orders.Stock{{ProductID: 1, Quantity: 1}}, time.Now()))
-	_, err := h.store.RevokeKeys(t.Context(), []string{storeKey(t, h)}, store.Actor{Name: "cli:test"})
+	require.NoError(t, h.store.Inventory.Replace(t.Context(), []orders.Stock{{ProductID: 1, Quantity: 1}}, time.Now()))
+	_, err := h.store.Credentials.RevokeKeys(t.Context(), []string{storeKey(t, h)}, store.Actor{Name: "cli:test"})
 	require.NoError(t, err)
 	return id, hooks
 }
@@ -189,7 +189,7 @@ func (h *harness) populate(t *testing.T, keys map[roles.Role]string, seen shown)
 // storeKey makes a key to be revoked.
 func storeKey(t *testing.T, h *harness) string {
 	t.Helper()
-	made, err := storetest.New(t, h.pool).MakeKeys(t.Context(), []store.NewKey{{Role: roles.Viewer}},
+	made, err := storetest.New(t, h.pool).Credentials.MakeKeys(t.Context(), []store.NewKey{{Role: roles.Viewer}},
 		store.Actor{Name: "t"})
 	require.NoError(t, err)
 	return made[0].ID

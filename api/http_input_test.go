@@ -216,7 +216,7 @@ func TestBadInput(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		list, err := h.store.Orders(context.Background(), storeFilter())
+		list, err := h.store.Orders.List(context.Background(), storeFilter())
 		require.NoError(t, err)
 		require.Len(t, list, 1, "something was stored")
 	})

@@ -96,7 +96,7 @@ func TestRateLimitBehindProxy(t *testing.T) {
 func TestRateLimitByPrincipal(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t), limited(2, nil), func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute, Token: "s3cret"})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute, Token: "s3cret"})
 	})
 	guess := func() answer { return h.do(t, http.MethodGet, "/api/orders", "", "Authorization", "Bearer wrong") }
 	for range 2 {
@@ -122,7 +122,7 @@ func TestRateLimitByRole(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	h := serve(t, storetest.Pool(t), limited(1, func() time.Time { return now }), func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute})
 		c.RateLimits = map[roles.Role]int{roles.Service: 0, roles.Operator: 3, roles.Admin: 0}
 	})
 	for role, want := range map[roles.Role]int{

@@ -45,7 +45,7 @@ func TestOtherSites(t *testing.T) {
 	allow := func(c *api.Config) { c.AllowedOrigins = []string{shop} }
 	open := serve(t, storetest.Pool(t), allow)
 	keyed := serve(t, storetest.Pool(t), allow, func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Token: "s3cret"})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Token: "s3cret"})
 	})
 	for name, from := range map[string][]string{
 		"Fetch": {"Origin", stranger, "Sec-Fetch-Site", "cross-site"}, "OldBrowser": {"Origin", stranger},
@@ -109,7 +109,7 @@ func TestLocal(t *testing.T) {
 	t.Parallel()
 	open := serve(t, storetest.Pool(t))
 	keyed := serve(t, storetest.Pool(t), func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Token: "s3cret"})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Token: "s3cret"})
 	})
 	paths := []string{"/api/orders", "/api/nothing", "/health", "/docs/", "/openapi.json"}
 	for _, header := range [][]string{
@@ -154,7 +154,7 @@ func TestOpenEnds(t *testing.T) {
 	t.Parallel()
 	closed := make(chan struct{})
 	h := live(t, func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Open: true, Closed: closed})
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Open: true, Closed: closed})
 		c.Heartbeat = 50 * time.Millisecond
 	})
 	id := storetest.Order(t, h.store).ID

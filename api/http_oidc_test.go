@@ -129,7 +129,7 @@ func forge(t *testing.T, header, claims map[string]any, sign func(input string) 
 func (i *issuer) serve(t *testing.T, now func() time.Time) *harness {
 	t.Helper()
 	return serve(t, storetest.Tx(t), func(c *api.Config) {
-		c.Auth = auth.New(auth.Config{Keys: c.Store, Now: now, OIDC: auth.NewOIDC(auth.OIDCConfig{
+		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Now: now, OIDC: auth.NewOIDC(auth.OIDCConfig{
 			Issuer: i.URL, Audience: "millrace", Now: now,
 		})})
 	})
@@ -168,7 +168,7 @@ func TestOIDC(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, got.status, got.body)
 	p := storetest.Placement()
 	p.Principal, p.IdempotencyKey = "oidc:ada", "k"
-	placed, err := h.store.Place(t.Context(), []orders.Placement{p})
+	placed, err := h.store.Orders.Place(t.Context(), []orders.Placement{p})
 	require.NoError(t, err)
 	require.True(t, placed[0].Replayed, "the subject is the principal")
 	require.NotContains(t, h.log.String(), token)

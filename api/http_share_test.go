@@ -106,7 +106,7 @@ func TestShares(t *testing.T) {
 			var release func()
 			answering := new(atomic.Int64)
 			h := live(t, tt.change, func(c *api.Config) {
-				c.Auth = auth.New(auth.Config{Keys: c.Store, Timeout: time.Minute})
+				c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute})
 				release = occupied(c)
 				blocked := c.Breakers
 				c.Breakers = func() map[string]string {

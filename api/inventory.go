@@ -81,7 +81,7 @@ func (s *Server) inventory(ctx context.Context, in *inventoryInput) (*inventoryO
 			if after != nil {
 				product = int64(binary.BigEndian.Uint64(after)) //nolint:gosec // it was made from an int64
 			}
-			found, asOf, err = s.config.Store.Inventory(ctx, product, limit)
+			found, asOf, err = s.config.Store.Inventory.List(ctx, product, limit)
 			return found, err
 		},
 		position: func(p orders.Stock) []byte {
@@ -120,7 +120,7 @@ func (s *Server) productOperation() operation {
 }
 
 func (s *Server) product(ctx context.Context, in *productInput) (*productOutput, error) {
-	found, asOf, err := s.config.Store.Product(ctx, in.ProductID)
+	found, asOf, err := s.config.Store.Inventory.Product(ctx, in.ProductID)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func TestInventory(t *testing.T) {
 	for id := int64(100); id < 103; id++ {
 		products = append(products, orders.Stock{ProductID: id, Quantity: id})
 	}
-	require.NoError(t, h.store.ReplaceInventory(t.Context(), products, now.Add(-10*time.Second)))
+	require.NoError(t, h.store.Inventory.Replace(t.Context(), products, now.Add(-10*time.Second)))
 
 	require.JSONEq(t, `{"productId":7,"quantity":8,"reserved":2,"price":29.99,"currency":"USD",
 		"asOf":"2026-11-22T12:00:00Z","ageSeconds":10}`, h.do(t, http.MethodGet, "/api/inventory/7", "").body)

@@ -103,7 +103,7 @@ func (s *Server) notifications(ctx context.Context, in *notificationsInput) (*no
 				filter.BeforeGeneration = int(binary.BigEndian.Uint32(generation))
 			}
 			filter.Limit = limit
-			return s.config.Store.Notifications(ctx, filter)
+			return s.config.Store.Notifications.List(ctx, filter)
 		},
 		position: func(n orders.Notification) []byte {
 			return binary.BigEndian.AppendUint32(n.OrderID[:], uint32(n.Generation)) //nolint:gosec // above 0

@@ -27,7 +27,7 @@ func (h *harness) notify(t *testing.T, customer, address string) orders.ID {
 	t.Helper()
 	p := storetest.Placement()
 	p.CustomerID, p.CustomerEmail = customer, address
-	placed, err := h.store.Place(t.Context(), []orders.Placement{p})
+	placed, err := h.store.Orders.Place(t.Context(), []orders.Placement{p})
 	require.NoError(t, err)
 	id := placed[0].Order.ID
 	h.apply(t, completion(id)...)
@@ -112,7 +112,7 @@ func TestCustomerEmail(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, got.status, got.body)
 	require.NotContains(t, got.body, "ada@", "no order repeats it")
 	require.NotContains(t, h.do(t, http.MethodGet, got.header.Get("Location"), "").body, "ada@")
-	stored, err := h.store.Order(t.Context(), got.order(t).OrderID)
+	stored, err := h.store.Orders.Get(t.Context(), got.order(t).OrderID)
 	require.NoError(t, err)
 	require.Equal(t, "ada@example.com", stored.CustomerEmail)
 	require.Equal(t, "true", place("ada@example.com").header.Get("Idempotency-Replayed"))

@@ -94,7 +94,7 @@ func replayHeader(replayed bool) string {
 func (s *Server) command(
 	ctx context.Context, e orders.Event, advice string, refused *problems.Error,
 ) (store.Applied, error) {
-	applied, err := s.config.Store.Apply(ctx, []orders.Event{e})
+	applied, err := s.config.Store.Orders.Apply(ctx, []orders.Event{e})
 	s.config.Cache.Forget(e.OrderID) // after an error, too: the order may have been written
 	if err != nil {
 		return store.Applied{}, &uncertainError{advice, err}

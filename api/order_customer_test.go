@@ -22,7 +22,7 @@ func TestCustomerOrders(t *testing.T) {
 	for i := range 9 {
 		p := storetest.Placement()
 		p.CustomerID = []string{customer, "other"}[i%2]
-		placed, err := h.store.Place(t.Context(), []orders.Placement{p})
+		placed, err := h.store.Orders.Place(t.Context(), []orders.Placement{p})
 		require.NoError(t, err)
 		if i%2 == 0 {
 			want = append([]orders.ID{placed[0].Order.ID}, want...)

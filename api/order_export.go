@@ -94,7 +94,7 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 	var first []orders.Order // read before the header is sent, so that a failure still has a status
 	if visible {
 		var err error
-		if first, err = s.config.Store.Export(ctx, filter); err != nil {
+		if first, err = s.config.Store.Orders.Export(ctx, filter); err != nil {
 			s.exports.Release(share)
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func (e *exportRun) run(ctx context.Context, page []orders.Order) error {
 			return e.breakOff() // the key was revoked
 		}
 		var err error
-		if page, err = e.config.Store.Export(ctx, e.filter); err != nil {
+		if page, err = e.config.Store.Orders.Export(ctx, e.filter); err != nil {
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // the client is gone
 			}

@@ -35,7 +35,7 @@ func BenchmarkGet(b *testing.B) {
 	require.NoError(b, err)
 	defer cached.Close()
 	server := api.New(api.Config{
-		Store: s, Cache: cached, Auth: auth.New(auth.Config{Keys: s, Open: true}),
+		Store: s, Cache: cached, Auth: auth.New(auth.Config{Keys: s.Credentials, Open: true}),
 		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // what a log costs counts
 	})
 	path := "/api/orders/" + o.ID.String()

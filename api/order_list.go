@@ -73,7 +73,7 @@ func (s *Server) listOrders(
 			}
 			copy(filter.Before[:], after)
 			filter.Limit = limit
-			return s.config.Store.Orders(ctx, filter)
+			return s.config.Store.Orders.List(ctx, filter)
 		},
 		position: func(o orders.Order) []byte { return o.ID[:] },
 	}.page(limit, cursor)

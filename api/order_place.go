@@ -81,7 +81,7 @@ func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error
 		advice = "The order may or may not have been stored. Repeat the request under the same Idempotency-Key."
 	}
 
-	placed, err := s.config.Store.Place(ctx, []orders.Placement{placement})
+	placed, err := s.config.Store.Orders.Place(ctx, []orders.Placement{placement})
 	if err != nil {
 		return nil, &uncertainError{advice, err}
 	}

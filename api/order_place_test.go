@@ -127,7 +127,7 @@ func TestGet(t *testing.T) {
 
 	// Somebody else has written, and the cache has not heard of it.
 	quoted := storetest.Outcome(o.ID, orders.QuoteShipping, orders.StepSucceeded)
-	_, err := h.store.Apply(t.Context(), []orders.Event{quoted})
+	_, err := h.store.Orders.Apply(t.Context(), []orders.Event{quoted})
 	require.NoError(t, err)
 	got = h.do(t, http.MethodGet, path, "", "Minimum-Version", "2")
 	require.Equal(t, http.StatusOK, got.status)
@@ -153,7 +153,7 @@ func TestList(t *testing.T) {
 	for i := range 7 {
 		p := storetest.Placement()
 		p.CustomerID = []string{"me & you", "other"}[i%2]
-		placed, err := h.store.Place(t.Context(), []orders.Placement{p})
+		placed, err := h.store.Orders.Place(t.Context(), []orders.Placement{p})
 		require.NoError(t, err)
 		if i%2 == 0 {
 			want = append([]orders.ID{placed[0].Order.ID}, want...)

@@ -23,7 +23,7 @@ func TestListRange(t *testing.T) {
 	for range 7 {
 		p := storetest.Placement()
 		p.CustomerID = "me"
-		done, err := h.store.Place(t.Context(), []orders.Placement{p})
+		done, err := h.store.Orders.Place(t.Context(), []orders.Placement{p})
 		require.NoError(t, err)
 		placed = append(placed, done[0].Order)
 	}

@@ -105,7 +105,7 @@ func TestRefund(t *testing.T) {
 		for i := range events {
 			events[i] = orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 1, At: time.Now()}
 		}
-		_, err := h.store.Apply(t.Context(), events)
+		_, err := h.store.Orders.Apply(t.Context(), events)
 		require.NoError(t, err)
 		got := h.do(t, http.MethodPost, path+"/refunds", `{"amount":0.01}`)
 		require.Equal(t, http.StatusConflict, got.status, got.body)

@@ -55,7 +55,7 @@ func TestSettle(t *testing.T) {
 			other := h.do(t, http.MethodPost, path+"/settle", `{"action":"retry","reason":"other"}`, header...)
 			require.Equal(t, "idempotency_key_reused", other.problem(t).Code)
 
-			order, err := h.store.Order(t.Context(), id)
+			order, err := h.store.Orders.Get(t.Context(), id)
 			require.NoError(t, err)
 			require.Equal(t, orders.StatePending, order.Latest(tt.pending).State)
 		})
@@ -105,7 +105,7 @@ func TestSettle(t *testing.T) {
 		got := settle(`{"action":"accept","step":"reserve_inventory","outcome":"succeeded","reason":"it is there"}`)
 		require.Equal(t, http.StatusAccepted, got.status, got.body)
 		require.EqualValues(t, "processing", got.order(t).Status)
-		order, err := h.store.Order(t.Context(), id)
+		order, err := h.store.Orders.Get(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, orders.StatePending, order.Latest(orders.ReleaseInventory).State)
 	})
@@ -134,7 +134,7 @@ func TestSettlingIsOnRecord(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, h.do(t, http.MethodPost, path+"/settle", body, as(roles.Operator)...).status)
 
 	actor := keys[roles.Operator][3:15]
-	log, err := h.store.AuditLog(t.Context(), 1)
+	log, err := h.store.Audit.List(t.Context(), 1)
 	require.NoError(t, err)
 	require.Equal(t, []string{actor, "settleOrder", id.String()}, []string{log[0].Name, log[0].Action, log[0].Target})
 	h.apply(t, storetest.Outcome(id, orders.SendEmail, orders.StepSucceeded)) // so that the stream ends

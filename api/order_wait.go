@@ -52,7 +52,7 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 	fallback := time.NewTicker(s.config.Heartbeat)
 	defer fallback.Stop()
 	for now = placed; ; {
-		current, err := s.config.Store.Order(ctx, placed.ID)
+		current, err := s.config.Store.Orders.Get(ctx, placed.ID)
 		if err != nil {
 			if ctx.Err() == nil {
 				x.cause = err

@@ -63,7 +63,7 @@ func (h *harness) waiting(t *testing.T) orders.ID {
 	t.Helper()
 	require.Eventually(t, func() bool { return strings.Contains(h.metrics(t), "millrace_streams 1\n") },
 		time.Minute, 5*time.Millisecond, "it counts as a stream")
-	found, err := h.store.Orders(t.Context(), storeFilter())
+	found, err := h.store.Orders.List(t.Context(), storeFilter())
 	require.NoError(t, err)
 	return found[0].ID
 }

@@ -139,18 +139,18 @@ func TestCutStreams(t *testing.T) {
 		following.Go(func() { readers[i].run(ctx, &last, &cutting) })
 	}
 	for begun := time.Now(); time.Since(begun) < *cutFor; {
-		placed, err := h.store.Place(t.Context(), []orders.Placement{storetest.Placement()})
+		placed, err := h.store.Orders.Place(t.Context(), []orders.Placement{storetest.Placement()})
 		if err != nil {
 			continue // the machine has too much to do; whether it was written shows below
 		}
 		for _, e := range completion(placed[0].Order.ID) {
-			_, _ = h.store.Apply(t.Context(), []orders.Event{e})
+			_, _ = h.store.Orders.Apply(t.Context(), []orders.Event{e})
 		}
 	}
 	cutting.Store(false)
 	var id orders.ID
 	require.Eventually(t, func() bool {
-		placed, err := h.store.Place(t.Context(), []orders.Placement{storetest.Placement()})
+		placed, err := h.store.Orders.Place(t.Context(), []orders.Placement{storetest.Placement()})
 		if err == nil {
 			id = placed[0].Order.ID
 		}
@@ -159,7 +159,7 @@ func TestCutStreams(t *testing.T) {
 	last.Store(&id)
 	// Its second event comes when readers know which order is the last; its first one may have come before.
 	require.Eventually(t, func() bool {
-		_, err := h.store.Apply(t.Context(), completion(id)[:1])
+		_, err := h.store.Orders.Apply(t.Context(), completion(id)[:1])
 		return err == nil
 	}, time.Minute, time.Second)
 	following.Wait()

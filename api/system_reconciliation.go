@@ -57,11 +57,11 @@ func (s *Server) reconciliationOperation() operation {
 }
 
 func (s *Server) reconciliation(ctx context.Context, in *reconciliationInput) (*reconciliationOutput, error) {
-	list, err := s.config.Store.Reconciliations(ctx)
+	list, err := s.config.Store.Findings.Progress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.config.Store.Findings(ctx, store.FindingState(in.State), in.Limit)
+	findings, err := s.config.Store.Findings.List(ctx, store.FindingState(in.State), in.Limit)
 	if err != nil {
 		return nil, err
 	}

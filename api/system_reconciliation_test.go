@@ -28,7 +28,7 @@ func TestReconciliation(t *testing.T) {
 	require.JSONEq(t, `{"providers":[],"findings":[]}`, h.do(t, http.MethodGet, "/api/reconciliation", "").body)
 
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	end, err := h.store.LogEnd(t.Context())
+	end, err := h.store.Log.End(t.Context())
 	require.NoError(t, err)
 	progress := store.Reconciliation{
 		Provider: orders.Payment, State: store.ReconciliationBehind, To: at, Cursor: end,
@@ -37,7 +37,7 @@ func TestReconciliation(t *testing.T) {
 		Provider: orders.Payment, Kind: orders.DriftUnknownOrder, Key: "k", OrderID: "o\x00",
 		Detail: "there is no such order",
 	}
-	fresh, err := h.store.SaveReconciliation(t.Context(), progress,
+	fresh, err := h.store.Findings.SaveProgress(t.Context(), progress,
 		store.Comparison{Findings: []store.Finding{finding, finding}})
 	require.NoError(t, err)
 	require.Len(t, fresh, 1)
@@ -51,10 +51,10 @@ func TestReconciliation(t *testing.T) {
 	require.Equal(t, "o\uFFFD", got.Findings[0].OrderID)
 
 	me := store.Actor{Name: "me", Role: roles.Admin}
-	accepted, err := h.store.AcceptFindings(t.Context(), orders.Payment, "k", "done", me)
+	accepted, err := h.store.Findings.Accept(t.Context(), orders.Payment, "k", "done", me)
 	require.NoError(t, err)
 	require.Len(t, accepted, 1)
-	fresh, err = h.store.SaveReconciliation(t.Context(), progress,
+	fresh, err = h.store.Findings.SaveProgress(t.Context(), progress,
 		store.Comparison{Findings: []store.Finding{finding}})
 	require.NoError(t, err)
 	require.Empty(t, fresh)

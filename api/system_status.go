@@ -193,14 +193,14 @@ func (s *Server) measureSystem(ctx context.Context) (m systemSample) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	start := time.Now()
-	m.leader, m.err = s.config.Store.Leader(ctx)
+	m.leader, m.err = s.config.Store.Queues.Leader(ctx)
 	m.latency = time.Since(start)
 	if m.err == nil {
-		m.queues, m.err = s.config.Store.Queues(ctx)
+		m.queues, m.err = s.config.Store.Queues.List(ctx)
 	}
 	if m.err == nil {
 		var v store.Verification
-		v, m.err = s.config.Store.Standing(ctx)
+		v, m.err = s.config.Store.Verifier.Standing(ctx)
 		m.violations = v.Violations
 	}
 	return m

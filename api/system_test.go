@@ -43,7 +43,7 @@ func TestSystemStatus(t *testing.T) {
 		})
 		exec(t, pool, `INSERT INTO river_leader (elected_at, expires_at, leader_id)
 			VALUES (now(), now() + '1 hour', 'other')`)
-		require.NoError(t, h.store.Beat(t.Context(), "other"))
+		require.NoError(t, h.store.Instances.Beat(t.Context(), "other"))
 		exec(t, pool, `INSERT INTO river_queue (name, updated_at) VALUES ('email', now()), ('payment', now())`)
 		storetest.Order(t, h.store)
 		exec(t, pool, `UPDATE river_job SET state = 'running', attempt = 1, attempted_at = now() WHERE queue = 'shipping'`)

@@ -159,7 +159,7 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*se
 		sum := sha256.Sum256(request)
 		n.Fingerprint = sum[:]
 	}
-	made, err := s.config.Store.MakeWebhook(ctx, n)
+	made, err := s.config.Store.Webhooks.Make(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (s *Server) listWebhooks(ctx context.Context, in *listWebhooksInput) (*list
 	found, err := list[store.Webhook]{
 		path: webhooksPath, filter: url.Values{}, scope: "webhooks", width: len(orders.ID{}),
 		read: func(after []byte, limit int) ([]store.Webhook, error) {
-			return s.config.Store.Webhooks(ctx, exchangeOf(ctx).principal.owner(), idOf(after), limit)
+			return s.config.Store.Webhooks.List(ctx, exchangeOf(ctx).principal.owner(), idOf(after), limit)
 		},
 		position: func(w store.Webhook) []byte { return w.ID[:] },
 	}.page(in.Limit, in.Cursor)
@@ -220,7 +220,7 @@ func (s *Server) getWebhook(ctx context.Context, in *WebhookInput) (*webhookOutp
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.config.Store.Webhook(ctx, exchangeOf(ctx).principal.owner(), id)
+	found, err := s.config.Store.Webhooks.Get(ctx, exchangeOf(ctx).principal.owner(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (s *Server) updateWebhook(ctx context.Context, in *updateWebhookInput) (*we
 	if in.Body.EventTypes != nil {
 		change.EventTypes = new(plain(*in.Body.EventTypes))
 	}
-	changed, err := s.config.Store.ChangeWebhook(ctx, exchangeOf(ctx).principal.owner(), id, change)
+	changed, err := s.config.Store.Webhooks.Change(ctx, exchangeOf(ctx).principal.owner(), id, change)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +263,7 @@ func (s *Server) deleteWebhook(ctx context.Context, in *WebhookInput) (*struct{}
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.config.Store.DeleteWebhook(ctx, exchangeOf(ctx).principal.owner(), id)
+	return nil, s.config.Store.Webhooks.Delete(ctx, exchangeOf(ctx).principal.owner(), id)
 }
 
 type rotateWebhookInput struct {
@@ -288,7 +288,7 @@ func (s *Server) rotateWebhook(ctx context.Context, in *rotateWebhookInput) (*se
 		overlap = time.Duration(*in.Body.PreviousValidSeconds) * time.Second
 	}
 	owner := exchangeOf(ctx).principal.owner()
-	rotated, err := s.config.Store.RotateWebhook(ctx, owner, id, webhook.NewSecret(), key, overlap)
+	rotated, err := s.config.Store.Webhooks.Rotate(ctx, owner, id, webhook.NewSecret(), key, overlap)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +301,7 @@ func (s *Server) pingWebhook(ctx context.Context, in *WebhookInput) (*deliveryOu
 		return nil, err
 	}
 	body := webhook.NoticeBody(webhook.Ping, id, "", s.config.Now())
-	made, err := s.config.Store.Notify(ctx, exchangeOf(ctx).principal.owner(), id, webhook.Ping, body)
+	made, err := s.config.Store.Deliveries.Notify(ctx, exchangeOf(ctx).principal.owner(), id, webhook.Ping, body)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (s *Server) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*
 		scope: "deliveries " + id.String() + string(in.State), width: len(id),
 		read: func(after []byte, limit int) ([]store.Delivery, error) {
 			filter.Before, filter.Limit = idOf(after), limit
-			return s.config.Store.Deliveries(ctx, exchangeOf(ctx).principal.owner(), id, filter)
+			return s.config.Store.Deliveries.List(ctx, exchangeOf(ctx).principal.owner(), id, filter)
 		},
 		position: func(d store.Delivery) []byte { return d.ID[:] },
 	}.page(in.Limit, in.Cursor)
@@ -117,7 +117,7 @@ func (s *Server) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryO
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.config.Store.Delivery(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
+	found, err := s.config.Store.Deliveries.Get(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (s *Server) redeliver(ctx context.Context, in *deliveryInput) (*deliveryOut
 	if err != nil {
 		return nil, err
 	}
-	repeated, err := s.config.Store.Redeliver(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
+	repeated, err := s.config.Store.Deliveries.Redeliver(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (s *Server) redeliverSince(ctx context.Context, in *redeliverSinceInput) (*
 	if in.Body.IncludeDelivered {
 		states = append(states, store.DeliveryDelivered)
 	}
-	n, err := s.config.Store.RedeliverSince(ctx, exchangeOf(ctx).principal.owner(), id, in.Body.Since, states)
+	n, err := s.config.Store.Deliveries.RedeliverSince(ctx, exchangeOf(ctx).principal.owner(), id, in.Body.Since, states)
 	if err != nil {
 		return nil, err
 	}

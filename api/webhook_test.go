@@ -86,7 +86,7 @@ func TestWebhookDeliveries(t *testing.T) {
 		require.Equal(t, api.DeliveryState("pending"), ping.State)
 		ids = append([]orders.ID{ping.DeliveryID}, ids...)
 	}
-	w, list, ok, err := h.store.TakeDeliveries(t.Context(), made.WebhookID, 10)
+	w, list, ok, err := h.store.Deliveries.Take(t.Context(), made.WebhookID, 10)
 	require.NoError(t, err)
 	require.True(t, ok)
 	attempted := make([]store.Attempted, len(list))
@@ -98,7 +98,7 @@ func TestWebhookDeliveries(t *testing.T) {
 			attempted[i].State, attempted[i].Error, attempted[i].Status = store.DeliveryDelivered, "", 200
 		}
 	}
-	require.NoError(t, h.store.SettleDeliveries(t.Context(), w.ID, attempted, store.Health{}, "", ""))
+	require.NoError(t, h.store.Deliveries.Settle(t.Context(), w.ID, attempted, store.Health{}, "", ""))
 
 	var got []orders.ID
 	for next := path + "/deliveries?limit=2&state=failed"; next != ""; {
@@ -187,7 +187,7 @@ func TestWebhooksAreTheirOwners(t *testing.T) {
 	}
 	require.Equal(t, 9, tried)
 
-	log, err := h.store.AuditLog(t.Context(), 1)
+	log, err := h.store.Audit.List(t.Context(), 1)
 	require.NoError(t, err)
 	require.Equal(t, roles.Operator, log[0].Role)
 	require.Equal(t, orders.ID{15: 1}.String(), log[0].Target)
@@ -247,7 +247,7 @@ func TestWebhookHasTheEvent(t *testing.T) {
 	h := serve(t, storetest.Pool(t))
 	id := storetest.Order(t, h.store).ID
 	h.apply(t, completion(id)...)
-	events, err := h.store.Events(t.Context(), id, 0, 100)
+	events, err := h.store.Orders.Events(t.Context(), id, 0, 100)
 	require.NoError(t, err)
 	var shown struct{ Events []map[string]any }
 	answered := h.do(t, http.MethodGet, "/api/orders/"+id.String()+"/events", "")

@@ -37,7 +37,7 @@ const (
 // Config says whom to let in. With nothing set that is nobody.
 type Config struct {
 	// Keys looks keys up. May be nil: then there are none.
-	Keys *store.Store
+	Keys *store.Credentials
 	// Token, if set, is a credential of an admin that needs no database: with it the first key is made.
 	Token string
 	// OIDC verifies tokens of an identity provider. May be nil.

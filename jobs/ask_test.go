@@ -142,7 +142,7 @@ func TestAskPastSilentSteps(t *testing.T) {
 		s.apply(orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 100})
 	}
 	last := orders.StepJob{OrderID: id, Step: orders.RefundPayment, Generation: 3}
-	intent, err := s.store.Intent(t.Context(), last)
+	intent, err := s.store.Orders.Intent(t.Context(), last)
 	require.NoError(t, err)
 	s.plantBytes(last.Step, intent.Key, intent.Request)
 	for generation := range 3 {

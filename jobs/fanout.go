@@ -88,7 +88,7 @@ func (f *FanOut) Run(ctx context.Context) {
 // catchUp reads to the end of the log and returns the result of the last read.
 func (f *FanOut) catchUp(ctx context.Context) (store.FannedOut, error) {
 	for ctx.Err() == nil {
-		done, err := f.store.FanOut(ctx, webhook.Body)
+		done, err := f.store.Deliveries.FanOut(ctx, webhook.Body)
 		if err != nil {
 			return done, err
 		}

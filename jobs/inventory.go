@@ -65,7 +65,7 @@ func (w *inventoryWorker) Work(ctx context.Context, _ *river.Job[SyncInventoryJo
 	if err != nil {
 		return nil //nolint:nilerr // logged above
 	}
-	return w.Store.ReplaceInventory(ctx, products, asOf)
+	return w.Store.Inventory.Replace(ctx, products, asOf)
 }
 
 // isNews reports whether the result differs from the last run's. The job runs for ever, and its provider may be without

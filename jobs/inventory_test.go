@@ -75,7 +75,7 @@ func newInventory(t *testing.T, every time.Duration, status int32) *inventory {
 func (i *inventory) await(what string, wanted func([]orders.Stock, time.Time) bool) (asOf time.Time) {
 	i.t.Helper()
 	require.Eventually(i.t, func() bool {
-		products, at, err := i.store.Inventory(i.t.Context(), 0, 100)
+		products, at, err := i.store.Inventory.List(i.t.Context(), 0, 100)
 		asOf = at
 		return err == nil && wanted(products, at)
 	}, time.Minute, 20*time.Millisecond, "waiting for %s", what)

@@ -32,7 +32,7 @@ type logWorker struct {
 func (w *logWorker) Timeout(*river.Job[MaintainLogJob]) time.Duration { return store.LogUpkeepTimeout }
 
 func (w *logWorker) Work(ctx context.Context, _ *river.Job[MaintainLogJob]) error {
-	dropped, err := w.Store.MaintainLog(ctx, w.KeepEvents)
+	dropped, err := w.Store.Log.Maintain(ctx, w.KeepEvents)
 	if dropped > 0 {
 		w.Logger.InfoContext(ctx, "old events dropped", "partitions", dropped)
 	}

@@ -28,7 +28,7 @@ func newMailSystem(t *testing.T, c smtptest.Config) (*system, *smtptest.Server) 
 		c.Timeout = 25 * time.Second // a session that is cut off is another outcome; the job has 30 s
 		c.SMTP = &upstream.SMTP{
 			URL: "smtp://" + server.Host, User: smtptest.User, Password: smtptest.Password, From: "orders@shop.example",
-			TLS: server.Trust, HandOver: s.store.HandOver, TakeBack: s.store.TakeBack,
+			TLS: server.Trust, HandOver: s.store.Notifications.HandOver, TakeBack: s.store.Notifications.TakeBack,
 		}
 	}), server
 }
@@ -51,7 +51,7 @@ func (s *system) complete(id orders.ID) {
 	for _, step := range []orders.StepName{
 		orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping, orders.CapturePayment, orders.BookShipment,
 	} {
-		_, err := s.store.Apply(s.t.Context(), []orders.Event{storetest.Outcome(id, step, orders.StepSucceeded)})
+		_, err := s.store.Orders.Apply(s.t.Context(), []orders.Event{storetest.Outcome(id, step, orders.StepSucceeded)})
 		require.NoError(s.t, err)
 	}
 }
@@ -77,7 +77,7 @@ func TestMail(t *testing.T) {
 	require.Equal(t, orders.NoAddress, skipped.Reason)
 	s.awaitStatus(nowhere, orders.Completed)
 
-	_, err := s.store.Apply(t.Context(), []orders.Event{
+	_, err := s.store.Orders.Apply(t.Context(), []orders.Event{
 		{OrderID: completed, Kind: orders.RefundRequested, Amount: 997, At: time.Now()},
 	})
 	require.NoError(t, err)
@@ -175,7 +175,7 @@ func TestMailAfterACrash(t *testing.T) {
 			s, server := newMailSystem(t, smtptest.Config{OnRecipient: at("recipient"), OnMessage: at("message")})
 			id := s.place(addressed)
 			s.complete(id)
-			intent, err := s.store.Intent(t.Context(), orders.StepJob{OrderID: id, Step: orders.SendEmail, Generation: 1})
+			intent, err := s.store.Orders.Intent(t.Context(), orders.StepJob{OrderID: id, Step: orders.SendEmail, Generation: 1})
 			require.NoError(t, err)
 			_, err = s.providers.Send(ctx, orders.SendEmail, intent.Key, intent.Request) // and the outcome is lost
 			require.Equal(t, tt.crashAt == "", err == nil)

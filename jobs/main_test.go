@@ -152,7 +152,7 @@ func (s *system) place(change func(*orders.Placement)) orders.ID {
 	if change != nil {
 		change(&p)
 	}
-	placed, err := s.store.Place(s.t.Context(), []orders.Placement{p})
+	placed, err := s.store.Orders.Place(s.t.Context(), []orders.Placement{p})
 	require.NoError(s.t, err)
 	return placed[0].Order.ID
 }
@@ -165,7 +165,7 @@ func (s *system) exec(sql string, args ...any) {
 
 func (s *system) cancel(id orders.ID) {
 	s.t.Helper()
-	_, err := s.store.Apply(s.t.Context(), []orders.Event{
+	_, err := s.store.Orders.Apply(s.t.Context(), []orders.Event{
 		{OrderID: id, Kind: orders.CancelRequested, At: time.Now()},
 	})
 	require.NoError(s.t, err)
@@ -177,7 +177,7 @@ func (s *system) await(id orders.ID, what string, wanted func(orders.Order) bool
 	var order orders.Order
 	require.Eventually(s.t, func() bool {
 		var err error
-		order, err = s.store.Order(s.t.Context(), id)
+		order, err = s.store.Orders.Get(s.t.Context(), id)
 		return err == nil && wanted(order)
 	}, 60*time.Second, 10*time.Millisecond, "waiting for %s", what)
 	return order

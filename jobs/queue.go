@@ -78,7 +78,7 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *QueueCollector) countJobs(ctx context.Context, ch chan<- prometheus.Metric) error {
-	depths, err := c.store.QueueDepths(ctx)
+	depths, err := c.store.Queues.Depths(ctx)
 	for _, d := range depths {
 		ch <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(d.Jobs), d.Queue, d.State)
 		if d.State == "available" {
@@ -90,7 +90,7 @@ func (c *QueueCollector) countJobs(ctx context.Context, ch chan<- prometheus.Met
 }
 
 func (c *QueueCollector) countOrders(ctx context.Context, ch chan<- prometheus.Metric) error {
-	unfinished, err := c.store.UnfinishedOrders(ctx)
+	unfinished, err := c.store.Queues.UnfinishedOrders(ctx)
 	for status, n := range unfinished {
 		ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n), string(status))
 	}
@@ -98,7 +98,7 @@ func (c *QueueCollector) countOrders(ctx context.Context, ch chan<- prometheus.M
 }
 
 func (c *QueueCollector) countInstances(ctx context.Context, ch chan<- prometheus.Metric) error {
-	live, silent, err := c.store.Instances(ctx)
+	live, silent, err := c.store.Instances.Count(ctx)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (c *QueueCollector) countInstances(ctx context.Context, ch chan<- prometheu
 }
 
 func (c *QueueCollector) countDeadLetters(ctx context.Context, ch chan<- prometheus.Metric) error {
-	groups, err := c.store.DeadLetterGroups(ctx, deadLetterGroups)
+	groups, err := c.store.DeadLetters.Groups(ctx, deadLetterGroups)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (c *QueueCollector) countDeadLetters(ctx context.Context, ch chan<- prometh
 }
 
 func (c *QueueCollector) findOldestDue(ctx context.Context, ch chan<- prometheus.Metric) error {
-	due, err := c.store.OldestDue(ctx)
+	due, err := c.store.Deliveries.OldestDue(ctx)
 	if err != nil {
 		return err
 	}

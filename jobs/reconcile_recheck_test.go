@@ -41,7 +41,7 @@ func (s *system) awaitRun() (open []store.Finding, waiting int) {
 			WHERE kind = 'reconcile' AND finalized_at IS NOT NULL)`).Scan(&over)
 		return err == nil && over
 	}, 2*time.Minute, 50*time.Millisecond, "waiting for the run")
-	open, err := s.store.Findings(s.t.Context(), store.FindingOpen, 100)
+	open, err := s.store.Findings.List(s.t.Context(), store.FindingOpen, 100)
 	require.NoError(s.t, err)
 	for _, f := range open {
 		if f.RecheckedAt.Before(f.FirstSeenAt) {
@@ -66,7 +66,7 @@ func TestRepairsMost(t *testing.T) {
 	s.exec("DELETE FROM river_job") // so that the run has the time to itself
 	s.start()
 	_, waiting := s.awaitRun()
-	log, err := s.store.AuditLog(t.Context(), 100)
+	log, err := s.store.Audit.List(t.Context(), 100)
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(log), 50)
 	// A run whose time is up, on a slow machine, has left some, and broken off the one before them.

@@ -45,7 +45,7 @@ func (s *system) awaitRuns() (open map[string]orders.Drift) {
 func (s *system) awaitResolved(key string) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
-		resolved, err := s.store.Findings(s.t.Context(), store.FindingResolved, 100)
+		resolved, err := s.store.Findings.List(s.t.Context(), store.FindingResolved, 100)
 		return err == nil && kinds(resolved)[key] != ""
 	}, time.Minute, 50*time.Millisecond, "waiting for the finding to resolve")
 }
@@ -53,7 +53,7 @@ func (s *system) awaitResolved(key string) {
 // sound says that the order's log makes the order, and that it breaks no rule.
 func (s *system) sound(o orders.Order) {
 	s.t.Helper()
-	events, err := s.store.Events(s.t.Context(), o.ID, 0, int(o.Version)) // there may be more by now
+	events, err := s.store.Orders.Events(s.t.Context(), o.ID, 0, int(o.Version)) // there may be more by now
 	require.NoError(s.t, err)
 	require.Empty(s.t, orders.Verify(o, events, time.Time{}))
 }
@@ -61,7 +61,7 @@ func (s *system) sound(o orders.Order) {
 // repaired expects that reconciliation has repaired one order by a rule, and said so.
 func (s *system) repaired(id orders.ID, p orders.Provider, rule string) {
 	s.t.Helper()
-	log, err := s.store.AuditLog(s.t.Context(), 10)
+	log, err := s.store.Audit.List(s.t.Context(), 10)
 	require.NoError(s.t, err)
 	require.Len(s.t, log, 1)
 	require.Equal(s.t, "reconciliation", log[0].Name)
@@ -72,7 +72,7 @@ func (s *system) repaired(id orders.ID, p orders.Provider, rule string) {
 		return testutil.GatherAndCompare(s.metrics, strings.NewReader(counters(p, rule)),
 			"millrace_reconcile_repairs_total") == nil
 	}, time.Minute, 10*time.Millisecond, "waiting for the count")
-	events, err := s.store.Events(s.t.Context(), id, 0, 1000)
+	events, err := s.store.Orders.Events(s.t.Context(), id, 0, 1000)
 	require.NoError(s.t, err)
 	declared := 0
 	for _, e := range events {
@@ -87,7 +87,7 @@ func (s *system) repaired(id orders.ID, p orders.Provider, rule string) {
 // untouched expects that reconciliation has repaired nothing.
 func (s *system) untouched() {
 	s.t.Helper()
-	log, err := s.store.AuditLog(s.t.Context(), 10)
+	log, err := s.store.Audit.List(s.t.Context(), 10)
 	require.NoError(s.t, err)
 	require.Empty(s.t, log)
 	require.NoError(s.t, testutil.GatherAndCompare(s.metrics, strings.NewReader(counters("", "")),
@@ -162,7 +162,7 @@ func TestUndoWhatTookEffect(t *testing.T) {
 			s.sound(o)
 			provider, _ := tt.step.Spec()
 			s.repaired(id, provider.Provider, "undo")
-			mails, err := s.store.Notifications(t.Context(), store.NotificationFilter{OrderID: id, Limit: 10})
+			mails, err := s.store.Notifications.List(t.Context(), store.NotificationFilter{OrderID: id, Limit: 10})
 			require.NoError(t, err)
 			var templates []string
 			for _, mail := range mails {
@@ -244,7 +244,7 @@ func TestUndoneTooEarly(t *testing.T) {
 // plantStep makes a step happen at its provider, as a send of it would whose answer was lost.
 func (s *system) plantStep(id orders.ID, step orders.StepName) int {
 	s.t.Helper()
-	intent, err := s.store.Intent(s.t.Context(), orders.StepJob{OrderID: id, Step: step, Generation: 1})
+	intent, err := s.store.Orders.Intent(s.t.Context(), orders.StepJob{OrderID: id, Step: step, Generation: 1})
 	require.NoError(s.t, err)
 	return s.plantBytes(step, intent.Key, intent.Request)
 }

@@ -67,7 +67,7 @@ func TestReconcileGoesOnWhereItStopped(t *testing.T) {
 	s.start()
 	<-slow
 	compared := func() (to time.Time) {
-		list, err := s.store.Reconciliations(t.Context())
+		list, err := s.store.Findings.Progress(t.Context())
 		require.NoError(t, err)
 		for _, r := range list {
 			if r.Provider == orders.Payment && r.Span.To.IsZero() {
@@ -103,7 +103,7 @@ func TestReconcileBegins(t *testing.T) {
 	s.start()
 	var r store.Reconciliation
 	require.Eventually(t, func() bool {
-		list, err := s.store.Reconciliations(t.Context())
+		list, err := s.store.Findings.Progress(t.Context())
 		for _, each := range list {
 			if each.Provider == orders.Payment {
 				r = each
@@ -113,7 +113,7 @@ func TestReconcileBegins(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond, "waiting for the first run")
 	require.WithinRange(t, r.To, begun.Add(-2*time.Hour-time.Second), time.Now().Add(-2*time.Hour))
 	require.Eventually(t, func() bool { // what is being committed is read a little later
-		rest, _, _, err := s.store.Log(t.Context(), r.Cursor, store.LogFilter{}, batches*batch)
+		rest, _, _, err := s.store.Log.Read(t.Context(), r.Cursor, store.LogFilter{}, batches*batch)
 		require.NoError(t, err)
 		require.Less(t, len(rest), 2*batch)
 		return slices.ContainsFunc(rest, func(e store.Entry) bool { return e.OrderID == recent })

@@ -49,7 +49,7 @@ func (s *system) findings() []store.Finding {
 	s.t.Helper()
 	now := time.Now()
 	require.Eventually(s.t, func() bool {
-		list, err := s.store.Reconciliations(s.t.Context())
+		list, err := s.store.Findings.Progress(s.t.Context())
 		if err != nil || len(list) != len(orders.Providers()) {
 			return false
 		}
@@ -60,7 +60,7 @@ func (s *system) findings() []store.Finding {
 		}
 		return true
 	}, time.Minute, 50*time.Millisecond, "waiting for the comparison")
-	open, err := s.store.Findings(s.t.Context(), store.FindingOpen, 100)
+	open, err := s.store.Findings.List(s.t.Context(), store.FindingOpen, 100)
 	require.NoError(s.t, err)
 	return open
 }
@@ -99,7 +99,7 @@ func TestReconcileFindsNothing(t *testing.T) {
 	}
 	require.NoError(t, s.simulator.SetFaults(nil))
 	require.Empty(t, s.findings())
-	seen, err := s.store.Findings(t.Context(), store.FindingResolved, 100)
+	seen, err := s.store.Findings.List(t.Context(), store.FindingResolved, 100)
 	require.NoError(t, err)
 	require.Empty(t, seen, "nor did it ever find anything")
 }
@@ -134,7 +134,7 @@ func TestReconcile(t *testing.T) {
 	}))
 	lost := s.place(nil)
 	missing := orders.StepKey(lost, orders.QuoteShipping, 1)
-	_, err := s.store.Apply(t.Context(), []orders.Event{
+	_, err := s.store.Orders.Apply(t.Context(), []orders.Event{
 		storetest.Outcome(lost, orders.QuoteShipping, orders.StepSucceeded),
 	})
 	require.NoError(t, err)
@@ -155,7 +155,7 @@ func TestReconcile(t *testing.T) {
 	s.exec(`INSERT INTO order_steps (order_id, step, generation, state, amount_minor, request, reference, reason,
 			started_at, deadline_at, settled_at)
 		VALUES ($1, 'release_inventory', 1, 'succeeded', 0, '', '', '', now(), now(), now())`, failed)
-	accepted, err := s.store.AcceptFindings(t.Context(), orders.Payment, orphan, "refunded by hand", store.Actor{
+	accepted, err := s.store.Findings.Accept(t.Context(), orders.Payment, orphan, "refunded by hand", store.Actor{
 		Name: "somebody", Role: roles.Operator,
 	})
 	require.NoError(t, err)
@@ -166,7 +166,7 @@ func TestReconcile(t *testing.T) {
 	delete(want, orders.StepKey(failed, orders.ReleaseInventory, 1))
 	require.Eventually(t, func() bool { return len(s.findings()) == len(want) }, time.Minute, 50*time.Millisecond)
 	require.Equal(t, want, kinds(s.findings()))
-	log, err := s.store.AuditLog(t.Context(), 10)
+	log, err := s.store.Audit.List(t.Context(), 10)
 	require.NoError(t, err)
 	require.Equal(t, "findings.accept", log[0].Action)
 }
@@ -186,13 +186,13 @@ func TestReconcileWithoutAList(t *testing.T) {
 	}
 	states := map[orders.Provider]store.ReconciliationState{}
 	require.Eventually(t, func() bool {
-		list, err := s.store.Reconciliations(t.Context())
+		list, err := s.store.Findings.Progress(t.Context())
 		for _, r := range list {
 			states[r.Provider] = r.State
 		}
 		return err == nil && maps.Equal(states, want)
 	}, time.Minute, 50*time.Millisecond, "waiting for the states")
-	open, err := s.store.Findings(t.Context(), store.FindingOpen, 10)
+	open, err := s.store.Findings.List(t.Context(), store.FindingOpen, 10)
 	require.NoError(t, err)
 	require.Empty(t, open)
 }

@@ -18,7 +18,7 @@ import (
 func (s *system) comparedTo(at time.Time) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
-		list, err := s.store.Reconciliations(s.t.Context())
+		list, err := s.store.Findings.Progress(s.t.Context())
 		for _, r := range list {
 			if r.Provider == orders.Payment && !r.To.Before(at) && r.State == store.ReconciliationOK {
 				return err == nil
@@ -31,7 +31,7 @@ func (s *system) comparedTo(at time.Time) {
 // unsettled counts the payment provider's effects that are kept to be looked at again.
 func (s *system) unsettled() int {
 	s.t.Helper()
-	effects, err := s.store.UnsettledEffects(s.t.Context(), orders.Payment, time.Now().Add(24*time.Hour), 100)
+	effects, err := s.store.Findings.Unsettled(s.t.Context(), orders.Payment, time.Now().Add(24*time.Hour), 100)
 	require.NoError(s.t, err)
 	return len(effects)
 }
@@ -55,7 +55,7 @@ func TestUnsettled(t *testing.T) {
 	s.ahead.Store(int64(25 * time.Minute))
 	s.comparedTo(time.Now().Add(24 * time.Minute))
 	require.Equal(t, 1, s.unsettled())
-	open, err := s.store.Findings(t.Context(), store.FindingOpen, 10)
+	open, err := s.store.Findings.List(t.Context(), store.FindingOpen, 10)
 	require.NoError(t, err)
 	require.Empty(t, open)
 
@@ -63,7 +63,7 @@ func TestUnsettled(t *testing.T) {
 	s.awaitStatus(id, orders.Failed)
 	s.ahead.Store(int64(60 * time.Minute))
 	s.comparedTo(time.Now().Add(59 * time.Minute))
-	open, err = s.store.Findings(t.Context(), store.FindingOpen, 10)
+	open, err = s.store.Findings.List(t.Context(), store.FindingOpen, 10)
 	require.NoError(t, err)
 	require.Equal(t, map[string]orders.Drift{
 		orders.StepKey(id, orders.AuthorizePayment, 1): orders.DriftNotUndone,
@@ -95,7 +95,7 @@ func TestUnsettledAgrees(t *testing.T) {
 	s.comparedTo(time.Now().Add(29 * time.Minute))
 	require.Zero(t, s.unsettled())
 	for _, state := range []store.FindingState{store.FindingOpen, store.FindingResolved} {
-		found, err := s.store.Findings(t.Context(), state, 10)
+		found, err := s.store.Findings.List(t.Context(), state, 10)
 		require.NoError(t, err)
 		require.Empty(t, found)
 	}

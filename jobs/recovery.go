@@ -114,7 +114,7 @@ func (r *Recovery) tell(ctx context.Context) error {
 		r.worked[queue] = true
 	}
 	r.mu.Unlock()
-	return r.store.Attend(ctx, worked...)
+	return r.store.Instances.Attend(ctx, worked...)
 }
 
 func (r *Recovery) self() store.Instance {
@@ -146,7 +146,7 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 	var trusted, last time.Time // the first and the latest of the heartbeats without a gap
 	for {
 		now := time.Now()
-		err := r.store.Beat(ctx, r.id, r.shut()...)
+		err := r.store.Instances.Beat(ctx, r.id, r.shut()...)
 		failpoint.Hit("recovery.beat")
 		if err == nil {
 			err = r.tell(ctx)
@@ -183,7 +183,7 @@ func (s *streak) warn(ctx context.Context, logger *slog.Logger, what string, err
 }
 
 func (r *Recovery) recover(ctx context.Context) error {
-	n, err := r.store.Recover(ctx, r.self())
+	n, err := r.store.Steps.Recover(ctx, r.self())
 	if n > 0 {
 		r.recovered.Add(float64(n))
 		r.logger.WarnContext(ctx, "steps of a dead process rescheduled", "steps", n)
@@ -195,7 +195,7 @@ func (r *Recovery) recover(ctx context.Context) error {
 func (r *Recovery) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()
-	if err := r.store.Leave(ctx, r.id); err != nil {
+	if err := r.store.Instances.Leave(ctx, r.id); err != nil {
 		r.logger.WarnContext(ctx, "instance not removed at shutdown", "error", err)
 	}
 }

@@ -36,7 +36,7 @@ func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJ
 	end := time.Now().Add(redriveRun)
 	redriven := 0
 	for after := (orders.ID{}); ; {
-		ids, err := w.Store.DeadLetters(ctx, job.Args, after, redriveBatch)
+		ids, err := w.Store.DeadLetters.List(ctx, job.Args, after, redriveBatch)
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (w *redriveWorker) Work(ctx context.Context, job *river.Job[orders.RedriveJ
 			if time.Now().After(end) {
 				return river.JobSnooze(0)
 			}
-			applied, err := w.Store.Apply(ctx, []orders.Event{job.Args.Event(id, w.Now())})
+			applied, err := w.Store.Orders.Apply(ctx, []orders.Event{job.Args.Event(id, w.Now())})
 			if err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func TestRedrive(t *testing.T) {
 		s.awaitStatus(id, orders.NeedsAttention)
 	}
 	redrive := func(ids ...orders.ID) {
-		require.NoError(t, s.store.Redrive(t.Context(), orders.RedriveJob{
+		require.NoError(t, s.store.DeadLetters.Redrive(t.Context(), orders.RedriveJob{
 			ID: orders.NewID(), OrderIDs: append([]orders.ID{}, ids...), PerSecond: 100, Principal: "p", Reason: "again",
 			Cause: orders.Cause{Step: orders.VoidPayment, State: orders.StateRefused, Code: "provider_refused"}, At: time.Now(),
 		}))
@@ -56,7 +56,7 @@ func TestRedrive(t *testing.T) {
 			WHERE kind = 'redrive' AND state = 'completed'`).Scan(&done)
 		return err == nil && done == 2
 	}, time.Minute, 10*time.Millisecond)
-	order, err := s.store.Order(t.Context(), ids[3])
+	order, err := s.store.Orders.Get(t.Context(), ids[3])
 	require.NoError(t, err)
 	require.Equal(t, orders.NeedsAttention, order.Status)
 	require.Equal(t, 2, order.Latest(orders.VoidPayment).Generation)

@@ -17,7 +17,7 @@ import (
 func (s *system) apply(e orders.Event) {
 	s.t.Helper()
 	e.At = time.Now()
-	applied, err := s.store.Apply(s.t.Context(), []orders.Event{e})
+	applied, err := s.store.Orders.Apply(s.t.Context(), []orders.Event{e})
 	require.NoError(s.t, err)
 	require.NoError(s.t, applied[0].Err)
 	require.True(s.t, applied[0].Changed)
@@ -56,7 +56,7 @@ func TestRetryUnanswered(t *testing.T) {
 
 			s.apply(orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 997})
 			job := orders.StepJob{OrderID: id, Step: orders.RefundPayment, Generation: 1}
-			intent, err := s.store.Intent(t.Context(), job)
+			intent, err := s.store.Orders.Intent(t.Context(), job)
 			require.NoError(t, err)
 			if arrived {
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/payments/refunds",
@@ -66,7 +66,7 @@ func TestRetryUnanswered(t *testing.T) {
 			}
 			s.apply(storetest.Outcome(id, orders.RefundPayment, orders.StepUnknown))
 			s.apply(orders.Event{OrderID: id, Kind: orders.RetryRequested, Reason: "asked"})
-			again, err := s.store.Intent(t.Context(), orders.StepJob{OrderID: id, Step: orders.RefundPayment, Generation: 2})
+			again, err := s.store.Orders.Intent(t.Context(), orders.StepJob{OrderID: id, Step: orders.RefundPayment, Generation: 2})
 			require.NoError(t, err)
 			require.True(t, again.Again)
 			require.Equal(t, intent.Key, again.Key)

@@ -152,7 +152,7 @@ func TestVerifySilence(t *testing.T) {
 	for i, n := range []*node{first, second} {
 		verifying.Go(func() {
 			for ctx.Err() == nil {
-				v, err := n.store.Verify(ctx, store.VerifyOptions{Deep: i == 0})
+				v, err := n.store.Verifier.Verify(ctx, store.VerifyOptions{Deep: i == 0})
 				if err != nil {
 					if ctx.Err() == nil && !errors.Is(err, store.ErrUnavailable) {
 						t.Errorf("verify: %v", err)
@@ -224,7 +224,7 @@ func TestVerifySilence(t *testing.T) {
 		{"upkeep", func() {
 			ids := place()
 			s.exec("UPDATE order_events SET logged_at = logged_at - interval '60 days' WHERE kind = 'order_placed'")
-			_, err := first.store.MaintainLog(t.Context(), 90*24*time.Hour)
+			_, err := first.store.Log.Maintain(t.Context(), 90*24*time.Hour)
 			if err != nil && !errors.Is(err, store.ErrUnavailable) { // it gives way to sessions that work with the log
 				t.Errorf("log upkeep: %v", err)
 			}

@@ -66,7 +66,7 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 	outcome.At = w.Now()
 
 	failpoint.Hit("step.before_apply")
-	applied, err := w.Store.Apply(ctx, []orders.Event{outcome})
+	applied, err := w.Store.Orders.Apply(ctx, []orders.Event{outcome})
 	if err != nil {
 		return err
 	}
@@ -79,11 +79,11 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 // be stale, whatever the failure was.
 func (w *stepWorker) intent(ctx context.Context, job *river.Job[orders.StepJob]) (store.Intent, error) {
 	if job.Attempt+snoozes(job.JobRow) == 1 {
-		if intent, ok := w.Store.Recall(job.Args); ok {
+		if intent, ok := w.Store.Orders.Recall(job.Args); ok {
 			return intent, nil
 		}
 	}
-	return w.Store.Intent(ctx, job.Args)
+	return w.Store.Orders.Intent(ctx, job.Args)
 }
 
 // carryOut makes the calls that lead to the step's outcome. An error means that the outcome is still unknown.

@@ -280,7 +280,7 @@ func TestForgottenKey(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	id := s.place(func(p *orders.Placement) { p.Items[0].ProductID = 9999 })
-	_, err := s.store.Apply(t.Context(), []orders.Event{ // as if it had happened at a provider that forgot it
+	_, err := s.store.Orders.Apply(t.Context(), []orders.Event{ // as if it had happened at a provider that forgot it
 		storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded),
 	})
 	require.NoError(t, err)

@@ -41,18 +41,18 @@ type sweepWorker struct {
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
 	failpoint.Hit("sweep.begin")
 	settled := errors.Join(w.expire(ctx), w.abandon(ctx))
-	swept, err := w.Store.Sweep(ctx, longestRun)
+	swept, err := w.Store.Steps.Sweep(ctx, longestRun)
 	if swept > 0 {
 		w.metrics.swept.Add(float64(swept))
 		w.Logger.WarnContext(ctx, "stranded steps rescheduled", "steps", swept)
 	}
-	return errors.Join(settled, err, w.Store.PurgeCommands(ctx),
-		w.Store.PurgeDeliveries(ctx, w.Now().Add(-w.Webhooks.keep())))
+	return errors.Join(settled, err, w.Store.Orders.PurgeCommands(ctx),
+		w.Store.Deliveries.Purge(ctx, w.Now().Add(-w.Webhooks.keep())))
 }
 
 // expire settles steps past their deadline whose jobs do not run, because the provider's breaker is open.
 func (w *sweepWorker) expire(ctx context.Context) error {
-	overdue, err := w.Store.Overdue(ctx, w.Now().Add(-askFor-jobTimeout), settleMost)
+	overdue, err := w.Store.Steps.Overdue(ctx, w.Now().Add(-askFor-jobTimeout), settleMost)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (w *sweepWorker) expire(ctx context.Context) error {
 // abandon settles steps that their orders no longer need and whose jobs no process fetches. Their orders can then be
 // undone, and the customer does not wait for the provider.
 func (w *sweepWorker) abandon(ctx context.Context) error {
-	unwanted, err := w.Store.Unwanted(ctx)
+	unwanted, err := w.Store.Steps.Unwanted(ctx)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (w *sweepWorker) settle(ctx context.Context, steps []orders.StepJob, reason
 				Reason: reason, At: w.Now(),
 			}
 		}
-		applied, err := w.Store.Apply(ctx, events)
+		applied, err := w.Store.Orders.Apply(ctx, events)
 		if err != nil {
 			return err
 		}

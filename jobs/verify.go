@@ -30,7 +30,7 @@ type verifyWorker struct {
 
 // Work fails if a check could not be made. A violation is not a failure of the job.
 func (w *verifyWorker) Work(ctx context.Context, _ *river.Job[VerifyJob]) error {
-	v, err := w.Store.Verify(ctx, store.VerifyOptions{Periodic: true, Limits: store.Limits{Job: rescueAfter}})
+	v, err := w.Store.Verifier.Verify(ctx, store.VerifyOptions{Periodic: true, Limits: store.Limits{Job: rescueAfter}})
 	if err != nil {
 		return err
 	}
@@ -38,5 +38,5 @@ func (w *verifyWorker) Work(ctx context.Context, _ *river.Job[VerifyJob]) error 
 		w.Logger.ErrorContext(ctx, "invariant violated", "check", violation.Check, "count", violation.Count,
 			"details", violation.Details)
 	}
-	return w.Store.SaveVerification(ctx, v)
+	return w.Store.Verifier.Save(ctx, v)
 }

@@ -64,11 +64,11 @@ func (c *VerifyCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *VerifyCollector) collectReconciliation(ctx context.Context, ch chan<- prometheus.Metric) error {
-	list, err := c.store.Reconciliations(ctx)
+	list, err := c.store.Findings.Progress(ctx)
 	if err != nil {
 		return err
 	}
-	open, err := c.store.OpenFindings(ctx)
+	open, err := c.store.Findings.CountOpen(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (c *VerifyCollector) collectReconciliation(ctx context.Context, ch chan<- p
 }
 
 func (c *VerifyCollector) collectVerification(ctx context.Context, ch chan<- prometheus.Metric) error {
-	v, err := c.store.Standing(ctx)
+	v, err := c.store.Verifier.Standing(ctx)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (c *VerifyCollector) collectVerification(ctx context.Context, ch chan<- pro
 }
 
 func (c *VerifyCollector) collectUpkeep(ctx context.Context, ch chan<- prometheus.Metric) error {
-	at, err := c.store.LogUpkept(ctx)
+	at, err := c.store.Log.Upkept(ctx)
 	if err != nil || at.IsZero() {
 		return err
 	}

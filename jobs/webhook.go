@@ -68,7 +68,7 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 	defer shares.release(job.Args.Owner)
 	began := time.Now()
 	for until := began.Add(drainFor); ctx.Err() == nil; {
-		endpoint, list, ok, err := w.store.TakeDeliveries(ctx, job.Args.EndpointID, drainBatch)
+		endpoint, list, ok, err := w.store.Deliveries.Take(ctx, job.Args.EndpointID, drainBatch)
 		if err != nil || !ok {
 			return err
 		}
@@ -76,7 +76,7 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 		outcomes := w.send(ctx, endpoint, list, until)
 		failpoint.Hit("webhook.sent")
 		health := w.judge(endpoint, outcomes)
-		err = w.store.SettleDeliveries(ctx, endpoint.ID, w.attempted(list, outcomes), health, webhook.EndpointDisabled,
+		err = w.store.Deliveries.Settle(ctx, endpoint.ID, w.attempted(list, outcomes), health, webhook.EndpointDisabled,
 			webhook.NoticeBody(webhook.EndpointDisabled, endpoint.ID, string(health.DisabledReason), w.now()))
 		if err != nil {
 			return err

@@ -118,7 +118,7 @@ func (o *outbox) endpoint(url string, change ...func(*store.NewWebhook)) store.W
 	for _, f := range change {
 		f(&n)
 	}
-	w, err := o.store.MakeWebhook(o.t.Context(), n)
+	w, err := o.store.Webhooks.Make(o.t.Context(), n)
 	require.NoError(o.t, err)
 	return w
 }
@@ -128,14 +128,14 @@ func (o *outbox) order(customer string) orders.ID {
 	o.t.Helper()
 	p := storetest.Placement()
 	p.CustomerID = customer
-	placed, err := o.store.Place(o.t.Context(), []orders.Placement{p})
+	placed, err := o.store.Orders.Place(o.t.Context(), []orders.Placement{p})
 	require.NoError(o.t, err)
 	id := placed[0].Order.ID
 	for _, step := range []orders.StepName{
 		orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping, orders.CapturePayment,
 		orders.BookShipment, orders.SendEmail,
 	} {
-		_, err := o.store.Apply(o.t.Context(), []orders.Event{storetest.Outcome(id, step, orders.StepSucceeded)})
+		_, err := o.store.Orders.Apply(o.t.Context(), []orders.Event{storetest.Outcome(id, step, orders.StepSucceeded)})
 		require.NoError(o.t, err)
 	}
 	return id
@@ -143,7 +143,7 @@ func (o *outbox) order(customer string) orders.ID {
 
 func (o *outbox) deliveries(w store.Webhook, state store.DeliveryState) []store.Delivery {
 	o.t.Helper()
-	list, err := o.store.Deliveries(o.t.Context(), store.Owner{Everybody: true}, w.ID,
+	list, err := o.store.Deliveries.List(o.t.Context(), store.Owner{Everybody: true}, w.ID,
 		store.DeliveryFilter{State: state, Limit: 10_000})
 	require.NoError(o.t, err)
 	slices.Reverse(list)
@@ -154,9 +154,9 @@ func (o *outbox) deliveries(w store.Webhook, state store.DeliveryState) []store.
 func (o *outbox) awaitLog(events int) {
 	o.t.Helper()
 	o.eventually("the log", func() bool {
-		start, err := o.store.LogStart(o.t.Context())
+		start, err := o.store.Log.Start(o.t.Context())
 		require.NoError(o.t, err)
-		entries, _, _, err := o.store.Log(o.t.Context(), start, store.LogFilter{}, 100)
+		entries, _, _, err := o.store.Log.Read(o.t.Context(), start, store.LogFilter{}, 100)
 		require.NoError(o.t, err)
 		return len(entries) == events
 	})
@@ -164,7 +164,7 @@ func (o *outbox) awaitLog(events int) {
 
 func (o *outbox) read(w store.Webhook) store.Webhook {
 	o.t.Helper()
-	w, err := o.store.Webhook(o.t.Context(), shop, w.ID)
+	w, err := o.store.Webhooks.Get(o.t.Context(), shop, w.ID)
 	require.NoError(o.t, err)
 	return w
 }
@@ -338,7 +338,7 @@ func TestHangingWebhooks(t *testing.T) {
 	stop := o.start()
 	o.order("1")
 	o.eventually("failures", func() bool {
-		list, err := o.store.Webhooks(t.Context(), store.Owner{Everybody: true}, orders.ID{}, 100)
+		list, err := o.store.Webhooks.List(t.Context(), store.Owner{Everybody: true}, orders.ID{}, 100)
 		require.NoError(t, err)
 		return !slices.ContainsFunc(list, func(w store.Webhook) bool { return w.Failures == 0 })
 	})
@@ -394,7 +394,7 @@ func TestWebhookSchedule(t *testing.T) {
 	}
 	dead := o.deliveries(w, store.DeliveryFailed)
 	require.Len(t, dead, 1)
-	one, err := o.store.Delivery(t.Context(), shop, w.ID, dead[0].ID)
+	one, err := o.store.Deliveries.Get(t.Context(), shop, w.ID, dead[0].ID)
 	require.NoError(t, err)
 	require.Len(t, one.Log, orders.WebhookAttempts)
 	require.Equal(t, "status 500", one.Log[0].Error)
@@ -404,11 +404,11 @@ func TestWebhookSchedule(t *testing.T) {
 	}
 
 	well.Store(true)
-	_, err = o.store.Redeliver(t.Context(), shop, w.ID, dead[0].ID)
+	_, err = o.store.Deliveries.Redeliver(t.Context(), shop, w.ID, dead[0].ID)
 	require.NoError(t, err)
 	o.ahead.Add(int64(6 * time.Minute))
 	o.eventually("the redelivery", func() bool { return len(o.deliveries(w, store.DeliveryDelivered)) == 1 })
-	n, err := o.store.RedeliverSince(t.Context(), shop, w.ID, time.Time{}, store.DeliveryStates())
+	n, err := o.store.Deliveries.RedeliverSince(t.Context(), shop, w.ID, time.Time{}, store.DeliveryStates())
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	o.eventually("another", func() bool { return len(poor.messages()) == orders.WebhookAttempts+2 })
@@ -449,7 +449,7 @@ func TestWebhooksAreDisabled(t *testing.T) {
 	gone.answer, gone.journal = nil, nil
 	gone.mu.Unlock()
 	enabled := true
-	_, err := o.store.ChangeWebhook(t.Context(), shop, goneHook.ID, store.WebhookChange{Enabled: &enabled})
+	_, err := o.store.Webhooks.Change(t.Context(), shop, goneHook.ID, store.WebhookChange{Enabled: &enabled})
 	require.NoError(t, err)
 	o.eventually("the rest", func() bool { return len(gone.messages()) == 6 })
 }
@@ -509,9 +509,9 @@ func TestWebhookRotation(t *testing.T) {
 	r := newReceiver(t, nil)
 	w := o.endpoint(r.URL)
 	before, now := webhook.Secret(w.Secret), webhook.NewSecret()
-	_, err := o.store.RotateWebhook(t.Context(), shop, w.ID, now, "", time.Hour)
+	_, err := o.store.Webhooks.Rotate(t.Context(), shop, w.ID, now, "", time.Hour)
 	require.NoError(t, err)
-	_, err = o.store.RotateWebhook(t.Context(), shop, w.ID, webhook.NewSecret(), "", time.Hour)
+	_, err = o.store.Webhooks.Rotate(t.Context(), shop, w.ID, webhook.NewSecret(), "", time.Hour)
 	require.ErrorIs(t, err, store.ErrRotating)
 	o.start()
 	signatures := func(n int) string {

@@ -20,7 +20,7 @@ func All(
 	ctx context.Context, s *store.Store, providers *upstream.Clients, since time.Time,
 ) (findings []store.Finding, states map[orders.Provider]store.ReconciliationState, err error) {
 	c := NewComparer(s, providers)
-	start, err := s.LogSince(ctx, since)
+	start, err := s.Log.Since(ctx, since)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -23,7 +23,7 @@ func (r *Reconciler) askAgain(ctx context.Context, b *budget) error {
 	if !r.Repair {
 		return nil
 	}
-	list, err := r.Store.Reconciliations(ctx)
+	list, err := r.Store.Findings.Progress(ctx)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (r *Reconciler) askAgain(ctx context.Context, b *budget) error {
 		}
 		before, err := r.askDown(ctx, p.Provider, p.AskedBefore, b)
 		if before != p.AskedBefore {
-			err = errors.Join(err, r.Store.Asked(ctx, p.Provider, before))
+			err = errors.Join(err, r.Store.Findings.Asked(ctx, p.Provider, before))
 		}
 		failed = append(failed, err)
 	}
@@ -57,7 +57,7 @@ func (r *Reconciler) askDown(
 	turn, cancel := context.WithTimeout(ctx, askShare)
 	defer cancel()
 	for {
-		page, err := r.Store.Orders(ctx, store.Filter{Status: orders.NeedsAttention, Before: before, Limit: askPage})
+		page, err := r.Store.Orders.List(ctx, store.Filter{Status: orders.NeedsAttention, Before: before, Limit: askPage})
 		if err != nil {
 			return before, err
 		}

@@ -49,7 +49,7 @@ func (c *Comparer) span(
 				for _, e := range page {
 					listed[e.Key] = true
 				}
-				compared, err := c.store.Compare(ctx, page)
+				compared, err := c.store.Findings.Compare(ctx, page)
 				if err != nil {
 					return err
 				}
@@ -86,9 +86,9 @@ func (c *Comparer) lookUpAll(
 ) error {
 	filter := store.LogFilter{Steps: stepsOf(next.Provider)}
 	for limit := 1; ; limit = logPage { // if the first is after the span, so are all others
-		entries, cursor, _, err := c.store.Log(ctx, next.Cursor, filter, limit)
+		entries, cursor, _, err := c.store.Log.Read(ctx, next.Cursor, filter, limit)
 		if errors.Is(err, store.ErrCursorExpired) { // the log was pruned meanwhile, or replaced by a restore
-			next.Cursor, err = c.store.LogSince(ctx, begin)
+			next.Cursor, err = c.store.Log.Since(ctx, begin)
 			entries, cursor = nil, next.Cursor
 		}
 		if err != nil {
@@ -137,7 +137,7 @@ func (c *Comparer) lookUp(
 	if e.Kind != orders.StepSucceeded || !known || spec.Provider != p || listed[key] {
 		return store.Finding{}, nil
 	}
-	order, err := c.store.Order(ctx, e.OrderID)
+	order, err := c.store.Orders.Get(ctx, e.OrderID)
 	if err != nil {
 		return store.Finding{}, err
 	}

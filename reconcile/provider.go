@@ -48,7 +48,7 @@ func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (b
 			next.State, next.To = store.ReconciliationBehind, from.To
 		case errors.Is(err, upstream.ErrNoListing):
 			next, found = from, store.Comparison{}
-			if next.Cursor, err = r.Store.LogEnd(ctx); err != nil {
+			if next.Cursor, err = r.Store.Log.End(ctx); err != nil {
 				return false, err
 			}
 			next.State, next.To, next.Span = store.ReconciliationNotListed, end, store.Span{}
@@ -64,7 +64,7 @@ func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (b
 		default:
 			next.State = store.ReconciliationOK
 		}
-		fresh, err := r.Store.SaveReconciliation(ctx, next, found)
+		fresh, err := r.Store.Findings.SaveProgress(ctx, next, found)
 		if err != nil {
 			return false, err
 		}

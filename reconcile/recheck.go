@@ -26,7 +26,7 @@ func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 	var after store.Finding
 	var failed []error
 	for {
-		page, err := r.Store.StaleFindings(ctx, begun, after, recheckPage)
+		page, err := r.Store.Findings.Stale(ctx, begun, after, recheckPage)
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 				break
 			}
 		}
-		if err := r.Store.Rechecked(ctx, looked, resolved); err != nil {
+		if err := r.Store.Findings.Rechecked(ctx, looked, resolved); err != nil {
 			return err
 		}
 		if turn.Err() != nil || len(page) < recheckPage {
@@ -81,7 +81,7 @@ func (r *Reconciler) agrees(ctx context.Context, f store.Finding, b *budget) (bo
 		}
 		return answer.State == orders.StateSucceeded, err
 	case orders.DriftUnknownOrder, orders.DriftNoIntent:
-		c, err := r.Store.Compare(ctx, []orders.Effect{effect})
+		c, err := r.Store.Findings.Compare(ctx, []orders.Effect{effect})
 		return len(c.Unsettled) == 0 && !slices.ContainsFunc(c.Findings, func(left store.Finding) bool {
 			return left.Kind != orders.DriftLate // not decidable here: the effect's time was not kept
 		}), err
@@ -90,7 +90,7 @@ func (r *Reconciler) agrees(ctx context.Context, f store.Finding, b *budget) (bo
 		if err != nil {
 			return false, err
 		}
-		order, err := r.Store.Order(ctx, step.OrderID)
+		order, err := r.Store.Orders.Get(ctx, step.OrderID)
 		switch {
 		case errors.Is(err, orders.ErrNotFound):
 			return true, nil // there is a finding for it as an effect without an order

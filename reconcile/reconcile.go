@@ -81,7 +81,7 @@ func New(c Config) *Reconciler {
 // An error is the database's. A provider that does not answer is recorded in the state that Run stores, and asked again
 // in the next run.
 func (r *Reconciler) Run(ctx context.Context, catchUpOnly bool) (behind bool, err error) {
-	list, err := r.Store.Reconciliations(ctx)
+	list, err := r.Store.Findings.Progress(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -94,7 +94,7 @@ func (r *Reconciler) Run(ctx context.Context, catchUpOnly bool) (behind bool, er
 		from, begun := progress[p]
 		if !begun {
 			from = store.Reconciliation{Provider: p, To: r.Now().Add(-back)}
-			if from.Cursor, err = r.Store.LogSince(ctx, from.To); err != nil {
+			if from.Cursor, err = r.Store.Log.Since(ctx, from.To); err != nil {
 				return false, err
 			}
 		}

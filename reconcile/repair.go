@@ -37,12 +37,12 @@ func (r *Reconciler) repair(
 	if b.repairs == 0 {
 		return nil
 	}
-	drifted, err := r.Store.Drifted(ctx, p, key)
+	drifted, err := r.Store.Findings.Drifted(ctx, p, key)
 	if err != nil || drifted {
 		return err
 	}
 	e.At = r.Now()
-	applied, err := r.Store.Repair(ctx, e, store.AuditEntry{
+	applied, err := r.Store.Findings.Repair(ctx, e, store.AuditEntry{
 		Actor: store.Actor{Name: orders.Reconciliation}, Action: "reconcile." + string(by), Target: e.OrderID.String(),
 		Detail: map[string]any{
 			"provider": p, "key": key, "step": fmt.Sprintf("%s:%d", e.Step, e.Generation), "reason": e.Reason,

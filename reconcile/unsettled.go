@@ -20,15 +20,15 @@ const (
 func (r *Reconciler) settle(ctx context.Context, p orders.Provider) error {
 	begun := r.Now()
 	for start := time.Now(); time.Since(start) < settleShare; {
-		page, err := r.Store.UnsettledEffects(ctx, p, begun, settlePage)
+		page, err := r.Store.Findings.Unsettled(ctx, p, begun, settlePage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		found, err := r.Store.Compare(ctx, page)
+		found, err := r.Store.Findings.Compare(ctx, page)
 		if err != nil {
 			return err
 		}
-		fresh, err := r.Store.Settle(ctx, p, page, found, begun.Add(unsettledEvery))
+		fresh, err := r.Store.Findings.Settle(ctx, p, page, found, begun.Add(unsettledEvery))
 		if err != nil {
 			return err
 		}

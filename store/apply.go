@@ -32,7 +32,7 @@ type Applied struct {
 // Concurrent callers share a commit. The outcome of a step may be applied any number of times, and so may a
 // cancellation, or a refund under an idempotency key: callers may repeat them after any error. An event can be about
 // steps that earlier calls started, not about one that is started by the same call.
-func (s *Store) Apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
+func (s *Orders) Apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
@@ -42,12 +42,12 @@ func (s *Store) Apply(ctx context.Context, events []orders.Event) ([]Applied, er
 	return s.applying[id[len(id)-1]%groupLanes].do(ctx, events)
 }
 
-func (s *Store) apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
+func (s *Orders) apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
 	return s.applyWith(ctx, events, nil)
 }
 
 // applyWith applies events; also, if given, is done in the same transaction, if they change anything.
-func (s *Store) applyWith(
+func (s *Orders) applyWith(
 	ctx context.Context, events []orders.Event, also func(context.Context, pgx.Tx) error,
 ) ([]Applied, error) {
 	ids := make([]orders.ID, len(events))
@@ -153,7 +153,7 @@ func (s *Store) applyWith(
 }
 
 // lock locks orders and returns them as they are then.
-func (s *Store) lock(ctx context.Context, tx pgx.Tx, ids []orders.ID) (map[orders.ID]readOrder, error) {
+func (s *Orders) lock(ctx context.Context, tx pgx.Tx, ids []orders.ID) (map[orders.ID]readOrder, error) {
 	rows, err := s.queries.OrdersLock(ctx, tx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("lock orders: %w", err)

@@ -26,7 +26,7 @@ func TestApply(t *testing.T) {
 		tx := storetest.Tx(t)
 		s := storetest.New(t, tx)
 		a, b := storetest.Order(t, s), storetest.Order(t, s)
-		applied, err := s.Apply(t.Context(), []orders.Event{
+		applied, err := s.Orders.Apply(t.Context(), []orders.Event{
 			outcome(a.ID, orders.AuthorizePayment),
 			outcome(b.ID, orders.ReserveInventory),
 			outcome(a.ID, orders.ReserveInventory),
@@ -36,14 +36,14 @@ func TestApply(t *testing.T) {
 		require.Equal(t, int64(4), applied[3].Order.Version)
 		require.Equal(t, int64(2), applied[1].Order.Version)
 
-		stored, err := s.Order(t.Context(), a.ID)
+		stored, err := s.Orders.Get(t.Context(), a.ID)
 		require.NoError(t, err)
 		require.Equal(t, int64(4), stored.Version)
 		require.Equal(t, orders.Processing, stored.Status)
 		require.Equal(t, orders.StatePending, stored.Latest(orders.CapturePayment).State)
 		require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job WHERE kind = 'capture_payment'`))
 
-		events, err := s.Events(t.Context(), a.ID, 1, 10)
+		events, err := s.Orders.Events(t.Context(), a.ID, 1, 10)
 		require.NoError(t, err)
 		require.Len(t, events, 3)
 		for i, e := range events {
@@ -60,7 +60,7 @@ func TestApply(t *testing.T) {
 		s := storetest.New(t, tx)
 		o := storetest.Order(t, s)
 		for i := range 3 {
-			applied, err := s.Apply(t.Context(), []orders.Event{
+			applied, err := s.Orders.Apply(t.Context(), []orders.Event{
 				outcome(o.ID, orders.AuthorizePayment), outcome(o.ID, orders.AuthorizePayment),
 			})
 			require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestApply(t *testing.T) {
 		t.Parallel()
 		s := storetest.New(t, storetest.Tx(t))
 		o := storetest.Order(t, s)
-		applied, err := s.Apply(t.Context(), []orders.Event{
+		applied, err := s.Orders.Apply(t.Context(), []orders.Event{
 			outcome(orders.NewID(), orders.AuthorizePayment), outcome(o.ID, orders.AuthorizePayment),
 		})
 		require.NoError(t, err)
@@ -94,9 +94,9 @@ func TestApply(t *testing.T) {
 			outcome(o.ID, orders.AuthorizePayment), outcome(o.ID, orders.QuoteShipping),
 			storetest.Outcome(o.ID, orders.ReserveInventory, orders.StepRefused),
 		}
-		_, err = s.Apply(t.Context(), events)
+		_, err = s.Orders.Apply(t.Context(), events)
 		require.ErrorContains(t, err, "no_void")
-		stored, err := s.Order(t.Context(), o.ID)
+		stored, err := s.Orders.Get(t.Context(), o.ID)
 		require.NoError(t, err)
 		require.Equal(t, int64(1), stored.Version)
 	})
@@ -123,7 +123,7 @@ func TestApplyManyAtOnce(t *testing.T) {
 					events = append(events, outcome(o.ID, steps[(worker+round)%len(steps)]))
 				}
 				err := again(func() error {
-					_, err := s.Apply(t.Context(), events)
+					_, err := s.Orders.Apply(t.Context(), events)
 					return err
 				})
 				if err != nil {
@@ -134,10 +134,10 @@ func TestApplyManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	for _, placed := range list {
-		stored, err := s.Order(t.Context(), placed.ID)
+		stored, err := s.Orders.Get(t.Context(), placed.ID)
 		require.NoError(t, err)
 		require.Equal(t, int64(4), stored.Version)
-		events, err := s.Events(t.Context(), placed.ID, 0, 100)
+		events, err := s.Orders.Events(t.Context(), placed.ID, 0, 100)
 		require.NoError(t, err)
 		require.Len(t, events, 4)
 
@@ -165,16 +165,16 @@ func TestApplyBesideALockedOrder(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, step := range []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping} {
 		wg.Go(func() {
-			if _, err := s.Apply(t.Context(), []orders.Event{outcome(locked.ID, step)}); !errors.Is(err, store.ErrUnavailable) {
+			if _, err := s.Orders.Apply(t.Context(), []orders.Event{outcome(locked.ID, step)}); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("the locked order's event: %v", err)
 			}
 		})
 	}
 	for range 20 {
 		wg.Go(func() {
-			placed, err := s.Place(t.Context(), []orders.Placement{storetest.Placement()})
+			placed, err := s.Orders.Place(t.Context(), []orders.Placement{storetest.Placement()})
 			if err == nil {
-				_, err = s.Apply(t.Context(), []orders.Event{outcome(placed[0].Order.ID, orders.AuthorizePayment)})
+				_, err = s.Orders.Apply(t.Context(), []orders.Event{outcome(placed[0].Order.ID, orders.AuthorizePayment)})
 			}
 			if err != nil {
 				t.Errorf("another order's event: %v", err)
@@ -200,7 +200,7 @@ func TestSweep(t *testing.T) {
 	}
 	sweep := func(t *testing.T, s *store.Store) int {
 		t.Helper()
-		n, err := s.Sweep(t.Context(), longest)
+		n, err := s.Steps.Sweep(t.Context(), longest)
 		require.NoError(t, err)
 		return n
 	}

@@ -15,6 +15,11 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Audit is the log of what operators did.
+type Audit struct {
+	*database
+}
+
 // Actor is who did something, and from where.
 type Actor struct {
 	Name          string // a key's id, oidc:<subject>, or what else somebody is known by
@@ -33,8 +38,8 @@ type AuditEntry struct {
 	Detail map[string]any // what else there is to say; small
 }
 
-// Audit appends to the audit log. The log refuses changes of what is in it.
-func (s *Store) Audit(ctx context.Context, entries []AuditEntry) error {
+// Write appends to the audit log. The log refuses changes of what is in it.
+func (s *Audit) Write(ctx context.Context, entries []AuditEntry) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return s.audit(ctx, tx, entries) })
 	if err != nil {
 		return fmt.Errorf("write audit log: %w", err)
@@ -43,7 +48,7 @@ func (s *Store) Audit(ctx context.Context, entries []AuditEntry) error {
 }
 
 // audit appends in the transaction of what the entries are about.
-func (s *Store) audit(ctx context.Context, tx pgx.Tx, entries []AuditEntry) error {
+func (s *database) audit(ctx context.Context, tx pgx.Tx, entries []AuditEntry) error {
 	params := new(dbsqlc.AuditInsertParams)
 	for _, e := range entries {
 		if e.Detail == nil {
@@ -80,8 +85,8 @@ func printable(s string, most int) string {
 	return s
 }
 
-// AuditLog is the end of the audit log, newest first.
-func (s *Store) AuditLog(ctx context.Context, limit int) ([]AuditEntry, error) {
+// List is the end of the audit log, newest first.
+func (s *Audit) List(ctx context.Context, limit int) ([]AuditEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.AuditList(ctx, s.db, int32(limit))

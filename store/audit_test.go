@@ -14,7 +14,7 @@ import (
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Tx(t))
-	require.NoError(t, s.Audit(t.Context(), []store.AuditEntry{
+	require.NoError(t, s.Audit.Write(t.Context(), []store.AuditEntry{
 		{Actor: store.Actor{Name: "a", Role: roles.Operator}, Action: "POST", Target: "/x"},
 		// What strangers can make: it is bounded and harmless, and the entry is not lost.
 		{
@@ -23,7 +23,7 @@ func TestAudit(t *testing.T) {
 			Detail: map[string]any{"body": []int{1, 2}},
 		},
 	}))
-	log, err := s.AuditLog(t.Context(), 10)
+	log, err := s.Audit.List(t.Context(), 10)
 	require.NoError(t, err)
 	require.Len(t, log, 2)
 	require.Greater(t, log[0].ID, log[1].ID, "newest first")
@@ -32,7 +32,7 @@ func TestAudit(t *testing.T) {
 	require.Equal(t, map[string]any{"body": []any{1.0, 2.0}}, log[0].Detail)
 	require.Equal(t, "/x", log[1].Target)
 	require.Equal(t, roles.Operator, log[1].Role)
-	log, err = s.AuditLog(t.Context(), 1)
+	log, err = s.Audit.List(t.Context(), 1)
 	require.NoError(t, err)
 	require.Len(t, log, 1)
 }
@@ -46,7 +46,7 @@ func TestAuditIsAppendOnly(t *testing.T) {
 	} {
 		tx := storetest.Tx(t)
 		entry := store.AuditEntry{Actor: store.Actor{Name: "a"}, Action: "b"}
-		require.NoError(t, storetest.New(t, tx).Audit(t.Context(), []store.AuditEntry{entry}))
+		require.NoError(t, storetest.New(t, tx).Audit.Write(t.Context(), []store.AuditEntry{entry}))
 		_, err := tx.Exec(t.Context(), sql)
 		require.ErrorContains(t, err, "audit_log is append-only", sql)
 	}

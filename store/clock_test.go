@@ -210,7 +210,7 @@ func TestIDsAreByTheClock(t *testing.T) {
 		require.Positive(t, bytes.Compare(o.ID[:], last[:]))
 		last = o.ID
 	}
-	found, err := s.Export(t.Context(), store.Export{From: now.Add(-time.Second), To: now.Add(time.Second), Limit: 100})
+	found, err := s.Orders.Export(t.Context(), store.Export{From: now.Add(-time.Second), To: now.Add(time.Second), Limit: 100})
 	require.NoError(t, err)
 	require.Len(t, found, 20)
 }
@@ -237,7 +237,7 @@ func TestWallClockIsVerified(t *testing.T) {
 
 	s, err := store.New(store.Config{DB: pool, Now: clock.Now, Wall: ahead})
 	require.NoError(t, err)
-	v, err := s.Verify(t.Context(), store.VerifyOptions{})
+	v, err := s.Verifier.Verify(t.Context(), store.VerifyOptions{})
 	require.NoError(t, err)
 	require.Contains(t, checks(v), "clock")
 }

@@ -30,7 +30,7 @@ func keyOf(e orders.Event) commandKey {
 // commands reads what was asked before under the idempotency keys of events. Their orders must be locked: then two
 // requests with one key for one order cannot both find nothing. If the key comes with another order, the second
 // insert fails, and the transaction is tried again.
-func (s *Store) commands(
+func (s *Orders) commands(
 	ctx context.Context, tx pgx.Tx, events []orders.Event,
 ) (map[commandKey]dbsqlc.CommandsReadRow, error) {
 	params := new(dbsqlc.CommandsReadParams)
@@ -57,7 +57,7 @@ func (s *Store) commands(
 
 // repeat answers an event whose key was used before with the order as it was after that. A key from before answers were
 // kept is answered from the log; with the order as it is now, if the log was pruned.
-func (s *Store) repeat(
+func (s *Orders) repeat(
 	ctx context.Context, tx pgx.Tx, e orders.Event, current orders.Order, before dbsqlc.CommandsReadRow,
 ) (Applied, error) {
 	if !bytes.Equal(before.Fingerprint, e.Fingerprint()) {
@@ -128,7 +128,7 @@ func commandParams(decisions []orders.Decision) (*dbsqlc.CommandsInsertParams, e
 }
 
 // PurgeCommands forgets idempotency keys that are older than CommandTTL.
-func (s *Store) PurgeCommands(ctx context.Context) error {
+func (s *Orders) PurgeCommands(ctx context.Context) error {
 	for {
 		n, err := s.queries.CommandsPurge(ctx, s.db, &dbsqlc.CommandsPurgeParams{
 			Before: s.now().Add(-CommandTTL), BatchSize: purgeBatch,

@@ -22,7 +22,7 @@ func complete(t *testing.T, s *store.Store) orders.Order {
 		orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping, orders.CapturePayment,
 		orders.BookShipment, orders.SendEmail,
 	} {
-		applied, err := s.Apply(t.Context(), []orders.Event{outcome(o.ID, step)})
+		applied, err := s.Orders.Apply(t.Context(), []orders.Event{outcome(o.ID, step)})
 		require.NoError(t, err)
 		o = applied[0].Order
 	}
@@ -53,7 +53,7 @@ func TestCommands(t *testing.T) {
 	}
 	apply := func(t *testing.T, s *store.Store, e orders.Event) store.Applied {
 		t.Helper()
-		applied, err := s.Apply(t.Context(), []orders.Event{e})
+		applied, err := s.Orders.Apply(t.Context(), []orders.Event{e})
 		require.NoError(t, err)
 		return applied[0]
 	}
@@ -117,7 +117,7 @@ func TestCommands(t *testing.T) {
 		for i := range events {
 			events[i] = refund(o.ID, fmt.Sprint(i), 1)
 		}
-		applied, err := s.Apply(t.Context(), events)
+		applied, err := s.Orders.Apply(t.Context(), events)
 		require.NoError(t, err)
 		for i, a := range applied[:orders.MaxRefunds] {
 			require.True(t, a.Changed, "%d: %v", i, a.Err)
@@ -159,7 +159,7 @@ func TestCommands(t *testing.T) {
 		t.Parallel()
 		s := storetest.New(t, storetest.Tx(t))
 		o := complete(t, s)
-		applied, err := s.Apply(t.Context(), []orders.Event{refund(o.ID, "a", 997), refund(o.ID, "a", 997)})
+		applied, err := s.Orders.Apply(t.Context(), []orders.Event{refund(o.ID, "a", 997), refund(o.ID, "a", 997)})
 		require.NoError(t, err)
 		require.True(t, applied[1].Replayed)
 		require.Equal(t, applied[0].Order, applied[1].Order)
@@ -181,7 +181,7 @@ func TestCommands(t *testing.T) {
 					id = b.ID
 				}
 				err := again(func() error {
-					_, err := s.Apply(t.Context(), []orders.Event{refund(id, "a", 100)})
+					_, err := s.Orders.Apply(t.Context(), []orders.Event{refund(id, "a", 100)})
 					return err
 				})
 				if err != nil {
@@ -200,11 +200,11 @@ func TestCommands(t *testing.T) {
 		s := storetest.New(t, tx)
 		o := complete(t, s)
 		apply(t, s, refund(o.ID, "a", 1))
-		require.NoError(t, s.PurgeCommands(t.Context()))
+		require.NoError(t, s.Orders.PurgeCommands(t.Context()))
 		require.Equal(t, 1, count(t, tx, "SELECT count(*) FROM order_commands"))
 		_, err := tx.Exec(t.Context(), "UPDATE order_commands SET at = at - interval '8 days'")
 		require.NoError(t, err)
-		require.NoError(t, s.PurgeCommands(t.Context()))
+		require.NoError(t, s.Orders.PurgeCommands(t.Context()))
 		require.Zero(t, count(t, tx, "SELECT count(*) FROM order_commands"))
 	})
 }

@@ -126,20 +126,20 @@ func TestCommitCutOff(t *testing.T) {
 		}
 		proxy.deliver.Store(i%2 == 0)
 		proxy.cuts.Store(1)
-		placed, err := s.Place(t.Context(), []orders.Placement{p})
+		placed, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 		for proxy.cuts.Load() > 0 { // it was too slow to get as far as a commit
 			require.ErrorIs(t, err, store.ErrUnavailable)
-			placed, err = s.Place(t.Context(), []orders.Placement{p})
+			placed, err = s.Orders.Place(t.Context(), []orders.Placement{p})
 		}
 		require.NoError(t, err)
 		require.NoError(t, placed[0].Err)
 		require.False(t, placed[0].Replayed, "it is this call that placed it")
 		require.Negative(t, proxy.cuts.Load(), "the commit was cut, and done again")
-		stored, err := s.Order(t.Context(), placed[0].Order.ID)
+		stored, err := s.Orders.Get(t.Context(), placed[0].Order.ID)
 		require.NoError(t, err)
 		require.Equal(t, int64(1), stored.Version)
 		if p.IdempotencyKey != "" {
-			again, err := s.Place(t.Context(), []orders.Placement{p})
+			again, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 			require.NoError(t, err)
 			require.True(t, again[0].Replayed)
 			require.Equal(t, placed[0].Order.ID, again[0].Order.ID)
@@ -161,7 +161,7 @@ func TestCommitCutOffAgain(t *testing.T) {
 			proxy.cuts.Store(cuts)
 			p := storetest.Placement()
 			p.IdempotencyKey = orders.NewID().String()
-			placed, err := s.Place(t.Context(), []orders.Placement{p})
+			placed, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 			if err != nil && proxy.cuts.Load() >= 0 {
 				return err // the machine was too slow to get as far as the last
 			}
@@ -185,14 +185,14 @@ func TestCommitUnknown(t *testing.T) {
 	const cuts = 1000
 	proxy.cuts.Store(cuts)
 	for proxy.cuts.Load() == cuts { // again only if it was too slow to get as far as a commit
-		_, err := s.Place(t.Context(), []orders.Placement{p})
+		_, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 		require.ErrorIs(t, err, store.ErrUnavailable)
 	}
 
 	proxy.cuts.Store(0)
 	var placed []store.Placed
 	require.NoError(t, again(func() (err error) {
-		placed, err = s.Place(t.Context(), []orders.Placement{p})
+		placed, err = s.Orders.Place(t.Context(), []orders.Placement{p})
 		return err
 	}))
 	require.True(t, placed[0].Replayed, "it had been stored")
@@ -224,7 +224,7 @@ func TestCommitUnderWay(t *testing.T) {
 		callers.Go(func() {
 			p := storetest.Placement()
 			p.CustomerID = fmt.Sprint("customer-", i)
-			_, err := s.Place(t.Context(), []orders.Placement{p})
+			_, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 			if !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("placed, or failed for another reason: %v", err)
 			}

@@ -24,7 +24,7 @@ func TestCrashedIDs(t *testing.T) {
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
 	s := storetest.New(t, pool)
 	storetest.Order(t, s)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 
 	var read, end store.Cursor
@@ -33,9 +33,9 @@ func TestCrashedIDs(t *testing.T) {
 			_, err := pool.Exec(t.Context(), "SELECT pg_current_xact_id()")
 			require.NoError(t, err)
 		}
-		end, err = s.LogEnd(t.Context())
+		end, err = s.Log.End(t.Context())
 		require.NoError(t, err)
-		_, read, _, err = s.Log(t.Context(), start, store.LogFilter{}, 100)
+		_, read, _, err = s.Log.Read(t.Context(), start, store.LogFilter{}, 100)
 		require.NoError(t, err)
 		const next = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 		require.NoError(t, pool.QueryRow(t.Context(), next).Scan(&before))
@@ -46,7 +46,7 @@ func TestCrashedIDs(t *testing.T) {
 	id := storetest.Order(t, s).ID
 	for name, cursor := range map[string]store.Cursor{"read": read, "end": end} {
 		eventually(t, func() bool {
-			entries, _, _, err := s.Log(t.Context(), cursor, store.LogFilter{}, 100)
+			entries, _, _, err := s.Log.Read(t.Context(), cursor, store.LogFilter{}, 100)
 			return err == nil && len(entries) == 1 && entries[0].OrderID == id
 		}, name)
 	}

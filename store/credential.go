@@ -7,6 +7,11 @@ import (
 	"strings"
 )
 
+// Credentials are keys and stream tickets.
+type Credentials struct {
+	*database
+}
+
 // The text of a key is mr_<id>_<secret>. Scanners for leaked secrets can look for
 // mr_[a-z2-7]{12}_[0-9A-Za-z]{43}, and a double click selects all of it.
 const (

@@ -12,6 +12,11 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// DeadLetters are the orders that need attention.
+type DeadLetters struct {
+	*database
+}
+
 // RedriveQueue is the River queue of redrives: one at a time per process, so that their rates do not add up to more.
 const RedriveQueue = "redrive"
 
@@ -22,8 +27,8 @@ type DeadLetterGroup struct {
 	FirstAt, LastAt time.Time // when the longest waiting and the latest of them came to need it
 }
 
-// DeadLetterGroups counts the orders that need attention by cause, most first.
-func (s *Store) DeadLetterGroups(ctx context.Context, limit int) ([]DeadLetterGroup, error) {
+// Groups counts the orders that need attention by cause, most first.
+func (s *DeadLetters) Groups(ctx context.Context, limit int) ([]DeadLetterGroup, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.DeadLetterGroups(ctx, s.db, int32(limit))
@@ -40,8 +45,8 @@ func (s *Store) DeadLetterGroups(ctx context.Context, limit int) ([]DeadLetterGr
 	return groups, nil
 }
 
-// DeadLetters lists the orders that a redrive is about, by id, above the given one.
-func (s *Store) DeadLetters(
+// List lists the orders that a redrive is about, by id, above the given one.
+func (s *DeadLetters) List(
 	ctx context.Context, job orders.RedriveJob, after orders.ID, limit int,
 ) ([]orders.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -56,8 +61,8 @@ func (s *Store) DeadLetters(
 	return ids, nil
 }
 
-// CountDeadLetters counts the orders that a redrive is about.
-func (s *Store) CountDeadLetters(ctx context.Context, job orders.RedriveJob) (int64, error) {
+// Count counts the orders that a redrive is about.
+func (s *DeadLetters) Count(ctx context.Context, job orders.RedriveJob) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	n, err := s.queries.DeadLettersCount(ctx, s.db, &dbsqlc.DeadLettersCountParams{
@@ -71,7 +76,7 @@ func (s *Store) CountDeadLetters(ctx context.Context, job orders.RedriveJob) (in
 }
 
 // Redrive has the job done by some process with workers.
-func (s *Store) Redrive(ctx context.Context, job orders.RedriveJob) error {
+func (s *DeadLetters) Redrive(ctx context.Context, job orders.RedriveJob) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := s.jobs.InsertManyFastTx(ctx, tx, []river.InsertManyParams{
 			{Args: job, InsertOpts: &river.InsertOpts{Queue: RedriveQueue, MaxAttempts: maxAttempts}},

@@ -25,14 +25,14 @@ func TestDeadLetterGroups(t *testing.T) {
 			outcome(id, orders.AuthorizePayment), outcome(id, orders.QuoteShipping),
 			storetest.Outcome(id, orders.ReserveInventory, orders.StepRefused), storetest.Outcome(id, orders.VoidPayment, kind),
 		} {
-			_, err := s.Apply(t.Context(), []orders.Event{e})
+			_, err := s.Orders.Apply(t.Context(), []orders.Event{e})
 			require.NoError(t, err)
 		}
 	}
 	refused := orders.Cause{Step: orders.VoidPayment, State: orders.StateRefused, Code: "refused"}
 	unknown := orders.Cause{Step: orders.VoidPayment, State: orders.StateUnknown, Code: "unknown"}
 	groups := func() map[orders.Cause]int64 {
-		list, err := s.DeadLetterGroups(t.Context(), 10)
+		list, err := s.DeadLetters.Groups(t.Context(), 10)
 		require.NoError(t, err)
 		found := map[orders.Cause]int64{}
 		for _, g := range list {
@@ -46,18 +46,18 @@ func TestDeadLetterGroups(t *testing.T) {
 		{Step: orders.RefundPayment}: 0, {Code: "provider_refused"}: 0,
 	} {
 		job := orders.RedriveJob{Cause: cause, OrderIDs: []orders.ID{}, At: time.Now().Add(time.Hour)}
-		found, err := s.DeadLetters(t.Context(), job, orders.ID{}, 10)
+		found, err := s.DeadLetters.List(t.Context(), job, orders.ID{}, 10)
 		require.NoError(t, err)
 		require.Len(t, found, want, cause)
-		n, err := s.CountDeadLetters(t.Context(), job)
+		n, err := s.DeadLetters.Count(t.Context(), job)
 		require.NoError(t, err)
 		require.Equal(t, int64(want), n, cause)
-		listed, err := s.Orders(t.Context(), store.Filter{Status: orders.NeedsAttention, Cause: cause, Limit: 10})
+		listed, err := s.Orders.List(t.Context(), store.Filter{Status: orders.NeedsAttention, Cause: cause, Limit: 10})
 		require.NoError(t, err)
 		require.Len(t, listed, want, cause)
 	}
 
-	_, err := s.Apply(t.Context(), []orders.Event{{
+	_, err := s.Orders.Apply(t.Context(), []orders.Event{{
 		OrderID: ids[0], Kind: orders.RetryRequested, At: time.Now(), Principal: "p", Reason: "r",
 	}})
 	require.NoError(t, err)
@@ -89,7 +89,7 @@ func TestCauseOfEarlierOrders(t *testing.T) {
 			'refund_payment unknown: The bank: "we do not know"', now(), now())`)
 	require.NoError(t, err)
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
-	groups, err := storetest.New(t, pool).DeadLetterGroups(t.Context(), 10)
+	groups, err := storetest.New(t, pool).DeadLetters.Groups(t.Context(), 10)
 	require.NoError(t, err)
 	require.Len(t, groups, 2)
 	require.Equal(t, orders.Cause{Step: orders.RefundPayment, State: orders.StateUnknown, Code: "declared"},

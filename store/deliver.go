@@ -19,9 +19,9 @@ const claimFor = time.Minute
 // hastenBatch bounds how many messages are tried at once when their endpoint has come back.
 const hastenBatch = 1000
 
-// TakeDeliveries takes messages that are due, at most one of each order, and with them the endpoint: nobody else takes
+// Take takes messages that are due, at most one of each order, and with them the endpoint: nobody else takes
 // any of it for a minute. ok is false if the endpoint is not sent to, or nothing is due, in which case it is free.
-func (s *Store) TakeDeliveries(
+func (s *Deliveries) Take(
 	ctx context.Context, endpoint orders.ID, limit int,
 ) (w Webhook, list []Delivery, ok bool, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -72,9 +72,9 @@ type Health struct {
 	Recovered      bool           // it had been down: what waits is tried at once
 }
 
-// SettleDeliveries writes down what became of an endpoint's messages, and how the endpoint is doing. If that disables
+// Settle writes down what became of an endpoint's messages, and how the endpoint is doing. If that disables
 // it, notice is the body of a message to its owner's other endpoints that want one of that type.
-func (s *Store) SettleDeliveries(
+func (s *Deliveries) Settle(
 	ctx context.Context, endpoint orders.ID, made []Attempted, h Health, noticeType, notice string,
 ) error {
 	p := &dbsqlc.DeliveriesSettleParams{EndpointID: endpoint}
@@ -118,7 +118,7 @@ func (s *Store) SettleDeliveries(
 	return nil
 }
 
-func (s *Store) noticeSiblings(ctx context.Context, tx pgx.Tx, endpoint orders.ID, eventType, body string) error {
+func (s *Deliveries) noticeSiblings(ctx context.Context, tx pgx.Tx, endpoint orders.ID, eventType, body string) error {
 	siblings, err := s.queries.WebhookSiblings(ctx, tx, endpoint)
 	if err != nil {
 		return err
@@ -129,12 +129,12 @@ func (s *Store) noticeSiblings(ctx context.Context, tx pgx.Tx, endpoint orders.I
 			list = append(list, newDelivery{endpoint: sibling.ID, id: orders.NewID(), eventType: eventType, body: body})
 		}
 	}
-	_, err = s.insertDeliveries(ctx, tx, list)
+	_, err = s.insert(ctx, tx, list)
 	return err
 }
 
 // OldestDue says since when the message that has waited longest could have been sent; now if none is.
-func (s *Store) OldestDue(ctx context.Context) (time.Time, error) {
+func (s *Deliveries) OldestDue(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	at, err := s.queries.DeliveriesOldestDue(ctx, s.db, timestamp(s.now()))

@@ -14,6 +14,14 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Deliveries are the messages to webhooks.
+type Deliveries struct {
+	*database
+
+	log      *Log
+	webhooks *Webhooks
+}
+
 // DeliveryState is how far a message to an endpoint is.
 type DeliveryState string
 
@@ -68,11 +76,11 @@ type DeliveryFilter struct {
 	Limit  int
 }
 
-// Deliveries lists an endpoint's deliveries. Error: ErrWebhookNotFound.
-func (s *Store) Deliveries(ctx context.Context, o Owner, endpoint orders.ID, f DeliveryFilter) ([]Delivery, error) {
+// List lists an endpoint's deliveries. Error: ErrWebhookNotFound.
+func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f DeliveryFilter) ([]Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if _, err := s.webhook(ctx, s.db, o, endpoint); err != nil {
+	if _, err := s.webhooks.get(ctx, s.db, o, endpoint); err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", classify(err))
 	}
 	if f.Before == (orders.ID{}) {
@@ -107,11 +115,11 @@ func (s *Store) Deliveries(ctx context.Context, o Owner, endpoint orders.ID, f D
 	return list, nil
 }
 
-// Delivery reads a delivery with its attempts. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
-func (s *Store) Delivery(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
+// Get reads a delivery with its attempts. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
+func (s *Deliveries) Get(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if _, err := s.webhook(ctx, s.db, o, endpoint); err != nil {
+	if _, err := s.webhooks.get(ctx, s.db, o, endpoint); err != nil {
 		return Delivery{}, fmt.Errorf("read delivery: %w", classify(err))
 	}
 	row, err := s.queries.DeliveryRead(ctx, s.db, &dbsqlc.DeliveryReadParams{EndpointID: endpoint, ID: id})
@@ -137,21 +145,21 @@ func (s *Store) Delivery(ctx context.Context, o Owner, endpoint, id orders.ID) (
 // Notify has a message sent that is about no order: to an endpoint that is enabled.
 //
 // Errors: ErrWebhookNotFound, ErrWebhookDisabled.
-func (s *Store) Notify(ctx context.Context, o Owner, endpoint orders.ID, eventType, body string) (Delivery, error) {
+func (s *Deliveries) Notify(ctx context.Context, o Owner, endpoint orders.ID, eventType, body string) (Delivery, error) {
 	now := timestamp(s.now())
 	d := Delivery{
 		ID: orders.NewID(), EventType: eventType, Body: body, State: DeliveryPending, GiveUpAt: orders.WebhookAttempts,
 		NextAttemptAt: now, CreatedAt: now,
 	}
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		row, err := s.webhook(ctx, tx, o, endpoint)
+		row, err := s.webhooks.get(ctx, tx, o, endpoint)
 		switch {
 		case err != nil:
 			return err
 		case row.State != string(WebhookEnabled):
 			return ErrWebhookDisabled
 		}
-		_, err = s.insertDeliveries(ctx, tx, []newDelivery{{endpoint: endpoint, id: d.ID, eventType: eventType, body: body}})
+		_, err = s.insert(ctx, tx, []newDelivery{{endpoint: endpoint, id: d.ID, eventType: eventType, body: body}})
 		return err
 	})
 	if err != nil {
@@ -161,10 +169,10 @@ func (s *Store) Notify(ctx context.Context, o Owner, endpoint orders.ID, eventTy
 }
 
 // Redeliver has a delivery sent again, whatever became of it. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
-func (s *Store) Redeliver(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
+func (s *Deliveries) Redeliver(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
 	var row dbsqlc.WebhookDelivery
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if _, err = s.webhook(ctx, tx, o, endpoint); err != nil {
+		if _, err = s.webhooks.get(ctx, tx, o, endpoint); err != nil {
 			return err
 		}
 		row, err = s.queries.DeliveryRepeat(ctx, tx, &dbsqlc.DeliveryRepeatParams{
@@ -187,10 +195,10 @@ const redeliverBatch = 1000
 // which pending is none. It returns how many there were, also if it fails after some.
 //
 // Error: ErrWebhookNotFound.
-func (s *Store) RedeliverSince(
+func (s *Deliveries) RedeliverSince(
 	ctx context.Context, o Owner, endpoint orders.ID, since time.Time, states []DeliveryState,
 ) (n int, err error) {
-	if _, err := s.Webhook(ctx, o, endpoint); err != nil {
+	if _, err := s.webhooks.Get(ctx, o, endpoint); err != nil {
 		return 0, err
 	}
 	now := timestamp(s.now())
@@ -223,8 +231,8 @@ func (s *Store) RedeliverSince(
 	}
 }
 
-// PurgeDeliveries forgets the deliveries that were finished before a moment, and what is left of deleted endpoints.
-func (s *Store) PurgeDeliveries(ctx context.Context, before time.Time) error {
+// Purge forgets the deliveries that were finished before a moment, and what is left of deleted endpoints.
+func (s *Deliveries) Purge(ctx context.Context, before time.Time) error {
 	limit := pgtype.Timestamptz{Time: before, Valid: true}
 	for _, purge := range []func(context.Context, pgx.Tx) (int64, error){
 		func(ctx context.Context, tx pgx.Tx) (int64, error) {
@@ -261,8 +269,8 @@ type newDelivery struct {
 	body         string
 }
 
-// insertDeliveries writes messages; those about an event of which the endpoint has one already are left out.
-func (s *Store) insertDeliveries(ctx context.Context, tx pgx.Tx, list []newDelivery) (int64, error) {
+// insert writes messages; those about an event of which the endpoint has one already are left out.
+func (s *Deliveries) insert(ctx context.Context, tx pgx.Tx, list []newDelivery) (int64, error) {
 	if len(list) == 0 {
 		return 0, nil
 	}

@@ -28,7 +28,7 @@ const idSlack = time.Minute
 // last one is empty. What is left out because it is still being committed is after all that is returned.
 //
 // Error: ErrUnavailable, if orders from before To, which has passed, are still being committed.
-func (s *Store) Export(ctx context.Context, e Export) ([]orders.Order, error) {
+func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	seal, err := s.queries.OrderSealRead(ctx, s.db)
@@ -57,7 +57,7 @@ func (s *Store) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 }
 
 // exportSettled reads a page of what is settled.
-func (s *Store) exportSettled(ctx context.Context, e Export, settled time.Time) ([]orders.Order, error) {
+func (s *Orders) exportSettled(ctx context.Context, e Export, settled time.Time) ([]orders.Order, error) {
 	after, before := e.After, firstID(settled)
 	if !e.From.IsZero() {
 		if first := firstID(e.From.Add(-idSlack)); bytes.Compare(first[:], after[:]) > 0 {

@@ -28,7 +28,7 @@ func TestExportMoments(t *testing.T) {
 	}
 	ids := func(e store.Export) (list []orders.ID) {
 		e.Limit = 100
-		found, err := s.Export(t.Context(), e)
+		found, err := s.Orders.Export(t.Context(), e)
 		require.NoError(t, err)
 		for _, o := range found {
 			list = append(list, o.ID)

@@ -44,7 +44,7 @@ type FannedOut struct {
 // FanOut turns the events after the cursor into messages to the endpoints that want them, moves the cursor, and gives a
 // job to each endpoint for which something is due: in one transaction, so that each event is one message to each
 // endpoint, whatever crashes when. One process at a time does so; for the others there is nothing to do.
-func (s *Store) FanOut(ctx context.Context, body WebhookBody) (FannedOut, error) {
+func (s *Deliveries) FanOut(ctx context.Context, body WebhookBody) (FannedOut, error) {
 	var out FannedOut
 	var queues []string
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -54,7 +54,7 @@ func (s *Store) FanOut(ctx context.Context, body WebhookBody) (FannedOut, error)
 		if mine, err := s.queries.TakeTurn(ctx, tx, fanOutLock); err != nil || !mine {
 			return err
 		}
-		f := fanOut{Store: s, tx: tx, body: body, out: &out}
+		f := fanOut{Deliveries: s, tx: tx, body: body, out: &out}
 		if err := f.events(ctx); err != nil || out.Idle {
 			return err
 		}
@@ -75,7 +75,8 @@ func (s *Store) FanOut(ctx context.Context, body WebhookBody) (FannedOut, error)
 
 // fanOut is one transaction of FanOut.
 type fanOut struct {
-	*Store
+	*Deliveries
+
 	tx   pgx.Tx
 	body WebhookBody
 	out  *FannedOut
@@ -91,9 +92,9 @@ func (f *fanOut) events(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := &Store{db: f.tx, queries: f.queries, now: f.now}
+	log := f.log.within(f.tx)
 	// First the end and then who listens: an endpoint that is made meanwhile hears of what comes after this end.
-	end, err := log.LogEnd(ctx)
+	end, err := log.End(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,11 +106,11 @@ func (f *fanOut) events(ctx context.Context) error {
 		limit = 1 // only to see whether there is something to skip
 	}
 	at := Cursor{Epoch: from.Epoch, Txid: from.Txid, ID: from.ID, At: from.At}
-	entries, next, _, err := log.Log(ctx, at, LogFilter{}, limit)
+	entries, next, _, err := log.Read(ctx, at, LogFilter{}, limit)
 	switch {
 	case errors.Is(err, ErrCursorExpired):
 		f.out.Expired, f.out.More = err, true
-		if next, err = log.LogStart(ctx); from.At.After(next.At) {
+		if next, err = log.Start(ctx); from.At.After(next.At) {
 			next.At = from.At // what another history has from before was sent in the one that ended
 		}
 	case len(entries) > 0 && f.out.Idle:
@@ -213,7 +214,7 @@ func (f *fanOut) deliver(ctx context.Context, entries []Entry) (read int, err er
 		}
 		last[m.thread] = m.id
 	}
-	f.out.Deliveries, err = f.insertDeliveries(ctx, f.tx, list)
+	f.out.Deliveries, err = f.insert(ctx, f.tx, list)
 	return read, err
 }
 
@@ -250,7 +251,7 @@ func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
 			}},
 		}}
 	}
-	inserted, err := f.Store.jobs.InsertManyTx(ctx, f.tx, params)
+	inserted, err := f.database.jobs.InsertManyTx(ctx, f.tx, params)
 	if err != nil {
 		return nil, fmt.Errorf("enqueue jobs: %w", err)
 	}
@@ -269,14 +270,14 @@ func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
 }
 
 // startCursor has the fan-out begin with what happens from now on, if it has never begun.
-func (s *Store) startCursor(ctx context.Context) error {
+func (s *Webhooks) startCursor(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	_, err := s.queries.FeedCursorRead(ctx, s.db, fanOutCursor)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return classify(err)
 	}
-	end, err := s.LogEnd(ctx)
+	end, err := s.log.End(ctx)
 	if err != nil {
 		return err
 	}

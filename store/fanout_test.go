@@ -28,7 +28,7 @@ func makeWebhook(t *testing.T, s *store.Store, change ...func(*store.NewWebhook)
 	for _, f := range change {
 		f(&n)
 	}
-	w, err := s.MakeWebhook(t.Context(), n)
+	w, err := s.Webhooks.Make(t.Context(), n)
 	require.NoError(t, err)
 	return w
 }
@@ -56,7 +56,7 @@ func fanOutAll(t *testing.T, s *store.Store, events int) (made int64) {
 func fanOut(t *testing.T, s *store.Store) (done store.FannedOut) {
 	t.Helper()
 	require.NoError(t, again(func() (err error) {
-		done, err = s.FanOut(t.Context(), body)
+		done, err = s.Deliveries.FanOut(t.Context(), body)
 		return err
 	}))
 	return done
@@ -65,9 +65,9 @@ func fanOut(t *testing.T, s *store.Store) (done store.FannedOut) {
 func awaitLog(t *testing.T, s *store.Store, events int) {
 	t.Helper()
 	eventually(t, func() bool {
-		start, err := s.LogStart(t.Context())
+		start, err := s.Log.Start(t.Context())
 		require.NoError(t, err)
-		entries, _, _, err := s.Log(t.Context(), start, store.LogFilter{}, 1000)
+		entries, _, _, err := s.Log.Read(t.Context(), start, store.LogFilter{}, 1000)
 		require.NoError(t, err)
 		return len(entries) == events
 	})
@@ -75,7 +75,7 @@ func awaitLog(t *testing.T, s *store.Store, events int) {
 
 func deliveriesOf(t *testing.T, s *store.Store, w store.Webhook) []store.Delivery {
 	t.Helper()
-	list, err := s.Deliveries(t.Context(), hookOwner, w.ID, store.DeliveryFilter{Limit: 10_000})
+	list, err := s.Deliveries.List(t.Context(), hookOwner, w.ID, store.DeliveryFilter{Limit: 10_000})
 	require.NoError(t, err)
 	return list
 }
@@ -92,7 +92,7 @@ func TestFanOutTogether(t *testing.T) {
 		other := storetest.New(t, pool)
 		fanning.Go(func() {
 			for stop.Err() == nil {
-				if _, err := other.FanOut(t.Context(), body); err != nil && !errors.Is(err, store.ErrUnavailable) {
+				if _, err := other.Deliveries.FanOut(t.Context(), body); err != nil && !errors.Is(err, store.ErrUnavailable) {
 					t.Error(err)
 				}
 			}
@@ -103,12 +103,12 @@ func TestFanOutTogether(t *testing.T) {
 		placing.Go(func() {
 			for range each {
 				order := storetest.Placement()
-				placed, err := s.Place(t.Context(), []orders.Placement{order})
+				placed, err := s.Orders.Place(t.Context(), []orders.Placement{order})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				_, err = s.Apply(t.Context(), []orders.Event{
+				_, err = s.Orders.Apply(t.Context(), []orders.Event{
 					storetest.Outcome(placed[0].Order.ID, orders.QuoteShipping, orders.StepSucceeded),
 				})
 				if err != nil {
@@ -194,7 +194,7 @@ func TestFanOutCrashes(t *testing.T) {
 		storetest.Order(t, s)
 		awaitLog(t, s, at+1)
 		after := at
-		_, err := storetest.New(t, failing{pool, &after}).FanOut(t.Context(), body)
+		_, err := storetest.New(t, failing{pool, &after}).Deliveries.FanOut(t.Context(), body)
 		if err == nil {
 			break
 		}
@@ -218,7 +218,7 @@ func TestFanOutAfterExpiry(t *testing.T) {
 	_, err := pool.Exec(t.Context(), "UPDATE feed_cursors SET epoch = epoch + 1") // of another history
 	require.NoError(t, err)
 	awaitLog(t, s, 2)
-	done, err := s.FanOut(t.Context(), body)
+	done, err := s.Deliveries.FanOut(t.Context(), body)
 	require.NoError(t, err)
 	require.ErrorIs(t, done.Expired, store.ErrCursorExpired)
 	require.True(t, done.More)
@@ -272,14 +272,14 @@ func TestFanOutFirstEndpoint(t *testing.T) {
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
 	s := storetest.New(t, pool)
 	gone := makeWebhook(t, s)
-	require.NoError(t, s.DeleteWebhook(t.Context(), hookOwner, gone.ID))
+	require.NoError(t, s.Webhooks.Delete(t.Context(), hookOwner, gone.ID))
 	var w store.Webhook
 	fanning := storetest.New(t, meanwhile{pool, "WebhooksIdle", func() {
 		w = makeWebhook(t, s)
 		storetest.Order(t, s)
 		awaitLog(t, s, 1)
 	}})
-	done, err := fanning.FanOut(t.Context(), body)
+	done, err := fanning.Deliveries.FanOut(t.Context(), body)
 	require.NoError(t, err)
 	require.True(t, done.Idle)
 	fanOutAll(t, s, 1)
@@ -290,26 +290,26 @@ func TestFanOutFirstEndpoint(t *testing.T) {
 func TestWebhookOfEndedKey(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Pool(t))
-	keys, err := s.MakeKeys(t.Context(), []store.NewKey{{Role: roles.Service}}, store.Actor{Name: "test"})
+	keys, err := s.Credentials.MakeKeys(t.Context(), []store.NewKey{{Role: roles.Service}}, store.Actor{Name: "test"})
 	require.NoError(t, err)
 	w := makeWebhook(t, s, func(n *store.NewWebhook) { n.Principal = keys[0].ID })
 	storetest.Order(t, s)
 	awaitLog(t, s, 1)
-	_, err = s.RevokeKeys(t.Context(), []string{keys[0].ID}, store.Actor{Name: "test"})
+	_, err = s.Credentials.RevokeKeys(t.Context(), []string{keys[0].ID}, store.Actor{Name: "test"})
 	require.NoError(t, err)
-	done, err := s.FanOut(t.Context(), body)
+	done, err := s.Deliveries.FanOut(t.Context(), body)
 	require.NoError(t, err)
 	require.Equal(t, []orders.ID{w.ID}, done.KeyEnded)
 	require.Zero(t, done.Jobs)
-	_, _, ok, err := s.TakeDeliveries(t.Context(), w.ID, 10)
+	_, _, ok, err := s.Deliveries.Take(t.Context(), w.ID, 10)
 	require.NoError(t, err)
 	require.False(t, ok)
 
 	admin, enabled := store.Owner{Principal: "admin", Everybody: true}, true
-	w, err = s.ChangeWebhook(t.Context(), admin, w.ID, store.WebhookChange{Enabled: &enabled})
+	w, err = s.Webhooks.Change(t.Context(), admin, w.ID, store.WebhookChange{Enabled: &enabled})
 	require.NoError(t, err)
 	require.Equal(t, "admin", w.Principal)
-	done, err = s.FanOut(t.Context(), body)
+	done, err = s.Deliveries.FanOut(t.Context(), body)
 	require.NoError(t, err)
 	require.Empty(t, done.KeyEnded)
 	require.Equal(t, 1, done.Jobs)
@@ -322,12 +322,12 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 	w := makeWebhook(t, s)
 	first, second := storetest.Order(t, s), storetest.Order(t, s)
 	for _, o := range []orders.Order{first, second} {
-		_, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(o.ID, orders.QuoteShipping, orders.StepSucceeded)})
+		_, err := s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(o.ID, orders.QuoteShipping, orders.StepSucceeded)})
 		require.NoError(t, err)
 	}
 	fanOutAll(t, s, 4)
 	take := func() map[orders.ID]store.Delivery {
-		_, list, _, err := s.TakeDeliveries(t.Context(), w.ID, 10)
+		_, list, _, err := s.Deliveries.Take(t.Context(), w.ID, 10)
 		require.NoError(t, err)
 		taken := map[orders.ID]store.Delivery{}
 		for _, d := range list {
@@ -337,7 +337,7 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 		return taken
 	}
 	settle := func(d store.Delivery, state store.DeliveryState, next time.Time) {
-		require.NoError(t, s.SettleDeliveries(t.Context(), w.ID, []store.Attempted{{
+		require.NoError(t, s.Deliveries.Settle(t.Context(), w.ID, []store.Attempted{{
 			ID: d.ID, State: state, NextAttemptAt: next, Attempt: store.Attempt{Number: d.Attempts + 1, At: time.Now()},
 		}}, store.Health{}, "", ""))
 	}
@@ -350,17 +350,17 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 	taken = take()
 	require.Len(t, taken, 1)
 	require.EqualValues(t, 2, taken[second.ID].Version)
-	d, err := s.Delivery(t.Context(), hookOwner, w.ID, deliveriesOf(t, s, w)[2].ID)
+	d, err := s.Deliveries.Get(t.Context(), hookOwner, w.ID, deliveriesOf(t, s, w)[2].ID)
 	require.NoError(t, err)
 	require.Len(t, d.Log, 1)
 	require.Equal(t, store.DeliveryDelivered, d.State)
 
 	settle(taken[second.ID], store.DeliveryDelivered, time.Now())
 	now := time.Now()
-	done, err := s.FanOut(t.Context(), body)
+	done, err := s.Deliveries.FanOut(t.Context(), body)
 	require.NoError(t, err)
 	require.Zero(t, done.Jobs, "what has to wait is no work")
-	due, err := s.OldestDue(t.Context())
+	due, err := s.Deliveries.OldestDue(t.Context())
 	require.NoError(t, err)
 	require.False(t, due.Before(now), "and nobody is late with it")
 }
@@ -377,8 +377,8 @@ func TestPurgeDeliveries(t *testing.T) {
 		"UPDATE webhook_deliveries SET state = 'delivered', finished_at = now() - interval '2 days' WHERE endpoint_id = $1",
 		old.ID)
 	require.NoError(t, err)
-	require.NoError(t, s.DeleteWebhook(t.Context(), hookOwner, deleted.ID))
-	require.NoError(t, s.PurgeDeliveries(t.Context(), time.Now().Add(-24*time.Hour)))
+	require.NoError(t, s.Webhooks.Delete(t.Context(), hookOwner, deleted.ID))
+	require.NoError(t, s.Deliveries.Purge(t.Context(), time.Now().Add(-24*time.Hour)))
 	require.Empty(t, deliveriesOf(t, s, old))
 	require.Len(t, deliveriesOf(t, s, kept), 1)
 	var n int
@@ -395,7 +395,7 @@ func TestFanOutInParts(t *testing.T) {
 	}
 	const events = 300
 	for placements := range slices.Chunk(slices.Repeat([]orders.Placement{storetest.Placement()}, events), 50) {
-		_, err := s.Place(t.Context(), placements)
+		_, err := s.Orders.Place(t.Context(), placements)
 		require.NoError(t, err)
 	}
 	awaitLog(t, s, events)

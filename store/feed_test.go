@@ -99,7 +99,7 @@ func TestFeed(t *testing.T) {
 						if err != nil {
 							return err
 						}
-						if _, err := s.Place(ctx, []orders.Placement{storetest.Placement()}); err != nil {
+						if _, err := s.Orders.Place(ctx, []orders.Placement{storetest.Placement()}); err != nil {
 							return err
 						}
 						_, err = tx.Exec(ctx, "SELECT pg_sleep($1)", rand.Float64()*0.02)
@@ -148,11 +148,11 @@ func TestFeed(t *testing.T) {
 
 		o := storetest.Order(t, s)
 		for _, step := range []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping} {
-			_, err := s.Apply(t.Context(), []orders.Event{outcome(o.ID, step)})
+			_, err := s.Orders.Apply(t.Context(), []orders.Event{outcome(o.ID, step)})
 			require.NoError(t, err)
 		}
 		eventually(t, func() bool { return len(got.all()) == 4 })
-		stored, err := s.Events(t.Context(), o.ID, 0, 10)
+		stored, err := s.Orders.Events(t.Context(), o.ID, 0, 10)
 		require.NoError(t, err)
 		require.Equal(t, stored, got.all())
 	})
@@ -179,7 +179,7 @@ func TestFeed(t *testing.T) {
 
 		done := make(chan error, 2)
 		go func() {
-			_, err := slow.Apply(context.Background(), []orders.Event{
+			_, err := slow.Orders.Apply(context.Background(), []orders.Event{
 				outcome(first.ID, orders.QuoteShipping), outcome(second.ID, orders.QuoteShipping),
 				outcome(third.ID, orders.QuoteShipping),
 			})
@@ -187,7 +187,7 @@ func TestFeed(t *testing.T) {
 		}()
 		eventually(t, func() bool { return waiting() == 1 })
 		go func() {
-			_, err := fast.Apply(context.Background(), []orders.Event{outcome(third.ID, orders.AuthorizePayment)})
+			_, err := fast.Orders.Apply(context.Background(), []orders.Event{outcome(third.ID, orders.AuthorizePayment)})
 			done <- err
 		}()
 		eventually(t, func() bool { return waiting() == 2 || len(done) == 1 })

@@ -15,7 +15,7 @@ import (
 // Overdue lists pending steps whose deadline was before a moment, in the queues from which every live process keeps
 // away because the provider's breaker is open: of each kind at most so many, those that should have ended first. In
 // other queues the job of a step asks its provider what became of it.
-func (s *Store) Overdue(ctx context.Context, before time.Time, most int) ([]orders.StepJob, error) {
+func (s *Steps) Overdue(ctx context.Context, before time.Time, most int) ([]orders.StepJob, error) {
 	shut, err := s.shutQueues(ctx)
 	if err != nil || len(shut) == 0 {
 		return nil, err
@@ -41,7 +41,7 @@ func (s *Store) Overdue(ctx context.Context, before time.Time, most int) ([]orde
 
 // Unwanted lists pending steps whose orders are to be undone, in the same queues: no job will find out soon. It looks
 // at as many steps as Sweep, and at the same ones if it is called before it.
-func (s *Store) Unwanted(ctx context.Context) (unwanted []orders.StepJob, err error) {
+func (s *Steps) Unwanted(ctx context.Context) (unwanted []orders.StepJob, err error) {
 	shut, err := s.shutQueues(ctx)
 	if err != nil || len(shut) == 0 {
 		return nil, err
@@ -67,7 +67,7 @@ func (s *Store) Unwanted(ctx context.Context) (unwanted []orders.StepJob, err er
 	return unwanted, nil
 }
 
-func (s *Store) shutQueues(ctx context.Context) ([]string, error) {
+func (s *Steps) shutQueues(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	shut, err := s.queries.QueuesShut(ctx, s.db, interval(silence))
@@ -77,7 +77,7 @@ func (s *Store) shutQueues(ctx context.Context) ([]string, error) {
 	return shut, nil
 }
 
-func (s *Store) unwantedPage(
+func (s *Steps) unwantedPage(
 	ctx context.Context, step orders.StepName, after place, unwanted *[]orders.StepJob,
 ) (next place, err error) {
 	var rows []dbsqlc.StepsUnwantedRow

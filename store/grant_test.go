@@ -25,14 +25,14 @@ func TestGrantedRoleMaintainsLog(t *testing.T) {
 	require.NoError(t, err)
 	storetest.Order(t, s) // into the default partition
 
-	dropped, err := s.MaintainLog(t.Context(), 30*24*time.Hour)
+	dropped, err := s.Log.Maintain(t.Context(), 30*24*time.Hour)
 	require.NoError(t, err)
 	require.Zero(t, dropped)
 	require.Zero(t, count(t, owner, "SELECT count(*) FROM millrace.order_events_default"))
 	require.Positive(t, count(t, owner, "SELECT count(*) FROM millrace.log_partitions()"))
 	storetest.Order(t, s) // into partitions that were made since
 
-	dropped, err = s.MaintainLog(t.Context(), -30*24*time.Hour)
+	dropped, err = s.Log.Maintain(t.Context(), -30*24*time.Hour)
 	require.NoError(t, err)
 	require.Positive(t, dropped)
 }
@@ -100,7 +100,7 @@ func TestOwnsJobs(t *testing.T) {
 		pool, err := store.NewPool(t.Context(), role, "test", 1)
 		require.NoError(t, err)
 		t.Cleanup(pool.Close)
-		owns, err := storetest.New(t, pool).OwnsJobs(t.Context())
+		owns, err := storetest.New(t, pool).Queues.OwnsJobs(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, want, owns)
 	}

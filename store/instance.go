@@ -12,6 +12,13 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Instances are the processes with workers.
+type Instances struct {
+	*database
+
+	verifyEvery time.Duration
+}
+
 // Instance is a process that carries out steps, as River's jobs name it.
 type Instance struct {
 	ID     string
@@ -22,7 +29,7 @@ type Instance struct {
 const silence = 10 * time.Second
 
 // Beat notes that an instance is alive, and from which queues it takes no jobs for now.
-func (s *Store) Beat(ctx context.Context, id string, shut ...string) error {
+func (s *Instances) Beat(ctx context.Context, id string, shut ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	err := s.queries.InstanceBeat(ctx, s.db, &dbsqlc.InstanceBeatParams{
@@ -36,7 +43,7 @@ func (s *Store) Beat(ctx context.Context, id string, shut ...string) error {
 }
 
 // Attend notes which queues an instance works now, beside those that are paused or shut.
-func (s *Store) Attend(ctx context.Context, worked ...string) error {
+func (s *Instances) Attend(ctx context.Context, worked ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	err := s.queries.QueuesAttend(ctx, s.db, &dbsqlc.QueuesAttendParams{
@@ -49,7 +56,7 @@ func (s *Store) Attend(ctx context.Context, worked ...string) error {
 }
 
 // Leave says that an instance has ended in order: it runs no job any more.
-func (s *Store) Leave(ctx context.Context, id string) error {
+func (s *Instances) Leave(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	if err := s.queries.InstanceLeave(ctx, s.db, id); err != nil {
@@ -64,7 +71,7 @@ func (s *Store) Leave(ctx context.Context, id string) error {
 //
 // An instance that was only frozen, or cut off, does no harm when it comes back: its steps are settled then, or settled
 // by whichever is first, and the provider has seen one key.
-func (s *Store) Recover(ctx context.Context, self Instance) (recovered int, err error) {
+func (s *Steps) Recover(ctx context.Context, self Instance) (recovered int, err error) {
 	lost, err := s.lost(ctx, self)
 	if err != nil || len(lost) == 0 {
 		return 0, err
@@ -80,7 +87,7 @@ func (s *Store) Recover(ctx context.Context, self Instance) (recovered int, err 
 	return recovered, nil
 }
 
-func (s *Store) lost(ctx context.Context, self Instance) ([]int64, error) {
+func (s *Steps) lost(ctx context.Context, self Instance) ([]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	active := self.Active
@@ -96,8 +103,8 @@ func (s *Store) lost(ctx context.Context, self Instance) ([]int64, error) {
 	return lost, nil
 }
 
-// Instances counts the instances that are alive, and those that fell silent within the last hour.
-func (s *Store) Instances(ctx context.Context) (live, silent int64, err error) {
+// Count counts the instances that are alive, and those that fell silent within the last hour.
+func (s *Instances) Count(ctx context.Context) (live, silent int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	counts, err := s.queries.InstancesCount(ctx, s.db, interval(silence))

@@ -42,7 +42,7 @@ func TestRecover(t *testing.T) {
 				attempted_at = now() - $2::interval WHERE kind = 'quote_shipping' RETURNING id`,
 				tt.attemptedBy, tt.since).Scan(&job))
 			for id, age := range tt.beats {
-				require.NoError(t, s.Beat(t.Context(), id))
+				require.NoError(t, s.Instances.Beat(t.Context(), id))
 				_, err := db.Exec(t.Context(), `UPDATE instances SET heartbeat_at = now() - $2::interval WHERE id = $1`, id, age)
 				require.NoError(t, err)
 			}
@@ -50,12 +50,12 @@ func TestRecover(t *testing.T) {
 			if tt.active {
 				self.Active = []int64{job}
 			}
-			n, err := s.Recover(t.Context(), self)
+			n, err := s.Steps.Recover(t.Context(), self)
 			require.NoError(t, err)
 			require.Equal(t, tt.want, n)
 			require.Equal(t, tt.want, count(t, db, `SELECT count(*) FROM river_job
 				WHERE kind = 'quote_shipping' AND state = 'available'`))
-			n, err = s.Recover(t.Context(), self)
+			n, err = s.Steps.Recover(t.Context(), self)
 			require.NoError(t, err)
 			require.Zero(t, n, "the new job counts")
 		})
@@ -67,14 +67,14 @@ func TestInstances(t *testing.T) {
 	db := storetest.Tx(t) // in which the database's clock stands still
 	s := storetest.New(t, db)
 	for _, id := range []string{"a", "b", "b", "c", "d"} {
-		require.NoError(t, s.Beat(t.Context(), id))
+		require.NoError(t, s.Instances.Beat(t.Context(), id))
 	}
-	require.NoError(t, s.Leave(t.Context(), "c"))
+	require.NoError(t, s.Instances.Leave(t.Context(), "c"))
 	_, err := db.Exec(t.Context(), `UPDATE instances SET heartbeat_at = now() - interval '1 minute' WHERE id = 'b';
 		UPDATE instances SET heartbeat_at = now() - interval '2 hours' WHERE id = 'd'`)
 	require.NoError(t, err)
-	require.NoError(t, s.Beat(t.Context(), "a"))
-	live, silent, err := s.Instances(t.Context())
+	require.NoError(t, s.Instances.Beat(t.Context(), "a"))
+	live, silent, err := s.Instances.Count(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []int64{1, 1}, []int64{live, silent}, "those of long ago are forgotten")
 }

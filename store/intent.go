@@ -22,10 +22,10 @@ type Intent struct {
 
 // Recall is the intent of a step that this process has started a moment ago, without reading it. It may have been
 // settled since, or the order cancelled, by another process: good enough for a first try, which that can cross anyway.
-func (s *Store) Recall(job orders.StepJob) (Intent, bool) { return s.recent.intent(job) }
+func (s *Orders) Recall(job orders.StepJob) (Intent, bool) { return s.recent.intent(job) }
 
 // Intent reads the stored intent of a step's call. Concurrent callers share a query. Error: orders.ErrNotFound.
-func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) {
+func (s *Orders) Intent(ctx context.Context, job orders.StepJob) (Intent, error) {
 	found, err := s.reading.do(ctx, []orders.StepJob{job})
 	if err != nil {
 		return Intent{}, err
@@ -36,7 +36,7 @@ func (s *Store) Intent(ctx context.Context, job orders.StepJob) (Intent, error) 
 	return found[0], nil
 }
 
-func (s *Store) intents(ctx context.Context, jobs []orders.StepJob) ([]Intent, error) {
+func (s *Orders) intents(ctx context.Context, jobs []orders.StepJob) ([]Intent, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	params := new(dbsqlc.StepsReadParams)

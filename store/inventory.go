@@ -15,12 +15,17 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Inventory is the copy of what the inventory provider lists.
+type Inventory struct {
+	*database
+}
+
 // inventoryBatch is how many products one statement writes.
 const inventoryBatch = 5000
 
-// ReplaceInventory makes products, which must be in ascending order of their ids, all that is known of the inventory
+// Replace makes products, which must be in ascending order of their ids, all that is known of the inventory
 // as of a moment, in one transaction. If something later is known already, it does nothing.
-func (s *Store) ReplaceInventory(ctx context.Context, products []orders.Stock, asOf time.Time) error {
+func (s *Inventory) Replace(ctx context.Context, products []orders.Stock, asOf time.Time) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		newest, err := s.queries.InventoryBegin(ctx, tx, timestamp(asOf))
 		if err != nil || newest == 0 {
@@ -61,12 +66,12 @@ func replaceParams(products []orders.Stock) *dbsqlc.InventoryReplaceParams {
 	return c
 }
 
-// Inventory is a page of the inventory by product id, above the given one, and the moment that it is as of: zero
+// List is a page of the inventory by product id, above the given one, and the moment that it is as of: zero
 // before the first time that the provider was asked. It may be a little later than that, never earlier.
-func (s *Store) Inventory(ctx context.Context, after int64, limit int) ([]orders.Stock, time.Time, error) {
+func (s *Inventory) List(ctx context.Context, after int64, limit int) ([]orders.Stock, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	asOf, err := s.inventoryAsOf(ctx)
+	asOf, err := s.asOf(ctx)
 	if err != nil {
 		return nil, asOf, err
 	}
@@ -82,10 +87,10 @@ func (s *Store) Inventory(ctx context.Context, after int64, limit int) ([]orders
 }
 
 // Product is what is known of one product, and the moment that it is as of. Error: orders.ErrProductNotFound.
-func (s *Store) Product(ctx context.Context, id int64) (orders.Stock, time.Time, error) {
+func (s *Inventory) Product(ctx context.Context, id int64) (orders.Stock, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	asOf, err := s.inventoryAsOf(ctx)
+	asOf, err := s.asOf(ctx)
 	if err != nil {
 		return orders.Stock{}, asOf, err
 	}
@@ -99,8 +104,8 @@ func (s *Store) Product(ctx context.Context, id int64) (orders.Stock, time.Time,
 	return decodeStock(row), asOf, nil
 }
 
-// inventoryAsOf is read before the products: an age that is overstated misleads nobody.
-func (s *Store) inventoryAsOf(ctx context.Context) (time.Time, error) {
+// asOf is read before the products: an age that is overstated misleads nobody.
+func (s *Inventory) asOf(ctx context.Context) (time.Time, error) {
 	asOf, err := s.queries.InventoryAsOf(ctx, s.db)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return time.Time{}, nil

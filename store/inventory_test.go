@@ -14,10 +14,10 @@ func TestReplaceInventory(t *testing.T) {
 	t.Parallel()
 	tx := storetest.Tx(t)
 	s := storetest.New(t, tx)
-	_, asOf, err := s.Inventory(t.Context(), 0, 10)
+	_, asOf, err := s.Inventory.List(t.Context(), 0, 10)
 	require.NoError(t, err)
 	require.True(t, asOf.IsZero())
-	_, _, err = s.Product(t.Context(), 1)
+	_, _, err = s.Inventory.Product(t.Context(), 1)
 	require.ErrorIs(t, err, orders.ErrProductNotFound)
 
 	stock := func(ids ...int64) (list []orders.Stock) {
@@ -30,11 +30,11 @@ func TestReplaceInventory(t *testing.T) {
 	}
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	replace := func(minute int, products []orders.Stock) {
-		require.NoError(t, s.ReplaceInventory(t.Context(), products, start.Add(time.Duration(minute)*time.Minute)))
+		require.NoError(t, s.Inventory.Replace(t.Context(), products, start.Add(time.Duration(minute)*time.Minute)))
 	}
 	expect := func(minute int, want []orders.Stock) {
 		t.Helper()
-		got, asOf, err := s.Inventory(t.Context(), 0, 100)
+		got, asOf, err := s.Inventory.List(t.Context(), 0, 100)
 		require.NoError(t, err)
 		require.Equal(t, start.Add(time.Duration(minute)*time.Minute), asOf)
 		require.ElementsMatch(t, want, got)
@@ -42,7 +42,7 @@ func TestReplaceInventory(t *testing.T) {
 
 	replace(1, stock(1, 2, 3, 9))
 	expect(1, stock(1, 2, 3, 9))
-	page, _, err := s.Inventory(t.Context(), 1, 2)
+	page, _, err := s.Inventory.List(t.Context(), 1, 2)
 	require.NoError(t, err)
 	require.Equal(t, stock(2, 3), page)
 
@@ -50,7 +50,7 @@ func TestReplaceInventory(t *testing.T) {
 	changed[0] = orders.Stock{ProductID: 2}
 	replace(2, changed) // the first, the last and one in between
 	expect(2, changed)
-	one, asOf, err := s.Product(t.Context(), 3)
+	one, asOf, err := s.Inventory.Product(t.Context(), 3)
 	require.NoError(t, err)
 	require.Equal(t, stock(3)[0], one)
 	require.Equal(t, start.Add(2*time.Minute), asOf)

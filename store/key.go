@@ -79,7 +79,7 @@ type MadeKey struct {
 }
 
 // MakeKeys makes keys, and notes in the audit log who did. The requests must be valid.
-func (s *Store) MakeKeys(ctx context.Context, requests []NewKey, by Actor) ([]MadeKey, error) {
+func (s *Credentials) MakeKeys(ctx context.Context, requests []NewKey, by Actor) ([]MadeKey, error) {
 	now := timestamp(s.now())
 	made := make([]MadeKey, len(requests))
 	entries := make([]AuditEntry, len(requests))
@@ -117,7 +117,7 @@ func (s *Store) MakeKeys(ctx context.Context, requests []NewKey, by Actor) ([]Ma
 
 // RevokeKeys ends keys at once, and notes in the audit log who did. Doing it again is harmless. Error: ErrKeyNotFound
 // if one of them does not exist; then all stay as they are.
-func (s *Store) RevokeKeys(ctx context.Context, ids []string, by Actor) ([]Key, error) {
+func (s *Credentials) RevokeKeys(ctx context.Context, ids []string, by Actor) ([]Key, error) {
 	entries := make([]AuditEntry, len(ids))
 	for i, id := range ids {
 		entries[i] = AuditEntry{Actor: by, Action: "keys.revoke", Target: id}
@@ -140,7 +140,7 @@ func (s *Store) RevokeKeys(ctx context.Context, ids []string, by Actor) ([]Key, 
 }
 
 // Keys lists keys, also those of no more use, newest first.
-func (s *Store) Keys(ctx context.Context, limit int) ([]Key, error) {
+func (s *Credentials) Keys(ctx context.Context, limit int) ([]Key, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.KeysList(ctx, s.db, int32(limit))
@@ -151,7 +151,7 @@ func (s *Store) Keys(ctx context.Context, limit int) ([]Key, error) {
 }
 
 // KeysExist says whether there ever was a key, and whether one can be used now.
-func (s *Store) KeysExist(ctx context.Context) (made, usable bool, err error) {
+func (s *Credentials) KeysExist(ctx context.Context) (made, usable bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	row, err := s.queries.KeysExist(ctx, s.db, s.now())
@@ -164,7 +164,7 @@ func (s *Store) KeysExist(ctx context.Context) (made, usable bool, err error) {
 // VerifyKey finds the key that a text opens. An unknown id costs the same as a wrong secret, and answers the same.
 //
 // Errors: ErrKeyRefused; any other is the database's and says nothing about the key.
-func (s *Store) VerifyKey(ctx context.Context, text string) (Key, error) {
+func (s *Credentials) VerifyKey(ctx context.Context, text string) (Key, error) {
 	id, secret, ok := parseCredential(text)
 	if !ok {
 		return Key{}, ErrKeyRefused
@@ -185,7 +185,7 @@ func (s *Store) VerifyKey(ctx context.Context, text string) (Key, error) {
 }
 
 // Key reads a key by its id. Error: ErrKeyNotFound.
-func (s *Store) Key(ctx context.Context, id string) (Key, error) {
+func (s *Credentials) Key(ctx context.Context, id string) (Key, error) {
 	row, err := s.queries.KeyRead(ctx, s.db, id)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

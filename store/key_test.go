@@ -18,7 +18,7 @@ import (
 func makeKey(t *testing.T, s *store.Store, request store.NewKey) store.MadeKey {
 	t.Helper()
 	require.NoError(t, request.Validate())
-	made, err := s.MakeKeys(t.Context(), []store.NewKey{request}, store.Actor{Name: "test", Role: roles.Admin})
+	made, err := s.Credentials.MakeKeys(t.Context(), []store.NewKey{request}, store.Actor{Name: "test", Role: roles.Admin})
 	require.NoError(t, err)
 	return made[0]
 }
@@ -29,7 +29,7 @@ func TestKey(t *testing.T) {
 	tx := storetest.Tx(t)
 	s, err := store.New(store.Config{DB: tx, Now: func() time.Time { return now }})
 	require.NoError(t, err)
-	made, usable, err := s.KeysExist(t.Context())
+	made, usable, err := s.Credentials.KeysExist(t.Context())
 	require.NoError(t, err)
 	require.False(t, made || usable)
 
@@ -38,7 +38,7 @@ func TestKey(t *testing.T) {
 	})
 	require.Regexp(t, "^mr_[a-z2-7]{12}_[0-9A-Za-z]{43}$", key.Text)
 	require.NotEqual(t, key.Text, makeKey(t, s, store.NewKey{Role: roles.Admin}).Text)
-	found, err := s.VerifyKey(t.Context(), key.Text)
+	found, err := s.Credentials.VerifyKey(t.Context(), key.Text)
 	require.NoError(t, err)
 	require.Equal(t, key.Key, found)
 	require.Equal(t, roles.Customer, found.Role)
@@ -61,7 +61,7 @@ func TestKey(t *testing.T) {
 			"mr_aaaaaaaaaaaa_" + strings.Repeat("0", 43), "mr_" + strings.Repeat("é", 28),
 			"mr_" + key.ID + "_" + strings.Repeat("\x00", 43), "mr_" + key.ID + "x" + strings.Repeat("0", 43),
 		} {
-			_, err := s.VerifyKey(t.Context(), text)
+			_, err := s.Credentials.VerifyKey(t.Context(), text)
 			require.ErrorIs(t, err, store.ErrKeyRefused, "%q", text)
 		}
 	})
@@ -69,30 +69,30 @@ func TestKey(t *testing.T) {
 	t.Run("Expired", func(t *testing.T) { //nolint:paralleltest // one transaction
 		before := now
 		now = now.Add(time.Hour)
-		_, err := s.VerifyKey(t.Context(), key.Text)
+		_, err := s.Credentials.VerifyKey(t.Context(), key.Text)
 		require.ErrorIs(t, err, store.ErrKeyRefused)
 		now = before
 	})
 
 	t.Run("Revoked", func(t *testing.T) { //nolint:paralleltest // one transaction
 		by := store.Actor{Name: "cli:ada", Role: roles.Admin, RemoteAddress: "host"}
-		_, err := s.RevokeKeys(t.Context(), []string{key.ID, "aaaaaaaaaaaa"}, by)
+		_, err := s.Credentials.RevokeKeys(t.Context(), []string{key.ID, "aaaaaaaaaaaa"}, by)
 		require.ErrorIs(t, err, store.ErrKeyNotFound)
-		_, err = s.VerifyKey(t.Context(), key.Text)
+		_, err = s.Credentials.VerifyKey(t.Context(), key.Text)
 		require.NoError(t, err, "all or none")
 
-		revoked, err := s.RevokeKeys(t.Context(), []string{key.ID}, by)
+		revoked, err := s.Credentials.RevokeKeys(t.Context(), []string{key.ID}, by)
 		require.NoError(t, err)
 		require.Equal(t, now, revoked[0].RevokedAt.UTC())
-		_, err = s.VerifyKey(t.Context(), key.Text)
+		_, err = s.Credentials.VerifyKey(t.Context(), key.Text)
 		require.ErrorIs(t, err, store.ErrKeyRefused)
 		first := now
 		now = now.Add(time.Minute)
-		again, err := s.RevokeKeys(t.Context(), []string{key.ID}, by)
+		again, err := s.Credentials.RevokeKeys(t.Context(), []string{key.ID}, by)
 		require.NoError(t, err)
 		require.Equal(t, first, again[0].RevokedAt.UTC(), "it stays when it was")
 
-		log, err := s.AuditLog(t.Context(), 10)
+		log, err := s.Audit.List(t.Context(), 10)
 		require.NoError(t, err)
 		require.Len(t, log, 4)
 		require.Equal(t, "keys.revoke", log[0].Action)
@@ -102,10 +102,10 @@ func TestKey(t *testing.T) {
 		require.Equal(t, map[string]any{"role": "customer"}, log[3].Detail)
 	})
 
-	keys, err := s.Keys(t.Context(), 10)
+	keys, err := s.Credentials.Keys(t.Context(), 10)
 	require.NoError(t, err)
 	require.Len(t, keys, 2)
-	made, usable, err = s.KeysExist(t.Context())
+	made, usable, err = s.Credentials.KeysExist(t.Context())
 	require.NoError(t, err)
 	require.True(t, made && usable)
 }
@@ -131,7 +131,7 @@ func TestVerifyKeyWithoutDatabase(t *testing.T) {
 	pool, err := store.NewPool(t.Context(), "postgres://127.0.0.1:1/none", "test", 1)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	_, err = storetest.New(t, pool).VerifyKey(t.Context(), "mr_aaaaaaaaaaaa_"+strings.Repeat("0", 43))
+	_, err = storetest.New(t, pool).Credentials.VerifyKey(t.Context(), "mr_aaaaaaaaaaaa_"+strings.Repeat("0", 43))
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	require.NotErrorIs(t, err, store.ErrKeyRefused)
 }
@@ -148,7 +148,7 @@ func FuzzKey(f *testing.F) {
 	s := storetest.New(f, pool)
 	key := regexp.MustCompile("^mr_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}$")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, err := s.VerifyKey(t.Context(), text)
+		_, err := s.Credentials.VerifyKey(t.Context(), text)
 		require.Equal(t, key.MatchString(text), errors.Is(err, store.ErrUnavailable))
 		require.Equal(t, !key.MatchString(text), errors.Is(err, store.ErrKeyRefused))
 	})

@@ -12,6 +12,18 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Log is all events of all orders, in the sequence in which readers see them.
+type Log struct {
+	*database
+}
+
+// within returns the log as a transaction sees it.
+func (s *Log) within(tx pgx.Tx) *Log {
+	d := *s.database
+	d.db = tx
+	return &Log{&d}
+}
+
 const (
 	logPage  = 1000
 	logPages = 10 // that one call looks through at most for entries that a filter lets pass
@@ -36,7 +48,7 @@ type LogFilter struct {
 
 func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.CustomerID == e.CustomerID }
 
-// Log reads what follows a place in the log, at most limit entries of it, in the order in which all readers see them:
+// Read reads what follows a place in the log, at most limit entries of it, in the order in which all readers see them:
 // each order's events by version, none left out. next is where to go on; it may be ahead of the last entry, and move
 // although nothing was selected, because one call looks through at most 10,000 entries. more is false once the call has
 // seen everything that could be read when it began; what has come since does not count, or a reader of a busy log would
@@ -44,7 +56,7 @@ func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.Custom
 //
 // Entries that could still be preceded by another, because a transaction older than theirs is running, are not there
 // yet. Error: ErrCursorExpired.
-func (s *Store) Log(
+func (s *Log) Read(
 	ctx context.Context, after Cursor, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -59,7 +71,7 @@ func (s *Store) Log(
 	if f.CustomerID != "" {
 		own, few, err := s.ordersOf(ctx, f.CustomerID)
 		if err == nil && few {
-			entries, next, err = s.logOf(ctx, own, after, bounds, f, limit)
+			entries, next, err = s.readOrders(ctx, own, after, bounds, f, limit)
 		}
 		if err != nil {
 			return nil, after, false, fmt.Errorf("read log of customer: %w", classify(err))
@@ -68,11 +80,11 @@ func (s *Store) Log(
 			return entries, next, len(entries) == limit, nil
 		}
 	}
-	return s.logOfAll(ctx, after, bounds, f, limit)
+	return s.readAll(ctx, after, bounds, f, limit)
 }
 
-// logOfAll looks through the log of all orders.
-func (s *Store) logOfAll(
+// readAll looks through the log of all orders.
+func (s *Log) readAll(
 	ctx context.Context, after Cursor, bounds dbsqlc.LogBoundsRow, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, more bool, err error) {
 	page := logPage
@@ -101,8 +113,8 @@ func (s *Store) logOfAll(
 	return entries, next, true, nil
 }
 
-// LogStart is the beginning of what is kept of the log.
-func (s *Store) LogStart(ctx context.Context) (Cursor, error) {
+// Start is the beginning of what is kept of the log.
+func (s *Log) Start(ctx context.Context) (Cursor, error) {
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
@@ -110,9 +122,9 @@ func (s *Store) LogStart(ctx context.Context) (Cursor, error) {
 	return Cursor{Epoch: bounds.Epoch, At: bounds.PrunedTo}, nil
 }
 
-// LogEnd is where a reader starts who wants only what happens from now on. What is being committed right now may be
+// End is where a reader starts who wants only what happens from now on. What is being committed right now may be
 // before it or after it.
-func (s *Store) LogEnd(ctx context.Context) (Cursor, error) {
+func (s *Log) End(ctx context.Context) (Cursor, error) {
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
@@ -120,9 +132,9 @@ func (s *Store) LogEnd(ctx context.Context) (Cursor, error) {
 	return logEnd(ctx, s.queries, s.db, bounds)
 }
 
-// LogSince is a place before everything that was written at a moment or later, by the database's clock and unless that
+// Since is a place before everything that was written at a moment or later, by the database's clock and unless that
 // was set back by more than an hour. It looks for it by halves, and so costs the same in any log.
-func (s *Store) LogSince(ctx context.Context, at time.Time) (Cursor, error) {
+func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	at = at.Add(-readBehind)

@@ -42,7 +42,7 @@ func TestClockOfDatabaseSetBack(t *testing.T) {
 	pool, set := movedClock(t)
 	s := storetest.New(t, pool)
 	w := makeWebhook(t, s)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 	heard := func(n int) {
 		t.Helper()
@@ -77,11 +77,11 @@ func TestLogSince(t *testing.T) {
 	}
 	set("0")
 	last := storetest.Order(t, s)
-	place, err := s.LogSince(t.Context(), time.Now().Add(-5*time.Hour))
+	place, err := s.Log.Since(t.Context(), time.Now().Add(-5*time.Hour))
 	require.NoError(t, err)
 	rest, _ := settled(t, s, place, 1)
 	require.Equal(t, last.ID, rest[0].OrderID)
-	place, err = s.LogSince(t.Context(), time.Now().Add(-24*time.Hour))
+	place, err = s.Log.Since(t.Context(), time.Now().Add(-24*time.Hour))
 	require.NoError(t, err)
 	settled(t, s, place, 6)
 }
@@ -110,9 +110,9 @@ func TestDefaultPartitionIsSplit(t *testing.T) {
 		exec("DROP TABLE millrace." + name)
 	}
 	before := storetest.Order(t, s)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
-	_, err = s.MaintainLog(t.Context(), 90*24*time.Hour)
+	_, err = s.Log.Maintain(t.Context(), 90*24*time.Hour)
 	require.NoError(t, err)
 	require.Len(t, names(), 1, "this week and the next are in it")
 	require.Equal(t, 0, count(t, pool, "SELECT count(*) FROM millrace.order_events_default"))
@@ -123,10 +123,10 @@ func TestDefaultPartitionIsSplit(t *testing.T) {
 
 	later, err := store.New(store.Config{DB: pool, Now: func() time.Time { return time.Now().Add(15 * 24 * time.Hour) }})
 	require.NoError(t, err)
-	_, err = later.MaintainLog(t.Context(), 90*24*time.Hour)
+	_, err = later.Log.Maintain(t.Context(), 90*24*time.Hour)
 	require.NoError(t, err)
 	require.Len(t, names(), 3, "and those after it")
-	dropped, err := later.MaintainLog(t.Context(), 0)
+	dropped, err := later.Log.Maintain(t.Context(), 0)
 	require.NoError(t, err)
 	require.Equal(t, 1, dropped)
 }
@@ -145,7 +145,7 @@ func TestDefaultPartitionThatCannotBeSplit(t *testing.T) {
 			order.ID, 100+version, at)
 		require.NoError(t, err)
 	}
-	_, err := s.MaintainLog(t.Context(), 200*365*24*time.Hour)
+	_, err := s.Log.Maintain(t.Context(), 200*365*24*time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, 2, count(t, pool, "SELECT count(*) FROM millrace.order_events_default"))
 	require.Equal(t, 0, count(t, pool, "SELECT count(*) FROM pg_constraint WHERE conname = 'order_events_default_limit'"))

@@ -15,7 +15,7 @@ import (
 const logOrders = 1000
 
 // ordersOf reads the orders of a customer, and who placed each. few reports whether that is all of them.
-func (s *Store) ordersOf(ctx context.Context, customer string) (placers map[orders.ID]string, few bool, err error) {
+func (s *Log) ordersOf(ctx context.Context, customer string) (placers map[orders.ID]string, few bool, err error) {
 	placed, err := s.queries.LogOrders(ctx, s.db, &dbsqlc.LogOrdersParams{CustomerID: customer, Most: logOrders + 1})
 	if err != nil || len(placed) > logOrders {
 		return nil, false, err
@@ -27,12 +27,12 @@ func (s *Store) ordersOf(ctx context.Context, customer string) (placers map[orde
 	return placers, true, nil
 }
 
-// logOf reads the events of a customer by its orders, so that the orders of others cost nothing.
+// readOrders reads the events of a customer by its orders, so that the orders of others cost nothing.
 //
 // The orders must have been read after the bounds. Everything below the bounds had been committed by then, so an order
 // that was not found has no event there. A place further on than the bounds would pass the first event of an order that
 // is placed between the reading of the orders and the reading of their events.
-func (s *Store) logOf(
+func (s *Log) readOrders(
 	ctx context.Context, placers map[orders.ID]string, after Cursor, bounds dbsqlc.LogBoundsRow, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, err error) {
 	var rows []dbsqlc.OrderEvent

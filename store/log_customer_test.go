@@ -26,7 +26,7 @@ func placeFor(t *testing.T, s *store.Store, customers ...string) (ids []orders.I
 		placements[i] = storetest.Placement()
 		placements[i].CustomerID = customer
 	}
-	placed, err := s.Place(t.Context(), placements)
+	placed, err := s.Orders.Place(t.Context(), placements)
 	require.NoError(t, err)
 	for _, p := range placed {
 		ids = append(ids, p.Order.ID)
@@ -53,11 +53,11 @@ func TestLogOfCustomer(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
 	s := storetest.New(t, pool)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 	ids := placeFor(t, s, "own", "other", "own", "own", "other", "own")
 	placeFor(t, s, "other")
-	_, err = s.Apply(t.Context(), []orders.Event{
+	_, err = s.Orders.Apply(t.Context(), []orders.Event{
 		outcome(ids[0], orders.AuthorizePayment), outcome(ids[1], orders.AuthorizePayment),
 		outcome(ids[5], orders.AuthorizePayment),
 	})
@@ -89,7 +89,7 @@ func TestLogOfCustomer(t *testing.T) {
 		t.Parallel()
 		beyond := end
 		beyond.ID += 5
-		own, next, _, err := s.Log(t.Context(), beyond, store.LogFilter{CustomerID: "own"}, 10)
+		own, next, _, err := s.Log.Read(t.Context(), beyond, store.LogFilter{CustomerID: "own"}, 10)
 		require.NoError(t, err)
 		require.Empty(t, own)
 		require.Equal(t, [2]any{beyond.Txid, beyond.ID}, [2]any{next.Txid, next.ID})
@@ -100,7 +100,7 @@ func TestLogOfCustomer(t *testing.T) {
 		for _, c := range []store.Cursor{
 			{}, {Epoch: end.Epoch + 1, Txid: end.Txid, At: end.At}, {Epoch: end.Epoch, Txid: end.Txid + 1e6, At: end.At},
 		} {
-			_, _, _, err := s.Log(t.Context(), c, store.LogFilter{CustomerID: "own"}, 10)
+			_, _, _, err := s.Log.Read(t.Context(), c, store.LogFilter{CustomerID: "own"}, 10)
 			require.ErrorIs(t, err, store.ErrCursorExpired)
 		}
 	})
@@ -111,7 +111,7 @@ func TestLogOfCustomerBelowOpenTransaction(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
 	s := storetest.New(t, pool)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 	first := placeFor(t, s, "own")[0]
 	settled(t, s, start, 1)
@@ -161,7 +161,7 @@ func TestLogOfCustomerPlacedMeanwhile(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
 	s := storetest.New(t, pool)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 	placeFor(t, s, "own")
 	settled(t, s, start, 1)
@@ -174,7 +174,7 @@ func TestLogOfCustomerPlacedMeanwhile(t *testing.T) {
 				settledIn(t, s, start, meanwhile[0])
 			}
 		}))
-		own, next, _, err := reader.Log(t.Context(), start, f, 100)
+		own, next, _, err := reader.Log.Read(t.Context(), start, f, 100)
 		require.NoError(t, err)
 		require.Len(t, meanwhile, 1, before)
 		rest, _ := drain(t, s, next, f, 100)
@@ -226,10 +226,10 @@ func TestLogOfCustomerCostsItsOrders(t *testing.T) {
 	run("ANALYZE")
 	require.Greater(t, partitions(t, pool), 10)
 	s := storetest.New(t, pool)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 	eventually(t, func() bool { // another test's transaction may hold up the log
-		end, err := s.LogEnd(t.Context())
+		end, err := s.Log.End(t.Context())
 		require.NoError(t, err)
 		return end.ID == int64(count(t, pool, "SELECT max(id) FROM order_events"))
 	})
@@ -251,7 +251,7 @@ func TestLogOfCustomerCostsItsOrders(t *testing.T) {
 			{CustomerID: tt.customer}, {CustomerID: tt.customer, Steps: []orders.StepName{""}},
 		} {
 			queries = nil
-			own, _, more, err := reader.Log(t.Context(), start, f, tt.entries+1)
+			own, _, more, err := reader.Log.Read(t.Context(), start, f, tt.entries+1)
 			require.NoError(t, err)
 			require.False(t, more, "a short page is the last, also while others go on writing")
 			require.Len(t, own, tt.entries)
@@ -269,7 +269,7 @@ func TestLogOfCustomerCostsItsOrders(t *testing.T) {
 	pages := 0
 	for at, more := start, true; more; pages++ {
 		var page []store.Entry
-		page, at, more, err = s.Log(t.Context(), at, store.LogFilter{CustomerID: "too many"}, 700)
+		page, at, more, err = s.Log.Read(t.Context(), at, store.LogFilter{CustomerID: "too many"}, 700)
 		require.NoError(t, err)
 		many = append(many, page...)
 	}
@@ -277,14 +277,14 @@ func TestLogOfCustomerCostsItsOrders(t *testing.T) {
 	require.Len(t, many, 1001)
 
 	// A place in time, of a log whose older half has been dropped.
-	since, err := s.LogSince(t.Context(), time.Now().AddDate(0, 0, -14))
+	since, err := s.Log.Since(t.Context(), time.Now().AddDate(0, 0, -14))
 	require.NoError(t, err)
 	eventually(t, func() bool { // autovacuum may be at one of them
 		_, err := pool.Exec(t.Context(), "SELECT log_partition_drop(now() - interval '42 days')")
 		return err == nil
 	})
 	for _, customer := range []string{"few", "most"} {
-		_, _, _, err = s.Log(t.Context(), start, store.LogFilter{CustomerID: customer}, 10)
+		_, _, _, err = s.Log.Read(t.Context(), start, store.LogFilter{CustomerID: customer}, 10)
 		require.ErrorIs(t, err, store.ErrCursorExpired)
 		all, _ := drain(t, s, since, store.LogFilter{}, 1000)
 		own, _ := drain(t, s, since, store.LogFilter{CustomerID: customer}, 7)

@@ -20,7 +20,7 @@ func drain(
 ) (read []store.Entry, end store.Cursor) {
 	t.Helper()
 	for {
-		page, next, _, err := s.Log(t.Context(), after, f, limit)
+		page, next, _, err := s.Log.Read(t.Context(), after, f, limit)
 		require.NoError(t, err)
 		read = append(read, page...)
 		if len(page) < limit {
@@ -45,18 +45,18 @@ func TestLog(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
 	s := storetest.New(t, pool)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 
 	var ids []orders.ID
 	for i := range 6 {
 		p := storetest.Placement()
 		p.CustomerID = fmt.Sprint(i % 2)
-		placed, err := s.Place(t.Context(), []orders.Placement{p})
+		placed, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 		require.NoError(t, err)
 		ids = append(ids, placed[0].Order.ID)
 	}
-	_, err = s.Apply(t.Context(), []orders.Event{outcome(ids[0], orders.QuoteShipping)})
+	_, err = s.Orders.Apply(t.Context(), []orders.Event{outcome(ids[0], orders.QuoteShipping)})
 	require.NoError(t, err)
 
 	all, end := settled(t, s, start, 7)
@@ -97,7 +97,7 @@ func TestLog(t *testing.T) {
 		rest, next := drain(t, s, end, store.LogFilter{}, 10)
 		require.Empty(t, rest)
 		require.False(t, next.At.Before(end.At), "a reader that has seen everything does not grow old")
-		now, err := s.LogEnd(t.Context())
+		now, err := s.Log.End(t.Context())
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, now.Txid, end.Txid)
 	})
@@ -107,7 +107,7 @@ func TestLog(t *testing.T) {
 		for _, c := range []store.Cursor{
 			{}, {Epoch: end.Epoch + 1, Txid: end.Txid, At: end.At}, {Epoch: end.Epoch, Txid: end.Txid + 1e6, At: end.At},
 		} {
-			_, _, _, err := s.Log(t.Context(), c, store.LogFilter{}, 10)
+			_, _, _, err := s.Log.Read(t.Context(), c, store.LogFilter{}, 10)
 			require.ErrorIs(t, err, store.ErrCursorExpired)
 		}
 	})
@@ -142,10 +142,10 @@ func TestMaintainLog(t *testing.T) {
 	now := time.Now()
 	s, err := store.New(store.Config{DB: pool, Now: func() time.Time { return now }})
 	require.NoError(t, err)
-	_, err = s.MaintainLog(t.Context(), 30*24*time.Hour)
+	_, err = s.Log.Maintain(t.Context(), 30*24*time.Hour)
 	require.NoError(t, err)
 	old, recent := storetest.Order(t, s), storetest.Order(t, s)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 	all, _ := settled(t, s, start, 2)
 	require.Equal(t, 0, count(t, pool, "SELECT count(*) FROM order_events_default"), "this week has its partition")
@@ -160,22 +160,22 @@ func TestMaintainLog(t *testing.T) {
 	forgotten.At = now.AddDate(0, 0, -60)
 
 	now = now.AddDate(0, 0, 21)
-	_, err = s.MaintainLog(t.Context(), 30*24*time.Hour)
+	_, err = s.Log.Maintain(t.Context(), 30*24*time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, 0, count(t, pool, "SELECT count(*) FROM order_events_default"), "pruned by deleting")
-	events, err := s.Events(t.Context(), recent.ID, 0, 10)
+	events, err := s.Orders.Events(t.Context(), recent.ID, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, events, 1, "younger than the limit")
-	_, _, _, err = s.Log(t.Context(), forgotten, store.LogFilter{}, 10)
+	_, _, _, err = s.Log.Read(t.Context(), forgotten, store.LogFilter{}, 10)
 	require.ErrorIs(t, err, store.ErrCursorExpired)
 
 	now = now.AddDate(0, 0, 28)
-	dropped, err := s.MaintainLog(t.Context(), 30*24*time.Hour)
+	dropped, err := s.Log.Maintain(t.Context(), 30*24*time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, weeks, dropped)
-	_, _, _, err = s.Log(t.Context(), all[1].Cursor, store.LogFilter{}, 10)
+	_, _, _, err = s.Log.Read(t.Context(), all[1].Cursor, store.LogFilter{}, 10)
 	require.ErrorIs(t, err, store.ErrCursorExpired)
-	start, err = s.LogStart(t.Context())
+	start, err = s.Log.Start(t.Context())
 	require.NoError(t, err)
 	rest, _ := drain(t, s, start, store.LogFilter{}, 10)
 	require.Empty(t, rest)
@@ -190,7 +190,7 @@ func TestMaintainLogWaitsForNobody(t *testing.T) {
 	before, now := partitions(t, pool), time.Now().AddDate(0, 0, 14)
 	s, err := store.New(store.Config{DB: pool, Now: func() time.Time { return now }})
 	require.NoError(t, err)
-	_, err = s.MaintainLog(t.Context(), 30*24*time.Hour)
+	_, err = s.Log.Maintain(t.Context(), 30*24*time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, before+2, partitions(t, pool))
 	require.NoError(t, writer.Commit(t.Context()))
@@ -203,7 +203,7 @@ func TestRestoredLog(t *testing.T) {
 	pool := storetest.Pool(t)
 	s := storetest.New(t, pool)
 	first, second := storetest.Order(t, s), storetest.Order(t, s)
-	before, err := s.LogEnd(t.Context())
+	before, err := s.Log.End(t.Context())
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), "UPDATE order_events SET txid = '1000000000000'")
 	require.NoError(t, err)
@@ -216,9 +216,9 @@ func TestRestoredLog(t *testing.T) {
 
 	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
 	third := storetest.Order(t, s)
-	_, _, _, err = s.Log(t.Context(), before, store.LogFilter{}, 10)
+	_, _, _, err = s.Log.Read(t.Context(), before, store.LogFilter{}, 10)
 	require.ErrorIs(t, err, store.ErrCursorExpired)
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 	all, _ := settled(t, s, start, 3)
 	for i, id := range []orders.ID{first.ID, second.ID, third.ID} {

@@ -12,6 +12,11 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Notifications are the e-mails about orders.
+type Notifications struct {
+	*database
+}
+
 // NotificationFilter selects notifications. Empty fields select all.
 type NotificationFilter struct {
 	CustomerID string
@@ -22,8 +27,8 @@ type NotificationFilter struct {
 	Limit            int
 }
 
-// Notifications lists the e-mails of orders, those of the newest order first, and an order's newest first.
-func (s *Store) Notifications(ctx context.Context, f NotificationFilter) ([]orders.Notification, error) {
+// List lists the e-mails of orders, those of the newest order first, and an order's newest first.
+func (s *Notifications) List(ctx context.Context, f NotificationFilter) ([]orders.Notification, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	before, generation := f.Before, int32(f.BeforeGeneration)
@@ -65,7 +70,7 @@ func (s *Store) Notifications(ctx context.Context, f NotificationFilter) ([]orde
 
 // HandOver notes that the step of a key is about to be handed to a provider that knows no keys. first is false if that
 // was noted before, or the step has an outcome: then it must not be handed over.
-func (s *Store) HandOver(ctx context.Context, key string) (first bool, err error) {
+func (s *Notifications) HandOver(ctx context.Context, key string) (first bool, err error) {
 	job, err := orders.ParseStepKey(key)
 	if err != nil {
 		return false, err
@@ -85,7 +90,7 @@ func (s *Store) HandOver(ctx context.Context, key string) (first bool, err error
 }
 
 // TakeBack notes that the step of a key was not taken after HandOver had been called for it, so it may be tried again.
-func (s *Store) TakeBack(ctx context.Context, key string) error {
+func (s *Notifications) TakeBack(ctx context.Context, key string) error {
 	job, err := orders.ParseStepKey(key)
 	if err != nil {
 		return err

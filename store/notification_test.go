@@ -24,7 +24,7 @@ func completeAll(t *testing.T, s *store.Store, ids ...orders.ID) {
 		for _, id := range ids {
 			events = append(events, storetest.Outcome(id, step, orders.StepSucceeded))
 		}
-		_, err := s.Apply(t.Context(), events)
+		_, err := s.Orders.Apply(t.Context(), events)
 		require.NoError(t, err)
 	}
 }
@@ -43,7 +43,7 @@ func TestNotifications(t *testing.T) {
 	}
 	var ids []orders.ID
 	for _, p := range placements {
-		placed, err := s.Place(t.Context(), []orders.Placement{p})
+		placed, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 		require.NoError(t, err)
 		ids = append(ids, placed[0].Order.ID)
 	}
@@ -52,19 +52,19 @@ func TestNotifications(t *testing.T) {
 	skipped.Reason = orders.NoAddress
 	sent := storetest.Outcome(ids[1], orders.SendEmail, orders.StepSucceeded)
 	sent.Reference = "m1"
-	_, err := s.Apply(t.Context(), []orders.Event{
+	_, err := s.Orders.Apply(t.Context(), []orders.Event{
 		skipped, sent, storetest.Outcome(ids[2], orders.SendEmail, orders.StepUnknown),
 		storetest.Outcome(ids[3], orders.SendEmail, orders.StepRefused),
 		{OrderID: ids[4], Kind: orders.RefundRequested, Amount: 997, At: sent.At},
 	})
 	require.NoError(t, err)
-	_, err = s.Apply(t.Context(), []orders.Event{storetest.Outcome(ids[4], orders.RefundPayment, orders.StepSucceeded)})
+	_, err = s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(ids[4], orders.RefundPayment, orders.StepSucceeded)})
 	require.NoError(t, err)
 
 	list := func(f store.NotificationFilter) (names []string) {
 		f.Limit = 2
 		for {
-			page, err := s.Notifications(t.Context(), f)
+			page, err := s.Notifications.List(t.Context(), f)
 			require.NoError(t, err)
 			for _, n := range page {
 				i := slices.Index(ids, n.OrderID)
@@ -103,25 +103,25 @@ func TestHandOver(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				if ok, err := s.HandOver(t.Context(), key); err == nil && ok {
+				if ok, err := s.Notifications.HandOver(t.Context(), key); err == nil && ok {
 					first.Add(1)
 				}
 			})
 		}
 		wg.Wait()
 		require.Equal(t, int64(1), first.Load())
-		require.NoError(t, s.TakeBack(t.Context(), key))
+		require.NoError(t, s.Notifications.TakeBack(t.Context(), key))
 	}
-	_, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.SendEmail, orders.StepUnknown)})
+	_, err := s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.SendEmail, orders.StepUnknown)})
 	require.NoError(t, err)
 	for _, key := range []string{
 		key, orders.StepKey(id, orders.SendEmail, 2), orders.StepKey(orders.NewID(), orders.SendEmail, 1),
 	} {
-		first, err := s.HandOver(t.Context(), key)
+		first, err := s.Notifications.HandOver(t.Context(), key)
 		require.NoError(t, err)
 		require.False(t, first)
 	}
-	_, err = s.HandOver(t.Context(), "nonsense")
+	_, err = s.Notifications.HandOver(t.Context(), "nonsense")
 	require.Error(t, err)
 }
 
@@ -131,7 +131,7 @@ func TestEmailAddressIsNoJobArgument(t *testing.T) {
 	s := storetest.New(t, tx)
 	p := storetest.Placement()
 	p.CustomerEmail = "ada@example.com"
-	placed, err := s.Place(t.Context(), []orders.Placement{p})
+	placed, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 	require.NoError(t, err)
 	completeAll(t, s, placed[0].Order.ID)
 	require.Equal(t, 1, count(t, tx, "SELECT count(*) FROM order_steps WHERE convert_from(request, 'UTF8') LIKE '%ada@%'"))

@@ -36,7 +36,7 @@ func (silentDriver) SupportsListener() bool     { return false }
 func (silentDriver) SupportsListenNotify() bool { return false }
 
 // enqueue inserts the jobs of started steps. A failure must fail the transaction.
-func (s *Store) enqueue(ctx context.Context, tx pgx.Tx, jobs []orders.StepJob) error {
+func (s *database) enqueue(ctx context.Context, tx pgx.Tx, jobs []orders.StepJob) error {
 	if len(jobs) == 0 {
 		return nil
 	}

@@ -31,23 +31,23 @@ const (
 	upkeepMark = 0x6d696c6c75706b70 // "millupkp"
 )
 
-// MaintainLog makes the log's partitions of this week and the next, and drops those that are over for longer than keep.
+// Maintain makes the log's partitions of this week and the next, and drops those that are over for longer than keep.
 // It gives way to sessions that work with the log, so it may fail for no fault of its own; call it again later. Without
 // it events go into the default partition: nothing is lost, and that one then becomes a partition of its own. Each part
 // has its own time, and is done whatever becomes of the other. How it went is kept, for verification to see.
-func (s *Store) MaintainLog(ctx context.Context, keep time.Duration) (dropped int, err error) {
-	dropped, err = s.pruneLog(ctx, s.now().Add(-keep)) // first: what is too old must not become part of what is kept
+func (s *Log) Maintain(ctx context.Context, keep time.Duration) (dropped int, err error) {
+	dropped, err = s.prune(ctx, s.now().Add(-keep)) // first: what is too old must not become part of what is kept
 	split := splitDefault(ctx, s.queries, s.db)
 	return dropped, s.noteUpkeep(ctx, err, split, createPartitions(ctx, s.queries, s.db, s.now()))
 }
 
 // MakePartitions makes the log's partitions of this week and the next, if they are not there: before the first order
 // after a pause of weeks.
-func (s *Store) MakePartitions(ctx context.Context) error {
+func (s *Log) MakePartitions(ctx context.Context) error {
 	return createPartitions(ctx, s.queries, s.db, s.now())
 }
 
-func (s *Store) pruneLog(ctx context.Context, before time.Time) (dropped int, err error) {
+func (s *Log) prune(ctx context.Context, before time.Time) (dropped int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, partitionTimeout)
 	defer cancel()
 	n, dropErr := s.queries.LogPartitionDrop(ctx, s.db, before)

@@ -31,11 +31,11 @@ type Placed struct {
 //
 // Concurrent callers share a commit. The answers are in the order of the placements. An error means that nothing is
 // known to be stored; if it is ErrUnavailable or ctx's own, everything may be.
-func (s *Store) Place(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
+func (s *Orders) Place(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
 	return s.placing.do(ctx, placements)
 }
 
-func (s *Store) place(ctx context.Context, placements []orders.Placement) (placed []Placed, err error) {
+func (s *Orders) place(ctx context.Context, placements []orders.Placement) (placed []Placed, err error) {
 	for try := 1; ; try++ {
 		placed, err = s.placeOnce(ctx, placements)
 		if !errors.Is(err, errSealed) || errors.Is(err, ErrUnavailable) {
@@ -50,7 +50,7 @@ func (s *Store) place(ctx context.Context, placements []orders.Placement) (place
 	}
 }
 
-func (s *Store) placeOnce(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
+func (s *Orders) placeOnce(ctx context.Context, placements []orders.Placement) ([]Placed, error) {
 	var params *dbsqlc.OrdersInsertParams
 	var decisions []orders.Decision
 	err := unwritten(func() error {
@@ -144,7 +144,7 @@ func (s *Store) placeOnce(ctx context.Context, placements []orders.Placement) ([
 }
 
 // replay answers the placements whose idempotency key is taken with the orders that took it.
-func (s *Store) replay(
+func (s *Orders) replay(
 	ctx context.Context, tx pgx.Tx, placements []orders.Placement, placed []Placed, repeated []int,
 ) error {
 	params := new(dbsqlc.OrdersByIdempotencyKeyParams)

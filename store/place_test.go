@@ -31,19 +31,19 @@ func TestPlace(t *testing.T) {
 		p.ShippingAddress = &orders.Address{Line1: "1 Main St", City: "Springfield", Country: "US"}
 		p.PaymentMethod, p.CustomerEmail = "card", "ada@example.com"
 
-		placed, err := s.Place(t.Context(), []orders.Placement{p, storetest.Placement()})
+		placed, err := s.Orders.Place(t.Context(), []orders.Placement{p, storetest.Placement()})
 		require.NoError(t, err)
 		require.Len(t, placed, 2)
 
 		order := placed[0].Order
-		stored, err := s.Order(t.Context(), order.ID)
+		stored, err := s.Orders.Get(t.Context(), order.ID)
 		require.NoError(t, err)
 		for i := range order.Steps {
 			order.Steps[i].Request = nil // reads leave the frozen bodies out
 		}
 		require.Equal(t, order, stored)
 
-		events, err := s.Events(t.Context(), order.ID, 0, 10)
+		events, err := s.Orders.Events(t.Context(), order.ID, 0, 10)
 		require.NoError(t, err)
 		require.Equal(t, []orders.Event{{
 			OrderID: order.ID, Kind: orders.OrderPlaced, At: order.PlacedAt, Version: 1,
@@ -60,7 +60,7 @@ func TestPlace(t *testing.T) {
 		tx := storetest.Tx(t)
 		_, err := tx.Exec(t.Context(), `ALTER TABLE river_job ADD CONSTRAINT no_jobs CHECK (false) NOT VALID`)
 		require.NoError(t, err)
-		_, err = storetest.New(t, tx).Place(t.Context(), []orders.Placement{storetest.Placement()})
+		_, err = storetest.New(t, tx).Orders.Place(t.Context(), []orders.Placement{storetest.Placement()})
 		require.ErrorContains(t, err, "no_jobs")
 		require.Zero(t, count(t, tx, `SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM order_items)
 			+ (SELECT count(*) FROM order_steps) + (SELECT count(*) FROM order_events)`))
@@ -68,7 +68,7 @@ func TestPlace(t *testing.T) {
 
 	t.Run("UnknownOrder", func(t *testing.T) {
 		t.Parallel()
-		_, err := storetest.New(t, storetest.Tx(t)).Order(t.Context(), orders.NewID())
+		_, err := storetest.New(t, storetest.Tx(t)).Orders.Get(t.Context(), orders.NewID())
 		require.ErrorIs(t, err, orders.ErrNotFound)
 	})
 }
@@ -85,14 +85,14 @@ func TestPlaceIdempotently(t *testing.T) {
 		t.Parallel()
 		tx := storetest.Tx(t)
 		s := storetest.New(t, tx)
-		first, err := s.Place(t.Context(), []orders.Placement{keyed("a")})
+		first, err := s.Orders.Place(t.Context(), []orders.Placement{keyed("a")})
 		require.NoError(t, err)
-		_, err = s.Apply(t.Context(), []orders.Event{
+		_, err = s.Orders.Apply(t.Context(), []orders.Event{
 			storetest.Outcome(first[0].Order.ID, orders.AuthorizePayment, orders.StepSucceeded),
 		})
 		require.NoError(t, err)
 
-		again, err := s.Place(t.Context(), []orders.Placement{keyed("a"), keyed("b")})
+		again, err := s.Orders.Place(t.Context(), []orders.Placement{keyed("a"), keyed("b")})
 		require.NoError(t, err)
 		require.True(t, again[0].Replayed)
 		require.Equal(t, first[0].Order, again[0].Order, "the first answer, though the order has moved on")
@@ -104,11 +104,11 @@ func TestPlaceIdempotently(t *testing.T) {
 	t.Run("OtherRequest", func(t *testing.T) {
 		t.Parallel()
 		s := storetest.New(t, storetest.Tx(t))
-		_, err := s.Place(t.Context(), []orders.Placement{keyed("a")})
+		_, err := s.Orders.Place(t.Context(), []orders.Placement{keyed("a")})
 		require.NoError(t, err)
 		other := keyed("a")
 		other.Items[0].Quantity++
-		placed, err := s.Place(t.Context(), []orders.Placement{other, keyed("b")})
+		placed, err := s.Orders.Place(t.Context(), []orders.Placement{other, keyed("b")})
 		require.NoError(t, err)
 		require.ErrorIs(t, placed[0].Err, orders.ErrIdempotencyMismatch)
 		require.NoError(t, placed[1].Err, "one member's mistake is not the others' problem")
@@ -119,7 +119,7 @@ func TestPlaceIdempotently(t *testing.T) {
 		s := storetest.New(t, storetest.Tx(t))
 		stranger := keyed("a")
 		stranger.Principal = "stranger"
-		placed, err := s.Place(t.Context(), []orders.Placement{keyed("a"), stranger})
+		placed, err := s.Orders.Place(t.Context(), []orders.Placement{keyed("a"), stranger})
 		require.NoError(t, err)
 		require.False(t, placed[1].Replayed)
 		require.NotEqual(t, placed[0].Order.ID, placed[1].Order.ID)
@@ -128,7 +128,7 @@ func TestPlaceIdempotently(t *testing.T) {
 	t.Run("TwiceInOneBatch", func(t *testing.T) {
 		t.Parallel()
 		tx := storetest.Tx(t)
-		placed, err := storetest.New(t, tx).Place(t.Context(), []orders.Placement{keyed("a"), keyed("a")})
+		placed, err := storetest.New(t, tx).Orders.Place(t.Context(), []orders.Placement{keyed("a"), keyed("a")})
 		require.NoError(t, err)
 		require.Equal(t, placed[0].Order.ID, placed[1].Order.ID)
 		require.NotEqual(t, placed[0].Replayed, placed[1].Replayed)
@@ -150,7 +150,7 @@ func TestPlaceIdempotently(t *testing.T) {
 					batch[i] = keyed(keys[(i+worker)%len(keys)])
 				}
 				err := again(func() error {
-					_, err := s.Place(t.Context(), batch)
+					_, err := s.Orders.Place(t.Context(), batch)
 					return err
 				})
 				if err != nil {
@@ -170,13 +170,13 @@ func TestPlaceIdempotently(t *testing.T) {
 		s, err := store.New(store.Config{DB: pool, Alone: true})
 		require.NoError(t, err)
 		holder := hold(t, pool)
-		_, err = storetest.New(t, holder).Place(t.Context(), []orders.Placement{keyed("b")})
+		_, err = storetest.New(t, holder).Orders.Place(t.Context(), []orders.Placement{keyed("b")})
 		require.NoError(t, err)
 
 		done := make(chan error, 2)
 		for i, keys := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}} {
 			go func() {
-				_, err := s.Place(context.Background(), []orders.Placement{keyed(keys[0]), keyed(keys[1]), keyed(keys[2])})
+				_, err := s.Orders.Place(context.Background(), []orders.Placement{keyed(keys[0]), keyed(keys[1]), keyed(keys[2])})
 				done <- err
 			}()
 			eventually(t, func() bool {
@@ -200,7 +200,7 @@ func TestOrders(t *testing.T) {
 		if i%2 == 0 {
 			p.CustomerID = "me"
 		}
-		placed, err := s.Place(t.Context(), []orders.Placement{p})
+		placed, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 		require.NoError(t, err)
 		if i%2 == 0 {
 			mine = append([]orders.ID{placed[0].Order.ID}, mine...)
@@ -210,7 +210,7 @@ func TestOrders(t *testing.T) {
 	var got []orders.ID
 	filter := store.Filter{CustomerID: "me", Limit: 2}
 	for {
-		page, err := s.Orders(t.Context(), filter)
+		page, err := s.Orders.List(t.Context(), filter)
 		require.NoError(t, err)
 		if len(page) == 0 {
 			break
@@ -222,13 +222,13 @@ func TestOrders(t *testing.T) {
 	}
 	require.Equal(t, mine, got)
 
-	page, err := s.Orders(t.Context(), store.Filter{Limit: 100})
+	page, err := s.Orders.List(t.Context(), store.Filter{Limit: 100})
 	require.NoError(t, err)
 	require.Len(t, page, 10)
-	page, err = s.Orders(t.Context(), store.Filter{Status: orders.Completed, Limit: 100})
+	page, err = s.Orders.List(t.Context(), store.Filter{Status: orders.Completed, Limit: 100})
 	require.NoError(t, err)
 	require.Empty(t, page)
-	page, err = s.Orders(t.Context(), store.Filter{CustomerID: "me", Status: orders.Pending, Limit: 100})
+	page, err = s.Orders.List(t.Context(), store.Filter{CustomerID: "me", Status: orders.Pending, Limit: 100})
 	require.NoError(t, err)
 	require.Len(t, page, 5)
 }

@@ -36,7 +36,7 @@ func shareCommit(t *testing.T, pool *pgxpool.Pool, s *store.Store, events []orde
 	var wg sync.WaitGroup
 	run := func(i int) {
 		wg.Go(func() {
-			applied, err := s.Apply(context.Background(), events[i:i+1])
+			applied, err := s.Orders.Apply(context.Background(), events[i:i+1])
 			if err == nil {
 				err = applied[0].Err
 			}
@@ -72,7 +72,7 @@ func TestUnreadableOrderFailsAlone(t *testing.T) {
 		events[i] = outcome(id, orders.AuthorizePayment)
 	}
 	fresh := storetest.New(t, pool) // it remembers nothing
-	applied, err := fresh.Apply(t.Context(), events[:3])
+	applied, err := fresh.Orders.Apply(t.Context(), events[:3])
 	require.NoError(t, err)
 	require.ErrorContains(t, applied[0].Err, "items of order")
 	require.True(t, applied[1].Changed)
@@ -82,12 +82,12 @@ func TestUnreadableOrderFailsAlone(t *testing.T) {
 	for _, err := range errs[1:] {
 		require.NoError(t, err)
 	}
-	list, err := fresh.Orders(t.Context(), store.Filter{Limit: 1000})
+	list, err := fresh.Orders.List(t.Context(), store.Filter{Limit: 1000})
 	require.NoError(t, err, "it is listed with the others")
 	require.NotEmpty(t, list)
-	_, err = fresh.Order(t.Context(), ids[0])
+	_, err = fresh.Orders.Get(t.Context(), ids[0])
 	require.ErrorContains(t, err, "items of order")
-	compared, err := fresh.Compare(t.Context(), []orders.Effect{
+	compared, err := fresh.Findings.Compare(t.Context(), []orders.Effect{
 		{Key: orders.StepKey(ids[0], orders.AuthorizePayment, 1), OrderID: ids[0].String()},
 	})
 	require.NoError(t, err)
@@ -101,11 +101,11 @@ func TestRepeatedPlacementOfUnreadableOrder(t *testing.T) {
 	s := storetest.New(t, pool)
 	bad := storetest.Placement()
 	bad.IdempotencyKey = "bad"
-	first, err := s.Place(t.Context(), []orders.Placement{bad})
+	first, err := s.Orders.Place(t.Context(), []orders.Placement{bad})
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), "DELETE FROM order_items WHERE order_id = $1", first[0].Order.ID)
 	require.NoError(t, err)
-	placed, err := s.Place(t.Context(), []orders.Placement{bad, storetest.Placement()})
+	placed, err := s.Orders.Place(t.Context(), []orders.Placement{bad, storetest.Placement()})
 	require.NoError(t, err)
 	require.Equal(t, first[0].Order, placed[0].Order)
 	require.True(t, placed[0].Replayed)
@@ -122,7 +122,7 @@ func TestRepeatOfLogThatDoesNotFold(t *testing.T) {
 		OrderID: ids[0], Kind: orders.CancelRequested, Principal: "p", IdempotencyKey: "k", At: time.Now(),
 	}
 	for _, e := range []orders.Event{outcome(ids[0], orders.QuoteShipping), cancel} {
-		_, err := s.Apply(t.Context(), []orders.Event{e})
+		_, err := s.Orders.Apply(t.Context(), []orders.Event{e})
 		require.NoError(t, err)
 	}
 	_, err := pool.Exec(t.Context(), "UPDATE order_events SET step = 'gone_since' WHERE order_id = $1 AND version = 2",
@@ -130,10 +130,10 @@ func TestRepeatOfLogThatDoesNotFold(t *testing.T) {
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), "UPDATE order_commands SET answer = DEFAULT")
 	require.NoError(t, err)
-	applied, err := s.Apply(t.Context(), []orders.Event{cancel})
+	applied, err := s.Orders.Apply(t.Context(), []orders.Event{cancel})
 	require.NoError(t, err)
 	require.True(t, applied[0].Replayed)
-	now, err := s.Order(t.Context(), ids[0])
+	now, err := s.Orders.Get(t.Context(), ids[0])
 	require.NoError(t, err)
 	require.Equal(t, now.Version, applied[0].Order.Version)
 	events := []orders.Event{cancel}
@@ -156,10 +156,10 @@ func TestSettledTwiceInOneCommit(t *testing.T) {
 			outcome(id, orders.AuthorizePayment), outcome(id, orders.QuoteShipping),
 			storetest.Outcome(id, orders.ReserveInventory, orders.StepRefused),
 		} {
-			_, err := s.Apply(t.Context(), []orders.Event{e})
+			_, err := s.Orders.Apply(t.Context(), []orders.Event{e})
 			require.NoError(t, err)
 		}
-		applied, err := s.Apply(t.Context(), []orders.Event{
+		applied, err := s.Orders.Apply(t.Context(), []orders.Event{
 			storetest.Outcome(id, orders.VoidPayment, orders.StepUnknown),
 			{
 				OrderID: id, Kind: orders.SuccessDeclared, Step: orders.VoidPayment, Reason: "by hand", Principal: "op",
@@ -169,7 +169,7 @@ func TestSettledTwiceInOneCommit(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, applied[0].Changed)
 		require.True(t, applied[1].Changed, applied[1].Err)
-		stored, err := storetest.New(t, pool).Order(t.Context(), id)
+		stored, err := storetest.New(t, pool).Orders.Get(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, orders.StateSucceeded, stored.Latest(orders.VoidPayment).State)
 		require.Equal(t, applied[1].Order.Status, stored.Status)

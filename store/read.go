@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Order reads one order. Error: orders.ErrNotFound.
-func (s *Store) Order(ctx context.Context, id orders.ID) (orders.Order, error) {
+// Get reads one order. Error: orders.ErrNotFound.
+func (s *Orders) Get(ctx context.Context, id orders.ID) (orders.Order, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	found, err := s.read(ctx, s.db, []orders.ID{id})
@@ -33,7 +33,7 @@ type readOrder struct {
 	err error
 }
 
-func (s *Store) read(ctx context.Context, db dbsqlc.DBTX, ids []orders.ID) (map[orders.ID]readOrder, error) {
+func (s *Orders) read(ctx context.Context, db dbsqlc.DBTX, ids []orders.ID) (map[orders.ID]readOrder, error) {
 	rows, err := s.queries.OrdersRead(ctx, db, ids)
 	if err != nil {
 		return nil, err
@@ -57,8 +57,8 @@ type Filter struct {
 	Limit      int
 }
 
-// Orders lists orders, newest first.
-func (s *Store) Orders(ctx context.Context, f Filter) ([]orders.Order, error) {
+// List lists orders, newest first.
+func (s *Orders) List(ctx context.Context, f Filter) ([]orders.Order, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	before := f.Before
@@ -104,7 +104,7 @@ func (s *Store) Orders(ctx context.Context, f Filter) ([]orders.Order, error) {
 }
 
 // Events is the log of one order after a version, at most limit of it. An unknown order has none.
-func (s *Store) Events(ctx context.Context, id orders.ID, after int64, limit int) ([]orders.Event, error) {
+func (s *Orders) Events(ctx context.Context, id orders.ID, after int64, limit int) ([]orders.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.EventsAfter(ctx, s.db, &dbsqlc.EventsAfterParams{
@@ -126,8 +126,8 @@ type QueueDepth struct {
 	OldestAt     time.Time // when the oldest of them could have run, or will
 }
 
-// QueueDepths counts the unfinished jobs of all queues.
-func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
+// Depths counts the unfinished jobs of all queues.
+func (s *Queues) Depths(ctx context.Context) ([]QueueDepth, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.QueueDepths(ctx, s.db, countMost)
@@ -142,7 +142,7 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 }
 
 // UnfinishedOrders counts the orders that are pending, processing or in need of attention, each up to 100,000.
-func (s *Store) UnfinishedOrders(ctx context.Context) (map[orders.Status]int64, error) {
+func (s *Queues) UnfinishedOrders(ctx context.Context) (map[orders.Status]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.UnfinishedOrders(ctx, s.db, countMost)

@@ -19,7 +19,7 @@ func TestRecentIsWhatIsStored(t *testing.T) {
 	p := storetest.Placement()
 	p.ShippingAddress = &orders.Address{Line1: "1 Mill Lane", City: "Bath", Country: "GB"}
 	p.CustomerEmail = "ada@example.com"
-	placed, err := s.Place(t.Context(), []orders.Placement{p})
+	placed, err := s.Orders.Place(t.Context(), []orders.Placement{p})
 	require.NoError(t, err)
 	id := placed[0].Order.ID
 	for _, e := range []orders.Event{
@@ -28,10 +28,10 @@ func TestRecentIsWhatIsStored(t *testing.T) {
 		storetest.Outcome(id, orders.ReserveInventory, orders.StepRefused),
 		storetest.Outcome(id, orders.VoidPayment, orders.StepSucceeded),
 	} {
-		applied, err := s.Apply(t.Context(), []orders.Event{e}) // by what s remembers
+		applied, err := s.Orders.Apply(t.Context(), []orders.Event{e}) // by what s remembers
 		require.NoError(t, err)
 		require.True(t, applied[0].Changed)
-		stored, err := other.Order(t.Context(), id)
+		stored, err := other.Orders.Get(t.Context(), id)
 		require.NoError(t, err)
 		remembered := applied[0].Order
 		for i := range remembered.Steps {
@@ -48,11 +48,11 @@ func TestRecentIsOld(t *testing.T) {
 	s, other := storetest.New(t, db), storetest.New(t, db)
 	id := storetest.Order(t, s).ID
 	cancel := orders.Event{OrderID: id, Kind: orders.CancelRequested, At: time.Now()}
-	_, err := other.Apply(t.Context(), []orders.Event{cancel})
+	_, err := other.Orders.Apply(t.Context(), []orders.Event{cancel})
 	require.NoError(t, err)
 
 	authorized := storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)
-	applied, err := s.Apply(t.Context(), []orders.Event{authorized})
+	applied, err := s.Orders.Apply(t.Context(), []orders.Event{authorized})
 	require.NoError(t, err)
 	require.EqualValues(t, 3, applied[0].Order.Version)
 	require.Equal(t, orders.GoalCancel, applied[0].Order.Goal)
@@ -66,13 +66,13 @@ func TestRecentOfLostHistory(t *testing.T) {
 	id := storetest.Order(t, s).ID
 	lost, err := db.Begin(t.Context())
 	require.NoError(t, err)
-	_, err = s.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)})
+	_, err = s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)})
 	require.NoError(t, err)
 	require.NoError(t, lost.Rollback(t.Context()))
-	_, err = other.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepRefused)})
+	_, err = other.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepRefused)})
 	require.NoError(t, err)
 
-	applied, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded)})
+	applied, err := s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded)})
 	require.NoError(t, err)
 	require.EqualValues(t, 3, applied[0].Order.Version)
 	require.Equal(t, orders.StateRefused, applied[0].Order.Latest(orders.AuthorizePayment).State)
@@ -87,13 +87,13 @@ func TestRecall(t *testing.T) {
 	require.NoError(t, err)
 	order := storetest.Order(t, s)
 	job := orders.StepJob{OrderID: order.ID, Step: orders.ReserveInventory, Generation: 1}
-	recalled, ok := s.Recall(job)
+	recalled, ok := s.Orders.Recall(job)
 	require.True(t, ok)
-	read, err := storetest.New(t, db).Intent(t.Context(), job)
+	read, err := storetest.New(t, db).Orders.Intent(t.Context(), job)
 	require.NoError(t, err)
 	require.Equal(t, read, recalled)
 
-	_, ok = s.Recall(orders.StepJob{OrderID: order.ID, Step: orders.CapturePayment, Generation: 1})
+	_, ok = s.Orders.Recall(orders.StepJob{OrderID: order.ID, Step: orders.CapturePayment, Generation: 1})
 	require.False(t, ok, "not started")
 	for _, e := range []orders.Event{
 		storetest.Outcome(order.ID, orders.QuoteShipping, orders.StepSucceeded),
@@ -102,15 +102,15 @@ func TestRecall(t *testing.T) {
 		storetest.Outcome(order.ID, orders.VoidPayment, orders.StepUnknown),
 		{OrderID: order.ID, Kind: orders.RetryRequested, At: time.Now()},
 	} {
-		_, err := s.Apply(t.Context(), []orders.Event{e})
+		_, err := s.Orders.Apply(t.Context(), []orders.Event{e})
 		require.NoError(t, err)
 	}
-	_, ok = s.Recall(job)
+	_, ok = s.Orders.Recall(job)
 	require.False(t, ok, "it is over")
 	again := orders.StepJob{OrderID: order.ID, Step: orders.VoidPayment, Generation: 2}
-	_, ok = s.Recall(again)
+	_, ok = s.Orders.Recall(again)
 	require.False(t, ok, "it is asked about first, and sent under the key of generation 1")
-	read, err = s.Intent(t.Context(), again)
+	read, err = s.Orders.Intent(t.Context(), again)
 	require.NoError(t, err)
 	require.True(t, read.Again)
 
@@ -118,14 +118,14 @@ func TestRecall(t *testing.T) {
 	job.OrderID = order.ID
 	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 1}}})
 	pass(2 * time.Second)
-	_, ok = s.Recall(job)
+	_, ok = s.Orders.Recall(job)
 	require.True(t, ok, "this process's own change")
 	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 2}}})
-	_, ok = s.Recall(job)
+	_, ok = s.Orders.Recall(job)
 	require.False(t, ok, "somebody else has changed it")
 
 	job.OrderID = storetest.Order(t, s).ID
 	pass(2*time.Second + 1)
-	_, ok = s.Recall(job)
+	_, ok = s.Orders.Recall(job)
 	require.False(t, ok, "it is no more than a moment ago that goes unread")
 }

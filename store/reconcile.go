@@ -14,6 +14,13 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Findings is what reconciliation has found, and how far it got.
+type Findings struct {
+	*database
+
+	orders *Orders
+}
+
 // ReconciliationState is how the comparison with a provider went.
 type ReconciliationState string
 
@@ -88,7 +95,7 @@ func (c *Comparison) Add(other Comparison) {
 
 // Compare finds out which effects disagree with our orders, and which cannot be decided about yet. Effects are listed
 // after they happen and an intent is stored before, so an order that is being worked on is no disagreement.
-func (s *Store) Compare(ctx context.Context, effects []orders.Effect) (c Comparison, err error) {
+func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comparison, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	owner := func(e orders.Effect) orders.ID {
@@ -102,7 +109,7 @@ func (s *Store) Compare(ctx context.Context, effects []orders.Effect) (c Compari
 	for i, e := range effects {
 		ids[i] = owner(e)
 	}
-	found, err := s.read(ctx, s.db, ids)
+	found, err := s.orders.read(ctx, s.db, ids)
 	if err != nil {
 		return Comparison{}, fmt.Errorf("read orders: %w", classify(err))
 	}
@@ -126,8 +133,8 @@ func (s *Store) Compare(ctx context.Context, effects []orders.Effect) (c Compari
 	return c, nil
 }
 
-// Reconciliations tells how far each provider is; one that was never compared is not among them.
-func (s *Store) Reconciliations(ctx context.Context) ([]Reconciliation, error) {
+// Progress tells how far each provider is; one that was never compared is not among them.
+func (s *Findings) Progress(ctx context.Context) ([]Reconciliation, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.ReconcileProgress(ctx, s.db)
@@ -149,16 +156,16 @@ func (s *Store) Reconciliations(ctx context.Context) ([]Reconciliation, error) {
 	return list, nil
 }
 
-// SaveReconciliation keeps what a comparison with a provider found together with how far it got, and returns the
+// SaveProgress keeps what a comparison with a provider found together with how far it got, and returns the
 // findings that are new.
-func (s *Store) SaveReconciliation(
+func (s *Findings) SaveProgress(
 	ctx context.Context, r Reconciliation, found Comparison,
 ) (fresh []Finding, err error) {
 	if len(r.Span.Cursor) > maxSpanCursor || !utf8.ValidString(r.Span.Cursor) || strings.Contains(r.Span.Cursor, "\x00") {
 		r.Span = Span{}
 	}
 	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if fresh, err = s.writeFindings(ctx, tx, found.Findings); err != nil {
+		if fresh, err = s.write(ctx, tx, found.Findings); err != nil {
 			return err
 		}
 		if err := s.keepUnsettled(ctx, tx, r.Provider, found.Unsettled); err != nil {
@@ -175,8 +182,8 @@ func (s *Store) SaveReconciliation(
 	return fresh, nil
 }
 
-// writeFindings adds findings, or sees them again, and returns those that had not been found before.
-func (s *Store) writeFindings(ctx context.Context, tx pgx.Tx, findings []Finding) (fresh []Finding, err error) {
+// write adds findings, or sees them again, and returns those that had not been found before.
+func (s *Findings) write(ctx context.Context, tx pgx.Tx, findings []Finding) (fresh []Finding, err error) {
 	params := &dbsqlc.FindingsWriteParams{At: timestamp(s.now())}
 	var unique []Finding
 	type identity struct {
@@ -208,8 +215,8 @@ func (s *Store) writeFindings(ctx context.Context, tx pgx.Tx, findings []Finding
 	return fresh, nil
 }
 
-// Findings lists findings of a state, those seen first last.
-func (s *Store) Findings(ctx context.Context, state FindingState, limit int) ([]Finding, error) {
+// List lists findings of a state, those seen first last.
+func (s *Findings) List(ctx context.Context, state FindingState, limit int) ([]Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.FindingsList(ctx, s.db, &dbsqlc.FindingsListParams{
@@ -221,9 +228,9 @@ func (s *Store) Findings(ctx context.Context, state FindingState, limit int) ([]
 	return decodeFindings(rows), nil
 }
 
-// AcceptFindings closes the open findings of a provider's key because somebody says so, and tells the audit log. It
+// Accept closes the open findings of a provider's key because somebody says so, and tells the audit log. It
 // returns those it closed.
-func (s *Store) AcceptFindings(
+func (s *Findings) Accept(
 	ctx context.Context, p orders.Provider, key, reason string, who Actor,
 ) (accepted []Finding, err error) {
 	var asked []Finding
@@ -232,7 +239,7 @@ func (s *Store) AcceptFindings(
 	}
 	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var err error
-		if accepted, err = s.settleFindings(ctx, tx, asked, FindingAccepted); err != nil || len(accepted) == 0 {
+		if accepted, err = s.close(ctx, tx, asked, FindingAccepted); err != nil || len(accepted) == 0 {
 			return err
 		}
 		return s.audit(ctx, tx, []AuditEntry{{
@@ -245,7 +252,7 @@ func (s *Store) AcceptFindings(
 	return accepted, nil
 }
 
-func (s *Store) settleFindings(
+func (s *Findings) close(
 	ctx context.Context, tx pgx.Tx, findings []Finding, state FindingState,
 ) ([]Finding, error) {
 	params := &dbsqlc.FindingsSettleParams{State: string(state)}
@@ -264,8 +271,8 @@ func findingColumns(findings []Finding) (providers, kinds, keys []string) {
 	return providers, kinds, keys
 }
 
-// OpenFindings counts the open findings by provider and kind.
-func (s *Store) OpenFindings(ctx context.Context) (map[orders.Provider]map[orders.Drift]int64, error) {
+// CountOpen counts the open findings by provider and kind.
+func (s *Findings) CountOpen(ctx context.Context) (map[orders.Provider]map[orders.Drift]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.FindingsOpen(ctx, s.db)

@@ -34,14 +34,14 @@ func TestRejectedLogin(t *testing.T) {
 	_, err = admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
 	require.NoError(t, err)
 	place := func() error {
-		placed, err := s.Place(t.Context(), []orders.Placement{storetest.Placement()})
+		placed, err := s.Orders.Place(t.Context(), []orders.Placement{storetest.Placement()})
 		if err != nil {
 			return err
 		}
 		return placed[0].Err
 	}
 	require.ErrorIs(t, place(), store.ErrUnavailable)
-	_, err = s.Order(t.Context(), orders.NewID())
+	_, err = s.Orders.Get(t.Context(), orders.NewID())
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	_, err = admin.Exec(t.Context(), "ALTER ROLE "+role+" LOGIN")
 	require.NoError(t, err)

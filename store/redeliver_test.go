@@ -40,13 +40,13 @@ func TestRedeliverWithOldStatistics(t *testing.T) {
 		return rows
 	}
 	before := read()
-	again, err := s.RedeliverSince(t.Context(), hookOwner, w.ID, time.Now().Add(-time.Hour), store.DeliveryStates())
+	again, err := s.Deliveries.RedeliverSince(t.Context(), hookOwner, w.ID, time.Now().Add(-time.Hour), store.DeliveryStates())
 	require.NoError(t, err)
 	require.Equal(t, n, again)
 	require.Less(t, read()-before, 10*n)
 
 	before = read()
-	_, list, _, err := s.TakeDeliveries(t.Context(), w.ID, n)
+	_, list, _, err := s.Deliveries.Take(t.Context(), w.ID, n)
 	require.NoError(t, err)
 	require.Len(t, list, n)
 	require.Less(t, read()-before, 10*n)

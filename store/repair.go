@@ -13,8 +13,8 @@ import (
 
 // Repair makes an event happen that no person asked for, and tells the audit log in the same commit, if the event
 // changed anything. An order that has moved on since it was read stays as it is.
-func (s *Store) Repair(ctx context.Context, e orders.Event, entry AuditEntry) (Applied, error) {
-	applied, err := s.applyWith(ctx, []orders.Event{e}, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Findings) Repair(ctx context.Context, e orders.Event, entry AuditEntry) (Applied, error) {
+	applied, err := s.orders.applyWith(ctx, []orders.Event{e}, func(ctx context.Context, tx pgx.Tx) error {
 		return s.audit(ctx, tx, []AuditEntry{entry})
 	})
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *Store) Repair(ctx context.Context, e orders.Event, entry AuditEntry) (A
 }
 
 // Drifted says that another amount than was meant is known of a provider's key, and was not put right by itself.
-func (s *Store) Drifted(ctx context.Context, p orders.Provider, key string) (bool, error) {
+func (s *Findings) Drifted(ctx context.Context, p orders.Provider, key string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	known, err := s.queries.FindingsKnown(ctx, s.db, &dbsqlc.FindingsKnownParams{
@@ -36,9 +36,9 @@ func (s *Store) Drifted(ctx context.Context, p orders.Provider, key string) (boo
 	return known, nil
 }
 
-// StaleFindings is a page of the open findings that were not looked at again since a moment, those that have waited
+// Stale is a page of the open findings that were not looked at again since a moment, those that have waited
 // longest first, after the given one; the zero one for the first page.
-func (s *Store) StaleFindings(ctx context.Context, before time.Time, after Finding, limit int) ([]Finding, error) {
+func (s *Findings) Stale(ctx context.Context, before time.Time, after Finding, limit int) ([]Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.FindingsRecheck(ctx, s.db, &dbsqlc.FindingsRecheckParams{
@@ -52,7 +52,7 @@ func (s *Store) StaleFindings(ctx context.Context, before time.Time, after Findi
 }
 
 // Rechecked keeps when findings were looked at again and last seen to be so, and which of them agree by now.
-func (s *Store) Rechecked(ctx context.Context, looked, resolved []Finding) error {
+func (s *Findings) Rechecked(ctx context.Context, looked, resolved []Finding) error {
 	if len(looked) == 0 {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (s *Store) Rechecked(ctx context.Context, looked, resolved []Finding) error
 		if err := s.queries.FindingsRechecked(ctx, tx, params); err != nil {
 			return err
 		}
-		_, err := s.settleFindings(ctx, tx, resolved, FindingResolved)
+		_, err := s.close(ctx, tx, resolved, FindingResolved)
 		return err
 	})
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Store) Rechecked(ctx context.Context, looked, resolved []Finding) error
 }
 
 // Asked keeps down to which order that needs attention a provider was asked again; the zero id if down to the last.
-func (s *Store) Asked(ctx context.Context, p orders.Provider, before orders.ID) error {
+func (s *Findings) Asked(ctx context.Context, p orders.Provider, before orders.ID) error {
 	err := s.queries.ReconcileAsked(ctx, s.db, &dbsqlc.ReconcileAskedParams{Provider: string(p), AskedBefore: before})
 	if err != nil {
 		return fmt.Errorf("note which order was asked about: %w", classify(err))

@@ -19,10 +19,10 @@ func TestRepair(t *testing.T) {
 		t.Helper()
 		id := storetest.Order(t, s).ID
 		for _, step := range []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping} {
-			_, err := s.Apply(t.Context(), []orders.Event{storetest.Outcome(id, step, orders.StepRefused)})
+			_, err := s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(id, step, orders.StepRefused)})
 			require.NoError(t, err)
 		}
-		o, err := s.Order(t.Context(), id)
+		o, err := s.Orders.Get(t.Context(), id)
 		require.NoError(t, err)
 		e, ok := o.Undo(orders.StepJob{OrderID: id, Step: orders.AuthorizePayment, Generation: 1})
 		require.True(t, ok)
@@ -35,18 +35,18 @@ func TestRepair(t *testing.T) {
 		t.Parallel()
 		s := storetest.New(t, storetest.Tx(t))
 		e := refused(t, s)
-		applied, err := s.Repair(t.Context(), e, entry)
+		applied, err := s.Findings.Repair(t.Context(), e, entry)
 		require.NoError(t, err)
 		require.True(t, applied.Changed)
 		require.Equal(t, orders.Processing, applied.Order.Status)
-		again, err := s.Repair(t.Context(), e, entry)
+		again, err := s.Findings.Repair(t.Context(), e, entry)
 		require.NoError(t, err)
 		require.False(t, again.Changed)
 		require.ErrorIs(t, again.Err, orders.ErrVersionConflict)
-		log, err := s.AuditLog(t.Context(), 10)
+		log, err := s.Audit.List(t.Context(), 10)
 		require.NoError(t, err)
 		require.Len(t, log, 1)
-		intent, err := s.Intent(t.Context(), orders.StepJob{OrderID: e.OrderID, Step: orders.VoidPayment, Generation: 1})
+		intent, err := s.Orders.Intent(t.Context(), orders.StepJob{OrderID: e.OrderID, Step: orders.VoidPayment, Generation: 1})
 		require.NoError(t, err)
 		require.Equal(t, orders.StatePending, intent.State)
 	})
@@ -56,9 +56,9 @@ func TestRepair(t *testing.T) {
 		tx := storetest.Tx(t)
 		s := storetest.New(t, tx)
 		e := refused(t, s)
-		_, err := s.Repair(t.Context(), e, store.AuditEntry{Action: "by nobody"})
+		_, err := s.Findings.Repair(t.Context(), e, store.AuditEntry{Action: "by nobody"})
 		require.Error(t, err)
-		o, err := s.Order(t.Context(), e.OrderID)
+		o, err := s.Orders.Get(t.Context(), e.OrderID)
 		require.NoError(t, err)
 		require.Equal(t, orders.Failed, o.Status)
 	})
@@ -75,14 +75,14 @@ func TestStaleFindings(t *testing.T) {
 			Provider: orders.Payment, Kind: orders.DriftLate, Key: fmt.Sprint(i),
 		})
 	}
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
-	_, err = s.SaveReconciliation(t.Context(), store.Reconciliation{
+	_, err = s.Findings.SaveProgress(t.Context(), store.Reconciliation{
 		Provider: orders.Payment, State: store.ReconciliationOK, To: now, Cursor: start,
 	}, store.Comparison{Findings: findings})
 	require.NoError(t, err)
 	keys := func(before time.Time, after store.Finding, limit int) (keys []string, last store.Finding) {
-		page, err := s.StaleFindings(t.Context(), before, after, limit)
+		page, err := s.Findings.Stale(t.Context(), before, after, limit)
 		require.NoError(t, err)
 		for _, f := range page {
 			keys, last = append(keys, f.Key), f
@@ -92,8 +92,8 @@ func TestStaleFindings(t *testing.T) {
 	later := now.Add(time.Hour)
 	findings[1].RecheckedAt, findings[1].LastSeenAt = later, later
 	findings[2].RecheckedAt, findings[2].LastSeenAt = later, now
-	require.NoError(t, s.Rechecked(t.Context(), findings[1:3], findings[2:3]))
-	open, err := s.Findings(t.Context(), store.FindingOpen, 9)
+	require.NoError(t, s.Findings.Rechecked(t.Context(), findings[1:3], findings[2:3]))
+	open, err := s.Findings.List(t.Context(), store.FindingOpen, 9)
 	require.NoError(t, err)
 	for _, f := range open {
 		require.Equal(t, f.Key == "1", f.LastSeenAt.Equal(later), f.Key)

@@ -25,7 +25,7 @@ var errSealed = errors.New("the order is from before the seal")
 //
 // An id and a time are made before the commit, by clocks that differ, in processes that may be frozen in between. So a
 // bound by what is running now would not do: the next to begin may bring an earlier order.
-func (s *Store) settle(ctx context.Context, at time.Time) (time.Time, error) {
+func (s *Orders) settle(ctx context.Context, at time.Time) (time.Time, error) {
 	seal, err := s.queries.OrderSealRead(ctx, s.db)
 	if err != nil || !seal.SettledTo.Before(at) {
 		return seal.SettledTo, err
@@ -55,7 +55,7 @@ func (s *Store) settle(ctx context.Context, at time.Time) (time.Time, error) {
 }
 
 // decide decides placements, none of them from before the seal as this process knows it.
-func (s *Store) decide(placements []orders.Placement) []orders.Decision {
+func (s *Orders) decide(placements []orders.Placement) []orders.Decision {
 	floor := time.UnixMilli(s.sealed.Load()).UTC()
 	first := firstID(floor)
 	decisions := make([]orders.Decision, len(placements))
@@ -74,7 +74,7 @@ func (s *Store) decide(placements []orders.Placement) []orders.Decision {
 }
 
 // learnSeal reads the seal, for the next placements.
-func (s *Store) learnSeal(ctx context.Context) error {
+func (s *Orders) learnSeal(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
 	seal, err := s.queries.OrderSealRead(ctx, s.db)
@@ -87,7 +87,7 @@ func (s *Store) learnSeal(ctx context.Context) error {
 
 // newID makes the id of an order that is placed at a moment. Exports look for a range of time by ids, so that the
 // moment in the id has to be by the same clock. Ids that this store makes one after another ascend.
-func (s *Store) newID(at time.Time) orders.ID {
+func (s *Orders) newID(at time.Time) orders.ID {
 	const tick = 12 // bits, as a UUID of version 7 has them for parts of a millisecond
 	moment := uint64(max(at.UnixMilli()<<tick+int64(at.Nanosecond())%int64(time.Millisecond)>>8, 0))
 	for {

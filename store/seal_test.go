@@ -26,13 +26,13 @@ func TestExportWaitsForWhatIsBeingCommitted(t *testing.T) {
 	moment := time.Now().Add(time.Millisecond)
 	eventually(t, func() bool { return time.Now().After(moment) })
 
-	page, err := s.Export(t.Context(), store.Export{Limit: 100})
+	page, err := s.Orders.Export(t.Context(), store.Export{Limit: 100})
 	require.NoError(t, err)
 	require.NotContains(t, idsOf(page), quick.ID, "it may yet be preceded")
-	_, err = s.Export(t.Context(), store.Export{To: moment, After: first.ID, Limit: 100})
+	_, err = s.Orders.Export(t.Context(), store.Export{To: moment, After: first.ID, Limit: 100})
 	require.ErrorIs(t, err, store.ErrUnavailable, "the range is not complete")
 	require.NoError(t, tx.Commit(t.Context()))
-	page, err = s.Export(t.Context(), store.Export{To: moment, Limit: 100})
+	page, err = s.Orders.Export(t.Context(), store.Export{To: moment, Limit: 100})
 	require.NoError(t, err)
 	require.Equal(t, []orders.ID{first.ID, slow.ID, quick.ID}, idsOf(page))
 }
@@ -44,19 +44,19 @@ func TestNothingIsStoredBeforeWhatWasExported(t *testing.T) {
 	s := storetest.New(t, pool)
 	storetest.Order(t, s)
 	moment := time.Now().Truncate(time.Millisecond)
-	page, err := s.Export(t.Context(), store.Export{Limit: 100})
+	page, err := s.Orders.Export(t.Context(), store.Export{Limit: 100})
 	require.NoError(t, err)
 	require.Len(t, page, 1)
 	behind, err := store.New(store.Config{DB: pool, Now: func() time.Time { return moment.Add(-30 * time.Second) }})
 	require.NoError(t, err)
 	keyed := storetest.Placement()
 	keyed.IdempotencyKey = "k"
-	placed, err := behind.Place(t.Context(), []orders.Placement{storetest.Placement(), keyed})
+	placed, err := behind.Orders.Place(t.Context(), []orders.Placement{storetest.Placement(), keyed})
 	require.NoError(t, err)
-	rest, err := s.Export(t.Context(), store.Export{From: moment, After: page[0].ID, Limit: 100})
+	rest, err := s.Orders.Export(t.Context(), store.Export{From: moment, After: page[0].ID, Limit: 100})
 	require.NoError(t, err)
 	require.ElementsMatch(t, []orders.ID{placed[0].Order.ID, placed[1].Order.ID}, idsOf(rest))
-	again, err := behind.Place(t.Context(), []orders.Placement{keyed})
+	again, err := behind.Orders.Place(t.Context(), []orders.Placement{keyed})
 	require.NoError(t, err)
 	require.True(t, again[0].Replayed)
 	require.Equal(t, placed[1].Order, again[0].Order)
@@ -75,7 +75,7 @@ func TestExportsInARowLoseNothing(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for ctx.Err() == nil {
-					p, err := s.Place(context.Background(), []orders.Placement{storetest.Placement()})
+					p, err := s.Orders.Place(context.Background(), []orders.Placement{storetest.Placement()})
 					if err != nil {
 						t.Error(err)
 						return
@@ -95,7 +95,7 @@ func TestExportsInARowLoseNothing(t *testing.T) {
 			if len(seen) > 0 {
 				after = seen[len(seen)-1]
 			}
-			page, err := reader.Export(t.Context(), store.Export{After: after, Limit: 50})
+			page, err := reader.Orders.Export(t.Context(), store.Export{After: after, Limit: 50})
 			require.NoError(t, err)
 			if len(page) == 0 {
 				return

@@ -8,18 +8,15 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 
-	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
@@ -49,26 +46,34 @@ type Config struct {
 	Registerer prometheus.Registerer // may be nil
 }
 
-// Store reads and writes orders. It is safe for concurrent use.
+// Store is the database, by what is in it. Everything in it is safe for concurrent use.
 type Store struct {
+	*database
+
+	Orders        *Orders
+	Steps         *Steps
+	DeadLetters   *DeadLetters
+	Log           *Log
+	Webhooks      *Webhooks
+	Deliveries    *Deliveries
+	Notifications *Notifications
+	Inventory     *Inventory
+	Findings      *Findings
+	Credentials   *Credentials
+	Audit         *Audit
+	Instances     *Instances
+	Queues        *Queues
+	Verifier      *Verifier
+}
+
+// database is what the types of this package share: connections, clocks, and how to write.
+type database struct {
 	db      DB
 	queries *dbsqlc.Queries
 	jobs    *river.Client[pgx.Tx]
 	now     func() time.Time
 	wall    func() time.Time
-	lastID  atomic.Uint64 // the moment in the latest order's id
 	bell    *Doorbell
-	recent  *Recent
-
-	writes *Writes
-
-	verifyEvery time.Duration
-
-	sealed atomic.Int64 // up to when orders are sealed, as far as this process knows; in milliseconds
-
-	placing  *group[orders.Placement, Placed]
-	applying [groupLanes]*group[orders.Event, Applied] // by order
-	reading  *group[orders.StepJob, Intent]
 }
 
 // New makes a Store. It does not touch the database.
@@ -77,41 +82,23 @@ func New(c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make job inserter: %w", err)
 	}
-	now := c.Now
-	if now == nil {
-		now = time.Now
+	if c.Now == nil {
+		c.Now = time.Now
 	}
-	wall := c.Wall
-	if wall == nil {
-		wall = now
+	if c.Wall == nil {
+		c.Wall = c.Now
 	}
-	s := &Store{
-		db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: now, wall: wall,
-		bell: c.Doorbell, recent: cmp.Or(c.Recent, NewRecent()), verifyEvery: c.VerifyEvery, writes: c.Writes,
+	d := &database{
+		db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: c.Now, wall: c.Wall, bell: c.Doorbell,
 	}
-	panics := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "millrace_commit_panics_total", Help: "Callers whose write or read panicked.",
-	})
-	callers := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "millrace_commit_callers", Help: "Callers that shared a transaction.",
-		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
-	}, []string{"operation"})
-	if c.Registerer != nil {
-		c.Registerer.MustRegister(callers, panics)
-	}
-	s.placing = &group[orders.Placement, Placed]{
-		flush: s.place, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("place"), panics: panics,
-		weight: placementWeight,
-	}
-	for i := range s.applying {
-		s.applying[i] = &group[orders.Event, Applied]{
-			flush: s.apply, lanes: 1, alone: c.Alone, callers: callers.WithLabelValues("apply"), panics: panics,
-		}
-	}
-	s.reading = &group[orders.StepJob, Intent]{
-		flush: s.intents, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_step"), panics: panics,
-	}
-	return s, nil
+	orders, steps, log := newOrders(d, c), &Steps{d}, &Log{d}
+	webhooks := &Webhooks{d, log}
+	return &Store{
+		database: d, Orders: orders, Steps: steps, DeadLetters: &DeadLetters{d}, Log: log, Webhooks: webhooks,
+		Deliveries: &Deliveries{d, log, webhooks}, Notifications: &Notifications{d}, Inventory: &Inventory{d},
+		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
+		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Verifier: &Verifier{d, steps},
+	}, nil
 }
 
 // Limits on how long a transaction, or a read, may take.
@@ -125,11 +112,11 @@ const (
 //
 // The caller's cancellation does not reach the transaction: pgx would close the connection, and a client that goes
 // away must find either a whole order or none when it comes back, not a pool that is busy reconnecting.
-func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+func (d *database) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		err := pgx.BeginFunc(ctx, d.db, func(tx pgx.Tx) error {
 			return unwritten(func() error { return fn(ctx, tx) })
 		})
 		if err == nil || !isConflict(err) {

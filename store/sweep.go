@@ -15,6 +15,11 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Steps finds steps that wait for a job that does not exist, or for none, and gives them one.
+type Steps struct {
+	*database
+}
+
 const (
 	sweepLock = 0x6d696c6c73776565 // "millswee"
 	sweepPage = 1000               // steps
@@ -42,7 +47,7 @@ type place struct {
 //
 // A job that has been running for longer than longest counts as dead: its process was killed. Recover finds that out
 // sooner. Of each kind of step a bounded number is looked at; the next sweep goes on behind them.
-func (s *Store) Sweep(ctx context.Context, longest time.Duration) (swept int, err error) {
+func (s *Steps) Sweep(ctx context.Context, longest time.Duration) (swept int, err error) {
 	overrun, err := s.overrun(ctx, longest)
 	if err == nil {
 		swept, err = s.replace(ctx, overrun)
@@ -75,7 +80,7 @@ func (s *Store) Sweep(ctx context.Context, longest time.Duration) (swept int, er
 }
 
 // sweepPage looks at a page of the pending steps of one kind, and returns where the next one begins.
-func (s *Store) sweepPage(
+func (s *Steps) sweepPage(
 	ctx context.Context, step orders.StepName, after place, longest time.Duration,
 ) (swept int, next place, err error) {
 	swept, err = s.giveJobs(ctx, func(ctx context.Context, tx pgx.Tx) ([]orders.StepJob, error) {
@@ -99,7 +104,7 @@ func (s *Store) sweepPage(
 }
 
 // replace gives new jobs to the steps of jobs that run only by River's account.
-func (s *Store) replace(ctx context.Context, lost []int64) (replaced int, err error) {
+func (s *Steps) replace(ctx context.Context, lost []int64) (replaced int, err error) {
 	for ids := range slices.Chunk(lost, lostPage) {
 		if err := ctx.Err(); err != nil {
 			return replaced, err
@@ -116,7 +121,7 @@ func (s *Store) replace(ctx context.Context, lost []int64) (replaced int, err er
 }
 
 // giveJobs inserts jobs for the steps that find returns, in the same transaction.
-func (s *Store) giveJobs(
+func (s *Steps) giveJobs(
 	ctx context.Context, find func(context.Context, pgx.Tx) ([]orders.StepJob, error),
 ) (int, error) {
 	var jobs []orders.StepJob
@@ -153,7 +158,7 @@ type stepPage struct {
 	next     place            // of the last one; zero if there are no more
 }
 
-func (s *Store) steps(
+func (s *Steps) steps(
 	ctx context.Context, tx pgx.Tx, step orders.StepName, after place, longest, strandedAfter time.Duration,
 ) (page stepPage, err error) {
 	if err := s.queries.SweepPlan(ctx, tx); err != nil {
@@ -182,7 +187,7 @@ func (s *Store) steps(
 }
 
 // unreplaced are the steps of running jobs that are pending and have been given no other job since.
-func (s *Store) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) ([]orders.StepJob, error) {
+func (s *Steps) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) ([]orders.StepJob, error) {
 	if err := s.queries.SweepPlan(ctx, tx); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
@@ -211,7 +216,7 @@ func (s *Store) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) ([]order
 	return jobs, nil
 }
 
-func (s *Store) overrun(ctx context.Context, longest time.Duration) ([]int64, error) {
+func (s *Steps) overrun(ctx context.Context, longest time.Duration) ([]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	ids, err := s.queries.JobsOverrun(ctx, s.db, interval(longest))
@@ -221,7 +226,7 @@ func (s *Store) overrun(ctx context.Context, longest time.Duration) ([]int64, er
 	return ids, nil
 }
 
-func (s *Store) sweepProgress(ctx context.Context) (map[orders.StepName]place, error) {
+func (s *Steps) sweepProgress(ctx context.Context) (map[orders.StepName]place, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := s.queries.SweepProgress(ctx, s.db)

@@ -42,10 +42,10 @@ func TestSweepInAnOutage(t *testing.T) {
 		'running', now() - interval '20 seconds', '{dead}')`)
 	exec(`DELETE FROM river_job WHERE state = 'retryable' AND args ->> 'order_id' = md5('51000')::uuid::text`)
 
-	n, err := s.Recover(t.Context(), store.Instance{ID: "self"})
+	n, err := s.Steps.Recover(t.Context(), store.Instance{ID: "self"})
 	require.NoError(t, err)
 	require.Equal(t, 1, n, "what a process that died was doing")
-	n, err = s.Sweep(t.Context(), time.Minute)
+	n, err = s.Steps.Sweep(t.Context(), time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	job := func(step orders.StepName, i string) int {
@@ -54,12 +54,12 @@ func TestSweepInAnOutage(t *testing.T) {
 	}
 	require.Equal(t, 1, job(orders.AuthorizePayment, "0"), "another provider's step does not wait")
 	require.Zero(t, job(orders.SendEmail, "52000"))
-	n, err = s.Sweep(t.Context(), time.Minute)
+	n, err = s.Steps.Sweep(t.Context(), time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, 1, n, "the second sweep goes on where the first one stopped")
 	require.Equal(t, 1, job(orders.SendEmail, "52000"))
 	require.Zero(t, count(t, pool, "SELECT count(*) FROM sweep_progress"), "the third one begins anew")
-	n, err = s.Sweep(t.Context(), time.Minute)
+	n, err = s.Steps.Sweep(t.Context(), time.Minute)
 	require.NoError(t, err)
 	require.Zero(t, n)
 }
@@ -95,9 +95,9 @@ func TestSweepReadsByKey(t *testing.T) {
 			require.NoError(t, err)
 		}
 		for name, do := range map[string]func() error{
-			"Sweep":   func() error { _, err := s.Sweep(t.Context(), time.Minute); return err },
-			"Recover": func() error { _, err := s.Recover(t.Context(), store.Instance{ID: "self"}); return err },
-			"Queues":  func() error { _, err := s.Queues(t.Context()); return err },
+			"Sweep":   func() error { _, err := s.Steps.Sweep(t.Context(), time.Minute); return err },
+			"Recover": func() error { _, err := s.Steps.Recover(t.Context(), store.Instance{ID: "self"}); return err },
+			"Queues":  func() error { _, err := s.Queues.List(t.Context()); return err },
 		} {
 			before := count(t, tx, read)
 			require.NoError(t, do(), name)
@@ -116,7 +116,7 @@ func TestOldestWork(t *testing.T) {
 	storetest.Order(t, s)
 	_, err = tx.Exec(t.Context(), "UPDATE river_job SET state = 'retryable', scheduled_at = now() + interval '1 minute'")
 	require.NoError(t, err)
-	queues, err := s.Queues(t.Context())
+	queues, err := s.Queues.List(t.Context())
 	require.NoError(t, err)
 	require.Len(t, queues, 3, "a step of each provider")
 	for _, q := range queues {

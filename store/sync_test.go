@@ -29,19 +29,19 @@ func TestSynchronousStandby(t *testing.T) {
 	}()
 	placement := storetest.Placement()
 	placement.IdempotencyKey = "key"
-	placed, err := alone.Place(t.Context(), []orders.Placement{placement})
+	placed, err := alone.Orders.Place(t.Context(), []orders.Placement{placement})
 	require.NoError(t, err)
 	cancel := orders.Event{OrderID: placed[0].Order.ID, Kind: orders.CancelRequested}
-	_, err = alone.Apply(t.Context(), []orders.Event{cancel})
+	_, err = alone.Orders.Apply(t.Context(), []orders.Event{cancel})
 	require.NoError(t, err)
 
 	pool, err := store.NewPool(t.Context(), server.DSN("postgres")+storetest.SearchPath, "test", 4)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	waits := storetest.New(t, pool)
-	_, err = waits.Place(t.Context(), []orders.Placement{placement})
+	_, err = waits.Orders.Place(t.Context(), []orders.Placement{placement})
 	require.ErrorIs(t, err, store.ErrUnavailable)
-	_, err = waits.Apply(t.Context(), []orders.Event{cancel}) // locking the row is a write
+	_, err = waits.Orders.Apply(t.Context(), []orders.Event{cancel}) // locking the row is a write
 	require.ErrorIs(t, err, store.ErrUnavailable)
 }
 

@@ -13,8 +13,13 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
+// Queues are those of River, as far as operators ask about them.
+type Queues struct {
+	*database
+}
+
 // Leader is the id of the River client that enqueues the periodic jobs; empty if nobody leads.
-func (s *Store) Leader(ctx context.Context) (string, error) {
+func (s *Queues) Leader(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	leader, err := s.queries.Leader(ctx, s.db)
@@ -25,7 +30,7 @@ func (s *Store) Leader(ctx context.Context) (string, error) {
 }
 
 // OwnsJobs reports whether this role owns River's tables, and so may rebuild their indexes.
-func (s *Store) OwnsJobs(ctx context.Context) (bool, error) {
+func (s *Queues) OwnsJobs(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	owns, err := s.queries.OwnsJobs(ctx, s.db)
@@ -50,9 +55,9 @@ type Queue struct {
 	OldestAt time.Time
 }
 
-// Queues lists the queues that somebody works or that have unfinished jobs, by name.
-func (s *Store) Queues(ctx context.Context) ([]Queue, error) {
-	depths, err := s.QueueDepths(ctx)
+// List lists the queues that somebody works or that have unfinished jobs, by name.
+func (s *Queues) List(ctx context.Context) ([]Queue, error) {
+	depths, err := s.Depths(ctx)
 	if err != nil {
 		return nil, err
 	}

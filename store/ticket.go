@@ -36,7 +36,7 @@ type Ticket struct {
 }
 
 // MakeTickets stores tickets, all or none, and returns the text of each, which is not stored. Error: ErrTooManyTickets.
-func (s *Store) MakeTickets(ctx context.Context, tickets []Ticket) (texts []string, err error) {
+func (s *Credentials) MakeTickets(ctx context.Context, tickets []Ticket) (texts []string, err error) {
 	params := &dbsqlc.TicketsInsertParams{Now: s.now(), Most: MaxTickets}
 	for _, t := range tickets {
 		_, secret := newCredential()
@@ -65,7 +65,7 @@ func (s *Store) MakeTickets(ctx context.Context, tickets []Ticket) (texts []stri
 // VerifyTicket finds the ticket that a text is of.
 //
 // Errors: ErrTicketRefused; any other is the database's and says nothing about the ticket.
-func (s *Store) VerifyTicket(ctx context.Context, text string) (Ticket, error) {
+func (s *Credentials) VerifyTicket(ctx context.Context, text string) (Ticket, error) {
 	if !IsTicket(text) {
 		return Ticket{}, ErrTicketRefused
 	}

@@ -24,17 +24,17 @@ func TestTicketsOfOne(t *testing.T) {
 		SELECT sha256(n::text::bytea), 'shop', 'service', '', now() + interval '1 hour' FROM generate_series(2, $1) n`,
 		store.MaxTickets)
 	require.NoError(t, err)
-	texts, err := s.MakeTickets(t.Context(), []store.Ticket{ticket("shop", time.Minute)})
+	texts, err := s.Credentials.MakeTickets(t.Context(), []store.Ticket{ticket("shop", time.Minute)})
 	require.NoError(t, err)
 	require.Len(t, texts, 1)
-	_, err = s.MakeTickets(t.Context(), []store.Ticket{ticket("other", time.Minute), ticket("shop", time.Minute)})
+	_, err = s.Credentials.MakeTickets(t.Context(), []store.Ticket{ticket("other", time.Minute), ticket("shop", time.Minute)})
 	require.ErrorIs(t, err, store.ErrTooManyTickets)
-	_, err = s.MakeTickets(t.Context(), []store.Ticket{ticket("other", time.Minute)})
+	_, err = s.Credentials.MakeTickets(t.Context(), []store.Ticket{ticket("other", time.Minute)})
 	require.NoError(t, err, "another is not held up")
 
 	_, err = tx.Exec(t.Context(), `UPDATE millrace.stream_tickets SET expires_at = now() - interval '1 hour'
 		WHERE principal = 'shop'`)
 	require.NoError(t, err)
-	_, err = s.MakeTickets(t.Context(), []store.Ticket{ticket("shop", time.Minute)})
+	_, err = s.Credentials.MakeTickets(t.Context(), []store.Ticket{ticket("shop", time.Minute)})
 	require.NoError(t, err, "they have expired")
 }

@@ -15,9 +15,9 @@ import (
 // unsettledSlice is how many effects are written by one statement.
 const unsettledSlice = 1000
 
-// UnsettledEffects lists effects of a provider that could not be decided about when they were compared and are due
+// Unsettled lists effects of a provider that could not be decided about when they were compared and are due
 // before a moment, those first that have waited longest. They have no amounts, which were compared.
-func (s *Store) UnsettledEffects(
+func (s *Findings) Unsettled(
 	ctx context.Context, p orders.Provider, before time.Time, limit int,
 ) ([]orders.Effect, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -37,13 +37,13 @@ func (s *Store) UnsettledEffects(
 
 // Settle keeps what came of looking at unsettled effects of a provider again: those that still cannot be decided are
 // due again at a moment, and the others are forgotten. It returns the findings that are new.
-func (s *Store) Settle(
+func (s *Findings) Settle(
 	ctx context.Context, p orders.Provider, looked []orders.Effect, found Comparison, due time.Time,
 ) (fresh []Finding, err error) {
 	still, decided := effectKeys(found.Unsettled), effectKeys(looked)
 	decided = slices.DeleteFunc(decided, func(key string) bool { return slices.Contains(still, key) })
 	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if fresh, err = s.writeFindings(ctx, tx, found.Findings); err != nil {
+		if fresh, err = s.write(ctx, tx, found.Findings); err != nil {
 			return err
 		}
 		err := s.queries.UnsettledDelete(ctx, tx, &dbsqlc.UnsettledDeleteParams{Provider: string(p), Keys: decided})
@@ -61,7 +61,7 @@ func (s *Store) Settle(
 }
 
 // keepUnsettled writes effects of a provider that are to be looked at again.
-func (s *Store) keepUnsettled(ctx context.Context, tx pgx.Tx, p orders.Provider, effects []orders.Effect) error {
+func (s *Findings) keepUnsettled(ctx context.Context, tx pgx.Tx, p orders.Provider, effects []orders.Effect) error {
 	latest := map[string]orders.Effect{}
 	for _, e := range effects {
 		if seen, ok := latest[e.Key]; !ok || e.At.After(seen.At) {

@@ -16,7 +16,7 @@ import (
 func TestUnsettledEffects(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Tx(t))
-	start, err := s.LogStart(t.Context())
+	start, err := s.Log.Start(t.Context())
 	require.NoError(t, err)
 	now := time.Now().UTC().Truncate(time.Second)
 	const most = 2500
@@ -31,12 +31,12 @@ func TestUnsettledEffects(t *testing.T) {
 	}
 	progress := store.Reconciliation{Provider: orders.Payment, State: store.ReconciliationOK, To: now, Cursor: start}
 	for range 2 { // as in the overlap of two spans
-		_, err = s.SaveReconciliation(t.Context(), progress, store.Comparison{Unsettled: effects})
+		_, err = s.Findings.SaveProgress(t.Context(), progress, store.Comparison{Unsettled: effects})
 		require.NoError(t, err)
 	}
 	due := func(before time.Time, limit int) []orders.Effect {
 		t.Helper()
-		page, err := s.UnsettledEffects(t.Context(), orders.Payment, before, limit)
+		page, err := s.Findings.Unsettled(t.Context(), orders.Payment, before, limit)
 		require.NoError(t, err)
 		return page
 	}
@@ -46,12 +46,12 @@ func TestUnsettledEffects(t *testing.T) {
 	require.Equal(t, orders.Effect{
 		Provider: orders.Payment, Key: "k0000", OrderID: "o\uFFFD", At: now.Add(time.Second),
 	}, page[0])
-	none, err := s.UnsettledEffects(t.Context(), orders.Shipping, soon, 10)
+	none, err := s.Findings.Unsettled(t.Context(), orders.Shipping, soon, 10)
 	require.NoError(t, err)
 	require.Empty(t, none)
 
 	finding := store.Finding{Provider: orders.Payment, Kind: orders.DriftNotUndone, Key: "k0000"}
-	fresh, err := s.Settle(t.Context(), orders.Payment, page, store.Comparison{
+	fresh, err := s.Findings.Settle(t.Context(), orders.Payment, page, store.Comparison{
 		Findings: []store.Finding{finding}, Unsettled: page[5:],
 	}, soon.Add(time.Minute))
 	require.NoError(t, err)

@@ -16,8 +16,8 @@ import (
 // mostUpkeepError is how many characters are kept of why the upkeep failed.
 const mostUpkeepError = 500
 
-// LogUpkept is when the log's upkeep succeeded last; zero if it never did.
-func (s *Store) LogUpkept(ctx context.Context) (time.Time, error) {
+// Upkept is when the log's upkeep succeeded last; zero if it never did.
+func (s *Log) Upkept(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	at, err := s.queries.LogUpkept(ctx, s.db)
@@ -31,7 +31,7 @@ func (s *Store) LogUpkept(ctx context.Context) (time.Time, error) {
 }
 
 // noteUpkeep keeps how the log's upkeep went. A process that is stopping has not failed.
-func (s *Store) noteUpkeep(ctx context.Context, errs ...error) error {
+func (s *Log) noteUpkeep(ctx context.Context, errs ...error) error {
 	failed := errors.Join(errs...)
 	if failed != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return failed

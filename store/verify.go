@@ -15,6 +15,13 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Verifier checks the invariants.
+type Verifier struct {
+	*database
+
+	steps *Steps
+}
+
 const (
 	verifyTimeout = 8 * time.Second // of each transaction
 	verifyPage    = 500             // orders
@@ -78,13 +85,13 @@ type Violation struct {
 // of it sees one moment, in a transaction that can only read.
 //
 // An error says that something could not be checked; it says nothing about the invariants.
-func (s *Store) Verify(ctx context.Context, options VerifyOptions) (Verification, error) {
+func (s *Verifier) Verify(ctx context.Context, options VerifyOptions) (Verification, error) {
 	limits := &options.Limits
 	limits.Job, limits.Writer = cmp.Or(limits.Job, 90*time.Second), cmp.Or(limits.Writer, 10*time.Second)
 	limits.Snapshot, limits.Notifications = cmp.Or(limits.Snapshot, 5*time.Minute), cmp.Or(limits.Notifications, 0.01)
 	limits.SlotWAL, limits.UnusedSlotWAL = cmp.Or(limits.SlotWAL, 10<<30), cmp.Or(limits.UnusedSlotWAL, 1<<30)
 	v := &verification{
-		store: s, options: options, found: map[string]*Violation{},
+		verifier: s, options: options, found: map[string]*Violation{},
 		Verification: Verification{StartedAt: timestamp(s.now()), Deep: options.Deep, Violations: []Violation{}},
 	}
 	start := time.Now()
@@ -101,9 +108,9 @@ func (s *Store) Verify(ctx context.Context, options VerifyOptions) (Verification
 type verification struct {
 	Verification
 
-	store   *Store
-	options VerifyOptions
-	found   map[string]*Violation
+	verifier *Verifier
+	options  VerifyOptions
+	found    map[string]*Violation
 }
 
 // violations are what was found, in the order of the checks.
@@ -145,8 +152,8 @@ func (v *verification) progress(part string) {
 func (v *verification) transaction(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	return pgx.BeginFunc(ctx, v.store.db, func(tx pgx.Tx) error {
-		if err := v.store.queries.VerifyBegin(ctx, tx); err != nil {
+	return pgx.BeginFunc(ctx, v.verifier.db, func(tx pgx.Tx) error {
+		if err := v.verifier.queries.VerifyBegin(ctx, tx); err != nil {
 			return err
 		}
 		return fn(ctx, tx)
@@ -178,8 +185,8 @@ func (v *verification) report(check string, id orders.ID, format string, args ..
 	}
 }
 
-// SaveVerification keeps a verification as the latest one, unless there is a later one.
-func (s *Store) SaveVerification(ctx context.Context, v Verification) error {
+// Save keeps a verification as the latest one, unless there is a later one.
+func (s *Verifier) Save(ctx context.Context, v Verification) error {
 	violations, err := json.Marshal(v.Violations)
 	if err != nil {
 		return fmt.Errorf("encode violations: %w", err)
@@ -196,8 +203,8 @@ func (s *Store) SaveVerification(ctx context.Context, v Verification) error {
 	return nil
 }
 
-// LastVerification is the latest one that was saved; its StartedAt is zero if there was none.
-func (s *Store) LastVerification(ctx context.Context) (Verification, error) {
+// Last is the latest one that was saved; its StartedAt is zero if there was none.
+func (s *Verifier) Last(ctx context.Context) (Verification, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	row, err := s.queries.VerificationRead(ctx, s.db)

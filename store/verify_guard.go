@@ -39,10 +39,10 @@ func guards() map[string]string {
 // guards reports guards that are missing or have another definition.
 func (v *verification) guards(ctx context.Context, tx pgx.Tx, _ time.Time) error {
 	expected := guards()
-	if err := v.store.queries.VerifyNames(ctx, tx); err != nil {
+	if err := v.verifier.queries.VerifyNames(ctx, tx); err != nil {
 		return err
 	}
-	rows, err := v.store.queries.VerifyGuards(ctx, tx, slices.Collect(maps.Keys(expected)))
+	rows, err := v.verifier.queries.VerifyGuards(ctx, tx, slices.Collect(maps.Keys(expected)))
 	found := map[string][]string{} // a name is unique within a table only
 	for _, row := range rows {
 		found[row.Name] = append(found[row.Name], row.Definition)

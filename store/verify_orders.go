@@ -16,7 +16,7 @@ import (
 
 // recentOrders checks the orders to which something has happened last.
 func (v *verification) recentOrders(ctx context.Context, tx pgx.Tx) error {
-	ids, err := v.store.queries.VerifyRecent(ctx, tx, verifyRecent)
+	ids, err := v.verifier.queries.VerifyRecent(ctx, tx, verifyRecent)
 	if err != nil {
 		return fmt.Errorf("read the end of the log: %w", err)
 	}
@@ -30,15 +30,15 @@ func (v *verification) recentOrders(ctx context.Context, tx pgx.Tx) error {
 
 // orders checks some orders, each against its log and its saga.
 func (v *verification) orders(ctx context.Context, tx pgx.Tx, ids []orders.ID) error {
-	pruned, err := v.store.queries.VerifyPruned(ctx, tx)
+	pruned, err := v.verifier.queries.VerifyPruned(ctx, tx)
 	if err != nil {
 		return fmt.Errorf("read the beginning of the log: %w", err)
 	}
-	documents, err := v.store.queries.OrdersRead(ctx, tx, ids)
+	documents, err := v.verifier.queries.OrdersRead(ctx, tx, ids)
 	if err != nil {
 		return fmt.Errorf("read orders: %w", err)
 	}
-	rows, err := v.store.queries.VerifyEvents(ctx, tx, ids)
+	rows, err := v.verifier.queries.VerifyEvents(ctx, tx, ids)
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)
 	}
@@ -46,7 +46,7 @@ func (v *verification) orders(ctx context.Context, tx pgx.Tx, ids []orders.ID) e
 	for _, row := range rows {
 		log[row.OrderID] = append(log[row.OrderID], row)
 	}
-	twins, err := v.store.queries.VerifyKeys(ctx, tx, ids)
+	twins, err := v.verifier.queries.VerifyKeys(ctx, tx, ids)
 	if err != nil {
 		return fmt.Errorf("read idempotency keys: %w", err)
 	}
@@ -88,7 +88,7 @@ func (v *verification) allOrders(ctx context.Context) error {
 	for more := true; more; {
 		v.progress("all orders")
 		err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-			ids, err := v.store.queries.VerifyPage(ctx, tx, &dbsqlc.VerifyPageParams{After: after, PageSize: verifyPage})
+			ids, err := v.verifier.queries.VerifyPage(ctx, tx, &dbsqlc.VerifyPageParams{After: after, PageSize: verifyPage})
 			if err != nil {
 				return fmt.Errorf("list orders: %w", err)
 			}
@@ -96,7 +96,7 @@ func (v *verification) allOrders(ctx context.Context) error {
 			if more = len(ids) == verifyPage; more {
 				upTo = ids[len(ids)-1]
 			}
-			orphans, err := v.store.queries.VerifyOrphans(ctx, tx, &dbsqlc.VerifyOrphansParams{
+			orphans, err := v.verifier.queries.VerifyOrphans(ctx, tx, &dbsqlc.VerifyOrphansParams{
 				After: after, UpTo: upTo, Most: verifyMost,
 			})
 			if err != nil {
@@ -121,7 +121,7 @@ func (v *verification) wholeLog(ctx context.Context) error {
 	for more := true; more; {
 		v.progress("whole log")
 		err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-			rows, err := v.store.queries.VerifyLogPage(ctx, tx, after)
+			rows, err := v.verifier.queries.VerifyLogPage(ctx, tx, after)
 			if err != nil {
 				return fmt.Errorf("read the log: %w", err)
 			}

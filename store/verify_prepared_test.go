@@ -18,7 +18,7 @@ func TestVerifyNamesPreparedTransactions(t *testing.T) {
 	_, err := pool.Exec(t.Context(), "BEGIN; CREATE TABLE public.t (); PREPARE TRANSACTION 'forgotten'")
 	require.NoError(t, err)
 	defer func() { _, _ = pool.Exec(t.Context(), "ROLLBACK PREPARED 'forgotten'") }()
-	found, err := storetest.New(t, pool).Verify(t.Context(), store.VerifyOptions{
+	found, err := storetest.New(t, pool).Verifier.Verify(t.Context(), store.VerifyOptions{
 		Limits: store.Limits{Writer: time.Nanosecond, Snapshot: time.Nanosecond},
 	})
 	require.NoError(t, err)

@@ -40,12 +40,12 @@ const (
 
 // system checks what is not about single orders, or is found without reading them.
 func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
-	before := v.store.wall()
-	now, err := v.store.queries.Now(ctx, tx)
+	before := v.verifier.wall()
+	now, err := v.verifier.queries.Now(ctx, tx)
 	if err != nil {
 		return fmt.Errorf("read clock: %w", err)
 	}
-	if skew := before.Sub(now); skew > mostClockSkew || -skew > mostClockSkew+v.store.wall().Sub(before) {
+	if skew := before.Sub(now); skew > mostClockSkew || -skew > mostClockSkew+v.verifier.wall().Sub(before) {
 		v.report(checkClock, orders.ID{}, "this machine is %s ahead", skew.Round(time.Millisecond))
 	}
 	for _, check := range []struct {
@@ -82,7 +82,7 @@ func (v *verification) stuck(ctx context.Context, tx pgx.Tx, _ time.Time) error 
 			notices = append(notices, string(spec.Name))
 		}
 	}
-	rows, err := v.store.queries.VerifyStuck(ctx, tx, &dbsqlc.VerifyStuckParams{ScanSize: verifyScan, Notices: notices})
+	rows, err := v.verifier.queries.VerifyStuck(ctx, tx, &dbsqlc.VerifyStuckParams{ScanSize: verifyScan, Notices: notices})
 	for _, row := range rows {
 		v.report(string(orders.RuleStuck), row.ID, "%s, and waits for no step", row.Status)
 	}
@@ -97,7 +97,7 @@ func (v *verification) jobs(ctx context.Context) error {
 		var at place
 		for pages := 0; pages < verifyStepPages || v.options.Deep; pages++ {
 			err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-				page, err := v.store.steps(ctx, tx, spec.Name, at, longest, jobWithin)
+				page, err := v.verifier.steps.steps(ctx, tx, spec.Name, at, longest, jobWithin)
 				for _, job := range page.stranded {
 					v.report(checkJob, job.OrderID, "%s:%d has no job", job.Step, job.Generation)
 				}
@@ -121,7 +121,7 @@ func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) er
 	for i, provider := range providers {
 		queues[i] = string(provider)
 	}
-	resumed, err := v.store.queries.VerifyResumed(ctx, tx, &dbsqlc.VerifyResumedParams{
+	resumed, err := v.verifier.queries.VerifyResumed(ctx, tx, &dbsqlc.VerifyResumedParams{
 		Queues: queues, After: now.Add(-overduePatience), Silence: interval(silence),
 	})
 	if err != nil {
@@ -133,7 +133,7 @@ func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) er
 			params.Steps = append(params.Steps, string(spec.Name))
 		}
 	}
-	rows, err := v.store.queries.StepsOverdue(ctx, tx, params)
+	rows, err := v.verifier.queries.StepsOverdue(ctx, tx, params)
 	for _, row := range rows {
 		v.report(checkOverdue, row.OrderID, "%s:%d should have ended by %s", row.Step, row.Generation,
 			row.DeadlineAt.UTC().Format(time.RFC3339))
@@ -142,7 +142,7 @@ func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) er
 }
 
 func (v *verification) longJobs(ctx context.Context, tx pgx.Tx, now time.Time) error {
-	rows, err := v.store.queries.VerifyLongJobs(ctx, tx, &dbsqlc.VerifyLongJobsParams{
+	rows, err := v.verifier.queries.VerifyLongJobs(ctx, tx, &dbsqlc.VerifyLongJobsParams{
 		Before: now.Add(-v.options.Limits.Job - longJobGrace),
 		Upkeep: LogUpkeep, UpkeepBefore: now.Add(-LogUpkeepTimeout - longJobGrace), Most: verifyMost,
 	})
@@ -155,7 +155,7 @@ func (v *verification) longJobs(ctx context.Context, tx pgx.Tx, now time.Time) e
 }
 
 func (v *verification) backlog(ctx context.Context, tx pgx.Tx, now time.Time) error {
-	rows, err := v.store.queries.VerifyBacklog(ctx, tx, &dbsqlc.VerifyBacklogParams{
+	rows, err := v.verifier.queries.VerifyBacklog(ctx, tx, &dbsqlc.VerifyBacklogParams{
 		Before: now.Add(-backlogAfter), Silence: interval(silence),
 	})
 	for _, row := range rows {
@@ -167,7 +167,7 @@ func (v *verification) backlog(ctx context.Context, tx pgx.Tx, now time.Time) er
 
 func (v *verification) transactions(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	limits := v.options.Limits
-	rows, err := v.store.queries.VerifyTransactions(ctx, tx, &dbsqlc.VerifyTransactionsParams{
+	rows, err := v.verifier.queries.VerifyTransactions(ctx, tx, &dbsqlc.VerifyTransactionsParams{
 		WritesBefore: now.Add(-limits.Writer), ReadsBefore: now.Add(-limits.Snapshot), Most: verifyMost,
 		UpkeepBefore: now.Add(-LogUpkeepTimeout), Mark: upkeepMark, DumpsBefore: now.Add(-longestDump),
 	})
@@ -183,7 +183,7 @@ func (v *verification) transactions(ctx context.Context, tx pgx.Tx, now time.Tim
 }
 
 func (v *verification) slots(ctx context.Context, tx pgx.Tx, _ time.Time) error {
-	rows, err := v.store.queries.VerifySlots(ctx, tx, &dbsqlc.VerifySlotsParams{
+	rows, err := v.verifier.queries.VerifySlots(ctx, tx, &dbsqlc.VerifySlotsParams{
 		Unused: interval(slotUnused), MostRetained: v.options.Limits.SlotWAL, MostUnused: v.options.Limits.UnusedSlotWAL,
 		MostHorizon: slotHorizon, MostCatalogHorizon: slotCatalogHorizon, Most: verifyMost,
 	})
@@ -199,7 +199,7 @@ func (v *verification) slots(ctx context.Context, tx pgx.Tx, _ time.Time) error 
 }
 
 func (v *verification) notifications(ctx context.Context, tx pgx.Tx, _ time.Time) error {
-	usage, err := v.store.queries.VerifyNotifications(ctx, tx)
+	usage, err := v.verifier.queries.VerifyNotifications(ctx, tx)
 	if usage > v.options.Limits.Notifications {
 		v.report(checkNotifications, orders.ID{}, "%.1f %% is used", 100*usage)
 	}
@@ -211,7 +211,7 @@ func (v *verification) findings(ctx context.Context, tx pgx.Tx, _ time.Time) err
 	if v.options.Findings != nil {
 		state = FindingAccepted
 	}
-	rows, err := v.store.queries.FindingsList(ctx, tx, &dbsqlc.FindingsListParams{
+	rows, err := v.verifier.queries.FindingsList(ctx, tx, &dbsqlc.FindingsListParams{
 		State: string(state), PageSize: verifyMost,
 	})
 	kept := decodeFindings(rows)
@@ -229,7 +229,7 @@ func (v *verification) findings(ctx context.Context, tx pgx.Tx, _ time.Time) err
 }
 
 func (v *verification) deadRows(ctx context.Context, tx pgx.Tx, _ time.Time) error {
-	rows, err := v.store.queries.VerifyDeadRows(ctx, tx, deadRowsLeast)
+	rows, err := v.verifier.queries.VerifyDeadRows(ctx, tx, deadRowsLeast)
 	for _, row := range rows {
 		v.report(checkDeadRows, orders.ID{}, "%s has %d dead rows and %d live ones", row.Relation, row.Dead, row.Live)
 	}

@@ -56,7 +56,7 @@ func newDeployment(t *testing.T) *deployment {
 
 func (d *deployment) apply(t *testing.T, events ...orders.Event) {
 	t.Helper()
-	applied, err := d.store.Apply(t.Context(), events)
+	applied, err := d.store.Orders.Apply(t.Context(), events)
 	require.NoError(t, err)
 	for _, a := range applied {
 		require.True(t, a.Changed)
@@ -71,7 +71,7 @@ func (d *deployment) exec(t *testing.T, sql string) {
 
 func (d *deployment) verify(t *testing.T, deep bool) store.Verification {
 	t.Helper()
-	v, err := d.store.Verify(t.Context(), store.VerifyOptions{Deep: deep})
+	v, err := d.store.Verifier.Verify(t.Context(), store.VerifyOptions{Deep: deep})
 	require.NoError(t, err)
 	return v
 }
@@ -268,7 +268,7 @@ func TestVerifySessions(t *testing.T) {
 		return func() { require.NoError(t, tx.Rollback(context.Background())) }
 	}
 	verify := func(limits store.Limits) []string {
-		v, err := d.store.Verify(t.Context(), store.VerifyOptions{Limits: limits})
+		v, err := d.store.Verifier.Verify(t.Context(), store.VerifyOptions{Limits: limits})
 		require.NoError(t, err)
 		return checks(v)
 	}
@@ -300,10 +300,10 @@ func TestVerifySessions(t *testing.T) {
 
 	fast, err := store.New(store.Config{DB: d.pool, Now: func() time.Time { return time.Now().Add(5 * time.Second) }})
 	require.NoError(t, err)
-	v, err := fast.Verify(t.Context(), store.VerifyOptions{})
+	v, err := fast.Verifier.Verify(t.Context(), store.VerifyOptions{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"clock"}, checks(v))
-	v, err = fast.Verify(t.Context(), store.VerifyOptions{Skip: []string{"clock"}})
+	v, err = fast.Verifier.Verify(t.Context(), store.VerifyOptions{Skip: []string{"clock"}})
 	require.NoError(t, err)
 	require.Empty(t, v.Violations)
 }

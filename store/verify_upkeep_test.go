@@ -26,7 +26,7 @@ func TestVerifyDuringUpkeep(t *testing.T) {
 		CREATE EVENT TRIGGER read_slowly ON ddl_command_start EXECUTE FUNCTION public.read_slowly()`)
 	upkept := make(chan error, 1)
 	go func() {
-		_, err := d.store.MaintainLog(t.Context(), 90*24*time.Hour)
+		_, err := d.store.Log.Maintain(t.Context(), 90*24*time.Hour)
 		upkept <- err
 	}()
 	eventually(t, func() bool {
@@ -34,7 +34,7 @@ func TestVerifyDuringUpkeep(t *testing.T) {
 			AND backend_xid IS NOT NULL AND query LIKE '%log_default_check%'`) == 1
 	})
 	found := func() store.Verification {
-		v, err := d.store.Verify(t.Context(), store.VerifyOptions{
+		v, err := d.store.Verifier.Verify(t.Context(), store.VerifyOptions{
 			Limits: store.Limits{Writer: time.Nanosecond, Snapshot: time.Nanosecond},
 		})
 		require.NoError(t, err)
@@ -67,7 +67,7 @@ func TestVerifyDuringDump(t *testing.T) {
 			_, err := session.Exec(t.Context(), sql)
 			require.NoError(t, err)
 		}
-		v, err := d.store.Verify(t.Context(), store.VerifyOptions{
+		v, err := d.store.Verifier.Verify(t.Context(), store.VerifyOptions{
 			Limits: store.Limits{Writer: time.Nanosecond, Snapshot: time.Nanosecond},
 		})
 		require.NoError(t, err)

@@ -33,10 +33,10 @@ func vigilChecks() []string {
 }
 
 // Vigil looks for what keeps verification from running, or from being believed: no verification has to run for that.
-func (s *Store) Vigil(ctx context.Context) ([]Violation, error) {
+func (s *Verifier) Vigil(ctx context.Context) ([]Violation, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	v := &verification{store: s, found: map[string]*Violation{}}
+	v := &verification{verifier: s, found: map[string]*Violation{}}
 	if err := v.vigil(ctx, s.db); err != nil {
 		return nil, fmt.Errorf("look for periodic work: %w", classify(err))
 	}
@@ -44,8 +44,8 @@ func (s *Store) Vigil(ctx context.Context) ([]Violation, error) {
 }
 
 // Standing is the latest verification, with what Vigil finds now in place of what that verification found of it.
-func (s *Store) Standing(ctx context.Context) (Verification, error) {
-	v, err := s.LastVerification(ctx)
+func (s *Verifier) Standing(ctx context.Context) (Verification, error) {
+	v, err := s.Last(ctx)
 	if err != nil {
 		return v, err
 	}
@@ -68,7 +68,7 @@ func (s *Store) Standing(ctx context.Context) (Verification, error) {
 }
 
 func (v *verification) vigil(ctx context.Context, db dbsqlc.DBTX) error {
-	row, err := v.store.queries.Vigil(ctx, db, &dbsqlc.VigilParams{
+	row, err := v.verifier.queries.Vigil(ctx, db, &dbsqlc.VigilParams{
 		Silence: interval(silence), Ahead: interval(partitionAhead),
 	})
 	if err != nil {
@@ -124,7 +124,7 @@ func (v *verification) upkeep(row dbsqlc.VigilRow) {
 }
 
 func (v *verification) schema(ctx context.Context, db dbsqlc.DBTX) error {
-	err := newer(ctx, v.store.queries, db)
+	err := newer(ctx, v.verifier.queries, db)
 	if refusal, ok := errors.AsType[*SchemaError](err); ok {
 		v.report(checkSchema, orders.ID{}, "%s", refusal.Reason)
 		return nil

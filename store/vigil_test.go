@@ -23,7 +23,7 @@ func TestHeartbeatsSeeLeader(t *testing.T) {
 		require.NoError(t, err)
 	}
 	unled := func() bool {
-		require.NoError(t, s.Beat(t.Context(), "a"))
+		require.NoError(t, s.Instances.Beat(t.Context(), "a"))
 		return count(t, pool, "SELECT count(*) FROM instances WHERE id = 'a' AND unled_since IS NOT NULL") == 1
 	}
 	lead := func(id string) {
@@ -39,7 +39,7 @@ func TestHeartbeatsSeeLeader(t *testing.T) {
 	require.False(t, unled())
 	lead("stranger")
 	require.True(t, unled())
-	require.NoError(t, s.Beat(t.Context(), "b"))
+	require.NoError(t, s.Instances.Beat(t.Context(), "b"))
 	lead("b")
 	require.False(t, unled())
 	exec("UPDATE instances SET heartbeat_at = now() - interval '11 seconds' WHERE id = 'b'")
@@ -57,7 +57,7 @@ func TestStanding(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
 	standing := func() []string {
-		v, err := d.store.Standing(t.Context())
+		v, err := d.store.Verifier.Standing(t.Context())
 		require.NoError(t, err)
 		return checks(v)
 	}
@@ -66,7 +66,7 @@ func TestStanding(t *testing.T) {
 	require.Equal(t, []string{"guards"}, standing())
 	d.exec(t, "UPDATE verification SET started_at = now() - interval '1 hour'")
 	require.Equal(t, []string{"verification", "guards"}, standing())
-	v, err := d.store.Verify(t.Context(), store.VerifyOptions{Periodic: true})
+	v, err := d.store.Verifier.Verify(t.Context(), store.VerifyOptions{Periodic: true})
 	require.NoError(t, err)
 	require.Empty(t, v.Violations, "it is itself what was missing")
 	d.exec(t, "DELETE FROM verification")
@@ -89,7 +89,7 @@ func TestUpkeepIsNoted(t *testing.T) {
 	t.Cleanup(pool.Close)
 	s := storetest.New(t, owner)
 	details := func() string {
-		v, err := s.Vigil(t.Context())
+		v, err := s.Verifier.Vigil(t.Context())
 		require.NoError(t, err)
 		for _, found := range v {
 			if found.Check == "log_upkeep" {
@@ -98,17 +98,17 @@ func TestUpkeepIsNoted(t *testing.T) {
 		}
 		return ""
 	}
-	_, err = storetest.New(t, pool).MaintainLog(t.Context(), time.Hour*24*30)
+	_, err = storetest.New(t, pool).Log.Maintain(t.Context(), time.Hour*24*30)
 	require.ErrorContains(t, err, "permission denied")
 	require.Contains(t, details(), "permission denied")
-	at, err := s.LogUpkept(t.Context())
+	at, err := s.Log.Upkept(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, at)
 
-	_, err = s.MaintainLog(t.Context(), time.Hour*24*30)
+	_, err = s.Log.Maintain(t.Context(), time.Hour*24*30)
 	require.NoError(t, err)
 	require.Empty(t, details())
-	at, err = s.LogUpkept(t.Context())
+	at, err = s.Log.Upkept(t.Context())
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), at, time.Minute)
 
@@ -118,7 +118,7 @@ func TestUpkeepIsNoted(t *testing.T) {
 	defer func() { _ = tx.Rollback(t.Context()) }()
 	_, err = tx.Exec(t.Context(), "LOCK TABLE millrace.order_events IN ACCESS EXCLUSIVE MODE")
 	require.NoError(t, err)
-	_, err = s.MaintainLog(t.Context(), time.Hour)
+	_, err = s.Log.Maintain(t.Context(), time.Hour)
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Empty(t, details())
@@ -131,7 +131,7 @@ func TestVerifySlots(t *testing.T) {
 	pool := storetest.Pool(t)
 	s := storetest.New(t, pool)
 	verify := func(limits store.Limits) string {
-		v, err := s.Verify(t.Context(), store.VerifyOptions{Limits: limits, Skip: []string{"leader"}})
+		v, err := s.Verifier.Verify(t.Context(), store.VerifyOptions{Limits: limits, Skip: []string{"leader"}})
 		require.NoError(t, err)
 		if len(v.Violations) == 0 {
 			return ""
@@ -242,7 +242,7 @@ func TestVerifyVigil(t *testing.T) {
 				want = []string{tt.check}
 			}
 			require.Equal(t, want, checks(d.verify(t, false)))
-			now, err := d.store.Vigil(t.Context())
+			now, err := d.store.Verifier.Vigil(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, want, checks(store.Verification{Violations: now}))
 		})

@@ -13,6 +13,13 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
+// Webhooks are the addresses to which messages are sent.
+type Webhooks struct {
+	*database
+
+	log *Log
+}
+
 // MaxWebhooks is how many endpoints an owner may have.
 const MaxWebhooks = 20
 
@@ -102,11 +109,11 @@ type NewWebhook struct {
 	Secret         []byte
 }
 
-// MakeWebhook makes an endpoint, which hears of what happens from then on. Under a key that made one before it returns
+// Make makes an endpoint, which hears of what happens from then on. Under a key that made one before it returns
 // that one.
 //
 // Errors: ErrTooManyWebhooks, orders.ErrIdempotencyMismatch.
-func (s *Store) MakeWebhook(ctx context.Context, n NewWebhook) (Webhook, error) {
+func (s *Webhooks) Make(ctx context.Context, n NewWebhook) (Webhook, error) {
 	if err := s.startCursor(ctx); err != nil {
 		return Webhook{}, err
 	}
@@ -148,18 +155,18 @@ func (s *Store) MakeWebhook(ctx context.Context, n NewWebhook) (Webhook, error) 
 	return decodeWebhook(row), nil
 }
 
-// Webhook reads an endpoint. Error: ErrWebhookNotFound.
-func (s *Store) Webhook(ctx context.Context, owner Owner, id orders.ID) (Webhook, error) {
+// Get reads an endpoint. Error: ErrWebhookNotFound.
+func (s *Webhooks) Get(ctx context.Context, owner Owner, id orders.ID) (Webhook, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	row, err := s.webhook(ctx, s.db, owner, id)
+	row, err := s.get(ctx, s.db, owner, id)
 	if err != nil {
 		return Webhook{}, fmt.Errorf("read webhook: %w", classify(err))
 	}
 	return decodeWebhook(row), nil
 }
 
-func (s *Store) webhook(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.ID) (dbsqlc.WebhookEndpoint, error) {
+func (s *Webhooks) get(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.ID) (dbsqlc.WebhookEndpoint, error) {
 	row, err := s.queries.WebhookRead(ctx, db, &dbsqlc.WebhookReadParams{
 		ID: id, Everybody: o.Everybody, Principal: o.Principal, OwnerCustomerID: o.CustomerID,
 	})
@@ -169,8 +176,8 @@ func (s *Store) webhook(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.
 	return row, err
 }
 
-// Webhooks lists endpoints, oldest first, after an id.
-func (s *Store) Webhooks(ctx context.Context, o Owner, after orders.ID, limit int) ([]Webhook, error) {
+// List lists endpoints, oldest first, after an id.
+func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int) ([]Webhook, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var rows []dbsqlc.WebhookEndpoint
@@ -205,10 +212,10 @@ type WebhookChange struct {
 	Enabled     *bool
 }
 
-// ChangeWebhook changes an endpoint. Whoever enables one whose key has ended takes it over. Error: ErrWebhookNotFound.
-func (s *Store) ChangeWebhook(ctx context.Context, o Owner, id orders.ID, c WebhookChange) (Webhook, error) {
+// Change changes an endpoint. Whoever enables one whose key has ended takes it over. Error: ErrWebhookNotFound.
+func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookChange) (Webhook, error) {
 	var row dbsqlc.WebhookEndpoint
-	err := s.changingWebhook(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
+	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
 		p := &dbsqlc.WebhookUpdateParams{
 			ID: id, Principal: was.Principal, Url: was.Url, EventTypes: was.EventTypes, Description: was.Description,
 			State: was.State, DisabledReason: was.DisabledReason, At: timestamp(s.now()),
@@ -240,9 +247,9 @@ func (s *Store) ChangeWebhook(ctx context.Context, o Owner, id orders.ID, c Webh
 	return decodeWebhook(row), nil
 }
 
-// DeleteWebhook ends an endpoint: nothing is begun to be sent to it any more. Error: ErrWebhookNotFound.
-func (s *Store) DeleteWebhook(ctx context.Context, o Owner, id orders.ID) error {
-	err := s.changingWebhook(ctx, o, id, func(ctx context.Context, tx pgx.Tx, _ dbsqlc.WebhookEndpoint) error {
+// Delete ends an endpoint: nothing is begun to be sent to it any more. Error: ErrWebhookNotFound.
+func (s *Webhooks) Delete(ctx context.Context, o Owner, id orders.ID) error {
+	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, _ dbsqlc.WebhookEndpoint) error {
 		_, err := s.queries.WebhookDelete(ctx, tx, &dbsqlc.WebhookDeleteParams{ID: id, At: timestamp(s.now())})
 		return err
 	})
@@ -252,15 +259,15 @@ func (s *Store) DeleteWebhook(ctx context.Context, o Owner, id orders.ID) error 
 	return nil
 }
 
-// RotateWebhook gives an endpoint another secret. The one before stays good for a while, in which messages are signed
+// Rotate gives an endpoint another secret. The one before stays good for a while, in which messages are signed
 // with both; 0 ends it at once. Under the idempotency key of the last rotation it changes nothing.
 //
 // Errors: ErrWebhookNotFound; ErrRotating, unless the one before is to end at once.
-func (s *Store) RotateWebhook(
+func (s *Webhooks) Rotate(
 	ctx context.Context, o Owner, id orders.ID, secret []byte, key string, overlap time.Duration,
 ) (Webhook, error) {
 	var row dbsqlc.WebhookEndpoint
-	err := s.changingWebhook(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
+	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
 		now := timestamp(s.now())
 		switch {
 		case key != "" && key == was.RotationKey:
@@ -280,12 +287,12 @@ func (s *Store) RotateWebhook(
 	return decodeWebhook(row), nil
 }
 
-// changingWebhook runs fn in a transaction that has the endpoint to itself.
-func (s *Store) changingWebhook(
+// changing runs fn in a transaction that has the endpoint to itself.
+func (s *Webhooks) changing(
 	ctx context.Context, o Owner, id orders.ID, fn func(context.Context, pgx.Tx, dbsqlc.WebhookEndpoint) error,
 ) error {
 	return s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := s.webhook(ctx, tx, o, id); err != nil {
+		if _, err := s.get(ctx, tx, o, id); err != nil {
 			return err
 		}
 		row, err := s.queries.WebhookLockRow(ctx, tx, id)

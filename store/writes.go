@@ -81,7 +81,7 @@ var errTakenBack = errors.New("taken back")
 
 // ProbeWrites finds out whether placements can be stored again, if the process counts as unable to store any: it gets
 // no requests then that would tell. The order that it writes is taken back before anybody can see it.
-func (s *Store) ProbeWrites(ctx context.Context) error {
+func (s *Orders) ProbeWrites(ctx context.Context) error {
 	if s.writes == nil || s.writes.Err() == nil {
 		return nil
 	}

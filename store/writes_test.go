@@ -31,12 +31,12 @@ func TestWrites(t *testing.T) {
 	}
 	placement := storetest.Placement()
 	placement.IdempotencyKey = "k"
-	_, err = s.Place(t.Context(), []orders.Placement{placement})
+	_, err = s.Orders.Place(t.Context(), []orders.Placement{placement})
 	require.NoError(t, err)
 	place := func(key string) error {
 		placement := storetest.Placement()
 		placement.IdempotencyKey = key
-		_, err := s.Place(t.Context(), []orders.Placement{placement})
+		_, err := s.Orders.Place(t.Context(), []orders.Placement{placement})
 		now = now.Add(6 * time.Second)
 		return err
 	}
@@ -56,12 +56,12 @@ func TestWrites(t *testing.T) {
 		require.NoError(t, writes.Err(), "twice in six seconds")
 		require.Error(t, place(""))
 		require.Error(t, writes.Err(), code)
-		require.Error(t, s.ProbeWrites(t.Context()))
+		require.Error(t, s.Orders.ProbeWrites(t.Context()))
 		require.Error(t, writes.Err())
 
 		before := count(t, pool, "SELECT count(*) FROM orders")
 		exec("DROP TRIGGER refuse ON orders")
-		require.NoError(t, s.ProbeWrites(t.Context()))
+		require.NoError(t, s.Orders.ProbeWrites(t.Context()))
 		require.NoError(t, writes.Err())
 		require.Equal(t, before, count(t, pool, "SELECT count(*) FROM orders"), "the probe is taken back")
 	}

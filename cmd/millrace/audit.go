@@ -20,7 +20,7 @@ func (c *auditCommand) Validate() error { return c.check() }
 // Run prints the end of the audit log, newest first.
 func (c *auditCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
-		entries, err := s.AuditLog(p.ctx, c.Limit)
+		entries, err := s.Audit.List(p.ctx, c.Limit)
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (n *node) secure(ctx context.Context, s *store.Store) error {
 	if c.Token != "" || n.oidc != nil {
 		return nil
 	}
-	made, usable, err := s.KeysExist(ctx)
+	made, usable, err := s.Credentials.KeysExist(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (c nodeConfig) addresses() []string {
 // authenticator makes one that looks keys up in s.
 func (n *node) authenticator(s *store.Store) *auth.Authenticator {
 	return auth.New(auth.Config{
-		Keys: s, Token: n.config.security.Token, OIDC: n.oidc,
+		Keys: s.Credentials, Token: n.config.security.Token, OIDC: n.oidc,
 		Open: n.open, Closed: n.closed, Now: n.clock.Now,
 	})
 }

@@ -28,7 +28,7 @@ func (c *listFindingsCommand) Validate() error { return c.check() }
 // Run prints a table.
 func (c *listFindingsCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
-		findings, err := s.Findings(p.ctx, store.FindingState(c.State), c.Limit)
+		findings, err := s.Findings.List(p.ctx, store.FindingState(c.State), c.Limit)
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (c *acceptFindingsCommand) Validate() error {
 // Run closes what is open of the key, and fails if nothing is.
 func (c *acceptFindingsCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
-		accepted, err := s.AcceptFindings(p.ctx, orders.Provider(c.Provider), c.Key, c.Reason, commandLine())
+		accepted, err := s.Findings.Accept(p.ctx, orders.Provider(c.Provider), c.Key, c.Reason, commandLine())
 		if err != nil {
 			return err
 		}

@@ -132,7 +132,7 @@ func writeOrders(ctx context.Context, t *testing.T, pool *pgxpool.Pool, known *h
 		return
 	}
 	for ctx.Err() == nil {
-		placed, err := s.Place(ctx, []orders.Placement{storetest.Placement()})
+		placed, err := s.Orders.Place(ctx, []orders.Placement{storetest.Placement()})
 		if err != nil {
 			continue
 		}
@@ -145,7 +145,7 @@ func writeOrders(ctx context.Context, t *testing.T, pool *pgxpool.Pool, known *h
 			case <-ctx.Done():
 				return
 			}
-			if _, err := s.Apply(ctx, []orders.Event{storetest.Outcome(id, step, orders.StepSucceeded)}); err == nil {
+			if _, err := s.Orders.Apply(ctx, []orders.Event{storetest.Outcome(id, step, orders.StepSucceeded)}); err == nil {
 				known.add(id)
 			}
 		}

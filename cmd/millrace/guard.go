@@ -152,7 +152,7 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: map[string]any{"allowed": allowed},
 	}
 	if !allowed {
-		return g.store.Audit(r.Context(), []store.AuditEntry{entry})
+		return g.store.Audit.Write(r.Context(), []store.AuditEntry{entry})
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOpsBody))
 	if err != nil {
@@ -173,7 +173,7 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 	case len(body) > 0:
 		entry.Detail["bytes"] = len(body)
 	}
-	return g.store.Audit(r.Context(), []store.AuditEntry{entry})
+	return g.store.Audit.Write(r.Context(), []store.AuditEntry{entry})
 }
 
 // profile is for operators: profiles show what is in memory. It costs too much to be taken because a page of another

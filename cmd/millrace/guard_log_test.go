@@ -32,7 +32,7 @@ func newGuarded(t *testing.T) *guarded {
 	require.NoError(t, err)
 	g := &guarded{t: t, store: s}
 	g.guard = &guard{
-		auth: auth.New(auth.Config{Keys: s, Token: "secret-of-an-admin"}), store: s,
+		auth: auth.New(auth.Config{Keys: s.Credentials, Token: "secret-of-an-admin"}), store: s,
 		limiter: limit.New(limit.Config{}), logger: slog.New(slog.NewJSONHandler(&g.log, nil)),
 		next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/debug/pprof/" {
@@ -65,7 +65,7 @@ func (g *guarded) do(method, path, body, credential string) (status int, lines [
 func (g *guarded) key(role roles.Role) store.MadeKey {
 	g.t.Helper()
 	by := store.Actor{Name: "test", Role: roles.Admin}
-	made, err := g.store.MakeKeys(g.t.Context(), []store.NewKey{{Role: role, Name: "test"}}, by)
+	made, err := g.store.Credentials.MakeKeys(g.t.Context(), []store.NewKey{{Role: role, Name: "test"}}, by)
 	require.NoError(g.t, err)
 	return made[0]
 }
@@ -117,7 +117,7 @@ func TestAuditedBodiesAreBounded(t *testing.T) {
 		t.Helper()
 		status, _ := g.do(http.MethodPost, "/riverui/api/jobs/cancel", body, "secret-of-an-admin")
 		require.Equal(t, http.StatusOK, status)
-		log, err := g.store.AuditLog(t.Context(), 1)
+		log, err := g.store.Audit.List(t.Context(), 1)
 		require.NoError(t, err)
 		return log[0].Detail
 	}

@@ -12,7 +12,7 @@ import (
 // invariantsHealth fails if the latest verification found something, or none could run: worth a look, and no reason to
 // refuse orders.
 func invariantsHealth(ctx context.Context, s *store.Store) error {
-	v, err := s.Standing(ctx)
+	v, err := s.Verifier.Standing(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", api.ErrDegraded, err)
 	}

@@ -55,7 +55,7 @@ func (c *createKeyCommand) Validate() error {
 // Run prints the key alone on the standard output, where a script can take it from.
 func (c *createKeyCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
-		made, err := s.MakeKeys(p.ctx, []store.NewKey{c.request()}, commandLine())
+		made, err := s.Credentials.MakeKeys(p.ctx, []store.NewKey{c.request()}, commandLine())
 		if err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func (c *listKeysCommand) Validate() error { return c.check() }
 // Run prints a table.
 func (c *listKeysCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
-		keys, err := s.Keys(p.ctx, c.Limit)
+		keys, err := s.Credentials.Keys(p.ctx, c.Limit)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (c *revokeKeyCommand) Run(p *process) error {
 		for i, id := range c.IDs { // the whole key is what people have at hand
 			ids[i], _, _ = strings.Cut(strings.TrimPrefix(id, "mr_"), "_")
 		}
-		revoked, err := s.RevokeKeys(p.ctx, ids, commandLine())
+		revoked, err := s.Credentials.RevokeKeys(p.ctx, ids, commandLine())
 		if err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(ids, ", "), err)
 		}

@@ -38,7 +38,7 @@ func (n *node) closeOnFirstKey(ctx context.Context, s *store.Store) {
 		case <-ctx.Done():
 			return
 		}
-		if made, _, err := s.KeysExist(ctx); err == nil && made {
+		if made, _, err := s.Credentials.KeysExist(ctx); err == nil && made {
 			close(n.closed)
 			n.logger.WarnContext(ctx, "open no more: there is a key, and requests need one from now on")
 			return

@@ -162,7 +162,7 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 	// Before the first order, which would otherwise go into the default partition after a pause of weeks.
-	if err := guarding.MakePartitions(ctx); err != nil {
+	if err := guarding.Log.MakePartitions(ctx); err != nil {
 		n.logger.WarnContext(ctx, "the log's partitions cannot be made yet", "error", err)
 	}
 
@@ -260,7 +260,7 @@ func (n *node) newAPI(
 	}
 	n.watchWrites(s)
 	cached, err := cache.New(cache.Config{
-		Load: s.Order, Behind: feed.Behind, MaxBytes: int64(c.api.CacheSize), TTL: c.api.CacheTTL, Registerer: n.registry,
+		Load: s.Orders.Get, Behind: feed.Behind, MaxBytes: int64(c.api.CacheSize), TTL: c.api.CacheTTL, Registerer: n.registry,
 	})
 	if err != nil {
 		return nil, err

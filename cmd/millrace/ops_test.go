@@ -19,7 +19,7 @@ func auditLog(t *testing.T, database string) []store.AuditEntry {
 	pool, err := store.NewPool(t.Context(), database, "test", 1)
 	require.NoError(t, err)
 	defer pool.Close()
-	log, err := storetest.New(t, pool).AuditLog(t.Context(), 1000)
+	log, err := storetest.New(t, pool).Audit.List(t.Context(), 1000)
 	require.NoError(t, err)
 	return log
 }

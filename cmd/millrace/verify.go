@@ -54,7 +54,7 @@ func (c *verifyCommand) Run(p *process) error {
 				return err
 			}
 		}
-		found.Verification, err = s.Verify(p.ctx, options)
+		found.Verification, err = s.Verifier.Verify(p.ctx, options)
 		return err
 	})
 	if err != nil {
@@ -99,7 +99,7 @@ func (c *verifyCommand) compare(
 	}
 	defer clients.Close()
 	since := time.Now()
-	first, err := s.Export(ctx, store.Export{Limit: 1})
+	first, err := s.Orders.Export(ctx, store.Export{Limit: 1})
 	if err != nil {
 		return nil, nil, err
 	}

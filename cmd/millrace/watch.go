@@ -19,7 +19,7 @@ const (
 func (n *node) vigil(s *store.Store) func(context.Context) {
 	known := map[string]bool{}
 	return func(ctx context.Context) {
-		found, err := s.Vigil(ctx)
+		found, err := s.Verifier.Vigil(ctx)
 		if err != nil {
 			return // an outage of the database has other heralds
 		}
@@ -54,7 +54,7 @@ func (n *node) watchWrites(s *store.Store) {
 			n.logger.InfoContext(ctx, "placements can be stored again")
 		}
 		refused = err != nil
-		_ = s.ProbeWrites(ctx) // a success shows in Err
+		_ = s.Orders.ProbeWrites(ctx) // a success shows in Err
 	})
 }
 

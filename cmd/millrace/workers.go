@@ -42,7 +42,7 @@ func (n *node) startJobs(
 	providers.Logger, providers.Registerer = n.logger, n.registry
 	providers.MaxConns = n.config.work.Workers // waiting for a connection would count against the provider's health
 	if providers.SMTP != nil {
-		providers.SMTP.HandOver, providers.SMTP.TakeBack = s.HandOver, s.TakeBack
+		providers.SMTP.HandOver, providers.SMTP.TakeBack = s.Notifications.HandOver, s.Notifications.TakeBack
 	}
 	clients, err := upstream.New(providers)
 	if err != nil {
@@ -64,7 +64,7 @@ func (n *node) startJobs(
 	}
 	recovery := jobs.NewRecovery(recovering, clients, n.logger, n.registry)
 	n.running = recovery.Running
-	owns, err := s.OwnsJobs(ctx)
+	owns, err := s.Queues.OwnsJobs(ctx)
 	if err != nil {
 		return nil, err
 	}

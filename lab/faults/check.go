@@ -91,10 +91,10 @@ func (c *checker) accounts(ctx context.Context) (map[orders.ID]*account, map[str
 	accounts, keys := map[orders.ID]*account{}, map[string][]orders.ID{}
 	for _, r := range list {
 		a := new(account)
-		if a.order, err = s.Order(ctx, r.ID); err != nil {
+		if a.order, err = s.Orders.Get(ctx, r.ID); err != nil {
 			return nil, nil, err
 		}
-		if a.events, err = s.Events(ctx, r.ID, 0, 1000); err != nil {
+		if a.events, err = s.Orders.Events(ctx, r.ID, 0, 1000); err != nil {
 			return nil, nil, err
 		}
 		accounts[r.ID] = a

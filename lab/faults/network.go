@@ -158,7 +158,7 @@ func (r *run) writeSlowly(ctx context.Context, begin func(context.Context) (pgx.
 		if err != nil {
 			return err
 		}
-		if _, err := s.Place(ctx, []orders.Placement{{
+		if _, err := s.Orders.Place(ctx, []orders.Placement{{
 			Principal: "faults", CustomerID: "1", Currency: orders.USD,
 			Items: []orders.Item{{ProductID: 1, Quantity: 1, Price: 100}},
 		}}); err != nil {

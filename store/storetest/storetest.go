@@ -226,7 +226,7 @@ func Placement() orders.Placement {
 // Order places an order.
 func Order(t testing.TB, s *store.Store) orders.Order {
 	t.Helper()
-	placed, err := s.Place(t.Context(), []orders.Placement{Placement()})
+	placed, err := s.Orders.Place(t.Context(), []orders.Placement{Placement()})
 	require.NoError(t, err)
 	require.NoError(t, placed[0].Err)
 	return placed[0].Order

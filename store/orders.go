@@ -1,0 +1,51 @@
+package store
+
+import (
+	"cmp"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// Orders places orders, applies what happens to them, and reads them.
+type Orders struct {
+	*database
+
+	recent *Recent
+	writes *Writes
+	lastID atomic.Uint64 // the moment in the latest order's id
+	sealed atomic.Int64  // up to when orders are sealed, as far as this process knows; in milliseconds
+
+	placing  *group[orders.Placement, Placed]
+	applying [groupLanes]*group[orders.Event, Applied] // by order
+	reading  *group[orders.StepJob, Intent]
+}
+
+func newOrders(d *database, c Config) *Orders {
+	panics := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "millrace_commit_panics_total", Help: "Callers whose write or read panicked.",
+	})
+	callers := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "millrace_commit_callers", Help: "Callers that shared a transaction.",
+		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
+	}, []string{"operation"})
+	if c.Registerer != nil {
+		c.Registerer.MustRegister(callers, panics)
+	}
+	s := &Orders{database: d, recent: cmp.Or(c.Recent, NewRecent()), writes: c.Writes}
+	s.placing = &group[orders.Placement, Placed]{
+		flush: s.place, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("place"), panics: panics,
+		weight: placementWeight,
+	}
+	for i := range s.applying {
+		s.applying[i] = &group[orders.Event, Applied]{
+			flush: s.apply, lanes: 1, alone: c.Alone, callers: callers.WithLabelValues("apply"), panics: panics,
+		}
+	}
+	s.reading = &group[orders.StepJob, Intent]{
+		flush: s.intents, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_step"), panics: panics,
+	}
+	return s
+}
