@@ -18,16 +18,26 @@ const acquireTimeout = 2 * time.Second
 // errBusy says that no connection could be had in time.
 var errBusy = errors.New("no connection in time")
 
-// impatient is a pool that gives up when no connection can be had soon. What is then done with the connection has the
-// caller's own, longer deadline, which is why that alone will not do.
-type impatient struct{ pool *pgxpool.Pool }
+// impatient is a pool that gives up when no connection can be had soon. Each statement has a deadline of its own, and an
+// outage is an ErrUnavailable: no query can forget either.
+type impatient struct {
+	pool  *pgxpool.Pool
+	limit time.Duration // of a statement; 0: the caller's own
+}
 
-// newImpatient leaves a transaction as it is: it has its connection.
-func newImpatient(db DB) DB {
+// newImpatient leaves a transaction as it is: it has its connection, and a deadline of its own.
+func newImpatient(db DB, limit time.Duration) DB {
 	if pool, ok := db.(*pgxpool.Pool); ok {
-		return impatient{pool}
+		return impatient{pool, limit}
 	}
 	return db
+}
+
+func (i impatient) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if i.limit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, i.limit)
 }
 
 // soon runs fn, which acquires a connection, under the shorter deadline.
@@ -41,30 +51,43 @@ func soon[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, e
 	return v, err
 }
 
-func (i impatient) Begin(ctx context.Context) (pgx.Tx, error) { return soon(ctx, i.pool.Begin) }
-
-func (i impatient) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	conn, err := soon(ctx, i.pool.Acquire)
-	if err != nil {
-		return pgconn.CommandTag{}, err
-	}
-	defer conn.Release()
-	return conn.Exec(ctx, sql, args...)
+// Begin implements DB. The transaction's deadline is the caller's.
+func (i impatient) Begin(ctx context.Context) (pgx.Tx, error) {
+	tx, err := soon(ctx, i.pool.Begin)
+	return tx, classify(err)
 }
 
-func (i impatient) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+// Exec implements DB.
+func (i impatient) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	ctx, cancel := i.limited(ctx)
+	defer cancel()
 	conn, err := soon(ctx, i.pool.Acquire)
 	if err != nil {
-		return nil, err
+		return pgconn.CommandTag{}, classify(err)
+	}
+	defer conn.Release()
+	tag, err := conn.Exec(ctx, sql, args...)
+	return tag, classify(err)
+}
+
+// Query implements DB.
+func (i impatient) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	ctx, cancel := i.limited(ctx)
+	conn, err := soon(ctx, i.pool.Acquire)
+	if err != nil {
+		cancel()
+		return nil, classify(err)
 	}
 	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {
 		conn.Release()
-		return nil, err
+		cancel()
+		return nil, classify(err)
 	}
-	return &heldRows{Rows: rows, conn: conn}, nil
+	return &heldRows{Rows: rows, conn: conn, cancel: cancel}, nil
 }
 
+// QueryRow implements DB.
 func (i impatient) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	rows, err := i.Query(ctx, sql, args...)
 	return heldRow{rows, err}
@@ -73,14 +96,18 @@ func (i impatient) QueryRow(ctx context.Context, sql string, args ...any) pgx.Ro
 // heldRows gives its connection back when it is read to its end or closed.
 type heldRows struct {
 	pgx.Rows
-	conn *pgxpool.Conn // nil: given back
+	conn   *pgxpool.Conn // nil: given back
+	cancel context.CancelFunc
 }
+
+func (r *heldRows) Err() error { return classify(r.Rows.Err()) }
 
 func (r *heldRows) Close() {
 	r.Rows.Close()
 	if r.conn != nil {
 		r.conn.Release()
 		r.conn = nil
+		r.cancel()
 	}
 }
 

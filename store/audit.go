@@ -87,11 +87,9 @@ func printable(s string, most int) string {
 
 // List is the end of the audit log, newest first.
 func (s *Audit) List(ctx context.Context, limit int) ([]AuditEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.AuditList(ctx, s.db, int32(limit))
 	if err != nil {
-		return nil, fmt.Errorf("read audit log: %w", classify(err))
+		return nil, fmt.Errorf("read audit log: %w", err)
 	}
 	entries := make([]AuditEntry, len(rows))
 	for i, row := range rows {

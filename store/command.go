@@ -134,7 +134,7 @@ func (s *Orders) PurgeCommands(ctx context.Context) error {
 			Before: s.now().Add(-CommandTTL), BatchSize: purgeBatch,
 		})
 		if err != nil {
-			return fmt.Errorf("purge idempotency keys: %w", classify(err))
+			return fmt.Errorf("purge idempotency keys: %w", err)
 		}
 		if n < purgeBatch {
 			return nil

@@ -29,11 +29,9 @@ type DeadLetterGroup struct {
 
 // Groups counts the orders that need attention by cause, most first.
 func (s *DeadLetters) Groups(ctx context.Context, limit int) ([]DeadLetterGroup, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.DeadLetterGroups(ctx, s.db, int32(limit))
 	if err != nil {
-		return nil, fmt.Errorf("group dead letters: %w", classify(err))
+		return nil, fmt.Errorf("group dead letters: %w", err)
 	}
 	groups := make([]DeadLetterGroup, len(rows))
 	for i, row := range rows {
@@ -49,28 +47,24 @@ func (s *DeadLetters) Groups(ctx context.Context, limit int) ([]DeadLetterGroup,
 func (s *DeadLetters) List(
 	ctx context.Context, job orders.RedriveJob, after orders.ID, limit int,
 ) ([]orders.ID, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	ids, err := s.queries.DeadLetters(ctx, s.db, &dbsqlc.DeadLettersParams{
 		Since: job.At, CauseStep: string(job.Cause.Step), CauseState: string(job.Cause.State), CauseCode: job.Cause.Code,
 		Ids: job.OrderIDs, After: after, PageSize: int32(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list dead letters: %w", classify(err))
+		return nil, fmt.Errorf("list dead letters: %w", err)
 	}
 	return ids, nil
 }
 
 // Count counts the orders that a redrive is about.
 func (s *DeadLetters) Count(ctx context.Context, job orders.RedriveJob) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	n, err := s.queries.DeadLettersCount(ctx, s.db, &dbsqlc.DeadLettersCountParams{
 		Since: job.At, CauseStep: string(job.Cause.Step), CauseState: string(job.Cause.State), CauseCode: job.Cause.Code,
 		Ids: job.OrderIDs,
 	})
 	if err != nil {
-		return 0, fmt.Errorf("count dead letters: %w", classify(err))
+		return 0, fmt.Errorf("count dead letters: %w", err)
 	}
 	return n, nil
 }

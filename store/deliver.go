@@ -135,11 +135,9 @@ func (s *Deliveries) noticeSiblings(ctx context.Context, tx pgx.Tx, endpoint ord
 
 // OldestDue says since when the message that has waited longest could have been sent; now if none is.
 func (s *Deliveries) OldestDue(ctx context.Context) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	at, err := s.queries.DeliveriesOldestDue(ctx, s.db, timestamp(s.now()))
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look for the oldest delivery: %w", classify(err))
+		return time.Time{}, fmt.Errorf("look for the oldest delivery: %w", err)
 	}
 	return at, nil
 }

@@ -78,10 +78,8 @@ type DeliveryFilter struct {
 
 // List lists an endpoint's deliveries. Error: ErrWebhookNotFound.
 func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f DeliveryFilter) ([]Delivery, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	if _, err := s.webhooks.get(ctx, s.db, o, endpoint); err != nil {
-		return nil, fmt.Errorf("list deliveries: %w", classify(err))
+		return nil, fmt.Errorf("list deliveries: %w", err)
 	}
 	if f.Before == (orders.ID{}) {
 		f.Before = lastID()
@@ -98,7 +96,7 @@ func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f De
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list deliveries: %w", classify(err))
+		return nil, fmt.Errorf("list deliveries: %w", err)
 	}
 	list, ids := make([]Delivery, len(rows)), make([]orders.ID, len(rows))
 	for i, row := range rows {
@@ -106,7 +104,7 @@ func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f De
 	}
 	last, err := s.queries.AttemptsLast(ctx, s.db, &dbsqlc.AttemptsLastParams{EndpointID: endpoint, DeliveryIds: ids})
 	if err != nil {
-		return nil, fmt.Errorf("list attempts: %w", classify(err))
+		return nil, fmt.Errorf("list attempts: %w", err)
 	}
 	for _, row := range last {
 		i := slices.Index(ids, row.DeliveryID)
@@ -117,23 +115,21 @@ func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f De
 
 // Get reads a delivery with its attempts. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
 func (s *Deliveries) Get(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	if _, err := s.webhooks.get(ctx, s.db, o, endpoint); err != nil {
-		return Delivery{}, fmt.Errorf("read delivery: %w", classify(err))
+		return Delivery{}, fmt.Errorf("read delivery: %w", err)
 	}
 	row, err := s.queries.DeliveryRead(ctx, s.db, &dbsqlc.DeliveryReadParams{EndpointID: endpoint, ID: id})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Delivery{}, ErrDeliveryNotFound
 	}
 	if err != nil {
-		return Delivery{}, fmt.Errorf("read delivery: %w", classify(err))
+		return Delivery{}, fmt.Errorf("read delivery: %w", err)
 	}
 	log, err := s.queries.AttemptsList(ctx, s.db, &dbsqlc.AttemptsListParams{
 		EndpointID: endpoint, DeliveryID: id, PageSize: attemptsShown,
 	})
 	if err != nil {
-		return Delivery{}, fmt.Errorf("list attempts: %w", classify(err))
+		return Delivery{}, fmt.Errorf("list attempts: %w", err)
 	}
 	d := decodeDelivery(row)
 	for _, row := range log {

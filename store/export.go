@@ -29,11 +29,9 @@ const idSlack = time.Minute
 //
 // Error: ErrUnavailable, if orders from before To, which has passed, are still being committed.
 func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	seal, err := s.queries.OrderSealRead(ctx, s.db)
 	if err != nil {
-		return nil, fmt.Errorf("export orders: %w", classify(err))
+		return nil, fmt.Errorf("export orders: %w", err)
 	}
 	settled := seal.SettledTo
 	page, err := s.exportSettled(ctx, e, settled)
@@ -49,7 +47,7 @@ func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("export orders: %w", classify(err))
+		return nil, fmt.Errorf("export orders: %w", err)
 	case len(page) == 0 && !e.To.IsZero() && e.To.Before(now) && settled.Before(e.To):
 		return nil, fmt.Errorf("export orders: %w: some are still being committed", ErrUnavailable)
 	}

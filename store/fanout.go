@@ -271,17 +271,15 @@ func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
 
 // startCursor has the fan-out begin with what happens from now on, if it has never begun.
 func (s *Webhooks) startCursor(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	_, err := s.queries.FeedCursorRead(ctx, s.db, fanOutCursor)
 	if !errors.Is(err, pgx.ErrNoRows) {
-		return classify(err)
+		return err
 	}
 	end, err := s.log.End(ctx)
 	if err != nil {
 		return err
 	}
-	return classify(s.queries.FeedCursorStart(ctx, s.db, &dbsqlc.FeedCursorStartParams{
+	return s.queries.FeedCursorStart(ctx, s.db, &dbsqlc.FeedCursorStartParams{
 		Name: fanOutCursor, Epoch: end.Epoch, Txid: end.Txid, ID: end.ID, At: timestamp(end.At),
-	}))
+	})
 }

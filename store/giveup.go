@@ -26,11 +26,9 @@ func (s *Steps) Overdue(ctx context.Context, before time.Time, most int) ([]orde
 			params.Steps = append(params.Steps, string(spec.Name))
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.StepsOverdue(ctx, s.db, params)
 	if err != nil {
-		return nil, fmt.Errorf("list overdue steps: %w", classify(err))
+		return nil, fmt.Errorf("list overdue steps: %w", err)
 	}
 	jobs := make([]orders.StepJob, len(rows))
 	for i, row := range rows {
@@ -68,11 +66,9 @@ func (s *Steps) Unwanted(ctx context.Context) (unwanted []orders.StepJob, err er
 }
 
 func (s *Steps) shutQueues(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	shut, err := s.queries.QueuesShut(ctx, s.db, interval(silence))
 	if err != nil {
-		return nil, fmt.Errorf("list shut queues: %w", classify(err))
+		return nil, fmt.Errorf("list shut queues: %w", err)
 	}
 	return shut, nil
 }

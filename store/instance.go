@@ -30,37 +30,31 @@ const silence = 10 * time.Second
 
 // Beat notes that an instance is alive, and from which queues it takes no jobs for now.
 func (s *Instances) Beat(ctx context.Context, id string, shut ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	err := s.queries.InstanceBeat(ctx, s.db, &dbsqlc.InstanceBeatParams{
 		ID: id, ShutQueues: append([]string{}, shut...), // an empty list, not NULL
 		VerifyEvery: interval(s.verifyEvery), Silence: interval(silence),
 	})
 	if err != nil {
-		return fmt.Errorf("send heartbeat: %w", classify(err))
+		return fmt.Errorf("send heartbeat: %w", err)
 	}
 	return nil
 }
 
 // Attend notes which queues an instance works now, beside those that are paused or shut.
 func (s *Instances) Attend(ctx context.Context, worked ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	err := s.queries.QueuesAttend(ctx, s.db, &dbsqlc.QueuesAttendParams{
 		Worked: append([]string{}, worked...), Silence: interval(silence),
 	})
 	if err != nil {
-		return fmt.Errorf("note queues: %w", classify(err))
+		return fmt.Errorf("note queues: %w", err)
 	}
 	return nil
 }
 
 // Leave says that an instance has ended in order: it runs no job any more.
 func (s *Instances) Leave(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	if err := s.queries.InstanceLeave(ctx, s.db, id); err != nil {
-		return fmt.Errorf("leave: %w", classify(err))
+		return fmt.Errorf("leave: %w", err)
 	}
 	return nil
 }
@@ -88,8 +82,6 @@ func (s *Steps) Recover(ctx context.Context, self Instance) (recovered int, err 
 }
 
 func (s *Steps) lost(ctx context.Context, self Instance) ([]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	active := self.Active
 	if active == nil {
 		active = []int64{}
@@ -98,18 +90,16 @@ func (s *Steps) lost(ctx context.Context, self Instance) ([]int64, error) {
 		Self: self.ID, Active: active, Silence: interval(silence),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find lost jobs: %w", classify(err))
+		return nil, fmt.Errorf("find lost jobs: %w", err)
 	}
 	return lost, nil
 }
 
 // Count counts the instances that are alive, and those that fell silent within the last hour.
 func (s *Instances) Count(ctx context.Context) (live, silent int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	counts, err := s.queries.InstancesCount(ctx, s.db, interval(silence))
 	if err != nil {
-		return 0, 0, fmt.Errorf("count instances: %w", classify(err))
+		return 0, 0, fmt.Errorf("count instances: %w", err)
 	}
 	return counts.Live, counts.Silent, nil
 }

@@ -37,8 +37,6 @@ func (s *Orders) Intent(ctx context.Context, job orders.StepJob) (Intent, error)
 }
 
 func (s *Orders) intents(ctx context.Context, jobs []orders.StepJob) ([]Intent, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	params := new(dbsqlc.StepsReadParams)
 	for _, job := range jobs {
 		params.OrderIds = append(params.OrderIds, job.OrderID)
@@ -52,7 +50,7 @@ func (s *Orders) intents(ctx context.Context, jobs []orders.StepJob) ([]Intent, 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read steps: %w", classify(err))
+		return nil, fmt.Errorf("read steps: %w", err)
 	}
 	found := make(map[orders.StepJob]Intent, len(rows))
 	for _, row := range rows {

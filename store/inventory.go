@@ -69,15 +69,13 @@ func replaceParams(products []orders.Stock) *dbsqlc.InventoryReplaceParams {
 // List is a page of the inventory by product id, above the given one, and the moment that it is as of: zero
 // before the first time that the provider was asked. It may be a little later than that, never earlier.
 func (s *Inventory) List(ctx context.Context, after int64, limit int) ([]orders.Stock, time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	asOf, err := s.asOf(ctx)
 	if err != nil {
 		return nil, asOf, err
 	}
 	rows, err := s.queries.InventoryList(ctx, s.db, &dbsqlc.InventoryListParams{After: after, PageSize: int32(limit)})
 	if err != nil {
-		return nil, asOf, fmt.Errorf("list inventory: %w", classify(err))
+		return nil, asOf, fmt.Errorf("list inventory: %w", err)
 	}
 	products := make([]orders.Stock, len(rows))
 	for i, row := range rows {
@@ -88,8 +86,6 @@ func (s *Inventory) List(ctx context.Context, after int64, limit int) ([]orders.
 
 // Product is what is known of one product, and the moment that it is as of. Error: orders.ErrProductNotFound.
 func (s *Inventory) Product(ctx context.Context, id int64) (orders.Stock, time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	asOf, err := s.asOf(ctx)
 	if err != nil {
 		return orders.Stock{}, asOf, err
@@ -99,7 +95,7 @@ func (s *Inventory) Product(ctx context.Context, id int64) (orders.Stock, time.T
 		return orders.Stock{}, asOf, orders.ErrProductNotFound
 	}
 	if err != nil {
-		return orders.Stock{}, asOf, fmt.Errorf("read product: %w", classify(err))
+		return orders.Stock{}, asOf, fmt.Errorf("read product: %w", err)
 	}
 	return decodeStock(row), asOf, nil
 }
@@ -111,7 +107,7 @@ func (s *Inventory) asOf(ctx context.Context) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read inventory's age: %w", classify(err))
+		return time.Time{}, fmt.Errorf("read inventory's age: %w", err)
 	}
 	return asOf.UTC(), nil
 }

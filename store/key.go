@@ -141,22 +141,18 @@ func (s *Credentials) RevokeKeys(ctx context.Context, ids []string, by Actor) ([
 
 // Keys lists keys, also those of no more use, newest first.
 func (s *Credentials) Keys(ctx context.Context, limit int) ([]Key, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.KeysList(ctx, s.db, int32(limit))
 	if err != nil {
-		return nil, fmt.Errorf("list keys: %w", classify(err))
+		return nil, fmt.Errorf("list keys: %w", err)
 	}
 	return decodeKeys(rows), nil
 }
 
 // KeysExist says whether there ever was a key, and whether one can be used now.
 func (s *Credentials) KeysExist(ctx context.Context) (made, usable bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	row, err := s.queries.KeysExist(ctx, s.db, s.now())
 	if err != nil {
-		return false, false, fmt.Errorf("look for keys: %w", classify(err))
+		return false, false, fmt.Errorf("look for keys: %w", err)
 	}
 	return row.Made, row.Usable, nil
 }
@@ -174,7 +170,7 @@ func (s *Credentials) VerifyKey(ctx context.Context, text string) (Key, error) {
 	case errors.Is(err, pgx.ErrNoRows):
 		row.SecretSha256 = make([]byte, sha256.Size) // which no secret has
 	case err != nil:
-		return Key{}, fmt.Errorf("read key: %w", classify(err))
+		return Key{}, fmt.Errorf("read key: %w", err)
 	}
 	right := subtle.ConstantTimeCompare(row.SecretSha256, hashSecret(secret)) == 1
 	key := decodeKey(row)
@@ -191,7 +187,7 @@ func (s *Credentials) Key(ctx context.Context, id string) (Key, error) {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Key{}, ErrKeyNotFound
 	case err != nil:
-		return Key{}, fmt.Errorf("read key: %w", classify(err))
+		return Key{}, fmt.Errorf("read key: %w", err)
 	}
 	return decodeKey(row), nil
 }

@@ -59,11 +59,9 @@ func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.Custom
 func (s *Log) Read(
 	ctx context.Context, after Cursor, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
-		return nil, after, false, fmt.Errorf("bound log: %w", classify(err))
+		return nil, after, false, fmt.Errorf("bound log: %w", err)
 	}
 	if after.Epoch != bounds.Epoch || after.Txid > bounds.Newest || after.At.Before(bounds.PrunedTo) {
 		return nil, after, false, ErrCursorExpired
@@ -74,7 +72,7 @@ func (s *Log) Read(
 			entries, next, err = s.readOrders(ctx, own, after, bounds, f, limit)
 		}
 		if err != nil {
-			return nil, after, false, fmt.Errorf("read log of customer: %w", classify(err))
+			return nil, after, false, fmt.Errorf("read log of customer: %w", err)
 		}
 		if few {
 			return entries, next, len(entries) == limit, nil
@@ -95,7 +93,7 @@ func (s *Log) readAll(
 	for range logPages {
 		read, err := readLog(ctx, s.queries, s.db, next, bounds, page, f.Steps...)
 		if err != nil {
-			return nil, after, false, fmt.Errorf("read log: %w", classify(err))
+			return nil, after, false, fmt.Errorf("read log: %w", err)
 		}
 		for _, e := range read {
 			next = e.Cursor
@@ -117,7 +115,7 @@ func (s *Log) readAll(
 func (s *Log) Start(ctx context.Context) (Cursor, error) {
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
-		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
+		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}
 	return Cursor{Epoch: bounds.Epoch, At: bounds.PrunedTo}, nil
 }
@@ -127,7 +125,7 @@ func (s *Log) Start(ctx context.Context) (Cursor, error) {
 func (s *Log) End(ctx context.Context) (Cursor, error) {
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
-		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
+		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}
 	return logEnd(ctx, s.queries, s.db, bounds)
 }
@@ -135,12 +133,10 @@ func (s *Log) End(ctx context.Context) (Cursor, error) {
 // Since is a place before everything that was written at a moment or later, by the database's clock and unless that
 // was set back by more than an hour. It looks for it by halves, and so costs the same in any log.
 func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	at = at.Add(-readBehind)
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
-		return Cursor{}, fmt.Errorf("bound log: %w", classify(err))
+		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}
 	place := Cursor{Epoch: bounds.Epoch, At: bounds.PrunedTo}
 	for low, high := uint64(0), bounds.Newest; low < high; {
@@ -148,7 +144,7 @@ func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
 		event, err := s.queries.LogProbe(ctx, s.db, middle)
 		switch {
 		case err != nil && !errors.Is(err, pgx.ErrNoRows):
-			return Cursor{}, fmt.Errorf("look for a moment in the log: %w", classify(err))
+			return Cursor{}, fmt.Errorf("look for a moment in the log: %w", err)
 		case err == nil && event.LoggedAt.Before(at):
 			place.Txid, place.ID, place.At = event.Txid, event.ID, event.LoggedAt.UTC()
 			low = event.Txid + 1
@@ -169,7 +165,7 @@ func logEnd(
 	case errors.Is(err, pgx.ErrNoRows):
 		return end, nil
 	case err != nil:
-		return Cursor{}, fmt.Errorf("find end of log: %w", classify(err))
+		return Cursor{}, fmt.Errorf("find end of log: %w", err)
 	}
 	end.Txid, end.ID = last.Txid, last.ID
 	return end, nil

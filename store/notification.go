@@ -29,8 +29,6 @@ type NotificationFilter struct {
 
 // List lists the e-mails of orders, those of the newest order first, and an order's newest first.
 func (s *Notifications) List(ctx context.Context, f NotificationFilter) ([]orders.Notification, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	before, generation := f.Before, int32(f.BeforeGeneration)
 	if before == (orders.ID{}) {
 		for i := range before {
@@ -55,7 +53,7 @@ func (s *Notifications) List(ctx context.Context, f NotificationFilter) ([]order
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list notifications: %w", classify(err))
+		return nil, fmt.Errorf("list notifications: %w", err)
 	}
 	list := make([]orders.Notification, len(rows))
 	for i, row := range rows {

@@ -37,25 +37,25 @@ const (
 // has its own time, and is done whatever becomes of the other. How it went is kept, for verification to see.
 func (s *Log) Maintain(ctx context.Context, keep time.Duration) (dropped int, err error) {
 	dropped, err = s.prune(ctx, s.now().Add(-keep)) // first: what is too old must not become part of what is kept
-	split := splitDefault(ctx, s.queries, s.db)
-	return dropped, s.noteUpkeep(ctx, err, split, createPartitions(ctx, s.queries, s.db, s.now()))
+	split := splitDefault(ctx, s.queries, s.patient)
+	return dropped, s.noteUpkeep(ctx, err, split, createPartitions(ctx, s.queries, s.patient, s.now()))
 }
 
 // MakePartitions makes the log's partitions of this week and the next, if they are not there: before the first order
 // after a pause of weeks.
 func (s *Log) MakePartitions(ctx context.Context) error {
-	return createPartitions(ctx, s.queries, s.db, s.now())
+	return createPartitions(ctx, s.queries, s.patient, s.now())
 }
 
 func (s *Log) prune(ctx context.Context, before time.Time) (dropped int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, partitionTimeout)
 	defer cancel()
-	n, dropErr := s.queries.LogPartitionDrop(ctx, s.db, before)
+	n, dropErr := s.queries.LogPartitionDrop(ctx, s.patient, before)
 	if dropErr != nil {
-		dropErr = fmt.Errorf("drop partitions: %w", classify(dropErr))
+		dropErr = fmt.Errorf("drop partitions: %w", dropErr)
 	}
-	if err = s.queries.LogDefaultPrune(ctx, s.db, before); err != nil {
-		err = fmt.Errorf("prune default partition: %w", classify(err))
+	if err = s.queries.LogDefaultPrune(ctx, s.patient, before); err != nil {
+		err = fmt.Errorf("prune default partition: %w", err)
 	}
 	return int(n), errors.Join(dropErr, err)
 }
@@ -67,7 +67,7 @@ func createPartitions(ctx context.Context, queries *dbsqlc.Queries, db DB, now t
 	monday := now.AddDate(0, 0, -(int(now.Weekday())+6)%7).Truncate(24 * time.Hour)
 	for _, start := range []time.Time{monday, monday.Add(week)} {
 		if _, err := queries.LogPartitionCreate(ctx, db, start); err != nil {
-			return fmt.Errorf("create partition: %w", classify(err))
+			return fmt.Errorf("create partition: %w", err)
 		}
 	}
 	return nil
@@ -115,5 +115,5 @@ func wrapSplit(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("split default partition: %w", classify(err))
+	return fmt.Errorf("split default partition: %w", err)
 }

@@ -12,11 +12,9 @@ import (
 
 // Get reads one order. Error: orders.ErrNotFound.
 func (s *Orders) Get(ctx context.Context, id orders.ID) (orders.Order, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	found, err := s.read(ctx, s.db, []orders.ID{id})
 	if err != nil {
-		return orders.Order{}, fmt.Errorf("read order: %w", classify(err))
+		return orders.Order{}, fmt.Errorf("read order: %w", err)
 	}
 	order, ok := found[id]
 	if !ok {
@@ -59,8 +57,6 @@ type Filter struct {
 
 // List lists orders, newest first.
 func (s *Orders) List(ctx context.Context, f Filter) ([]orders.Order, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	before := f.Before
 	if before == (orders.ID{}) {
 		for i := range before {
@@ -98,20 +94,18 @@ func (s *Orders) List(ctx context.Context, f Filter) ([]orders.Order, error) {
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list orders: %w", classify(err))
+		return nil, fmt.Errorf("list orders: %w", err)
 	}
 	return decodeOrders(rows), nil
 }
 
 // Events is the log of one order after a version, at most limit of it. An unknown order has none.
 func (s *Orders) Events(ctx context.Context, id orders.ID, after int64, limit int) ([]orders.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.EventsAfter(ctx, s.db, &dbsqlc.EventsAfterParams{
 		OrderID: id, Version: after, PageSize: int32(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read events: %w", classify(err))
+		return nil, fmt.Errorf("read events: %w", err)
 	}
 	return decodeEvents(rows), nil
 }
@@ -128,11 +122,9 @@ type QueueDepth struct {
 
 // Depths counts the unfinished jobs of all queues.
 func (s *Queues) Depths(ctx context.Context) ([]QueueDepth, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.QueueDepths(ctx, s.db, countMost)
 	if err != nil {
-		return nil, fmt.Errorf("count jobs: %w", classify(err))
+		return nil, fmt.Errorf("count jobs: %w", err)
 	}
 	depths := make([]QueueDepth, len(rows))
 	for i, row := range rows {
@@ -143,11 +135,9 @@ func (s *Queues) Depths(ctx context.Context) ([]QueueDepth, error) {
 
 // UnfinishedOrders counts the orders that are pending, processing or in need of attention, each up to 100,000.
 func (s *Queues) UnfinishedOrders(ctx context.Context) (map[orders.Status]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.UnfinishedOrders(ctx, s.db, countMost)
 	if err != nil {
-		return nil, fmt.Errorf("count orders: %w", classify(err))
+		return nil, fmt.Errorf("count orders: %w", err)
 	}
 	counts := map[orders.Status]int64{orders.Pending: 0, orders.Processing: 0, orders.NeedsAttention: 0}
 	for _, row := range rows {

@@ -96,8 +96,6 @@ func (c *Comparison) Add(other Comparison) {
 // Compare finds out which effects disagree with our orders, and which cannot be decided about yet. Effects are listed
 // after they happen and an intent is stored before, so an order that is being worked on is no disagreement.
 func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comparison, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	owner := func(e orders.Effect) orders.ID {
 		if step, err := orders.ParseStepKey(e.Key); err == nil {
 			return step.OrderID
@@ -111,7 +109,7 @@ func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comp
 	}
 	found, err := s.orders.read(ctx, s.db, ids)
 	if err != nil {
-		return Comparison{}, fmt.Errorf("read orders: %w", classify(err))
+		return Comparison{}, fmt.Errorf("read orders: %w", err)
 	}
 	for _, e := range effects {
 		kind, detail := orders.DriftUnknownOrder, "there is no such order"
@@ -135,11 +133,9 @@ func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comp
 
 // Progress tells how far each provider is; one that was never compared is not among them.
 func (s *Findings) Progress(ctx context.Context) ([]Reconciliation, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.ReconcileProgress(ctx, s.db)
 	if err != nil {
-		return nil, fmt.Errorf("read reconciliation: %w", classify(err))
+		return nil, fmt.Errorf("read reconciliation: %w", err)
 	}
 	list := make([]Reconciliation, len(rows))
 	for i, row := range rows {
@@ -217,13 +213,11 @@ func (s *Findings) write(ctx context.Context, tx pgx.Tx, findings []Finding) (fr
 
 // List lists findings of a state, those seen first last.
 func (s *Findings) List(ctx context.Context, state FindingState, limit int) ([]Finding, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.FindingsList(ctx, s.db, &dbsqlc.FindingsListParams{
 		State: string(state), PageSize: int32(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list findings: %w", classify(err))
+		return nil, fmt.Errorf("list findings: %w", err)
 	}
 	return decodeFindings(rows), nil
 }
@@ -273,11 +267,9 @@ func findingColumns(findings []Finding) (providers, kinds, keys []string) {
 
 // CountOpen counts the open findings by provider and kind.
 func (s *Findings) CountOpen(ctx context.Context) (map[orders.Provider]map[orders.Drift]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.FindingsOpen(ctx, s.db)
 	if err != nil {
-		return nil, fmt.Errorf("count findings: %w", classify(err))
+		return nil, fmt.Errorf("count findings: %w", err)
 	}
 	counts := map[orders.Provider]map[orders.Drift]int64{}
 	for _, row := range rows {

@@ -25,13 +25,11 @@ func (s *Findings) Repair(ctx context.Context, e orders.Event, entry AuditEntry)
 
 // Drifted says that another amount than was meant is known of a provider's key, and was not put right by itself.
 func (s *Findings) Drifted(ctx context.Context, p orders.Provider, key string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	known, err := s.queries.FindingsKnown(ctx, s.db, &dbsqlc.FindingsKnownParams{
 		Provider: string(p), Kind: string(orders.DriftAmount), Key: key,
 	})
 	if err != nil {
-		return false, fmt.Errorf("look for findings: %w", classify(err))
+		return false, fmt.Errorf("look for findings: %w", err)
 	}
 	return known, nil
 }
@@ -39,14 +37,12 @@ func (s *Findings) Drifted(ctx context.Context, p orders.Provider, key string) (
 // Stale is a page of the open findings that were not looked at again since a moment, those that have waited
 // longest first, after the given one; the zero one for the first page.
 func (s *Findings) Stale(ctx context.Context, before time.Time, after Finding, limit int) ([]Finding, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.FindingsRecheck(ctx, s.db, &dbsqlc.FindingsRecheckParams{
 		Before: timestamp(before), AfterRecheckedAt: after.RecheckedAt, AfterProvider: string(after.Provider),
 		AfterKind: string(after.Kind), AfterKey: after.Key, PageSize: int32(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list stale findings: %w", classify(err))
+		return nil, fmt.Errorf("list stale findings: %w", err)
 	}
 	return decodeFindings(rows), nil
 }
@@ -79,7 +75,7 @@ func (s *Findings) Rechecked(ctx context.Context, looked, resolved []Finding) er
 func (s *Findings) Asked(ctx context.Context, p orders.Provider, before orders.ID) error {
 	err := s.queries.ReconcileAsked(ctx, s.db, &dbsqlc.ReconcileAskedParams{Provider: string(p), AskedBefore: before})
 	if err != nil {
-		return fmt.Errorf("note which order was asked about: %w", classify(err))
+		return fmt.Errorf("note which order was asked about: %w", err)
 	}
 	return nil
 }

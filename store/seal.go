@@ -79,7 +79,7 @@ func (s *Orders) learnSeal(ctx context.Context) error {
 	defer cancel()
 	seal, err := s.queries.OrderSealRead(ctx, s.db)
 	if err != nil {
-		return fmt.Errorf("read seal: %w", classify(err))
+		return fmt.Errorf("read seal: %w", err)
 	}
 	s.sealed.Store(seal.SealedTo.UnixMilli())
 	return nil

@@ -10,12 +10,10 @@ package store
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/riverqueue/river"
 
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
@@ -66,16 +64,6 @@ type Store struct {
 	Verifier      *Verifier
 }
 
-// database is what the types of this package share: connections, clocks, and how to write.
-type database struct {
-	db      DB
-	queries *dbsqlc.Queries
-	jobs    *river.Client[pgx.Tx]
-	now     func() time.Time
-	wall    func() time.Time
-	bell    *Doorbell
-}
-
 // New makes a Store. It does not touch the database.
 func New(c Config) (*Store, error) {
 	jobs, err := newJobInserter()
@@ -89,7 +77,7 @@ func New(c Config) (*Store, error) {
 		c.Wall = c.Now
 	}
 	d := &database{
-		db: newImpatient(c.DB), queries: dbsqlc.New(), jobs: jobs, now: c.Now, wall: c.Wall, bell: c.Doorbell,
+		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: dbsqlc.New(), jobs: jobs, now: c.Now, wall: c.Wall, bell: c.Doorbell,
 	}
 	orders, steps, log := newOrders(d, c), &Steps{d}, &Log{d}
 	webhooks := &Webhooks{d, log}
@@ -99,36 +87,4 @@ func New(c Config) (*Store, error) {
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
 		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Verifier: &Verifier{d, steps},
 	}, nil
-}
-
-// Limits on how long a transaction, or a read, may take.
-const (
-	writeTimeout  = 5 * time.Second
-	readTimeout   = 5 * time.Second
-	conflictTries = 3
-)
-
-// inTx runs fn in a transaction and commits it. Deadlocks and serialisation failures are tried again.
-//
-// The caller's cancellation does not reach the transaction: pgx would close the connection, and a client that goes
-// away must find either a whole order or none when it comes back, not a pool that is busy reconnecting.
-func (d *database) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, d.db, func(tx pgx.Tx) error {
-			return unwritten(func() error { return fn(ctx, tx) })
-		})
-		if err == nil || !isConflict(err) {
-			return classify(err)
-		}
-		if try == conflictTries {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		select {
-		case <-time.After(rand.N(time.Duration(try) * 20 * time.Millisecond)):
-		case <-ctx.Done():
-			return classify(err)
-		}
-	}
 }

@@ -217,21 +217,17 @@ func (s *Steps) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) ([]order
 }
 
 func (s *Steps) overrun(ctx context.Context, longest time.Duration) ([]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	ids, err := s.queries.JobsOverrun(ctx, s.db, interval(longest))
 	if err != nil {
-		return nil, fmt.Errorf("find jobs that run for too long: %w", classify(err))
+		return nil, fmt.Errorf("find jobs that run for too long: %w", err)
 	}
 	return ids, nil
 }
 
 func (s *Steps) sweepProgress(ctx context.Context) (map[orders.StepName]place, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.SweepProgress(ctx, s.db)
 	if err != nil {
-		return nil, fmt.Errorf("read progress: %w", classify(err))
+		return nil, fmt.Errorf("read progress: %w", err)
 	}
 	progress := make(map[orders.StepName]place, len(rows))
 	for _, row := range rows {

@@ -20,22 +20,18 @@ type Queues struct {
 
 // Leader is the id of the River client that enqueues the periodic jobs; empty if nobody leads.
 func (s *Queues) Leader(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	leader, err := s.queries.Leader(ctx, s.db)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return "", fmt.Errorf("read leader: %w", classify(err))
+		return "", fmt.Errorf("read leader: %w", err)
 	}
 	return leader, nil
 }
 
 // OwnsJobs reports whether this role owns River's tables, and so may rebuild their indexes.
 func (s *Queues) OwnsJobs(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	owns, err := s.queries.OwnsJobs(ctx, s.db)
 	if err != nil {
-		return false, fmt.Errorf("look for owner of jobs: %w", classify(err))
+		return false, fmt.Errorf("look for owner of jobs: %w", err)
 	}
 	return owns, nil
 }
@@ -61,11 +57,9 @@ func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	known, err := s.queries.QueuesPaused(ctx, s.db, interval(silence))
 	if err != nil {
-		return nil, fmt.Errorf("read queues: %w", classify(err))
+		return nil, fmt.Errorf("read queues: %w", err)
 	}
 	var queues []Queue
 	place := map[string]int{}
@@ -95,7 +89,7 @@ func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 	}
 	oldest, err := s.queries.StepsOldest(ctx, s.db, stepNames())
 	if err != nil {
-		return nil, fmt.Errorf("read oldest steps: %w", classify(err))
+		return nil, fmt.Errorf("read oldest steps: %w", err)
 	}
 	for _, o := range oldest {
 		spec, _ := orders.StepName(o.Step).Spec()

@@ -74,7 +74,7 @@ func (s *Credentials) VerifyTicket(ctx context.Context, text string) (Ticket, er
 	case errors.Is(err, pgx.ErrNoRows):
 		return Ticket{}, ErrTicketRefused
 	case err != nil:
-		return Ticket{}, fmt.Errorf("read ticket: %w", classify(err))
+		return Ticket{}, fmt.Errorf("read ticket: %w", err)
 	}
 	return Ticket{
 		Principal: row.Principal, Role: roles.Role(row.Role), CustomerID: row.CustomerID, KeyID: row.KeyID.String,

@@ -20,13 +20,11 @@ const unsettledSlice = 1000
 func (s *Findings) Unsettled(
 	ctx context.Context, p orders.Provider, before time.Time, limit int,
 ) ([]orders.Effect, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	rows, err := s.queries.UnsettledDue(ctx, s.db, &dbsqlc.UnsettledDueParams{
 		Provider: string(p), Before: timestamp(before), PageSize: int32(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list unsettled effects: %w", classify(err))
+		return nil, fmt.Errorf("list unsettled effects: %w", err)
 	}
 	effects := make([]orders.Effect, len(rows))
 	for i, row := range rows {

@@ -18,14 +18,12 @@ const mostUpkeepError = 500
 
 // Upkept is when the log's upkeep succeeded last; zero if it never did.
 func (s *Log) Upkept(ctx context.Context) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	at, err := s.queries.LogUpkept(ctx, s.db)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return time.Time{}, nil
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read upkeep of log: %w", classify(err))
+		return time.Time{}, fmt.Errorf("read upkeep of log: %w", err)
 	}
 	return at.UTC(), nil
 }
@@ -40,16 +38,16 @@ func (s *Log) noteUpkeep(ctx context.Context, errs ...error) error {
 	defer cancel()
 	var err error
 	if failed == nil {
-		err = s.queries.LogUpkeepSucceeded(ctx, s.db)
+		err = s.queries.LogUpkeepSucceeded(ctx, s.patient)
 	} else {
 		passing := !slices.ContainsFunc(errs, func(err error) bool { return err != nil && !errors.Is(err, ErrUnavailable) })
 		text := []rune(strings.ToValidUTF8(failed.Error(), "?"))
-		err = s.queries.LogUpkeepFailed(ctx, s.db, &dbsqlc.LogUpkeepFailedParams{
+		err = s.queries.LogUpkeepFailed(ctx, s.patient, &dbsqlc.LogUpkeepFailedParams{
 			Error: string(text[:min(len(text), mostUpkeepError)]), Passing: passing,
 		})
 	}
 	if err != nil {
-		err = fmt.Errorf("note upkeep of log: %w", classify(err))
+		err = fmt.Errorf("note upkeep of log: %w", err)
 	}
 	return errors.Join(failed, err)
 }

@@ -205,14 +205,12 @@ func (s *Verifier) Save(ctx context.Context, v Verification) error {
 
 // Last is the latest one that was saved; its StartedAt is zero if there was none.
 func (s *Verifier) Last(ctx context.Context) (Verification, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	row, err := s.queries.VerificationRead(ctx, s.db)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Verification{}, nil
 	}
 	if err != nil {
-		return Verification{}, fmt.Errorf("read verification: %w", classify(err))
+		return Verification{}, fmt.Errorf("read verification: %w", err)
 	}
 	v := Verification{
 		StartedAt: row.StartedAt.UTC(), DurationSeconds: row.DurationSeconds, Orders: row.Orders, Events: row.Events,

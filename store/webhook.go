@@ -157,11 +157,9 @@ func (s *Webhooks) Make(ctx context.Context, n NewWebhook) (Webhook, error) {
 
 // Get reads an endpoint. Error: ErrWebhookNotFound.
 func (s *Webhooks) Get(ctx context.Context, owner Owner, id orders.ID) (Webhook, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	row, err := s.get(ctx, s.db, owner, id)
 	if err != nil {
-		return Webhook{}, fmt.Errorf("read webhook: %w", classify(err))
+		return Webhook{}, fmt.Errorf("read webhook: %w", err)
 	}
 	return decodeWebhook(row), nil
 }
@@ -178,8 +176,6 @@ func (s *Webhooks) get(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.I
 
 // List lists endpoints, oldest first, after an id.
 func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int) ([]Webhook, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	var rows []dbsqlc.WebhookEndpoint
 	var err error
 	switch {
@@ -195,7 +191,7 @@ func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list webhooks: %w", classify(err))
+		return nil, fmt.Errorf("list webhooks: %w", err)
 	}
 	list := make([]Webhook, len(rows))
 	for i, row := range rows {

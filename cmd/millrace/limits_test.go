@@ -116,7 +116,7 @@ func TestLimitsOfRoles(t *testing.T) {
 		"--rate-limit-service=-1", "--rate-limit-operator=-1", "--rate-limit-admin=-1",
 	}, io.Discard, io.Discard)
 	for _, flag := range []string{"", "-customer", "-viewer", "-service", "-operator", "-admin"} {
-		require.ErrorContains(t, err, "--rate-limit"+flag+" must be")
+		require.ErrorContains(t, err, "--rate-limit"+flag+`: "-1" is not accepted`)
 	}
 }
 

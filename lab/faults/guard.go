@@ -61,7 +61,7 @@ func guards() []guard {
 		},
 		{
 			id: "G7", name: "the sweep", file: "jobs/sweep.go", seenBy: "F6",
-			with: "w.Store.Sweep(ctx, longestRun)", without: "0, error(nil)",
+			with: "w.Store.Steps.Sweep(ctx, longestRun)", without: "0, error(nil)",
 		},
 		{
 			id: "G8", name: "nothing is sent after its deadline", file: "jobs/step.go", seenBy: "F33",
@@ -76,11 +76,11 @@ func guards() []guard {
 			with: "placement.IdempotencyKey, err = parseIdempotencyKey", without: "_, err = parseIdempotencyKey",
 		},
 		{
-			id: "G11", name: "a commit comes before its answer", file: "store/store.go", seenBy: "F7",
-			with: `err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			id: "G11", name: "a commit comes before its answer", file: "store/database.go", seenBy: "F7",
+			with: `err := pgx.BeginFunc(ctx, d.db, func(tx pgx.Tx) error {
 			return unwritten(func() error { return fn(ctx, tx) })
 		})`,
-			without: `tx, err := s.db.Begin(ctx)
+			without: `tx, err := d.db.Begin(ctx)
 		if err == nil {
 			if err = fn(ctx, tx); err == nil {
 				go func() {

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// database is what the types of this package share: connections, clocks, and how to write.
+type database struct {
+	db      DB // each statement has readTimeout, and fails with ErrUnavailable if the database does
+	patient DB // the same, without that limit: the caller brings one
+	queries *dbsqlc.Queries
+	jobs    *river.Client[pgx.Tx]
+	now     func() time.Time
+	wall    func() time.Time
+	bell    *Doorbell
+}
+
+// Limits on how long a transaction, or a read, may take.
+const (
+	writeTimeout  = 5 * time.Second
+	readTimeout   = 5 * time.Second
+	conflictTries = 3
+)
+
+// inTx runs fn in a transaction and commits it. Deadlocks and serialisation failures are tried again.
+//
+// The caller's cancellation does not reach the transaction: pgx would close the connection, and a client that goes
+// away must find either a whole order or none when it comes back, not a pool that is busy reconnecting.
+func (d *database) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := pgx.BeginFunc(ctx, d.db, func(tx pgx.Tx) error {
+			return unwritten(func() error { return fn(ctx, tx) })
+		})
+		if err == nil || !isConflict(err) {
+			return classify(err)
+		}
+		if try == conflictTries {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		select {
+		case <-time.After(rand.N(time.Duration(try) * 20 * time.Millisecond)):
+		case <-ctx.Done():
+			return classify(err)
+		}
+	}
+}

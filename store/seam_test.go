@@ -1,0 +1,78 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// Whatever is asked of a database that cannot be reached fails with ErrUnavailable, so that callers answer 503. The test
+// calls every exported method of every type of the Store: a new query is in it by itself.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxpool.New(t.Context(), "postgres://127.0.0.1:1/none?sslmode=disable")
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	s, err := store.New(store.Config{DB: pool})
+	require.NoError(t, err)
+	texts := map[string]string{ // where a text must have a form to be looked up
+		"Notifications.HandOver":   orders.StepKey(orders.NewID(), orders.SendEmail, 1),
+		"Notifications.TakeBack":   orders.StepKey(orders.NewID(), orders.SendEmail, 1),
+		"Credentials.VerifyKey":    "mr_" + strings.Repeat("a", 12) + "_" + strings.Repeat("0", 43),
+		"Credentials.VerifyTicket": strings.Repeat("0", 43),
+	}
+	calls := 0
+	nouns := reflect.ValueOf(s).Elem()
+	for i := range nouns.NumField() {
+		if !nouns.Type().Field(i).IsExported() {
+			continue
+		}
+		noun, name := nouns.Field(i), nouns.Type().Field(i).Name
+		require.LessOrEqual(t, noun.NumMethod(), 20, "%s has many methods: it may be two nouns", name)
+		for m := range noun.NumMethod() {
+			method, label := noun.Method(m), name+"."+noun.Type().Method(m).Name
+			out := call(t, method, texts[label])
+			if len(out) == 0 || !isError(method.Type().Out(len(out)-1)) || label == "Orders.ProbeWrites" {
+				continue // it asks nothing of the database, or only if placements have failed
+			}
+			calls++
+			got, _ := out[len(out)-1].Interface().(error)
+			if !errors.Is(got, store.ErrUnavailable) {
+				t.Errorf("%s: %v", label, got)
+			}
+		}
+	}
+	require.Greater(t, calls, 60)
+}
+
+func isError(t reflect.Type) bool { return t == reflect.TypeFor[error]() }
+
+// call calls a method with as little as is something: zero values, and lists of one of them.
+func call(t *testing.T, method reflect.Value, text string) []reflect.Value {
+	t.Helper()
+	kind := method.Type()
+	var in []reflect.Value
+	for i := range kind.NumIn() {
+		switch of := kind.In(i); {
+		case of == reflect.TypeFor[context.Context]():
+			in = append(in, reflect.ValueOf(t.Context()))
+		case of.Kind() == reflect.String:
+			in = append(in, reflect.ValueOf(text).Convert(of))
+		case kind.IsVariadic() && i == kind.NumIn()-1:
+		case of.Kind() == reflect.Slice:
+			list := reflect.MakeSlice(of, 1, 1)
+			in = append(in, list)
+		default:
+			in = append(in, reflect.Zero(of))
+		}
+	}
+	return method.Call(in)
+}
