@@ -61,7 +61,8 @@ have succeeded. Dotted arrows: what undoes a step that took effect, or may have.
 	fmt.Print(`
 A free order, with a total of 0, goes without the steps that take money (` +
 		"`authorize_payment`, `capture_payment`" + `): its
-shipment is booked when the stock is reserved and the quote is there. If it is undone, it ends as failed or cancelled.
+shipment is booked when the stock is reserved and the quote is there. If the order is undone, it ends as failed or
+cancelled.
 
 An order is undone when a forward step is refused or gets no answer before its deadline, or when the customer cancels.
 Steps under way are waited for; then everything that took effect, or may have, is undone in the reverse order: a step
@@ -76,24 +77,24 @@ in ` + "`needs_attention`" + `; so does a refund that was asked for and got no a
 | ` + "`failed`" + ` | undone before the capture: a step was refused or got no answer |
 | ` + "`cancelled`" + ` | undone before the capture, as the customer asked |
 | ` + "`refunded`" + ` | all the money that was, or may have been, taken went back |
-| ` + "`needs_attention`" + ` | a compensation did not succeed: a person must decide |
+| ` + "`needs_attention`" + ` | a compensation did not succeed, or a refund got no answer: an operator must decide |
 
 An order that needs attention waits for an operator, who settles it with ` + "`POST /api/orders/{id}/settle`" + `:
 
-- ` + "`retry`" + `: a new generation of each step that keeps the order from its end, with a new deadline. One that was
-  refused goes out under a new key. One without an answer is asked about first, and then goes out under the key, and
-  with the bytes, that it had: so it happens once.
-- ` + "`compensate`" + `: everything that happened, or may have, is undone; if the order is being undone, that is a
-  retry of every step.
+- ` + "`retry`" + `: a new generation of each step because of which the order cannot finish, with a new deadline. A refused
+  step is sent under a new key. For an unanswered step, the provider is asked first; then the step is sent with the same
+  key and bytes, so it happens once.
+- ` + "`compensate`" + `: everything that happened, or may have, is undone; if the order is being undone already, every
+  step is retried.
 - ` + "`accept`" + `: the step counts as succeeded or refused, as the operator says, and the order goes on from there.
 
-What Millrace could not undo can be undone by hand and accepted as succeeded. If everything was done and nothing can be
-undone, such as a shipment that is on its way, accepting that the undoing was refused completes the order. The order's
-history has who settled it and why.
+If Millrace could not undo a step, an operator can undo it by hand and accept its compensation as succeeded. A shipment
+that is on its way cannot be undone. If every forward step was done, and the operator accepts that the compensation was
+refused, the order completes. The order's history has the operator who settled it, and the reason.
 
-A step may turn out to have taken effect after its order was undone and ended. Accepting that it succeeded sets the
-order going again, and so does [reconciliation](reconciliation.md#repairs), but for a capture: the step is undone, and
-the order ends as before, or after a capture as ` + "`refunded`" + `. The customer is written to only if it ends as
-another.
+A step may turn out to have taken effect after its order was undone and ended. If an operator accepts that the step
+succeeded, the step is undone as well. [Reconciliation](reconciliation.md#repairs) does the same by itself, except for a
+capture. The order then ends with the same status as before, or with ` + "`refunded`" + ` after a capture. The customer is
+notified only if the final status changes.
 `)
 }
