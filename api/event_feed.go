@@ -38,7 +38,7 @@ type EventPage struct {
 
 // The words of the feed's stream. Unlike the others they are about no order.
 const (
-	eventPlace  EventType = stream.EventPlace
+	eventPlace  EventType = stream.EventCursor
 	eventResync EventType = stream.EventResync
 )
 
@@ -78,7 +78,7 @@ func (s *Server) feedOperation() operation {
 				"none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent events, live " +
 				"and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the next one begins. A " +
 				"place whose events are no longer kept is 410, and on a stream the event `resync`, whose id is a new place: read " +
-				"the orders again then. The event `place` only says how far a stream has come, for `Last-Event-ID`.",
+				"the orders again then. The event `cursor` only says how far a stream has come, for `Last-Event-ID`.",
 		},
 		permission: permitFollow, action: "events",
 		errors: []*problems.Error{errTooManyStreams, errTooManyOwnStreams, errCursorExpired}, responses: feedResponses,

@@ -100,7 +100,7 @@ func (c *cutReader) read(ctx context.Context, last *atomic.Pointer[orders.ID]) b
 
 func (c *cutReader) deal(m message, last *atomic.Pointer[orders.ID]) {
 	c.place = m.id
-	if m.event == "place" {
+	if m.event == "cursor" {
 		return
 	}
 	e := m.decode(c.t)

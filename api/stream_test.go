@@ -93,7 +93,7 @@ func (s *openStream) events(t *testing.T, n int) (events []message) {
 	for len(events) < n {
 		m, ok := s.next(t)
 		require.True(t, ok, "the stream ended after %v", events)
-		if m.event != "" && m.event != "place" {
+		if m.event != "" && m.event != "cursor" {
 			events = append(events, m)
 		}
 	}
@@ -106,7 +106,7 @@ func (s *openStream) place(t *testing.T) string {
 	for {
 		m, ok := s.next(t)
 		require.True(t, ok)
-		if m.event == "place" {
+		if m.event == "cursor" {
 			require.JSONEq(t, `{"next":"`+m.id+`"}`, m.data)
 			return m.id
 		}
@@ -122,7 +122,7 @@ func (s *openStream) rest(t *testing.T) (events []message) {
 		if !ok {
 			return events
 		}
-		if m.event != "" && m.event != "place" {
+		if m.event != "" && m.event != "cursor" {
 			events = append(events, m)
 		}
 	}

@@ -79,7 +79,7 @@ func (s *stream) readFeed(decoder *sse.Decoder, yield func(FeedEvent, error) boo
 			return false, false, nil //nolint:nilerr // the connection is gone: there will be another
 		case sent.Type == "resync":
 			return false, false, &ResyncError{sent.ID}
-		case sent.Type == "place":
+		case sent.Type == "cursor":
 			s.lastID = sent.ID
 			continue
 		}

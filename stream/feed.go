@@ -11,7 +11,7 @@ import (
 
 // The stream's own words. Unlike the others they are about no order.
 const (
-	EventPlace  = "place"
+	EventCursor = "cursor"
 	EventResync = "resync"
 )
 
@@ -50,7 +50,7 @@ type Feed struct {
 
 	// End returns the end of the log.
 	End func(context.Context) (store.Cursor, error)
-	// Place returns the data of an EventPlace or an EventResync. There has to be some, because many clients ignore an id
+	// Place returns the data of an EventCursor or an EventResync. There has to be some, because many clients ignore an id
 	// without any.
 	Place func(event string, at store.Cursor) []byte
 
@@ -126,5 +126,5 @@ func (f *Feed) advance(reached store.Cursor) []byte {
 	if f.At == f.told {
 		return nil
 	}
-	return f.tell(EventPlace)
+	return f.tell(EventCursor)
 }

@@ -388,7 +388,7 @@ type Invoker interface {
 	// none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent
 	// events, live and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the
 	// next one begins. A place whose events are no longer kept is 410, and on a stream the event `resync`,
-	// whose id is a new place: read the orders again then. The event `place` only says how far a stream
+	// whose id is a new place: read the orders again then. The event `cursor` only says how far a stream
 	// has come, for `Last-Event-ID`.
 	//
 	// GET /api/events
@@ -2708,7 +2708,7 @@ func (c *Client) sendListDeadLetters(ctx context.Context, requestOptions ...Requ
 // none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent
 // events, live and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the
 // next one begins. A place whose events are no longer kept is 410, and on a stream the event `resync`,
-// whose id is a new place: read the orders again then. The event `place` only says how far a stream
+// whose id is a new place: read the orders again then. The event `cursor` only says how far a stream
 // has come, for `Last-Event-ID`.
 //
 // GET /api/events

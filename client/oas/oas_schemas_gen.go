@@ -332,6 +332,90 @@ func (s *Condition) UnmarshalText(data []byte) error {
 	}
 }
 
+// Ref: #/components/schemas/CursorEvent
+type CursorEvent struct {
+	Data  Place            `json:"data"`
+	Event CursorEventEvent `json:"event"`
+	// For Last-Event-ID: where the stream goes on after a break.
+	ID string `json:"id"`
+	// Milliseconds to wait before reconnecting.
+	Retry OptInt `json:"retry"`
+}
+
+// GetData returns the value of Data.
+func (s *CursorEvent) GetData() Place {
+	return s.Data
+}
+
+// GetEvent returns the value of Event.
+func (s *CursorEvent) GetEvent() CursorEventEvent {
+	return s.Event
+}
+
+// GetID returns the value of ID.
+func (s *CursorEvent) GetID() string {
+	return s.ID
+}
+
+// GetRetry returns the value of Retry.
+func (s *CursorEvent) GetRetry() OptInt {
+	return s.Retry
+}
+
+// SetData sets the value of Data.
+func (s *CursorEvent) SetData(val Place) {
+	s.Data = val
+}
+
+// SetEvent sets the value of Event.
+func (s *CursorEvent) SetEvent(val CursorEventEvent) {
+	s.Event = val
+}
+
+// SetID sets the value of ID.
+func (s *CursorEvent) SetID(val string) {
+	s.ID = val
+}
+
+// SetRetry sets the value of Retry.
+func (s *CursorEvent) SetRetry(val OptInt) {
+	s.Retry = val
+}
+
+type CursorEventEvent string
+
+const (
+	CursorEventEventCursor CursorEventEvent = "cursor"
+)
+
+// AllValues returns all CursorEventEvent values.
+func (CursorEventEvent) AllValues() []CursorEventEvent {
+	return []CursorEventEvent{
+		CursorEventEventCursor,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s CursorEventEvent) MarshalText() ([]byte, error) {
+	switch s {
+	case CursorEventEventCursor:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *CursorEventEvent) UnmarshalText(data []byte) error {
+	switch CursorEventEvent(data) {
+	case CursorEventEventCursor:
+		*s = CursorEventEventCursor
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // Ref: #/components/schemas/DatabaseStatus
 type DatabaseStatus struct {
 	// How long it took to read one row, or until that failed.
@@ -841,7 +925,7 @@ type FeedStreamEvent struct {
 	OrderCreatedEvent            OrderCreatedEvent
 	OrderStatusUpdatedEvent      OrderStatusUpdatedEvent
 	OrderProcessingProgressEvent OrderProcessingProgressEvent
-	PlaceEvent                   PlaceEvent
+	CursorEvent                  CursorEvent
 	ResyncEvent                  ResyncEvent
 }
 
@@ -853,7 +937,7 @@ const (
 	OrderCreatedEventFeedStreamEvent            FeedStreamEventType = "OrderCreated"
 	OrderStatusUpdatedEventFeedStreamEvent      FeedStreamEventType = "OrderStatusUpdated"
 	OrderProcessingProgressEventFeedStreamEvent FeedStreamEventType = "OrderProcessingProgress"
-	PlaceEventFeedStreamEvent                   FeedStreamEventType = "place"
+	CursorEventFeedStreamEvent                  FeedStreamEventType = "cursor"
 	ResyncEventFeedStreamEvent                  FeedStreamEventType = "resync"
 )
 
@@ -872,8 +956,8 @@ func (s FeedStreamEvent) IsOrderProcessingProgressEvent() bool {
 	return s.Type == OrderProcessingProgressEventFeedStreamEvent
 }
 
-// IsPlaceEvent reports whether FeedStreamEvent is PlaceEvent.
-func (s FeedStreamEvent) IsPlaceEvent() bool { return s.Type == PlaceEventFeedStreamEvent }
+// IsCursorEvent reports whether FeedStreamEvent is CursorEvent.
+func (s FeedStreamEvent) IsCursorEvent() bool { return s.Type == CursorEventFeedStreamEvent }
 
 // IsResyncEvent reports whether FeedStreamEvent is ResyncEvent.
 func (s FeedStreamEvent) IsResyncEvent() bool { return s.Type == ResyncEventFeedStreamEvent }
@@ -941,24 +1025,24 @@ func NewOrderProcessingProgressEventFeedStreamEvent(v OrderProcessingProgressEve
 	return s
 }
 
-// SetPlaceEvent sets FeedStreamEvent to PlaceEvent.
-func (s *FeedStreamEvent) SetPlaceEvent(v PlaceEvent) {
-	s.Type = PlaceEventFeedStreamEvent
-	s.PlaceEvent = v
+// SetCursorEvent sets FeedStreamEvent to CursorEvent.
+func (s *FeedStreamEvent) SetCursorEvent(v CursorEvent) {
+	s.Type = CursorEventFeedStreamEvent
+	s.CursorEvent = v
 }
 
-// GetPlaceEvent returns PlaceEvent and true boolean if FeedStreamEvent is PlaceEvent.
-func (s FeedStreamEvent) GetPlaceEvent() (v PlaceEvent, ok bool) {
-	if !s.IsPlaceEvent() {
+// GetCursorEvent returns CursorEvent and true boolean if FeedStreamEvent is CursorEvent.
+func (s FeedStreamEvent) GetCursorEvent() (v CursorEvent, ok bool) {
+	if !s.IsCursorEvent() {
 		return v, false
 	}
-	return s.PlaceEvent, true
+	return s.CursorEvent, true
 }
 
-// NewPlaceEventFeedStreamEvent returns new FeedStreamEvent from PlaceEvent.
-func NewPlaceEventFeedStreamEvent(v PlaceEvent) FeedStreamEvent {
+// NewCursorEventFeedStreamEvent returns new FeedStreamEvent from CursorEvent.
+func NewCursorEventFeedStreamEvent(v CursorEvent) FeedStreamEvent {
 	var s FeedStreamEvent
-	s.SetPlaceEvent(v)
+	s.SetCursorEvent(v)
 	return s
 }
 
@@ -1521,7 +1605,7 @@ func (s *ListEventsOKTextEventStream) decodeEvent(raw sse.Event,
 		e.Raw([]byte(raw.Data))
 	case "OrderProcessingProgress":
 		e.Raw([]byte(raw.Data))
-	case "place":
+	case "cursor":
 		e.Raw([]byte(raw.Data))
 	case "resync":
 		e.Raw([]byte(raw.Data))
@@ -4247,90 +4331,6 @@ func (s *Place) SetDetail(val OptString) {
 // SetNext sets the value of Next.
 func (s *Place) SetNext(val string) {
 	s.Next = val
-}
-
-// Ref: #/components/schemas/PlaceEvent
-type PlaceEvent struct {
-	Data  Place           `json:"data"`
-	Event PlaceEventEvent `json:"event"`
-	// For Last-Event-ID: where the stream goes on after a break.
-	ID string `json:"id"`
-	// Milliseconds to wait before reconnecting.
-	Retry OptInt `json:"retry"`
-}
-
-// GetData returns the value of Data.
-func (s *PlaceEvent) GetData() Place {
-	return s.Data
-}
-
-// GetEvent returns the value of Event.
-func (s *PlaceEvent) GetEvent() PlaceEventEvent {
-	return s.Event
-}
-
-// GetID returns the value of ID.
-func (s *PlaceEvent) GetID() string {
-	return s.ID
-}
-
-// GetRetry returns the value of Retry.
-func (s *PlaceEvent) GetRetry() OptInt {
-	return s.Retry
-}
-
-// SetData sets the value of Data.
-func (s *PlaceEvent) SetData(val Place) {
-	s.Data = val
-}
-
-// SetEvent sets the value of Event.
-func (s *PlaceEvent) SetEvent(val PlaceEventEvent) {
-	s.Event = val
-}
-
-// SetID sets the value of ID.
-func (s *PlaceEvent) SetID(val string) {
-	s.ID = val
-}
-
-// SetRetry sets the value of Retry.
-func (s *PlaceEvent) SetRetry(val OptInt) {
-	s.Retry = val
-}
-
-type PlaceEventEvent string
-
-const (
-	PlaceEventEventPlace PlaceEventEvent = "place"
-)
-
-// AllValues returns all PlaceEventEvent values.
-func (PlaceEventEvent) AllValues() []PlaceEventEvent {
-	return []PlaceEventEvent{
-		PlaceEventEventPlace,
-	}
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (s PlaceEventEvent) MarshalText() ([]byte, error) {
-	switch s {
-	case PlaceEventEventPlace:
-		return []byte(s), nil
-	default:
-		return nil, errors.Errorf("invalid value: %q", s)
-	}
-}
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *PlaceEventEvent) UnmarshalText(data []byte) error {
-	switch PlaceEventEvent(data) {
-	case PlaceEventEventPlace:
-		*s = PlaceEventEventPlace
-		return nil
-	default:
-		return errors.Errorf("invalid value: %q", data)
-	}
 }
 
 type PlaceOrderAccepted OrderHeaders

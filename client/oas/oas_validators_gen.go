@@ -356,6 +356,38 @@ func (s Condition) Validate() error {
 	}
 }
 
+func (s *CursorEvent) Validate() error {
+	if s == nil {
+		return validate.ErrNilPointer
+	}
+
+	var failures []validate.FieldError
+	if err := func() error {
+		if err := s.Event.Validate(); err != nil {
+			return err
+		}
+		return nil
+	}(); err != nil {
+		failures = append(failures, validate.FieldError{
+			Name:  "event",
+			Error: err,
+		})
+	}
+	if len(failures) > 0 {
+		return &validate.Error{Fields: failures}
+	}
+	return nil
+}
+
+func (s CursorEventEvent) Validate() error {
+	switch s {
+	case "cursor":
+		return nil
+	default:
+		return nil
+	}
+}
+
 func (s *DatabaseStatus) Validate() error {
 	if s == nil {
 		return validate.ErrNilPointer
@@ -766,8 +798,8 @@ func (s FeedStreamEvent) Validate() error {
 			return err
 		}
 		return nil
-	case PlaceEventFeedStreamEvent:
-		if err := s.PlaceEvent.Validate(); err != nil {
+	case CursorEventFeedStreamEvent:
+		if err := s.CursorEvent.Validate(); err != nil {
 			return err
 		}
 		return nil
@@ -2301,38 +2333,6 @@ func (s OrderStreamEvent) Validate() error {
 		return nil
 	default:
 		return errors.Errorf("invalid type %q", s.Type)
-	}
-}
-
-func (s *PlaceEvent) Validate() error {
-	if s == nil {
-		return validate.ErrNilPointer
-	}
-
-	var failures []validate.FieldError
-	if err := func() error {
-		if err := s.Event.Validate(); err != nil {
-			return err
-		}
-		return nil
-	}(); err != nil {
-		failures = append(failures, validate.FieldError{
-			Name:  "event",
-			Error: err,
-		})
-	}
-	if len(failures) > 0 {
-		return &validate.Error{Fields: failures}
-	}
-	return nil
-}
-
-func (s PlaceEventEvent) Validate() error {
-	switch s {
-	case "place":
-		return nil
-	default:
-		return nil
 	}
 }
 

@@ -67,7 +67,7 @@ func TestNginx(t *testing.T) {
 				}
 				require.Fail(t, "the stream ended", "%v before %s", lines.Err(), want)
 			}
-			until("event: place")
+			until("event: cursor")
 			// Nothing else is sent until there is a reason: what comes has not waited in a buffer for more.
 			_, _, body := do(t, http.MethodPost, m.api+"/api/orders", seedOrder, bearer(key)...)
 			var placed order

@@ -42,7 +42,7 @@ func TestStreamMemory(t *testing.T) {
 			_ = conn.SetReadDeadline(time.Now().Add(5 * time.Minute))
 			for {
 				line, err := lines.ReadString('\n')
-				if waiting && (err != nil || line == "event: place\n") {
+				if waiting && (err != nil || line == "event: cursor\n") {
 					ready.Done()
 					<-opening
 					waiting = false
