@@ -96,7 +96,9 @@ type Source interface {
 }
 
 // Serve answers with what a source has and will have. It returns before the stream ends if it takes it off net/http.
-func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, from Source, to Client) { //nolint:contextcheck // outlives r
+//
+//nolint:contextcheck // the stream outlives its request
+func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, from Source, to Client) {
 	st := &stream{Streams: s, Writer: NewWriter(w, s.config.SlowReader), Source: from, client: to}
 	if err := st.begin(); err != nil || r.Method == http.MethodHead {
 		to.Leave()
