@@ -1,6 +1,6 @@
 // Package auth finds out who sent a request: the bootstrap token, a key, a ticket, or a token of an identity provider.
 //
-// It imports store for keys and tickets, and knows no operation: what a principal may do is for its callers to say.
+// It imports store for keys and tickets, and knows no operation: its callers decide what a principal may do.
 package auth
 
 import (
@@ -20,30 +20,30 @@ import (
 
 // Errors about credentials.
 var (
-	// ErrUnauthorized says that a credential is missing or opens nothing, and not why.
+	// ErrUnauthorized means that a credential is missing or not valid. It does not give the reason.
 	ErrUnauthorized = errors.New("missing or wrong credential")
-	// ErrNoIssuer says that it cannot be decided at the moment: the identity provider does not answer.
+	// ErrNoIssuer means that a token cannot be verified now, because the identity provider does not answer.
 	ErrNoIssuer = errors.New("identity provider unavailable")
 )
 
 const (
-	// verifiedFor is how long a credential that was right counts as right without asking: the longest that a revoked
-	// one goes on working in any process, together with the time that asking may take.
+	// verifiedFor is how long a verified credential is accepted without another look-up. A revoked credential works in
+	// any process for at most this time and the time of one look-up.
 	verifiedFor          = time.Second
 	defaultVerifyTimeout = time.Second
 	maxCredential        = 8 << 10
 )
 
-// Config says whom to let in. With nothing set that is nobody.
+// Config says which credentials to accept. The zero value accepts none.
 type Config struct {
-	// Keys looks keys up. May be nil: then there are none.
+	// Keys looks up keys. May be nil; then no key is accepted.
 	Keys *store.Credentials
-	// Token, if set, is a credential of an admin that needs no database: with it the first key is made.
+	// Token, if set, is an admin's credential that needs no database. It is used to make the first key.
 	Token string
 	// OIDC verifies tokens of an identity provider. May be nil.
 	OIDC *OIDC
-	// Open lets in requests without a credential, as an admin, until Closed is closed: listen on loopback only. A server
-	// that is open asks CheckLocal first.
+	// Open accepts requests without a credential, as an admin, until Closed is closed. An open server must listen on
+	// loopback only and call CheckLocal first.
 	Open    bool
 	Closed  <-chan struct{}  // nil: it stays open
 	Timeout time.Duration    // of looking a credential up in the database; default 1 s
@@ -56,21 +56,21 @@ type credentialHash string
 // ticketHash is the SHA-256 of a ticket's text.
 type ticketHash string
 
-// keyID is the public name of a key. It opens nothing.
+// keyID is the public name of a key. It is not a credential.
 type keyID string
 
-// Authenticator finds out who asks. It is safe for concurrent use.
+// Authenticator finds out which principal sent a request. It is safe for concurrent use.
 type Authenticator struct {
 	config Config
-	// What a client sends is looked up in verified only; upheld is asked about keys that are known by their id.
+	// Credentials that a client sends are looked up in verified only. upheld is for keys that are known by their id.
 	verified *recent[credentialHash, Principal]
 	upheld   *recent[keyID, struct{}]
-	// recognized has the credentials that were right before, also those whose second is over.
+	// recognized has the credentials that were verified before, even if verifiedFor has passed.
 	recognized *lru.Cache[credentialHash, struct{}]
 	tickets    *lru.Cache[ticketHash, struct{}] // that this process made
 }
 
-// New makes an Authenticator. It asks nobody anything yet.
+// New makes an Authenticator. It sends no request yet.
 func New(c Config) *Authenticator {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -86,10 +86,10 @@ func New(c Config) *Authenticator {
 	}
 }
 
-// Authenticate finds out who sent a request: by a bearer token or, for browsers if basic is set, by the password of
-// any user. A nil *Authenticator lets no request in.
+// Authenticate returns the principal that sent a request: by its bearer token or, for browsers if basic is set, by the
+// password of any user. A nil *Authenticator refuses every request.
 //
-// Errors: ErrUnauthorized; any other means that it cannot be decided at the moment.
+// Errors: ErrUnauthorized; any other error means that the credential cannot be verified now.
 func (a *Authenticator) Authenticate(r *http.Request, basic bool) (Principal, error) {
 	if a == nil {
 		return Principal{}, ErrUnauthorized
@@ -101,8 +101,8 @@ func (a *Authenticator) Authenticate(r *http.Request, basic bool) (Principal, er
 	return a.verify(r.Context(), credential)
 }
 
-// Recognizes reports whether it costs no look-up to refuse the request's credential, or the credential was right before
-// in this process. What it does not recognize has to be limited by its address before Authenticate is asked.
+// Recognizes reports whether the request's credential can be refused without a look-up, or was verified before in this
+// process. Otherwise the caller must apply the limit of the client's address before it calls Authenticate.
 func (a *Authenticator) Recognizes(r *http.Request, basic bool) bool {
 	if a == nil {
 		return true
@@ -116,7 +116,7 @@ func (a *Authenticator) Recognizes(r *http.Request, basic bool) bool {
 	return a.recognized.Contains(hashOf(credential))
 }
 
-// credentialOf reads what a client sent.
+// credentialOf returns the credential that a client sent.
 func credentialOf(r *http.Request, basic bool) (credential string, sent bool) {
 	if _, password, ok := r.BasicAuth(); ok && basic {
 		return password, true
@@ -124,7 +124,7 @@ func credentialOf(r *http.Request, basic bool) (credential string, sent bool) {
 	return bearerToken(r)
 }
 
-// bearerToken reads the header. A header of another form is a wrong token.
+// bearerToken reads the header Authorization. A header in a different form counts as a wrong token.
 func bearerToken(r *http.Request) (token string, sent bool) {
 	header := r.Header.Get("Authorization")
 	scheme, token, found := strings.Cut(header, " ")
@@ -139,11 +139,11 @@ func hashOf(credential string) credentialHash {
 	return credentialHash(sum[:])
 }
 
-// form is the form of a credential: it decides where, and whether at all, a credential is looked up.
+// form is the form of a credential. It decides whether and where the credential is looked up.
 type form int
 
 const (
-	formUnknown form = iota // of nothing that could be right
+	formUnknown form = iota // cannot be a valid credential
 	formToken               // the bootstrap token itself
 	formKey                 // a key
 	formOIDC                // a signed token
@@ -164,12 +164,12 @@ func (a *Authenticator) form(credential string) form {
 	}
 }
 
-// isEqual takes the same time wherever two texts differ.
+// isEqual reports whether two texts are equal. It takes the same time wherever they differ.
 func isEqual(a, b string) bool {
 	return subtle.ConstantTimeCompare([]byte(hashOf(a)), []byte(hashOf(b))) == 1
 }
 
-// verify finds out whose credential it is. Nothing is looked up by a text that has not the form of a credential.
+// verify returns the principal of a credential. It looks up only texts that have the form of a credential.
 func (a *Authenticator) verify(ctx context.Context, credential string) (p Principal, err error) {
 	form := a.form(credential)
 	switch form {
@@ -191,12 +191,12 @@ func (a *Authenticator) verify(ctx context.Context, credential string) (p Princi
 	case err == nil:
 		a.recognized.Add(hash, struct{}{})
 	case errors.Is(err, ErrUnauthorized):
-		a.recognized.Remove(hash) // from now on it is as good as any wrong one
+		a.recognized.Remove(hash) // from now on it counts as a wrong credential
 	}
 	return p, err
 }
 
-// verifyKey asks the database, and returns until when the key is good; zero: for ever.
+// verifyKey looks a key up in the database, and returns when the key expires; zero if never.
 func (a *Authenticator) verifyKey(ctx context.Context, text string) (Principal, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
 	defer cancel()
@@ -212,7 +212,7 @@ func (a *Authenticator) verifyKey(ctx context.Context, text string) (Principal, 
 	}, key.ExpiresAt, nil
 }
 
-// verifyOIDC shares no look-up between callers: they would all wait with one that waits for the provider.
+// verifyOIDC verifies a token. Callers share no look-up: all of them would wait if one waits for the provider.
 func (a *Authenticator) verifyOIDC(ctx context.Context, hash credentialHash, token string) (Principal, error) {
 	if p, ok := a.verified.load(hash); ok {
 		return p, nil
@@ -225,8 +225,8 @@ func (a *Authenticator) verifyOIDC(ctx context.Context, hash credentialHash, tok
 	return p, err
 }
 
-// holds checks that a key is still good, by its id. It answers about keys that a ticket was made with, never about
-// what a client sent.
+// holds checks by its id that a key is still valid. It is for the keys behind tickets, and never for a text that a client
+// sent.
 func (a *Authenticator) holds(ctx context.Context, id keyID) error {
 	_, err := a.upheld.get(ctx, id, func(ctx context.Context) (struct{}, time.Time, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// issuerTransport takes no other protocol for an answer. After 101 the connection is the caller's, and no timeout would
-// end a read of what follows.
+// issuerTransport refuses a switch of protocols. After 101 the connection belongs to the caller, and no timeout would
+// end a read from it.
 type issuerTransport struct{ http.RoundTripper }
 
 // RoundTrip sends a request.

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	keysRefresh  = 5 * time.Minute  // after which they are read again beside the requests, if tokens come
-	keysFreshFor = 15 * time.Minute // after which a request waits for that, for a moment
+	keysRefresh  = 5 * time.Minute  // after which keys are read again in the background, if tokens come
+	keysFreshFor = 15 * time.Minute // after which a request waits for that read, for keysPatience
 	keysPatience = 250 * time.Millisecond
-	// keysGoodFor is for how long keys count while the provider does not answer: the longest that a key which it
-	// withdrew goes on working.
+	// keysGoodFor is how long keys are used while the provider does not answer. A key that the provider has withdrawn
+	// works for at most this time.
 	keysGoodFor  = 24 * time.Hour
 	keysPause    = 10 * time.Second // between two reads, however many unknown keys are named
 	issuerPause  = 5 * time.Second  // between two attempts while there are no keys at all
@@ -26,7 +26,7 @@ const (
 	maxKeysBytes = 1 << 20
 )
 
-// keySet is the provider's keys, in memory. A read of them runs beside the requests, at most one at a time: a token
+// keySet is the provider's keys, in memory. They are read in the background, by at most one read at a time. So a token
 // whose key is known never waits longer than keysPatience, whatever the provider does and whatever strangers send.
 type keySet struct {
 	fetch func(context.Context) ([]jose.JSONWebKey, error)
@@ -36,21 +36,21 @@ type keySet struct {
 	keys    []jose.JSONWebKey
 	readAt  time.Time
 	triedAt time.Time
-	reading *keyRead // nil: none is under way
+	reading *keyRead // nil if no read is running
 	waiting int
 }
 
-// keyRead is a read under way.
+// keyRead is a running read of the keys.
 type keyRead struct {
-	patience <-chan struct{} // closed when a request that has another way goes on
+	patience <-chan struct{} // closed when a request that has a key stops waiting
 	done     chan struct{}
 	err      error // set before done is closed
 }
 
-// find returns the keys that a token may be signed with. A key that is not there is looked for at the provider: that
-// is how a rotation is noticed.
+// find returns the keys that a token may be signed with. If the key is missing, find reads the keys from the provider:
+// that is how a rotation is noticed.
 //
-// Errors: ErrUnauthorized if there is none; ErrNoIssuer; those of ctx.
+// Errors: ErrUnauthorized if the provider has no such key; ErrNoIssuer; the error of ctx.
 func (s *keySet) find(ctx context.Context, h jose.Header) ([]crypto.PublicKey, error) {
 	found, read, wait := s.look(ctx, h)
 	switch {
@@ -85,8 +85,8 @@ func (s *keySet) find(ctx context.Context, h jose.Header) ([]crypto.PublicKey, e
 	}
 }
 
-// look returns the keys that are there and, unless they are fresh, the read that is under way, which it starts when one
-// is due. It decides whether the request waits for that; a request without a key that does must call leave.
+// look returns the matching keys and, unless they are fresh, the running read. It starts a read when one is due. wait
+// reports whether the request must wait for the read; a request that waits without a key must call leave.
 func (s *keySet) look(ctx context.Context, h jose.Header) (found []crypto.PublicKey, read *keyRead, wait bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *keySet) leave() {
 	s.waiting--
 }
 
-// start begins a read, if none is under way and the last one was long enough ago.
+// start begins a read, unless one is running or the last read was too recent.
 func (s *keySet) start(ctx context.Context) {
 	now, pause := s.now(), keysPause
 	if s.readAt.IsZero() {
@@ -127,7 +127,7 @@ func (s *keySet) start(ctx context.Context) {
 	s.triedAt, s.reading = now, read
 	go func() {
 		defer cancel()
-		keys, err := s.fetch(context.WithoutCancel(ctx)) // which has deadlines of its own
+		keys, err := s.fetch(context.WithoutCancel(ctx)) // fetch has its own deadlines
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err == nil {
@@ -138,7 +138,7 @@ func (s *keySet) start(ctx context.Context) {
 	}()
 }
 
-// match compares the kid, and does nothing else with it: it is a stranger's text.
+// match compares the kid and does nothing else with it, because any client can send any kid.
 func (s *keySet) match(h jose.Header) (found []crypto.PublicKey) {
 	for _, k := range s.keys {
 		if (h.KeyID == "" || k.KeyID == h.KeyID) && (k.Algorithm == "" || k.Algorithm == h.Algorithm) {
@@ -148,7 +148,7 @@ func (s *keySet) match(h jose.Header) (found []crypto.PublicKey) {
 	return found
 }
 
-// readKeys asks the provider. Only public keys for signatures are of use.
+// readKeys reads the keys from the provider. It keeps only public keys for signatures.
 func readKeys(ctx context.Context, client *http.Client, url string) ([]jose.JSONWebKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, issuerTimeout)
 	defer cancel()
@@ -170,7 +170,7 @@ func readKeys(ctx context.Context, client *http.Client, url string) ([]jose.JSON
 	}
 	var keys []jose.JSONWebKey
 	for _, raw := range set.Keys {
-		var k jose.JSONWebKey // of a kind that is not known, perhaps: the others are good all the same
+		var k jose.JSONWebKey // its kind may be unknown, but the other keys are still good
 		if err := k.UnmarshalJSON(raw); err == nil && k.Valid() && k.IsPublic() && k.Use != "enc" {
 			keys = append(keys, k)
 		}

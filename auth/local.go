@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// ErrNotLocal is why an open server refuses a request: it was not made on this machine, or not for it.
+// ErrNotLocal is the error of an open server for a request that was not made on this machine, or not for it.
 var ErrNotLocal = errors.New("the request was not made on this machine")
 
-// forwarding reports whether proxies add a header field to what they pass on.
+// forwarding reports whether proxies add this header field to the requests that they forward.
 func forwarding(name string) bool {
 	if strings.HasPrefix(name, "X-Forwarded") { // as net/http writes names
 		return true
@@ -25,9 +25,9 @@ func forwarding(name string) bool {
 	return false
 }
 
-// CheckLocal returns nil or an error that is ErrNotLocal. Where no credential is asked for, being on this machine is
-// the credential. A proxy on this machine speaks for strangers, so what it forwards is refused. A web page whose name
-// was made to point to 127.0.0.1 is the same origin to its browser, so other names are refused.
+// CheckLocal returns nil or an error that is ErrNotLocal. On an open server, being on this machine is the credential. A
+// proxy on this machine forwards strangers' requests, so forwarded requests are refused. An attacker can point a name
+// to 127.0.0.1, and a browser then takes the server for the attacker's own origin, so other names are refused.
 func CheckLocal(r *http.Request) error {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {
@@ -55,7 +55,7 @@ func isLoopbackHost(host string) bool {
 	return err == nil && address.Unmap().IsLoopback()
 }
 
-// IsOpen reports whether requests without a credential are let in.
+// IsOpen reports whether requests without a credential are accepted.
 func (a *Authenticator) IsOpen() bool {
 	if a == nil || !a.config.Open {
 		return false

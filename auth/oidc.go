@@ -22,16 +22,16 @@ const (
 	defaultCustomer = "customer_id"
 )
 
-// signatures are the algorithms that are accepted, whatever a token or the provider says. All of them are asymmetric:
-// a public key can never be taken for a shared secret.
+// signatures returns the accepted algorithms, whatever a token or the provider names. All of them are asymmetric, so a
+// public key can never be used as a shared secret.
 func signatures() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA}
 }
 
-// OIDCConfig names an identity provider and says what its tokens mean.
+// OIDCConfig names an identity provider and the claims of its tokens.
 type OIDCConfig struct {
 	Issuer   string // its URL, exactly as in iss
-	Audience string // who the tokens must be for
+	Audience string // the tokens' aud must have it
 
 	RoleClaim     string // has one of the roles; default role
 	CustomerClaim string // has the customer's id, for the role customer; default customer_id
@@ -39,15 +39,15 @@ type OIDCConfig struct {
 	Now           func() time.Time // default time.Now
 }
 
-// OIDC verifies tokens of one identity provider. It is discovered when the first token comes, so that Millrace starts
-// while the provider is down.
+// OIDC verifies tokens of one identity provider. It discovers the provider when the first token comes, so that Millrace
+// starts even if the provider is down.
 type OIDC struct {
 	config  OIDCConfig
 	keys    keySet
-	keysURL string // empty until the provider was discovered; of the one read under way
+	keysURL string // empty until the provider is discovered; only the running read uses it
 }
 
-// NewOIDC makes an OIDC. It asks nobody anything yet.
+// NewOIDC makes an OIDC. It sends no request yet.
 func NewOIDC(c OIDCConfig) *OIDC {
 	if c.RoleClaim == "" {
 		c.RoleClaim = defaultRole
@@ -66,8 +66,8 @@ func NewOIDC(c OIDCConfig) *OIDC {
 	return o
 }
 
-// verify checks a token and says until when it is good. What a stranger sends costs no more than its own
-// length, and at most now and then a request to the provider.
+// verify checks a token and returns when it expires. A stranger's token costs time in proportion to its length, and now
+// and then a request to the provider.
 //
 // Errors: ErrUnauthorized, ErrNoIssuer.
 func (o *OIDC) verify(ctx context.Context, token string) (Principal, time.Time, error) {
@@ -91,7 +91,7 @@ func (o *OIDC) verify(ctx context.Context, token string) (Principal, time.Time, 
 	return principal, verified.Expiry, err
 }
 
-// principal reads the claims. One whose role is missing or unknown is somebody who may do nothing.
+// principal reads the claims. A principal whose role is missing or unknown may do nothing.
 func (o *OIDC) principal(token *oidc.IDToken) (Principal, error) {
 	name := oidcPrefix + token.Subject
 	if token.Subject == "" || !isPrintable(name) {
@@ -114,7 +114,7 @@ func (o *OIDC) principal(token *oidc.IDToken) (Principal, error) {
 	return p, nil
 }
 
-// isPrintable bounds what becomes part of an order and of the log.
+// isPrintable reports whether a claim may become part of an order and of the log.
 func isPrintable(s string) bool { return orders.CheckCustomerID(s) == "" }
 
 // isCompactToken reports whether a text has the form of a signed token: three parts of base64url.
@@ -124,7 +124,7 @@ func isCompactToken(text string) bool {
 	})
 }
 
-// readKeys reads the provider's keys, and discovers the provider if that was not possible before.
+// readKeys reads the provider's keys. It discovers the provider first if that has not succeeded yet.
 func (o *OIDC) readKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if o.keysURL == "" {
 		url, err := o.discover(ctx)
@@ -136,7 +136,7 @@ func (o *OIDC) readKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	return readKeys(ctx, o.config.Client, o.keysURL)
 }
 
-// discover asks the provider where its keys are.
+// discover asks the provider for the address of its keys.
 func (o *OIDC) discover(ctx context.Context) (keysURL string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, issuerTimeout)
 	defer cancel()

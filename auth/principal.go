@@ -10,24 +10,24 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Principals that are no key and no OIDC subject.
+// Names of principals that are neither a key nor an OIDC subject.
 const (
-	nameAnyone = "anonymous" // nobody was asked: a health check
-	nameDev    = "dev"       // nobody was asked: the server is set up open
+	nameAnyone = "anonymous" // no credential is needed: a health check
+	nameDev    = "dev"       // no credential is needed: the server is open
 	nameToken  = "token"     // the bootstrap token of the configuration
 )
 
-// Principal is who asks.
+// Principal is the caller of a request.
 type Principal struct {
-	// Name is a key's id, oidc:<subject> or one of the words above, of at most 200 characters. An idempotency key is
-	// unique per name, and the audit log knows people by it.
+	// Name is a key's id, oidc:<subject> or one of the names above, with at most 200 characters. An idempotency key is
+	// unique per name, and the audit log names principals by it.
 	Name       string
-	Role       roles.Role // empty: it may do nothing
-	CustomerID string     // of a customer: whose orders it may see
+	Role       roles.Role // empty if the principal may do nothing
+	CustomerID string     // for the role customer: the customer whose orders it may see
 
 	kind  kind      // of the credential
 	key   keyID     // of a key or of the key behind a ticket
-	until time.Time // when its OIDC token expires; zero: it has none
+	until time.Time // when its OIDC token expires; zero if it has none
 }
 
 // kind is the kind of credential that a principal came with.
@@ -47,13 +47,14 @@ func (p Principal) Owns(customerID string) bool {
 	return p.Role != roles.Customer || p.CustomerID == customerID
 }
 
-// Known reports whether the principal proved who it is.
+// Known reports whether the principal has proved its identity.
 func (p Principal) Known() bool { return p.Name != "" && p.Name != nameDev && p.Name != nameAnyone }
 
-// IsDev reports whether the principal sent no credential because none is asked for.
+// IsDev reports whether the principal sent no credential because the server is open.
 func (p Principal) IsDev() bool { return p.Name == nameDev }
 
-// LogAttrs names the principal in access logs, as far as they may know it: the subjects of OIDC tokens are people.
+// LogAttrs returns what access logs may have of the principal. The subjects of OIDC tokens are people, so they are left
+// out.
 func (p Principal) LogAttrs() (attrs []slog.Attr) {
 	if p.kind != "" {
 		attrs = append(attrs, slog.String("principal_kind", string(p.kind)))
@@ -67,7 +68,7 @@ func (p Principal) LogAttrs() (attrs []slog.Attr) {
 // Anyone is the principal of a request that needs no credential.
 func Anyone() Principal { return Principal{Name: nameAnyone, kind: kindAnyone} }
 
-// Actor is the principal as the audit log knows it.
+// Actor returns the principal in the form of the audit log.
 func (p Principal) Actor(r *http.Request, requestID string) store.Actor {
 	address := r.RemoteAddr
 	if host, _, err := net.SplitHostPort(address); err == nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Ticket returns the ticket that a principal may give away: it is as good as the credential that the principal came
-// with, until it expires.
+// Ticket returns a ticket that the principal may give away. Until it expires, the ticket has the rights of the
+// principal's credential.
 func (p Principal) Ticket(expires time.Time) store.Ticket {
 	return store.Ticket{
 		Principal: p.Name, Role: p.Role, CustomerID: p.CustomerID, KeyID: string(p.key), GoodUntil: p.until,
@@ -18,9 +18,8 @@ func (p Principal) Ticket(expires time.Time) store.Ticket {
 	}
 }
 
-// Identify finds out who sent a request: by a ticket, or if its text is empty, as Authenticate does. again asks whether
-// the principal would still be let in, for an answer that takes long. It holds on to nothing of the request but its
-// credential.
+// Identify returns the principal that sent a request: by a ticket or, if its text is empty, as Authenticate does. For a
+// long answer, again checks whether the principal would still be accepted. It keeps only the credential of the request.
 func (a *Authenticator) Identify(r *http.Request, ticket string) (
 	p Principal, again func(context.Context) error, err error,
 ) {
@@ -35,7 +34,7 @@ func (a *Authenticator) Identify(r *http.Request, ticket string) (
 	return p, func(ctx context.Context) error { return a.stillAllowed(credential.WithContext(ctx), p) }, err
 }
 
-// stillAllowed asks again. A role that changed counts as gone.
+// stillAllowed authenticates again. A principal whose role has changed is refused.
 func (a *Authenticator) stillAllowed(r *http.Request, was Principal) error {
 	now, err := a.Authenticate(r, false)
 	if err == nil && now != was {
@@ -44,17 +43,17 @@ func (a *Authenticator) stillAllowed(r *http.Request, was Principal) error {
 	return err
 }
 
-// RecognizesTicket reports whether it costs no look-up to refuse a text as a ticket, or this process made the ticket.
+// RecognizesTicket reports whether a text can be refused as a ticket without a look-up, or this process made the ticket.
 func (a *Authenticator) RecognizesTicket(text string) bool {
 	return a == nil || a.config.Keys == nil || !store.IsTicket(text) || a.tickets.Contains(ticketHash(hashOf(text)))
 }
 
-// RecognizeTicket hears of a ticket that this process made: checking it needs no room under the limit of its address.
+// RecognizeTicket remembers a ticket that this process made, so that the limit of its address does not delay its check.
 func (a *Authenticator) RecognizeTicket(text string) {
 	a.tickets.Add(ticketHash(hashOf(text)), struct{}{})
 }
 
-// admit finds the ticket that a text is of. Errors are those of Authenticate.
+// admit returns the ticket with a given text. Its errors are those of Authenticate.
 func (a *Authenticator) admit(ctx context.Context, text string) (store.Ticket, error) {
 	if a == nil || a.config.Keys == nil {
 		return store.Ticket{}, ErrUnauthorized
@@ -72,8 +71,8 @@ func (a *Authenticator) admit(ctx context.Context, text string) (store.Ticket, e
 	return ticket, err
 }
 
-// uphold checks that what a ticket was made with is still good. The ticket itself may have expired since: then it opens
-// no more streams, and ends none.
+// uphold checks that the credential behind a ticket is still valid. The ticket itself may have expired: an expired
+// ticket opens no new streams, but open streams go on.
 func (a *Authenticator) uphold(ctx context.Context, t store.Ticket) error {
 	switch {
 	case !t.GoodUntil.IsZero() && !a.config.Now().Before(t.GoodUntil):

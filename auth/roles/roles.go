@@ -1,9 +1,10 @@
-// Package roles names what a caller may do. It imports nothing, so that store can keep what auth and api decide by.
+// Package roles names the roles of callers. It imports nothing, so that store can keep the roles that auth and api use.
 package roles
 
 import "slices"
 
-// Role is what a caller may do; docs/security.md has the table. api decides by it, store only keeps it.
+// Role is the set of things that a caller may do; docs/security.md has the table. api enforces it, and store only keeps
+// it.
 type Role string
 
 // The roles.
@@ -18,5 +19,5 @@ const (
 // All lists all roles.
 func All() []Role { return []Role{Admin, Operator, Viewer, Service, Customer} }
 
-// Known reports whether it is one of them.
+// Known reports whether the role exists.
 func (r Role) Known() bool { return slices.Contains(All(), r) }
