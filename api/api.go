@@ -1,7 +1,7 @@
 // Package api serves orders over HTTP: Huma operations on a chi router, described by an OpenAPI 3.1 document.
 //
-// It imports orders, store, cache, limit and stream, and knows neither workers nor providers: whatever has to happen
-// outside is stored as an intent, and an answer only says that it will happen.
+// It imports orders, store, cache, limit and stream, and knows neither workers nor providers. An effect outside is
+// stored as an intent, and the answer only says that it will happen.
 package api
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/millrace-orders/millrace/web/docs"
 )
 
-// New makes a Server. It panics if an operation is declared wrongly, such as without a permission, which any test would
-// have found.
+// New makes a Server. It panics if an operation is declared wrongly, for example without a permission. Any test finds
+// such a mistake.
 func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -66,7 +66,7 @@ func New(c Config) *Server {
 	return s
 }
 
-// routes builds the handler. The access log and the metrics are outside of recovered, so that they see its answer.
+// routes builds the handler. The access log and the metrics wrap recovered, so that they see its answer to a panic.
 func (s *Server) routes() http.Handler {
 	router := chi.NewRouter()
 	router.Use(identified, secured, s.logged, s.measured, s.recovered, s.sheltered,
@@ -85,8 +85,8 @@ func (s *Server) routes() http.Handler {
 	return router
 }
 
-// operations registers every operation of the API. The handlers' dependencies may be nil: only the document is
-// wanted then.
+// operations registers all operations of the API. The handlers' dependencies may be nil if only the document is
+// needed.
 func (s *Server) operations(router chi.Router) huma.API {
 	api := humachi.New(router, newHumaConfig(s.config.Version))
 	api.UseMiddleware(labelled, s.authorized, s.rated, strict, s.audited)
@@ -101,7 +101,7 @@ func (s *Server) operations(router chi.Router) huma.API {
 	return api
 }
 
-// OpenAPI is the document that describes the API, as JSON and as YAML.
+// OpenAPI returns the document that describes the API, as JSON and as YAML.
 func OpenAPI(version string) (asJSON, asYAML []byte, err error) {
 	doc := New(Config{Version: version}).operations(chi.NewRouter()).OpenAPI()
 	if asJSON, err = json.MarshalIndent(doc, "", "  "); err != nil {

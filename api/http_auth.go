@@ -17,11 +17,11 @@ import (
 
 const bearerScheme = "bearer"
 
-// bearer is what an operation declares unless it is public.
+// bearer returns the security that an operation declares unless it is public.
 func bearer() []map[string][]string { return []map[string][]string{{bearerScheme: {}}} }
 
-// authorized enforces the permissions that operations declare. It denies by default: an operation that declares none
-// is closed to every caller.
+// authorized enforces the permissions that operations declare. An operation without a permission is closed to every
+// caller.
 func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
@@ -45,12 +45,12 @@ func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 	next(hctx)
 }
 
-// enter finds out who asks. A credential that this process has not seen to be right costs a look-up, so the client's
-// address needs room under its limit before.
+// enter authenticates the caller. A credential that this process has not verified before costs a look-up, so the
+// client's address needs room under its limit first.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, needed permission) (err error) {
 	x := exchangeOf(r.Context())
 	ticket := ""
-	if needed == permitFollow { // elsewhere the query is not looked at
+	if needed == permitFollow { // other operations take no ticket
 		ticket = r.URL.Query().Get(paramTicket)
 	}
 	recognized := ticket == "" && s.config.Auth.Recognizes(r, false) ||
@@ -79,8 +79,8 @@ func (s *Server) permitted(hctx huma.Context, p Principal, needed permission) er
 	return s.visible(hctx, p)
 }
 
-// audited has the audit log know before the operation runs: whatever was done is in the log, at the price that what
-// was asked for and then refused is there, too.
+// audited writes the audit log before the operation runs. So everything that was done is in the log, at the price that
+// refused requests are there, too.
 func (s *Server) audited(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
@@ -96,21 +96,21 @@ func (s *Server) audited(hctx huma.Context, next func(huma.Context)) {
 	next(hctx)
 }
 
-// paramTicket is in the query of what can be followed with a ticket.
+// paramTicket is the query parameter of operations that take a ticket.
 const paramTicket = "ticket"
 
-// paramOrder is in the path of what is about one order.
+// paramOrder is the path parameter of operations on one order.
 const paramOrder = "id"
 
-// visible hides other customers' orders from a customer: they are missing. The order comes from the cache, and whose
-// it is never changes. An id that is no id is left to the operation.
+// visible hides other customers' orders from a customer, as if they did not exist. The order may come from the cache,
+// because its customer never changes. The operation itself refuses a malformed id.
 func (s *Server) visible(hctx huma.Context, p Principal) error {
 	if p.Role != roles.Customer || !strings.Contains(hctx.Operation().Path, "{"+paramOrder+"}") {
 		return nil
 	}
 	id, err := orderID(hctx.Param(paramOrder)).parse()
 	if err != nil {
-		return nil //nolint:nilerr // the operation finds it, too, and says it better
+		return nil //nolint:nilerr // the operation refuses the id, too, with a better message
 	}
 	order, err := s.config.Cache.Get(hctx.Context(), id, 0)
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *Server) visible(hctx huma.Context, p Principal) error {
 	return nil
 }
 
-// sheltered refuses what was not made on this machine while the server is open, health checks and documents included.
+// sheltered refuses requests from other machines while the server is open, health checks and documents included.
 func (s *Server) sheltered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.config.Auth.IsOpen() {

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// orderID is the id in a path: the 36 characters of a UUID, so that an order has one address.
+// orderID is an id in a path: the 36 characters of a UUID. Other forms are refused, so that an order has one address.
 type orderID string
 
 // Schema describes it to Huma.
@@ -21,7 +21,7 @@ func (orderID) Schema(huma.Registry) *huma.Schema {
 
 func (i orderID) parse() (orders.ID, error) { return i.parseAt("path.id") }
 
-// parseAt is parse for an id of something else.
+// parseAt parses an id at a given place in the request.
 func (i orderID) parseAt(location string) (orders.ID, error) {
 	id, err := uuid.Parse(string(i))
 	if err != nil {

@@ -18,12 +18,12 @@ import (
 	"github.com/millrace-orders/millrace/api/problems"
 )
 
-// newJSONFormat is how bodies are written and read. Huma reads a body twice, to validate it and to use it, so both
-// readings have to be the same: a name that is there twice, half a surrogate pair and null, of which readers make
-// different things, are refused. The errors are in words that do not come from Go.
+// newJSONFormat returns the functions that write and read bodies. Huma reads a body twice, to validate it and to use
+// it, and both readings must agree. So duplicate names, half surrogate pairs and null are refused, because parsers
+// disagree about them. The error messages do not come from Go.
 func newJSONFormat() huma.Format { return huma.Format{Marshal: encodeJSON, Unmarshal: decodeJSON} }
 
-// encodeJSON ignores a failing writer: the client is gone, and Huma would make a panic of it.
+// encodeJSON ignores a failing writer: the client has left, and Huma would turn the error into a panic.
 func encodeJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	encoder := stdjson.NewEncoder(&b)
@@ -35,11 +35,11 @@ func encodeJSON(w io.Writer, v any) error {
 	return nil
 }
 
-// null is a JSON null on its way to validation. It is of no type that a schema knows, so it is refused wherever it is.
-// Go's nil counts as left out, and what is left out of a request often means "all".
+// null is a JSON null on its way to validation. No schema knows its type, so it is refused everywhere. Go's nil counts
+// as an absent field, and an absent field often means "all".
 type null struct{}
 
-// reading is how both readings of a body are made. It refuses repeated names and broken text, which is jsontext's
+// reading is the options of both readings of a body. It refuses repeated names and invalid text, which is jsontext's
 // default, and compares names exactly.
 //
 //nolint:gochecknoglobals // a constant; Go has none of this type
@@ -76,7 +76,7 @@ func decodeJSON(data []byte, v any) error {
 	return nil
 }
 
-// surrogate is an escape that is only good beside another one.
+// surrogate matches an escape that is only valid in a pair.
 var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
 
 func plainWords(err error) error {
@@ -122,8 +122,8 @@ var isIndex = regexp.MustCompile(`^[0-9]+$`)
 
 var errNotWhole = errors.New("must be a whole number")
 
-// readWhole reads a number into an integer. What JSON Schema calls an integer is any number without a fraction, so
-// 1.0 and 1e2 are some.
+// readWhole reads a number into an integer. In JSON Schema, an integer is any number without a fraction, so 1.0 and 1e2
+// are integers.
 func readWhole[T int | int64](d *jsontext.Decoder, v *T) error {
 	value, err := d.ReadValue()
 	if err != nil {
@@ -134,7 +134,7 @@ func readWhole[T int | int64](d *jsontext.Decoder, v *T) error {
 	return err
 }
 
-// wholeNumber is the exact value of a JSON number: a float would round it.
+// wholeNumber returns the exact value of a JSON number: a float would round it.
 func wholeNumber(literal string) (int64, error) {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(literal), "e")
 	whole, fraction, _ := strings.Cut(mantissa, ".")
@@ -149,7 +149,7 @@ func wholeNumber(literal string) (int64, error) {
 			return 0, errNotWhole
 		}
 	}
-	// The digits that were cut off are zeros, and count.
+	// The digits that were cut off are zeros; they count towards the value.
 	zeros := shift - len(fraction) + len(whole+fraction) - len(digits)
 	if zeros < 0 || zeros > len("9223372036854775807") {
 		return 0, errNotWhole

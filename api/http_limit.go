@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-orders/millrace/limit"
 )
 
-// rated limits the requests whose sender is known by now. It comes after authorized.
+// rated limits the requests of known principals. It runs after authorized.
 func (s *Server) rated(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
@@ -30,7 +30,8 @@ func (s *Server) limits(r *http.Request) bool {
 	return s.config.Limiter != nil && strings.HasPrefix(r.URL.Path, apiPrefix)
 }
 
-// subject is whose request it is: the principal's, or if nobody was asked for a credential, the client address's.
+// subject returns the name under which a request counts: the principal or, if no credential was needed, the client's
+// address.
 func (s *Server) subject(r *http.Request, x *exchange) string {
 	if x.principal.Known() {
 		return "principal:" + x.principal.Name
@@ -42,8 +43,8 @@ func (s *Server) addressOf(r *http.Request) string {
 	return "address:" + client(r, s.config.TrustedProxies).String()
 }
 
-// limit is how many requests a sender may send in a window: by its role, if that has a limit of its own and the sender
-// proved to have it. 0 is any number.
+// limit returns how many requests a sender may send in a window. A known principal has the limit of its role, if the
+// role has one. 0 means no limit.
 func (s *Server) limit(p Principal) int {
 	if own, ok := s.config.RateLimits[p.Role]; ok && p.Known() {
 		return own
@@ -51,8 +52,8 @@ func (s *Server) limit(p Principal) int {
 	return s.config.RateLimit
 }
 
-// rate counts a request of a subject and sets the fields of draft-ietf-httpapi-ratelimit-headers, which an answer
-// without a limit does not have.
+// rate counts a request of a subject and sets the header fields of draft-ietf-httpapi-ratelimit-headers. Without a
+// limit it sets no fields.
 func (s *Server) rate(w http.ResponseWriter, r *http.Request, subject string) error {
 	x := exchangeOf(r.Context())
 	x.rated = true
@@ -63,7 +64,8 @@ func (s *Server) rate(w http.ResponseWriter, r *http.Request, subject string) er
 	return s.decide(w, subject, most, s.config.Limiter.Allow(subject, most))
 }
 
-// reserve takes room for one request of the client's address, before it is known whether the request counts for it.
+// reserve takes room for one request under the limit of the client's address, before it is known whether the request
+// counts for the address.
 func (s *Server) reserve(w http.ResponseWriter, r *http.Request) (release func(), err error) {
 	most, address := s.limit(Principal{}), s.addressOf(r)
 	if most == 0 {
@@ -90,9 +92,9 @@ func (s *Server) decide(w http.ResponseWriter, subject string, most int, d limit
 	return errRateLimited.RetryAfter(d.Reset)
 }
 
-// gated limits what is answered before its sender is known: wrong credentials, paths that there are not. That counts
-// for the client's address. An address that has used up its limit learns nothing more, not even whether a key is
-// wrong. A client whose key was right before is not held up by others behind the same address (see enter).
+// gated limits the requests that are answered before their sender is known: wrong credentials and unknown paths. They
+// count for the client's address. An address that has used up its limit learns nothing more, not even whether a key is
+// wrong. A client whose key was verified before is not delayed by other clients at the same address (see enter).
 func (s *Server) gated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.limits(r) {
@@ -102,8 +104,8 @@ func (s *Server) gated(next http.Handler) http.Handler {
 	})
 }
 
-// gate replaces an answer by a 429 when it begins, if it has not been rated and would exceed the limit. A failure of
-// ours is left as it is.
+// gate replaces an answer with 429 when the answer begins, if the request has not been rated and would exceed the
+// limit. It does not replace a 5xx.
 type gate struct {
 	http.ResponseWriter
 	server  *Server
@@ -121,7 +123,7 @@ func (g *gate) WriteHeader(code int) {
 		g.begun = true
 		x := exchangeOf(g.request.Context())
 		if code < http.StatusInternalServerError && !x.rated {
-			subject := g.server.subject(g.request, x) // known if it was refused for what it may not do
+			subject := g.server.subject(g.request, x) // known if the principal lacked a permission
 			if err := g.server.rate(g.ResponseWriter, g.request, subject); err != nil {
 				g.closed = true
 				g.Header().Del("WWW-Authenticate")
@@ -146,19 +148,19 @@ func (g *gate) Write(b []byte) (int, error) {
 	return g.ResponseWriter.Write(b)
 }
 
-// ipv6Network is what one subscriber gets, and so who can be told apart.
+// ipv6Network is the size of the network that one subscriber gets: addresses in it cannot be told apart.
 const ipv6Network = 64
 
 // client is the network that a request came from: an IPv4 address, or the first half of an IPv6 address.
 //
-// It is the other end of the connection. Only if that is a trusted proxy, X-Forwarded-For counts, from its right end:
-// each proxy appends whom it heard from, so the first one that is not trusted is the client, and whatever stands left
-// of it is the client's own claim. No other header counts.
+// It is the other end of the connection. If that is a trusted proxy, client reads X-Forwarded-For from its right end.
+// Each proxy appends the address of its peer, so the first address that is not trusted is the client. The addresses to
+// its left are the client's own claims. No other header counts.
 func client(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	return network(clientAddr(r, trusted))
 }
 
-// clientAddress is the same client's whole address, for the log; empty if there is none.
+// clientAddress returns the client's whole address, for the log; empty if it is unknown.
 func clientAddress(r *http.Request, trusted []netip.Prefix) string {
 	if address := clientAddr(r, trusted); address.IsValid() {
 		return address.String()
@@ -177,7 +179,7 @@ func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		i := strings.LastIndexByte(rest, ',')
 		hop, ok := parseHop(rest[i+1:])
 		if !ok {
-			break // the last one that is known answers for it
+			break // the last known address counts
 		}
 		address, rest = hop, rest[:max(i, 0)]
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/api/problems"
 )
 
-// noOperation labels requests that matched nothing. A path would make a series of every guess.
+// noOperation labels requests that matched no route. With the path as the label, every guess would make a series.
 const noOperation = "none"
 
 type metrics struct {
@@ -59,8 +59,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	return m
 }
 
-// measured counts a request when it ends. An event stream, or a placement that waits, is taken out of the count when
-// it begins: how long it is open says nothing about the server.
+// measured counts a request when it ends. Event streams and waiting placements leave the count when they begin: how
+// long they stay open does not measure the server.
 func (s *Server) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()

@@ -23,10 +23,11 @@ var errPanic = errors.New("panic")
 // maxBodyBytes is far above what a hundred items need.
 const maxBodyBytes = 256 << 10
 
-// An id from outside goes into the log and into a header: it must not break either.
+// requestID matches the ids that are taken over from a client. They go into the log and a header, and must not break
+// them.
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// identified gives every request an id, the caller's if it is a sane one.
+// identified gives every request an id: the caller's, if it matches requestID.
 func identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
@@ -39,7 +40,7 @@ func identified(next http.Handler) http.Handler {
 	})
 }
 
-// secured sets what every answer has unless a handler knows better.
+// secured sets the headers that every answer has unless a handler changes them.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -61,8 +62,8 @@ func (s *Server) logged(next http.Handler) http.Handler {
 	})
 }
 
-// log leaves query strings and bodies out: they are about people. So are the subjects of OIDC tokens. An address is
-// logged only for a request that was refused, which otherwise has no author.
+// log leaves out query strings, bodies and the subjects of OIDC tokens, because they contain personal data. It logs the
+// address of refused requests only, because nothing else identifies their sender.
 func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, start time.Time) {
 	ctx := r.Context()
 	x := exchangeOf(ctx)
@@ -85,7 +86,7 @@ func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, st
 	s.config.Logger.LogAttrs(ctx, level(x, status(recorder)), "request", attrs...)
 }
 
-// route is the pattern that matched: unlike a path it is not about one order.
+// route returns the pattern that matched. Unlike the path it does not name an order.
 func route(r *http.Request) string {
 	if c := chi.RouteContext(r.Context()); c != nil {
 		return c.RoutePattern()
@@ -106,7 +107,7 @@ func level(x *exchange, status int) slog.Level {
 	}
 }
 
-// status is what was sent. A handler that sent nothing was cut off: by its client, or by http.ErrAbortHandler.
+// status returns the status that was sent. A handler without one was cut off by its client or by http.ErrAbortHandler.
 func status(recorder middleware.WrapResponseWriter) int {
 	if code := recorder.Status(); code != 0 {
 		return code
@@ -123,7 +124,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 	})
 }
 
-// rescue is deferred. An answer that has begun is broken off: it must not look complete.
+// rescue is deferred. It breaks off an answer that has begun, so that the answer does not look complete.
 func (s *Server) rescue(r *http.Request, recorder middleware.WrapResponseWriter) {
 	v := recover()
 	if v == nil {
@@ -143,7 +144,7 @@ func (s *Server) rescue(r *http.Request, recorder middleware.WrapResponseWriter)
 	writeProblem(recorder, r, err)
 }
 
-// limited refuses bodies that say they are too large, and cuts off those that turn out to be.
+// limited refuses bodies whose Content-Length is too large, and cuts off bodies that turn out to be too large.
 func limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > maxBodyBytes {
@@ -155,11 +156,11 @@ func limited(next http.Handler) http.Handler {
 	})
 }
 
-// apiPrefix is where everything is that costs something. Health checks and documents are never turned away.
+// apiPrefix is the path of all operations that cost something. Health checks and documents are never turned away.
 const apiPrefix = "/api/"
 
-// shed turns requests away while there are more than the process can answer soon: a queue would only make all of
-// them late. It comes before anything that costs more than looking at the path. Event streams have their own limit.
+// shed refuses requests while the process has more than it can answer soon: a queue would only delay all of them. It
+// runs before anything that costs more than reading the path. Event streams have their own limit.
 func (s *Server) shed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, apiPrefix) {
@@ -181,7 +182,7 @@ func (s *Server) shed(next http.Handler) http.Handler {
 	})
 }
 
-// occupy has a request count for its principal, once that is known.
+// occupy counts a request for its principal, once the principal is known.
 func (s *Server) occupy(x *exchange) error {
 	h := x.principal.share()
 	if err := s.flights.Charge(h); err != nil {

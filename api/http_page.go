@@ -17,9 +17,9 @@ const (
 
 // list is a list that is read in pages.
 type list[T any] struct {
-	path     string                                     // for the link to the next page; empty: there is no link
-	filter   url.Values                                 // what the link repeats of the query
-	scope    string                                     // names the list and its filter: no other list takes its cursors
+	path     string                                     // of the link to the next page; empty for no link
+	filter   url.Values                                 // the part of the query that the link repeats
+	scope    string                                     // names the list and its filter; other lists refuse its cursors
 	width    int                                        // of a position, in bytes
 	read     func(after []byte, limit int) ([]T, error) // after is nil for the first page
 	position func(T) []byte
@@ -31,7 +31,7 @@ type page[T any] struct {
 	next, link string // the next page's cursor and Link header, empty on the last
 }
 
-// page reads the page after a cursor; the first if that is empty.
+// page reads the page after a cursor, or the first page if the cursor is empty.
 func (l list[T]) page(limit int, cursor string) (p page[T], err error) {
 	var after []byte
 	if cursor != "" {
@@ -39,7 +39,7 @@ func (l list[T]) page(limit int, cursor string) (p page[T], err error) {
 			return p, err
 		}
 	}
-	// One item more than asked for tells whether there is another page.
+	// If there is one item more than requested, there is a next page.
 	if p.items, err = l.read(after, limit+1); err != nil || len(p.items) <= limit {
 		return p, err
 	}
@@ -51,7 +51,7 @@ func (l list[T]) page(limit int, cursor string) (p page[T], err error) {
 	return p, nil
 }
 
-// show makes the list of an answer, which is never null.
+// show makes the list in an answer. The list is never null.
 func show[T, O any](p page[T], one func(T) O) []O {
 	list := make([]O, len(p.items))
 	for i, item := range p.items {
@@ -60,7 +60,7 @@ func show[T, O any](p page[T], one func(T) O) []O {
 	return list
 }
 
-// filterOf is the query of a link: name, value, name, value. Empty values are left out.
+// filterOf makes the query of a link from names and values in turn. It leaves out empty values.
 func filterOf(pairs ...string) url.Values {
 	query := url.Values{}
 	for pair := range slices.Chunk(pairs, 2) {
@@ -71,7 +71,7 @@ func filterOf(pairs ...string) url.Values {
 	return query
 }
 
-// moment is a time in a query; empty for none.
+// moment formats a time for a query; empty for the zero time.
 func moment(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -79,8 +79,8 @@ func moment(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// sealCursor makes a cursor of a position in a list. It names the list as well, by a short checksum of its scope: a
-// cursor that is damaged or belongs to another list is found out. It is no secret and grants nothing.
+// sealCursor makes a cursor from a position in a list. A short checksum covers the position and the list's scope, so
+// that a damaged cursor, or one of a different list, is refused. A cursor is not a secret and grants nothing.
 func sealCursor(scope string, position []byte) string {
 	b := append([]byte{cursorVersion}, position...)
 	return base64.RawURLEncoding.EncodeToString(append(b, checkCursor(b, scope)...))
@@ -88,7 +88,7 @@ func sealCursor(scope string, position []byte) string {
 
 // openCursor returns the position, which has length bytes.
 func openCursor(scope, cursor string, length int) ([]byte, error) {
-	// Strict: two texts for one cursor would be one too many.
+	// Strict, so that a cursor has only one text.
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(b) != 1+length+cursorCheck || b[0] != cursorVersion {
 		return nil, badInput("query.cursor", "must be a nextCursor of this list")
@@ -105,7 +105,7 @@ func checkCursor(position []byte, scope string) []byte {
 	return sum[:cursorCheck]
 }
 
-// nextLink is the Link header (RFC 8288) to the page after a cursor.
+// nextLink returns the header Link (RFC 8288) to the page after a cursor.
 func nextLink(path string, limit int, cursor string, query url.Values) string {
 	query.Set("limit", strconv.Itoa(limit))
 	query.Set("cursor", cursor)

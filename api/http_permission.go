@@ -6,20 +6,20 @@ import (
 	"github.com/millrace-orders/millrace/auth/roles"
 )
 
-// permission is what an operation asks of its callers. Each operation declares one. Operations whose path has an {id}
-// are about one order, and the order of another customer is hidden from a customer before the operation runs.
+// permission is the right that an operation requires of its callers. Each operation declares one. An operation whose
+// path has an {id} is about one order. Other customers' orders are hidden from a customer before the operation runs.
 type permission string
 
 const (
 	permitAnyone        permission = "anyone"         // without any credential
-	permitRead          permission = "read"           // orders and products; of orders a customer sees its own
-	permitFollow        permission = "follow"         // the same, and a ticket will do
-	permitPlace         permission = "place"          // orders; a customer places its own
-	permitChange        permission = "change"         // an order that there is; a customer its own. Audited for operators
-	permitSettle        permission = "settle"         // what needs a person. Audited
-	permitObserve       permission = "observe"        // the system as a whole
-	permitWebhooks      permission = "webhooks"       // to look at those of its own; an admin at all
-	permitWebhookChange permission = "webhook_change" // likewise. Audited for operators
+	permitRead          permission = "read"           // read orders and products; a customer sees its own orders
+	permitFollow        permission = "follow"         // the same, also with a ticket
+	permitPlace         permission = "place"          // place orders; a customer for itself only
+	permitChange        permission = "change"         // change an order; a customer its own only. Audited for operators
+	permitSettle        permission = "settle"         // settle orders that need attention. Audited
+	permitObserve       permission = "observe"        // read the state of the whole system
+	permitWebhooks      permission = "webhooks"       // read its own webhooks; an admin reads all
+	permitWebhookChange permission = "webhook_change" // change them, likewise. Audited for operators
 )
 
 func (p permission) roles() []roles.Role {
@@ -40,8 +40,8 @@ func (p permission) roles() []roles.Role {
 
 func (p permission) includes(role roles.Role) bool { return slices.Contains(p.roles(), role) }
 
-// audited reports whether the audit log hears of it. A shop's own services and customers act on their own behalf, and
-// the order's history has it; where nobody is asked who they are, there is nobody to name.
+// audited reports whether the request goes into the audit log. A shop's own services and customers act for themselves,
+// and the order's history has their requests. On an open server there is no principal to name.
 func (p permission) audited(who Principal) bool {
 	changes := p == permitChange || p == permitSettle || p == permitWebhookChange
 	return changes && !who.IsDev() && (who.Role == roles.Admin || who.Role == roles.Operator)

@@ -11,7 +11,7 @@ import (
 
 func notFound(w http.ResponseWriter, r *http.Request) { writeProblem(w, r, errNoRoute) }
 
-// methodNotAllowed says which methods there are. chi does so only in its own answer, which is empty.
+// methodNotAllowed lists the allowed methods in a problem. chi lists them only in its own, empty answer.
 func methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var allowed []string
@@ -34,12 +34,12 @@ func methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 	}
 }
 
-// crossOrigin lets pages of other sites use the API (CORS). Credentials are never ambient here, neither cookies nor
-// client certificates, so a site can do no more than whoever gave it a key or a ticket. Preflights of all others get an
-// answer that allows nothing.
+// crossOrigin lets pages of other sites use the API (CORS). The API takes no ambient credentials such as cookies or
+// client certificates, so a page has only the rights of the key or ticket that it was given. Preflights from other
+// sites get an answer that allows nothing.
 func crossOrigin(origins []string) func(http.Handler) http.Handler {
 	if len(origins) == 0 {
-		return func(next http.Handler) http.Handler { return next } // the library would allow everybody
+		return func(next http.Handler) http.Handler { return next } // the library would allow all sites
 	}
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
@@ -54,8 +54,8 @@ func crossOrigin(origins []string) func(http.Handler) http.Handler {
 	}).Handler
 }
 
-// sameOrigin refuses what pages of other sites want to change, but for the allowed ones. CORS is not enough: browsers
-// send a form, or JSON that is declared as text, without a preflight, and an open server asks for no credential.
+// sameOrigin refuses changes from pages of other sites, except the allowed sites. CORS is not enough: browsers send a
+// form, or JSON that is declared as text, without a preflight, and an open server needs no credential.
 func sameOrigin(origins []string) func(http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range origins {

@@ -27,42 +27,42 @@ const (
 	defaultSlowReader     = 5 * time.Second
 )
 
-// ErrDegraded marks the error of a readiness check without which the process can still serve, only worse.
+// ErrDegraded marks the error of a readiness check for a part that the process can serve without.
 var ErrDegraded = errors.New("degraded")
 
 // Config says what a Server works with.
 type Config struct {
 	Store *store.Store
 	Cache *cache.Orders
-	// Feed is what event streams are fed from. New subscribes to it, so it must not run yet. May be nil: then open
-	// streams look for changes with their heartbeats.
+	// Feed is the source of event streams. New subscribes to it, so it must not run yet. If it is nil, open streams look
+	// for changes with each heartbeat.
 	Feed       *store.Feed
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
 
-	// Auth finds out who asks. nil: nobody gets in.
+	// Auth authenticates callers. If it is nil, every request that needs a credential is refused.
 	Auth *auth.Authenticator
 	// Ready runs the readiness checks by name; an error that is ErrDegraded does not take the process out of service.
 	// May be nil.
 	Ready   func(ctx context.Context) map[string]error
 	Version string
-	// Instance is this process's name among the River clients, of which one leads.
+	// Instance is this process's name among the River clients. One of them is the leader.
 	Instance string
-	// Breakers returns the states of this process's circuit breakers by provider: closed, half_open or open. nil: none.
+	// Breakers returns the states of this process's circuit breakers by provider: closed, half_open or open. May be nil.
 	Breakers func() map[string]string
-	// Webhooks says where webhooks may lead.
+	// Webhooks is the policy for the addresses of webhooks.
 	Webhooks webhook.Policy
-	// Gatherer is what the metrics of /api/system/metrics are read from. nil: there are none.
+	// Gatherer is the source of /api/system/metrics. If it is nil, that has no metrics.
 	Gatherer prometheus.Gatherer
 	Now      func() time.Time // default time.Now
 
 	// RateLimit is how many requests a principal, or without one a client address, may send in the Limiter's window.
-	// 0, or no Limiter: any number. The code that makes the Limiter runs it.
+	// Without a limit it is 0, or Limiter is nil. The code that makes the Limiter runs it.
 	RateLimit int
-	// RateLimits are those of roles that have one of their own.
+	// RateLimits are the limits of roles with a limit of their own.
 	RateLimits map[roles.Role]int
 	Limiter    *limit.Limiter
-	// TrustedProxies are whose X-Forwarded-For is believed.
+	// TrustedProxies are the proxies whose X-Forwarded-For is used.
 	TrustedProxies []netip.Prefix
 
 	// AllowedOrigins are the sites, such as https://shop.example, whose pages may use the API in a browser.
@@ -72,8 +72,8 @@ type Config struct {
 	MaxStreams     int           // open event streams and requests that wait, at a time; default 5000
 	MaxStreamsEach int           // open event streams of one principal in this process; default 20, no limit below 0
 	Heartbeat      time.Duration // between two comments on an idle stream; default 15 s
-	// SlowReader is for how long a reader of a stream or an export may take nothing before it is cut off: it can go on
-	// when it can read. Default 5 s.
+	// SlowReader is how long a reader of a stream or an export may accept no data before it is cut off. The reader can
+	// resume later. Default 5 s.
 	SlowReader time.Duration
 }
 
@@ -85,7 +85,7 @@ type Server struct {
 	streams  *stream.Streams
 	flights  *stream.Slots // requests being answered, without those that stay open
 	staying  *stream.Slots // answers that stay open: event streams, and requests that wait
-	exports  *stream.Slots // exports under way
+	exports  *stream.Slots // running exports
 	started  time.Time
 	system   sample[systemSample]
 	gathered sample[families]
@@ -96,7 +96,7 @@ type Server struct {
 // ServeHTTP serves a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Drain makes /health/ready fail, ends all event streams and exports, whose clients go on elsewhere, and answers all
-// placements that wait. Call it before
-// http.Server.Shutdown, which otherwise waits for streams that never end.
+// Drain makes /health/ready fail, ends all event streams and exports, and answers all waiting placements. The clients
+// continue at a different process. Call it before http.Server.Shutdown, which otherwise waits for streams that never
+// end.
 func (s *Server) Drain() { s.drain() }

@@ -16,14 +16,14 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// labelled tells the log and the metrics which operation this is.
+// labelled records the operation for the log and the metrics.
 func labelled(hctx huma.Context, next func(huma.Context)) {
 	x := exchangeOf(hctx.Context())
 	x.operation, x.declared = hctx.Operation().OperationID, declared(hctx.Operation())
 	next(hctx)
 }
 
-// strict refuses what Huma would silently make something of.
+// strict rejects input that Huma would silently accept.
 func strict(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	for _, err := range []error{
@@ -40,10 +40,10 @@ func strict(hctx huma.Context, next func(huma.Context)) {
 
 const notStorable = "must be valid text without U+0000"
 
-// storable says that Postgres takes a text.
+// storable reports whether Postgres can store a text.
 func storable(s string) bool { return !strings.ContainsRune(s, 0) && utf8.ValidString(s) }
 
-// unstorable says what is wrong with a text that the database cannot hold.
+// unstorable returns the error of a text that the database cannot store.
 func unstorable(field, text string) []orders.FieldError {
 	if storable(text) {
 		return nil
@@ -51,7 +51,7 @@ func unstorable(field, text string) []orders.FieldError {
 	return []orders.FieldError{{Field: field, Message: notStorable}}
 }
 
-// line says what is wrong with a text that people read in a list or in a history.
+// line returns the error of a text that is not one readable line. People read such texts in lists and histories.
 func line(field, text string) []orders.FieldError {
 	if problem := orders.CheckLine(text); problem != "" {
 		return []orders.FieldError{{Field: field, Message: problem}}
@@ -66,8 +66,9 @@ func checkPath(path string) error {
 	return nil
 }
 
-// checkQuery refuses a parameter that is given twice, of which one would be ignored, and one without a value, which
-// would count as not given: a program whose customerId is empty by mistake must not get everybody's orders.
+// checkQuery refuses a parameter that is given twice, because Huma would ignore one of the values. It refuses a
+// parameter without a value, because Huma would ignore it: a program whose customerId is empty by mistake must not get
+// all customers' orders.
 func checkQuery(op *huma.Operation, raw string) error {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
@@ -88,7 +89,7 @@ func checkQuery(op *huma.Operation, raw string) error {
 	return nil
 }
 
-// repeats says that a parameter of an operation is a list.
+// repeats reports whether a parameter of an operation is a list.
 func repeats(op *huma.Operation, name string) bool {
 	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool {
 		return p.Name == name && p.Schema.Type == huma.TypeArray
@@ -104,8 +105,8 @@ func isNoMoment(op *huma.Operation, name, value string) bool {
 	return is && err == nil && t.IsZero()
 }
 
-// checkHeaders does the same for the headers that the operation knows, and for Authorization: a condition that is empty
-// by mistake must not count as none. The lines of a header that is a list are put together (RFC 9110, 5.3).
+// checkHeaders checks the operation's headers and Authorization in the same way: a condition that is empty by mistake
+// must not count as absent. It joins the lines of a header that is a list (RFC 9110, 5.3).
 func checkHeaders(op *huma.Operation, h http.Header) error {
 	for _, name := range append(headersOf(op), "Authorization") {
 		values := h.Values(name)
@@ -136,7 +137,7 @@ func isList(header string) bool {
 	return slices.Contains([]string{"If-Match", "If-None-Match", "Prefer"}, header)
 }
 
-// checkAccept holds Accept against what the operation's document says it can send.
+// checkAccept compares Accept with the media types that the document lists for the operation.
 func checkAccept(hctx huma.Context, h http.Header) error {
 	accept := strings.Join(h.Values("Accept"), ",")
 	var sent []string
@@ -151,8 +152,8 @@ func checkAccept(hctx huma.Context, h http.Header) error {
 	return nil
 }
 
-// checkMediaType asks for a body to be declared as JSON. Browsers send what is not declared so, such as forms, to other
-// sites without asking them.
+// checkMediaType requires that a body is declared as JSON. Browsers send other bodies, such as forms, to other sites
+// without a preflight.
 func checkMediaType(op *huma.Operation, r *http.Request) error {
 	if op.RequestBody == nil || r.ContentLength == 0 {
 		return nil

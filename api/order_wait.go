@@ -11,13 +11,14 @@ import (
 	"github.com/millrace-orders/millrace/stream"
 )
 
-// longestWait bounds how long a placement may wait for its order's end. Most proxies cut an answer off after a minute.
+// longestWait bounds how long a placement may wait for its order to come to rest. Most proxies cut an answer off after
+// a minute.
 const longestWait = 30 * time.Second
 
-// preferredWait reads the wait preference (RFC 7240, 4.3). What is malformed or unknown is no preference.
+// preferredWait reads the wait preference (RFC 7240, 4.3). It ignores malformed and unknown preferences.
 func preferredWait(header string) (patience time.Duration, ok bool) {
 	for preference := range strings.SplitSeq(header, ",") {
-		preference, _, _ = strings.Cut(preference, ";") // parameters, of which it has none
+		preference, _, _ = strings.Cut(preference, ";") // the preference has no parameters
 		name, value, _ := strings.Cut(preference, "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
 			continue
@@ -32,9 +33,9 @@ func preferredWait(header string) (patience time.Duration, ok bool) {
 	return 0, false
 }
 
-// await waits until an order that was just placed is at rest, its caller's patience ends or the server drains, and
-// returns it as it is then. It waits for the feed like an event stream, and counts as one. ok is false if there are
-// too many of them: a preference is nothing that has to be met.
+// await waits until a new order is at rest, the caller's patience ends, or the server drains, and returns the order as
+// it is then. It waits for the feed like an event stream, and counts as an event stream. ok is false if there are too
+// many streams: a server need not meet a preference.
 func (s *Server) await(ctx context.Context, placed orders.Order, patience time.Duration) (now orders.Order, ok bool) {
 	leave, err := s.stay(ctx, exchangeOf(ctx).principal.share())
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 			if ctx.Err() == nil {
 				x.cause = err
 			}
-			return now, true // it is placed all the same
+			return now, true // the order is placed nevertheless
 		}
 		if now = current; now.Status.AtRest() || x.stillAllowed != nil && x.stillAllowed(ctx) != nil {
 			return now, true
@@ -75,7 +76,7 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 	}
 }
 
-// allow moves the server's deadlines, which are about requests that are answered at once.
+// allow extends the server's deadlines, which are meant for requests that are answered at once.
 func (x *exchange) allow(patience time.Duration) error {
 	if x.control == nil {
 		return nil

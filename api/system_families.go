@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// families is what a registry says, by the metric's name.
+// families is the content of a registry, by the name of the metric.
 type families map[string][]series
 
 // series is one value, or one histogram, of a metric.
@@ -21,7 +21,7 @@ type bucket struct {
 	count uint64
 }
 
-// gather reads the registry. What cannot be collected at the moment is missing.
+// gather reads the registry. A metric that cannot be collected now is missing.
 func (s *Server) gather(context.Context) families {
 	all := families{}
 	if s.config.Gatherer == nil {
@@ -46,7 +46,7 @@ func (s *Server) gather(context.Context) families {
 	return all
 }
 
-// value is the sum of a metric's series that have the given labels, as name, value, name, value.
+// value returns the sum of a metric's series that have the given labels, as name, value, name, value.
 func (f families) value(name string, labels ...string) (sum float64) {
 	for _, s := range f[name] {
 		matches := true

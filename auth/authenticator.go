@@ -225,8 +225,8 @@ func (a *Authenticator) verifyOIDC(ctx context.Context, hash credentialHash, tok
 	return p, err
 }
 
-// holds checks by its id that a key is still valid. It is for the keys behind tickets, and never for a text that a client
-// sent.
+// holds checks by its id that a key is still valid. It is for the keys behind tickets, and never for a text that a
+// client sent.
 func (a *Authenticator) holds(ctx context.Context, id keyID) error {
 	_, err := a.upheld.get(ctx, id, func(ctx context.Context) (struct{}, time.Time, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)

@@ -43,12 +43,14 @@ func (a *Authenticator) stillAllowed(r *http.Request, was Principal) error {
 	return err
 }
 
-// RecognizesTicket reports whether a text can be refused as a ticket without a look-up, or this process made the ticket.
+// RecognizesTicket reports whether a text can be refused as a ticket without a look-up, or this process made the
+// ticket.
 func (a *Authenticator) RecognizesTicket(text string) bool {
 	return a == nil || a.config.Keys == nil || !store.IsTicket(text) || a.tickets.Contains(ticketHash(hashOf(text)))
 }
 
-// RecognizeTicket remembers a ticket that this process made, so that the limit of its address does not delay its check.
+// RecognizeTicket remembers a ticket that this process made, so that its check does not need room under the limit of
+// its address.
 func (a *Authenticator) RecognizeTicket(text string) {
 	a.tickets.Add(ticketHash(hashOf(text)), struct{}{})
 }
