@@ -112,7 +112,7 @@ func (o *Order) refund(e Event) error {
 	}
 	left := o.Refundable()
 	if left == 0 || e.Amount < 0 || e.Amount > left {
-		return invalid("amount", "must be above 0 and at most "+o.Currency.Format(left)+", what is left")
+		return invalid("amount", "must be above 0 and at most "+o.Currency.Format(left)+", the amount left")
 	}
 	o.begin(RefundPayment, cmp.Or(e.Amount, left), e.At)
 	return nil

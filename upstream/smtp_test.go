@@ -377,7 +377,7 @@ func TestMailSettings(t *testing.T) {
 		"invalid port":             func(s *upstream.SMTP) { s.URL = "smtp://mail.example:70000" },
 		"mechanism must be":        func(s *upstream.SMTP) { s.Auth = "telepathy" },
 		"must be set together":     func(s *upstream.SMTP) { s.User = "" },
-		"without a password":       func(s *upstream.SMTP) { s.Plaintext = true },
+		"neither a password":       func(s *upstream.SMTP) { s.Plaintext = true },
 		"sender of e-mail must be": func(s *upstream.SMTP) { s.From = "shop@a\u200db.example" },
 		"invalid host name":        func(s *upstream.SMTP) { s.URL = "smtp://a\u200db.example" },
 		"sender of e-mail must":    func(s *upstream.SMTP) { s.From = "The Shop" },

@@ -8,10 +8,10 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// auditCommand shows what people with power did.
+// auditCommand prints what admins and operators did.
 type auditCommand struct {
 	databaseFlags `group:"Database"`
-	Limit         int `default:"50" min:"1" max:"1000000" help:"Most entries to show."`
+	Limit         int `default:"50" min:"1" max:"1000000" help:"Largest number of entries to show."`
 }
 
 // Validate reports all problems at once.
@@ -26,7 +26,7 @@ func (c *auditCommand) Run(p *process) error {
 		}
 		return printTable(p.stdout, "AT\tACTOR\tROLE\tACTION\tTARGET\tFROM\tREQUEST\tDETAIL", func(w io.Writer) {
 			for _, e := range entries {
-				detail, _ := json.Marshal(e.Detail) // it was JSON a moment ago
+				detail, _ := json.Marshal(e.Detail) // cannot fail: it was read from JSON
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at(e.At), e.Name, orDash(string(e.Role)), e.Action,
 					orDash(e.Target), orDash(e.RemoteAddress), orDash(e.RequestID), detail)
 			}

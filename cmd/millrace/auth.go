@@ -33,7 +33,7 @@ func (f securityFlags) check() error {
 	return errors.Join(problems...)
 }
 
-// isSecureURL reports whether what is read there is safe from changes on the way.
+// isSecureURL reports whether the content of a URL is safe from changes on the way.
 func isSecureURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Host))
@@ -49,9 +49,9 @@ func (f securityFlags) oidc(now func() time.Time) *auth.OIDC {
 	})
 }
 
-// secure decides whether credentials are asked for, and refuses to be open to the world. On loopback that takes a
-// credential that could be sent: a token, an identity provider, or a key that was ever made, even if it was revoked.
-// Without one it is open until the first key is made.
+// secure decides whether requests need credentials, and refuses an open API on a network. On loopback, requests need a
+// credential once one could be sent: a token, an identity provider, or any key ever made, even a revoked one. Without
+// these the API is open until the first key is made.
 func (n *node) secure(ctx context.Context, s *store.Store) error {
 	c := n.config.security
 	n.oidc = c.oidc(n.clock.Now)
@@ -66,7 +66,7 @@ func (n *node) secure(ctx context.Context, s *store.Store) error {
 	for _, address := range n.config.addresses() {
 		if !usable && !isLoopback(address) {
 			problems = append(problems, fmt.Errorf("listening on %s needs a --token, an --oidc-issuer or a key "+
-				"(millrace keys create): anybody could place orders", address))
+				"(millrace keys create): every machine could place orders", address))
 		}
 	}
 	if problems != nil {
@@ -76,11 +76,11 @@ func (n *node) secure(ctx context.Context, s *store.Store) error {
 	switch {
 	case n.open:
 		if !n.config.dev {
-			n.logger.WarnContext(ctx, "open to everybody on this machine: there is no token and no key")
+			n.logger.WarnContext(ctx, "open to every user of this machine, no token or key exists")
 		}
 		n.background(func(ctx context.Context) { n.closeOnFirstKey(ctx, s) })
 	case !usable:
-		n.logger.WarnContext(ctx, "requests need a key, and none of those that were made can be used")
+		n.logger.WarnContext(ctx, "requests need a key, but every key is revoked or expired")
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (c nodeConfig) addresses() []string {
 	return []string{c.api.APIAddr, c.ops.OpsAddr}
 }
 
-// authenticator makes one that looks keys up in s.
+// authenticator makes an authenticator that looks keys up in s.
 func (n *node) authenticator(s *store.Store) *auth.Authenticator {
 	return auth.New(auth.Config{
 		Keys: s.Credentials, Token: n.config.security.Token, OIDC: n.oidc,

@@ -10,8 +10,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// check returns everything that is wrong after kong has parsed, once each. failed is kong's own error, which may be
-// what a command's Validate returned.
+// check returns every problem after kong has parsed, each once. failed is kong's own error, which may contain the
+// result of a command's Validate.
 func (p *problems) check(ctx *kong.Context, failed error) []error {
 	all, flags := p.all(ctx)
 	all = append(all, oneSource(ctx)...)
@@ -29,7 +29,7 @@ func (p *problems) check(ctx *kong.Context, failed error) []error {
 	return all
 }
 
-// validated tells kong's own error from what Validate returned, which kong wraps.
+// validated separates kong's own error from the result of Validate, which kong wraps.
 func validated(err error) (own, validation error) {
 	failed, ok := errors.AsType[*kong.ParseError](err)
 	if !ok {
@@ -41,7 +41,7 @@ func validated(err error) (own, validation error) {
 	return failed.Unwrap(), nil
 }
 
-// flatten takes joined errors apart.
+// flatten splits joined errors.
 func flatten(err error) []error {
 	if err == nil {
 		return nil
@@ -59,8 +59,8 @@ func flatten(err error) []error {
 
 var flagName = regexp.MustCompile(`--([a-z-]+)`)
 
-// mentions reports whether a problem is about a flag that was reported already: a value that is not accepted would
-// otherwise be reported as missing, too.
+// mentions reports whether a problem is about a flag that was reported already. A rejected value would otherwise be
+// reported as missing, too.
 func mentions(problem error, flags []string) bool {
 	return slices.ContainsFunc(flagName.FindAllStringSubmatch(problem.Error(), -1), func(match []string) bool {
 		return slices.Contains(flags, match[1])
@@ -87,7 +87,7 @@ func missing(ctx *kong.Context) (all []error) {
 
 var unexpected = regexp.MustCompile(`^unexpected argument (\S+?)(?:, (did you mean .*))?$`)
 
-// plain puts kong's own errors into words.
+// plain rewords kong's own errors.
 func plain(ctx *kong.Context, err error) error {
 	match := unexpected.FindStringSubmatch(err.Error())
 	switch {
@@ -96,13 +96,13 @@ func plain(ctx *kong.Context, err error) error {
 	case len(chosen(ctx).Children) == 0:
 		return fmt.Errorf("%s takes no argument %q", chosen(ctx).Path(), match[1])
 	case match[2] == "":
-		return fmt.Errorf("there is no command %q", match[1])
+		return fmt.Errorf("unknown command %q", match[1])
 	default:
-		return fmt.Errorf("there is no command %q, %s", match[1], match[2])
+		return fmt.Errorf("unknown command %q, %s", match[1], match[2])
 	}
 }
 
-// elsewhere adds to the error about an unknown flag which commands have a flag of this name.
+// elsewhere adds to the error about an unknown flag the commands that have a flag of this name.
 func elsewhere(model *kong.Application, flag string, err error) error {
 	var commands []string
 	for _, command := range model.Leaves(true) {

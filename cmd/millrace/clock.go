@@ -12,14 +12,14 @@ import (
 
 const maxClockSkew = 2 * time.Second
 
-// checkClock reads the database's clock, and refuses to work if this machine's differs. One that is set later does no
-// harm: what decides about deadlines goes by the database's.
+// checkClock reads the database's clock, and fails if this machine's clock differs from it. A clock that is changed
+// later does no harm: deadlines are decided by the database's clock.
 func checkClock(ctx context.Context, clock *store.Clock, pool *pgxpool.Pool) error {
 	if err := clock.Read(ctx, pool); err != nil {
 		return err
 	}
 	if skew := clock.Skew(); skew.Abs() > maxClockSkew {
-		return fmt.Errorf("this machine's clock is %s ahead of the database's: set them right", skew.Round(time.Second))
+		return fmt.Errorf("this machine's clock is %s ahead of the database's: correct the clocks", skew.Round(time.Second))
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// completionCommand prints a script that completes commands, flags and values in a shell. The script is whole: it does
-// not call millrace, so no secret of a half-typed command line becomes an argument of another process.
+// completionCommand prints a script that completes commands, flags and values in a shell. The script is complete: it
+// does not call millrace, so no secret of an unfinished command line becomes an argument of another process.
 type completionCommand struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"Shell to complete in: bash, zsh or fish."`
 }
@@ -35,7 +35,7 @@ func (c *completionCommand) Run(p *process, ctx *kong.Context) error {
 
 // completion is what can follow a command.
 type completion struct {
-	Path     string // such as "keys create"; nothing for millrace itself
+	Path     string // such as "keys create"; empty for millrace itself
 	Parent   string
 	Name     string
 	Help     string
@@ -44,7 +44,7 @@ type completion struct {
 	Words    []string // of the first argument
 }
 
-// Names are the commands below this one.
+// Names lists the commands below this one.
 func (c completion) Names() (names []string) {
 	for _, command := range c.Commands {
 		names = append(names, command.Name)
@@ -52,7 +52,7 @@ func (c completion) Names() (names []string) {
 	return names
 }
 
-// All are this command and those below it.
+// All lists this command and all commands below it.
 func (c completion) All() []completion {
 	all := []completion{c}
 	for _, command := range c.Commands {
@@ -61,7 +61,7 @@ func (c completion) All() []completion {
 	return all
 }
 
-// Function is the name of a shell function for this command.
+// Function returns the name of a shell function for this command.
 func (c completion) Function() string {
 	return strings.ReplaceAll(strings.TrimSpace("_millrace "+c.Path), " ", "_")
 }
@@ -70,7 +70,7 @@ func (c completion) Function() string {
 type completionValue struct {
 	Name  string
 	Help  string
-	Takes string // what stands for its value; nothing if it takes none
+	Takes string // the placeholder of its value; empty if it takes none
 	Words []string
 	File  bool
 }
@@ -115,7 +115,7 @@ func siblings(node *kong.Node) (all []completion) {
 	return all
 }
 
-// words are the values that a setting can have, if they can be listed.
+// words lists the values of a setting, if they can be listed.
 func words(v *kong.Value) []string {
 	switch k := kindOf(v); {
 	case v.Enum != "":
@@ -129,10 +129,10 @@ func words(v *kong.Value) []string {
 	}
 }
 
-// quote makes a text fit between single quotes in any of the shells.
+// quote makes a text safe between single quotes in any of the shells.
 func quote(text string) string { return strings.NewReplacer("'", "’", "\\", "").Replace(text) }
 
-// escape is quote for zsh, where a colon and brackets mean something.
+// escape is quote for zsh, where a colon and brackets have a meaning.
 func escape(text string) string {
 	return strings.NewReplacer("[", "(", "]", ")", ":", "\\:").Replace(quote(text))
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/millrace-orders/millrace/webhook"
 )
 
-// The settings, in groups that commands share. docs/configuration.md is the table of them. The tags kind, min, max and
-// or say what a flag accepts (kind.go): a value that is not accepted is reported by itself, so check has only what two
-// flags have to do with each other.
+// The settings are in groups that commands share. docs/configuration.md has their table. The tags kind, min, max and or
+// define what a flag accepts (kind.go). A rejected value is reported by itself, so check has only the rules between
+// flags.
 
 type databaseFlags struct {
 	DatabaseURL     string `env:"DATABASE_URL" secret:"" kind:"database" help:"Postgres, as in postgres://user:password@host/database."`
@@ -27,7 +27,7 @@ func (f databaseFlags) check() error {
 	return store.CheckDatabaseURL(f.DatabaseURL)
 }
 
-// source is the URL or, if the URL was read from a file, the file. The file is read again for every connection.
+// source returns the URL or, if the URL was read from a file, the file's name. Every connection reads the file again.
 func (f databaseFlags) source() string {
 	if content, err := readSecret(f.DatabaseURLFile); err == nil && content == f.DatabaseURL {
 		return store.URLFile(f.DatabaseURLFile)
@@ -39,7 +39,7 @@ type connectionFlags struct {
 	APIConnections  int `env:"MILLRACE_API_CONNECTIONS" default:"20" min:"1" help:"Database connections of the API."`
 	WorkConnections int `env:"MILLRACE_WORK_CONNECTIONS" default:"20" min:"2" help:"Database connections of the workers."`
 
-	// CommitAlone is for lab/bench, which shows what sharing commits is worth.
+	// CommitAlone is for lab/bench, which measures the benefit of shared commits.
 	CommitAlone bool `hidden:"" help:"Give each write a transaction of its own."`
 }
 
@@ -56,7 +56,7 @@ type apiFlags struct {
 	MaxStreamsEach int            `env:"MILLRACE_MAX_STREAMS_EACH" group:"Limits" default:"20" min:"1" or:"-1" help:"Event streams that one principal may have open in one process; -1 for no limit."`
 }
 
-// webhookFlags are for the API, which checks addresses, and for the workers, which check where the addresses lead.
+// webhookFlags are for the API, which checks URLs, and for the workers, which check the resolved addresses.
 type webhookFlags struct {
 	WebhookNetworks []netip.Prefix `env:"MILLRACE_WEBHOOK_NETWORKS" help:"Private networks that webhooks may reach, on any port and over plain http."`
 }
@@ -67,7 +67,7 @@ type opsFlags struct {
 	OpsAddr string `env:"MILLRACE_OPS_ADDR" default:"127.0.0.1:8081" kind:"address" help:"Address on which River UI, metrics and profiles listen."`
 }
 
-// logFlags choose what is logged, and how.
+// logFlags choose the level and the format of the log.
 type logFlags struct {
 	LogLevel  slog.Level `env:"MILLRACE_LOG_LEVEL" default:"INFO" help:"Least severe level that is logged: DEBUG, INFO, WARN or ERROR."`
 	LogFormat string     `env:"MILLRACE_LOG_FORMAT" default:"auto" enum:"auto,json,text" help:"Format of the log. auto is text on a terminal and json elsewhere."`

@@ -25,7 +25,7 @@ type providerFlags struct {
 
 	CallTimeout     time.Duration `env:"MILLRACE_CALL_TIMEOUT" default:"10s" min:"1ms" max:"12s" help:"Longest time that a call to a provider may take."`
 	BreakerFailures uint32        `env:"MILLRACE_BREAKER_FAILURES" default:"5" min:"1" help:"Failures in a row that open a provider's circuit breaker."`
-	BreakerOpen     time.Duration `env:"MILLRACE_BREAKER_OPEN" default:"30s" min:"1ms" help:"Time that a circuit breaker stays open before it lets a call try."`
+	BreakerOpen     time.Duration `env:"MILLRACE_BREAKER_OPEN" default:"30s" min:"1ms" help:"Time that a circuit breaker stays open before it lets one call probe the provider."`
 	smtpFlags       `group:"E-mail over SMTP"`
 }
 
@@ -70,6 +70,6 @@ func (f providerFlags) check() error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	_, err := upstream.New(config) // connects to nothing
+	_, err := upstream.New(config) // makes no connection
 	return err
 }

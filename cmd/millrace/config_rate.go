@@ -2,7 +2,7 @@ package main
 
 import "github.com/millrace-orders/millrace/auth/roles"
 
-// rateFlags are not part of apiFlags, because dev has another default.
+// rateFlags are not part of apiFlags, because dev has a different default.
 type rateFlags struct {
 	RateLimit int `env:"MILLRACE_RATE_LIMIT" default:"100" min:"0" help:"Requests in --rate-window of one customer or viewer or, without a credential, of one client address; 0 for no limit."`
 	roleRateFlags
@@ -17,7 +17,7 @@ type roleRateFlags struct {
 	RateLimitAdmin    int  `env:"MILLRACE_RATE_LIMIT_ADMIN" default:"0" min:"0" help:"Limit of one admin; 0 for no limit."`
 }
 
-// rateLimits are the limits of an API: one for each role that has its own, and one for all others.
+// rateLimits are the limits of an API: one for each role that has its own, and a base limit for all other callers.
 type rateLimits struct {
 	base  int
 	roles map[roles.Role]int
@@ -35,7 +35,7 @@ func (f roleRateFlags) limits(base int) rateLimits {
 	return limits
 }
 
-// none reports whether nothing is limited.
+// none reports whether there are no limits.
 func (l rateLimits) none() bool {
 	for _, limit := range l.roles {
 		if limit > 0 {

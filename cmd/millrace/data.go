@@ -18,11 +18,11 @@ const (
 	clusterHome = "postgres" // in the data directory
 )
 
-// defaultData is where dev keeps its data if no flag says otherwise.
+// defaultData returns the directory of dev's data without a flag.
 func defaultData() string { return postgres.DataDir(dataName, os.Getenv("XDG_DATA_HOME")) }
 
-// openData returns the directory of dev's data, and makes it if need be. Data at the place where it was kept by default
-// in earlier versions is moved to the default one of today.
+// openData returns the directory of dev's data, and makes it if it is missing. Data in the default directory of earlier
+// versions is moved to today's default.
 func openData(ctx context.Context, dir string, logger *slog.Logger) (string, error) {
 	if dir == defaultData() {
 		var err error
@@ -32,11 +32,11 @@ func openData(ctx context.Context, dir string, logger *slog.Logger) (string, err
 	}
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {
-		mode = 0o755 // root's Postgres runs as another user, who passes through
+		mode = 0o755 // root's Postgres runs as a different user, which must pass through
 	}
 	dir, err := private.Dir(dir, mode)
 	if err == nil && os.Geteuid() == 0 {
-		err = os.Chmod(dir, mode) // whatever the umask was
+		err = os.Chmod(dir, mode) // regardless of the umask
 	}
 	if err != nil {
 		return "", fmt.Errorf("data directory: %w", err)
@@ -44,18 +44,18 @@ func openData(ctx context.Context, dir string, logger *slog.Logger) (string, err
 	return dir, nil
 }
 
-// adopt moves the data from its old place, if there is data there and none at the new place. It returns where the data
-// is: at the old place, if the two are not on the same file system.
+// adopt moves the data from its old place, if the old place has data and the new place has none. It returns the data's
+// directory: the old place, if the two are on different file systems.
 func adopt(ctx context.Context, old, dir string, logger *slog.Logger) (string, error) {
 	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
-		return dir, nil // it is there, or private.Dir says what is wrong with it
+		return dir, nil // it exists, or private.Dir returns the problem
 	}
 	if _, err := os.Lstat(filepath.Join(old, clusterHome)); errors.Is(err, os.ErrNotExist) {
 		return dir, nil
 	}
 	_, err := private.Check(old)
 	if errors.Is(err, private.ErrNotPrivate) {
-		logger.WarnContext(ctx, "the data at the old place is left alone", "dir", old, "reason", err)
+		logger.WarnContext(ctx, "data at the old place not moved", "dir", old, "reason", err)
 		return dir, nil
 	}
 	if err != nil {
@@ -67,12 +67,12 @@ func adopt(ctx context.Context, old, dir string, logger *slog.Logger) (string, e
 	err = postgres.Move(ctx, old, dir, clusterHome)
 	switch {
 	case errors.Is(err, syscall.EXDEV):
-		logger.WarnContext(ctx, "the data is used at its old place, which cleaners may empty: move it while dev is stopped",
+		logger.WarnContext(ctx, "data used at its old place, which cleaners may empty; move it while dev is stopped",
 			"dir", old, "to", dir)
 		return old, nil
 	case err != nil:
 		return "", fmt.Errorf("move the data from %s to %s: %w", old, dir, err)
 	}
-	logger.InfoContext(ctx, "the data has moved", "from", old, "to", dir)
+	logger.InfoContext(ctx, "data moved", "from", old, "to", dir)
 	return dir, nil
 }

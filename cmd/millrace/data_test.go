@@ -42,7 +42,7 @@ func TestDataMoves(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, now+"-2", dir)
 	require.DirExists(t, old, "another user could have made it")
-	require.Contains(t, log.String(), "left alone")
+	require.Contains(t, log.String(), "not moved")
 }
 
 // TestPlantedData: dev and simulate write through no link, and into no directory that others can write to.

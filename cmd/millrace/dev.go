@@ -17,8 +17,7 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// devCommand runs everything on one machine, with nothing to set up. It is open to this machine as long as no key was
-// made.
+// devCommand runs everything on one machine, without any setup. It is open to this machine until the first key is made.
 type devCommand struct {
 	DatabaseURL     string `env:"DATABASE_URL" secret:"" kind:"database" help:"Use this Postgres instead of a private one."`
 	DatabaseURLFile string `env:"DATABASE_URL_FILE" help:"Read that URL from a file."`
@@ -37,7 +36,7 @@ type devCommand struct {
 	LogLevel        slog.Level `env:"MILLRACE_LOG_LEVEL" group:"Logs" default:"WARN" help:"Least severe level that is logged: DEBUG, INFO, WARN or ERROR."`
 }
 
-// Validate keeps everything on loopback: nothing here asks for credentials, until the first key is made.
+// Validate keeps everything on loopback: until the first key is made, no request needs credentials.
 func (c *devCommand) Validate() error {
 	var problems []error
 	for _, address := range []string{c.APIAddr, c.OpsAddr, c.SimulatorAddr} {
@@ -51,7 +50,7 @@ func (c *devCommand) Validate() error {
 	return errors.Join(problems...)
 }
 
-// startTimeout bounds the start of the private Postgres, which may have to be fetched first.
+// startTimeout bounds the start of the private Postgres, which may have to be downloaded first.
 const startTimeout = 5 * time.Minute
 
 // Run runs everything until the process is told to stop.

@@ -10,18 +10,18 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// envPrefix begins every variable of Millrace's own.
+// envPrefix is the prefix of Millrace's own variables.
 const envPrefix = "MILLRACE_"
 
 // foreign lists variables with the prefix that are not settings: the documentation names them for users of the client.
 func foreign() []string { return []string{"MILLRACE_URL", "MILLRACE_WEBHOOK_SECRET"} }
 
-// serviceVariable matches what Kubernetes sets in every container for a Service whose name begins with "millrace".
+// serviceVariable matches the variables that Kubernetes sets for a Service whose name begins with "millrace".
 var serviceVariable = regexp.MustCompile(
 	`^MILLRACE_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// strangers returns a problem for each variable that begins with MILLRACE_ and belongs to no command. A variable of
-// another command is accepted, because one environment serves them all. Commands without settings do not check.
+// strangers returns a problem for each variable that begins with MILLRACE_ and belongs to no command. A variable of a
+// different command is accepted, because all commands share one environment. Commands without settings do not check.
 func strangers(ctx *kong.Context) (all []error) {
 	if !slices.ContainsFunc(chosen(ctx).Flags, func(f *kong.Flag) bool { return len(f.Envs) > 0 }) {
 		return nil
@@ -34,7 +34,7 @@ func strangers(ctx *kong.Context) (all []error) {
 			strings.HasPrefix(name, envPrefix+"TEST_") || kubernetes && serviceVariable.MatchString(name) {
 			continue
 		}
-		problem := fmt.Errorf("%s: there is no such variable", name)
+		problem := fmt.Errorf("%s: unknown variable", name)
 		if nearest := nearest(name, known); nearest != "" {
 			problem = fmt.Errorf("%w; did you mean %s?", problem, nearest)
 		}
@@ -56,7 +56,7 @@ func environment(model *kong.Application) (names []string) {
 	return slices.Compact(names)
 }
 
-// nearest returns the name that a misspelt one is most likely meant for; nothing if none is near.
+// nearest returns the name that a misspelt name is most likely meant for; empty if none is near.
 func nearest(name string, names []string) string {
 	best, least := "", max(2, len(name)-len(envPrefix))/3+2
 	for _, candidate := range names {

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// findingsCommand is about what reconciliation found. It needs the database and no server.
+// findingsCommand handles reconciliation's findings. It needs the database and no server.
 type findingsCommand struct {
 	List   listFindingsCommand   `cmd:"" help:"List findings, newest first."`
 	Accept acceptFindingsCommand `cmd:"" help:"Close the open findings of a key, after you corrected them at the provider."`
@@ -19,7 +19,7 @@ type findingsCommand struct {
 type listFindingsCommand struct {
 	databaseFlags `group:"Database"`
 	State         string `enum:"open,resolved,accepted" default:"open" help:"State of the findings to list."`
-	Limit         int    `default:"1000" min:"1" max:"1000000" help:"Most findings to list."`
+	Limit         int    `default:"1000" min:"1" max:"1000000" help:"Largest number of findings to list."`
 }
 
 // Validate reports all problems at once.
@@ -57,7 +57,7 @@ func (c *acceptFindingsCommand) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Run closes what is open of the key, and fails if nothing is.
+// Run closes the open findings of the key, and fails if there are none.
 func (c *acceptFindingsCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
 		accepted, err := s.Findings.Accept(p.ctx, orders.Provider(c.Provider), c.Key, c.Reason, commandLine())

@@ -24,14 +24,14 @@ import (
 )
 
 const (
-	// maxOpsBody is room for the ids of a thousand jobs.
+	// maxOpsBody has room for the ids of a thousand jobs.
 	maxOpsBody = 16 << 10
-	// maxOpsDetail is how much of a body goes into the audit log, from which nothing can be deleted.
+	// maxOpsDetail bounds the part of a body in the audit log, from which nothing can be deleted.
 	maxOpsDetail = 1 << 10
 )
 
-// guard stands before everything on the operations address. It looks at who asks and at the method, never at the
-// path, so there is no path that gets around it; what not every role may read is marked where it is mounted.
+// guard protects the whole operations address. It decides by the principal and the method, never by the path, so no
+// path gets around it. Pages that not every role may read are marked where they are mounted.
 type guard struct {
 	auth    *auth.Authenticator
 	store   *store.Store
@@ -40,19 +40,19 @@ type guard struct {
 	next    http.Handler
 }
 
-// Limits of the operations address, a minute and process. River UI asks for several things every two seconds.
+// Limits of the operations address, per minute and process. River UI sends several requests every two seconds.
 const (
 	opsRequests = 1200 // of a principal
 	opsAttempts = 60   // with wrong credentials, of an address: each may cost a query
-	opsRefusals = 30   // of a principal that wants to change what it may not: each is a row in the audit log
+	opsRefusals = 30   // forbidden changes, of a principal: each is a row in the audit log
 )
 
 var errOpsLimited = errors.New("too many requests")
 
 type operatorKey struct{}
 
-// ServeHTTP lets operators do everything and viewers look. What changes something is in the audit log before it
-// happens, and so is every attempt at it by somebody who may not.
+// ServeHTTP lets operators do everything and viewers read. Every change is in the audit log before it happens, and so
+// is every attempt by a principal without the permission.
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
 	w.Header().Set("X-Request-Id", id)
@@ -87,8 +87,8 @@ func (g *guard) serve(w http.ResponseWriter, r *http.Request, who auth.Principal
 	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, operator)))
 }
 
-// log writes a line about a request that was refused, as the API does. River UI asks every two seconds: what is
-// answered is no news.
+// log logs a refused request, as the API does. It does not log answered requests: River UI sends some every two
+// seconds.
 func (g *guard) log(r *http.Request, status int, id string, who auth.Principal, took time.Duration) {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
@@ -102,8 +102,8 @@ func (g *guard) log(r *http.Request, status int, id string, who auth.Principal, 
 	}, who.LogAttrs()...)...)
 }
 
-// enter finds out who asks. A credential that this process has not seen to be right needs room under the limit of its
-// address before it costs a look-up.
+// enter authenticates the caller. A credential that this process does not know to be right must fit under the limit of
+// its address before it costs a database query.
 func (g *guard) enter(r *http.Request) (auth.Principal, error) {
 	if !g.auth.Recognizes(r, true) {
 		address, _, _ := net.SplitHostPort(r.RemoteAddr)
@@ -125,7 +125,7 @@ func (g *guard) enter(r *http.Request) (auth.Principal, error) {
 	return who, err
 }
 
-// refuse answers requests whose sender is unknown, cannot be known at the moment, or sends too many.
+// refuse answers a request whose sender is unknown, cannot be authenticated at the moment, or sends too many requests.
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -144,9 +144,9 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// audit writes down who wants what, with the body, which has the ids of jobs. River UI's bodies are JSON; of anything
-// else only the size is noted, and of a long body also the beginning. Of a refused request it notes no body: its sender
-// must not fill the log.
+// audit records the principal and the request, with the body, which has the ids of jobs. River UI's bodies are JSON. Of
+// any other body it records only the size, and of a long body also the beginning. It records no body of a refused
+// request: its sender must not fill the log.
 func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, allowed bool) error {
 	entry := store.AuditEntry{
 		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: map[string]any{"allowed": allowed},
@@ -163,12 +163,12 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 	case len(body) > maxOpsDetail:
 		entry.Detail["bytes"], entry.Detail["cut"] = len(body), true
 		entry.Detail["beginning"] = strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) { // jsonb cannot have some of them
+			if !unicode.IsPrint(r) { // jsonb rejects some of them
 				return -1
 			}
 			return r
 		}, strings.ToValidUTF8(string(body[:maxOpsDetail]), ""))
-	case json.Valid(body) && !bytes.Contains(body, []byte(`\u0000`)): // which jsonb cannot have
+	case json.Valid(body) && !bytes.Contains(body, []byte(`\u0000`)): // jsonb rejects this
 		entry.Detail["body"] = json.RawMessage(body)
 	case len(body) > 0:
 		entry.Detail["bytes"] = len(body)
@@ -176,8 +176,8 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 	return g.store.Audit.Write(r.Context(), []store.AuditEntry{entry})
 }
 
-// profile is for operators: profiles show what is in memory. It costs too much to be taken because a page of another
-// site has a picture of this address, which browsers ask for with the operator's password.
+// profile restricts profiles to operators: they show the process's memory. A profile is also too expensive to be
+// triggered by a page of another site: a picture with this address would make the operator's browser send the password.
 func profile(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if operator, _ := r.Context().Value(operatorKey{}).(bool); !operator {
@@ -185,7 +185,7 @@ func profile(h http.HandlerFunc) http.Handler {
 			return
 		}
 		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-			http.Error(w, "a page of another site asked for this", http.StatusForbidden)
+			http.Error(w, "request of a page of another site", http.StatusForbidden)
 			return
 		}
 		h(w, r)

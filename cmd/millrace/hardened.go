@@ -3,7 +3,7 @@ package main
 import "net/http"
 
 // Policies of the pages on the operations address. River UI loads its scripts from its own address, and its components
-// set styles in the page. The index of profiles has its style in itself.
+// set styles in the page. The index of profiles has inline styles.
 const (
 	strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	riverPolicy  = strictPolicy +
@@ -11,8 +11,8 @@ const (
 	profilePolicy = strictPolicy + "; style-src 'unsafe-inline'"
 )
 
-// hardened sets what every answer of the operations address has: no page of another site can frame it, no answer is
-// taken for something else, and no address of it is told to other sites.
+// hardened sets headers for every answer of the operations address. Other sites cannot frame its pages, browsers do not
+// guess content types, and other sites do not learn its addresses.
 func hardened(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -25,7 +25,7 @@ func hardened(next http.Handler) http.Handler {
 	})
 }
 
-// policed serves a page that needs more than strictPolicy.
+// policed serves a page with a policy other than strictPolicy.
 func policed(policy string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)

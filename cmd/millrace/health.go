@@ -9,24 +9,24 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// invariantsHealth fails if the latest verification found something, or none could run: worth a look, and no reason to
-// refuse orders.
+// invariantsHealth fails if the latest verification found violations, or none could run. An operator should look, but
+// orders are still accepted.
 func invariantsHealth(ctx context.Context, s *store.Store) error {
 	v, err := s.Verifier.Standing(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", api.ErrDegraded, err)
 	}
 	if len(v.Violations) > 0 {
-		return fmt.Errorf("%d invariants are violated: %w", len(v.Violations), api.ErrDegraded)
+		return fmt.Errorf("%d invariants violated: %w", len(v.Violations), api.ErrDegraded)
 	}
 	return nil
 }
 
-// feedHealth fails when subscribers have heard nothing for so long that something must be wrong.
+// feedHealth fails if subscribers have heard nothing for so long that something must be wrong.
 func feedHealth(feed *store.Feed) error {
 	const tooLong = 10 * time.Second
 	if behind := feed.Behind(); behind > tooLong {
-		return fmt.Errorf("events are left unread: %w", api.ErrDegraded) // slower, and still right
+		return fmt.Errorf("events are left unread: %w", api.ErrDegraded) // slower, but still correct
 	}
 	return nil
 }

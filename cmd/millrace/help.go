@@ -6,15 +6,15 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// helpCommand is here for the list of commands: run turns "help serve" into "serve --help".
+// helpCommand only puts help into the list of commands: run turns "help serve" into "serve --help".
 type helpCommand struct {
 	Command []string `arg:"" optional:"" help:"The command."`
 }
 
-// Run is not reached.
+// Run is never called.
 func (helpCommand) Run() error { return nil }
 
-// dress gives the help of every command what kong has no tag for.
+// dress adds to the help of every command what kong has no tag for.
 func dress(parser *kong.Kong) error {
 	parser.Model.HelpFlag.Help = "Print this help."
 	return kong.Visit(parser.Model, func(v kong.Visitable, next kong.Next) error {
@@ -38,7 +38,7 @@ func dress(parser *kong.Kong) error {
 	})
 }
 
-// describe is the text of a flag or an argument: what it is for, its default and its environment variable.
+// describe returns the text of a flag or an argument: its purpose, its default and its environment variable.
 func describe(v *kong.Value) string {
 	text := v.Help
 	if v.HasDefault && v.Default != "" {
@@ -50,7 +50,7 @@ func describe(v *kong.Value) string {
 	return text
 }
 
-// example is the section of a command's help with lines to copy.
+// example returns the section of a command's help with lines to copy.
 func example(command string) string {
 	text := examples()[command]
 	if text == "" {
@@ -59,7 +59,7 @@ func example(command string) string {
 	return "Examples:\n\n    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ")
 }
 
-// examples has lines to copy, by command.
+// examples returns lines to copy, by command.
 func examples() map[string]string {
 	return map[string]string{
 		"": `

@@ -45,7 +45,7 @@ func TestHelp(t *testing.T) {
 		var out bytes.Buffer
 		err := run(t.Context(), strings.Fields(line), &out, &out)
 		if want == "" {
-			require.ErrorContains(t, err, `there is no command "acc"`)
+			require.ErrorContains(t, err, `unknown command "acc"`)
 			require.Equal(t, 2, exitStatus(err))
 			continue
 		}

@@ -52,7 +52,7 @@ func (c *createKeyCommand) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Run prints the key alone on the standard output, where a script can take it from.
+// Run prints only the key on the standard output, so that a script can read it.
 func (c *createKeyCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
 		made, err := s.Credentials.MakeKeys(p.ctx, []store.NewKey{c.request()}, commandLine())
@@ -67,7 +67,7 @@ func (c *createKeyCommand) Run(p *process) error {
 
 type listKeysCommand struct {
 	databaseFlags `group:"Database"`
-	Limit         int `default:"1000" min:"1" max:"1000000" help:"Most keys to list."`
+	Limit         int `default:"1000" min:"1" max:"1000000" help:"Largest number of keys to list."`
 }
 
 // Validate reports all problems at once.
@@ -97,11 +97,11 @@ type revokeKeyCommand struct {
 // Validate reports all problems at once.
 func (c *revokeKeyCommand) Validate() error { return c.check() }
 
-// Run revokes all of them or none.
+// Run revokes all of the keys or none.
 func (c *revokeKeyCommand) Run(p *process) error {
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
 		ids := make([]string, len(c.IDs))
-		for i, id := range c.IDs { // the whole key is what people have at hand
+		for i, id := range c.IDs { // operators often have the whole key at hand
 			ids[i], _, _ = strings.Cut(strings.TrimPrefix(id, "mr_"), "_")
 		}
 		revoked, err := s.Credentials.RevokeKeys(p.ctx, ids, commandLine())
@@ -115,9 +115,9 @@ func (c *revokeKeyCommand) Run(p *process) error {
 	})
 }
 
-// commandLine is who runs the command. Whoever can reach the database needs no key.
+// commandLine returns the user of the command as an actor. A user that can reach the database needs no key.
 func commandLine() store.Actor {
-	name := fmt.Sprint(os.Getuid()) // in a container there may be no name
+	name := fmt.Sprint(os.Getuid()) // in a container the name may be missing
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
@@ -125,7 +125,7 @@ func commandLine() store.Actor {
 	return store.Actor{Name: "cli:" + name, Role: roles.Admin, RemoteAddress: host}
 }
 
-// withStore runs fn on a store, and fails before that if the schema is not up to date.
+// withStore runs fn on a store. It fails before that if the schema is not up to date.
 func withStore(ctx context.Context, f databaseFlags, fn func(*store.Store) error) error {
 	pool, err := store.NewPool(ctx, f.DatabaseURL, "cli", 1)
 	if err != nil {

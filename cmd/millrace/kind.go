@@ -17,10 +17,10 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// kind is what the value of a setting may be. A flag's type chooses its kind, or its tag "kind" does. The tags min and
-// max bound numbers, sizes and durations; the tag or has one value outside these bounds, such as 0 for never.
+// kind defines the values of a setting. A flag's type chooses its kind, or its tag "kind" does. The tags min and max
+// bound numbers, sizes and durations. The tag or allows one value outside these bounds, such as 0 for never.
 type kind struct {
-	placeholder string            // stands for the value in the help
+	placeholder string            // replaces the value in the help
 	accepts     string            // completes "use …"
 	valid       func(string) bool // nil if the type alone decides
 }
@@ -62,7 +62,7 @@ func kindOf(v *kong.Value) kind {
 	}
 }
 
-// namedKind returns a kind of text that the type of a flag does not tell.
+// namedKind returns a kind of text that does not follow from a flag's type.
 func namedKind(name string) kind {
 	switch name {
 	case "address":
@@ -88,11 +88,11 @@ func namedKind(name string) kind {
 	case "file":
 		return kind{placeholder: "FILE", accepts: "the name of a file"}
 	default:
-		panic("no kind " + name)
+		panic("unknown kind " + name)
 	}
 }
 
-// acceptable reports whether a setting accepts a value that its type can hold. An empty value counts as left out.
+// acceptable reports whether a setting accepts a value that its type can hold. An empty value counts as missing.
 func acceptable(v *kong.Value, text string) bool {
 	if text == "" && v.Enum == "" {
 		return true
@@ -115,7 +115,7 @@ func inBounds(v *kong.Value, text string) bool {
 	return (least == "" || measure(text) >= measure(least)) && (greatest == "" || measure(text) <= measure(greatest))
 }
 
-// measure makes numbers, sizes and durations comparable.
+// measure turns numbers, sizes and durations into comparable numbers.
 func measure(text string) float64 {
 	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
 		return float64(n)
@@ -126,7 +126,7 @@ func measure(text string) float64 {
 	if n, err := parseSize(text); err == nil {
 		return float64(n)
 	}
-	return math.NaN() // is not in any bounds
+	return math.NaN() // outside any bounds
 }
 
 // accepts returns what a setting accepts, with its bounds, to complete "use …".

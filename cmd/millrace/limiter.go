@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// startLimiter starts what counts requests. It shares the feed's connections, which requests do not use up.
+// startLimiter starts the rate limiter. It shares the feed's connections, which requests do not use up.
 func (n *node) startLimiter(pool *pgxpool.Pool) *limit.Limiter {
 	if n.config.limits.none() {
 		return nil

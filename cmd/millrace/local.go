@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// localOnly answers only this machine as long as nothing asks for credentials. always is for what never asks.
+// localOnly accepts only requests from this machine while open returns true: then requests need no credentials. always
+// is for addresses that never need any.
 func localOnly(open func() bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if open() {
@@ -24,11 +25,11 @@ func localOnly(open func() bool, next http.Handler) http.Handler {
 
 func always() bool { return true }
 
-// lookForKeyEvery bounds how long a process stays open after the first key was made, in any process.
+// lookForKeyEvery bounds how long a process stays open after any process made the first key.
 const lookForKeyEvery = time.Second
 
-// closeOnFirstKey ends open mode for good when the database has a key. While the database cannot be asked nothing
-// changes: without it the API does nothing either.
+// closeOnFirstKey ends open mode for good when the database has a key. While the database does not answer, open mode
+// stays: the API cannot do anything without the database either.
 func (n *node) closeOnFirstKey(ctx context.Context, s *store.Store) {
 	tick := time.NewTicker(lookForKeyEvery)
 	defer tick.Stop()
@@ -40,7 +41,7 @@ func (n *node) closeOnFirstKey(ctx context.Context, s *store.Store) {
 		}
 		if made, _, err := s.Credentials.KeysExist(ctx); err == nil && made {
 			close(n.closed)
-			n.logger.WarnContext(ctx, "open no more: there is a key, and requests need one from now on")
+			n.logger.WarnContext(ctx, "closed, a key exists and requests need one from now on")
 			return
 		}
 	}

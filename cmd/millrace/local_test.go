@@ -140,5 +140,5 @@ func TestOpenUntilFirstKey(t *testing.T) {
 		require.True(t, asks(url)(), "no key that can be used is no reason to open again: %s", url)
 	}
 	require.NoError(t, m.stop())
-	require.Equal(t, 1, strings.Count(log.String(), "open no more"))
+	require.Equal(t, 1, strings.Count(log.String(), "closed, a key exists"))
 }

@@ -1,5 +1,5 @@
-// Command millrace takes orders over HTTP and carries them to their end, on one Postgres. It is the only package
-// that reads flags and the environment, and the place where everything is wired together.
+// Command millrace takes orders over HTTP and carries them out, on one Postgres. It is the only package that reads
+// flags and the environment, and it wires everything together.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx := untilSignal(signals, time.Now, func(s os.Signal) {
-		fmt.Fprintln(os.Stderr, "millrace: a second signal: ending at once")
+		fmt.Fprintln(os.Stderr, "millrace: second signal, ending at once")
 		os.Exit(128 + int(s.(syscall.Signal)))
 	})
 	err := hideSecrets()
@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// advice is a line about what helps, if there is something.
+// advice returns a line of advice for an error; empty if there is none.
 func advice(err error) string {
 	if wrong, ok := errors.AsType[settingsError](err); ok {
 		return fmt.Sprintf("See \"%s --help\".\n", wrong.command)
@@ -53,8 +53,8 @@ func advice(err error) string {
 	return ""
 }
 
-// exitStatus is 1, but 2 for a setting that is wrong and for a verification that could not be done: after verify, 1
-// means that invariants are violated.
+// exitStatus is 1 for an error in general. It is 2 for a wrong setting and for a verification that could not be done:
+// after verify, 1 means that invariants are violated.
 func exitStatus(err error) int {
 	if _, wrong := errors.AsType[settingsError](err); wrong || errors.Is(err, errNotVerified) {
 		return 2
@@ -72,9 +72,9 @@ type commands struct {
 
 	Migrate  migrateCommand  `cmd:"" group:"Operate" help:"Bring the database schema up to date."`
 	Verify   verifyCommand   `cmd:"" group:"Operate" help:"Check that nothing is lost, doubled or stuck."`
-	Findings findingsCommand `cmd:"" group:"Operate" help:"List and accept what reconciliation with the providers found."`
+	Findings findingsCommand `cmd:"" group:"Operate" help:"List and accept differences between the providers' records and the orders."`
 	Keys     keysCommand     `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
-	Audit    auditCommand    `cmd:"" group:"Operate" help:"Show what operators did, newest first."`
+	Audit    auditCommand    `cmd:"" group:"Operate" help:"Show the operators' actions, newest first."`
 
 	OpenAPI    openAPICommand    `cmd:"" group:"Print" name:"openapi" help:"Print the OpenAPI document."`
 	Completion completionCommand `cmd:"" group:"Print" help:"Print the completion script of a shell."`
@@ -82,17 +82,17 @@ type commands struct {
 	Help       helpCommand       `cmd:"" group:"Print" help:"Print the help of a command."`
 
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
-	Failpoints   string           `env:"MILLRACE_FAILPOINTS" hidden:"" help:"Where this process crashes or pauses, for tests: see package failpoint."`
+	Failpoints   string           `env:"MILLRACE_FAILPOINTS" hidden:"" help:"Points where this process crashes or pauses, for tests: see package failpoint."`
 }
 
-// process is what every command gets from the outside.
+// process is the environment of every command.
 type process struct {
 	ctx    context.Context
 	stdout io.Writer
 	stderr io.Writer
 }
 
-var errExited = errors.New("exited") // --help and --version: kong has printed and wants to exit
+var errExited = errors.New("exited") // --help and --version: kong has printed and asks to exit
 
 func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, *problems, error) {
 	p := &problems{
@@ -107,7 +107,7 @@ func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, *problems, er
 	return parser, p, err
 }
 
-// run parses args and runs the command they name until it is done or ctx ends.
+// run parses args and runs the command until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == "help" { // "help serve" is "serve --help"
 		args = append(args[1:len(args):len(args)], "--help")
@@ -126,7 +126,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return command.Run(&process{ctx, stdout, stderr})
 }
 
-// parseOrPrint returns the command that args name; nil if they asked for help or the version.
+// parseOrPrint returns the command of args; nil if they ask for help or the version.
 func parseOrPrint(c *commands, args []string, stdout, stderr io.Writer) (command *kong.Context, err error) {
 	defer func() {
 		if v := recover(); v != nil && v != any(errExited) {
@@ -149,7 +149,7 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 
 type versionCommand struct{}
 
-// Run prints the version, and what the binary was built with.
+// Run prints the version, and the Go version of the build.
 func (versionCommand) Run(p *process) error {
 	_, err := fmt.Fprintln(p.stdout, versionText())
 	return err

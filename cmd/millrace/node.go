@@ -21,15 +21,15 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Limits of the HTTP servers. A request is small and an answer quick; event streams renew their own deadlines.
+// Limits of the HTTP servers. Requests are small and answers quick; event streams extend their own deadlines.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 60 * time.Second
-	maxHeaderBytes    = 12 << 10 // to which net/http adds 4 KiB
-	// drainTimeout and the jobs' soft stop (15 s) fit into stopTimeout, and that into the 30 s that orchestrators commonly
-	// grant. It is there for what does not end as it should: a process that is killed after 30 s has written less.
+	maxHeaderBytes    = 12 << 10 // net/http adds 4 KiB
+	// drainTimeout and the jobs' soft stop (15 s) fit into stopTimeout, which fits into the 30 s that orchestrators
+	// commonly grant. stopTimeout is for parts that hang: a process that is killed after 30 s logs less.
 	drainTimeout = 4 * time.Second
 	stopTimeout  = 25 * time.Second
 	// feedConnections: the reader, the doorbell, the heartbeat, recovery, the rate limiter. The listener has its own.
@@ -39,7 +39,7 @@ const (
 
 var errNotMigrated = errors.New("the database schema is not up to date: run millrace migrate")
 
-// nodeConfig is one process of Millrace: its API, its workers, or both.
+// nodeConfig configures one process of Millrace: its API, its workers, or both.
 type nodeConfig struct {
 	database    databaseFlags
 	connections connectionFlags
@@ -49,38 +49,38 @@ type nodeConfig struct {
 	ops         opsFlags
 	webhooks    webhookFlags
 	security    securityFlags
-	dev         bool // being open is what it is for, and needs no warning
+	dev         bool // an open API is intended, and needs no warning
 	providers   providerFlags
 	log         logFlags
-	progress    *slog.Logger // what takes long at the end; nil: the log
+	progress    *slog.Logger // for messages while stopping; nil: the log
 }
 
-// node is a process of Millrace while it is put together. stops are undone in reverse order.
+// node is a process of Millrace while it is assembled. stops run in reverse order.
 type node struct {
 	config    nodeConfig
 	logger    *slog.Logger
 	progress  *slog.Logger
 	registry  *prometheus.Registry
-	open      bool // let in who has no credential, until closed
+	open      bool // accept requests without a credential, until closed
 	closed    chan struct{}
 	oidc      *auth.OIDC              // nil: no identity provider
 	addrs     map[string]string       // where the servers listen, by name
 	listeners map[string]net.Listener // by name
-	failed    chan error              // a server that ends by itself
+	failed    chan error              // errors of servers that end by themselves
 	recent    *store.Recent
 	clock     *store.Clock
 	writes    *store.Writes
-	running   func() map[string]int    // what the workers are doing, by queue; nil without workers
+	running   func() map[string]int    // running jobs, by queue; nil without workers
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
 	stops     []func()
 	once      sync.Once
 }
 
-// runNode runs until the process is told to stop or something fails. ready, if not nil, is called once everything
-// listens and works, with the addresses.
+// runNode runs until the process is told to stop or a part fails. ready, if not nil, is called with the addresses once
+// everything works.
 //
-// It stops in the order that loses nothing: not ready any more, event streams closed, requests finished, running
-// steps finished, connections closed.
+// It stops in the order that loses nothing: readiness ends, event streams close, requests finish, running steps finish,
+// connections close.
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
 		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
@@ -125,14 +125,14 @@ func (n *node) stop() {
 		select {
 		case <-stopped:
 		case <-time.After(stopTimeout):
-			n.logger.Error("stopping takes too long; what is left is cut off")
+			n.logger.Error("stop timed out, remaining work cut off")
 		}
 	})
 }
 
 func (n *node) onStop(fn func()) { n.stops = append(n.stops, fn) }
 
-// start wires the process together, from the database up.
+// start assembles the process, from the database up.
 func (n *node) start(ctx context.Context) error {
 	c := n.config
 	feedPool, err := n.pool(ctx, "feed", feedConnections)
@@ -161,12 +161,12 @@ func (n *node) start(ctx context.Context) error {
 	if err := checkClock(ctx, n.clock, feedPool); err != nil {
 		return err
 	}
-	// Before the first order, which would otherwise go into the default partition after a pause of weeks.
+	// Before the first order: after a pause of weeks it would otherwise go into the default partition.
 	if err := guarding.Log.MakePartitions(ctx); err != nil {
-		n.logger.WarnContext(ctx, "the log's partitions cannot be made yet", "error", err)
+		n.logger.WarnContext(ctx, "log partitions not made yet", "error", err)
 	}
 
-	// A port that is taken fails the process before it works on anything.
+	// A port that is in use stops the process before it works on anything.
 	if err := n.bind(ctx, "ops", c.ops.OpsAddr); err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.background(feed.Run) // everybody has subscribed, and nobody is served from a cache that hears nothing
+	n.background(feed.Run) // after all subscriptions: a cache without the feed would serve stale orders
 	n.serve("api", server, server.Drain, drainTimeout)
 	return nil
 }
@@ -216,7 +216,7 @@ func (n *node) background(fn func(context.Context)) {
 	})
 }
 
-// connections is how many the process may hold: its pools, and one for each listener.
+// connections returns the most connections that the process may hold: its pools, and one for each listener.
 func (n *node) connections() int {
 	c, all := n.config, feedConnections+2
 	if c.api != nil {
@@ -238,7 +238,7 @@ func (n *node) pool(ctx context.Context, name string, connections int) (*pgxpool
 	return pool, nil
 }
 
-// part registers metrics that the API and the workers both have.
+// part returns a registerer for metrics that both the API and the workers have.
 func (n *node) part(name string) prometheus.Registerer {
 	return prometheus.WrapRegistererWith(prometheus.Labels{"part": name}, n.registry)
 }
@@ -288,7 +288,7 @@ func (n *node) newAPI(
 	}), nil
 }
 
-// bind takes the address of a server. serve has it answer.
+// bind listens on a server's address. serve answers there.
 func (n *node) bind(ctx context.Context, name, addr string) error {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
@@ -302,8 +302,8 @@ func (n *node) bind(ctx context.Context, name, addr string) error {
 	return nil
 }
 
-// serve serves HTTP where the name was bound, until the process stops. drain is called before the server waits for its
-// requests, which it does for patience.
+// serve serves HTTP on the listener of that name, until the process stops. Then it calls drain, and waits up to
+// patience for the server's requests.
 func (n *node) serve(name string, handler http.Handler, drain func(), patience time.Duration) {
 	listener := n.listeners[name]
 	server := &http.Server{
@@ -321,7 +321,7 @@ func (n *node) serve(name string, handler http.Handler, drain func(), patience t
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
-			n.logger.Warn("requests were cut off", "server", name, "error", err)
+			n.logger.Warn("requests cut off", "server", name, "error", err)
 			_ = server.Close()
 		}
 	})

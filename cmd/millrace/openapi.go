@@ -2,7 +2,7 @@ package main
 
 import "github.com/millrace-orders/millrace/api"
 
-// openAPICommand prints the API's document; it needs no database.
+// openAPICommand prints the API's OpenAPI document; it needs no database.
 type openAPICommand struct {
 	Format string `enum:"json,yaml" default:"yaml" help:"Format of the document."`
 }

@@ -18,7 +18,7 @@ import (
 
 const riverPrefix = "/riverui"
 
-// startOps serves what operators use, on an address of its own: River UI, metrics and profiles.
+// startOps serves the operators' pages on a separate address: River UI, metrics and profiles.
 func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *store.Store) error {
 	ui, err := riverui.NewHandler(&riverui.HandlerOpts{
 		Endpoints: riverui.NewEndpoints(client, nil), Prefix: riverPrefix, Logger: n.logger,
@@ -47,7 +47,7 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *st
 	limiter := limit.New(limit.Config{Logger: n.logger})
 	n.background(limiter.Run)
 	g := &guard{auth: auth, store: s, limiter: limiter, logger: n.logger, next: mux}
-	// River UI takes a POST of any content type from any site, with the browser's credentials.
+	// River UI accepts a POST of any content type from any site, with the browser's credentials.
 	handler := hardened(localOnly(auth.IsOpen, http.NewCrossOriginProtection().Handler(g)))
 	n.serve("ops", handler, func() {}, time.Second)
 	return nil

@@ -12,24 +12,24 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// problems collects what is wrong with values. kong would report the first one only.
+// problems collects all problems of values. kong would report only the first one.
 type problems struct {
 	line map[*kong.Value]error // on the command line
 	env  map[*kong.Value]error // in the environment
 	file map[*kong.Value]error // with the file of a secret
 }
 
-// lenient reads a flag's value. If the value is not accepted, lenient notes the problem and reads the default instead,
-// so that the rest of the settings is still checked. The command does not run.
+// lenient reads a flag's value. If the value is rejected, lenient records the problem and reads the default instead, so
+// that the other settings are still checked. The command does not run.
 type lenient struct {
 	kong.Mapper
 	problems *problems
 }
 
-// negative begins a value that kong would take for a flag.
+// negative matches values that kong would take for a flag.
 var negative = regexp.MustCompile(`^-[0-9]`)
 
-// Decode is kong's.
+// Decode implements kong.Mapper.
 func (m lenient) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	v := ctx.Value
 	token := ctx.Scan.Peek()
@@ -51,12 +51,12 @@ func (m lenient) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return m.note(ctx, target, fmt.Errorf("%q is not accepted; use %s", text, accepts(v)))
 }
 
-// isSecret reports whether a value must not be shown: a URL may have a password.
+// isSecret reports whether a value must not be shown: a URL may contain a password.
 func isSecret(v *kong.Value, text string) bool {
 	return v.Tag.Has(secretTag) || kindOf(v).placeholder == "URL" && strings.ContainsAny(text, "@?#")
 }
 
-// note keeps a problem under the name by which the operator set the value, and reads the default.
+// note records a problem under the name that the operator set the value by, and reads the default.
 func (m lenient) note(ctx *kong.DecodeContext, target reflect.Value, problem error) error {
 	v := ctx.Value
 	name, at := v.ShortSummary(), m.problems.line
@@ -79,7 +79,7 @@ func (m lenient) note(ctx *kong.DecodeContext, target reflect.Value, problem err
 
 type lenientBool struct{ lenient }
 
-// IsBool is kong's: such a flag needs no value.
+// IsBool implements kong.BoolMapper: such a flag needs no value.
 func (lenientBool) IsBool() bool { return true }
 
 // relax makes a parser lenient, except for lists of arguments and the two flags that only print.
@@ -96,7 +96,7 @@ func (p *problems) relax(parser *kong.Kong) error {
 	})
 }
 
-// all returns the problems of the command that was chosen, in the order of its flags, and the names of these flags.
+// all returns the problems of the chosen command, in the order of its flags, and the names of these flags.
 func (p *problems) all(ctx *kong.Context) (all []error, flags []string) {
 	given := onCommandLine(ctx)
 	for _, path := range ctx.Path {
@@ -118,7 +118,7 @@ func (p *problems) all(ctx *kong.Context) (all []error, flags []string) {
 	return all, flags
 }
 
-// settingsError is everything that is wrong with the command line and the environment.
+// settingsError lists all problems of the command line and the environment.
 type settingsError struct {
 	command  string // whose help lists the flags
 	problems []error
@@ -137,7 +137,7 @@ func (e settingsError) Error() string {
 
 func (e settingsError) Unwrap() []error { return e.problems }
 
-// errNoCommand: there is a group of commands, or nothing at all, where a command is needed.
+// errNoCommand means that the command line names a group of commands, or nothing, instead of a command.
 var errNoCommand = errors.New("no command")
 
 var (
@@ -145,8 +145,8 @@ var (
 	strayArgument = regexp.MustCompile(`^unexpected argument (\S+)`)
 )
 
-// parse reads a command line and the environment. It reports all problems at once: it goes on without a flag that
-// does not exist, and without the value that such a flag seems to have.
+// parse reads a command line and the environment. It reports all problems at once: it skips an unknown flag and the
+// value that such a flag seems to have.
 func parse(build func() (*kong.Kong, *problems, error), args []string) (*kong.Context, error) {
 	var found []error
 	for {
@@ -188,7 +188,7 @@ func parse(build func() (*kong.Kong, *problems, error), args []string) (*kong.Co
 	}
 }
 
-// chosen returns the command that was chosen; the application itself if there is none.
+// chosen returns the chosen command; the application itself if there is none.
 func chosen(ctx *kong.Context) *kong.Node {
 	if selected := ctx.Selected(); selected != nil {
 		return selected
@@ -196,7 +196,7 @@ func chosen(ctx *kong.Context) *kong.Node {
 	return ctx.Model.Node
 }
 
-// remaining returns the arguments without one of them; nil if it is not there.
+// remaining returns the arguments without one of them; nil if that one is missing.
 func remaining(args []string, argument string) []string {
 	i := slices.IndexFunc(args, func(arg string) bool { return arg == argument || strings.HasPrefix(arg, argument+"=") })
 	if i < 0 {

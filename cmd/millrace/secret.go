@@ -14,19 +14,19 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// A flag with the tag "secret" has a secret as its value. Each has an environment variable, and beside it a flag and
-// a variable for a file: --token, MILLRACE_TOKEN, --token-file, MILLRACE_TOKEN_FILE.
+// A flag with the tag "secret" has a secret as its value. Each has an environment variable, and also a flag and a
+// variable for a file: --token, MILLRACE_TOKEN, --token-file, MILLRACE_TOKEN_FILE.
 const (
 	secretTag  = "secret"
 	fileSuffix = "-file"
-	// longestSecret is far above what a URL of a database needs.
+	// longestSecret is far above the length of any database URL.
 	longestSecret = 64 << 10
 )
 
-// secretFiles resolves secrets from their files. A file on the command line goes before the environment, as any flag.
+// secretFiles reads secrets from their files. A file on the command line overrides the environment, like any flag.
 func (p *problems) secretFiles(ctx *kong.Context, path *kong.Path, flag *kong.Flag) (any, error) {
 	if !flag.Tag.Has(secretTag) {
-		return nil, nil //nolint:nilnil // kong's word for what has no value here
+		return nil, nil //nolint:nilnil // to kong, nil means no value here
 	}
 	i := slices.IndexFunc(path.Flags, func(f *kong.Flag) bool { return f.Name == flag.Name+fileSuffix })
 	file := path.Flags[i]
@@ -38,7 +38,7 @@ func (p *problems) secretFiles(ctx *kong.Context, path *kong.Path, flag *kong.Fl
 	if _, given := onCommandLine(ctx)[file.Name]; !given {
 		if setting = file.Envs[0]; os.Getenv(flag.Envs[0]) != "" {
 			p.file[flag.Value] = fmt.Errorf("%s and %s exclude each other", flag.Envs[0], setting)
-			return nil, nil //nolint:nilnil // the problem is noted, and the others are still looked for
+			return nil, nil //nolint:nilnil // the problem is recorded, and the search continues
 		}
 	}
 	secret, err := readSecret(name)
@@ -51,7 +51,7 @@ func (p *problems) secretFiles(ctx *kong.Context, path *kong.Path, flag *kong.Fl
 
 // readSecret reads a file of one line.
 func readSecret(name string) (string, error) {
-	file, err := os.Open(name) //nolint:gosec // the operator names it
+	file, err := os.Open(name) //nolint:gosec // the operator chose the file
 	if err != nil {
 		return "", err
 	}
@@ -67,7 +67,7 @@ func readSecret(name string) (string, error) {
 	return secret, nil
 }
 
-// onCommandLine is the flags that a command line has, by name.
+// onCommandLine returns the flags of a command line, by name.
 func onCommandLine(ctx *kong.Context) map[string]*kong.Flag {
 	flags := map[string]*kong.Flag{}
 	for _, path := range ctx.Path {
@@ -78,7 +78,7 @@ func onCommandLine(ctx *kong.Context) map[string]*kong.Flag {
 	return flags
 }
 
-// oneSource returns a problem for each secret that has a flag for itself and one for its file.
+// oneSource returns a problem for each secret that has both a flag for its value and a flag for its file.
 func oneSource(ctx *kong.Context) (all []error) {
 	flags := onCommandLine(ctx)
 	for _, name := range slices.Sorted(maps.Keys(flags)) {
@@ -89,12 +89,12 @@ func oneSource(ctx *kong.Context) (all []error) {
 	return all
 }
 
-// wholeKey is an API key with its secret, which is what people have at hand when they revoke one.
+// wholeKey matches an API key with its secret: operators often have the whole key at hand when they revoke it.
 var wholeKey = regexp.MustCompile(`^mr_([a-z2-7]{12})_[0-9A-Za-z]{43}$`)
 
-// hidden moves the secrets of a command line into the environment: every user of the machine can read the one, and
-// only the process's own user the other. It returns false if there are none, and leaves a command line alone
-// that is wrong in itself: its process ends at once.
+// hidden moves the secrets of a command line into the environment. Every user of the machine can read the command line,
+// but only the process's own user can read the environment. found is false if there are no secrets. It is also false if
+// the command line is invalid: that process ends at once.
 func hidden(args, environ []string) (visible, moved []string, found bool) {
 	parser, problems, err := newParser(new(commands), io.Discard, io.Discard)
 	if err != nil {
@@ -135,8 +135,8 @@ func hidden(args, environ []string) (visible, moved []string, found bool) {
 
 const databaseURLFlag = "database-url"
 
-// hasPassword reports whether the address of a database has a password in it. It errs on the safe side, also for one
-// that is not percent-encoded.
+// hasPassword reports whether a database URL contains a password. It errs on the safe side, also for a password that is
+// not percent-encoded.
 func hasPassword(url string) bool {
 	if _, rest, ok := strings.Cut(url, "://"); ok {
 		if at := strings.LastIndexByte(rest, '@'); at >= 0 && strings.Contains(rest[:at], ":") {
@@ -149,8 +149,8 @@ func hasPassword(url string) bool {
 var errNotHidden = errors.New("every user of this machine can read a secret in a flag, and it could not be hidden: " +
 	"use its environment variable or its file")
 
-// hideSecrets starts the program again, in the same process, if its command line has a secret. What reads the command
-// line from then on, ps or a profile, does not find it there.
+// hideSecrets starts the program again, in the same process, if its command line has a secret. From then on, ps and
+// profiles do not find the secret in the command line.
 func hideSecrets() error {
 	args, environ, found := hidden(os.Args[1:], os.Environ())
 	if !found {
@@ -158,7 +158,7 @@ func hideSecrets() error {
 	}
 	path, err := os.Executable()
 	if err == nil {
-		err = syscall.Exec(path, append([]string{os.Args[0]}, args...), environ) //nolint:gosec // it is this very program
+		err = syscall.Exec(path, append([]string{os.Args[0]}, args...), environ) //nolint:gosec // the same program
 	}
 	return fmt.Errorf("%w (%w)", errNotHidden, err)
 }

@@ -269,7 +269,7 @@ func TestSettings(t *testing.T) {
 		{"DevBeyondLoopback", []string{"dev", "--api-addr", "0.0.0.0:80"}, []string{"loopback only"}},
 		{"ResetOfAnotherDatabase", []string{"dev", "--reset", "--database-url", "x"}, []string{"--reset"}},
 		{"SimulateBeyondLoopback", []string{"simulate", "--simulator-addr", ":80"}, []string{"--any-addr"}},
-		{"UnknownCommand", []string{"brew"}, []string{"no command"}},
+		{"UnknownCommand", []string{"brew"}, []string{"unknown command"}},
 		{"UnknownFlag", append(valid, "--tea"), []string{"unknown flag"}},
 	}
 	for _, tt := range tests {

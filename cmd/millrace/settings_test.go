@@ -162,8 +162,8 @@ func TestProblemsOnce(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"serv"}, []string{`there is no command "serv", did you mean one of "dev", "serve"?`}},
-		{[]string{"bogus"}, []string{`there is no command "bogus"`}},
+		{[]string{"serv"}, []string{`unknown command "serv", did you mean one of "dev", "serve"?`}},
+		{[]string{"bogus"}, []string{`unknown command "bogus"`}},
 		{[]string{"version", "extra"}, []string{`version takes no argument "extra"`}},
 		{[]string{"openapi", "--formt", "json"}, []string{`unknown flag --formt, did you mean "--format"?`}},
 		{[]string{"openapi", "--workers=5"}, []string{"unknown flag --workers: it belongs to dev, serve, work"}},
@@ -218,11 +218,11 @@ func TestStrangers(t *testing.T) { //nolint:paralleltest // it sets the environm
 	} {
 		t.Setenv(name, value)
 	}
-	kubernetes := []string{"MILLRACE_API_PORT: there is no such variable"}
+	kubernetes := []string{"MILLRACE_API_PORT: unknown variable"}
 	wrong := []string{
-		"MILLRACE_KEEP_EVENT: there is no such variable; did you mean MILLRACE_KEEP_EVENTS?",
-		"MILLRACE_TEAPOT_TEMPERATURE: there is no such variable",
-		"MILLRACE_WORKRES: there is no such variable; did you mean MILLRACE_WORKERS?",
+		"MILLRACE_KEEP_EVENT: unknown variable; did you mean MILLRACE_KEEP_EVENTS?",
+		"MILLRACE_TEAPOT_TEMPERATURE: unknown variable",
+		"MILLRACE_WORKRES: unknown variable; did you mean MILLRACE_WORKERS?",
 	}
 	require.Equal(t, append(kubernetes, wrong...), settingsProblems(t, "api", "--database-url=postgres://db/shop"))
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")

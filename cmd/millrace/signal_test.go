@@ -92,9 +92,9 @@ func TestImpatience(t *testing.T) {
 
 	require.NoError(t, command.Process.Signal(os.Interrupt))
 	require.NoError(t, command.Process.Signal(syscall.SIGTERM)) // the same one
-	waiting := awaitLine(t, log, "waiting for what is under way")
+	waiting := awaitLine(t, log, "waiting for running work")
 	for waiting.Seconds < 2 {
-		waiting = awaitLine(t, log, "waiting for what is under way")
+		waiting = awaitLine(t, log, "waiting for running work")
 	}
 	require.Contains(t, waiting.Running, "payment")
 	require.Positive(t, waiting.AtMostSeconds)

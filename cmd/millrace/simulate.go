@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
 
-// simulateCommand runs the provider simulators as a process of their own.
+// simulateCommand runs the provider simulators as a separate process.
 type simulateCommand struct {
 	SimulatorAddr string `env:"MILLRACE_SIMULATOR_ADDR" default:"127.0.0.1:8082" kind:"address" help:"Address on which the simulators listen."`
 	Ledger        string `env:"MILLRACE_LEDGER" default:"simulator.ledger" kind:"file" help:"File in which the simulators record every effect."`
@@ -21,7 +21,7 @@ type simulateCommand struct {
 	logFlags      `group:"Logs"`
 }
 
-// Validate keeps the simulators off the network unless that is asked for.
+// Validate keeps the simulators off the network unless a flag allows it.
 func (c *simulateCommand) Validate() error {
 	if !c.AnyAddr && !isLoopback(c.SimulatorAddr) {
 		return fmt.Errorf("listening on %s needs --any-addr: every machine could reach the simulators", c.SimulatorAddr)
@@ -60,11 +60,11 @@ func (s *simulators) url(p orders.Provider) string {
 	return "http://" + s.addr + "/" + path[p]
 }
 
-// simulatorConfig says where the simulators are.
+// simulatorConfig configures the simulators.
 type simulatorConfig struct {
 	addr, ledger string
 	seed         uint64
-	anyName      bool // answer other machines, under any name
+	anyName      bool // answer other machines, under any host name
 }
 
 func startSimulators(ctx context.Context, c simulatorConfig, logger *slog.Logger) (*simulators, error) {

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-orders/millrace/upstream"
 )
 
-// smtpFlags are how e-mail goes to a mail server instead of an HTTP provider.
+// smtpFlags configure a mail server, which replaces the HTTP e-mail provider.
 type smtpFlags struct {
 	SMTPURL          string `env:"MILLRACE_SMTP_URL" name:"smtp-url" kind:"mailserver" help:"Mail server to use instead of an e-mail provider: smtp://host:587 (STARTTLS) or smtps://host:465."`
 	SMTPUser         string `env:"MILLRACE_SMTP_USER" name:"smtp-user" help:"User name at the mail server."`

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// tellEvery is the time between two lines about what a process that stops is waiting for.
+// tellEvery is the time between two log lines of a stopping process about the jobs it waits for.
 const tellEvery = 2 * time.Second
 
-// tellStopping says at once, and then every few seconds, what the process waits for, until it is told that it has
-// stopped: a provider that hangs may take as long as a call may.
+// tellStopping logs at once, and then every few seconds, what the process waits for, until stopped is called. A
+// provider that hangs may delay the stop for as long as a call may take.
 func (n *node) tellStopping() (stopped func()) {
 	began := time.Now()
 	n.progress.Info("stopping", append(n.underWay(), "at_most_seconds", int(stopTimeout.Seconds()))...)
@@ -26,7 +26,7 @@ func (n *node) tellStopping() (stopped func()) {
 			case <-stop:
 				return
 			case <-ticker.C:
-				n.progress.Info("waiting for what is under way", append(n.underWay(),
+				n.progress.Info("waiting for running work", append(n.underWay(),
 					"seconds", int(time.Since(began).Seconds()), "at_most_seconds", int(stopTimeout.Seconds()))...)
 			}
 		}
@@ -38,8 +38,8 @@ func (n *node) tellStopping() (stopped func()) {
 	}
 }
 
-// underWay is what the workers are doing, as an attribute of a line of the log: by queue, as in "payment: 2, webhooks:
-// 1". It is left out if no job runs, and in a process without workers.
+// underWay returns the running jobs as an attribute of a log line: by queue, as in "payment: 2, webhooks: 1". It
+// returns nothing if no job runs, and in a process without workers.
 func (n *node) underWay() []any {
 	if n.running == nil {
 		return nil

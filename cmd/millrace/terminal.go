@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// isTerminal reports whether a person may be reading what is written to w.
+// isTerminal reports whether w is a terminal, where a person may be reading.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

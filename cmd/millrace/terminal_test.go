@@ -85,5 +85,5 @@ func TestVerdict(t *testing.T) {
 	all := len(store.Checks())
 	require.Equal(t, fmt.Sprintf("all %d checks passed", all), result(0, 0))
 	require.Equal(t, fmt.Sprintf("all %d checks passed, 1 skipped", all-1), result(0, 1))
-	require.Equal(t, fmt.Sprintf("2 of %d checks found something", all), result(2, 0))
+	require.Equal(t, fmt.Sprintf("2 of %d checks failed", all), result(2, 0))
 }

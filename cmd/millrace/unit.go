@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// parseDuration reads what Go reads, and days.
+// parseDuration accepts Go's durations, and days.
 func parseDuration(text string) (time.Duration, error) {
 	if d, err := time.ParseDuration(text); err == nil {
 		return d, nil
@@ -20,7 +20,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return time.Duration(d), err
 }
 
-// durations reads a setting that is a duration.
+// durations decodes a setting that is a duration.
 func durations(ctx *kong.DecodeContext, target reflect.Value) error {
 	var text string
 	if err := ctx.Scan.PopValueInto("duration", &text); err != nil {

@@ -19,11 +19,11 @@ import (
 
 var (
 	errViolations = errors.New("invariants are violated")
-	// errNotVerified says that nothing is known about the invariants. It has an exit status of its own.
+	// errNotVerified means that the state of the invariants is unknown. It has an exit status of its own.
 	errNotVerified = errors.New("could not verify")
 )
 
-// verifyCommand checks a deployment's invariants. docs/verify.md is about it.
+// verifyCommand checks a deployment's invariants. docs/verify.md describes it.
 type verifyCommand struct {
 	databaseFlags `group:"Database"`
 	providerFlags `group:"Providers"`
@@ -42,7 +42,7 @@ func (c *verifyCommand) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Run prints what is wrong. It fails if anything is, and with errNotVerified if that could not be found out.
+// Run prints the violations. It fails if there are any, and with errNotVerified if the checks could not be made.
 func (c *verifyCommand) Run(p *process) error {
 	var found verificationOutput
 	err := withStore(p.ctx, c.databaseFlags, func(s *store.Store) (err error) {
@@ -76,11 +76,11 @@ func (c *verifyCommand) Run(p *process) error {
 	return nil
 }
 
-// verificationOutput is what is printed.
+// verificationOutput is the output as JSON.
 type verificationOutput struct {
 	store.Verification
 
-	// Providers says how the comparison with their records went. Absent if there was none.
+	// Providers has the result of each comparison with a provider's records. Missing if there was none.
 	Providers map[orders.Provider]store.ReconciliationState `json:"providers,omitempty"`
 }
 
@@ -89,7 +89,7 @@ func (c *verifyCommand) comparable() bool {
 	return c.PaymentURL+c.InventoryURL+c.ShippingURL+c.EmailURL != ""
 }
 
-// compare compares the providers' records with the orders, from the first order on.
+// compare compares the providers' records with the orders, beginning with the first order.
 func (c *verifyCommand) compare(
 	ctx context.Context, s *store.Store,
 ) ([]store.Finding, map[orders.Provider]store.ReconciliationState, error) {
@@ -113,7 +113,8 @@ func (c *verifyCommand) compare(
 	return findings, states, err
 }
 
-// verifyProgress returns what logs how far a verification is, every few seconds. A short one logs nothing.
+// verifyProgress returns a function that logs a verification's progress every few seconds. A short verification logs
+// nothing.
 func verifyProgress(logger *slog.Logger, now func() time.Time) func(part string, orders, events int64) {
 	began := now()
 	told := began
@@ -133,12 +134,12 @@ func checkNames() (names []string) {
 	return names
 }
 
-// result is the verdict in one line, as in "all checks passed".
+// result returns the result in one line, as in "all checks passed".
 func result(violated, skipped int) string {
 	made := len(store.Checks()) - skipped
 	text := fmt.Sprintf("all %d checks passed", made)
 	if violated > 0 {
-		text = fmt.Sprintf("%d of %d checks found something", violated, made)
+		text = fmt.Sprintf("%d of %d checks failed", violated, made)
 	}
 	if skipped > 0 {
 		text += fmt.Sprintf(", %d skipped", skipped)
@@ -163,7 +164,7 @@ func printVerification(w io.Writer, v verificationOutput, skipped int) error {
 	for _, p := range slices.Sorted(maps.Keys(v.Providers)) {
 		fmt.Fprintf(w, "records of %s: %s\n", p, v.Providers[p])
 	}
-	_, err := fmt.Fprintf(w, "looked at %d orders and %d events in %.1f s: %s\n", v.Orders, v.Events, v.DurationSeconds,
+	_, err := fmt.Fprintf(w, "checked %d orders and %d events in %.1f s: %s\n", v.Orders, v.Events, v.DurationSeconds,
 		result(len(v.Violations), skipped))
 	return err
 }

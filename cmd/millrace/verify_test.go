@@ -41,7 +41,7 @@ func TestVerifyCommand(t *testing.T) {
 	require.Contains(t, out, "leader L9: 1\n", "nobody works here")
 	out, status = verify("--database-url", database, "--skip", "leader")
 	require.Equal(t, 0, status, out)
-	require.Contains(t, out, "looked at 1 orders and 1 events")
+	require.Contains(t, out, "checked 1 orders and 1 events")
 	require.Contains(t, out, fmt.Sprintf("all %d checks passed, 1 skipped\n", len(store.Checks())-1))
 
 	_, err = pool.Exec(t.Context(), "UPDATE millrace.orders SET total_minor = 1")

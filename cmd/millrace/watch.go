@@ -14,19 +14,19 @@ const (
 	probeEvery = 3 * time.Second
 )
 
-// vigil says in the log, once each time that it begins, what keeps verification from running or from being believed: a
-// later release has migrated the database, no process leads, the log's upkeep fails.
+// vigil logs, once each time that it begins, a problem that prevents verification or makes it unreliable. A later
+// release has migrated the database, no process leads, or the log's upkeep fails.
 func (n *node) vigil(s *store.Store) func(context.Context) {
 	known := map[string]bool{}
 	return func(ctx context.Context) {
 		found, err := s.Verifier.Vigil(ctx)
 		if err != nil {
-			return // an outage of the database has other heralds
+			return // other parts report an outage of the database
 		}
 		still := map[string]bool{}
 		for _, v := range found {
 			if still[v.Check] = true; !known[v.Check] {
-				n.logger.ErrorContext(ctx, "something is wrong with the deployment", "check", v.Check, "details", v.Details,
+				n.logger.ErrorContext(ctx, "deployment check failed", "check", v.Check, "details", v.Details,
 					"means", v.Means, "do", v.Do)
 			}
 		}
@@ -34,10 +34,10 @@ func (n *node) vigil(s *store.Store) func(context.Context) {
 	}
 }
 
-// watchWrites has a process notice that placements can be stored again: while it is not ready it gets none.
+// watchWrites probes whether placements can be stored again: a process that is not ready gets no placements.
 func (n *node) watchWrites(s *store.Store) {
 	n.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "millrace_writes_refused", Help: "1 while the database stores no placements of this process.",
+		Name: "millrace_writes_refused", Help: "1 while the database refuses this process's placements.",
 	}, func() float64 {
 		if n.writes.Err() != nil {
 			return 1
@@ -49,7 +49,7 @@ func (n *node) watchWrites(s *store.Store) {
 		err := n.writes.Err()
 		switch {
 		case err != nil && !refused:
-			n.logger.ErrorContext(ctx, "not ready: placements cannot be stored", "error", err)
+			n.logger.ErrorContext(ctx, "not ready, placements cannot be stored", "error", err)
 		case err == nil && refused:
 			n.logger.InfoContext(ctx, "placements can be stored again")
 		}

@@ -40,7 +40,7 @@ func (n *node) startJobs(
 	}
 	providers := n.config.providers.config()
 	providers.Logger, providers.Registerer = n.logger, n.registry
-	providers.MaxConns = n.config.work.Workers // waiting for a connection would count against the provider's health
+	providers.MaxConns = n.config.work.Workers // a wait for a connection would count as a failure of the provider
 	if providers.SMTP != nil {
 		providers.SMTP.HandOver, providers.SMTP.TakeBack = s.Notifications.HandOver, s.Notifications.TakeBack
 	}
@@ -87,7 +87,7 @@ func (n *node) startJobs(
 		return nil, err
 	}
 	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger))
-	n.background(recovery.Run) // it is alive until its last step has ended
+	n.background(recovery.Run) // the process counts as alive until its last step ends
 	fanOut := jobs.NewFanOut(s, n.logger, n.registry)
 	feed.Subscribe(func([]store.Entry) { fanOut.Wake() })
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
@@ -95,7 +95,7 @@ func (n *node) startJobs(
 	}
 	n.onStop(func() {
 		if err := client.Stop(context.Background()); err != nil {
-			n.logger.Warn("workers did not stop cleanly", "error", err)
+			n.logger.Warn("workers stopped with an error", "error", err)
 		}
 	})
 	n.background(fanOut.Run)
