@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// asked is a request that is there for the queries that it leads to.
+// asked is a request that is sent for the queries it causes.
 type asked struct{ method, path, header, body string }
 
-// ask sends requests, and fails if an answer says that something is wrong with the server.
+// ask sends requests, and fails if an answer reports an error of the server.
 func (c *connection) ask(token string, requests ...asked) ([]byte, error) {
 	var last []byte
 	for _, r := range requests {

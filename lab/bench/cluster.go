@@ -30,7 +30,7 @@ type cluster struct {
 	databases  int
 }
 
-// settings are the same for everybody. What makes commits durable is left as Postgres has it: on.
+// settings are the same for all contenders. Commits are as durable as Postgres makes them by default.
 func settings() map[string]string {
 	return map[string]string{
 		"max_connections": "500", "shared_buffers": "512MB",
@@ -108,8 +108,8 @@ func (d *database) drop() error {
 	return err
 }
 
-// commits is how many transactions were committed in the database, ever. It waits until nobody is connected: backends
-// report what they did when they leave.
+// commits returns how many transactions were ever committed in the database. It waits until no client is connected:
+// backends report their work when they leave.
 func (d *database) commits(ctx context.Context) (int64, error) {
 	for {
 		var connected, commits int64

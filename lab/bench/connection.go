@@ -57,7 +57,7 @@ func (c *connection) exchange(request []byte) (status int, body []byte, err erro
 	}
 }
 
-// expect is exchange for who wants one status and no other.
+// expect is exchange for callers that accept one status only.
 func (c *connection) expect(status int, request []byte) ([]byte, error) {
 	got, body, err := c.exchange(request)
 	if err == nil && got != status {

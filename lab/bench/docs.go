@@ -57,7 +57,7 @@ func replaceBlock(dir, name, text string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// heading says how, when and on what the results came about.
+// heading describes how, when and on which machine the results were measured.
 func (r *results) heading() string {
 	return fmt.Sprintf("`%s` on %s, %s. %s. Postgres: %s.\n\n%d rounds, each measurement %g s. A figure is the median; "+
 		"in brackets the smallest and the largest.\n\n", r.Command, r.Machine, r.At.Format("2 January 2006, 15:04 UTC"),

@@ -141,7 +141,7 @@ func (b *bench) askOperations(ctx context.Context, d *database, p *process) erro
 			return err
 		}
 	}
-	// It finds fault with orders that nobody has placed. It is there for its queries.
+	// It finds fault with orders that were never placed. It runs for the sake of its queries.
 	_, _ = b.command(ctx, d, "verify", "--deep")
 	for _, args := range [][]string{{"migrate"}, {"findings", "list"}} {
 		if _, err := b.command(ctx, d, args...); err != nil {

@@ -208,7 +208,7 @@ func (b *bench) growthIntake(ctx context.Context, d *database, size string) erro
 	return nil
 }
 
-// forgetWork removes the orders that intake has left behind, so that nobody else works on them.
+// forgetWork removes the orders that intake has left behind, so that no worker takes them up.
 func (d *database) forgetWork(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, d.url)
 	if err != nil {

@@ -14,7 +14,7 @@ func install(ctx context.Context, log io.Writer, packages ...string) error {
 	var missing []string
 	for _, name := range packages {
 		_, inPath := exec.LookPath(name)
-		_, inSbin := os.Stat(filepath.Join("/usr/sbin", name)) // which is not in everybody's PATH
+		_, inSbin := os.Stat(filepath.Join("/usr/sbin", name)) // which is not in every user's PATH
 		if inPath != nil && inSbin != nil {
 			missing = append(missing, name)
 		}

@@ -17,8 +17,8 @@ const (
 	bossContender     = "pg-boss"
 )
 
-// measureJobs has a program run jobs that do nothing, in a database of its own. The program measures itself: nobody
-// else knows when its last job is done.
+// measureJobs has a program run jobs that do nothing, in a database of its own. The program measures itself: only the
+// program knows when its last job is done.
 func (b *bench) measureJobs(ctx context.Context, contender string, args ...string) (err error) {
 	d, err := b.cluster.database(ctx, "template1")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // span is how long a load runs: first to warm up, then to be measured.
 type span struct{ warmup, measured time.Duration }
 
-// load is what came of a closed loop: so many callers, each of whom sends its next request when the last is answered.
+// load is the result of a closed loop of callers. Each caller sends its next request when the last is answered.
 type load struct {
 	all       int             // requests, with those of the warm-up
 	measured  int             // those that were answered in the measured time
@@ -20,7 +20,7 @@ type load struct {
 	latencies []time.Duration // of those, sorted
 }
 
-// call does one request. Any error ends the load: who refuses requests has not been measured.
+// call sends one request. Any error ends the load: a refused request is not a measurement.
 type call func(ctx context.Context) error
 
 // newCall makes a caller's call, and what gives back what it holds.

@@ -18,7 +18,7 @@ const (
 	margin       = 16
 )
 
-// chart is one group of bars: everybody's rate under one condition.
+// chart is one group of bars: the rates of all contenders under one condition.
 type chart struct{ title, section, condition string }
 
 func charts() []chart {

@@ -15,8 +15,8 @@ import (
 const (
 	wholeSection     = "Whole orders, from placing to completed"
 	wholeConnections = 64
-	// wholeWindow is how many orders are under way at a time: enough that nobody waits for work, and no more than a
-	// second or two of it.
+	// wholeWindow is how many orders are under way at a time: enough that no worker waits for work, and no more than a
+	// second or two of work.
 	wholeWindow = 1024
 
 	slowProviders = 20 * time.Millisecond
@@ -26,7 +26,7 @@ func latencyLabel(latency time.Duration) string {
 	return fmt.Sprintf("providers take %d ms", latency.Milliseconds())
 }
 
-// contender is somebody who carries whole orders to their end.
+// contender is a system that carries whole orders to their end.
 type contender struct {
 	name string
 	from string // the template of its database
@@ -149,7 +149,7 @@ func (d *database) awaitCompleted(ctx context.Context, w *world, placed int64, s
 	for {
 		var completed int64
 		if w.shipments.Load() >= placed {
-			// Everybody's ids are UUIDv7, which begin with the time.
+			// All contenders' ids are UUIDv7, which begin with the time.
 			first := fmt.Sprintf("%012x0000", since.UnixMilli()) + "0000000000000000"
 			err := d.query(ctx, "SELECT count(*) FROM orders WHERE status = 'completed' AND id > '"+first+"'", &completed)
 			if err != nil || completed == placed {

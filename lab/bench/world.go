@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
 
-// world is the four providers, simulated in this process, with a ledger in memory. What they cost falls on the load
-// generator, the same for everybody.
+// world is the four providers, simulated in this process, with a ledger in memory. Their cost falls on the load
+// generator, the same for all contenders.
 type world struct {
 	simulator *simulator.Simulator
 	server    *http.Server

@@ -105,7 +105,7 @@ func (c *checker) accounts(ctx context.Context) (map[orders.ID]*account, map[str
 	return accounts, keys, nil
 }
 
-// customers checks I1 and I2: what was accepted is there, once, and nothing is there that nobody asked for.
+// customers checks I1 and I2: every accepted order is stored once, and no other order is stored.
 func (c *checker) customers(accounts map[orders.ID]*account, keys map[string][]orders.ID) {
 	told, asked := map[string]string{}, map[string]bool{}
 	for _, o := range c.journal.operations() {

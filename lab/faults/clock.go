@@ -16,7 +16,7 @@ import (
 func clockRows() []row {
 	return []row{{
 		id: "F28", name: "the database's clock is two minutes, then an hour off, either way",
-		expected: "nobody starts against such a clock; who runs loses nothing", run: wrongClock,
+		expected: "no instance starts against such a clock; running instances lose nothing", run: wrongClock,
 		needs: needs{instances: 2}, settle: 6 * time.Minute,
 	}}
 }

@@ -60,7 +60,7 @@ func everyCrashPoint(ctx context.Context, r *run) error {
 	return r.received(ctx, receiver)
 }
 
-// crashAt has a process die at a point, and says whether it did.
+// crashAt has a process die at a point, and reports whether it did.
 func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int) (bool, error) {
 	if family, _, _ := strings.Cut(point, "."); family == "migrate" || family == "keys" {
 		return r.crashCommand(ctx, point, round)
@@ -144,7 +144,7 @@ func (r *run) wave(name string) []script {
 	return scripts
 }
 
-// crash runs a command that is to die, and says whether it did.
+// crash runs a command that is to die, and reports whether it did.
 func (r *run) crash(ctx context.Context, env string, args ...string) bool {
 	p, err := r.launch("crash.log", []string{env}, args...)
 	if err != nil {

@@ -53,7 +53,7 @@ func (r *run) promote(ctx context.Context) error {
 	return nil
 }
 
-// outage is how long nobody was served after a moment: until the next placement that began after it was accepted.
+// outage is how long no placement succeeded after a moment: until the next one that began after it was accepted.
 func (r *run) outage(after int64) time.Duration {
 	first := int64(-1)
 	for _, o := range r.journal.operations() {

@@ -35,7 +35,8 @@ type answer struct {
 	Version int64  `json:"version"`
 }
 
-// answered says that nothing is open: every other answer, 5xx and 429 included, leaves the customer to ask again.
+// answered reports whether the customer has a final answer. After any other answer, 5xx and 429 included, it asks
+// again.
 func (o operation) answered() bool {
 	return o.Code/100 == 2 || o.Code/100 == 4 && o.Code != 408 && o.Code != 409 && o.Code != 429 ||
 		o.Code == 409 && o.Kind != opPlace

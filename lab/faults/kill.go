@@ -28,7 +28,7 @@ func killRows() []row {
 			expected: "its late answers change nothing", run: zombies, needs: needs{instances: 2}, settle: 5 * time.Minute,
 		},
 		{
-			id: "F6", name: "jobs are doubled, completed by somebody else, or deleted", short: true,
+			id: "F6", name: "jobs are doubled, completed without their worker, or deleted", short: true,
 			expected: "a step has one outcome, and none is stranded", run: jobsTampered, needs: needs{instances: 2},
 		},
 	}
@@ -40,7 +40,7 @@ func killedAtRandom(ctx context.Context, r *run) error {
 		return r.every(ctx, 2*time.Second, 5*time.Second, func() error { return r.restart(ctx, r.any(r.random)) })
 	})
 	r.figure("kills", "%d", r.kills)
-	r.expect(r.kills > 0, "nobody was killed")
+	r.expect(r.kills > 0, "no instance was killed")
 	return err
 }
 

@@ -161,7 +161,7 @@ func (m *model) key(s orders.Step) string { return orders.StepKey(m.order.ID, s.
 func (m *model) answer(s orders.Step, kind orders.EventKind, reason string) {
 	outcome := orders.Event{Kind: kind, Step: s.Name, Generation: s.Generation, Reason: reason}
 	if m.random.IntN(6) == 0 {
-		m.late = append(m.late, outcome) // somebody else will have been here meanwhile
+		m.late = append(m.late, outcome) // another worker acts first
 		return
 	}
 	m.apply(outcome)

@@ -141,7 +141,7 @@ func feedRace(ctx context.Context, r *run) error {
 	r.figure("control", "%d", control)
 	r.expect(delivered.Load() == want, "of %d events %d were delivered", want, delivered.Load())
 	r.expect(control < int(want), "the control lost nothing, so this run proves nothing")
-	// Nobody is to carry them out.
+	// No worker is to carry these orders out.
 	return r.primary().exec(ctx, "TRUNCATE millrace.orders, millrace.order_items, millrace.order_steps, "+
 		"millrace.order_events, millrace.order_commands, millrace.river_job")
 }

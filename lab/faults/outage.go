@@ -25,7 +25,7 @@ func outageRows() []row {
 			expected: "orders go on", run: longTransaction,
 		},
 		{
-			id: "F25", name: "somebody else takes all connections of the database", short: true,
+			id: "F25", name: "another client takes all connections of the database", short: true,
 			expected: "503 meanwhile, nothing else", run: connectionsStolen,
 		},
 	}

@@ -114,7 +114,7 @@ func (d *database) cloneTo(ctx context.Context, other *database) error {
 	return other.start(ctx)
 }
 
-// setSync says whether commits wait for the standby.
+// setSync sets whether commits wait for the standby.
 func (d *database) setSync(ctx context.Context, on bool) error {
 	names := "''"
 	if on {

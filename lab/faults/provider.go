@@ -63,7 +63,7 @@ func providerDown(ctx context.Context, r *run) error {
 		return err
 	}
 	l := usual(size(r, 60, 1200), 10)
-	l.refunded = 0 // nobody gets that far
+	l.refunded = 0 // no order gets that far
 	if err := r.serve(ctx, l, nil); err != nil {
 		return err
 	}

@@ -76,7 +76,8 @@ func (p *proxy) heal(ctx context.Context) error {
 	return p.Start()
 }
 
-// lostCommit drops the connection in place of the server's answer to a COMMIT: it is done, and nobody knows.
+// lostCommit drops the connection in place of the server's answer to a COMMIT. The commit is done, and the client does
+// not know.
 type lostCommit struct {
 	Rate float64 `json:"rate"` // of all commits, 0 to 1
 }

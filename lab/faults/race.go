@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// raceRows are about many who want the same.
+// raceRows are about concurrent requests for the same thing.
 func raceRows() []row {
 	return []row{
 		{

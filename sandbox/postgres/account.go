@@ -78,7 +78,8 @@ func (a account) mayRun(path string) (string, error) {
 }
 
 // makePrivate makes a directory that only the account can enter, or checks that it is one. It follows no symbolic link
-// and takes nothing over: the path may be a guessable one in /tmp, where anybody could have been first.
+// and takes over no existing directory: the path may be a guessable one in /tmp, where another user could have been
+// first.
 func (a account) makePrivate(path string) error {
 	err := os.Mkdir(path, 0o700)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -99,7 +100,7 @@ func (a account) makePrivate(path string) error {
 	return nil
 }
 
-// checkReach says which directory on the way to path keeps the account out, if one does.
+// checkReach returns an error that names the directory on the way to path that keeps the account out, if there is one.
 func (a account) checkReach(path string) error {
 	if !a.dropped {
 		return nil

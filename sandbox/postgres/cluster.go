@@ -64,9 +64,9 @@ func (h home) warn(ctx context.Context, log *slog.Logger, used, other cluster) {
 
 // initialize makes the data directory, unless there is a complete one. The caller has the lock.
 //
-// initdb runs in a directory of its own that is renamed when it is done, so that an interrupted one leaves nothing that
-// looks like a cluster. It does not sync: a machine that loses power in the first half minute of a new cluster may lose
-// the cluster, which nobody has put anything into; from the first checkpoint on it is as durable as any.
+// initdb runs in a directory of its own that is renamed when it is done, so an interrupted run leaves nothing that
+// looks like a cluster. It does not sync. A machine that loses power in the first half minute of a new cluster may lose
+// the cluster, which holds no data yet. From the first checkpoint on, the cluster is as durable as any.
 func (h home) initialize(ctx context.Context, data string, b binaries, log *slog.Logger) error {
 	h.sweep()
 	if complete(data) {

@@ -159,7 +159,7 @@ func (f finder) install(ctx context.Context, s source) (binaries, error) {
 // reportEvery is the time between two lines about a download.
 const reportEvery = 3 * time.Second
 
-// report says every few seconds how far a download has come, until it is told that the download is done.
+// report logs every few seconds how far a download has come, until the download is done.
 func (f finder) report(ctx context.Context, s source, dir string) (done func()) {
 	began := time.Now()
 	f.log.InfoContext(ctx, "fetching postgres, once", "source", s.name, "size", "about "+s.size, "into", f.cache)

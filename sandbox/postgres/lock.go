@@ -60,7 +60,7 @@ func (h home) lock(ctx context.Context, log *slog.Logger) (*os.File, error) {
 // are left to Postgres, which checks them against shared memory.
 func (h home) server(locked bool) pidfile {
 	for _, dir := range h.dataDirs() {
-		data, err := filepath.EvalSymlinks(dir) // somebody may have moved it to another disk
+		data, err := filepath.EvalSymlinks(dir) // a user may have moved it to another disk
 		if err != nil {
 			continue
 		}
@@ -78,8 +78,8 @@ func (h home) server(locked bool) pidfile {
 	return pidfile{}
 }
 
-// tryLock returns the locked file; nil when somebody else has it. Closing the file unlocks it, unless a child process
-// has inherited it; the child's end does then. Never LOCK_UN it: that would unlock it for the child too.
+// tryLock returns the locked file, or nil when another process has it. Closing the file unlocks it, unless a child
+// process has inherited it; then the child's end does. Never LOCK_UN it: that would unlock it for the child too.
 func tryLock(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

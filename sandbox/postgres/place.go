@@ -33,7 +33,7 @@ func DataDir(name, xdg string) string {
 // had again.
 //
 // It is below the user's cache directory, and below /var/cache for root: the user that root's server runs as must get
-// there, and nobody else may write there.
+// there, and no other user may write there.
 func DefaultDir(name string) string {
 	if os.Geteuid() == 0 {
 		return filepath.Join("/var/cache", name)

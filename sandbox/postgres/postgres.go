@@ -42,14 +42,14 @@ type Config struct {
 	// where the server listens.
 	Settings map[string]string
 
-	// Logger hears what takes long and what goes wrong. Nil: nobody does. The server's own log is in Dir.
+	// Logger gets slow operations and failures. Nil: they are not logged. The server's own log is in Dir.
 	Logger *slog.Logger
 }
 
-// ErrRunning says that a live server, or another Start, has the directory. It comes as a *RunningError.
+// ErrRunning reports that a live server, or another Start, has the directory. It comes as a *RunningError.
 var ErrRunning = errors.New("a PostgreSQL server is already running")
 
-// ErrNotFound says that there are no binaries of PostgreSQL 15 or newer, and what can be done about it.
+// ErrNotFound reports that there are no binaries of PostgreSQL 15 or newer, and how to get them.
 var ErrNotFound = errors.New("no PostgreSQL 15 or newer found: " +
 	"apt-get install postgresql | brew install postgresql@18 | set DATABASE_URL")
 
@@ -68,7 +68,7 @@ func (e *RunningError) Error() string {
 
 func (e *RunningError) Unwrap() error { return ErrRunning }
 
-// VersionError says that there is data which none of the binaries found can read.
+// VersionError reports that none of the binaries found can read the data.
 type VersionError struct {
 	Dir  string // the data directory
 	Data int    // its major version

@@ -102,8 +102,8 @@ func start(t *testing.T, c postgres.Config) *postgres.Server {
 	return server
 }
 
-// startAfter starts a server where one has just ended that nobody has stopped: its processes take the time they take to
-// follow it, and on a busy machine that is more than Start has patience for.
+// startAfter starts a server where one has just ended without Stop. Its processes take time to follow it, and on a busy
+// machine that is longer than Start waits.
 func startAfter(t *testing.T, c postgres.Config) *postgres.Server {
 	t.Helper()
 	for began := time.Now(); ; {

@@ -98,7 +98,7 @@ func TestPort(t *testing.T) {
 	t.Parallel()
 	c := config(t, openDir(t))
 	var server *postgres.Server
-	for taken := true; taken; { // until nobody else is faster to take the port that was given up
+	for taken := true; taken; { // until no other process takes the port first
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		c.Port = listener.Addr().(*net.TCPAddr).Port

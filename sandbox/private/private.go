@@ -16,7 +16,7 @@ import (
 	"path/filepath"
 )
 
-// ErrNotPrivate says that another user could have made or changed what a path leads to.
+// ErrNotPrivate reports that another user could have made or changed the file or directory at a path.
 var ErrNotPrivate = errors.New("not private")
 
 // Dir returns the real path of a directory that only this user and root can write to. What is missing is made, with

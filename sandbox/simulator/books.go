@@ -20,8 +20,8 @@ const (
 	nothing      kind = "nothing"       // an undo that succeeded because there was nothing to undo
 	refusal      kind = "refusal"       // the key is refused for good
 	bytesChanged kind = "bytes_changed" // a key came back with other bytes
-	stockSet     kind = "stock_set"     // somebody set the stock of Items
-	priceSet     kind = "price_set"     // somebody set the price of Items
+	stockSet     kind = "stock_set"     // the stock of Items was set
+	priceSet     kind = "price_set"     // the price of Items was set
 )
 
 // record is a line of the journal: everything that changes the books.
@@ -44,7 +44,8 @@ func done(e Entry) verdict             { return verdict{Kind: effect, Entry: e} 
 func refused(code string) verdict      { return verdict{Kind: refusal, Code: code} }
 func nothingToUndo(key string) verdict { return verdict{Kind: nothing, Entry: Entry{RefersTo: key}} }
 
-// neverSeen is nothingToUndo for a key that never took effect here. The difference matters to whoever knows better.
+// neverSeen is nothingToUndo for a key that never took effect here. The difference matters to a caller that knows
+// better.
 func neverSeen(key string) verdict {
 	return verdict{Kind: nothing, Code: neverSeenCode, Entry: Entry{RefersTo: key}}
 }

@@ -38,7 +38,7 @@ func (b *books) stockUp(r *record) {
 	}
 }
 
-// putStock says how many pieces of a product can be reserved from now on.
+// putStock sets how many pieces of a product can be reserved from now on.
 func (s *Simulator) putStock(r *http.Request) answer {
 	var body struct {
 		ProductID int64  `json:"productId"`
@@ -114,8 +114,8 @@ func (s *Simulator) getStock(r *http.Request) answer {
 	return s.durably(map[string][]Product{"products": page})
 }
 
-// Stock lists the products of which anything is known, by id. As long as nobody set a stock or a price it lists a
-// sample, products 1 to 20, so that there is something to read; its prices bind nobody. Those of the README's order are
+// Stock lists the known products, by id. Until a stock or a price is set, it lists a sample, products 1 to 20, so that
+// there is something to read. The sample's prices are not enforced. The prices of products in the README's order are
 // the README's.
 func (s *Simulator) Stock() []Product {
 	s.mu.Lock()

@@ -14,18 +14,18 @@ import (
 
 var errClosed = errors.New("the simulator is closed")
 
-// journal is a file of JSON lines that only grows. Lines are appended in memory and written in batches: whoever needs
-// a line on disk first writes and syncs for all who have appended by then, and the others wait for it. So a lone call
-// costs one fsync, a thousand calls at once cost a few, and nothing runs when there are none.
+// journal is a file of JSON lines that only grows. Lines are appended in memory and written in batches. The first
+// caller that needs a line on disk writes and syncs all lines appended by then, and other callers wait for it. So a
+// lone call costs one fsync, a thousand calls at once cost a few, and nothing runs when there are none.
 type journal struct {
 	mu      sync.Mutex
 	turn    sync.Cond // a batch is on disk, or never will be
 	file    *os.File  // nil: memory only
-	pending []byte    // lines that nobody has begun to write
+	pending []byte    // lines that are not being written yet
 	last    uint64    // the number of the last line
 	durable uint64    // the number of the last line on disk
 	writing bool
-	err     error // for ever: after a failed fsync nobody knows what is on disk
+	err     error // for ever: after a failed fsync it is unknown what is on disk
 }
 
 // openJournal gives every record in the file to apply. An empty path is a journal that keeps nothing.

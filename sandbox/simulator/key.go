@@ -41,7 +41,7 @@ func (s *Simulator) arrive(c call) bool {
 	return false
 }
 
-// sticks says whether the answer to a key that has an outcome is a stored failure, and stores one if it is to be.
+// sticks reports whether the answer to a key that has an outcome is a stored failure, and stores one if it is to be.
 func (s *Simulator) sticks(c call, stick bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Config says how to run a simulator. The zero value keeps its ledger in memory.
+// Config configures a simulator. The zero value keeps its ledger in memory.
 type Config struct {
 	Path   string           // the ledger file, of one process at a time; empty: memory only
 	Logger *slog.Logger     // nil: no log

@@ -1,5 +1,5 @@
 // Package docs serves the API reference at /docs: Swagger UI over the service's own /openapi.json, from the binary.
-// Nothing comes from a CDN, so the reference works offline and a reader's browser talks to nobody else.
+// Nothing comes from a CDN, so the reference works offline and a reader's browser contacts no other server.
 //
 // The two big files are embedded as gzip and mostly sent as they are. To take a newer Swagger UI, run in web/docs:
 //
@@ -60,7 +60,7 @@ func Handler() http.Handler {
 		"/docs/swagger-ui.css":       load("swagger-ui/swagger-ui.css.gz", css),
 		"/docs/swagger-ui-bundle.js": load("swagger-ui/swagger-ui-bundle.js.gz", js),
 
-		// Whoever gets a copy gets its licences; the bundle's first line points at the third.
+		// Each copy comes with its licences; the bundle's first line points at the third.
 		"/docs/LICENSE":                          load("swagger-ui/LICENSE", text),
 		"/docs/NOTICE":                           load("swagger-ui/NOTICE", text),
 		"/docs/swagger-ui-bundle.js.LICENSE.txt": load("swagger-ui/swagger-ui-bundle.js.LICENSE.txt", text),

@@ -2,7 +2,7 @@
 //
 //     node jobs.mjs graphile-worker|pg-boss DATABASE_URL JOBS
 //
-// All jobs are there before the clock starts. It stops when the database says that the last is done.
+// All jobs are there before the clock starts. It stops when the database shows the last job as done.
 import pg from 'pg'
 
 const [, , library, url, count] = process.argv

@@ -35,8 +35,8 @@ type RabbitConfig struct {
 // rabbit is the usual architecture: Postgres has the orders, RabbitMQ the work and Redis what is read. An order is
 // inserted, then published; a consumer carries all of its steps out and acknowledges it.
 //
-// Nothing ties the insert and the publishing together: a crash between them leaves an order that nobody works on. That
-// is how it is usually built, and faster than an outbox.
+// Nothing ties the insert and the publishing together: a crash between them leaves an order that no consumer works on.
+// That is how it is usually built, and faster than an outbox.
 type rabbit struct {
 	RabbitConfig
 	pool      *pgxpool.Pool

@@ -27,8 +27,8 @@ type nothing struct{}
 // Kind names the job.
 func (nothing) Kind() string { return "nothing" }
 
-// River runs jobs that do nothing, and prints how long it took. All are there before the clock starts; it stops when
-// the database says that the last is done.
+// River runs jobs that do nothing, and prints how long they took. All jobs are stored before the clock starts. The
+// clock stops when the database shows the last job as done.
 func River(ctx context.Context, url string, jobs int) error {
 	pool, err := openPool(ctx, url)
 	if err != nil {

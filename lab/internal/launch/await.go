@@ -15,8 +15,8 @@ const (
 	pollInterval  = 50 * time.Millisecond
 )
 
-// AwaitReady waits until the program says that it is ready. A program that does not within a minute, or before ctx
-// ends, is stopped.
+// AwaitReady waits until the program reports that it is ready. A program that is not ready within a minute, or before
+// ctx ends, is stopped.
 func (p *Process) AwaitReady(ctx context.Context) (Ready, error) {
 	select {
 	case ready := <-p.output.ready:

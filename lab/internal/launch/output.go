@@ -21,7 +21,8 @@ type Ready struct {
 	Startup  time.Duration // from its start to the announcement
 }
 
-// output follows what a program writes. It keeps the last lines, and finds the one that says that the program is ready.
+// output follows a program's output. It keeps the last lines, and finds the line that announces that the program is
+// ready.
 type output struct {
 	log     *os.File // nil for none
 	started time.Time
@@ -80,8 +81,8 @@ func (o *output) add(line string) {
 	}
 }
 
-// announcement reads a line that says that a program is ready. Millrace, and programs of the laboratories, say so in
-// JSON, after other lines of JSON; of all others the first line counts.
+// announcement reads the line that announces that a program is ready. Millrace and the laboratories' programs announce
+// it in JSON, after other lines of JSON. For all other programs the first line counts.
 func announcement(line string) (Ready, bool) {
 	var said struct{ Msg, API, Ops string }
 	if json.Unmarshal([]byte(line), &said) != nil {
