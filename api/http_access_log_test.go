@@ -24,7 +24,8 @@ func TestAccessLog(t *testing.T) {
 	i := newIssuer(t)
 	h := serve(t, storetest.Pool(t), limited(3, nil), func(c *api.Config) {
 		c.Auth = auth.New(auth.Config{
-			Keys: c.Store.Credentials, Timeout: time.Minute, OIDC: auth.NewOIDC(auth.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
+			Keys: c.Store.Credentials, Timeout: time.Minute,
+			OIDC: auth.NewOIDC(auth.OIDCConfig{Issuer: i.URL, Audience: "millrace"}),
 		})
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	})

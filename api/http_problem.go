@@ -110,7 +110,7 @@ func choose(ctx context.Context, err error) *problems.Error {
 	switch {
 	case found == nil:
 		return errInternal
-	case ok && found == errUnavailable: //nolint:errorlint // it is not wrapped
+	case ok && found == errUnavailable:
 		return found.Detailed("The database cannot be reached. %s", uncertain.advice)
 	}
 	return found

@@ -38,7 +38,9 @@ func TestQueuesAreCountedApart(t *testing.T) {
 		_, err := s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(unpaid, step, kind)})
 		require.NoError(t, err)
 	}
-	_, err := s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(unpaid, orders.VoidPayment, orders.StepUnknown)})
+	_, err := s.Orders.Apply(t.Context(), []orders.Event{
+		storetest.Outcome(unpaid, orders.VoidPayment, orders.StepUnknown),
+	})
 	require.NoError(t, err)
 	const dead = `
 # HELP millrace_dead_letters Orders that need attention, by the stuck step.

@@ -66,7 +66,9 @@ func TestRetryUnanswered(t *testing.T) {
 			}
 			s.apply(storetest.Outcome(id, orders.RefundPayment, orders.StepUnknown))
 			s.apply(orders.Event{OrderID: id, Kind: orders.RetryRequested, Reason: "asked"})
-			again, err := s.store.Orders.Intent(t.Context(), orders.StepJob{OrderID: id, Step: orders.RefundPayment, Generation: 2})
+			again, err := s.store.Orders.Intent(t.Context(), orders.StepJob{
+				OrderID: id, Step: orders.RefundPayment, Generation: 2,
+			})
 			require.NoError(t, err)
 			require.True(t, again.Again)
 			require.Equal(t, intent.Key, again.Key)

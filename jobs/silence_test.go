@@ -123,8 +123,8 @@ func (s *system) node(skew time.Duration, config upstream.Config) *node {
 	return n
 }
 
-// TestVerifySilence verifies over and over while two processes with clocks that are nearly four seconds apart go through
-// what happens to a deployment in its life, and expects no finding.
+// TestVerifySilence verifies over and over while two processes with clocks that are nearly four seconds apart go
+// through what happens to a deployment in its life, and expects no finding.
 func TestVerifySilence(t *testing.T) {
 	t.Parallel()
 	var config upstream.Config
@@ -144,7 +144,8 @@ func TestVerifySilence(t *testing.T) {
 	eventually("the log's upkeep", func() bool {
 		return s.scan("SELECT count(*) FROM log_upkeep WHERE succeeded_at IS NOT NULL") == 1
 	})
-	s.exec("INSERT INTO verification (started_at, duration_seconds, orders, events, violations) VALUES (now(), 1, 1, 1, '[]')")
+	s.exec(`INSERT INTO verification (started_at, duration_seconds, orders, events, violations)
+		VALUES (now(), 1, 1, 1, '[]')`)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var verified atomic.Int64

@@ -18,8 +18,8 @@ const acquireTimeout = 2 * time.Second
 // errBusy says that no connection could be had in time.
 var errBusy = errors.New("no connection in time")
 
-// impatient is a pool that gives up when no connection can be had soon. Each statement has a deadline of its own, and an
-// outage is an ErrUnavailable: no query can forget either.
+// impatient is a pool that gives up when no connection can be had soon. Each statement has a deadline of its own, and
+// an outage is an ErrUnavailable: no query can forget either.
 type impatient struct {
 	pool  *pgxpool.Pool
 	limit time.Duration // of a statement; 0: the caller's own

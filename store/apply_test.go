@@ -165,7 +165,8 @@ func TestApplyBesideALockedOrder(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, step := range []orders.StepName{orders.AuthorizePayment, orders.ReserveInventory, orders.QuoteShipping} {
 		wg.Go(func() {
-			if _, err := s.Orders.Apply(t.Context(), []orders.Event{outcome(locked.ID, step)}); !errors.Is(err, store.ErrUnavailable) {
+			_, err := s.Orders.Apply(t.Context(), []orders.Event{outcome(locked.ID, step)})
+			if !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("the locked order's event: %v", err)
 			}
 		})

@@ -210,7 +210,9 @@ func TestIDsAreByTheClock(t *testing.T) {
 		require.Positive(t, bytes.Compare(o.ID[:], last[:]))
 		last = o.ID
 	}
-	found, err := s.Orders.Export(t.Context(), store.Export{From: now.Add(-time.Second), To: now.Add(time.Second), Limit: 100})
+	found, err := s.Orders.Export(t.Context(), store.Export{
+		From: now.Add(-time.Second), To: now.Add(time.Second), Limit: 100,
+	})
 	require.NoError(t, err)
 	require.Len(t, found, 20)
 }

@@ -141,7 +141,9 @@ func (s *Deliveries) Get(ctx context.Context, o Owner, endpoint, id orders.ID) (
 // Notify has a message sent that is about no order: to an endpoint that is enabled.
 //
 // Errors: ErrWebhookNotFound, ErrWebhookDisabled.
-func (s *Deliveries) Notify(ctx context.Context, o Owner, endpoint orders.ID, eventType, body string) (Delivery, error) {
+func (s *Deliveries) Notify(
+	ctx context.Context, o Owner, endpoint orders.ID, eventType, body string,
+) (Delivery, error) {
 	now := timestamp(s.now())
 	d := Delivery{
 		ID: orders.NewID(), EventType: eventType, Body: body, State: DeliveryPending, GiveUpAt: orders.WebhookAttempts,

@@ -322,7 +322,9 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 	w := makeWebhook(t, s)
 	first, second := storetest.Order(t, s), storetest.Order(t, s)
 	for _, o := range []orders.Order{first, second} {
-		_, err := s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(o.ID, orders.QuoteShipping, orders.StepSucceeded)})
+		_, err := s.Orders.Apply(t.Context(), []orders.Event{
+			storetest.Outcome(o.ID, orders.QuoteShipping, orders.StepSucceeded),
+		})
 		require.NoError(t, err)
 	}
 	fanOutAll(t, s, 4)

@@ -58,7 +58,9 @@ func TestNotifications(t *testing.T) {
 		{OrderID: ids[4], Kind: orders.RefundRequested, Amount: 997, At: sent.At},
 	})
 	require.NoError(t, err)
-	_, err = s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(ids[4], orders.RefundPayment, orders.StepSucceeded)})
+	_, err = s.Orders.Apply(t.Context(), []orders.Event{
+		storetest.Outcome(ids[4], orders.RefundPayment, orders.StepSucceeded),
+	})
 	require.NoError(t, err)
 
 	list := func(f store.NotificationFilter) (names []string) {

@@ -66,13 +66,19 @@ func TestRecentOfLostHistory(t *testing.T) {
 	id := storetest.Order(t, s).ID
 	lost, err := db.Begin(t.Context())
 	require.NoError(t, err)
-	_, err = s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)})
+	_, err = s.Orders.Apply(t.Context(), []orders.Event{
+		storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded),
+	})
 	require.NoError(t, err)
 	require.NoError(t, lost.Rollback(t.Context()))
-	_, err = other.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.AuthorizePayment, orders.StepRefused)})
+	_, err = other.Orders.Apply(t.Context(), []orders.Event{
+		storetest.Outcome(id, orders.AuthorizePayment, orders.StepRefused),
+	})
 	require.NoError(t, err)
 
-	applied, err := s.Orders.Apply(t.Context(), []orders.Event{storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded)})
+	applied, err := s.Orders.Apply(t.Context(), []orders.Event{
+		storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded),
+	})
 	require.NoError(t, err)
 	require.EqualValues(t, 3, applied[0].Order.Version)
 	require.Equal(t, orders.StateRefused, applied[0].Order.Latest(orders.AuthorizePayment).State)

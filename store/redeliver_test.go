@@ -40,7 +40,8 @@ func TestRedeliverWithOldStatistics(t *testing.T) {
 		return rows
 	}
 	before := read()
-	again, err := s.Deliveries.RedeliverSince(t.Context(), hookOwner, w.ID, time.Now().Add(-time.Hour), store.DeliveryStates())
+	again, err := s.Deliveries.RedeliverSince(
+		t.Context(), hookOwner, w.ID, time.Now().Add(-time.Hour), store.DeliveryStates())
 	require.NoError(t, err)
 	require.Equal(t, n, again)
 	require.Less(t, read()-before, 10*n)

@@ -46,7 +46,9 @@ func TestRepair(t *testing.T) {
 		log, err := s.Audit.List(t.Context(), 10)
 		require.NoError(t, err)
 		require.Len(t, log, 1)
-		intent, err := s.Orders.Intent(t.Context(), orders.StepJob{OrderID: e.OrderID, Step: orders.VoidPayment, Generation: 1})
+		intent, err := s.Orders.Intent(t.Context(), orders.StepJob{
+			OrderID: e.OrderID, Step: orders.VoidPayment, Generation: 1,
+		})
 		require.NoError(t, err)
 		require.Equal(t, orders.StatePending, intent.State)
 	})

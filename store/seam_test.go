@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Whatever is asked of a database that cannot be reached fails with ErrUnavailable, so that callers answer 503. The test
-// calls every exported method of every type of the Store: a new query is in it by itself.
+// Whatever is asked of a database that cannot be reached fails with ErrUnavailable, so that callers answer 503. The
+// test calls every exported method of every type of the Store: a new query is in it by itself.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.New(t.Context(), "postgres://127.0.0.1:1/none?sslmode=disable")
@@ -44,7 +44,7 @@ func TestUnreachable(t *testing.T) {
 				continue // it asks nothing of the database, or only if placements have failed
 			}
 			calls++
-			got, _ := out[len(out)-1].Interface().(error)
+			got, _ := reflect.TypeAssert[error](out[len(out)-1])
 			if !errors.Is(got, store.ErrUnavailable) {
 				t.Errorf("%s: %v", label, got)
 			}

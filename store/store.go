@@ -77,7 +77,8 @@ func New(c Config) (*Store, error) {
 		c.Wall = c.Now
 	}
 	d := &database{
-		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: dbsqlc.New(), jobs: jobs, now: c.Now, wall: c.Wall, bell: c.Doorbell,
+		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: dbsqlc.New(), jobs: jobs, now: c.Now,
+		wall: c.Wall, bell: c.Doorbell,
 	}
 	orders, steps, log := newOrders(d, c), &Steps{d}, &Log{d}
 	webhooks := &Webhooks{d, log}

@@ -27,7 +27,9 @@ func TestTicketsOfOne(t *testing.T) {
 	texts, err := s.Credentials.MakeTickets(t.Context(), []store.Ticket{ticket("shop", time.Minute)})
 	require.NoError(t, err)
 	require.Len(t, texts, 1)
-	_, err = s.Credentials.MakeTickets(t.Context(), []store.Ticket{ticket("other", time.Minute), ticket("shop", time.Minute)})
+	_, err = s.Credentials.MakeTickets(t.Context(), []store.Ticket{
+		ticket("other", time.Minute), ticket("shop", time.Minute),
+	})
 	require.ErrorIs(t, err, store.ErrTooManyTickets)
 	_, err = s.Credentials.MakeTickets(t.Context(), []store.Ticket{ticket("other", time.Minute)})
 	require.NoError(t, err, "another is not held up")

@@ -65,8 +65,8 @@ func (w *Writes) note(err error) {
 }
 
 // refusesWrites reports whether the database failed a write for a reason that no request can be the cause of: no space
-// or memory (53), the file system (58), a standby (25006), or a table, column or right that is missing (42), because the
-// statements are always the same. The number of connections (53300) is not about writes.
+// or memory (53), the file system (58), a standby (25006), or a table, column or right that is missing (42), because
+// the statements are always the same. The number of connections (53300) is not about writes.
 func refusesWrites(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || len(pg.Code) < 2 {

@@ -31,7 +31,7 @@ func (e *Error) Error() string { return e.Code }
 
 // Is reports whether target is the same error, perhaps with other texts. errors.Is calls it.
 func (e *Error) Is(target error) bool {
-	other, ok := target.(*Error) //nolint:errorlint // errors.Is has unwrapped it
+	other, ok := target.(*Error)
 	return ok && other.Code == e.Code && other.Class == e.Class
 }
 

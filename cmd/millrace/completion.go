@@ -15,18 +15,19 @@ type completionCommand struct {
 }
 
 //go:embed completion.bash
-var bashCompletion string //nolint:gochecknoglobals // embedded
+var bashCompletion string
 
 //go:embed completion.zsh
-var zshCompletion string //nolint:gochecknoglobals // embedded
+var zshCompletion string
 
 //go:embed completion.fish
-var fishCompletion string //nolint:gochecknoglobals // embedded
+var fishCompletion string
 
 // Run prints the script.
 func (c *completionCommand) Run(p *process, ctx *kong.Context) error {
 	text := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell]
-	script, err := template.New(c.Shell).Funcs(template.FuncMap{"quote": quote, "escape": escape, "join": strings.Join}).Parse(text)
+	functions := template.FuncMap{"quote": quote, "escape": escape, "join": strings.Join}
+	script, err := template.New(c.Shell).Funcs(functions).Parse(text)
 	if err != nil {
 		return err
 	}

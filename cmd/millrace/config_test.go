@@ -37,7 +37,8 @@ func TestAllSettingsAtOnce(t *testing.T) { //nolint:paralleltest // it sets the 
 	}, io.Discard, io.Discard)
 	for _, problem := range []string{
 		"MILLRACE_WORKERS: ", "MILLRACE_SWEEP_EVERY: ", "MILLRACE_TRUSTED_PROXIES: ", "MILLRACE_CALL_TIMEOUT: ",
-		"MILLRACE_API_CONNECTIONS: ", "--verify-every: ", "--max-in-flight: ", "--tea", "--cofee", "--log-level: ", "--log-format: ",
+		"MILLRACE_API_CONNECTIONS: ", "--verify-every: ", "--max-in-flight: ",
+		"--tea", "--cofee", "--log-level: ", "--log-format: ",
 		"--rate-limit", "--reconcile-repair: ", "DATABASE_URL", "payment",
 	} {
 		require.ErrorContains(t, err, problem)

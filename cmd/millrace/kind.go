@@ -81,7 +81,7 @@ func namedKind(name string) kind {
 	case "origin":
 		return kind{"ORIGIN", "sites such as https://shop.example,https://www.shop.example", isOrigin}
 	case "database":
-		return kind{placeholder: "URL", accepts: "postgres://user:password@host/database"}
+		return kind{placeholder: "URL", accepts: "postgres://user:password@host/database"} //nolint:gosec // an example
 	case "check":
 		names := checkNames()
 		return kind{"CHECK", orList(names), func(s string) bool { return slices.Contains(names, s) }}

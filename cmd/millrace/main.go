@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -110,12 +111,12 @@ func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, *problems, er
 // run parses args and runs the command until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == "help" { // "help serve" is "serve --help"
-		args = append(args[1:len(args):len(args)], "--help")
+		args = append(slices.Clip(args[1:]), "--help")
 	}
 	c := new(commands)
 	command, err := parseOrPrint(c, args, stdout, stderr)
 	if errors.Is(err, errNoCommand) {
-		command, err = parseOrPrint(c, append(args[:len(args):len(args)], "--help"), stdout, stderr)
+		command, err = parseOrPrint(c, append(slices.Clip(args), "--help"), stdout, stderr)
 	}
 	if err != nil || command == nil {
 		return err

@@ -260,7 +260,8 @@ func (n *node) newAPI(
 	}
 	n.watchWrites(s)
 	cached, err := cache.New(cache.Config{
-		Load: s.Orders.Get, Behind: feed.Behind, MaxBytes: int64(c.api.CacheSize), TTL: c.api.CacheTTL, Registerer: n.registry,
+		Load: s.Orders.Get, Behind: feed.Behind, MaxBytes: int64(c.api.CacheSize), TTL: c.api.CacheTTL,
+		Registerer: n.registry,
 	})
 	if err != nil {
 		return nil, err

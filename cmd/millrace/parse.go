@@ -128,11 +128,12 @@ func (e settingsError) Error() string {
 	if len(e.problems) == 1 {
 		return e.problems[0].Error()
 	}
-	text := fmt.Sprintf("%d problems:", len(e.problems))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d problems:", len(e.problems))
 	for _, problem := range e.problems {
-		text += "\n  " + problem.Error()
+		text.WriteString("\n  " + problem.Error())
 	}
-	return text
+	return text.String()
 }
 
 func (e settingsError) Unwrap() []error { return e.problems }

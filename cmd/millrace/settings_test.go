@@ -210,7 +210,7 @@ func TestProblemsOnce(t *testing.T) {
 
 // TestStrangers: a misspelt variable is named, with the nearest one. Those of other commands, of the client and of
 // Kubernetes are left alone.
-func TestStrangers(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestStrangers(t *testing.T) {
 	for name, value := range map[string]string{
 		"MILLRACE_WORKRES": "5", "MILLRACE_KEEP_EVENT": "30d", "MILLRACE_TEAPOT_TEMPERATURE": "hot",
 		"MILLRACE_SIMULATOR_ANY_ADDR": "of another command", "MILLRACE_URL": "http://127.0.0.1:8080",

@@ -31,8 +31,11 @@ func TestLogFormat(t *testing.T) {
 		w      io.Writer
 		json   bool
 	}{
-		{"auto", terminal, false}, {"auto", pipe, true}, {"auto", new(bytes.Buffer), true},
-		{"json", terminal, true}, {"text", pipe, false},
+		{"auto", terminal, false},
+		{"auto", pipe, true},
+		{"auto", new(bytes.Buffer), true},
+		{"json", terminal, true},
+		{"text", pipe, false},
 	} {
 		_, isJSON := logFlags{LogFormat: tt.format}.logger(tt.w).Handler().(*slog.JSONHandler)
 		require.Equal(t, tt.json, isJSON, "%s to %T", tt.format, tt.w)

@@ -81,8 +81,8 @@ in ` + "`needs_attention`" + `; so does a refund that was asked for and got no a
 
 An order that needs attention waits for an operator, who settles it with ` + "`POST /api/orders/{id}/settle`" + `:
 
-- ` + "`retry`" + `: a new generation of each step because of which the order cannot finish, with a new deadline. A refused
-  step is sent under a new key. For an unanswered step, the provider is asked first; then the step is sent with the same
+- ` + "`retry`" + `: a new generation of each step because of which the order cannot finish, with a new deadline.
+  A refused   step is sent under a new key. For an unanswered step, the provider is asked first; then the step is sent with the same
   key and bytes, so it happens once.
 - ` + "`compensate`" + `: everything that happened, or may have, is undone; if the order is being undone already, every
   step is retried.
@@ -94,7 +94,7 @@ refused, the order completes. The order's history has the operator who settled i
 
 A step may turn out to have taken effect after its order was undone and ended. If an operator accepts that the step
 succeeded, the step is undone as well. [Reconciliation](reconciliation.md#repairs) does the same by itself, except for a
-capture. The order then ends with the same status as before, or with ` + "`refunded`" + ` after a capture. The customer is
-notified only if the final status changes.
+capture. The order then ends with the same status as before, or with ` + "`refunded`" + ` after a capture. The
+customer is notified only if the final status changes.
 `)
 }
