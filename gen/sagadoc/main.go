@@ -82,7 +82,8 @@ in ` + "`needs_attention`" + `; so does a refund that was asked for and got no a
 An order that needs attention waits for an operator, who settles it with ` + "`POST /api/orders/{id}/settle`" + `:
 
 - ` + "`retry`" + `: a new generation of each step because of which the order cannot finish, with a new deadline.
-  A refused   step is sent under a new key. For an unanswered step, the provider is asked first; then the step is sent with the same
+  A refused step is sent under a new key. For an unanswered step, the provider is asked first; then the step
+  is sent with the same
   key and bytes, so it happens once.
 - ` + "`compensate`" + `: everything that happened, or may have, is undone; if the order is being undone already, every
   step is retried.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
+	"net/http/httptest" //nolint:depguard // a receiver of webhooks: a laboratory is no product
 	"strings"
 	"time"
 )
@@ -23,7 +23,8 @@ func (c *connection) ask(token string, requests ...asked) ([]byte, error) {
 		if r.body != "" {
 			r.header += "Content-Type: application/json\r\n"
 		}
-		status, body, err := c.exchange(fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Length: %d\r\n\r\n%s",
+		status, body, err := c.exchange(fmt.Appendf(nil,
+			"%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Length: %d\r\n\r\n%s",
 			r.method, r.path, r.header, len(r.body), r.body))
 		if err != nil || status >= http.StatusBadRequest && status != http.StatusNotFound && status != http.StatusConflict {
 			return nil, fmt.Errorf("%s %s: %d %s: %w", r.method, r.path, status, body, err)
@@ -66,7 +67,9 @@ func askWebhooks(ctx context.Context, c *connection, place func(until time.Time)
 		return err
 	}
 	hook := "/api/webhooks/" + well
-	body, err := c.ask("", asked{"POST", "/api/webhooks", "Idempotency-Key: /well\r\n", fmt.Sprintf(`{"url":%q}`, receiver.URL+"/well")},
+	body, err := c.ask("", asked{
+		"POST", "/api/webhooks", "Idempotency-Key: /well\r\n", fmt.Sprintf(`{"url":%q}`, receiver.URL+"/well"),
+	},
 		asked{method: "GET", path: "/api/webhooks"}, asked{method: "GET", path: hook},
 		asked{method: "POST", path: hook + "/ping"}, asked{method: "GET", path: hook + "/deliveries?state=delivered"},
 		asked{method: "GET", path: hook + "/deliveries?limit=1"})
@@ -79,14 +82,21 @@ func askWebhooks(ctx context.Context, c *connection, place func(until time.Time)
 	}
 	delivery := hook + "/deliveries/" + list.Deliveries[0].DeliveryID
 	_, err = c.ask("", asked{method: "GET", path: delivery}, asked{method: "POST", path: delivery + "/redeliver"},
-		asked{"POST", hook + "/redeliver", "", fmt.Sprintf(`{"since":%q}`, time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))},
-		asked{"PATCH", hook, "", `{"description":"changed"}`}, asked{"POST", hook + "/secret", "", `{"previousValidSeconds":60}`},
+		asked{
+			"POST", hook + "/redeliver", "",
+			fmt.Sprintf(`{"since":%q}`, time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)),
+		},
+		asked{"PATCH", hook, "", `{"description":"changed"}`},
+		asked{"POST", hook + "/secret", "", `{"previousValidSeconds":60}`},
 		asked{"DELETE", hook, "", ""},
 		// One whose messages are many.
 		asked{method: "GET", path: "/api/webhooks/00000000-0000-7000-8000-000000000002/deliveries?state=failed"},
 		asked{method: "GET", path: "/api/webhooks/00000000-0000-7000-8000-000000000001/deliveries"},
 		asked{method: "GET", path: "/api/dead-letters"}, asked{method: "GET", path: "/api/dead-letters/orders"},
-		asked{"POST", "/api/dead-letters/redrive", "Idempotency-Key: redrive\r\n", `{"reason":"benchmark","ratePerSecond":100}`},
+		asked{
+			"POST", "/api/dead-letters/redrive", "Idempotency-Key: redrive\r\n",
+			`{"reason":"benchmark","ratePerSecond":100}`,
+		},
 		asked{method: "GET", path: "/api/reconciliation"}, asked{method: "GET", path: "/api/reconciliation?state=resolved"},
 		asked{method: "GET", path: "/api/events?limit=100"})
 	return err
@@ -118,7 +128,8 @@ func (b *bench) askWithKeys(ctx context.Context, d *database, p *process) error 
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(stream, "GET /api/events?ticket=%s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n", ticket.Ticket)
+		_, err = fmt.Fprintf(stream,
+			"GET /api/events?ticket=%s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n", ticket.Ticket)
 		if err == nil {
 			err = pause(ctx, time.Second)
 		}

@@ -52,8 +52,9 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	p, err := b.startMillrace(ctx, d, "serve", append(w.args(), "--sweep-every", "1s", "--verify-every", "1s", "--reconcile-every", "1s",
-		"--reconcile-repair", "--inventory-sync-every", "1s", "--webhook-networks", "127.0.0.0/8", "--rate-limit", "1000000")...)
+	p, err := b.startMillrace(ctx, d, "serve", append(w.args(),
+		"--sweep-every", "1s", "--verify-every", "1s", "--reconcile-every", "1s", "--reconcile-repair",
+		"--inventory-sync-every", "1s", "--webhook-networks", "127.0.0.0/8", "--rate-limit", "1000000")...)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,8 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 			return fmt.Errorf("GET %s: %d %s: %w", path, status, body, err)
 		}
 	}
-	if err := askWebhooks(ctx, conn, func(until time.Time) error { return place(ctx, p.API, maker, w, until) }); err != nil {
+	place := func(until time.Time) error { return place(ctx, p.API, maker, w, until) }
+	if err := askWebhooks(ctx, conn, place); err != nil {
 		return fmt.Errorf("%w\n%s", err, p.Tail(20))
 	}
 	if err := b.askOperations(ctx, d, p); err != nil {

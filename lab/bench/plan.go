@@ -31,7 +31,8 @@ type plan struct {
 var (
 	planBegins = regexp.MustCompile(`duration: ([0-9.]+) ms  plan:`)
 	planName   = regexp.MustCompile(`-- name: (\w+)`)
-	planScan   = regexp.MustCompile(`Seq Scan on (orders|order_items|order_steps|order_events\w*|river_job|webhook_deliveries|webhook_attempts)\b.*` +
+	planScan   = regexp.MustCompile(`Seq Scan on ` +
+		`(orders|order_items|order_steps|order_events\w*|river_job|webhook_deliveries|webhook_attempts)\b.*` +
 		`actual .*rows=([0-9.]+) loops=(\d+)`)
 	planRemoved = regexp.MustCompile(`Rows Removed by Filter: (\d+)`)
 )
@@ -127,8 +128,9 @@ func (p plan) scans() (table string, most int) {
 // markdown shows the plans of Millrace's own queries, and those of River's that run for every job.
 func (p plans) markdown(orders, pending int, own []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Plans\n\nThe slowest plan of each query, with %s orders and %s events in the database, and another %s orders "+
-		"with a pending step, a\njob that waits, and a webhook's message that waits. From `make bench-growth`, which fails if "+
+	fmt.Fprintf(&b, "# Plans\n\nThe slowest plan of each query, with %s orders and %s events in the database, and another "+
+		"%s orders with a pending step, a\njob that waits, and a webhook's message that waits. "+
+		"From `make bench-growth`, which fails if "+
 		"any looks at more than %s rows\nof a large table one by one. Names are those in `sql/queries`, and River's.\n",
 		thousands(int64(orders)), thousands(int64(10*orders)), thousands(int64(pending)), thousands(maxScanned))
 	var generic, planless []string
@@ -141,7 +143,8 @@ func (p plans) markdown(orders, pending int, own []string) string {
 		}
 	}
 	if len(generic) > 0 {
-		fmt.Fprintf(&b, "\nThese did not run, and have the plan that Postgres would choose whatever the parameters are: %s.\n",
+		fmt.Fprintf(&b, "\nThese did not run, and have the plan that Postgres would choose whatever the parameters are: "+
+			"%s.\n",
 			strings.Join(generic, ", "))
 	}
 	if len(planless) > 0 {
