@@ -25,13 +25,50 @@ type impatient struct {
 	limit time.Duration // of a statement; 0: the caller's own
 }
 
-// newImpatient leaves a transaction as it is: it has its connection, and a deadline of its own.
+// newImpatient adds no deadlines to a transaction: it has its connection, and a deadline of its own.
 func newImpatient(db DB, limit time.Duration) DB {
 	if pool, ok := db.(*pgxpool.Pool); ok {
 		return impatient{pool, limit}
 	}
-	return db
+	return classified{db}
 }
+
+// classified has the outages of a database that is no pool fail with ErrUnavailable, too.
+type classified struct{ db DB }
+
+// Begin implements DB.
+func (c classified) Begin(ctx context.Context) (pgx.Tx, error) {
+	tx, err := c.db.Begin(ctx)
+	return tx, classify(err)
+}
+
+// Exec implements DB.
+func (c classified) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	tag, err := c.db.Exec(ctx, sql, args...)
+	return tag, classify(err)
+}
+
+// Query implements DB.
+func (c classified) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	rows, err := c.db.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	return classifiedRows{rows}, nil
+}
+
+// QueryRow implements DB.
+func (c classified) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return classifiedRow{c.db.QueryRow(ctx, sql, args...)}
+}
+
+type classifiedRows struct{ pgx.Rows }
+
+func (r classifiedRows) Err() error { return classify(r.Rows.Err()) }
+
+type classifiedRow struct{ row pgx.Row }
+
+func (r classifiedRow) Scan(dest ...any) error { return classify(r.row.Scan(dest...)) }
 
 func (i impatient) limited(ctx context.Context) (context.Context, context.CancelFunc) {
 	if i.limit == 0 {

@@ -128,8 +128,8 @@ func (p plan) scans() (table string, most int) {
 // markdown shows the plans of Millrace's own queries, and those of River's that run for every job.
 func (p plans) markdown(orders, pending int, own []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Plans\n\nThe slowest plan of each query, with %s orders and %s events in the database, and another "+
-		"%s orders with a pending step, a\njob that waits, and a webhook's message that waits. "+
+	fmt.Fprintf(&b, "# Plans\n\nThe slowest plan of each query, with %s orders and %s events in the database, and "+
+		"another %s orders with a pending step, a\njob that waits, and a webhook's message that waits. "+
 		"From `make bench-growth`, which fails if "+
 		"any looks at more than %s rows\nof a large table one by one. Names are those in `sql/queries`, and River's.\n",
 		thousands(int64(orders)), thousands(int64(10*orders)), thousands(int64(pending)), thousands(maxScanned))
