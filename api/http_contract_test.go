@@ -95,8 +95,7 @@ func TestContract(t *testing.T) {
 	slices.SortFunc(operations, func(a, b routers.Route) int { return strings.Compare(a.Path+a.Method, b.Path+b.Method) })
 
 	seen := map[string]map[int]int{}
-	for range *contractRequests {
-		route := operations[g.IntN(len(operations))]
+	send := func(route routers.Route) (succeeded bool) {
 		request := g.request(t.Context(), route)
 		recorder := httptest.NewRecorder()
 		h.api.ServeHTTP(recorder, request)
@@ -109,7 +108,7 @@ func TestContract(t *testing.T) {
 		}
 		seen[route.Operation.OperationID][status]++
 		if status == http.StatusNotModified || strings.HasPrefix(recorder.Header().Get("Content-Type"), "text/event-stream") {
-			continue // nothing to validate, or several values
+			return status < 300 // nothing to validate, or several values
 		}
 		input := &openapi3filter.ResponseValidationInput{
 			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, Route: &route},
@@ -118,14 +117,21 @@ func TestContract(t *testing.T) {
 		}
 		input.SetBodyBytes(body)
 		require.NoError(t, openapi3filter.ValidateResponse(t.Context(), input), "%s\n%d %s", what, status, body)
+		return status < 300
 	}
-	for operation, statuses := range seen {
-		t.Log(operation, statuses)
-		ok := false
-		for status := range statuses {
-			ok = ok || status < 300
+	succeeded := map[string]bool{}
+	for range *contractRequests {
+		route := operations[g.IntN(len(operations))]
+		succeeded[route.Operation.OperationID] = send(route) || succeeded[route.Operation.OperationID]
+	}
+	// One request in fourteen to place an order is right, and of the few that were sent none may have been.
+	for _, route := range operations {
+		for tries := 0; !succeeded[route.Operation.OperationID] && tries < 1000; tries++ {
+			succeeded[route.Operation.OperationID] = send(route)
 		}
-		require.True(t, ok, "%s never succeeded: the generator makes nothing right", operation)
+		t.Log(route.Operation.OperationID, seen[route.Operation.OperationID])
+		require.True(t, succeeded[route.Operation.OperationID],
+			"%s never succeeded: the generator makes nothing right", route.Operation.OperationID)
 	}
 }
 
