@@ -19,15 +19,18 @@ func TestOwnersShareWorkers(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)
 	o.timeout = 25 * time.Second
-	var ended atomic.Int64
+	var hang, most atomic.Int64 // calls that hang, and the most of them at one time
 	held, release := context.WithCancel(context.Background())
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		for now, before := hang.Add(1), most.Load(); now > before && !most.CompareAndSwap(before, now); {
+			before = most.Load()
+		}
+		defer hang.Add(-1)
 		select {
 		case <-r.Context().Done():
 		case <-held.Done():
 		}
-		ended.Add(1)
 	}))
 	t.Cleanup(hanging.Close)
 	t.Cleanup(release)
@@ -49,13 +52,7 @@ func TestOwnersShareWorkers(t *testing.T) {
 	o.endpoint(good.URL, func(n *store.NewWebhook) { n.Principal = "another" })
 	o.order("2")
 	o.eventually("the other owner's webhook", func() bool { return len(good.messages()) == 7 })
-	require.Zero(t, ended.Load(), "the others still hang")
-
-	// Those that were refused had none of their messages taken, and get their turn.
-	var taken int
-	require.NoError(t, o.pool.QueryRow(t.Context(), `SELECT count(DISTINCT endpoint_id) FROM webhook_deliveries
-		WHERE state = 'pending' AND next_attempt_at > $1`, o.now()).Scan(&taken))
-	require.Equal(t, store.MaxWebhooks/2, taken)
+	require.LessOrEqual(t, most.Load(), int64(store.MaxWebhooks/2), "one owner holds half of the workers at most")
 	release()
 	o.eventually("all to be delivered", func() bool { return o.messages("delivered") == 14*store.MaxWebhooks+7 })
 }
