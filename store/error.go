@@ -18,9 +18,10 @@ import (
 // under the same idempotency key.
 var ErrUnavailable = errors.New("database unavailable")
 
-// classify marks the errors that say nothing about the request, only about the database's health.
+// classify marks the errors that say nothing about the request, only about the database's health. A transaction may
+// pass on an error that is marked already.
 func classify(err error) error {
-	if err == nil || !isOutage(err) {
+	if err == nil || errors.Is(err, ErrUnavailable) || !isOutage(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)

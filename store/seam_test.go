@@ -47,6 +47,10 @@ func TestUnreachable(t *testing.T) {
 			got, _ := reflect.TypeAssert[error](out[len(out)-1])
 			if !errors.Is(got, store.ErrUnavailable) {
 				t.Errorf("%s: %v", label, got)
+				continue
+			}
+			for line := range strings.Lines(got.Error()) { // one for each part that failed
+				require.Equal(t, 1, strings.Count(line, store.ErrUnavailable.Error()), "%s: %s", label, line)
 			}
 		}
 	}

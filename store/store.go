@@ -46,8 +46,6 @@ type Config struct {
 
 // Store is the database, by what is in it. Everything in it is safe for concurrent use.
 type Store struct {
-	*database
-
 	Orders        *Orders
 	Steps         *Steps
 	DeadLetters   *DeadLetters
@@ -83,7 +81,7 @@ func New(c Config) (*Store, error) {
 	orders, steps, log := newOrders(d, c), &Steps{d}, &Log{d}
 	webhooks := &Webhooks{d, log}
 	return &Store{
-		database: d, Orders: orders, Steps: steps, DeadLetters: &DeadLetters{d}, Log: log, Webhooks: webhooks,
+		Orders: orders, Steps: steps, DeadLetters: &DeadLetters{d}, Log: log, Webhooks: webhooks,
 		Deliveries: &Deliveries{d, log, webhooks}, Notifications: &Notifications{d}, Inventory: &Inventory{d},
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
 		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Verifier: &Verifier{d, steps},

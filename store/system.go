@@ -18,7 +18,7 @@ type Queues struct {
 	*database
 }
 
-// Leader is the id of the River client that enqueues the periodic jobs; empty if nobody leads.
+// Leader is the id of the River client that enqueues the periodic jobs; empty if no process leads.
 func (s *Queues) Leader(ctx context.Context) (string, error) {
 	leader, err := s.queries.Leader(ctx, s.db)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {

@@ -85,7 +85,7 @@ func (v *verification) leader(row dbsqlc.VigilRow) {
 	switch {
 	case row.Led || row.Live > 0 && unled < leaderPatience:
 	case row.Leader == "":
-		v.report(checkLeader, orders.ID{}, "nobody leads")
+		v.report(checkLeader, orders.ID{}, "no process leads")
 	default:
 		v.report(checkLeader, orders.ID{}, "%q leads, which is no living process of this deployment", row.Leader)
 	}

@@ -55,7 +55,7 @@ func TestNotReadyWhileNothingIsStored(t *testing.T) {
 	m.place(seedOrder)
 }
 
-// TestVigil has running processes say what no verification can: nobody leads, and a later release has migrated.
+// TestVigil has running processes report what no verification can: no process leads, and a later release has migrated.
 func TestVigil(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
