@@ -112,10 +112,14 @@ func (c config) runAll(ctx context.Context) error {
 			return err
 		}
 	}
-	if report.failed() {
-		return fmt.Errorf("%w: replay with SEED=%d", errViolations, c.seed)
+	failed := report.failed()
+	if len(failed) == 0 {
+		return nil
 	}
-	return nil
+	for _, row := range failed { // once more at the end: a long log is often cut at its beginning
+		fmt.Print(row.lines())
+	}
+	return fmt.Errorf("%w: replay with SEED=%d", errViolations, c.seed)
 }
 
 // runRows runs rows in lanes, and returns their results in the order of the rows. Each has a deployment of its own, and

@@ -62,13 +62,14 @@ type report struct {
 	Rows    []result `json:"rows"`
 }
 
-func (r report) failed() bool {
+// failed returns the rows that do not hold.
+func (r report) failed() (rows []result) {
 	for _, row := range r.Rows {
 		if len(row.Violations) > 0 {
-			return true
+			rows = append(rows, row)
 		}
 	}
-	return false
+	return rows
 }
 
 // markdown is the table, as it goes into docs/reliability.md.
