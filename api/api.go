@@ -7,11 +7,9 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
@@ -22,38 +20,24 @@ import (
 	"github.com/millrace-orders/millrace/web/docs"
 )
 
+// Server is the HTTP handler of the API.
+type Server struct {
+	config   Config
+	handler  http.Handler
+	api      huma.API
+	metrics  *metrics
+	streams  *stream.Streams
+	load     *load
+	draining chan struct{}
+	drain    func()
+}
+
 // New makes a Server. It panics if an operation is declared wrongly, for example without a permission. Any test finds
 // such a mistake.
 func New(c Config) *Server {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.MaxStreams == 0 {
-		c.MaxStreams = defaultMaxStreams
-	}
-	if c.MaxStreamsEach == 0 {
-		c.MaxStreamsEach = defaultMaxStreamsEach
-	}
-	if c.MaxInFlight == 0 {
-		c.MaxInFlight = defaultMaxInFlight
-	}
-	if c.Heartbeat == 0 {
-		c.Heartbeat = defaultHeartbeat
-	}
-	if c.SlowReader == 0 {
-		c.SlowReader = defaultSlowReader
-	}
-	s := &Server{
-		config:  c,
-		flights: stream.NewSlots(c.MaxInFlight, errOverloaded, errTooManyOwnRequests),
-		staying: stream.NewSlots(c.MaxStreams, errTooManyStreams, errTooManyOwnStreams),
-		exports: stream.NewSlots(maxExports, errTooManyExports, errTooManyOwnExports),
-		started: c.Now(), draining: make(chan struct{}), metrics: newMetrics(c.Registerer),
-		system: sample[systemSample]{now: c.Now}, gathered: sample[families]{now: c.Now},
-	}
+	c = c.withDefaults()
+	s := &Server{config: c, metrics: newMetrics(c.Registerer), draining: make(chan struct{})}
+	s.load = newLoad(c, s.metrics)
 	s.streams = stream.New(stream.Config{
 		Feed: c.Feed, Encode: encodeEvent, Heartbeat: c.Heartbeat, SlowReader: c.SlowReader, Draining: s.draining,
 		Logger: c.Logger, Registerer: c.Registerer, Panics: s.metrics.panics,
@@ -66,17 +50,37 @@ func New(c Config) *Server {
 	return s
 }
 
+// ServeHTTP serves a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Drain makes /health/ready fail, ends all event streams and exports, and answers all waiting placements. The clients
+// continue at a different process. Call it before http.Server.Shutdown, which otherwise waits for streams that never
+// end.
+func (s *Server) Drain() { s.drain() }
+
 // routes builds the handler. The access log and the metrics wrap recovered, so that they see its answer to a panic.
 func (s *Server) routes() http.Handler {
-	router := chi.NewRouter()
-	router.Use(identified, secured, s.logged, s.measured, s.recovered, s.sheltered,
-		crossOrigin(s.config.AllowedOrigins), sameOrigin(s.config.AllowedOrigins), s.shed, s.gated, limited,
+	c, router := s.config, chi.NewRouter()
+	rates := &rates{
+		limiter: c.Limiter, most: c.RateLimit, roles: c.RateLimits, proxies: c.TrustedProxies, refused: s.metrics.limited,
+	}
+	access := &access{auth: c.Auth, audit: c.Store.Audit, cache: c.Cache, rates: rates, load: s.load}
+	router.Use(identified, secured, accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured, s.metrics.recovered,
+		access.sheltered, crossOrigin(c.AllowedOrigins), sameOrigin(c.AllowedOrigins), s.load.shed, rates.gated, limited,
 		middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))
 
-	api := s.operations(router)
-	document := newDocument(api.OpenAPI())
+	config := newHumaConfig(c.Version)
+	config.Tags = tags()
+	s.api = humachi.New(router, config)
+	s.api.UseMiddleware(labelled, access.authorized, rates.rated, strict, access.audited)
+	for _, o := range s.operations() {
+		o.register(s.api)
+	}
+	shape(s.api.OpenAPI())
+
+	document := newDocument(s.api.OpenAPI())
 	router.Method(http.MethodGet, "/openapi.json", named("openapi", document.serveJSON))
 	router.Method(http.MethodGet, "/openapi.yaml", named("openapi", document.serveYAML))
 	reference := named("docs", docs.Handler().ServeHTTP)
@@ -85,25 +89,46 @@ func (s *Server) routes() http.Handler {
 	return router
 }
 
-// operations registers all operations of the API. The handlers' dependencies may be nil if only the document is
-// needed.
-func (s *Server) operations(router chi.Router) huma.API {
-	api := humachi.New(router, newHumaConfig(s.config.Version))
-	api.UseMiddleware(labelled, s.authorized, s.rated, strict, s.audited)
-	for _, o := range slices.Concat(
-		s.orderOperations(), s.eventOperations(), s.deadLetterOperations(), s.inventoryOperations(),
-		s.notificationOperations(), s.webhookOperations(), s.deliveryOperations(), s.systemOperations(),
-		s.healthOperations(),
-	) {
-		o.register(api)
+// operations returns all operations of the API, by resource. Each resource gets what its handlers need.
+func (s *Server) operations() []operation {
+	c, db := s.config, s.config.Store
+	lists := orderLists{db.Orders}
+	return slices.Concat(
+		orderOperations{
+			orders: db.Orders, cache: c.Cache, now: c.Now,
+			waiter: waiter{db.Orders, s.load, s.streams, c.Heartbeat, s.draining},
+		}.all(),
+		lists.all(),
+		newExportOperations(db.Orders, c.SlowReader, s.draining).all(),
+		eventOperations{orders: db.Orders, log: db.Log, load: s.load, streams: s.streams, draining: s.draining}.all(),
+		ticketOperations{credentials: db.Credentials, auth: c.Auth, now: c.Now}.all(),
+		deadLetterOperations{letters: db.DeadLetters, orders: db.Orders, lists: lists, now: c.Now}.all(),
+		inventoryOperations{stock: db.Inventory, now: c.Now}.all(),
+		notificationOperations{sent: db.Notifications}.all(),
+		webhookOperations{webhooks: db.Webhooks, deliveries: db.Deliveries, policy: c.Webhooks, now: c.Now}.all(),
+		deliveryOperations{deliveries: db.Deliveries}.all(),
+		newSystemOperations(c, s.draining).all(),
+		reconciliationOperations{findings: db.Findings}.all(),
+		healthOperations{version: c.Version, ready: c.Ready, draining: s.draining}.all(),
+	)
+}
+
+// tags returns the groups of operations, in the order of the document.
+func tags() []*huma.Tag {
+	return []*huma.Tag{
+		{Name: tagOrders, Description: "Place, read, cancel and refund orders"},
+		{Name: tagEvents, Description: "Read and follow the events of orders"},
+		{Name: tagInventory, Description: "Read the stock as the inventory provider last reported it"},
+		{Name: tagNotifications, Description: "Read which e-mails about orders were sent"},
+		{Name: tagWebhooks, Description: "Have events sent to other systems"},
+		{Name: tagOperations, Description: "For operators: orders that need attention, reconciliation, status and metrics"},
+		{Name: tagHealth, Description: "Check whether the process works"},
 	}
-	shape(api.OpenAPI())
-	return api
 }
 
 // OpenAPI returns the document that describes the API, as JSON and as YAML.
 func OpenAPI(version string) (asJSON, asYAML []byte, err error) {
-	doc := New(Config{Version: version}).operations(chi.NewRouter()).OpenAPI()
+	doc := New(Config{Version: version}).api.OpenAPI()
 	if asJSON, err = json.MarshalIndent(doc, "", "  "); err != nil {
 		return nil, nil, fmt.Errorf("encode document: %w", err)
 	}

@@ -78,7 +78,15 @@ type redriveInput struct{ Body Redrive }
 
 type redriveOutput struct{ Body RedriveResult }
 
-func (s *Server) deadLetterOperations() []operation {
+// deadLetterOperations are the operations on orders that need attention.
+type deadLetterOperations struct {
+	letters *store.DeadLetters
+	orders  *store.Orders
+	lists   orderLists
+	now     func() time.Time
+}
+
+func (o deadLetterOperations) all() []operation {
 	return []operation{
 		declare(operation{
 			Operation: huma.Operation{
@@ -87,7 +95,7 @@ func (s *Server) deadLetterOperations() []operation {
 				Description: "Groups the orders that need attention by the step that cannot finish, its state and its code.",
 			},
 			permission: permitObserve,
-		}, s.deadLetters),
+		}, o.deadLetters),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "listDeadLetterOrders", Method: http.MethodGet, Path: "/api/dead-letters/orders",
@@ -95,7 +103,7 @@ func (s *Server) deadLetterOperations() []operation {
 				Summary: "List orders that need attention", Description: "Newest first, for one cause or for all causes.",
 			},
 			permission: permitObserve,
-		}, s.deadLetterOrders),
+		}, o.deadLetterOrders),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "redriveDeadLetters", Method: http.MethodPost, Path: "/api/dead-letters/redrive",
@@ -110,12 +118,12 @@ func (s *Server) deadLetterOperations() []operation {
 			permission: permitSettle,
 			example: `{"step": "void_payment", "state": "refused", "code": "provider_refused", "dryRun": true, ` +
 				`"reason": "The payment provider is up again"}`,
-		}, s.redrive),
+		}, o.redrive),
 	}
 }
 
-func (s *Server) deadLetters(ctx context.Context, _ *struct{}) (*deadLettersOutput, error) {
-	groups, err := s.config.Store.DeadLetters.Groups(ctx, maxGroups)
+func (o deadLetterOperations) deadLetters(ctx context.Context, _ *struct{}) (*deadLettersOutput, error) {
+	groups, err := o.letters.Groups(ctx, maxGroups)
 	if err != nil {
 		return nil, err
 	}
@@ -129,18 +137,18 @@ func (s *Server) deadLetters(ctx context.Context, _ *struct{}) (*deadLettersOutp
 	return out, nil
 }
 
-func (s *Server) deadLetterOrders(ctx context.Context, in *deadLetterOrdersInput) (*listOutput, error) {
+func (o deadLetterOperations) deadLetterOrders(ctx context.Context, in *deadLetterOrdersInput) (*listOutput, error) {
 	cause := orders.Cause{Step: orders.StepName(in.Step), State: orders.StepState(in.State), Code: in.Code}
 	filter := store.Filter{Status: orders.NeedsAttention, Cause: cause}
 	query := filterOf("step", string(in.Step), "state", string(in.State), "code", in.Code)
-	return s.listOrders(ctx, filter, in.Limit, in.Cursor, "/api/dead-letters/orders", query)
+	return o.lists.page(ctx, filter, in.Limit, in.Cursor, "/api/dead-letters/orders", query)
 }
 
-func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput, error) {
+func (o deadLetterOperations) redrive(ctx context.Context, in *redriveInput) (*redriveOutput, error) {
 	job := orders.RedriveJob{
 		ID: orders.NewID(), Cause: in.Body.cause(), OrderIDs: make([]orders.ID, len(in.Body.OrderIDs)),
 		PerSecond: in.Body.RatePerSecond, Principal: exchangeOf(ctx).principal.Name, Reason: in.Body.Reason,
-		At: s.config.Now(),
+		At: o.now(),
 	}
 	for i, text := range in.Body.OrderIDs {
 		var err error
@@ -152,17 +160,17 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 	if len(wrong) > 0 {
 		return nil, &orders.InvalidError{Fields: wrong}
 	}
-	n, err := s.config.Store.DeadLetters.Count(ctx, job)
+	n, err := o.letters.Count(ctx, job)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := s.config.Store.DeadLetters.List(ctx, job, orders.ID{}, redriveFew)
+	ids, err := o.letters.List(ctx, job, orders.ID{}, redriveFew)
 	if err != nil {
 		return nil, err
 	}
 	out := &redriveOutput{RedriveResult{DryRun: in.Body.DryRun, Orders: n, First: make([]RedriveOrder, len(ids))}}
 	for i, id := range ids {
-		order, err := s.config.Store.Orders.Get(ctx, id)
+		order, err := o.orders.Get(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +179,7 @@ func (s *Server) redrive(ctx context.Context, in *redriveInput) (*redriveOutput,
 	if in.Body.DryRun {
 		return out, nil
 	}
-	if err := s.config.Store.DeadLetters.Redrive(ctx, job); err != nil {
+	if err := o.letters.Redrive(ctx, job); err != nil {
 		return nil, &uncertainError{"The redrive may or may not have been started. Starting it again is safe.", err}
 	}
 	return out, nil

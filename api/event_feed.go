@@ -69,7 +69,7 @@ type feedInput struct {
 	TicketParam
 }
 
-func (s *Server) feedOperation() operation {
+func (o eventOperations) feedOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "listEvents", Method: http.MethodGet, Path: "/api/events", Tags: []string{tagEvents},
@@ -82,18 +82,18 @@ func (s *Server) feedOperation() operation {
 		},
 		permission: permitFollow, action: "events",
 		errors: []*problems.Error{errTooManyStreams, errTooManyOwnStreams, errCursorExpired}, responses: feedResponses,
-	}, s.feed)
+	}, o.feed)
 }
 
-func (s *Server) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse, error) {
-	reader, err := s.newFeedReader(ctx, in)
+func (o eventOperations) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse, error) {
+	reader, err := o.newFeedReader(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	if wantsStream(in.Accept) {
-		return s.follow(ctx, &stream.Feed{Reader: reader, End: s.config.Store.Log.End, Place: encodePlace})
+		return o.follow(ctx, &stream.Feed{Reader: reader, End: o.log.End, Place: encodePlace})
 	}
-	page, err := s.pull(ctx, reader, in.Limit, time.Duration(in.Wait)*time.Second)
+	page, err := o.pull(ctx, reader, in.Limit, time.Duration(in.Wait)*time.Second)
 	if err != nil {
 		return nil, err
 	}
@@ -101,9 +101,9 @@ func (s *Server) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse,
 }
 
 // newFeedReader returns the caller's place in the feed, and what of the feed concerns the caller.
-func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r stream.Reader, err error) {
+func (o eventOperations) newFeedReader(ctx context.Context, in *feedInput) (r stream.Reader, err error) {
 	types := in.Type
-	r = stream.Reader{Log: s.config.Store.Log.Read, Selects: func(e store.Entry) bool {
+	r = stream.Reader{Log: o.log.Read, Selects: func(e store.Entry) bool {
 		return len(types) == 0 || slices.Contains(types, EventType(e.Type()))
 	}}
 	if r.Customer, err = exchangeOf(ctx).principal.follows(in.CustomerID); err != nil {
@@ -115,9 +115,9 @@ func (s *Server) newFeedReader(ctx context.Context, in *feedInput) (r stream.Rea
 	}
 	switch after {
 	case fromStart:
-		r.At, err = s.config.Store.Log.Start(ctx)
+		r.At, err = o.log.Start(ctx)
 	case fromEnd:
-		r.At, err = s.config.Store.Log.End(ctx)
+		r.At, err = o.log.End(ctx)
 	default:
 		if r.At, err = store.ParseCursor(after); err != nil {
 			err = badInput(location, "must be a place in the feed: a next, an event's id, start or end")
@@ -152,16 +152,18 @@ func readPage(
 }
 
 // pull returns the next events. If there are none it waits for the first, as long as patience says.
-func (s *Server) pull(ctx context.Context, r stream.Reader, limit int, patience time.Duration) (*EventPage, error) {
-	listener := s.streams.Listen(r.Topic()) // before the log is read, so that nothing falls in between
+func (o eventOperations) pull(
+	ctx context.Context, r stream.Reader, limit int, patience time.Duration,
+) (*EventPage, error) {
+	listener := o.streams.Listen(r.Topic()) // before the log is read, so that nothing falls in between
 	defer listener.Close()
-	turn := s.streams.Turn(exchangeOf(ctx).principal.share())
+	turn := o.streams.Turn(exchangeOf(ctx).principal.share())
 	page, more, err := readPage(ctx, &r, limit, turn)
 	if err != nil || len(page.Events) > 0 || more || patience == 0 {
 		return page, err
 	}
 	x := exchangeOf(ctx)
-	leave, err := s.stayFollowing(ctx)
+	leave, err := o.load.stayFollowing(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +178,7 @@ func (s *Server) pull(ctx context.Context, r stream.Reader, limit int, patience 
 		case <-listener.Wake():
 		case <-timeout.C:
 			return page, nil
-		case <-s.draining:
+		case <-o.draining:
 			return page, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()

@@ -14,21 +14,25 @@ import (
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/stream"
 )
 
+// tagEvents is the operations' group in the document.
+const tagEvents = "Events"
+
 // eventOperations are the operations on events.
-func (s *Server) eventOperations() []operation {
-	return []operation{s.eventsOperation(), s.feedOperation(), s.ticketOperation()}
+type eventOperations struct {
+	orders   *store.Orders
+	log      *store.Log
+	load     *load
+	streams  *stream.Streams
+	draining <-chan struct{}
 }
 
-// Errors of requests that stay open.
-var (
-	errTooManyStreams = problems.New(problems.Unavailable, "too_many_streams",
-		"Too many event streams are open. Try again soon.").RetryAfter(time.Second)
-	errTooManyOwnStreams = problems.New(problems.TooMany, "too_many_streams",
-		"You have too many event streams open. Close one, or follow more in one.").RetryAfter(5 * time.Second)
-)
+func (o eventOperations) all() []operation {
+	return []operation{o.eventsOperation(), o.feedOperation()}
+}
 
 // EventType is what an event is called on the wire: the names that the seeds' hub uses.
 type EventType string
@@ -133,7 +137,7 @@ func wantsStream(accept string) bool {
 		quality(accept, mediaStream) > 0 && quality(accept, mediaStream) >= quality(accept, mediaJSON)
 }
 
-func (s *Server) eventsOperation() operation {
+func (o eventOperations) eventsOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "listOrderEvents", Method: http.MethodGet, Path: "/api/orders/{id}/events", Tags: []string{tagEvents},
@@ -144,10 +148,10 @@ func (s *Server) eventsOperation() operation {
 		},
 		permission: permitFollow, action: "events",
 		errors: []*problems.Error{errTooManyStreams, errTooManyOwnStreams}, responses: eventsResponses,
-	}, s.events)
+	}, o.events)
 }
 
-func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+func (o eventOperations) events(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
 	id, err := in.ID.parse()
 	if err != nil {
 		return nil, err
@@ -157,7 +161,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 		return nil, err
 	}
 	// Not from the cache: what a client has seen elsewhere must not be beyond what is known here.
-	order, err := s.config.Store.Orders.Get(ctx, id)
+	order, err := o.orders.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -166,16 +170,16 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 		return nil, badInput(location, "must not be beyond the order's last event")
 	}
 	if live && !stream.Finished(&order) {
-		return s.follow(ctx, s.orderSource(id, after))
+		return o.follow(ctx, o.orderSource(id, after))
 	}
-	found, err := s.config.Store.Orders.Events(ctx, id, after, in.Limit)
+	found, err := o.orders.Events(ctx, id, after, in.Limit)
 	switch {
 	case err != nil:
 		return nil, err
 	case live && len(found) == 0: // of events that have been pruned there is no more either
 		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
 	case live:
-		return s.follow(ctx, s.orderSource(id, after))
+		return o.follow(ctx, o.orderSource(id, after))
 	}
 	body := OrderEvents{Events: make([]OrderEvent, len(found))}
 	for i, e := range found {
@@ -185,14 +189,14 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 }
 
 // orderSource is what there is of an order after a version.
-func (s *Server) orderSource(id orders.ID, after int64) stream.Source {
-	return &stream.Order{ID: id, Sent: after, Load: s.config.Store.Orders.Get, Events: s.config.Store.Orders.Events}
+func (o eventOperations) orderSource(id orders.ID, after int64) stream.Source {
+	return &stream.Order{ID: id, Sent: after, Load: o.orders.Get, Events: o.orders.Events}
 }
 
 // follow answers with a stream.
-func (s *Server) follow(ctx context.Context, from stream.Source) (*huma.StreamResponse, error) {
+func (o eventOperations) follow(ctx context.Context, from stream.Source) (*huma.StreamResponse, error) {
 	x := exchangeOf(ctx)
-	leave, err := s.stayFollowing(ctx)
+	leave, err := o.load.stayFollowing(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +206,7 @@ func (s *Server) follow(ctx context.Context, from stream.Source) (*huma.StreamRe
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		r, w := humachi.Unwrap(hctx)
-		s.streams.Serve(w, r, from, client)
+		o.streams.Serve(w, r, from, client)
 	}}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/millrace-orders/millrace/api/problems"
+	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -39,7 +40,16 @@ type ticketInput struct{ Body *TicketRequest }
 
 type ticketOutput struct{ Body StreamTicket }
 
-func (s *Server) ticketOperation() operation {
+// ticketOperations are the operations on tickets.
+type ticketOperations struct {
+	credentials *store.Credentials
+	auth        *auth.Authenticator
+	now         func() time.Time
+}
+
+func (o ticketOperations) all() []operation { return []operation{o.ticketOperation()} }
+
+func (o ticketOperations) ticketOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "createStreamTicket", Method: http.MethodPost, Path: "/api/stream-tickets", Tags: []string{tagEvents},
@@ -51,12 +61,12 @@ func (s *Server) ticketOperation() operation {
 		},
 		permission: permitRead,
 		errors:     []*problems.Error{errTooManyTickets},
-	}, s.makeTicket)
+	}, o.makeTicket)
 }
 
-func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput, error) {
+func (o ticketOperations) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput, error) {
 	who := exchangeOf(ctx).principal
-	ticket := who.Ticket(s.config.Now().Add(ticketLife).UTC())
+	ticket := who.Ticket(o.now().Add(ticketLife).UTC())
 	if in.Body != nil && in.Body.CustomerID != "" {
 		if err := in.Body.CustomerID.check("body.customerId"); err != nil {
 			return nil, err
@@ -67,10 +77,10 @@ func (s *Server) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput
 		}
 		ticket.Role, ticket.CustomerID = roles.Customer, customer
 	}
-	texts, err := s.config.Store.Credentials.MakeTickets(ctx, []store.Ticket{ticket})
+	texts, err := o.credentials.MakeTickets(ctx, []store.Ticket{ticket})
 	if err != nil {
 		return nil, err
 	}
-	s.config.Auth.RecognizeTicket(texts[0])
+	o.auth.RecognizeTicket(texts[0])
 	return &ticketOutput{StreamTicket{texts[0], ticket.ExpiresAt}}, nil
 }

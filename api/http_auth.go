@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/auth/roles"
+	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -20,9 +21,18 @@ const bearerScheme = "bearer"
 // bearer returns the security that an operation declares unless it is public.
 func bearer() []map[string][]string { return []map[string][]string{{bearerScheme: {}}} }
 
+// access decides which callers may run an operation.
+type access struct {
+	auth  *auth.Authenticator
+	audit *store.Audit
+	cache *cache.Orders
+	rates *rates
+	load  *load
+}
+
 // authorized enforces the permissions that operations declare. An operation without a permission is closed to every
 // caller.
-func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
+func (a *access) authorized(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
 	needed := declared(hctx.Operation()).permission
@@ -31,12 +41,12 @@ func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 		next(hctx)
 		return
 	}
-	err := s.enter(w, r, needed)
+	err := a.enter(w, r, needed)
 	if err == nil {
-		err = s.occupy(x)
+		err = a.load.occupy(x)
 	}
 	if err == nil {
-		err = s.permitted(hctx, x.principal, needed)
+		err = a.permitted(hctx, x.principal, needed)
 	}
 	if err != nil {
 		writeProblem(w, r, err)
@@ -47,24 +57,24 @@ func (s *Server) authorized(hctx huma.Context, next func(huma.Context)) {
 
 // enter authenticates the caller. A credential that this process has not verified before costs a look-up, so the
 // client's address needs room under its limit first.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, needed permission) (err error) {
+func (a *access) enter(w http.ResponseWriter, r *http.Request, needed permission) (err error) {
 	x := exchangeOf(r.Context())
 	ticket := ""
 	if needed == permitFollow { // other operations take no ticket
 		ticket = r.URL.Query().Get(paramTicket)
 	}
-	recognized := ticket == "" && s.config.Auth.Recognizes(r, false) ||
-		ticket != "" && s.config.Auth.RecognizesTicket(ticket)
-	if !recognized && s.limits(r) {
-		release, limited := s.reserve(w, r)
+	recognized := ticket == "" && a.auth.Recognizes(r, false) ||
+		ticket != "" && a.auth.RecognizesTicket(ticket)
+	if !recognized && a.rates.limits(r) {
+		release, limited := a.rates.reserve(w, r)
 		if limited != nil {
 			return limited
 		}
 		defer release()
 	}
-	x.principal.Principal, x.stillAllowed, err = s.config.Auth.Identify(r, ticket)
-	if err != nil && !recognized && s.limits(r) && errors.Is(err, auth.ErrUnauthorized) {
-		if limited := s.rate(w, r, s.addressOf(r)); limited != nil { // counted before release
+	x.principal.Principal, x.stillAllowed, err = a.auth.Identify(r, ticket)
+	if err != nil && !recognized && a.rates.limits(r) && errors.Is(err, auth.ErrUnauthorized) {
+		if limited := a.rates.rate(w, r, a.rates.addressOf(r)); limited != nil { // counted before release
 			return limited
 		}
 	}
@@ -72,20 +82,20 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, needed permission
 }
 
 // permitted decides whether the operation may run.
-func (s *Server) permitted(hctx huma.Context, p Principal, needed permission) error {
+func (a *access) permitted(hctx huma.Context, p Principal, needed permission) error {
 	if err := p.may(needed); err != nil {
 		return err
 	}
-	return s.visible(hctx, p)
+	return a.visible(hctx, p)
 }
 
 // audited writes the audit log before the operation runs. So everything that was done is in the log, at the price that
 // refused requests are there, too.
-func (s *Server) audited(hctx huma.Context, next func(huma.Context)) {
+func (a *access) audited(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
 	if declared(hctx.Operation()).permission.audited(x.principal) {
-		if err := s.config.Store.Audit.Write(r.Context(), []store.AuditEntry{{
+		if err := a.audit.Write(r.Context(), []store.AuditEntry{{
 			Actor: x.principal.Actor(r, x.requestID), Action: x.operation,
 			Target: cmp.Or(hctx.Param(paramOrder), hctx.Param("webhookId")),
 		}}); err != nil {
@@ -104,7 +114,7 @@ const paramOrder = "id"
 
 // visible hides other customers' orders from a customer, as if they did not exist. The order may come from the cache,
 // because its customer never changes. The operation itself refuses a malformed id.
-func (s *Server) visible(hctx huma.Context, p Principal) error {
+func (a *access) visible(hctx huma.Context, p Principal) error {
 	if p.Role != roles.Customer || !strings.Contains(hctx.Operation().Path, "{"+paramOrder+"}") {
 		return nil
 	}
@@ -112,7 +122,7 @@ func (s *Server) visible(hctx huma.Context, p Principal) error {
 	if err != nil {
 		return nil //nolint:nilerr // the operation refuses the id, too, with a better message
 	}
-	order, err := s.config.Cache.Get(hctx.Context(), id, 0)
+	order, err := a.cache.Get(hctx.Context(), id, 0)
 	if err != nil {
 		return err
 	}
@@ -123,9 +133,9 @@ func (s *Server) visible(hctx huma.Context, p Principal) error {
 }
 
 // sheltered refuses requests from other machines while the server is open, health checks and documents included.
-func (s *Server) sheltered(next http.Handler) http.Handler {
+func (a *access) sheltered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.config.Auth.IsOpen() {
+		if a.auth.IsOpen() {
 			if err := auth.CheckLocal(r); err != nil {
 				writeProblem(w, r, err)
 				return

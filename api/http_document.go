@@ -17,16 +17,6 @@ import (
 	"github.com/millrace-orders/millrace/api/problems"
 )
 
-const (
-	tagOrders        = "Orders"
-	tagEvents        = "Events"
-	tagInventory     = "Inventory"
-	tagNotifications = "Notifications"
-	tagWebhooks      = "Webhooks"
-	tagOperations    = "Operations"
-	tagHealth        = "Health"
-)
-
 // setGlobals sets the parts of Huma's behaviour that Huma keeps in package variables.
 //
 //nolint:gochecknoglobals // Huma's are globals; they must be set once, before any API is made
@@ -52,15 +42,6 @@ func newHumaConfig(version string) huma.Config {
 	c.Info.Contact = &huma.Contact{Name: "Millrace", URL: "https://github.com/millrace-orders/millrace"}
 	c.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
 	c.Servers = []*huma.Server{{URL: "/"}}
-	c.Tags = []*huma.Tag{
-		{Name: tagOrders, Description: "Place, read, cancel and refund orders"},
-		{Name: tagEvents, Description: "Read and follow the events of orders"},
-		{Name: tagInventory, Description: "Read the stock as the inventory provider last reported it"},
-		{Name: tagNotifications, Description: "Read which e-mails about orders were sent"},
-		{Name: tagWebhooks, Description: "Have events sent to other systems"},
-		{Name: tagOperations, Description: "For operators: orders that need attention, reconciliation, status and metrics"},
-		{Name: tagHealth, Description: "Check whether the process works"},
-	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearerScheme: {
 			Type: "http", Scheme: bearerScheme,

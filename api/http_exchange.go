@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/stream"
@@ -57,4 +58,12 @@ func (x *exchange) errors() []*problems.Error {
 		return nil
 	}
 	return x.declared.errors
+}
+
+// allow extends the server's deadlines, which are meant for requests that are answered at once.
+func (x *exchange) allow(patience time.Duration) error {
+	if x.control == nil {
+		return nil
+	}
+	return stream.Prolong(x.control, time.Now().Add(patience+defaultSlowReader))
 }

@@ -8,17 +8,28 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/api/problems"
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/limit"
 )
 
+// rates are the limits of how often a sender may send requests.
+type rates struct {
+	limiter *limit.Limiter // may be nil
+	most    int            // of a sender in the limiter's window; 0 for no limit
+	roles   map[roles.Role]int
+	proxies []netip.Prefix
+	refused *prometheus.CounterVec
+}
+
 // rated limits the requests of known principals. It runs after authorized.
-func (s *Server) rated(hctx huma.Context, next func(huma.Context)) {
+func (l *rates) rated(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
-	if s.limits(r) {
-		if err := s.rate(w, r, s.subject(r, x)); err != nil {
+	if l.limits(r) {
+		if err := l.rate(w, r, l.subject(r, x)); err != nil {
 			writeProblem(w, r, err)
 			return
 		}
@@ -26,79 +37,79 @@ func (s *Server) rated(hctx huma.Context, next func(huma.Context)) {
 	next(hctx)
 }
 
-func (s *Server) limits(r *http.Request) bool {
-	return s.config.Limiter != nil && strings.HasPrefix(r.URL.Path, apiPrefix)
+func (l *rates) limits(r *http.Request) bool {
+	return l.limiter != nil && strings.HasPrefix(r.URL.Path, apiPrefix)
 }
 
 // subject returns the name under which a request counts: the principal or, if no credential was needed, the client's
 // address.
-func (s *Server) subject(r *http.Request, x *exchange) string {
+func (l *rates) subject(r *http.Request, x *exchange) string {
 	if x.principal.Known() {
 		return "principal:" + x.principal.Name
 	}
-	return s.addressOf(r)
+	return l.addressOf(r)
 }
 
-func (s *Server) addressOf(r *http.Request) string {
-	return "address:" + client(r, s.config.TrustedProxies).String()
+func (l *rates) addressOf(r *http.Request) string {
+	return "address:" + client(r, l.proxies).String()
 }
 
 // limit returns how many requests a sender may send in a window. A known principal has the limit of its role, if the
 // role has one. 0 means no limit.
-func (s *Server) limit(p Principal) int {
-	if own, ok := s.config.RateLimits[p.Role]; ok && p.Known() {
+func (l *rates) limit(p Principal) int {
+	if own, ok := l.roles[p.Role]; ok && p.Known() {
 		return own
 	}
-	return s.config.RateLimit
+	return l.most
 }
 
 // rate counts a request of a subject and sets the header fields of draft-ietf-httpapi-ratelimit-headers. Without a
 // limit it sets no fields.
-func (s *Server) rate(w http.ResponseWriter, r *http.Request, subject string) error {
+func (l *rates) rate(w http.ResponseWriter, r *http.Request, subject string) error {
 	x := exchangeOf(r.Context())
 	x.rated = true
-	most := s.limit(x.principal)
+	most := l.limit(x.principal)
 	if most == 0 {
 		return nil
 	}
-	return s.decide(w, subject, most, s.config.Limiter.Allow(subject, most))
+	return l.decide(w, subject, most, l.limiter.Allow(subject, most))
 }
 
 // reserve takes room for one request under the limit of the client's address, before it is known whether the request
 // counts for the address.
-func (s *Server) reserve(w http.ResponseWriter, r *http.Request) (release func(), err error) {
-	most, address := s.limit(Principal{}), s.addressOf(r)
+func (l *rates) reserve(w http.ResponseWriter, r *http.Request) (release func(), err error) {
+	most, address := l.limit(Principal{}), l.addressOf(r)
 	if most == 0 {
 		return func() {}, nil
 	}
-	d, release := s.config.Limiter.Reserve(address, most)
+	d, release := l.limiter.Reserve(address, most)
 	if d.Allowed {
 		return release, nil
 	}
 	exchangeOf(r.Context()).rated = true
-	return nil, s.decide(w, address, most, d)
+	return nil, l.decide(w, address, most, d)
 }
 
 // decide tells the client what the limiter decided.
-func (s *Server) decide(w http.ResponseWriter, subject string, most int, d limit.Decision) error {
-	window := problems.Seconds(s.config.Limiter.Window())
+func (l *rates) decide(w http.ResponseWriter, subject string, most int, d limit.Decision) error {
+	window := problems.Seconds(l.limiter.Window())
 	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%s`, most, window))
 	w.Header().Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%s`, d.Remaining, problems.Seconds(d.Reset)))
 	if d.Allowed {
 		return nil
 	}
 	kind, _, _ := strings.Cut(subject, ":")
-	s.metrics.limited.WithLabelValues(kind).Inc()
+	l.refused.WithLabelValues(kind).Inc()
 	return errRateLimited.RetryAfter(d.Reset)
 }
 
 // gated limits the requests that are answered before their sender is known: wrong credentials and unknown paths. They
 // count for the client's address. An address that has used up its limit learns nothing more, not even whether a key is
 // wrong. A client whose key was verified before is not delayed by other clients at the same address (see enter).
-func (s *Server) gated(next http.Handler) http.Handler {
+func (l *rates) gated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.limits(r) {
-			w = &gate{ResponseWriter: w, server: s, request: r}
+		if l.limits(r) {
+			w = &gate{ResponseWriter: w, rates: l, request: r}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -108,7 +119,7 @@ func (s *Server) gated(next http.Handler) http.Handler {
 // limit. It does not replace a 5xx.
 type gate struct {
 	http.ResponseWriter
-	server  *Server
+	rates   *rates
 	request *http.Request
 	begun   bool
 	closed  bool // the answer was replaced
@@ -123,8 +134,8 @@ func (g *gate) WriteHeader(code int) {
 		g.begun = true
 		x := exchangeOf(g.request.Context())
 		if code < http.StatusInternalServerError && !x.rated {
-			subject := g.server.subject(g.request, x) // known if the principal lacked a permission
-			if err := g.server.rate(g.ResponseWriter, g.request, subject); err != nil {
+			subject := g.rates.subject(g.request, x) // known if the principal lacked a permission
+			if err := g.rates.rate(g.ResponseWriter, g.request, subject); err != nil {
 				g.closed = true
 				g.Header().Del("WWW-Authenticate")
 				g.Header().Del("Allow")

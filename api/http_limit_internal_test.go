@@ -13,12 +13,12 @@ import (
 // What is refused before its sender is known counts for the address. A failure of ours does not, nor is it hidden.
 func TestGate(t *testing.T) {
 	t.Parallel()
-	s := New(Config{RateLimit: 1, Limiter: limit.New(limit.Config{})})
+	l := &rates{most: 1, limiter: limit.New(limit.Config{}), refused: newMetrics(nil).limited}
 	for _, tt := range []struct{ answered, want int }{{503, 503}, {503, 503}, {401, 401}, {401, 429}, {503, 503}} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/orders", nil)
 		r = r.WithContext(withExchange(r.Context(), new(exchange)))
-		s.gated(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		l.gated(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(tt.answered)
 			_, _ = w.Write([]byte("its own body"))
 		})).ServeHTTP(w, r)

@@ -61,26 +61,26 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 
 // measured counts a request when it ends. Event streams and waiting placements leave the count when they begin: how
 // long they stay open does not measure the server.
-func (s *Server) measured(next http.Handler) http.Handler {
+func (m *metrics) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		x := exchangeOf(r.Context())
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		s.metrics.inFlight.Inc()
+		m.inFlight.Inc()
 		defer func() {
 			code := status(recorder)
 			if x.declared != nil && x.declared.action != "" {
-				s.metrics.requests.WithLabelValues(x.declared.action, orderOutcome(code)).Inc()
+				m.requests.WithLabelValues(x.declared.action, orderOutcome(code)).Inc()
 			}
 			if x.streaming {
 				return
 			}
-			s.metrics.inFlight.Dec()
+			m.inFlight.Dec()
 			operation := x.operation
 			if operation == "" {
 				operation = noOperation
 			}
-			s.metrics.duration.WithLabelValues(operation, strconv.Itoa(code)).Observe(time.Since(start).Seconds())
+			m.duration.WithLabelValues(operation, strconv.Itoa(code)).Observe(time.Since(start).Seconds())
 		}()
 		next.ServeHTTP(recorder, r)
 	})

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -53,18 +53,24 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
+// accessLog is the log of all requests.
+type accessLog struct {
+	logger  *slog.Logger
+	proxies []netip.Prefix
+}
+
 // logged writes one line per request.
-func (s *Server) logged(next http.Handler) http.Handler {
+func (l accessLog) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		defer s.log(r, recorder, time.Now())
+		defer l.write(r, recorder, time.Now())
 		next.ServeHTTP(recorder, r)
 	})
 }
 
-// log leaves out query strings, bodies and the subjects of OIDC tokens, because they contain personal data. It logs the
-// address of refused requests only, because nothing else identifies their sender.
-func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, start time.Time) {
+// write leaves out query strings, bodies and the subjects of OIDC tokens, because they contain personal data. It logs
+// the address of refused requests only, because nothing else identifies their sender.
+func (l accessLog) write(r *http.Request, recorder middleware.WrapResponseWriter, start time.Time) {
 	ctx := r.Context()
 	x := exchangeOf(ctx)
 	attrs := []slog.Attr{
@@ -75,7 +81,7 @@ func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, st
 	attrs = append(attrs, x.principal.LogAttrs()...)
 	switch status(recorder) {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
-		attrs = append(attrs, slog.String("remote_address", clientAddress(r, s.config.TrustedProxies)))
+		attrs = append(attrs, slog.String("remote_address", clientAddress(r, l.proxies)))
 	}
 	if x.cause != nil {
 		attrs = append(attrs, slog.Any("error", x.cause))
@@ -83,7 +89,7 @@ func (s *Server) log(r *http.Request, recorder middleware.WrapResponseWriter, st
 	if x.stack != nil {
 		attrs = append(attrs, slog.String("stack", string(x.stack)))
 	}
-	s.config.Logger.LogAttrs(ctx, level(x, status(recorder)), "request", attrs...)
+	l.logger.LogAttrs(ctx, level(x, status(recorder)), "request", attrs...)
 }
 
 // route returns the pattern that matched. Unlike the path it does not name an order.
@@ -116,16 +122,16 @@ func status(recorder middleware.WrapResponseWriter) int {
 }
 
 // recovered answers a panic with a problem.
-func (s *Server) recovered(next http.Handler) http.Handler {
+func (m *metrics) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		defer s.rescue(r, recorder)
+		defer m.rescue(r, recorder)
 		next.ServeHTTP(recorder, r)
 	})
 }
 
 // rescue is deferred. It breaks off an answer that has begun, so that the answer does not look complete.
-func (s *Server) rescue(r *http.Request, recorder middleware.WrapResponseWriter) {
+func (m *metrics) rescue(r *http.Request, recorder middleware.WrapResponseWriter) {
 	v := recover()
 	if v == nil {
 		return
@@ -133,7 +139,7 @@ func (s *Server) rescue(r *http.Request, recorder middleware.WrapResponseWriter)
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares like this too
 		panic(v)
 	}
-	s.metrics.panics.Inc()
+	m.panics.Inc()
 	x := exchangeOf(r.Context())
 	x.stack = debug.Stack()
 	err := fmt.Errorf("%w: %v", errPanic, v)
@@ -154,40 +160,4 @@ func limited(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 		next.ServeHTTP(w, r)
 	})
-}
-
-// apiPrefix is the path of all operations that cost something. Health checks and documents are never turned away.
-const apiPrefix = "/api/"
-
-// shed refuses requests while the process has more than it can answer soon: a queue would only delay all of them. It
-// runs before anything that costs more than reading the path. Event streams have their own limit.
-func (s *Server) shed(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, apiPrefix) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		if err := s.flights.Take(); err != nil {
-			s.metrics.overload.Inc()
-			writeProblem(w, r, err)
-			return
-		}
-		x := exchangeOf(r.Context())
-		defer func() {
-			if !x.streaming { // a stream has left when it began
-				s.flights.Release(x.inFlight)
-			}
-		}()
-		next.ServeHTTP(w, r)
-	})
-}
-
-// occupy counts a request for its principal, once the principal is known.
-func (s *Server) occupy(x *exchange) error {
-	h := x.principal.share()
-	if err := s.flights.Charge(h); err != nil {
-		return err
-	}
-	x.inFlight = h
-	return nil
 }

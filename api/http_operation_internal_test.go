@@ -34,11 +34,13 @@ func TestOperationWithoutPermission(t *testing.T) {
 // An operation that gets into the API without being declared is closed to everybody, an admin included.
 func TestUndeclaredOperationIsClosed(t *testing.T) {
 	t.Parallel()
-	s := New(Config{Auth: auth.New(auth.Config{Token: "a token of an admin"})})
+	rates := new(rates)
+	load := newLoad(Config{}.withDefaults(), newMetrics(nil))
+	access := &access{auth: auth.New(auth.Config{Token: "a token of an admin"}), rates: rates, load: load}
 	router := chi.NewRouter()
 	router.Use(identified)
 	api := humachi.New(router, newHumaConfig("test"))
-	api.UseMiddleware(labelled, s.authorized)
+	api.UseMiddleware(labelled, access.authorized)
 	huma.Get(api, "/undeclared", nothing)
 	read := declare(operation{
 		Operation: huma.Operation{OperationID: "x", Method: http.MethodGet, Path: "/declared"}, permission: permitRead,

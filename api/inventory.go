@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 )
 
 const (
@@ -55,11 +56,20 @@ type inventoryOutput struct {
 }
 
 // inventoryOperations are the operations on the inventory.
-func (s *Server) inventoryOperations() []operation {
-	return []operation{s.listInventoryOperation(), s.productOperation()}
+// tagInventory is the operations' group in the document.
+const tagInventory = "Inventory"
+
+// inventoryOperations are the operations on the stock.
+type inventoryOperations struct {
+	stock *store.Inventory
+	now   func() time.Time
 }
 
-func (s *Server) listInventoryOperation() operation {
+func (o inventoryOperations) all() []operation {
+	return []operation{o.listInventoryOperation(), o.productOperation()}
+}
+
+func (o inventoryOperations) listInventoryOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "listInventory", Method: http.MethodGet, Path: "/api/inventory", Tags: []string{tagInventory},
@@ -69,10 +79,10 @@ func (s *Server) listInventoryOperation() operation {
 				"not report its stock.",
 		},
 		permission: permitRead,
-	}, s.inventory)
+	}, o.inventory)
 }
 
-func (s *Server) inventory(ctx context.Context, in *inventoryInput) (*inventoryOutput, error) {
+func (o inventoryOperations) inventory(ctx context.Context, in *inventoryInput) (*inventoryOutput, error) {
 	var asOf time.Time
 	found, err := list[orders.Stock]{
 		path: "/api/inventory", filter: url.Values{}, scope: inventoryScope, width: 8,
@@ -81,7 +91,7 @@ func (s *Server) inventory(ctx context.Context, in *inventoryInput) (*inventoryO
 			if after != nil {
 				product = int64(binary.BigEndian.Uint64(after)) //nolint:gosec // it was made from an int64
 			}
-			found, asOf, err = s.config.Store.Inventory.List(ctx, product, limit)
+			found, asOf, err = o.stock.List(ctx, product, limit)
 			return found, err
 		},
 		position: func(p orders.Stock) []byte {
@@ -95,7 +105,7 @@ func (s *Server) inventory(ctx context.Context, in *inventoryInput) (*inventoryO
 		Products: show(found, newProduct), NextCursor: found.next,
 	}}
 	if !asOf.IsZero() {
-		out.Body.AsOf, out.Body.AgeSeconds = &asOf, new(s.age(asOf))
+		out.Body.AsOf, out.Body.AgeSeconds = &asOf, new(o.age(asOf))
 	}
 	return out, nil
 }
@@ -106,7 +116,7 @@ type productInput struct {
 
 type productOutput struct{ Body ProductSnapshot }
 
-func (s *Server) productOperation() operation {
+func (o inventoryOperations) productOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "getProduct", Method: http.MethodGet, Path: "/api/inventory/{productId}", Tags: []string{tagInventory},
@@ -116,15 +126,15 @@ func (s *Server) productOperation() operation {
 		},
 		permission: permitRead,
 		errors:     []*problems.Error{errProductNotFound},
-	}, s.product)
+	}, o.product)
 }
 
-func (s *Server) product(ctx context.Context, in *productInput) (*productOutput, error) {
-	found, asOf, err := s.config.Store.Inventory.Product(ctx, in.ProductID)
+func (o inventoryOperations) product(ctx context.Context, in *productInput) (*productOutput, error) {
+	found, asOf, err := o.stock.Product(ctx, in.ProductID)
 	if err != nil {
 		return nil, err
 	}
-	return &productOutput{ProductSnapshot{Product: newProduct(found), AsOf: asOf, AgeSeconds: s.age(asOf)}}, nil
+	return &productOutput{ProductSnapshot{Product: newProduct(found), AsOf: asOf, AgeSeconds: o.age(asOf)}}, nil
 }
 
 func newProduct(p orders.Stock) Product {
@@ -136,4 +146,4 @@ func newProduct(p orders.Stock) Product {
 }
 
 // age returns a moment's age in seconds. It is never negative, although the clock of another process may be ahead.
-func (s *Server) age(t time.Time) float64 { return max(s.config.Now().Sub(t), 0).Seconds() }
+func (o inventoryOperations) age(t time.Time) float64 { return max(o.now().Sub(t), 0).Seconds() }

@@ -67,7 +67,13 @@ type notificationsOutput struct {
 }
 
 // notificationOperations are the operations on notifications.
-func (s *Server) notificationOperations() []operation {
+// tagNotifications is the operations' group in the document.
+const tagNotifications = "Notifications"
+
+// notificationOperations are the operations on e-mails about orders.
+type notificationOperations struct{ sent *store.Notifications }
+
+func (o notificationOperations) all() []operation {
 	return []operation{declare(operation{
 		Operation: huma.Operation{
 			OperationID: "listNotifications", Method: http.MethodGet, Path: "/api/notifications",
@@ -77,10 +83,12 @@ func (s *Server) notificationOperations() []operation {
 				"come first. A customer sees only e-mails about its own orders.",
 		},
 		permission: permitRead,
-	}, s.notifications)}
+	}, o.notifications)}
 }
 
-func (s *Server) notifications(ctx context.Context, in *notificationsInput) (*notificationsOutput, error) {
+func (o notificationOperations) notifications(
+	ctx context.Context, in *notificationsInput,
+) (*notificationsOutput, error) {
 	who := exchangeOf(ctx).principal
 	whose := store.Filter{CustomerID: in.CustomerID}
 	visible := who.restrict(&whose)
@@ -103,7 +111,7 @@ func (s *Server) notifications(ctx context.Context, in *notificationsInput) (*no
 				filter.BeforeGeneration = int(binary.BigEndian.Uint32(generation))
 			}
 			filter.Limit = limit
-			return s.config.Store.Notifications.List(ctx, filter)
+			return o.sent.List(ctx, filter)
 		},
 		position: func(n orders.Notification) []byte {
 			return binary.BigEndian.AppendUint32(n.OrderID[:], uint32(n.Generation)) //nolint:gosec // above 0

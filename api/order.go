@@ -5,14 +5,25 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 )
 
-// orderOperations are the operations on orders.
-func (s *Server) orderOperations() []operation {
+// tagOrders is the operations' group in the document.
+const tagOrders = "Orders"
+
+// orderOperations are the operations on one order. Those on lists of orders are orderLists.
+type orderOperations struct {
+	orders *store.Orders
+	cache  *cache.Orders
+	now    func() time.Time
+	waiter waiter
+}
+
+func (o orderOperations) all() []operation {
 	return []operation{
-		s.placeOperation(), s.getOperation(), s.listOperation(), s.customerOrdersOperation(), s.userOrdersOperation(),
-		s.exportOperation(), s.cancelOperation(), s.refundOperation(), s.settleOperation(),
+		o.placeOperation(), o.getOperation(), o.cancelOperation(), o.refundOperation(), o.settleOperation(),
 	}
 }
 

@@ -18,7 +18,7 @@ type cancelInput struct {
 	CommandHeaders
 }
 
-func (s *Server) cancelOperation() operation {
+func (o orderOperations) cancelOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "cancelOrder", Method: http.MethodPost, Path: "/api/orders/{id}/cancel", Tags: []string{tagOrders},
@@ -31,19 +31,19 @@ func (s *Server) cancelOperation() operation {
 		errors: commandErrors(errNotCancellable),
 		answer: showExample(exampleEvent(
 			exampleOrder(orders.AuthorizePayment), orders.Event{Kind: orders.CancelRequested})),
-	}, s.cancel)
+	}, o.cancel)
 }
 
-func (s *Server) cancel(ctx context.Context, in *cancelInput) (*outcome[Order], error) {
+func (o orderOperations) cancel(ctx context.Context, in *cancelInput) (*outcome[Order], error) {
 	id, err := in.ID.parse()
 	if err != nil {
 		return nil, err
 	}
-	e, err := in.request(ctx, orders.Event{OrderID: id, Kind: orders.CancelRequested, At: s.config.Now()})
+	e, err := in.request(ctx, orders.Event{OrderID: id, Kind: orders.CancelRequested, At: o.now()})
 	if err != nil {
 		return nil, err
 	}
-	applied, err := s.command(ctx, e,
+	applied, err := o.command(ctx, e,
 		"The order may or may not be cancelled. Cancelling it again is safe.", errNotCancellable)
 	if err != nil {
 		return nil, err

@@ -91,11 +91,11 @@ func replayHeader(replayed bool) string {
 // command applies a request to an order and drops the order from the cache. If it is unknown whether the request was
 // applied, the caller gets advice. refused is the error if the order's status rules the request out; its text has a
 // placeholder for the status.
-func (s *Server) command(
+func (o orderOperations) command(
 	ctx context.Context, e orders.Event, advice string, refused *problems.Error,
 ) (store.Applied, error) {
-	applied, err := s.config.Store.Orders.Apply(ctx, []orders.Event{e})
-	s.config.Cache.Forget(e.OrderID) // after an error, too: the order may have been written
+	applied, err := o.orders.Apply(ctx, []orders.Event{e})
+	o.cache.Forget(e.OrderID) // after an error, too: the order may have been written
 	if err != nil {
 		return store.Applied{}, &uncertainError{advice, err}
 	}

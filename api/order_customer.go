@@ -19,7 +19,7 @@ type customerOrdersInput struct {
 	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
 }
 
-func (s *Server) customerOrdersOperation() operation {
+func (l orderLists) customerOrdersOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "listCustomerOrders", Method: http.MethodGet, Path: "/api/customers/{customerId}/orders",
@@ -28,16 +28,16 @@ func (s *Server) customerOrdersOperation() operation {
 				"For a customer without orders the list is empty; that is not an error.",
 		},
 		permission: permitRead, action: "list",
-	}, s.customerOrders)
+	}, l.customerOrders)
 }
 
-func (s *Server) customerOrders(ctx context.Context, in *customerOrdersInput) (*listOutput, error) {
+func (l orderLists) customerOrders(ctx context.Context, in *customerOrdersInput) (*listOutput, error) {
 	if err := checkSegment("path.customerId", in.CustomerID); err != nil {
 		return nil, err
 	}
 	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
 	query := filterOf("status", string(in.Status), "from", moment(in.From), "to", moment(in.To))
-	return s.listOrders(ctx, filter, in.Limit, in.Cursor, customerOrdersPath(in.CustomerID), query)
+	return l.page(ctx, filter, in.Limit, in.Cursor, customerOrdersPath(in.CustomerID), query)
 }
 
 // customerID is the id of the customer that something new belongs to.

@@ -46,7 +46,22 @@ type exportEnd struct {
 	NextAfter orders.ID `json:"nextAfter"`
 }
 
-func (s *Server) exportOperation() operation {
+// exportOperations are the operations on exports of orders.
+type exportOperations struct {
+	orders     *store.Orders
+	running    *stream.Slots
+	slowReader time.Duration
+	draining   <-chan struct{}
+}
+
+func newExportOperations(db *store.Orders, slowReader time.Duration, draining <-chan struct{}) exportOperations {
+	running := stream.NewSlots(maxExports, errTooManyExports, errTooManyOwnExports)
+	return exportOperations{db, running, slowReader, draining}
+}
+
+func (o exportOperations) all() []operation { return []operation{o.exportOperation()} }
+
+func (o exportOperations) exportOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "exportOrders", Method: http.MethodGet, Path: "/api/orders/export", Tags: []string{tagOrders},
@@ -61,7 +76,7 @@ func (s *Server) exportOperation() operation {
 		},
 		permission: permitRead, action: "export",
 		errors: []*problems.Error{errTooManyExports, errTooManyOwnExports}, responses: exportResponses,
-	}, s.export)
+	}, o.export)
 }
 
 func exportResponses(huma.Registry) map[string]*huma.Response {
@@ -75,7 +90,7 @@ func exportResponses(huma.Registry) map[string]*huma.Response {
 	}}
 }
 
-func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamResponse, error) {
+func (o exportOperations) export(ctx context.Context, in *exportInput) (*huma.StreamResponse, error) {
 	whose := store.Filter{CustomerID: in.CustomerID}
 	visible := exchangeOf(ctx).principal.restrict(&whose)
 	filter := store.Export{
@@ -88,19 +103,19 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 		}
 	}
 	share := exchangeOf(ctx).principal.share()
-	if err := s.exports.Take(share); err != nil {
+	if err := o.running.Take(share); err != nil {
 		return nil, err
 	}
 	var first []orders.Order // read before the header is sent, so that a failure still has a status
 	if visible {
 		var err error
-		if first, err = s.config.Store.Orders.Export(ctx, filter); err != nil {
-			s.exports.Release(share)
+		if first, err = o.orders.Export(ctx, filter); err != nil {
+			o.running.Release(share)
 			return nil, err
 		}
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		defer s.exports.Release(share)
+		defer o.running.Release(share)
 		r, w := humachi.Unwrap(hctx)
 		w.Header().Set("Content-Type", mediaLines)
 		w.Header().Set("X-Accel-Buffering", "no")
@@ -109,7 +124,7 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 			return
 		}
 		run := &exportRun{
-			Server: s, out: stream.NewWriter(w, s.config.SlowReader), filter: filter, who: exchangeOf(ctx).principal,
+			exportOperations: o, out: stream.NewWriter(w, o.slowReader), filter: filter, who: exchangeOf(ctx).principal,
 		}
 		if err := run.run(ctx, first); err != nil && ctx.Err() == nil {
 			exchangeOf(ctx).cause = err
@@ -120,7 +135,7 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 
 // exportRun is one running export.
 type exportRun struct {
-	*Server
+	exportOperations
 	out    stream.Writer
 	filter store.Export
 	who    Principal
@@ -145,7 +160,7 @@ func (e *exportRun) run(ctx context.Context, page []orders.Order) error {
 			return e.breakOff() // the key was revoked
 		}
 		var err error
-		if page, err = e.config.Store.Orders.Export(ctx, e.filter); err != nil {
+		if page, err = e.orders.Export(ctx, e.filter); err != nil {
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // the client is gone
 			}

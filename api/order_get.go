@@ -27,7 +27,7 @@ type getInput struct {
 	IfNoneMatch string  `header:"If-None-Match" example:"\"4\"" doc:"The ETag of the caller's copy. The answer is 304 if the copy is current"`
 }
 
-func (s *Server) getOperation() operation {
+func (o orderOperations) getOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "getOrder", Method: http.MethodGet, Path: "/api/orders/{id}", Tags: []string{tagOrders},
@@ -38,7 +38,7 @@ func (s *Server) getOperation() operation {
 		},
 		permission: permitRead, action: "get",
 		errors: []*problems.Error{errVersionNotReached}, responses: getResponses,
-	}, s.get)
+	}, o.get)
 }
 
 func getResponses(r huma.Registry) map[string]*huma.Response {
@@ -56,12 +56,12 @@ func etagHeader() *huma.Header {
 }
 
 // get writes the body itself, so that a cached order is encoded once: encoding is most of the cost of a cached answer.
-func (s *Server) get(ctx context.Context, in *getInput) (*huma.StreamResponse, error) {
+func (o orderOperations) get(ctx context.Context, in *getInput) (*huma.StreamResponse, error) {
 	id, err := in.ID.parse()
 	if err != nil {
 		return nil, err
 	}
-	order, err := s.config.Cache.Get(ctx, id, in.AtLeast)
+	order, err := o.cache.Get(ctx, id, in.AtLeast)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,13 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
+// orderLists are the operations on lists of orders.
+type orderLists struct{ orders *store.Orders }
+
+func (l orderLists) all() []operation {
+	return []operation{l.listOperation(), l.customerOrdersOperation(), l.userOrdersOperation()}
+}
+
 // OrderPage is one page of a list.
 type OrderPage struct {
 	Orders     []Order `json:"orders" doc:"Newest first"`
@@ -40,7 +47,7 @@ type listOutput struct {
 	Body         OrderPage
 }
 
-func (s *Server) listOperation() operation {
+func (l orderLists) listOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "listOrders", Method: http.MethodGet, Path: "/api/orders", Tags: []string{tagOrders},
@@ -49,18 +56,18 @@ func (s *Server) listOperation() operation {
 				"number, so orders that are placed meanwhile neither repeat nor hide others.",
 		},
 		permission: permitRead, action: "list",
-	}, s.list)
+	}, l.list)
 }
 
-func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
+func (l orderLists) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
 	query := filterOf(
 		"customerId", in.CustomerID, "status", string(in.Status), "from", moment(in.From), "to", moment(in.To))
-	return s.listOrders(ctx, filter, in.Limit, in.Cursor, "/api/orders", query)
+	return l.page(ctx, filter, in.Limit, in.Cursor, "/api/orders", query)
 }
 
-// listOrders reads a page of the orders that a filter selects, after a cursor.
-func (s *Server) listOrders(
+// page reads a page of the orders that a filter selects, after a cursor.
+func (l orderLists) page(
 	ctx context.Context, filter store.Filter, limit int, cursor, path string, query url.Values,
 ) (*listOutput, error) {
 	who := exchangeOf(ctx).principal
@@ -73,7 +80,7 @@ func (s *Server) listOrders(
 			}
 			copy(filter.Before[:], after)
 			filter.Limit = limit
-			return s.config.Store.Orders.List(ctx, filter)
+			return l.orders.List(ctx, filter)
 		},
 		position: func(o orders.Order) []byte { return o.ID[:] },
 	}.page(limit, cursor)

@@ -42,7 +42,7 @@ type placeOutput struct {
 	Body     Order
 }
 
-func (s *Server) placeOperation() operation {
+func (o orderOperations) placeOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "placeOrder", Method: http.MethodPost, Path: "/api/orders", Tags: []string{tagOrders},
@@ -60,10 +60,10 @@ func (s *Server) placeOperation() operation {
 			`{"productId": 1, "quantity": 2, "price": 29.99}, ` +
 			`{"productId": 2, "quantity": 1, "price": 149.99}]}`,
 		answer: showExample(exampleOrder()), responses: placeResponses,
-	}, s.place)
+	}, o.place)
 }
 
-func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
+func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	placement, err := newPlacement(in.Body)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error
 		advice = "The order may or may not have been stored. Repeat the request under the same Idempotency-Key."
 	}
 
-	placed, err := s.config.Store.Orders.Place(ctx, []orders.Placement{placement})
+	placed, err := o.orders.Place(ctx, []orders.Placement{placement})
 	if err != nil {
 		return nil, &uncertainError{advice, err}
 	}
@@ -93,7 +93,7 @@ func (s *Server) place(ctx context.Context, in *placeInput) (*placeOutput, error
 		out.Replayed = "true"
 	}
 	if patience, ok := preferredWait(in.Prefer); ok {
-		if order, ok = s.await(ctx, order, patience); ok {
+		if order, ok = o.waiter.await(ctx, order, patience); ok {
 			out.Applied = "wait"
 		}
 		if order.Status.AtRest() {

@@ -41,7 +41,7 @@ type refundInput struct {
 	Body *RefundRequest
 }
 
-func (s *Server) refundOperation() operation {
+func (o orderOperations) refundOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "refundOrder", Method: http.MethodPost, Path: "/api/orders/{id}/refunds", Tags: []string{tagOrders},
@@ -54,20 +54,20 @@ func (s *Server) refundOperation() operation {
 		},
 		permission: permitChange, action: "refund",
 		errors: commandErrors(errNotRefundable, errTooManyRefunds),
-	}, s.refund)
+	}, o.refund)
 }
 
-func (s *Server) refund(ctx context.Context, in *refundInput) (*outcome[Refund], error) {
+func (o orderOperations) refund(ctx context.Context, in *refundInput) (*outcome[Refund], error) {
 	id, err := in.ID.parse()
 	if err != nil {
 		return nil, err
 	}
 	// The cache is fresh enough: only the currency is needed, to read the amount, and an order's currency never changes.
-	known, err := s.config.Cache.Get(ctx, id, 0)
+	known, err := o.cache.Get(ctx, id, 0)
 	if err != nil {
 		return nil, err
 	}
-	e, err := in.request(ctx, orders.Event{OrderID: id, Kind: orders.RefundRequested, At: s.config.Now()})
+	e, err := in.request(ctx, orders.Event{OrderID: id, Kind: orders.RefundRequested, At: o.now()})
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (s *Server) refund(ctx context.Context, in *refundInput) (*outcome[Refund],
 		}
 	}
 
-	applied, err := s.command(ctx, e,
+	applied, err := o.command(ctx, e,
 		"The refund may or may not have been accepted. Repeat the request under the same Idempotency-Key; without one, "+
 			"look at the order first.", errNotRefundable)
 	if err != nil {

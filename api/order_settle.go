@@ -55,7 +55,7 @@ type settleInput struct {
 	Body Settlement
 }
 
-func (s *Server) settleOperation() operation {
+func (o orderOperations) settleOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "settleOrder", Method: http.MethodPost, Path: "/api/orders/{id}/settle", Tags: []string{tagOperations},
@@ -74,10 +74,10 @@ func (s *Server) settleOperation() operation {
 		errors:     commandErrors(errNotSettleable),
 		example:    `{"action": "retry", "reason": "The payment provider is up again"}`,
 		answer:     showExample(exampleSettled()),
-	}, s.settle)
+	}, o.settle)
 }
 
-func (s *Server) settle(ctx context.Context, in *settleInput) (*outcome[Order], error) {
+func (o orderOperations) settle(ctx context.Context, in *settleInput) (*outcome[Order], error) {
 	id, err := in.ID.parse()
 	if err != nil {
 		return nil, err
@@ -86,11 +86,11 @@ func (s *Server) settle(ctx context.Context, in *settleInput) (*outcome[Order], 
 	if err != nil {
 		return nil, err
 	}
-	e.OrderID, e.At = id, s.config.Now()
+	e.OrderID, e.At = id, o.now()
 	if e, err = in.request(ctx, e); err != nil {
 		return nil, err
 	}
-	applied, err := s.command(ctx, e,
+	applied, err := o.command(ctx, e,
 		"The order may or may not be settled. Repeat the request under the same Idempotency-Key; without one, look at "+
 			"the order first.", errNotSettleable)
 	if err != nil {

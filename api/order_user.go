@@ -28,7 +28,7 @@ type userOrdersOutput struct {
 	Body         OrderPage
 }
 
-func (s *Server) userOrdersOperation() operation {
+func (l orderLists) userOrdersOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "listUserOrders", Method: http.MethodGet, Path: "/api/orders/user/{userId}", Tags: []string{tagOrders},
@@ -38,15 +38,15 @@ func (s *Server) userOrdersOperation() operation {
 				"has its cursor.",
 		},
 		permission: permitRead, action: "list",
-	}, s.userOrders)
+	}, l.userOrders)
 }
 
-func (s *Server) userOrders(ctx context.Context, in *userOrdersInput) (*userOrdersOutput, error) {
+func (l orderLists) userOrders(ctx context.Context, in *userOrdersInput) (*userOrdersOutput, error) {
 	if err := checkSegment("path.userId", in.UserID); err != nil {
 		return nil, err
 	}
 	filter := store.Filter{CustomerID: in.UserID, Skip: (in.Page - 1) * in.PageSize}
-	out, err := s.listOrders(ctx, filter, in.PageSize, "", "", nil)
+	out, err := l.page(ctx, filter, in.PageSize, "", "", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/stream"
 )
 
@@ -33,16 +34,25 @@ func preferredWait(header string) (patience time.Duration, ok bool) {
 	return 0, false
 }
 
+// waiter waits for orders to come to rest.
+type waiter struct {
+	orders    *store.Orders
+	load      *load
+	streams   *stream.Streams
+	heartbeat time.Duration
+	draining  <-chan struct{}
+}
+
 // await waits until a new order is at rest, the caller's patience ends, or the server drains, and returns the order as
 // it is then. It waits for the feed like an event stream, and counts as an event stream. ok is false if there are too
 // many streams: a server need not meet a preference.
-func (s *Server) await(ctx context.Context, placed orders.Order, patience time.Duration) (now orders.Order, ok bool) {
-	leave, err := s.stay(ctx, exchangeOf(ctx).principal.share())
+func (w waiter) await(ctx context.Context, placed orders.Order, patience time.Duration) (now orders.Order, ok bool) {
+	leave, err := w.load.stay(ctx, exchangeOf(ctx).principal.share())
 	if err != nil {
 		return placed, false
 	}
 	defer leave()
-	listener := s.streams.Listen(stream.Topic{Order: placed.ID}) // before the first read, so that nothing falls in between
+	listener := w.streams.Listen(stream.Topic{Order: placed.ID}) // before the first read, so that nothing falls in between
 	defer listener.Close()
 	x := exchangeOf(ctx)
 	if err := x.allow(patience); err != nil {
@@ -50,10 +60,10 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 	}
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
-	fallback := time.NewTicker(s.config.Heartbeat)
+	fallback := time.NewTicker(w.heartbeat)
 	defer fallback.Stop()
 	for now = placed; ; {
-		current, err := s.config.Store.Orders.Get(ctx, placed.ID)
+		current, err := w.orders.Get(ctx, placed.ID)
 		if err != nil {
 			if ctx.Err() == nil {
 				x.cause = err
@@ -68,18 +78,10 @@ func (s *Server) await(ctx context.Context, placed orders.Order, patience time.D
 		case <-fallback.C:
 		case <-timeout.C:
 			return now, true
-		case <-s.draining:
+		case <-w.draining:
 			return now, true
 		case <-ctx.Done():
 			return now, true
 		}
 	}
-}
-
-// allow extends the server's deadlines, which are meant for requests that are answered at once.
-func (x *exchange) allow(patience time.Duration) error {
-	if x.control == nil {
-		return nil
-	}
-	return stream.Prolong(x.control, time.Now().Add(patience+defaultSlowReader))
 }

@@ -1,8 +1,9 @@
 package api
 
 import (
-	"context"
 	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // families is the content of a registry, by the name of the metric.
@@ -21,13 +22,13 @@ type bucket struct {
 	count uint64
 }
 
-// gather reads the registry. A metric that cannot be collected now is missing.
-func (s *Server) gather(context.Context) families {
+// gather reads a registry, which may be nil. A metric that cannot be collected now is missing.
+func gather(registry prometheus.Gatherer) families {
 	all := families{}
-	if s.config.Gatherer == nil {
+	if registry == nil {
 		return all
 	}
-	gathered, _ := s.config.Gatherer.Gather()
+	gathered, _ := registry.Gather()
 	for _, family := range gathered {
 		for _, metric := range family.GetMetric() {
 			one := series{labels: map[string]string{}, value: metric.GetGauge().GetValue() + metric.GetCounter().GetValue()}

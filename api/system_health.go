@@ -48,7 +48,17 @@ type healthOutput struct {
 	Body   Health
 }
 
-func (s *Server) healthOperations() []operation {
+// tagHealth is the operations' group in the document.
+const tagHealth = "Health"
+
+// healthOperations are the checks of the process.
+type healthOperations struct {
+	version  string
+	ready    func(context.Context) map[string]error // may be nil
+	draining <-chan struct{}
+}
+
+func (o healthOperations) all() []operation {
 	return []operation{
 		declare(operation{
 			Operation: huma.Operation{
@@ -57,7 +67,7 @@ func (s *Server) healthOperations() []operation {
 				Description: "All checks by name. The answer is 503 if a part is down that the process cannot serve without.",
 			},
 			permission: permitAnyone, unhealthy: "Down",
-		}, s.health),
+		}, o.health),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "getLiveness", Method: http.MethodGet, Path: "/health/live", Tags: []string{tagHealth},
@@ -65,7 +75,7 @@ func (s *Server) healthOperations() []operation {
 				Description: "Checks only the process itself: a restart would not repair a database.",
 			},
 			permission: permitAnyone,
-		}, s.liveness),
+		}, o.liveness),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "getReadiness", Method: http.MethodGet, Path: "/health/ready", Tags: []string{tagHealth},
@@ -73,33 +83,33 @@ func (s *Server) healthOperations() []operation {
 				Description: "The same as /health, and 503 as soon as the process is asked to stop.",
 			},
 			permission: permitAnyone, unhealthy: "Down",
-		}, s.readiness),
+		}, o.readiness),
 	}
 }
 
-func (s *Server) liveness(context.Context, *struct{}) (*healthOutput, error) {
-	return &healthOutput{Status: http.StatusOK, Body: Health{Status: conditionOK, Version: s.config.Version}}, nil
+func (o healthOperations) liveness(context.Context, *struct{}) (*healthOutput, error) {
+	return &healthOutput{Status: http.StatusOK, Body: Health{Status: conditionOK, Version: o.version}}, nil
 }
 
-func (s *Server) readiness(ctx context.Context, in *struct{}) (*healthOutput, error) {
+func (o healthOperations) readiness(ctx context.Context, in *struct{}) (*healthOutput, error) {
 	select {
-	case <-s.draining:
-		out, _ := s.liveness(ctx, in)
+	case <-o.draining:
+		out, _ := o.liveness(ctx, in)
 		out.Status, out.Body.Status = http.StatusServiceUnavailable, conditionDown
 		return out, nil
 	default:
-		return s.health(ctx, in)
+		return o.health(ctx, in)
 	}
 }
 
-func (s *Server) health(ctx context.Context, in *struct{}) (*healthOutput, error) {
-	out, _ := s.liveness(ctx, in)
-	if s.config.Ready == nil {
+func (o healthOperations) health(ctx context.Context, in *struct{}) (*healthOutput, error) {
+	out, _ := o.liveness(ctx, in)
+	if o.ready == nil {
 		return out, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	results := s.config.Ready(ctx)
+	results := o.ready(ctx)
 	for _, name := range slices.Sorted(maps.Keys(results)) {
 		err := results[name]
 		check := HealthCheck{Name: name, Status: condition(err)}

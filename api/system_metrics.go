@@ -92,7 +92,7 @@ type ProcessMetrics struct {
 
 type metricsOutput struct{ Body SystemMetrics }
 
-func (s *Server) metricsOperation() operation {
+func (o systemOperations) metricsOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "getSystemMetrics", Method: http.MethodGet, Path: "/api/system/metrics", Tags: []string{tagOperations},
@@ -101,12 +101,12 @@ func (s *Server) metricsOperation() operation {
 				"/metrics on the operations address. Values may be a second old.",
 		},
 		permission: permitObserve,
-	}, s.systemMetrics)
+	}, o.systemMetrics)
 }
 
-func (s *Server) systemMetrics(ctx context.Context, _ *struct{}) (*metricsOutput, error) {
-	f, now := s.gathered.get(ctx, s.gather), s.config.Now()
-	shared := s.system.get(ctx, s.measureSystem)
+func (o systemOperations) systemMetrics(ctx context.Context, _ *struct{}) (*metricsOutput, error) {
+	f, now := o.gathered.get(ctx, func(context.Context) families { return gather(o.registry) }), o.now()
+	shared := o.shared.get(ctx, o.measureSystem)
 	if shared.err != nil {
 		exchangeOf(ctx).cause = shared.err
 	}

@@ -43,7 +43,12 @@ type reconciliationInput struct {
 
 type reconciliationOutput struct{ Body Reconciliation }
 
-func (s *Server) reconciliationOperation() operation {
+// reconciliationOperations are the operations on reconciliation.
+type reconciliationOperations struct{ findings *store.Findings }
+
+func (o reconciliationOperations) all() []operation { return []operation{o.reconciliationOperation()} }
+
+func (o reconciliationOperations) reconciliationOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "getReconciliation", Method: http.MethodGet, Path: "/api/reconciliation", Tags: []string{tagOperations},
@@ -53,15 +58,17 @@ func (s *Server) reconciliationOperation() operation {
 				"its provider.",
 		},
 		permission: permitObserve,
-	}, s.reconciliation)
+	}, o.reconciliation)
 }
 
-func (s *Server) reconciliation(ctx context.Context, in *reconciliationInput) (*reconciliationOutput, error) {
-	list, err := s.config.Store.Findings.Progress(ctx)
+func (o reconciliationOperations) reconciliation(
+	ctx context.Context, in *reconciliationInput,
+) (*reconciliationOutput, error) {
+	list, err := o.findings.Progress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.config.Store.Findings.List(ctx, store.FindingState(in.State), in.Limit)
+	findings, err := o.findings.List(ctx, store.FindingState(in.State), in.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/store"
 )
@@ -19,9 +20,36 @@ const (
 	jobTooOld        = time.Minute
 )
 
+// tagOperations is the group of operators' operations in the document.
+const tagOperations = "Operations"
+
 // systemOperations are the operations on the system as a whole.
-func (s *Server) systemOperations() []operation {
-	return []operation{s.statusOperation(), s.metricsOperation(), s.reconciliationOperation()}
+type systemOperations struct {
+	queues   *store.Queues
+	verifier *store.Verifier
+	version  string
+	instance string
+	breakers func() map[string]string // may be nil
+	feed     *store.Feed              // may be nil
+	registry prometheus.Gatherer      // may be nil
+	now      func() time.Time
+
+	started  time.Time
+	draining <-chan struct{}
+	shared   *sample[systemSample]
+	gathered *sample[families]
+}
+
+func newSystemOperations(c Config, draining <-chan struct{}) systemOperations {
+	return systemOperations{
+		queues: c.Store.Queues, verifier: c.Store.Verifier, version: c.Version, instance: c.Instance, breakers: c.Breakers,
+		feed: c.Feed, registry: c.Gatherer, now: c.Now, started: c.Now(), draining: draining,
+		shared: &sample[systemSample]{now: c.Now}, gathered: &sample[families]{now: c.Now},
+	}
+}
+
+func (o systemOperations) all() []operation {
+	return []operation{o.statusOperation(), o.metricsOperation()}
 }
 
 // SystemStatus is the state of this process and of what it shares with other processes.
@@ -107,7 +135,7 @@ type QueueStatus struct {
 
 type statusOutput struct{ Body SystemStatus }
 
-func (s *Server) statusOperation() operation {
+func (o systemOperations) statusOperation() operation {
 	return declare(operation{
 		Operation: huma.Operation{
 			OperationID: "getSystemStatus", Method: http.MethodGet, Path: "/api/system/status", Tags: []string{tagOperations},
@@ -117,32 +145,32 @@ func (s *Server) statusOperation() operation {
 				"requests to this process. Values from the database may be a second old.",
 		},
 		permission: permitObserve,
-	}, s.status)
+	}, o.status)
 }
 
-func (s *Server) status(ctx context.Context, _ *struct{}) (*statusOutput, error) {
-	shared := s.system.get(ctx, s.measureSystem)
+func (o systemOperations) status(ctx context.Context, _ *struct{}) (*statusOutput, error) {
+	shared := o.shared.get(ctx, o.measureSystem)
 	if shared.err != nil {
 		exchangeOf(ctx).cause = shared.err
 	}
-	now := s.config.Now()
+	now := o.now()
 	out := SystemStatus{
-		Version: s.config.Version, Instance: s.config.Instance, Leader: shared.leader,
-		StartedAt: s.started.UTC(), UptimeSeconds: now.Sub(s.started).Seconds(), Reasons: []StatusReason{},
+		Version: o.version, Instance: o.instance, Leader: shared.leader,
+		StartedAt: o.started.UTC(), UptimeSeconds: now.Sub(o.started).Seconds(), Reasons: []StatusReason{},
 		Database: DatabaseStatus{Status: condition(shared.err), LatencySeconds: shared.latency.Seconds()},
 		Breakers: []BreakerStatus{}, Queues: newQueues(shared.queues, now),
 	}
-	if s.config.Feed != nil {
-		out.Feed = &FeedStatus{BehindSeconds: s.config.Feed.Behind().Seconds()}
+	if o.feed != nil {
+		out.Feed = &FeedStatus{BehindSeconds: o.feed.Behind().Seconds()}
 	}
-	if s.config.Breakers != nil {
-		states := s.config.Breakers()
+	if o.breakers != nil {
+		states := o.breakers()
 		for _, provider := range slices.Sorted(maps.Keys(states)) {
 			out.Breakers = append(out.Breakers, BreakerStatus{provider, states[provider]})
 		}
 	}
 	select {
-	case <-s.draining:
+	case <-o.draining:
 		out.Reasons = append(out.Reasons, StatusReason{Code: reasonDraining})
 	default:
 	}
@@ -189,18 +217,18 @@ type systemSample struct {
 	err        error
 }
 
-func (s *Server) measureSystem(ctx context.Context) (m systemSample) {
+func (o systemOperations) measureSystem(ctx context.Context) (m systemSample) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	start := time.Now()
-	m.leader, m.err = s.config.Store.Queues.Leader(ctx)
+	m.leader, m.err = o.queues.Leader(ctx)
 	m.latency = time.Since(start)
 	if m.err == nil {
-		m.queues, m.err = s.config.Store.Queues.List(ctx)
+		m.queues, m.err = o.queues.List(ctx)
 	}
 	if m.err == nil {
 		var v store.Verification
-		v, m.err = s.config.Store.Verifier.Standing(ctx)
+		v, m.err = o.verifier.Standing(ctx)
 		m.violations = v.Violations
 	}
 	return m

@@ -42,7 +42,18 @@ func webhookErrors(own ...*problems.Error) []*problems.Error {
 	return append(own, errWebhookNotFound, errTooManyWebhooks, errWebhookDisabled, errRotating, errKeyReused)
 }
 
-func (s *Server) webhookOperations() []operation {
+// tagWebhooks is the operations' group in the document.
+const tagWebhooks = "Webhooks"
+
+// webhookOperations are the operations on webhooks.
+type webhookOperations struct {
+	webhooks   *store.Webhooks
+	deliveries *store.Deliveries
+	policy     webhook.Policy
+	now        func() time.Time
+}
+
+func (o webhookOperations) all() []operation {
 	return []operation{
 		declare(operation{
 			Operation: huma.Operation{
@@ -53,21 +64,21 @@ func (s *Server) webhookOperations() []operation {
 				DefaultStatus: http.StatusCreated,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
-		}, s.createWebhook),
+		}, o.createWebhook),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "listWebhooks", Method: http.MethodGet, Path: webhooksPath, Tags: []string{tagWebhooks},
 				Summary: "List webhooks", Description: "The caller's webhooks, oldest first. An admin sees all webhooks.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(),
-		}, s.listWebhooks),
+		}, o.listWebhooks),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "getWebhook", Method: http.MethodGet, Path: webhookPath, Tags: []string{tagWebhooks},
 				Summary: "Get a webhook", Description: "The webhook's settings and its current state.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(),
-		}, s.getWebhook),
+		}, o.getWebhook),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "updateWebhook", Method: http.MethodPatch, Path: webhookPath, Tags: []string{tagWebhooks},
@@ -76,7 +87,7 @@ func (s *Server) webhookOperations() []operation {
 					"not later either. Deliveries that were already waiting go on when it is enabled, unless they have expired.",
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
-		}, s.updateWebhook),
+		}, o.updateWebhook),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "deleteWebhook", Method: http.MethodDelete, Path: webhookPath, Tags: []string{tagWebhooks},
@@ -85,7 +96,7 @@ func (s *Server) webhookOperations() []operation {
 				DefaultStatus: http.StatusNoContent,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
-		}, s.deleteWebhook),
+		}, o.deleteWebhook),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "rotateWebhookSecret", Method: http.MethodPost, Path: webhookPath + "/secret",
@@ -96,7 +107,7 @@ func (s *Server) webhookOperations() []operation {
 					"previous secret at once.",
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
-		}, s.rotateWebhook),
+		}, o.rotateWebhook),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "pingWebhook", Method: http.MethodPost, Path: webhookPath + "/ping", Tags: []string{tagWebhooks},
@@ -105,7 +116,7 @@ func (s *Server) webhookOperations() []operation {
 				DefaultStatus: http.StatusAccepted,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(),
-		}, s.pingWebhook),
+		}, o.pingWebhook),
 	}
 }
 
@@ -125,7 +136,7 @@ type createWebhookInput struct {
 
 type secretOutput struct{ Body WebhookWithSecret }
 
-func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*secretOutput, error) {
+func (o webhookOperations) createWebhook(ctx context.Context, in *createWebhookInput) (*secretOutput, error) {
 	who := exchangeOf(ctx).principal
 	if in.Body.CustomerID != "" {
 		if err := in.Body.CustomerID.check("body.customerId"); err != nil {
@@ -140,7 +151,7 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*se
 	if wrong := line("description", in.Body.Description); wrong != nil {
 		return nil, &orders.InvalidError{Fields: wrong}
 	}
-	if err := s.checkURL(in.Body.URL); err != nil {
+	if err := o.checkURL(in.Body.URL); err != nil {
 		return nil, err
 	}
 	n := store.NewWebhook{
@@ -159,15 +170,15 @@ func (s *Server) createWebhook(ctx context.Context, in *createWebhookInput) (*se
 		sum := sha256.Sum256(request)
 		n.Fingerprint = sum[:]
 	}
-	made, err := s.config.Store.Webhooks.Make(ctx, n)
+	made, err := o.webhooks.Make(ctx, n)
 	if err != nil {
 		return nil, err
 	}
 	return newSecretOutput(made), nil
 }
 
-func (s *Server) checkURL(url string) error {
-	if err := s.config.Webhooks.Check(url); err != nil {
+func (o webhookOperations) checkURL(url string) error {
+	if err := o.policy.Check(url); err != nil {
 		return &orders.InvalidError{Fields: []orders.FieldError{{Field: "url", Message: err.Error()}}}
 	}
 	return nil
@@ -183,11 +194,11 @@ type listWebhooksOutput struct {
 	Body WebhookPage
 }
 
-func (s *Server) listWebhooks(ctx context.Context, in *listWebhooksInput) (*listWebhooksOutput, error) {
+func (o webhookOperations) listWebhooks(ctx context.Context, in *listWebhooksInput) (*listWebhooksOutput, error) {
 	found, err := list[store.Webhook]{
 		path: webhooksPath, filter: url.Values{}, scope: "webhooks", width: len(orders.ID{}),
 		read: func(after []byte, limit int) ([]store.Webhook, error) {
-			return s.config.Store.Webhooks.List(ctx, exchangeOf(ctx).principal.owner(), idOf(after), limit)
+			return o.webhooks.List(ctx, exchangeOf(ctx).principal.owner(), idOf(after), limit)
 		},
 		position: func(w store.Webhook) []byte { return w.ID[:] },
 	}.page(in.Limit, in.Cursor)
@@ -215,12 +226,12 @@ func (in WebhookInput) id() (orders.ID, error) { return in.WebhookID.parseAt("pa
 
 type webhookOutput struct{ Body Webhook }
 
-func (s *Server) getWebhook(ctx context.Context, in *WebhookInput) (*webhookOutput, error) {
+func (o webhookOperations) getWebhook(ctx context.Context, in *WebhookInput) (*webhookOutput, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.config.Store.Webhooks.Get(ctx, exchangeOf(ctx).principal.owner(), id)
+	found, err := o.webhooks.Get(ctx, exchangeOf(ctx).principal.owner(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +243,7 @@ type updateWebhookInput struct {
 	Body WebhookChange
 }
 
-func (s *Server) updateWebhook(ctx context.Context, in *updateWebhookInput) (*webhookOutput, error) {
+func (o webhookOperations) updateWebhook(ctx context.Context, in *updateWebhookInput) (*webhookOutput, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, err
@@ -244,26 +255,26 @@ func (s *Server) updateWebhook(ctx context.Context, in *updateWebhookInput) (*we
 		}
 	}
 	if in.Body.URL != nil {
-		if err := s.checkURL(*in.Body.URL); err != nil {
+		if err := o.checkURL(*in.Body.URL); err != nil {
 			return nil, err
 		}
 	}
 	if in.Body.EventTypes != nil {
 		change.EventTypes = new(plain(*in.Body.EventTypes))
 	}
-	changed, err := s.config.Store.Webhooks.Change(ctx, exchangeOf(ctx).principal.owner(), id, change)
+	changed, err := o.webhooks.Change(ctx, exchangeOf(ctx).principal.owner(), id, change)
 	if err != nil {
 		return nil, err
 	}
 	return &webhookOutput{newWebhook(changed)}, nil
 }
 
-func (s *Server) deleteWebhook(ctx context.Context, in *WebhookInput) (*struct{}, error) {
+func (o webhookOperations) deleteWebhook(ctx context.Context, in *WebhookInput) (*struct{}, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.config.Store.Webhooks.Delete(ctx, exchangeOf(ctx).principal.owner(), id)
+	return nil, o.webhooks.Delete(ctx, exchangeOf(ctx).principal.owner(), id)
 }
 
 type rotateWebhookInput struct {
@@ -272,7 +283,7 @@ type rotateWebhookInput struct {
 	Body           *SecretRotation
 }
 
-func (s *Server) rotateWebhook(ctx context.Context, in *rotateWebhookInput) (*secretOutput, error) {
+func (o webhookOperations) rotateWebhook(ctx context.Context, in *rotateWebhookInput) (*secretOutput, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, err
@@ -288,20 +299,20 @@ func (s *Server) rotateWebhook(ctx context.Context, in *rotateWebhookInput) (*se
 		overlap = time.Duration(*in.Body.PreviousValidSeconds) * time.Second
 	}
 	owner := exchangeOf(ctx).principal.owner()
-	rotated, err := s.config.Store.Webhooks.Rotate(ctx, owner, id, webhook.NewSecret(), key, overlap)
+	rotated, err := o.webhooks.Rotate(ctx, owner, id, webhook.NewSecret(), key, overlap)
 	if err != nil {
 		return nil, err
 	}
 	return newSecretOutput(rotated), nil
 }
 
-func (s *Server) pingWebhook(ctx context.Context, in *WebhookInput) (*deliveryOutput, error) {
+func (o webhookOperations) pingWebhook(ctx context.Context, in *WebhookInput) (*deliveryOutput, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, err
 	}
-	body := webhook.NoticeBody(webhook.Ping, id, "", s.config.Now())
-	made, err := s.config.Store.Deliveries.Notify(ctx, exchangeOf(ctx).principal.owner(), id, webhook.Ping, body)
+	body := webhook.NoticeBody(webhook.Ping, id, "", o.now())
+	made, err := o.deliveries.Notify(ctx, exchangeOf(ctx).principal.owner(), id, webhook.Ping, body)
 	if err != nil {
 		return nil, err
 	}

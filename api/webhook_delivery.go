@@ -19,7 +19,10 @@ const (
 var errDeliveryNotFound = problems.New(problems.NotFound, "delivery_not_found",
 	"The delivery does not exist, or has expired.").For(store.ErrDeliveryNotFound)
 
-func (s *Server) deliveryOperations() []operation {
+// deliveryOperations are the operations on the deliveries of webhooks.
+type deliveryOperations struct{ deliveries *store.Deliveries }
+
+func (o deliveryOperations) all() []operation {
 	return []operation{
 		declare(operation{
 			Operation: huma.Operation{
@@ -29,14 +32,14 @@ func (s *Server) deliveryOperations() []operation {
 					"unless the server is configured otherwise.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(errDeliveryNotFound),
-		}, s.listDeliveries),
+		}, o.listDeliveries),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "getWebhookDelivery", Method: http.MethodGet, Path: deliveryPath, Tags: []string{tagWebhooks},
 				Summary: "Get a delivery", Description: "The delivery with its body, its attempts, and the answers to them.",
 			},
 			permission: permitWebhooks, errors: webhookErrors(errDeliveryNotFound),
-		}, s.getDelivery),
+		}, o.getDelivery),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "redeliverWebhookDelivery", Method: http.MethodPost, Path: deliveryPath + "/redeliver",
@@ -47,7 +50,7 @@ func (s *Server) deliveryOperations() []operation {
 				DefaultStatus: http.StatusAccepted,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(errDeliveryNotFound),
-		}, s.redeliver),
+		}, o.redeliver),
 		declare(operation{
 			Operation: huma.Operation{
 				OperationID: "redeliverWebhookDeliveries", Method: http.MethodPost, Path: webhookPath + "/redeliver",
@@ -58,7 +61,7 @@ func (s *Server) deliveryOperations() []operation {
 				DefaultStatus: http.StatusAccepted,
 			},
 			permission: permitWebhookChange, errors: webhookErrors(errDeliveryNotFound),
-		}, s.redeliverSince),
+		}, o.redeliverSince),
 	}
 }
 
@@ -74,7 +77,9 @@ type listDeliveriesOutput struct {
 	Body WebhookDeliveryPage
 }
 
-func (s *Server) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*listDeliveriesOutput, error) {
+func (o deliveryOperations) listDeliveries(
+	ctx context.Context, in *listDeliveriesInput,
+) (*listDeliveriesOutput, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func (s *Server) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*
 		scope: "deliveries " + id.String() + string(in.State), width: len(id),
 		read: func(after []byte, limit int) ([]store.Delivery, error) {
 			filter.Before, filter.Limit = idOf(after), limit
-			return s.config.Store.Deliveries.List(ctx, exchangeOf(ctx).principal.owner(), id, filter)
+			return o.deliveries.List(ctx, exchangeOf(ctx).principal.owner(), id, filter)
 		},
 		position: func(d store.Delivery) []byte { return d.ID[:] },
 	}.page(in.Limit, in.Cursor)
@@ -112,12 +117,12 @@ func (in deliveryInput) ids() (endpoint, delivery orders.ID, err error) {
 
 type deliveryOutput struct{ Body WebhookDelivery }
 
-func (s *Server) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryOutput, error) {
+func (o deliveryOperations) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryOutput, error) {
 	endpoint, id, err := in.ids()
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.config.Store.Deliveries.Get(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
+	found, err := o.deliveries.Get(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +131,12 @@ func (s *Server) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryO
 	return out, nil
 }
 
-func (s *Server) redeliver(ctx context.Context, in *deliveryInput) (*deliveryOutput, error) {
+func (o deliveryOperations) redeliver(ctx context.Context, in *deliveryInput) (*deliveryOutput, error) {
 	endpoint, id, err := in.ids()
 	if err != nil {
 		return nil, err
 	}
-	repeated, err := s.config.Store.Deliveries.Redeliver(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
+	repeated, err := o.deliveries.Redeliver(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +150,7 @@ type redeliverSinceInput struct {
 
 type redeliveredOutput struct{ Body Redelivered }
 
-func (s *Server) redeliverSince(ctx context.Context, in *redeliverSinceInput) (*redeliveredOutput, error) {
+func (o deliveryOperations) redeliverSince(ctx context.Context, in *redeliverSinceInput) (*redeliveredOutput, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, err
@@ -154,7 +159,7 @@ func (s *Server) redeliverSince(ctx context.Context, in *redeliverSinceInput) (*
 	if in.Body.IncludeDelivered {
 		states = append(states, store.DeliveryDelivered)
 	}
-	n, err := s.config.Store.Deliveries.RedeliverSince(ctx, exchangeOf(ctx).principal.owner(), id, in.Body.Since, states)
+	n, err := o.deliveries.RedeliverSince(ctx, exchangeOf(ctx).principal.owner(), id, in.Body.Since, states)
 	if err != nil {
 		return nil, err
 	}

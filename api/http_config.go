@@ -1,10 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"time"
 
@@ -15,7 +15,6 @@ import (
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
-	"github.com/millrace-orders/millrace/stream"
 	"github.com/millrace-orders/millrace/webhook"
 )
 
@@ -77,26 +76,21 @@ type Config struct {
 	SlowReader time.Duration
 }
 
-// Server is the HTTP handler of the API.
-type Server struct {
-	config   Config
-	handler  http.Handler
-	metrics  *metrics
-	streams  *stream.Streams
-	flights  *stream.Slots // requests being answered, without those that stay open
-	staying  *stream.Slots // answers that stay open: event streams, and requests that wait
-	exports  *stream.Slots // running exports
-	started  time.Time
-	system   sample[systemSample]
-	gathered sample[families]
-	draining chan struct{}
-	drain    func()
+// withDefaults fills in what is not set.
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Store == nil {
+		c.Store = new(store.Store)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.MaxStreams = cmp.Or(c.MaxStreams, defaultMaxStreams)
+	c.MaxStreamsEach = cmp.Or(c.MaxStreamsEach, defaultMaxStreamsEach)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, defaultMaxInFlight)
+	c.Heartbeat = cmp.Or(c.Heartbeat, defaultHeartbeat)
+	c.SlowReader = cmp.Or(c.SlowReader, defaultSlowReader)
+	return c
 }
-
-// ServeHTTP serves a request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
-
-// Drain makes /health/ready fail, ends all event streams and exports, and answers all waiting placements. The clients
-// continue at a different process. Call it before http.Server.Shutdown, which otherwise waits for streams that never
-// end.
-func (s *Server) Drain() { s.drain() }
