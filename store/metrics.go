@@ -10,8 +10,10 @@ func PoolCollector(name string, pool *pgxpool.Pool) prometheus.Collector {
 	desc := func(metric, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("millrace_pool_"+metric, help, labels, prometheus.Labels{"pool": name})
 	}
+	failures, _ := pool.Config().ConnConfig.Tracer.(*failureTracer)
 	return &poolCollector{
 		pool:        pool,
+		failures:    failures,
 		connections: desc("connections", "Connections of a pool by state.", "state"),
 		limit:       desc("connections_limit", "Connections that a pool may open."),
 		acquires:    desc("acquires_total", "Connections that were handed out."),
@@ -22,6 +24,7 @@ func PoolCollector(name string, pool *pgxpool.Pool) prometheus.Collector {
 
 type poolCollector struct {
 	pool                                        *pgxpool.Pool
+	failures                                    *failureTracer // nil for a pool that NewPool has not made
 	connections, limit, acquires, waits, waited *prometheus.Desc
 }
 
@@ -41,4 +44,7 @@ func (c *poolCollector) Collect(ch chan<- prometheus.Metric) {
 	counter(c.acquires, float64(s.AcquireCount()))
 	counter(c.waits, float64(s.EmptyAcquireCount()))
 	counter(c.waited, s.EmptyAcquireWaitTime().Seconds())
+	if c.failures != nil {
+		c.failures.failed.Collect(ch)
+	}
 }

@@ -55,6 +55,7 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 		}
 	}
 	prepare(c.ConnConfig)
+	c.ConnConfig.Tracer = newFailureTracer(name) // PoolCollector exports its counts
 	c.BeforeConnect = func(_ context.Context, conn *pgx.ConnConfig) error {
 		again, err := parseURL(url) // which reads the files of passwords and services
 		if err != nil {

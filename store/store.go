@@ -59,6 +59,7 @@ type Store struct {
 	Audit         *Audit
 	Instances     *Instances
 	Queues        *Queues
+	Server        *Server
 	Verifier      *Verifier
 }
 
@@ -84,6 +85,6 @@ func New(c Config) (*Store, error) {
 		Orders: orders, Steps: steps, DeadLetters: &DeadLetters{d}, Log: log, Webhooks: webhooks,
 		Deliveries: &Deliveries{d, log, webhooks}, Notifications: &Notifications{d}, Inventory: &Inventory{d},
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
-		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Verifier: &Verifier{d, steps},
+		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Server: &Server{d}, Verifier: &Verifier{d, steps},
 	}, nil
 }

@@ -14,10 +14,12 @@ import (
 type metrics struct {
 	duration *prometheus.HistogramVec
 	breaker  *prometheus.GaugeVec
+	refused  *refusals
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
+		refused: newRefusals(),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_upstream_request_duration_seconds",
 			Help: "Calls to providers: ok, refused, unavailable, misconfigured, uncertain, open (not made) or cancelled " +
@@ -32,11 +34,14 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	return m, errors.Join(r.Register(m.duration), r.Register(m.breaker))
+	return m, errors.Join(r.Register(m.duration), r.Register(m.breaker), r.Register(m.refused.total))
 }
 
 func (m *metrics) observe(p orders.Provider, step string, err error, took time.Duration) {
 	m.duration.WithLabelValues(string(p), step, outcome(err)).Observe(took.Seconds())
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		m.refused.count(step, refused.Code)
+	}
 }
 
 func (m *metrics) setBreaker(p orders.Provider, s gobreaker.State) {

@@ -68,8 +68,8 @@ func TestDev(t *testing.T) {
 	status, _, _ = do(t, http.MethodPost, m.ops+"/riverui/api/jobs/retry", `{"ids":[1]}`,
 		"Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
 	require.Equal(t, http.StatusForbidden, status, "another site must not act with the operator's browser")
+	checkSystem(t, m) // which waits until the process leads
 	checkMetrics(t, m)
-	checkSystem(t, m)
 	require.NoError(t, m.stop())
 
 	again := startDev(t, "--data", data)
@@ -112,6 +112,9 @@ func checkMetrics(t *testing.T, m *instance) {
 	get(t, m.ops+"/metrics", &exposition)
 	doc, err := os.ReadFile("../../docs/metrics.md")
 	require.NoError(t, err)
+	require.Contains(t, exposition, `millrace_build_info{`)
+	require.Contains(t, exposition, `role="all"`)
+	require.Contains(t, exposition, "\nmillrace_leader 1\n")
 	for line := range strings.Lines(exposition) {
 		fields := strings.Fields(line)
 		if len(fields) != 4 || fields[1] != "TYPE" {

@@ -93,7 +93,7 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	defer n.stop()
 	n.clock = store.NewClock(store.ClockConfig{Logger: n.logger, Registerer: n.registry})
 	n.registry.MustRegister(collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(c))
 	if err := n.start(p.ctx); err != nil {
 		return err
 	}

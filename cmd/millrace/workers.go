@@ -86,7 +86,8 @@ func (n *node) startJobs(
 	if err != nil {
 		return nil, err
 	}
-	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger))
+	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger),
+		jobs.NewServerCollector(s, client.ID(), time.Now, n.logger))
 	n.background(recovery.Run) // the process counts as alive until its last step ends
 	fanOut := jobs.NewFanOut(s, n.logger, n.registry)
 	feed.Subscribe(func([]store.Entry) { fanOut.Wake() })
