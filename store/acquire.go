@@ -11,21 +11,21 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// acquireTimeout is how long anybody waits for a connection. A full pool must answer "busy" soon: a queue of waiting
-// requests only grows.
+// acquireTimeout bounds how long a caller waits for a connection. A full pool must answer "busy" soon: a queue of
+// waiting requests only grows.
 const acquireTimeout = 2 * time.Second
 
-// errBusy says that no connection could be had in time.
+// errBusy reports that no connection was free in time.
 var errBusy = errors.New("no connection in time")
 
-// impatient is a pool that gives up when no connection can be had soon. Each statement has a deadline of its own, and
-// an outage is an ErrUnavailable: no query can forget either.
+// impatient is a pool that gives up if no connection is free soon. It gives each statement a deadline, and turns an
+// outage into ErrUnavailable, so no query can forget either.
 type impatient struct {
 	pool  *pgxpool.Pool
-	limit time.Duration // of a statement; 0: the caller's own
+	limit time.Duration // of a statement; 0: the caller's own deadline
 }
 
-// newImpatient adds no deadlines to a transaction: it has its connection, and a deadline of its own.
+// newImpatient adds no deadlines to a transaction, which has its connection and a deadline already.
 func newImpatient(db DB, limit time.Duration) DB {
 	if pool, ok := db.(*pgxpool.Pool); ok {
 		return impatient{pool, limit}
@@ -33,7 +33,7 @@ func newImpatient(db DB, limit time.Duration) DB {
 	return classified{db}
 }
 
-// classified has the outages of a database that is no pool fail with ErrUnavailable, too.
+// classified turns the outages of a database that is not a pool into ErrUnavailable, too.
 type classified struct{ db DB }
 
 // Begin implements DB.
@@ -130,10 +130,10 @@ func (i impatient) QueryRow(ctx context.Context, sql string, args ...any) pgx.Ro
 	return heldRow{rows, err}
 }
 
-// heldRows gives its connection back when it is read to its end or closed.
+// heldRows returns its connection once the rows are read to the end or closed.
 type heldRows struct {
 	pgx.Rows
-	conn   *pgxpool.Conn // nil: given back
+	conn   *pgxpool.Conn // nil: returned
 	cancel context.CancelFunc
 }
 
@@ -156,7 +156,7 @@ func (r *heldRows) Next() bool {
 	return more
 }
 
-// heldRow is the first of rows, as pgx has it.
+// heldRow is the first of several rows, as pgx's QueryRow returns it.
 type heldRow struct {
 	rows pgx.Rows
 	err  error

@@ -15,30 +15,30 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Audit is the log of what operators did.
+// Audit is the log of operators' actions.
 type Audit struct {
 	*database
 }
 
-// Actor is who did something, and from where.
+// Actor is the caller that did something, and where the caller was.
 type Actor struct {
-	Name          string // a key's id, oidc:<subject>, or what else somebody is known by
+	Name          string // a key's id, oidc:<subject>, or another name of the caller
 	Role          roles.Role
 	RequestID     string // empty on the command line
 	RemoteAddress string
 }
 
-// AuditEntry is one thing that was done, or tried, by somebody with power over others.
+// AuditEntry is one action of an operator, done or attempted.
 type AuditEntry struct {
-	ID int64     // set by the log
-	At time.Time // likewise
+	ID int64     // set by the audit log
+	At time.Time // set by the audit log
 	Actor
 	Action string         // what: an operation's id, keys.create, or a method and a path
-	Target string         // to what
-	Detail map[string]any // what else there is to say; small
+	Target string         // what the action was applied to
+	Detail map[string]any // further facts; small
 }
 
-// Write appends to the audit log. The log refuses changes of what is in it.
+// Write appends to the audit log. The database refuses to change an entry later.
 func (s *Audit) Write(ctx context.Context, entries []AuditEntry) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return s.audit(ctx, tx, entries) })
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Audit) Write(ctx context.Context, entries []AuditEntry) error {
 	return nil
 }
 
-// audit appends in the transaction of what the entries are about.
+// audit appends entries in the transaction of the change that they describe.
 func (s *database) audit(ctx context.Context, tx pgx.Tx, entries []AuditEntry) error {
 	params := new(dbsqlc.AuditInsertParams)
 	for _, e := range entries {
@@ -70,8 +70,8 @@ func (s *database) audit(ctx context.Context, tx pgx.Tx, entries []AuditEntry) e
 	return s.queries.AuditInsert(ctx, tx, params)
 }
 
-// printable makes a text fit for the column and for the terminal on which it will be read. Paths and headers are made
-// by strangers, and an entry must not be lost over what is in them.
+// printable makes a text fit for its column and for a terminal. Callers choose paths and headers freely, and an entry
+// must not be lost because of them.
 func printable(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -85,7 +85,7 @@ func printable(s string, most int) string {
 	return s
 }
 
-// List is the end of the audit log, newest first.
+// List returns the latest entries of the audit log, newest first.
 func (s *Audit) List(ctx context.Context, limit int) ([]AuditEntry, error) {
 	rows, err := s.queries.AuditList(ctx, s.db, int32(limit))
 	if err != nil {

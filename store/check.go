@@ -2,15 +2,15 @@ package store
 
 import "github.com/millrace-orders/millrace/orders"
 
-// Check is one thing that Verify looks at. docs/verify.md has a table of all checks.
+// Check is one thing that Verify checks. docs/verify.md has a table of all checks.
 type Check struct {
-	Name      string // stable: a label of metrics
+	Name      string // stable: it is a label of metrics
 	Invariant string // as docs/design.md numbers them; L is for liveness
-	Means     string // what is wrong when the check fails
+	Means     string // what is wrong if the check fails
 	Do        string // what to do about it
 }
 
-// Names of the checks that are not rules of a single order.
+// Checks that are not rules of a single order.
 const (
 	checkUnreadable    = "unreadable"
 	checkKey           = "idempotency_key"
@@ -37,7 +37,7 @@ const (
 const bySaga = "Compare the order's history (`GET /api/orders/{id}/events`) with its steps, and look in the " +
 	"database's log for other programs that write to these tables: Millrace writes both in one transaction"
 
-// Checks lists all checks, in the order in which they are reported.
+// Checks lists all checks, in the order of a report.
 func Checks() []Check {
 	return []Check{
 		{

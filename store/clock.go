@@ -14,38 +14,38 @@ import (
 )
 
 const (
-	// mostCorrection is how far the database's clock may be from its continuation here and be followed at once.
+	// mostCorrection is the largest difference from the database's clock that is corrected at once.
 	mostCorrection = 2 * time.Second
-	// believeAfter is for how long a larger difference has to last.
+	// believeAfter is how long a larger difference has to last before it is corrected.
 	believeAfter = 10 * time.Second
-	// correctOneIn keeps the clock within a tenth of its pace while it is corrected, so that it does not run backwards.
+	// correctOneIn limits a correction to a tenth of the time that has passed, so that the clock never runs backwards.
 	correctOneIn = 10
 )
 
-// ClockConfig says what a Clock works with.
+// ClockConfig configures a Clock.
 type ClockConfig struct {
 	Wall func() time.Time // this machine's clock; default time.Now
-	// Elapsed is a monotonic clock, which does not notice when the wall clock is set. Default: time since NewClock.
+	// Elapsed is a monotonic clock: setting the wall clock does not change it. Default: time since NewClock.
 	Elapsed    func() time.Duration
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
 }
 
-// Clock is the database's clock, as far as it can be told without asking: its time at the latest readings, and the
-// monotonic time since. All processes so measure deadlines by one clock, and a wall clock that is set while the
-// process runs changes nothing. It goes on while the database does not answer. Before the first reading it goes on
-// from the wall clock as it was at the start.
+// Clock is an estimate of the database's clock: the database's time at the latest readings, plus the monotonic time
+// since. So all processes measure deadlines by one clock, and setting a machine's wall clock while a process runs
+// changes nothing. The Clock goes on while the database does not answer. Before the first reading it starts from the
+// machine's wall clock.
 //
 // It is safe for concurrent use.
 type Clock struct {
 	config ClockConfig
-	offset atomic.Int64 // to add to the elapsed time, for the time since 1970
+	offset atomic.Int64 // added to the elapsed time, it gives the time since 1970
 	skew   atomic.Int64
 
 	mu     sync.Mutex
 	set    bool
-	readAt time.Duration // when it was last read, as time elapsed
-	// doubted is a clock that differs too much to be followed at once. nil: there is none.
+	readAt time.Duration // the elapsed time of the latest reading
+	// doubted is a reading that differs too much to be followed at once. nil: there is none.
 	doubted *doubtedClock
 }
 
@@ -54,7 +54,7 @@ type doubtedClock struct {
 	offset time.Duration
 }
 
-// NewClock makes a Clock that has not read the database's yet.
+// NewClock makes a Clock that has not yet read the database's clock.
 func NewClock(c ClockConfig) *Clock {
 	if c.Wall == nil {
 		c.Wall = time.Now
@@ -73,11 +73,11 @@ func NewClock(c ClockConfig) *Clock {
 	return clock
 }
 
-// Now is the database's time.
+// Now returns the database's time.
 func (c *Clock) Now() time.Time { return time.Unix(0, c.offset.Load()+int64(c.config.Elapsed())) }
 
-// Skew is how far this machine's clock was ahead of the database's at the latest reading, give or take half its round
-// trip.
+// Skew returns how far this machine's clock was ahead of the database's at the latest reading. Half of the reading's
+// round trip is the error.
 func (c *Clock) Skew() time.Duration { return time.Duration(c.skew.Load()) }
 
 // Read asks the database for its time.
@@ -91,9 +91,9 @@ func (c *Clock) Read(ctx context.Context, db dbsqlc.DBTX) error {
 	return nil
 }
 
-// observe takes in a reading. The database's clock said at somewhere between begun and ended, so any offset between
-// two bounds agrees with it, and the nearest one to what the clock has is enough of a correction: a slow round trip
-// corrects nothing.
+// observe takes in a reading. The database read its clock between begun and ended, so every offset between two bounds
+// agrees with the reading. The correction goes to the bound that is nearest to the clock: a slow round trip corrects
+// nothing.
 func (c *Clock) observe(ctx context.Context, begun, ended time.Duration, at time.Time) {
 	wall := c.config.Wall()
 	c.mu.Lock()
@@ -107,7 +107,7 @@ func (c *Clock) observe(ctx context.Context, begun, ended time.Duration, at time
 		c.set, c.readAt = !slow, ended
 	}
 	if slow {
-		return // it says too little to confirm anything
+		return // the bounds are too far apart to confirm anything
 	}
 	c.skew.Store(int64(time.Duration(wall.UnixNano()) - ended - middle))
 

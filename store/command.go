@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// CommandTTL is for how long the idempotency key of a cancellation, a refund or a settlement is remembered at least.
-// That of a placement is remembered for as long as the order is.
+// CommandTTL is the least time for which the idempotency key of a cancellation, a refund or a settlement is remembered.
+// The key of a placement is remembered for as long as its order.
 const CommandTTL = 7 * 24 * time.Hour
 
 const purgeBatch = 1000
@@ -27,9 +27,9 @@ func keyOf(e orders.Event) commandKey {
 	return commandKey{e.Principal, e.Command(), e.IdempotencyKey}
 }
 
-// commands reads what was asked before under the idempotency keys of events. Their orders must be locked: then two
-// requests with one key for one order cannot both find nothing. If the key comes with another order, the second
-// insert fails, and the transaction is tried again.
+// commands reads the earlier commands under the idempotency keys of events. The events' orders must be locked: then two
+// commands with one key for one order cannot both find nothing. If the same key comes with a different order, the
+// second insert fails, and its transaction is tried again.
 func (s *Orders) commands(
 	ctx context.Context, tx pgx.Tx, events []orders.Event,
 ) (map[commandKey]dbsqlc.CommandsReadRow, error) {
@@ -55,8 +55,8 @@ func (s *Orders) commands(
 	return found, nil
 }
 
-// repeat answers an event whose key was used before with the order as it was after that. A key from before answers were
-// kept is answered from the log; with the order as it is now, if the log was pruned.
+// repeat answers an event whose key was used before with the order as it was after the first use. Commands from before
+// answers were stored are answered from the log, or, if the log was pruned, with the order as it is now.
 func (s *Orders) repeat(
 	ctx context.Context, tx pgx.Tx, e orders.Event, current orders.Order, before dbsqlc.CommandsReadRow,
 ) (Applied, error) {
@@ -77,16 +77,16 @@ func (s *Orders) repeat(
 		return Applied{}, fmt.Errorf("read events: %w", err)
 	}
 	if len(rows) == 0 || rows[0].Version != 1 {
-		return Applied{Order: current, Replayed: true}, nil // the beginning of its log has been pruned
+		return Applied{Order: current, Replayed: true}, nil // the beginning of the order's log has been pruned
 	}
 	order, err := orders.Fold(current, decodeEvents(rows))
-	if err != nil { // it is from before a release that changed the saga, and was decided otherwise than it would be now
+	if err != nil { // an earlier release decided it by another saga
 		order = current
 	}
 	return Applied{Order: order, Replayed: true}, nil
 }
 
-// findTwin finds an event with the same idempotency key among those before it in its own batch; -1 if there is none.
+// findTwin returns the index of an event with the same idempotency key before it in its own batch, or -1.
 func findTwin(before []orders.Event, e orders.Event) int {
 	return slices.IndexFunc(before, func(b orders.Event) bool {
 		return e.IdempotencyKey != "" && keyOf(b) == keyOf(e)
@@ -100,7 +100,7 @@ func repeatTwin(e orders.Event, twin Applied) Applied {
 	return Applied{Order: twin.Order, Replayed: true}
 }
 
-// commandParams lays out the requests among decisions that came with a key; nil if there are none.
+// commandParams lays out the decisions on events with a key; nil if there are none.
 func commandParams(decisions []orders.Decision) (*dbsqlc.CommandsInsertParams, error) {
 	c := new(dbsqlc.CommandsInsertParams)
 	for _, d := range decisions {

@@ -23,7 +23,7 @@ const (
 	base62          = 62
 )
 
-// newCredential makes an id and a secret. Like all of crypto/rand it never fails.
+// newCredential makes an id and a secret. It never fails, like all of crypto/rand.
 func newCredential() (id, secret string) {
 	random := make([]byte, keySecretBytes)
 	_, _ = rand.Read(random)
@@ -40,7 +40,7 @@ func IsKey(text string) bool {
 // IsTicket reports whether a text has the form of a ticket, right or wrong.
 func IsTicket(text string) bool { return len(text) == keySecretLength && isAlphanumeric(text) }
 
-// parseCredential takes the text of a key apart.
+// parseCredential splits the text of a key.
 func parseCredential(text string) (id, secret string, ok bool) {
 	text, ok = strings.CutPrefix(text, keyPrefix)
 	if !ok || len(text) != keyIDLength+1+keySecretLength || text[keyIDLength] != '_' {

@@ -14,8 +14,8 @@ import (
 
 // database is what the types of this package share: connections, clocks, and how to write.
 type database struct {
-	db      DB // each statement has readTimeout, and fails with ErrUnavailable if the database does
-	patient DB // the same, without that limit: the caller brings one
+	db      DB // each statement has readTimeout, and fails with ErrUnavailable in an outage
+	patient DB // the same without readTimeout: the caller brings a deadline
 	queries *dbsqlc.Queries
 	jobs    *river.Client[pgx.Tx]
 	now     func() time.Time
@@ -32,8 +32,8 @@ const (
 
 // inTx runs fn in a transaction and commits it. Deadlocks and serialisation failures are tried again.
 //
-// The caller's cancellation does not reach the transaction: pgx would close the connection, and a client that goes
-// away must find either a whole order or none when it comes back, not a pool that is busy reconnecting.
+// The caller's cancellation does not reach the transaction, because pgx would close the connection. A client that goes
+// away must find either a whole order or none when it returns, and not a pool that is busy reconnecting.
 func (d *database) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()

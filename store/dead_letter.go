@@ -17,17 +17,17 @@ type DeadLetters struct {
 	*database
 }
 
-// RedriveQueue is the River queue of redrives: one at a time per process, so that their rates do not add up to more.
+// RedriveQueue is the River queue of redrives. Each process runs one at a time, so that their rates do not add up.
 const RedriveQueue = "redrive"
 
 // DeadLetterGroup is the orders that need attention for one cause.
 type DeadLetterGroup struct {
 	Cause           orders.Cause
 	Orders          int64
-	FirstAt, LastAt time.Time // when the longest waiting and the latest of them came to need it
+	FirstAt, LastAt time.Time // when the first and the latest of these orders came to need attention
 }
 
-// Groups counts the orders that need attention by cause, most first.
+// Groups counts the orders that need attention by cause, the most frequent cause first.
 func (s *DeadLetters) Groups(ctx context.Context, limit int) ([]DeadLetterGroup, error) {
 	rows, err := s.queries.DeadLetterGroups(ctx, s.db, int32(limit))
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *DeadLetters) Groups(ctx context.Context, limit int) ([]DeadLetterGroup,
 	return groups, nil
 }
 
-// List lists the orders that a redrive is about, by id, above the given one.
+// List lists the orders of a redrive by id, above the given one.
 func (s *DeadLetters) List(
 	ctx context.Context, job orders.RedriveJob, after orders.ID, limit int,
 ) ([]orders.ID, error) {
@@ -57,7 +57,7 @@ func (s *DeadLetters) List(
 	return ids, nil
 }
 
-// Count counts the orders that a redrive is about.
+// Count counts the orders of a redrive.
 func (s *DeadLetters) Count(ctx context.Context, job orders.RedriveJob) (int64, error) {
 	n, err := s.queries.DeadLettersCount(ctx, s.db, &dbsqlc.DeadLettersCountParams{
 		Since: job.At, CauseStep: string(job.Cause.Step), CauseState: string(job.Cause.State), CauseCode: job.Cause.Code,
@@ -69,7 +69,7 @@ func (s *DeadLetters) Count(ctx context.Context, job orders.RedriveJob) (int64, 
 	return n, nil
 }
 
-// Redrive has the job done by some process with workers.
+// Redrive enqueues a redrive, which a process with workers carries out.
 func (s *DeadLetters) Redrive(ctx context.Context, job orders.RedriveJob) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := s.jobs.InsertManyFastTx(ctx, tx, []river.InsertManyParams{

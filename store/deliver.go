@@ -12,15 +12,15 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// claimFor is for how long messages, and their endpoint, belong to whoever took them. Whoever is still at it then has
-// died or is frozen, and somebody else sends them again.
+// claimFor is how long a worker owns the deliveries that it took, and their webhook. A worker that still has them
+// afterwards has died or is frozen, and another worker sends them again.
 const claimFor = time.Minute
 
-// hastenBatch bounds how many messages are tried at once when their endpoint has come back.
+// hastenBatch bounds how many deliveries are tried at once when their webhook has recovered.
 const hastenBatch = 1000
 
-// Take takes messages that are due, at most one of each order, and with them the endpoint: nobody else takes
-// any of it for a minute. ok is false if the endpoint is not sent to, or nothing is due, in which case it is free.
+// Take takes deliveries that are due, at most one of each order, and their webhook with them: no other worker takes any
+// of these for a minute. ok is false if the webhook is disabled, or if nothing is due; then the webhook is free again.
 func (s *Deliveries) Take(
 	ctx context.Context, endpoint orders.ID, limit int,
 ) (w Webhook, list []Delivery, ok bool, err error) {
@@ -55,25 +55,25 @@ func (s *Deliveries) Take(
 	return w, list, len(list) > 0, nil
 }
 
-// Attempted is what became of a message that was taken.
+// Attempted is the outcome of a delivery that was taken.
 type Attempted struct {
 	ID            orders.ID
 	State         DeliveryState
-	NextAttemptAt time.Time // of one that is still pending
-	Attempt                 // Number 0: it was not tried
+	NextAttemptAt time.Time // of a delivery that is still pending
+	Attempt                 // Number 0: no attempt was made
 }
 
-// Health is how an endpoint is doing.
+// Health is the state of a webhook.
 type Health struct {
 	Failures       int            // in a row
-	FailingSince   time.Time      // zero: it is not
-	BusyUntil      time.Time      // no message is sent before
+	FailingSince   time.Time      // zero: it is not failing
+	BusyUntil      time.Time      // no message is sent before then
 	DisabledReason DisabledReason // empty: it stays enabled
-	Recovered      bool           // it had been down: what waits is tried at once
+	Recovered      bool           // it had been down: waiting deliveries are tried at once
 }
 
-// Settle writes down what became of an endpoint's messages, and how the endpoint is doing. If that disables
-// it, notice is the body of a message to its owner's other endpoints that want one of that type.
+// Settle stores the outcomes of a webhook's deliveries, and the webhook's health. If the health disables the webhook,
+// notice is the body of a message to its owner's other webhooks that want messages of that type.
 func (s *Deliveries) Settle(
 	ctx context.Context, endpoint orders.ID, made []Attempted, h Health, noticeType, notice string,
 ) error {
@@ -90,7 +90,7 @@ func (s *Deliveries) Settle(
 		p.Responses = append(p.Responses, m.Response)
 	}
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// The endpoint first, as everybody does.
+		// The webhook first: every transaction locks it before its deliveries.
 		if err := s.queries.WebhookHealth(ctx, tx, &dbsqlc.WebhookHealthParams{
 			ID: endpoint, Failures: int32(h.Failures), FailingSince: timestamp(h.FailingSince),
 			BusyUntil: timestamp(h.BusyUntil), DisabledReason: string(h.DisabledReason),
@@ -133,7 +133,7 @@ func (s *Deliveries) noticeSiblings(ctx context.Context, tx pgx.Tx, endpoint ord
 	return err
 }
 
-// OldestDue says since when the message that has waited longest could have been sent; now if none is.
+// OldestDue returns when the delivery that has waited longest became due; the present if no delivery is due.
 func (s *Deliveries) OldestDue(ctx context.Context) (time.Time, error) {
 	at, err := s.queries.DeliveriesOldestDue(ctx, s.db, timestamp(s.now()))
 	if err != nil {

@@ -22,15 +22,15 @@ type Deliveries struct {
 	webhooks *Webhooks
 }
 
-// DeliveryState is how far a message to an endpoint is.
+// DeliveryState is the state of a delivery.
 type DeliveryState string
 
-// The states.
+// A failed delivery used up its attempts. A blocked one was not sent, because its address may not be sent to.
 const (
 	DeliveryPending   DeliveryState = "pending"
 	DeliveryDelivered DeliveryState = "delivered"
-	DeliveryFailed    DeliveryState = "failed"  // given up
-	DeliveryBlocked   DeliveryState = "blocked" // not sent: the address may not be sent to
+	DeliveryFailed    DeliveryState = "failed"
+	DeliveryBlocked   DeliveryState = "blocked"
 )
 
 // DeliveryStates lists all states.
@@ -38,45 +38,45 @@ func DeliveryStates() []DeliveryState {
 	return []DeliveryState{DeliveryPending, DeliveryDelivered, DeliveryFailed, DeliveryBlocked}
 }
 
-// Delivery is a message to an endpoint. Its id is its webhook-id, and its body never changes.
+// Delivery is one message to one webhook. Its id is the message's webhook-id, and its body never changes.
 type Delivery struct {
 	ID            orders.ID
 	EventType     string
-	OrderID       orders.ID // zero: it is about no order
+	OrderID       orders.ID // zero: the message is not about an order
 	Version       int64     // of the order
 	Body          string
 	State         DeliveryState
 	Attempts      int
-	GiveUpAt      int       // the attempt after which it is given up
-	NextAttemptAt time.Time // while it is pending
+	GiveUpAt      int       // the number of the last attempt
+	NextAttemptAt time.Time // while the delivery is pending
 	CreatedAt     time.Time
-	FinishedAt    time.Time // zero while it is pending
+	FinishedAt    time.Time // zero while the delivery is pending
 
-	// Log is the attempts, newest first. A list of deliveries has the last one only.
+	// Log has the attempts, newest first. In a list of deliveries it has the latest attempt only.
 	Log []Attempt
 }
 
-// Attempt is one try to send a message.
+// Attempt is one send of a message.
 type Attempt struct {
 	Number   int // 1, 2, 3 …
 	At       time.Time
 	Took     time.Duration
-	Status   int    // the answer's; 0: there was none
-	Error    string // empty: it is delivered
+	Status   int    // of the answer; 0: there was no answer
+	Error    string // empty: delivered
 	Response string // the beginning of the answer
 }
 
 // attemptsShown bounds the log of a message that is sent again and again.
 const attemptsShown = 100
 
-// DeliveryFilter selects an endpoint's deliveries, newest first.
+// DeliveryFilter selects a webhook's deliveries, newest first.
 type DeliveryFilter struct {
 	State  DeliveryState // empty: all
-	Before orders.ID     // only those made before this one
+	Before orders.ID     // only deliveries made before this one
 	Limit  int
 }
 
-// List lists an endpoint's deliveries. Error: ErrWebhookNotFound.
+// List lists a webhook's deliveries. Error: ErrWebhookNotFound.
 func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f DeliveryFilter) ([]Delivery, error) {
 	if _, err := s.webhooks.get(ctx, s.db, o, endpoint); err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
@@ -138,7 +138,7 @@ func (s *Deliveries) Get(ctx context.Context, o Owner, endpoint, id orders.ID) (
 	return d, nil
 }
 
-// Notify has a message sent that is about no order: to an endpoint that is enabled.
+// Notify sends a message that is not about an order to a webhook that is enabled.
 //
 // Errors: ErrWebhookNotFound, ErrWebhookDisabled.
 func (s *Deliveries) Notify(
@@ -166,7 +166,7 @@ func (s *Deliveries) Notify(
 	return d, nil
 }
 
-// Redeliver has a delivery sent again, whatever became of it. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
+// Redeliver sends a delivery again, whatever its state. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
 func (s *Deliveries) Redeliver(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
 	var row dbsqlc.WebhookDelivery
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
@@ -189,8 +189,8 @@ func (s *Deliveries) Redeliver(ctx context.Context, o Owner, endpoint, id orders
 
 const redeliverBatch = 1000
 
-// RedeliverSince has all deliveries sent again that were made at a moment or later and are in one of the states, of
-// which pending is none. It returns how many there were, also if it fails after some.
+// RedeliverSince sends again all deliveries that were made at a moment or later and are in one of the states. The state
+// pending selects nothing. It returns how many deliveries it enqueued, even if it fails after some.
 //
 // Error: ErrWebhookNotFound.
 func (s *Deliveries) RedeliverSince(
@@ -229,7 +229,7 @@ func (s *Deliveries) RedeliverSince(
 	}
 }
 
-// Purge forgets the deliveries that were finished before a moment, and what is left of deleted endpoints.
+// Purge deletes the deliveries that were finished before a moment, and the rows that deleted webhooks left.
 func (s *Deliveries) Purge(ctx context.Context, before time.Time) error {
 	limit := pgtype.Timestamptz{Time: before, Valid: true}
 	for _, purge := range []func(context.Context, pgx.Tx) (int64, error){
@@ -258,7 +258,7 @@ func (s *Deliveries) Purge(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-// newDelivery is a message to be made.
+// newDelivery is a delivery to insert.
 type newDelivery struct {
 	endpoint, id orders.ID
 	eventType    string
@@ -267,7 +267,7 @@ type newDelivery struct {
 	body         string
 }
 
-// insert writes messages; those about an event of which the endpoint has one already are left out.
+// insert writes deliveries. It leaves out a message about an event that its webhook already has.
 func (s *Deliveries) insert(ctx context.Context, tx pgx.Tx, list []newDelivery) (int64, error) {
 	if len(list) == 0 {
 		return 0, nil

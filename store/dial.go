@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A server that is gone without a word, with its machine or its network, is noticed within about 15 s: by probes where
-// nothing is sent, such as on the listener's connection, and by what is sent and not acknowledged.
+// A server that is gone without a word, with its machine or its network, is noticed within about 15 s. Probes notice it
+// on connections that send nothing, such as the listener's. On others, unacknowledged bytes show it.
 const (
 	connectTimeout = 3 * time.Second
 	probeAfter     = 5 * time.Second

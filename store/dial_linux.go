@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitUnacknowledged bounds how long sent bytes may stay unacknowledged. Keepalive is silent while there are any, and
-// Linux alone would go on sending for a quarter of an hour.
+// limitUnacknowledged bounds how long sent bytes may stay unacknowledged. Keepalive sends no probes while such bytes
+// exist, and Linux alone would go on sending for a quarter of an hour.
 func limitUnacknowledged(network, _ string, conn syscall.RawConn) error {
 	if !strings.HasPrefix(network, "tcp") {
 		return nil

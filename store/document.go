@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// timestamp cuts a time to what Postgres keeps, so that an order reads back exactly as it was decided.
+// timestamp truncates a time to the precision of Postgres, so that an order reads back exactly as it was decided.
 func timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 type itemDocument struct {
@@ -32,8 +32,8 @@ type stepDocument struct {
 	SettledAt     *time.Time       `json:"settled_at"`
 }
 
-// decodeOrder makes an order of a row of order_documents. Steps come without their request bodies. With an error comes
-// what could be decoded.
+// decodeOrder decodes a row of order_documents. The steps have no request bodies. If it fails, it also returns what it
+// could decode.
 func decodeOrder(row dbsqlc.OrderDocument) (o orders.Order, err error) {
 	o = orders.Order{
 		ID: row.ID, CustomerID: row.CustomerID, Currency: orders.Currency(row.Currency),
@@ -77,8 +77,8 @@ func decodeOrder(row dbsqlc.OrderDocument) (o orders.Order, err error) {
 	return o, err
 }
 
-// decodeOrders makes a list of rows. Of an order whose rows are damaged it shows what is left, rather than keep all the
-// others from being listed; verification reports it as unreadable.
+// decodeOrders decodes a list of rows. It shows a damaged order as far as its rows can be decoded, so that this order
+// does not keep the others from being listed. Verification reports the order as unreadable.
 func decodeOrders(rows []dbsqlc.OrderDocument) []orders.Order {
 	list := make([]orders.Order, len(rows))
 	for i, row := range rows {
@@ -112,7 +112,7 @@ func encodeAddress(a *orders.Address) string {
 	}
 	b, err := json.Marshal(a)
 	if err != nil {
-		panic(err) // strings: cannot happen
+		panic(err) // strings only: cannot happen
 	}
 	return string(b)
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// A process sends at most a hundred notifications in any second, at any load: each bell sends at most its rate and its
-// burst. What is rung in a calm moment goes out at once.
+// A process sends at most a hundred notifications in any second, at any load. Each bell sends at most its rate and its
+// burst. A ring in a calm moment goes out at once.
 const (
 	feedRate, feedBurst   = 40, 8
 	queueRate, queueBurst = 35, 10
 	ringTimeout           = 2 * time.Second
 )
 
-// Doorbell tells all processes, after a commit, that there are new events and new jobs. One ring stands for all
-// commits since the last. A lost ring costs latency only: everybody also polls.
+// Doorbell tells all processes, after a commit, that there are new events and new jobs. One ring stands for all commits
+// since the last. A lost ring costs latency only, because all readers and workers also poll.
 type Doorbell struct {
 	db      dbsqlc.DBTX
 	logger  *slog.Logger
@@ -33,7 +33,7 @@ type Doorbell struct {
 	queues     []string // that have new jobs
 }
 
-// bell holds a token while somebody has rung.
+// bell holds a token after it was rung.
 type bell chan struct{}
 
 func (b bell) ring() {
@@ -48,7 +48,7 @@ func NewDoorbell(db dbsqlc.DBTX, logger *slog.Logger) *Doorbell {
 	return &Doorbell{db: db, logger: logger, queries: dbsqlc.New(), feed: make(bell, 1), jobs: make(bell, 1)}
 }
 
-// Ring says that there are events, and the given jobs. It never waits.
+// Ring announces events and the given jobs. It never waits.
 func (d *Doorbell) Ring(jobs []orders.StepJob) {
 	if d == nil {
 		return
@@ -62,7 +62,7 @@ func (d *Doorbell) Ring(jobs []orders.StepJob) {
 	d.RingQueues(queues)
 }
 
-// RingQueues says that there are jobs in some queues. It never waits.
+// RingQueues announces new jobs in some queues. It never waits.
 func (d *Doorbell) RingQueues(queues []string) {
 	if d == nil || len(queues) == 0 {
 		return
@@ -77,7 +77,7 @@ func (d *Doorbell) RingQueues(queues []string) {
 	d.jobs.ring()
 }
 
-// Run sends what was rung until ctx ends.
+// Run sends the rings until ctx ends.
 func (d *Doorbell) Run(ctx context.Context) {
 	var bells sync.WaitGroup
 	defer bells.Wait()
@@ -100,7 +100,7 @@ func (d *Doorbell) Run(ctx context.Context) {
 	})
 }
 
-// send sends what is rung on a bell, and then waits for as long as the notifications that it was have used up.
+// send sends the rings of one bell. After each it waits until the rate allows as many notifications as it has sent.
 func (d *Doorbell) send(
 	ctx context.Context, rung bell, limit *rate.Limiter, notify func(context.Context) (int, error),
 ) {

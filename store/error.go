@@ -13,13 +13,13 @@ import (
 	"github.com/jackc/puddle/v2"
 )
 
-// ErrUnavailable says that the database could not be reached, is full or is restarting. A write that fails with it
-// may nevertheless have been committed: the answer to COMMIT can be lost. Doing it again is safe, for a placement
-// under the same idempotency key.
+// ErrUnavailable reports that the database could not be reached, is full or is restarting. A write that fails with it
+// may have been committed, because the answer to COMMIT can be lost. Repeating the write is safe; a placement needs the
+// same idempotency key.
 var ErrUnavailable = errors.New("database unavailable")
 
-// classify marks the errors that say nothing about the request, only about the database's health. A transaction may
-// pass on an error that is marked already.
+// classify marks errors that report the database's health and nothing about the request. An error that is marked
+// already may come back from a transaction.
 func classify(err error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) || !isOutage(err) {
 		return err
@@ -30,12 +30,12 @@ func classify(err error) error {
 // lockTimeout is the code of a statement that waited for a lock for longer than lock_timeout.
 const lockTimeout = "55P03"
 
-// unwrittenError is what failed before a transaction's COMMIT was sent: nothing of the transaction was written.
+// unwrittenError is a failure before a transaction's COMMIT was sent: the transaction wrote nothing.
 type unwrittenError struct{ error }
 
 func (e unwrittenError) Unwrap() error { return e.error }
 
-// panicError is a panic, as an error of the caller that it was recovered for.
+// panicError is a panic as an error, for the caller whose work panicked.
 type panicError struct {
 	value any
 	stack []byte
@@ -43,7 +43,8 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
 
-// unwritten runs fn, which does not commit, and marks its failure as one that wrote nothing. A panic is such a failure.
+// unwritten runs fn, which does not commit, and marks its failure as one that wrote nothing. A panic counts as a
+// failure.
 func unwritten(fn func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -56,10 +57,10 @@ func unwritten(fn func() error) (err error) {
 	return fn()
 }
 
-// mayBeOneMember reports whether a batch failed for a reason that may lie with one of its members, such as an order
-// that cannot be read, or that another session holds locked, and whether nothing of it was written: it failed before
-// COMMIT, or the server refused it. Without an answer to COMMIT it may have happened, and doing it again would do some
-// of it twice.
+// mayBeOneMember reports whether one member may have failed its batch and the batch wrote nothing. Such a member is an
+// order that cannot be read, or one that another session holds locked. A batch wrote nothing if it failed before
+// COMMIT, or if the server refused the COMMIT. Without an answer to COMMIT the batch may be stored, and repeating it
+// would do some of it twice.
 func mayBeOneMember(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == lockTimeout || !isOutage(err)) {
 		return true
@@ -68,7 +69,7 @@ func mayBeOneMember(err error) bool {
 	return ok && (!isOutage(err) || isTooSlow(err))
 }
 
-// isTooSlow reports whether a statement, or what was done between statements, took longer than it may.
+// isTooSlow reports whether a statement, or the code between statements, took longer than allowed.
 func isTooSlow(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "57014"
@@ -78,12 +79,12 @@ func isTooSlow(err error) bool {
 
 func isOutage(err error) bool {
 	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok && connect != nil {
-		return true // whatever the server says to a login, it says nothing about the request
+		return true // an error at login is never about the request
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), a
-		// primary that was demoted under us, our own idling, a lock that somebody holds for too long, and any other end
-		// of a session: the server ends none for what a statement asks of it.
+		// Connection exceptions, insufficient resources, operator intervention (shutdown, failover, timeouts), a primary that
+		// was demoted, our own idling, a lock that another session holds for too long, and any other end of a session: the
+		// server never ends a session because of a statement.
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") ||
 			strings.HasPrefix(pg.Code, "57") || isEnd(pg) ||
 			pg.Code == readOnly || pg.Code == "25P03" || pg.Code == lockTimeout
@@ -94,8 +95,8 @@ func isOutage(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, puddle.ErrClosedPool)
 }
 
-// isCutOff says that the connection broke off, or the server ended it, so that a COMMIT may have gone through. One that
-// timed out is not among them: trying again at once would only wait again.
+// isCutOff reports whether the connection broke off, or the server ended it, so that a COMMIT may have gone through. A
+// timeout is not a cut: a repeat at once would only wait again.
 func isCutOff(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return isEnd(pg)
@@ -104,13 +105,13 @@ func isCutOff(err error) bool {
 		!errors.Is(err, context.DeadlineExceeded)
 }
 
-// isEnd reports whether the server ended the session with this error. Only the severity that is not translated tells:
-// lc_messages translates the other one.
+// isEnd reports whether the server ended the session with this error. It reads the severity that is not translated: the
+// other one depends on lc_messages.
 func isEnd(pg *pgconn.PgError) bool {
 	return pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC"
 }
 
-// isConflict says that this transaction lost against another, and will find out how if it is tried again: deadlock,
+// isConflict reports whether this transaction lost against another one, and a repeat decides anew: a deadlock, a
 // serialisation failure, or an idempotency key that was taken meanwhile.
 func isConflict(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)

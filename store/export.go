@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Export selects orders to read from the oldest on. Empty fields select all.
+// Export selects orders to read, oldest first. Empty fields select all.
 type Export struct {
 	CustomerID string
 	Status     orders.Status
@@ -20,14 +20,14 @@ type Export struct {
 	Limit      int
 }
 
-// idSlack is more than the moment in an order's id and the moment of its placing are ever apart. The ids narrow a
-// range of time down for the index, the moments decide.
+// idSlack is more than the time in an order's id and the time of its placement ever differ. Ids narrow a range of time
+// for the index; the times decide.
 const idSlack = time.Minute
 
-// Export reads a page of orders, oldest first. The page after it is the one after its last order; the page after the
-// last one is empty. What is left out because it is still being committed is after all that is returned.
+// Export reads a page of orders, oldest first. The next page begins after the last order of this one; an empty page is
+// the last. Orders that are still being committed, and so are missing, come after all orders that are returned.
 //
-// Error: ErrUnavailable, if orders from before To, which has passed, are still being committed.
+// Error: ErrUnavailable, if To has passed and orders from before it are still being committed.
 func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	seal, err := s.queries.OrderSealRead(ctx, s.db)
 	if err != nil {
@@ -35,7 +35,8 @@ func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	}
 	settled := seal.SettledTo
 	page, err := s.exportSettled(ctx, e, settled)
-	now := s.now().Truncate(time.Millisecond).Add(time.Millisecond) // so that it has what this process has stored
+	// so that it includes the orders that this process has stored
+	now := s.now().Truncate(time.Millisecond).Add(time.Millisecond)
 	wanted := now
 	if past := e.To.Add(idSlack); !e.To.IsZero() && past.Before(now) {
 		wanted = past
@@ -54,7 +55,7 @@ func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	return page, nil
 }
 
-// exportSettled reads a page of what is settled.
+// exportSettled reads a page of the orders that are settled.
 func (s *Orders) exportSettled(ctx context.Context, e Export, settled time.Time) ([]orders.Order, error) {
 	after, before := e.After, firstID(settled)
 	if !e.From.IsZero() {

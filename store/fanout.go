@@ -20,37 +20,37 @@ const (
 	fanOutLock     = 0x6d696c6c66616e6f // "millfano"
 	fanOutCursor   = "webhooks"
 	fanOutBatch    = 500  // events
-	fanOutMessages = 5000 // give or take those of one event
-	dueBatch       = 500  // endpoints
+	fanOutMessages = 5000 // plus at most those of one event
+	dueBatch       = 500  // webhooks
 	cursorAge      = time.Minute
 )
 
-// WebhookBody makes the body of the message about an event. previous is the id of the message before it to the same
-// endpoint about the same order, zero if there is none.
+// WebhookBody makes the body of a message about an event. previous is the id of the message before it, to the same
+// webhook about the same order; zero if there is none.
 type WebhookBody func(e orders.Event, customerID string, previous orders.ID) string
 
-// FannedOut is what one FanOut did.
+// FannedOut is the result of one FanOut.
 type FannedOut struct {
-	Events     []time.Time // when those that were read happened
-	Deliveries int64       // messages that were made of them
-	Jobs       int         // endpoints that were given a job
-	More       bool        // there is more to be done at once
-	Expired    error       // not nil: the log was pruned before it was read, and some of it is lost to all endpoints
-	KeyEnded   []orders.ID // endpoints that were disabled because their key has ended
-	Idle       bool        // there is no endpoint to send to
-	Soon       bool        // something is due whose endpoint will be free in a moment
+	Events     []time.Time // when the events that were read happened
+	Deliveries int64       // messages that were made of the events
+	Jobs       int         // webhooks that were given a job
+	More       bool        // more can be done at once
+	Expired    error       // not nil: the log was pruned before it was read, so webhooks miss some events
+	KeyEnded   []orders.ID // webhooks that were disabled because their key has ended
+	Idle       bool        // there is no webhook to send to
+	Soon       bool        // something is due for a webhook that will be free in a moment
 }
 
-// FanOut turns the events after the cursor into messages to the endpoints that want them, moves the cursor, and gives a
-// job to each endpoint for which something is due: in one transaction, so that each event is one message to each
-// endpoint, whatever crashes when. One process at a time does so; for the others there is nothing to do.
+// FanOut turns the events after the cursor into messages to the webhooks that want them, moves the cursor, and gives a
+// job to each webhook for which something is due. All of it is one transaction, so each event is one message to each
+// webhook, whatever crashes and when. One process fans out at a time; in the others FanOut does nothing.
 func (s *Deliveries) FanOut(ctx context.Context, body WebhookBody) (FannedOut, error) {
 	var out FannedOut
 	var queues []string
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		out, queues = FannedOut{}, nil
-		// An advisory lock, because a row lock would give the transaction an id, and with it hold up the feed while the
-		// log is read.
+		// An advisory lock, because a row lock would give the transaction an id. A transaction with an id holds up the feed,
+		// here for as long as the log is read.
 		if mine, err := s.queries.TakeTurn(ctx, tx, fanOutLock); err != nil || !mine {
 			return err
 		}
@@ -86,14 +86,14 @@ type fanOut struct {
 func (f *fanOut) events(ctx context.Context) error {
 	from, err := f.queries.FeedCursorRead(ctx, f.tx, fanOutCursor)
 	if errors.Is(err, pgx.ErrNoRows) {
-		f.out.Idle = true // it is made with the first endpoint
+		f.out.Idle = true // the cursor is made with the first webhook
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	log := f.log.within(f.tx)
-	// First the end and then who listens: an endpoint that is made meanwhile hears of what comes after this end.
+	// First the end, then the webhooks: a webhook that is made in between hears of the events after this end.
 	end, err := log.End(ctx)
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (f *fanOut) events(ctx context.Context) error {
 	}
 	limit := fanOutBatch
 	if f.out.Idle {
-		limit = 1 // only to see whether there is something to skip
+		limit = 1 // enough to see whether there are events to skip
 	}
 	at := Cursor{Epoch: from.Epoch, Txid: from.Txid, ID: from.ID, At: from.At}
 	entries, next, _, err := log.Read(ctx, at, LogFilter{}, limit)
@@ -111,12 +111,12 @@ func (f *fanOut) events(ctx context.Context) error {
 	case errors.Is(err, ErrCursorExpired):
 		f.out.Expired, f.out.More = err, true
 		if next, err = log.Start(ctx); from.At.After(next.At) {
-			next.At = from.At // what another history has from before was sent in the one that ended
+			next.At = from.At // events from before were sent in the history that ended
 		}
 	case len(entries) > 0 && f.out.Idle:
 		entries, next = nil, end
 	case len(entries) == 0 && next.At.Sub(from.At) < cursorAge:
-		next = at // only now and then, so that it does not grow old
+		next = at // moving it now and then keeps it from growing old
 	}
 	if err != nil {
 		return err
@@ -142,7 +142,8 @@ func (f *fanOut) events(ctx context.Context) error {
 	return err
 }
 
-// listening are the endpoints that hear of the entries' orders, by customer; those of everybody under the empty one.
+// listening returns the webhooks that hear of the entries' orders, by customer. Webhooks for all customers are under
+// the empty one.
 func (f *fanOut) listening(ctx context.Context, entries []Entry) (map[string][]dbsqlc.WebhooksListeningRow, error) {
 	customers := []string{""}
 	for _, e := range entries {
@@ -157,8 +158,8 @@ func (f *fanOut) listening(ctx context.Context, entries []Entry) (map[string][]d
 	return byCustomer, err
 }
 
-// deliver writes a message for each event and endpoint that wants it. Each names the one before it. It returns of how
-// many events: where there are many endpoints, it leaves some for the next transaction.
+// deliver writes a message for each event and each webhook that wants it. A message names the one before it. read is
+// the number of events that were handled: with many webhooks, some events are left to the next transaction.
 func (f *fanOut) deliver(ctx context.Context, entries []Entry) (read int, err error) {
 	if len(entries) == 0 {
 		return 0, nil
@@ -218,13 +219,13 @@ func (f *fanOut) deliver(ctx context.Context, entries []Entry) (read int, err er
 	return read, err
 }
 
-// wants says whether an endpoint wants messages of a type.
+// wants reports whether a webhook with these event types wants a message of a type.
 func wants(types []string, eventType string) bool {
 	return len(types) == 0 || slices.Contains(types, eventType)
 }
 
-// jobs gives a job to each endpoint for which something is due, and returns their queues. There is one job at a time
-// for an endpoint, however long its queue is held up.
+// jobs gives a job to each webhook for which something is due, and returns the jobs' queues. A webhook has one job at a
+// time, however long its queue is held up.
 func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
 	now := timestamp(f.now())
 	if f.out.KeyEnded, err = f.queries.WebhooksWithoutKey(ctx, f.tx, now); err != nil {
@@ -258,7 +259,7 @@ func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
 	var started []orders.ID
 	for i, result := range inserted {
 		if result.UniqueSkippedAsDuplicate && result.Job.State == rivertype.JobStateRunning {
-			f.out.Soon = true // it is about to end, and has not seen what is new
+			f.out.Soon = true // the running job is about to end, and has not seen what is new
 			continue
 		}
 		started = append(started, due[i].ID)
@@ -269,7 +270,7 @@ func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
 	})
 }
 
-// startCursor has the fan-out begin with what happens from now on, if it has never begun.
+// startCursor sets the fan-out's cursor to the end of the log, if there is no cursor yet.
 func (s *Webhooks) startCursor(ctx context.Context) error {
 	_, err := s.queries.FeedCursorRead(ctx, s.db, fanOutCursor)
 	if !errors.Is(err, pgx.ErrNoRows) {

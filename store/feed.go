@@ -22,15 +22,16 @@ import (
 const (
 	feedPoll       = time.Second
 	feedPause      = 10 * time.Millisecond
-	patience       = 100 * time.Millisecond // with a transaction that holds the feed up, before looking at what it hides
+	patience       = 100 * time.Millisecond // patience with an old transaction, before asking what it hides
 	reconnectDelay = time.Second
 )
 
-// Feed reads the log of all orders as it grows, once per process, and hands it to everybody in the process who must
-// hear of changes: each event at least once, those of one order in version order, none left out.
+// Feed reads the log of all orders as it grows, once per process, and hands its entries to the process's subscribers.
+// They get each event at least once, the events of one order by version, and none is left out.
 //
-// The cursor is (txid, id) and stops below the oldest running transaction. Following the id alone looks the same and
-// loses events: ids are handed out before commit, so a slow transaction commits behind a cursor that has passed it.
+// The cursor is (txid, id) and stops below the oldest running transaction. A cursor of the id alone looks the same and
+// loses events: ids are handed out before commit, so a slow transaction commits behind a cursor that has passed its
+// ids.
 type Feed struct {
 	pool        *pgxpool.Pool
 	logger      *slog.Logger
@@ -38,18 +39,18 @@ type Feed struct {
 	subscribers []func([]Entry)
 	rung        chan struct{}
 	begun       chan struct{}
-	begin       func() // closes it
+	begin       func() // closes begun
 	age         prometheus.Histogram
 	clock       *Clock
 
 	cursor Cursor
-	// mark is a moment, and the transaction that was the next to begin then. Once all before it are over and read,
-	// everything from before that moment has been handed out.
+	// mark is a moment, and the transaction that was the next to begin then. Once all transactions before it are over and
+	// read, all events from before that moment have been handed out.
 	mark struct {
 		txid uint64
 		at   time.Time
 	}
-	// current is the latest such moment, on this process's clock: those of other machines may differ.
+	// current is the latest such moment, on this process's clock: the clocks of other machines may differ.
 	current atomic.Pointer[time.Time]
 }
 
@@ -72,19 +73,19 @@ func NewFeed(pool *pgxpool.Pool, logger *slog.Logger, registerer prometheus.Regi
 	return f
 }
 
-// Subscribe has fn called with every batch of entries, one batch at a time. It must be called before Run, and fn must
-// not block: it holds up everybody.
+// Subscribe has fn called with every batch of entries, one batch at a time. It must be called before Run. fn must not
+// block: it holds up all other subscribers.
 func (f *Feed) Subscribe(fn func([]Entry)) { f.subscribers = append(f.subscribers, fn) }
 
-// SetClock has the clock read the database's with every look at the log, once a second and more. It must be called
+// SetClock has the clock take the database's time with every read of the log, at least once a second. It must be called
 // before Run.
 func (f *Feed) SetClock(c *Clock) { f.clock = c }
 
-// Begun is closed when Run knows where it starts: what is committed from then on is handed out.
+// Begun is closed once Run knows where it starts: it hands out what is committed from then on.
 func (f *Feed) Begun() <-chan struct{} { return f.begun }
 
-// Behind says for how long events may have been left unread: because the database does not answer, or because an
-// old transaction holds the cursor back. It is large before Run has read for the first time.
+// Behind returns for how long events may have been left unread, because the database does not answer or an old
+// transaction holds the cursor back. It is very large before the first read of Run.
 func (f *Feed) Behind() time.Duration {
 	if current := f.current.Load(); current != nil {
 		return time.Since(*current)
@@ -92,7 +93,7 @@ func (f *Feed) Behind() time.Duration {
 	return math.MaxInt64
 }
 
-// Run reads until ctx ends. It starts with what happens from now on.
+// Run reads until ctx ends. It starts with the events that are committed from now on.
 func (f *Feed) Run(ctx context.Context) {
 	listening := make(chan struct{})
 	go func() {
@@ -129,7 +130,7 @@ func (f *Feed) Run(ctx context.Context) {
 	}
 }
 
-// listen turns the doorbell into reads. Losing it costs latency, never events: the reader polls as well.
+// listen turns the doorbell into reads. A lost ring costs latency, never events: the reader polls as well.
 func (f *Feed) listen(ctx context.Context) {
 	ring := func(context.Context, *pgconn.Notification, *pgx.Conn) error {
 		select {
@@ -169,7 +170,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bound feed: %w", err)
 	}
-	if bounds.ReadOnly { // reading goes on as if nothing happened any more
+	if bounds.ReadOnly { // a demoted server still answers reads, but sees no new events
 		f.pool.Reset()
 		return errDemoted
 	}
@@ -181,7 +182,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 		}
 		f.begin()
 	case f.cursor.Epoch != bounds.Epoch || bounds.Newest < f.cursor.Txid:
-		// Transaction ids went back: this is another history, restored or failed over to with a loss.
+		// Transaction ids went back: the database was restored, or failed over with a loss, and has a different history.
 		f.logger.WarnContext(ctx, "the log's history has changed")
 		if f.cursor, err = logEnd(ctx, f.queries, f.pool, bounds); err != nil {
 			return err
@@ -212,20 +213,20 @@ func (f *Feed) catchUp(ctx context.Context) error {
 	return f.measure(ctx, now, bounds)
 }
 
-// measure finds out up to when everything has been handed out.
+// measure finds out up to which moment all events have been handed out.
 func (f *Feed) measure(ctx context.Context, now time.Time, bounds dbsqlc.LogBoundsRow) error {
 	if f.mark.txid != 0 && bounds.Oldest >= f.mark.txid {
 		f.reached(f.mark.at)
 		f.mark.txid = 0
 	}
 	switch {
-	case bounds.Oldest >= bounds.Newest: // nobody is writing
+	case bounds.Oldest >= bounds.Newest: // no transaction is writing
 		f.reached(now)
 		f.mark.txid = 0
 	case f.mark.txid == 0:
 		f.mark.txid, f.mark.at = bounds.Newest, now
 	case now.Sub(f.mark.at) > patience:
-		// An old transaction is in the way. It may have nothing to do with orders.
+		// An old transaction holds the cursor back. It may have nothing to do with orders.
 		unread, err := f.queries.LogUnread(ctx, f.pool, &dbsqlc.LogUnreadParams{
 			Txid: f.cursor.Txid, ID: f.cursor.ID,
 		})

@@ -10,14 +10,15 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// A GrantError says why a role is not given what serve needs.
+// A GrantError is the reason why a role is not given the rights that serve needs.
 type GrantError struct{ Role, Reason string }
 
 func (e *GrantError) Error() string {
 	return fmt.Sprintf("nothing is granted to %q: %s", e.Role, e.Reason)
 }
 
-// checkGrantees refuses roles that are missing or could do more than they are granted, before anything is written.
+// checkGrantees refuses roles that are missing, or that have more rights than they would be granted, before anything is
+// written.
 func checkGrantees(ctx context.Context, queries *dbsqlc.Queries, db DB, roles []string) error {
 	for _, role := range roles {
 		found, err := queries.GrantRole(ctx, db, role)
@@ -34,8 +35,8 @@ func checkGrantees(ctx context.Context, queries *dbsqlc.Queries, db DB, roles []
 	return nil
 }
 
-// grant gives roles what serve needs, and no more: docs/security.md. What is made later, partitions included, is
-// granted to them when it is made.
+// grant gives roles the rights that serve needs, and no more: docs/security.md lists them. Default privileges cover
+// tables that are made later, such as partitions.
 func grant(ctx context.Context, queries *dbsqlc.Queries, pool *pgxpool.Pool, roles []string) error {
 	if len(roles) == 0 {
 		return nil

@@ -17,39 +17,40 @@ import (
 )
 
 const (
-	// groupLanes is how many batches may be in the database at a time: one more than one, so that one is being put
-	// together while another is being committed. More only makes the batches smaller.
+	// groupLanes is how many batches may be in the database at a time: one is put together while the other is being
+	// committed. More lanes only make the batches smaller.
 	groupLanes = 2
-	// groupWorth is how many members must wait for a second lane. Fewer wait for the first one's commit, which is cheaper
-	// for everybody than one of their own.
+	// groupWorth is how many waiting members justify a second lane. Fewer members wait for the first lane's commit, which
+	// costs less than a commit of their own.
 	groupWorth = 32
-	// groupPatience is for how long. A batch that takes longer waits for a lock or a lost packet, not for its commit.
+	// groupPatience is how long a batch may take before a second lane is justified. A batch that takes longer waits for a
+	// lock or a lost packet, and not for its commit.
 	groupPatience = 50 * time.Millisecond
 	groupBatch    = 128  // weight of a batch's members
-	groupQueue    = 4096 // weight of members that wait; more than that are turned away
-	// groupOutages is how many of a slow batch's calls may find the database out of reach, each by itself, before the
-	// others are answered without another try.
+	groupQueue    = 4096 // weight of waiting members; further calls are turned away
+	// groupOutages is how many calls of a slow batch, tried one by one, may find the database unreachable before the
+	// others fail without a try.
 	groupOutages = 2
 )
 
-// group is a group commit: calls that come while others are being committed are committed together, next. A caller
-// who is alone waits for nobody. Each caller gets the answers to its own members.
+// group is a group commit: calls that arrive while a batch is being committed are committed together, in the next
+// batch. A lone caller does not wait. Each caller gets the results of its own members.
 //
-// Source: the idea is that of commit_delay in Postgres and of every write-ahead log, one level up: what is shared is
-// not only the fsync but the round trips and the statements.
+// Source: the idea is that of commit_delay in Postgres and of every write-ahead log, one level up. Callers share not
+// only the fsync but also the round trips and the statements.
 type group[T, R any] struct {
 	flush   func(ctx context.Context, members []T) ([]R, error)
 	lanes   int
-	alone   bool        // no coalescing
-	weight  func(T) int // what a member costs its batch; nil: 1 each
+	alone   bool        // each call commits by itself
+	weight  func(T) int // what a member adds to its batch; nil: 1 each
 	callers prometheus.Observer
 	panics  prometheus.Counter
 
 	mu      sync.Mutex
 	waiting []*groupCall[T, R]
-	queued  int // weight of waiting
+	queued  int // weight of the waiting calls
 	running int
-	began   time.Time // when a batch was begun last
+	began   time.Time // when the latest batch began
 }
 
 type groupCall[T, R any] struct {
@@ -60,11 +61,11 @@ type groupCall[T, R any] struct {
 	done    chan struct{}
 }
 
-// do has members flushed and returns the answers to them. If ctx ends while they are still waiting they are not
-// flushed; if a lane is flushing them already, the caller leaves and they go on. Who finds no lane flushes his own, and
-// stays to the end.
+// do commits members and returns their results, in order. If no batch is running, the caller becomes the leader and
+// commits its own members. Otherwise they join the next batch. If ctx ends before that batch starts, they are dropped.
+// If ctx ends later, do returns ctx's error and the batch goes on.
 //
-// Errors: ErrUnavailable if too many are waiting; ctx's; and what flush returned for these members.
+// Errors: ErrUnavailable if too many members wait; ctx's error; and the error that flush returned for these members.
 func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	if g.alone {
 		return g.flush(ctx, members)
@@ -78,7 +79,7 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	}
 	g.mu.Lock()
 	switch {
-	case g.running == 0: // and nobody waits
+	case g.running == 0: // so no call waits
 		g.running++
 		g.began = time.Now()
 		g.mu.Unlock()
@@ -105,12 +106,12 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	}
 }
 
-// worthLane says that those who wait had better not wait for a lane that is flushing.
+// worthLane reports whether the waiting calls justify a second lane.
 func (g *group[T, R]) worthLane() bool {
 	return g.queued >= groupWorth || time.Since(g.began) > groupPatience
 }
 
-// leave takes a call out of the queue, if it is still there.
+// leave removes a call from the queue, if it still waits.
 func (g *group[T, R]) leave(call *groupCall[T, R]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -120,8 +121,8 @@ func (g *group[T, R]) leave(call *groupCall[T, R]) {
 	}
 }
 
-// lead flushes a call on its caller's goroutine: to wake up another one costs a lone caller a twentieth of his time. A
-// lane goes on with those who have come meanwhile.
+// lead commits a call on its caller's goroutine: waking another goroutine costs a lone caller 5 %. A lane then commits
+// the calls that arrived meanwhile.
 func (g *group[T, R]) lead(call *groupCall[T, R]) {
 	g.commit([]*groupCall[T, R]{call})
 	g.mu.Lock()
@@ -133,11 +134,10 @@ func (g *group[T, R]) lead(call *groupCall[T, R]) {
 	g.running--
 }
 
-// run is a lane: it flushes batches until nobody waits, or too few for another lane than the one that remains.
+// run is a lane: it commits batches until no call waits, or until the waiting calls no longer justify a second lane.
 func (g *group[T, R]) run() {
 	for {
-		// Whoever is about to join, such as those who have just been answered, does so first: it makes the batches
-		// larger.
+		// Callers that are about to join, such as those that were just answered, join first: it makes the batches larger.
 		runtime.Gosched()
 		batch := g.take()
 		if batch == nil {
@@ -147,7 +147,7 @@ func (g *group[T, R]) run() {
 	}
 }
 
-// commit flushes a batch and answers its calls.
+// commit flushes a batch and wakes its callers.
 func (g *group[T, R]) commit(batch []*groupCall[T, R]) {
 	g.callers.Observe(float64(len(batch)))
 	g.answer(batch)
@@ -157,7 +157,7 @@ func (g *group[T, R]) commit(batch []*groupCall[T, R]) {
 	}
 }
 
-// take takes the calls of the next batch out of the queue; nil ends the lane.
+// take removes the calls of the next batch from the queue; nil ends the lane.
 func (g *group[T, R]) take() []*groupCall[T, R] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -177,7 +177,7 @@ func (g *group[T, R]) take() []*groupCall[T, R] {
 	return batch
 }
 
-// turnAway fails all who wait, when no connection could be had: each batch after this one would wait as long again.
+// turnAway fails all waiting calls after a batch found no connection: each later batch would wait as long again.
 func (g *group[T, R]) turnAway(err error) {
 	g.mu.Lock()
 	waiting := g.waiting
@@ -189,8 +189,8 @@ func (g *group[T, R]) turnAway(err error) {
 	}
 }
 
-// answer flushes a batch. If it fails for a reason that may lie with one call, each call is flushed alone, so that
-// it fails nobody but itself.
+// answer flushes a batch. If one call may be the reason of a failure, each call is flushed alone, so that it fails no
+// other call.
 func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
 	var members []T
 	for _, call := range batch {
@@ -213,8 +213,8 @@ func (g *group[T, R]) answer(batch []*groupCall[T, R]) {
 	g.countPanic(err)
 }
 
-// answerEach flushes each call alone. If the database turns out to be what is slow, the rest need not find that out one
-// after the other.
+// answerEach flushes each call alone. After some calls found the database slow or unreachable, the rest fail at once,
+// because each would wait as long again.
 func (g *group[T, R]) answerEach(batch []*groupCall[T, R]) {
 	var outage error
 	outages := 0
@@ -226,7 +226,7 @@ func (g *group[T, R]) answerEach(batch []*groupCall[T, R]) {
 		call.answers, call.err = g.safely(call.members)
 		g.countPanic(call.err)
 		if pg, ok := errors.AsType[*pgconn.PgError](call.err); ok && pg.Code == lockTimeout {
-			continue // that one's own
+			continue // a lock on this call's own order
 		}
 		if call.err != nil && isOutage(call.err) {
 			outage, outages = call.err, outages+1
@@ -240,7 +240,8 @@ func (g *group[T, R]) countPanic(err error) {
 	}
 }
 
-// safely turns a panic into an error: it would end the process, out of reach of those who recover for the callers.
+// safely turns a panic into an error. On this goroutine a panic would end the process: the callers' handlers cannot
+// recover from it.
 func (g *group[T, R]) safely(members []T) (answers []R, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Inventory is the copy of what the inventory provider lists.
+// Inventory is a copy of the inventory provider's list.
 type Inventory struct {
 	*database
 }
@@ -23,8 +23,8 @@ type Inventory struct {
 // inventoryBatch is how many products one statement writes.
 const inventoryBatch = 5000
 
-// Replace makes products, which must be in ascending order of their ids, all that is known of the inventory
-// as of a moment, in one transaction. If something later is known already, it does nothing.
+// Replace replaces the whole copy with products as of a moment, in one transaction. The products must be in ascending
+// order of their ids. If the copy is already of a later moment, Replace does nothing.
 func (s *Inventory) Replace(ctx context.Context, products []orders.Stock, asOf time.Time) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		newest, err := s.queries.InventoryBegin(ctx, tx, timestamp(asOf))
@@ -40,7 +40,7 @@ func (s *Inventory) Replace(ctx context.Context, products []orders.Stock, asOf t
 			}
 		}
 		failpoint.Hit("inventory.replaced")
-		rest := replaceParams(nil) // whatever comes after the last product is gone
+		rest := replaceParams(nil) // delete the rows above the last product
 		rest.Above, rest.UpTo = above, math.MaxInt64
 		return s.queries.InventoryReplace(ctx, tx, rest)
 	})
@@ -66,8 +66,8 @@ func replaceParams(products []orders.Stock) *dbsqlc.InventoryReplaceParams {
 	return c
 }
 
-// List is a page of the inventory by product id, above the given one, and the moment that it is as of: zero
-// before the first time that the provider was asked. It may be a little later than that, never earlier.
+// List returns a page of the inventory by product id, above the given id, and the moment of the copy: zero if there is
+// none yet. The products may be of a little later than that moment, never earlier.
 func (s *Inventory) List(ctx context.Context, after int64, limit int) ([]orders.Stock, time.Time, error) {
 	asOf, err := s.asOf(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Inventory) List(ctx context.Context, after int64, limit int) ([]orders.
 	return products, asOf, nil
 }
 
-// Product is what is known of one product, and the moment that it is as of. Error: orders.ErrProductNotFound.
+// Product returns what is known of one product, and the moment of the copy. Error: orders.ErrProductNotFound.
 func (s *Inventory) Product(ctx context.Context, id int64) (orders.Stock, time.Time, error) {
 	asOf, err := s.asOf(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Inventory) Product(ctx context.Context, id int64) (orders.Stock, time.T
 	return decodeStock(row), asOf, nil
 }
 
-// asOf is read before the products: an age that is overstated misleads nobody.
+// asOf is read before the products, so a copy can look older than it is, never newer.
 func (s *Inventory) asOf(ctx context.Context) (time.Time, error) {
 	asOf, err := s.queries.InventoryAsOf(ctx, s.db)
 	if errors.Is(err, pgx.ErrNoRows) {

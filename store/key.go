@@ -18,25 +18,25 @@ import (
 
 // Errors about keys.
 var (
-	// ErrKeyRefused says that a key is malformed, unknown, wrong, expired or revoked, and not which of them.
+	// ErrKeyRefused reports that a key is malformed, unknown, wrong, expired or revoked, and not which of these.
 	ErrKeyRefused = errors.New("key refused")
-	// ErrKeyNotFound says that there is no key with such an id.
+	// ErrKeyNotFound reports that there is no key with an id.
 	ErrKeyNotFound = errors.New("key not found")
 )
 
-// Key is an API key without its secret, of which only a hash is stored.
+// Key is an API key without its secret. Only a hash of the secret is stored.
 type Key struct {
 	ID         string
-	LastFour   string // of the secret, to tell keys apart
+	LastFour   string // the end of the secret, to tell keys apart
 	Role       roles.Role
 	CustomerID string // of a customer's key
 	Name       string
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // zero: never
-	RevokedAt  time.Time // zero: it is not
+	RevokedAt  time.Time // zero: not revoked
 }
 
-// Usable says whether the key opens anything at a time.
+// Usable reports whether the key may be used at a time.
 func (k Key) Usable(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(now))
 }
@@ -44,7 +44,7 @@ func (k Key) Usable(now time.Time) bool {
 // NewKey is a request to make a key.
 type NewKey struct {
 	Role       roles.Role
-	CustomerID string // needed for a customer's key, and for no other
+	CustomerID string // required for a customer's key, and refused for others
 	Name       string
 	ExpiresAt  time.Time // zero: never
 }
@@ -72,13 +72,13 @@ func (k NewKey) Validate() error {
 	return &orders.InvalidError{Fields: bad}
 }
 
-// MadeKey is a new key with the text that opens doors. It is not stored: whoever loses it makes another key.
+// MadeKey is a new key with its text. The text is not stored: an operator that loses it makes another key.
 type MadeKey struct {
 	Key
 	Text string
 }
 
-// MakeKeys makes keys, and notes in the audit log who did. The requests must be valid.
+// MakeKeys makes keys, and notes the actor in the audit log. The requests must be valid.
 func (s *Credentials) MakeKeys(ctx context.Context, requests []NewKey, by Actor) ([]MadeKey, error) {
 	now := timestamp(s.now())
 	made := make([]MadeKey, len(requests))
@@ -115,8 +115,8 @@ func (s *Credentials) MakeKeys(ctx context.Context, requests []NewKey, by Actor)
 	return made, nil
 }
 
-// RevokeKeys ends keys at once, and notes in the audit log who did. Doing it again is harmless. Error: ErrKeyNotFound
-// if one of them does not exist; then all stay as they are.
+// RevokeKeys revokes keys at once, and notes the actor in the audit log. Repeating it is harmless. Error:
+// ErrKeyNotFound if one of the keys does not exist; then no key is revoked.
 func (s *Credentials) RevokeKeys(ctx context.Context, ids []string, by Actor) ([]Key, error) {
 	entries := make([]AuditEntry, len(ids))
 	for i, id := range ids {
@@ -139,7 +139,7 @@ func (s *Credentials) RevokeKeys(ctx context.Context, ids []string, by Actor) ([
 	return decodeKeys(rows), nil
 }
 
-// Keys lists keys, also those of no more use, newest first.
+// Keys lists keys, newest first, including revoked and expired ones.
 func (s *Credentials) Keys(ctx context.Context, limit int) ([]Key, error) {
 	rows, err := s.queries.KeysList(ctx, s.db, int32(limit))
 	if err != nil {
@@ -148,7 +148,7 @@ func (s *Credentials) Keys(ctx context.Context, limit int) ([]Key, error) {
 	return decodeKeys(rows), nil
 }
 
-// KeysExist says whether there ever was a key, and whether one can be used now.
+// KeysExist reports whether a key was ever made, and whether one can be used now.
 func (s *Credentials) KeysExist(ctx context.Context) (made, usable bool, err error) {
 	row, err := s.queries.KeysExist(ctx, s.db, s.now())
 	if err != nil {
@@ -157,9 +157,9 @@ func (s *Credentials) KeysExist(ctx context.Context) (made, usable bool, err err
 	return row.Made, row.Usable, nil
 }
 
-// VerifyKey finds the key that a text opens. An unknown id costs the same as a wrong secret, and answers the same.
+// VerifyKey returns the key with a text. An unknown id costs the same as a wrong secret, and gets the same answer.
 //
-// Errors: ErrKeyRefused; any other is the database's and says nothing about the key.
+// Errors: ErrKeyRefused; any other error is the database's and reports nothing about the key.
 func (s *Credentials) VerifyKey(ctx context.Context, text string) (Key, error) {
 	id, secret, ok := parseCredential(text)
 	if !ok {
@@ -168,7 +168,7 @@ func (s *Credentials) VerifyKey(ctx context.Context, text string) (Key, error) {
 	row, err := s.queries.KeyRead(ctx, s.db, id)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		row.SecretSha256 = make([]byte, sha256.Size) // which no secret has
+		row.SecretSha256 = make([]byte, sha256.Size) // no secret has this hash
 	case err != nil:
 		return Key{}, fmt.Errorf("read key: %w", err)
 	}

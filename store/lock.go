@@ -13,21 +13,21 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// How long a migration waits for locks. Each wait in Postgres is short, since others queue behind it.
+// How long a migration waits for locks. Each wait in Postgres is short, since other sessions queue behind it.
 const (
 	migrationPatience = 2 * time.Minute
 	partitionPatience = 5 * time.Second // a backup may read the log for hours, and a partition can wait
 	lockPause         = 500 * time.Millisecond
 )
 
-// lockWaiter repeats what gave up waiting for a lock, and says who holds it.
+// lockWaiter repeats work that timed out on a lock, and logs which session holds the lock.
 type lockWaiter struct {
 	pool    *pgxpool.Pool
 	queries *dbsqlc.Queries
 	logger  *slog.Logger
 }
 
-// retry repeats fn until it fails for another reason than a lock or patience is over.
+// retry repeats fn until it succeeds, fails for a reason other than a lock, or patience is over.
 func (w *lockWaiter) retry(ctx context.Context, patience time.Duration, fn func() error) error {
 	for deadline, told := time.Now().Add(patience), false; ; told = true {
 		err := fn()

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Log is all events of all orders, in the sequence in which readers see them.
+// Log is the log of all events of all orders, in the sequence in which all readers see them.
 type Log struct {
 	*database
 }
@@ -26,16 +26,16 @@ func (s *Log) within(tx pgx.Tx) *Log {
 
 const (
 	logPage  = 1000
-	logPages = 10 // that one call looks through at most for entries that a filter lets pass
-	// readBehind is how much older than those before it an entry may be: the time of an entry is that of the beginning of
-	// its transaction, and the log follows the transactions' ids.
+	logPages = 10 // that one call reads at most, looking for entries that a filter selects
+	// readBehind is how much older an entry may be than the entries before it: an entry has the time at which its
+	// transaction began, and the log follows the transactions' ids.
 	readBehind = time.Hour
 )
 
-// Entry is an event in the log, with what its readers select by.
+// Entry is an event in the log, with the fields by which readers select.
 type Entry struct {
 	orders.Event
-	Cursor     Cursor // the place right after it
+	Cursor     Cursor // the position right after it
 	CustomerID string // of the order
 	Placer     string // the principal that placed the order
 }
@@ -43,19 +43,22 @@ type Entry struct {
 // LogFilter selects entries. The zero value selects all.
 type LogFilter struct {
 	CustomerID string
-	Steps      []orders.StepName // only what is about one of these; selected by the database, so it costs no scan here
+	// only events of these steps; the database selects them, so other events cost no read here
+	Steps []orders.StepName
 }
 
 func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.CustomerID == e.CustomerID }
 
-// Read reads what follows a place in the log, at most limit entries of it, in the order in which all readers see them:
-// each order's events by version, none left out. next is where to go on; it may be ahead of the last entry, and move
-// although nothing was selected, because one call looks through at most 10,000 entries. more is false once the call has
-// seen everything that could be read when it began; what has come since does not count, or a reader of a busy log would
-// never be done. Of a customer with at most 1,000 orders, a call reads only the events of these orders.
+// Read reads the log after a cursor, at most limit entries, in the sequence in which all readers see them: each order's
+// events by version, none left out. next is the cursor to go on from. It may be ahead of the last entry, and it may
+// move although no entry was selected, because one call looks through at most 10,000 entries.
 //
-// Entries that could still be preceded by another, because a transaction older than theirs is running, are not there
-// yet. Error: ErrCursorExpired.
+// more is false once the call has seen everything that could be read when it began. Later entries do not count: a
+// reader of a busy log would never be done. For a customer with at most 1,000 orders, a call reads only the events of
+// these orders.
+//
+// An entry is missing as long as an older transaction is running, because that transaction may still write an entry
+// before it. Error: ErrCursorExpired.
 func (s *Log) Read(
 	ctx context.Context, after Cursor, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, more bool, err error) {
@@ -81,7 +84,7 @@ func (s *Log) Read(
 	return s.readAll(ctx, after, bounds, f, limit)
 }
 
-// readAll looks through the log of all orders.
+// readAll searches the log of all orders.
 func (s *Log) readAll(
 	ctx context.Context, after Cursor, bounds dbsqlc.LogBoundsRow, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, more bool, err error) {
@@ -111,7 +114,7 @@ func (s *Log) readAll(
 	return entries, next, true, nil
 }
 
-// Start is the beginning of what is kept of the log.
+// Start returns the beginning of the part of the log that is kept.
 func (s *Log) Start(ctx context.Context) (Cursor, error) {
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
@@ -120,8 +123,8 @@ func (s *Log) Start(ctx context.Context) (Cursor, error) {
 	return Cursor{Epoch: bounds.Epoch, At: bounds.PrunedTo}, nil
 }
 
-// End is where a reader starts who wants only what happens from now on. What is being committed right now may be
-// before it or after it.
+// End returns the cursor for a reader that wants only what happens from now on. Events that are being committed right
+// now may be before it or after it.
 func (s *Log) End(ctx context.Context) (Cursor, error) {
 	bounds, err := s.queries.LogBounds(ctx, s.db)
 	if err != nil {
@@ -130,8 +133,8 @@ func (s *Log) End(ctx context.Context) (Cursor, error) {
 	return logEnd(ctx, s.queries, s.db, bounds)
 }
 
-// Since is a place before everything that was written at a moment or later, by the database's clock and unless that
-// was set back by more than an hour. It looks for it by halves, and so costs the same in any log.
+// Since returns a cursor before everything that was written at a moment or later, by the database's clock. It allows
+// for a clock that was set back by at most an hour. It searches by halves, so it costs the same in any log.
 func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
 	at = at.Add(-readBehind)
 	bounds, err := s.queries.LogBounds(ctx, s.db)
@@ -155,7 +158,7 @@ func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
 	return place, nil
 }
 
-// logEnd is the place after the last event that can be read.
+// logEnd returns the position after the last event that can be read.
 func logEnd(
 	ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX, bounds dbsqlc.LogBoundsRow,
 ) (Cursor, error) {
@@ -171,7 +174,8 @@ func logEnd(
 	return end, nil
 }
 
-// advance is the same place, for a reader that has seen all there is. It keeps the cursor from growing old.
+// advance returns the same position with a new time, for a reader that has seen all entries. It keeps the cursor from
+// growing old.
 func (c Cursor) advance(bounds dbsqlc.LogBoundsRow) Cursor {
 	c.At = bounds.At
 	return c

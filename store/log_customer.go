@@ -14,7 +14,8 @@ import (
 // for each order in each partition. For a customer with more orders, the log of all orders costs less.
 const logOrders = 1000
 
-// ordersOf reads the orders of a customer, and who placed each. few reports whether that is all of them.
+// ordersOf reads the orders of a customer, and which principal placed each. few reports whether these are all of the
+// customer's orders.
 func (s *Log) ordersOf(ctx context.Context, customer string) (placers map[orders.ID]string, few bool, err error) {
 	placed, err := s.queries.LogOrders(ctx, s.db, &dbsqlc.LogOrdersParams{CustomerID: customer, Most: logOrders + 1})
 	if err != nil || len(placed) > logOrders {
@@ -27,11 +28,11 @@ func (s *Log) ordersOf(ctx context.Context, customer string) (placers map[orders
 	return placers, true, nil
 }
 
-// readOrders reads the events of a customer by its orders, so that the orders of others cost nothing.
+// readOrders reads the events of a customer order by order, so that the orders of other customers cost nothing.
 //
 // The orders must have been read after the bounds. Everything below the bounds had been committed by then, so an order
-// that was not found has no event there. A place further on than the bounds would pass the first event of an order that
-// is placed between the reading of the orders and the reading of their events.
+// that was not found has no event there. A cursor beyond the bounds would pass the first event of an order that is
+// placed after the orders were read.
 func (s *Log) readOrders(
 	ctx context.Context, placers map[orders.ID]string, after Cursor, bounds dbsqlc.LogBoundsRow, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, err error) {

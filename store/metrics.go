@@ -5,7 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// PoolCollector exports how a connection pool is used. The libraries that do this report nanoseconds.
+// PoolCollector exports how a connection pool is used, in seconds. Libraries that export the same use nanoseconds.
 func PoolCollector(name string, pool *pgxpool.Pool) prometheus.Collector {
 	desc := func(metric, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("millrace_pool_"+metric, help, labels, prometheus.Labels{"pool": name})

@@ -27,11 +27,11 @@ const (
 )
 
 // Migrate brings the schema up to date: River's tables first, then ours. Any number of processes may call it at the
-// same time; one migrates, the others wait and find nothing to do. It only goes forward. The grantees are roles that
-// get what serve needs.
+// same time; one migrates, and the others wait and find nothing to do. It only goes forward. The grantees are roles
+// that get the rights that serve needs.
 //
-// The lock is polled for, not waited for: a session that waits in Postgres holds a snapshot, and CREATE INDEX
-// CONCURRENTLY waits for all snapshots, so the two would wait for each other for ever.
+// The migration lock is polled. A session that waits for it in Postgres holds a snapshot, and CREATE INDEX CONCURRENTLY
+// waits for all snapshots, so the two would wait for each other for ever.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, grantees ...string) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
@@ -50,7 +50,7 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, grant
 		if !waiting {
 			pid, err := queries.MigrationLockHolder(ctx, conn, migrationLock)
 			if err != nil {
-				return fmt.Errorf("look for who migrates: %w", err)
+				return fmt.Errorf("look for the migrating session: %w", err)
 			}
 			logger.InfoContext(ctx, "waiting for another migration", "pid", pid)
 		}
@@ -90,7 +90,7 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, grant
 	return prepareLog(ctx, w)
 }
 
-// prepareLog makes the log ready to be written to and, if it was restored from another cluster, to be read.
+// prepareLog makes the log ready for writing and, if it was restored from another cluster, for reading.
 func prepareLog(ctx context.Context, w *lockWaiter) error {
 	foreign, err := w.queries.LogFromOtherCluster(ctx, w.pool)
 	if err != nil {
@@ -171,8 +171,8 @@ func newProvider(pool *pgxpool.Pool) (*goose.Provider, error) {
 		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
 }
 
-// Migrated reports whether Migrate has nothing to do: the schema is the one this program was built for, or a later one
-// that says that this program may still run, and the log is this cluster's.
+// Migrated reports whether Migrate has nothing to do: the log is this cluster's, and the schema is the one that this
+// program was built for, or a later one that allows this program.
 func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	queries := dbsqlc.New()
 	ready, err := queries.SchemaReady(ctx, pool)
@@ -211,7 +211,7 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	return !foreign, nil
 }
 
-// latest is the version of the last migration that this program knows.
+// latest returns the version of the last migration that this program knows.
 func latest() (version int64, err error) {
 	files, err := fs.Glob(sql.Migrations, "migrations/*.sql")
 	if err != nil {
@@ -220,7 +220,7 @@ func latest() (version int64, err error) {
 	return goose.NumericComponent(path.Base(slices.Max(files)))
 }
 
-// newer returns a SchemaError if a later release has migrated the schema, and does not say that this one may still run.
+// newer returns a SchemaError if a later release has migrated the schema and does not allow this release to run.
 func newer(ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX) error {
 	version, err := queries.SchemaVersion(ctx, db)
 	if err != nil {

@@ -21,13 +21,13 @@ type Notifications struct {
 type NotificationFilter struct {
 	CustomerID string
 	OrderID    orders.ID
-	// Before and BeforeGeneration are the last notification of the page before.
+	// Before and BeforeGeneration name the last notification of the page before.
 	Before           orders.ID
 	BeforeGeneration int
 	Limit            int
 }
 
-// List lists the e-mails of orders, those of the newest order first, and an order's newest first.
+// List lists the e-mails of orders, the newest order's first, and within an order the newest first.
 func (s *Notifications) List(ctx context.Context, f NotificationFilter) ([]orders.Notification, error) {
 	before, generation := f.Before, int32(f.BeforeGeneration)
 	if before == (orders.ID{}) {
@@ -66,8 +66,8 @@ func (s *Notifications) List(ctx context.Context, f NotificationFilter) ([]order
 	return list, nil
 }
 
-// HandOver notes that the step of a key is about to be handed to a provider that knows no keys. first is false if that
-// was noted before, or the step has an outcome: then it must not be handed over.
+// HandOver notes that the step with a key is about to be handed to a provider that knows no keys. first is false if
+// that was noted before, or if the step has an outcome: then the step must not be handed over.
 func (s *Notifications) HandOver(ctx context.Context, key string) (first bool, err error) {
 	job, err := orders.ParseStepKey(key)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Notifications) HandOver(ctx context.Context, key string) (first bool, e
 	return first, nil
 }
 
-// TakeBack notes that the step of a key was not taken after HandOver had been called for it, so it may be tried again.
+// TakeBack notes that the provider did not take the step that HandOver was called for, so the step may be tried again.
 func (s *Notifications) TakeBack(ctx context.Context, key string) error {
 	job, err := orders.ParseStepKey(key)
 	if err != nil {

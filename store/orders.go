@@ -9,14 +9,14 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Orders places orders, applies what happens to them, and reads them.
+// Orders places orders, applies events to them, and reads them.
 type Orders struct {
 	*database
 
 	recent *Recent
 	writes *Writes
-	lastID atomic.Uint64 // the moment in the latest order's id
-	sealed atomic.Int64  // up to when orders are sealed, as far as this process knows; in milliseconds
+	lastID atomic.Uint64 // the time in the latest order's id
+	sealed atomic.Int64  // orders before this moment are sealed, as far as this process knows; in milliseconds
 
 	placing  *group[orders.Placement, Placed]
 	applying [groupLanes]*group[orders.Event, Applied] // by order

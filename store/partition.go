@@ -17,32 +17,34 @@ const (
 	checkViolation = "23514"
 )
 
-// LogUpkeep is the kind of the job that maintains the log. LogUpkeepTimeout is how long it may run: a default partition
-// that has filled up is read whole.
+// LogUpkeep is the kind of the job that maintains the log. LogUpkeepTimeout is how long it may run: it reads the whole
+// of a default partition that has filled up.
 const (
 	LogUpkeep        = "maintain_log"
 	LogUpkeepTimeout = 15 * time.Minute
 )
 
 const (
-	partitionTimeout = 5 * time.Second  // of making, and of dropping partitions
+	partitionTimeout = 5 * time.Second  // of making and of dropping partitions
 	splitTimeout     = 10 * time.Minute // of reading a default partition: readers of the log wait, writers do not
 	// upkeepMark is the advisory lock of the transaction that reads the default partition.
 	upkeepMark = 0x6d696c6c75706b70 // "millupkp"
 )
 
-// Maintain makes the log's partitions of this week and the next, and drops those that are over for longer than keep.
-// It gives way to sessions that work with the log, so it may fail for no fault of its own; call it again later. Without
-// it events go into the default partition: nothing is lost, and that one then becomes a partition of its own. Each part
-// has its own time, and is done whatever becomes of the other. How it went is kept, for verification to see.
+// Maintain makes the log's partitions of this week and the next, and drops the partitions that ended more than keep
+// ago. It gives way to sessions that use the log, so it may fail through no fault of its own; call it again later.
+// Without it events go into the default partition: nothing is lost, and the default partition later becomes a partition
+// of a span of time.
+//
+// Each part has a deadline of its own, and is done even if another part fails. The result is stored for verification.
 func (s *Log) Maintain(ctx context.Context, keep time.Duration) (dropped int, err error) {
 	dropped, err = s.prune(ctx, s.now().Add(-keep)) // first: what is too old must not become part of what is kept
 	split := splitDefault(ctx, s.queries, s.patient)
 	return dropped, s.noteUpkeep(ctx, err, split, createPartitions(ctx, s.queries, s.patient, s.now()))
 }
 
-// MakePartitions makes the log's partitions of this week and the next, if they are not there: before the first order
-// after a pause of weeks.
+// MakePartitions makes the log's partitions of this week and the next, if they are missing. After a pause of weeks,
+// that must come before the first order.
 func (s *Log) MakePartitions(ctx context.Context) error {
 	return createPartitions(ctx, s.queries, s.patient, s.now())
 }
@@ -73,9 +75,10 @@ func createPartitions(ctx context.Context, queries *dbsqlc.Queries, db DB, now t
 	return nil
 }
 
-// splitDefault makes a partition of what the default one has: a full one would have to be read, while it is locked,
-// for each partition that is made beside it. What is read is read before, with nothing locked. A default partition with
-// events from several gaps stays; it is small, or old enough to be pruned soon.
+// splitDefault turns the default partition into a partition of the span of time that it covers. Otherwise Postgres
+// would read the whole default partition, and lock it meanwhile, for each partition that is made beside it. Here the
+// reading comes first, without a lock. A default partition with events from several gaps stays: it is small, or old
+// enough to be pruned soon.
 func splitDefault(ctx context.Context, queries *dbsqlc.Queries, db DB) error {
 	ctx, cancel := context.WithTimeout(ctx, splitTimeout)
 	defer cancel()
@@ -101,7 +104,7 @@ func splitDefault(ctx context.Context, queries *dbsqlc.Queries, db DB) error {
 	if err == nil {
 		return nil
 	}
-	// The limit must not outlive the attempt: what it leaves out could not be stored.
+	// The limit must not outlive the attempt: Postgres would refuse the events that it excludes.
 	undo, cancelUndo := context.WithTimeout(context.WithoutCancel(ctx), partitionTimeout)
 	defer cancelUndo()
 	unlimited := queries.LogDefaultUnlimit(undo, db)

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Settings of every connection. A transaction that idles holds back the feed and vacuum for everybody.
+// Settings of every connection. A transaction that idles holds back the feed and vacuum for all processes.
 const (
 	warmConns         = 2
 	maxConnLifetime   = 5 * time.Minute
@@ -25,10 +25,11 @@ const (
 	lockWait          = "1s"
 )
 
-// NewPool connects to the primary that the URL names: with several hosts, the one that accepts writes. Each part of
-// a process has a pool of its own, so that a burst of requests cannot starve the workers, nor they the requests.
+// NewPool connects to the primary that the URL names: of several hosts, the one that accepts writes. Each part of a
+// process has its own pool, so that a burst of requests cannot starve the workers, and the workers cannot starve
+// requests.
 //
-// name shows up in pg_stat_activity. It fails if the URL is malformed, not if the database is down.
+// name is shown in pg_stat_activity. NewPool fails if the URL is malformed, and not if the database is down.
 //
 // Statements have time limits, except those of NewMigrationPool.
 func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool, error) {
@@ -42,14 +43,14 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	c.MaxConnLifetimeJitter = maxConnLifetime / 5
 	c.HealthCheckPeriod = healthCheckPeriod
 	c.PingTimeout = pingTimeout
-	var made atomic.Pointer[pgxpool.Pool] // which connects before it is returned
+	var made atomic.Pointer[pgxpool.Pool] // NewWithConfig connects before it returns
 	prepare := func(c *pgx.ConnConfig) {
 		c.ConnectTimeout = connectTimeout // per host
 		c.DialFunc = newDialer().DialContext
 		inherit(&c.Config, name)
 		c.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
 			if pool := made.Load(); pool != nil && err.Code == readOnly {
-				pool.Reset() // the others lead to the same server, and those that only read would never notice
+				pool.Reset() // other connections lead to the same server, and those that only read would never find out
 			}
 			return err.SeverityUnlocalized != "FATAL" && err.Code != readOnly
 		}
@@ -57,7 +58,7 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	prepare(c.ConnConfig)
 	c.ConnConfig.Tracer = newFailureTracer(name) // PoolCollector exports its counts
 	c.BeforeConnect = func(_ context.Context, conn *pgx.ConnConfig) error {
-		again, err := parseURL(url) // which reads the files of passwords and services
+		again, err := parseURL(url) // it reads the files of passwords and services
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
@@ -92,11 +93,11 @@ func NewMigrationPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 // readOnly is the code of a write that is refused because the primary has become a standby, or is about to.
 const readOnly = "25006"
 
-// errDemoted says that a connection leads to a server that takes no more writes.
+// errDemoted reports that a connection leads to a server that accepts no more writes.
 var errDemoted = fmt.Errorf("%w: the primary has become read-only", ErrUnavailable)
 
-// CheckConnections refuses a role, a database or a server that does not allow as many connections as a process needs:
-// it would start, and then find no connection for its requests.
+// CheckConnections refuses a role, a database or a server that allows fewer connections than a process needs: the
+// process would start, and then find no connection for its requests.
 func CheckConnections(ctx context.Context, pool *pgxpool.Pool, needed int) error {
 	allowed, err := dbsqlc.New().ConnectionsAllowed(ctx, pool)
 	if err != nil {

@@ -15,17 +15,18 @@ type RateCount struct {
 	Subject  string    // at most 250 characters
 	Segment  time.Time // when the segment begins, in whole microseconds
 	Requests int64
-	Last     time.Time // when the last of them came
+	Last     time.Time // when the last of these requests came
 }
 
 // Rates counts requests for all processes that use one database.
 type Rates struct{ db dbsqlc.DBTX }
 
-// NewRates makes a Rates. Give it a connection that requests do not use up: it is needed most when they do.
+// NewRates makes a Rates. Give it a connection that requests do not use: it is needed most when requests use up all
+// connections.
 func NewRates(db dbsqlc.DBTX) *Rates { return &Rates{db} }
 
 // Count adds requests, each pair of subject and segment once, and returns the totals of the same subjects in all
-// segments since a time, in one statement. If it fails, it may have counted all the same.
+// segments since a time, in one statement. If it fails, the requests may have been counted.
 //
 // The table is not logged, so the commit waits for no disk; a crash of the database empties it.
 func (r *Rates) Count(ctx context.Context, counts []RateCount, since time.Time) ([]RateCount, error) {

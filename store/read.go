@@ -23,8 +23,8 @@ func (s *Orders) Get(ctx context.Context, id orders.ID) (orders.Order, error) {
 	return order.Order, order.err
 }
 
-// readOrder is an order as it was read. err tells why it cannot be used: that is its own misfortune, and none of those
-// that were read with it.
+// readOrder is an order as it was read. err is why this order cannot be used; it does not concern the orders that were
+// read with it.
 type readOrder struct {
 	orders.Order
 
@@ -51,7 +51,7 @@ type Filter struct {
 	Cause      orders.Cause // with a status, and without a customer
 	From, To   time.Time    // placed at From or later, and before To
 	Before     orders.ID    // only orders placed before this one
-	Skip       int          // of one customer's orders, how many to leave out; each costs as much as one that is read
+	Skip       int          // how many of a customer's orders to leave out; each costs as much as reading it
 	Limit      int
 }
 
@@ -99,7 +99,7 @@ func (s *Orders) List(ctx context.Context, f Filter) ([]orders.Order, error) {
 	return decodeOrders(rows), nil
 }
 
-// Events is the log of one order after a version, at most limit of it. An unknown order has none.
+// Events returns at most limit events of one order after a version. An unknown order has none.
 func (s *Orders) Events(ctx context.Context, id orders.ID, after int64, limit int) ([]orders.Event, error) {
 	rows, err := s.queries.EventsAfter(ctx, s.db, &dbsqlc.EventsAfterParams{
 		OrderID: id, Version: after, PageSize: int32(limit),
@@ -110,7 +110,7 @@ func (s *Orders) Events(ctx context.Context, id orders.ID, after int64, limit in
 	return decodeEvents(rows), nil
 }
 
-// countMost is up to where jobs and orders are counted. Counting a million takes longer than a scrape may.
+// countMost is the highest count of jobs or orders. Counting a million takes longer than a scrape may.
 const countMost = 100_000
 
 // QueueDepth is how many unfinished jobs of one state a queue has.
@@ -133,7 +133,7 @@ func (s *Queues) Depths(ctx context.Context) ([]QueueDepth, error) {
 	return depths, nil
 }
 
-// UnfinishedOrders counts the orders that are pending, processing or in need of attention, each up to 100,000.
+// UnfinishedOrders counts the orders that are pending, processing or need attention, each status up to 100,000.
 func (s *Queues) UnfinishedOrders(ctx context.Context) (map[orders.Status]int64, error) {
 	rows, err := s.queries.UnfinishedOrders(ctx, s.db, countMost)
 	if err != nil {

@@ -14,87 +14,88 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Findings is what reconciliation has found, and how far it got.
+// Findings are the findings of reconciliation, and its progress.
 type Findings struct {
 	*database
 
 	orders *Orders
 }
 
-// ReconciliationState is how the comparison with a provider went.
+// ReconciliationState is the result of the latest comparison with a provider.
 type ReconciliationState string
 
-// The states.
+// A comparison may be incomplete for a reason that is not an error.
 const (
 	ReconciliationOK          ReconciliationState = "ok"
-	ReconciliationBehind      ReconciliationState = "behind"      // there is more to compare; it goes on next time
-	ReconciliationNotListed   ReconciliationState = "not_listed"  // the provider lists nothing, so nothing is compared
+	ReconciliationBehind      ReconciliationState = "behind"      // there is more to compare, in the next run
+	ReconciliationNotListed   ReconciliationState = "not_listed"  // the provider has no list, so nothing is compared
 	ReconciliationUnavailable ReconciliationState = "unavailable" // the provider did not answer
 )
 
-// Reconciliation is how far a provider's records have been compared with ours.
+// Reconciliation is the progress of the comparison with one provider.
 type Reconciliation struct {
 	Provider orders.Provider
 	State    ReconciliationState
 	To       time.Time // everything before it has been compared
-	Cursor   Cursor    // up to where steps in our log have been looked up there
+	Cursor   Cursor    // steps up to here in our log have been looked up at the provider
 	RanAt    time.Time
-	Span     Span // the span after To that is under way; zero if none is
-	// AskedBefore is down to which of the orders that need attention it was asked again; zero: it begins anew.
+	Span     Span // the span after To that is being compared; zero if there is none
+	// AskedBefore is the last dead letter that the provider was asked about again; zero: the next round begins.
 	AskedBefore orders.ID
 }
 
-// Span is how far the comparison of a span of time is that is too long for one run.
+// Span is the progress within a span of time that is too long for one run.
 type Span struct {
 	To     time.Time // its end
 	Cursor string    // of the next page of the provider's listing; empty for the first
 	Listed bool      // there are no more pages
 }
 
-// maxSpanCursor is how long a provider's cursor may be to be kept. A longer one begins the span again.
+// maxSpanCursor is the longest cursor of a provider that is stored. With a longer one the span begins again.
 const maxSpanCursor = 4000
 
-// FindingState is what has become of a finding.
+// FindingState is the state of a finding.
 type FindingState string
 
-// The states.
+// A resolved finding was closed by Millrace, an accepted one by an operator.
 const (
 	FindingOpen     FindingState = "open"
-	FindingResolved FindingState = "resolved" // it was looked at again, and agrees
-	FindingAccepted FindingState = "accepted" // somebody has put it right elsewhere, or lives with it
+	FindingResolved FindingState = "resolved" // it was rechecked, and the records agree
+	FindingAccepted FindingState = "accepted" // an operator has put it right elsewhere, or tolerates it
 )
 
-// Finding is one disagreement between a provider's records and ours.
+// Finding is one difference between a provider's records and ours.
 type Finding struct {
 	Provider    orders.Provider
 	Kind        orders.Drift
 	Key         string // the idempotency key that it is about
-	OrderID     string // as the provider has it; empty if it does not say
+	OrderID     string // as the provider has it; empty if the provider does not have it
 	Detail      string
 	State       FindingState
 	FirstSeenAt time.Time
 	LastSeenAt  time.Time
-	RecheckedAt time.Time // when it was looked at again; when it was first seen, until then
+	RecheckedAt time.Time // when it was rechecked last; before that, when it was first seen
 }
 
 func (f Finding) same(other Finding) bool {
 	return f.Provider == other.Provider && f.Kind == other.Kind && f.Key == other.Key
 }
 
-// Comparison is what came of comparing effects with our orders.
+// Comparison is the result of comparing effects with our orders.
 type Comparison struct {
 	Findings  []Finding
-	Unsettled []orders.Effect // it is not decided yet whether they disagree
+	Unsettled []orders.Effect // effects that cannot be judged yet
 }
 
-// Add adds what came of another comparison.
+// Add adds the result of another comparison.
 func (c *Comparison) Add(other Comparison) {
 	c.Findings = append(c.Findings, other.Findings...)
 	c.Unsettled = append(c.Unsettled, other.Unsettled...)
 }
 
-// Compare finds out which effects disagree with our orders, and which cannot be decided about yet. Effects are listed
-// after they happen and an intent is stored before, so an order that is being worked on is no disagreement.
+// Compare finds the effects that disagree with our orders, and the effects that cannot be judged yet. A step's intent
+// is stored before its effect happens, and an effect is listed after it happened. So an order in progress is not a
+// difference.
 func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comparison, err error) {
 	owner := func(e orders.Effect) orders.ID {
 		if step, err := orders.ParseStepKey(e.Key); err == nil {
@@ -131,7 +132,7 @@ func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comp
 	return c, nil
 }
 
-// Progress tells how far each provider is; one that was never compared is not among them.
+// Progress returns the progress with each provider. A provider that was never compared is missing.
 func (s *Findings) Progress(ctx context.Context) ([]Reconciliation, error) {
 	rows, err := s.queries.ReconcileProgress(ctx, s.db)
 	if err != nil {
@@ -152,8 +153,8 @@ func (s *Findings) Progress(ctx context.Context) ([]Reconciliation, error) {
 	return list, nil
 }
 
-// SaveProgress keeps what a comparison with a provider found together with how far it got, and returns the
-// findings that are new.
+// SaveProgress stores the result of a comparison with a provider together with its progress, and returns the findings
+// that are new.
 func (s *Findings) SaveProgress(
 	ctx context.Context, r Reconciliation, found Comparison,
 ) (fresh []Finding, err error) {
@@ -178,7 +179,7 @@ func (s *Findings) SaveProgress(
 	return fresh, nil
 }
 
-// write adds findings, or sees them again, and returns those that had not been found before.
+// write adds findings, or updates those that exist, and returns the new ones.
 func (s *Findings) write(ctx context.Context, tx pgx.Tx, findings []Finding) (fresh []Finding, err error) {
 	params := &dbsqlc.FindingsWriteParams{At: timestamp(s.now())}
 	var unique []Finding
@@ -203,7 +204,7 @@ func (s *Findings) write(ctx context.Context, tx pgx.Tx, findings []Finding) (fr
 	if err != nil {
 		return nil, err
 	}
-	for i, row := range rows { // in the order of the columns
+	for i, row := range rows { // the rows are in the order of the columns
 		if row {
 			fresh = append(fresh, unique[i])
 		}
@@ -211,7 +212,7 @@ func (s *Findings) write(ctx context.Context, tx pgx.Tx, findings []Finding) (fr
 	return fresh, nil
 }
 
-// List lists findings of a state, those seen first last.
+// List lists findings of a state, the oldest last.
 func (s *Findings) List(ctx context.Context, state FindingState, limit int) ([]Finding, error) {
 	rows, err := s.queries.FindingsList(ctx, s.db, &dbsqlc.FindingsListParams{
 		State: string(state), PageSize: int32(limit),
@@ -222,8 +223,8 @@ func (s *Findings) List(ctx context.Context, state FindingState, limit int) ([]F
 	return decodeFindings(rows), nil
 }
 
-// Accept closes the open findings of a provider's key because somebody says so, and tells the audit log. It
-// returns those it closed.
+// Accept closes the open findings of a provider's key on behalf of an operator, and writes the audit log. It returns
+// the findings that it closed.
 func (s *Findings) Accept(
 	ctx context.Context, p orders.Provider, key, reason string, who Actor,
 ) (accepted []Finding, err error) {
@@ -255,7 +256,7 @@ func (s *Findings) close(
 	return decodeFindings(rows), err
 }
 
-// findingColumns lays out what identifies findings.
+// findingColumns lays out the columns that identify findings.
 func findingColumns(findings []Finding) (providers, kinds, keys []string) {
 	for _, f := range findings {
 		providers = append(providers, string(f.Provider))

@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Repair makes an event happen that no person asked for, and tells the audit log in the same commit, if the event
-// changed anything. An order that has moved on since it was read stays as it is.
+// Repair applies an event that no operator asked for, and writes the audit log in the same commit if the event changed
+// the order. An order that has moved on since it was read is not changed.
 func (s *Findings) Repair(ctx context.Context, e orders.Event, entry AuditEntry) (Applied, error) {
 	applied, err := s.orders.applyWith(ctx, []orders.Event{e}, func(ctx context.Context, tx pgx.Tx) error {
 		return s.audit(ctx, tx, []AuditEntry{entry})
@@ -23,7 +23,8 @@ func (s *Findings) Repair(ctx context.Context, e orders.Event, entry AuditEntry)
 	return applied[0], nil
 }
 
-// Drifted says that another amount than was meant is known of a provider's key, and was not put right by itself.
+// Drifted reports whether an amount that differs from the intended one is known of a provider's key, and has not
+// resolved itself.
 func (s *Findings) Drifted(ctx context.Context, p orders.Provider, key string) (bool, error) {
 	known, err := s.queries.FindingsKnown(ctx, s.db, &dbsqlc.FindingsKnownParams{
 		Provider: string(p), Kind: string(orders.DriftAmount), Key: key,
@@ -34,8 +35,8 @@ func (s *Findings) Drifted(ctx context.Context, p orders.Provider, key string) (
 	return known, nil
 }
 
-// Stale is a page of the open findings that were not looked at again since a moment, those that have waited
-// longest first, after the given one; the zero one for the first page.
+// Stale returns a page of the open findings that were not rechecked since a moment, after the given one, the longest
+// waiting first. The zero finding begins with the first page.
 func (s *Findings) Stale(ctx context.Context, before time.Time, after Finding, limit int) ([]Finding, error) {
 	rows, err := s.queries.FindingsRecheck(ctx, s.db, &dbsqlc.FindingsRecheckParams{
 		Before: timestamp(before), AfterRecheckedAt: after.RecheckedAt, AfterProvider: string(after.Provider),
@@ -47,7 +48,7 @@ func (s *Findings) Stale(ctx context.Context, before time.Time, after Finding, l
 	return decodeFindings(rows), nil
 }
 
-// Rechecked keeps when findings were looked at again and last seen to be so, and which of them agree by now.
+// Rechecked stores when findings were rechecked and last seen to hold, and which of them are resolved.
 func (s *Findings) Rechecked(ctx context.Context, looked, resolved []Finding) error {
 	if len(looked) == 0 {
 		return nil
@@ -66,12 +67,12 @@ func (s *Findings) Rechecked(ctx context.Context, looked, resolved []Finding) er
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("note what findings were looked at: %w", err)
+		return fmt.Errorf("note rechecked findings: %w", err)
 	}
 	return nil
 }
 
-// Asked keeps down to which order that needs attention a provider was asked again; the zero id if down to the last.
+// Asked stores the last dead letter that a provider was asked about again; the zero id if the last of all was reached.
 func (s *Findings) Asked(ctx context.Context, p orders.Provider, before orders.ID) error {
 	err := s.queries.ReconcileAsked(ctx, s.db, &dbsqlc.ReconcileAskedParams{Provider: string(p), AskedBefore: before})
 	if err != nil {

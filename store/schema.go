@@ -14,15 +14,16 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Schema is the schema in the database that everything of Millrace's is in, River's tables included. One database has
-// one deployment.
+// Schema is the database schema of everything that is Millrace's, River's tables included. One database has one
+// deployment.
 const Schema = sql.Schema
 
-// versionTable says which migrations were applied. Its name is our own: goose's usual one may be an application's.
+// versionTable lists the migrations that were applied. It does not have goose's usual name, which may be an
+// application's.
 const versionTable = Schema + ".schema_version"
 
-// prepareSchema makes the schema, and the table of its version, or takes over those that an earlier Millrace made in
-// another schema. All of it happens in one transaction, and nothing happens to what belongs to anybody else.
+// prepareSchema makes the schema and the table of its versions, or takes over those that an earlier Millrace made in
+// another schema. It is one transaction, and touches nothing that is not Millrace's.
 func prepareSchema(ctx context.Context, conn *pgx.Conn, logger *slog.Logger) error {
 	queries := dbsqlc.New()
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -63,14 +64,14 @@ func prepareSchema(ctx context.Context, conn *pgx.Conn, logger *slog.Logger) err
 	})
 }
 
-// A SchemaError says why a database is not migrated.
+// A SchemaError is the reason why a database is not migrated.
 type SchemaError struct{ Reason string }
 
 func (e *SchemaError) Error() string { return "this database is left as it is: " + e.Reason }
 
 func refuse(format string, args ...any) error { return &SchemaError{fmt.Sprintf(format, args...)} }
 
-// adopt moves what an earlier Millrace has in a schema, by name: its tables, River's, and their version tables.
+// adopt moves an earlier Millrace's objects out of a schema, by name: its tables, River's, and their version tables.
 func adopt(ctx context.Context, tx pgx.Tx, queries *dbsqlc.Queries, from string) error {
 	versions, err := queries.SchemaTable(ctx, tx, &dbsqlc.SchemaTableParams{Schema: from, Name: "goose_db_version"})
 	if err != nil {
@@ -112,7 +113,7 @@ func adopt(ctx context.Context, tx pgx.Tx, queries *dbsqlc.Queries, from string)
 	}
 	roles, err := queries.SchemaReaders(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("look for who may read: %w", err)
+		return fmt.Errorf("look for roles that may read: %w", err)
 	}
 	for _, role := range roles {
 		if _, err := tx.Exec(ctx, "GRANT USAGE ON SCHEMA "+Schema+" TO "+role); err != nil {
@@ -122,8 +123,8 @@ func adopt(ctx context.Context, tx pgx.Tx, queries *dbsqlc.Queries, from string)
 	return nil
 }
 
-// refuseSharedJobs refuses if River's tables are not where ours are, or have another application's jobs or queues as
-// well: it would lose them.
+// refuseSharedJobs fails if River's tables are in a different schema than ours, or also hold jobs or queues of another
+// application, which the move would take away from it.
 func refuseSharedJobs(
 	ctx context.Context, tx pgx.Tx, queries *dbsqlc.Queries, from string, here func(string) string,
 ) error {
@@ -153,7 +154,7 @@ func refuseSharedJobs(
 	return nil
 }
 
-// What Millrace made before it had a schema of its own. Nothing is added to these.
+// The objects that Millrace made before it had a schema of its own. These lists never grow.
 
 func earlierTables() []string {
 	return []string{

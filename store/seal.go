@@ -12,19 +12,20 @@ import (
 )
 
 const (
-	sealPatience = 2 * time.Second // with the transactions that may not have seen a seal
+	sealPatience = 2 * time.Second // patience with transactions that may not have seen a seal
 	sealPoll     = 10 * time.Millisecond
 	sealTries    = 3
 )
 
-// errSealed means that an order was to be stored from before the seal, which an export has taken for complete.
+// errSealed reports that an order would be stored from before the seal: an export has taken that time for complete.
 var errSealed = errors.New("the order is from before the seal")
 
-// settle has all orders from before a moment be there, or never, and returns up to when that is so. It is earlier if a
-// transaction that stores orders takes long.
+// settle waits until every order from before a moment is stored or never will be, and returns the moment up to which
+// that holds. The moment is earlier than asked for if a transaction that stores orders takes long.
 //
-// An id and a time are made before the commit, by clocks that differ, in processes that may be frozen in between. So a
-// bound by what is running now would not do: the next to begin may bring an earlier order.
+// Processes make an order's id and time before its commit. Their clocks differ, and a process may be frozen in between.
+// So a bound by the transactions that are running now is not enough: the next transaction to begin may bring an earlier
+// order.
 func (s *Orders) settle(ctx context.Context, at time.Time) (time.Time, error) {
 	seal, err := s.queries.OrderSealRead(ctx, s.db)
 	if err != nil || !seal.SettledTo.Before(at) {
@@ -54,7 +55,7 @@ func (s *Orders) settle(ctx context.Context, at time.Time) (time.Time, error) {
 	return sealed, s.queries.OrderSettledTo(ctx, s.db, sealed)
 }
 
-// decide decides placements, none of them from before the seal as this process knows it.
+// decide decides placements. None of them is from before the seal as this process knows it.
 func (s *Orders) decide(placements []orders.Placement) []orders.Decision {
 	floor := time.UnixMilli(s.sealed.Load()).UTC()
 	first := firstID(floor)
@@ -85,10 +86,10 @@ func (s *Orders) learnSeal(ctx context.Context) error {
 	return nil
 }
 
-// newID makes the id of an order that is placed at a moment. Exports look for a range of time by ids, so that the
-// moment in the id has to be by the same clock. Ids that this store makes one after another ascend.
+// newID makes the id of an order that is placed at a moment. Exports search a range of time by ids, so the time in the
+// id has to be by the same clock. The ids that one store makes ascend.
 func (s *Orders) newID(at time.Time) orders.ID {
-	const tick = 12 // bits, as a UUID of version 7 has them for parts of a millisecond
+	const tick = 12 // bits; a version 7 UUID has them for parts of a millisecond
 	moment := uint64(max(at.UnixMilli()<<tick+int64(at.Nanosecond())%int64(time.Millisecond)>>8, 0))
 	for {
 		last := s.lastID.Load()

@@ -11,18 +11,18 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A session inherits settings from its role, its database and the server. Those that would change what statements mean,
-// or how long they may take, are set for each session; docs/configuration.md lists them. What is a question of cost or
-// of durability, such as synchronous_commit, work_mem or enable_*, is left to the operator.
+// A session inherits settings from its role, its database and the server. Settings that change what statements mean, or
+// how long they may take, are set for each session; docs/configuration.md lists them. Settings of cost or durability,
+// such as synchronous_commit, work_mem or enable_*, are the operator's.
 
-// startup settings go with the request for a connection. PgBouncer knows these.
+// startupSettings are part of the request for a connection. PgBouncer knows these.
 func startupSettings() map[string]string {
 	return map[string]string{
 		"client_encoding": "UTF8", "datestyle": "ISO, YMD", "timezone": "UTC", "standard_conforming_strings": "on",
 	}
 }
 
-// meaning is what statements are to mean, whatever the URL says.
+// meaningSettings fix what statements mean, whatever the URL has.
 func meaningSettings() map[string]string {
 	return map[string]string{
 		"intervalstyle": "postgres", "extra_float_digits": "1", "bytea_output": "hex", "array_nulls": "on",
@@ -32,10 +32,10 @@ func meaningSettings() map[string]string {
 	}
 }
 
-// limitSettings bound what a session does. The URL may set others.
+// limitSettings bound what a session does. The URL may override them.
 func limitSettings(migrating bool) map[string]string {
 	s := map[string]string{
-		// An index on a large table takes as long as it takes.
+		// Building an index on a large table has no time limit.
 		"statement_timeout": "0", "lock_timeout": lockWait, "idle_in_transaction_session_timeout": idleInTxTimeout,
 	}
 	if !migrating {
@@ -44,7 +44,7 @@ func limitSettings(migrating bool) map[string]string {
 	return s
 }
 
-// inherit has the sessions of a connection's configuration inherit nothing that matters.
+// inherit keeps the sessions of a connection's configuration from inheriting a setting that matters.
 func inherit(c *pgconn.Config, name string) {
 	given := map[string]string{}
 	for key, value := range c.RuntimeParams { // a name in two spellings would be sent twice, in either order
@@ -52,12 +52,12 @@ func inherit(c *pgconn.Config, name string) {
 	}
 	settings := meaningSettings()
 	if _, ok := given["search_path"]; !ok {
-		// Statements name their schemas; names of functions and operators are to be Postgres' own.
+		// Statements name their schemas; names of functions and operators must be Postgres' own.
 		settings["search_path"] = "pg_catalog"
 	}
 	if _, ok := given["jit"]; !ok {
-		// The planner takes some of what is read now and then for very expensive. Compiling the gauges of the queues took
-		// 900 ms, and running them 20 ms.
+		// The planner overestimates the cost of some rare queries. Compiling the gauges of the queues took 900 ms, and
+		// running them 20 ms.
 		settings["jit"] = "off"
 	}
 	for key := range settings {
@@ -86,10 +86,10 @@ func inherit(c *pgconn.Config, name string) {
 
 const sessionState = "SELECT current_setting('transaction_read_only'), current_setting('session_replication_role')"
 
-// errReadOnly says that a server takes no writes; another one of the URL may.
+// errReadOnly reports that a server accepts no writes; another server of the URL may.
 var errReadOnly = errors.New("the server is read-only: it is a standby, or default_transaction_read_only is on")
 
-// validate sets what remains to be set, and refuses sessions that cannot be right.
+// validate sets the remaining settings, and refuses sessions that cannot work.
 func validate(ctx context.Context, conn *pgconn.PgConn, set string) error {
 	if encoding := conn.ParameterStatus("server_encoding"); encoding != "UTF8" {
 		return &SettingError{fmt.Sprintf("the encoding of the database is %s, in which not every name can be stored: make "+
@@ -110,12 +110,12 @@ func validate(ctx context.Context, conn *pgconn.PgConn, set string) error {
 	return nil
 }
 
-// A SettingError says which setting of the database or of the role Millrace cannot work with.
+// A SettingError names a setting of the database or of the role that Millrace cannot work with.
 type SettingError struct{ Reason string }
 
 func (e *SettingError) Error() string { return "a setting of the database: " + e.Reason }
 
-// versionOf is the server's major version.
+// versionOf returns the server's major version.
 func versionOf(conn *pgconn.PgConn) (major int) {
 	_, _ = fmt.Sscanf(conn.ParameterStatus("server_version"), "%d", &major)
 	return major

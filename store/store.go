@@ -1,8 +1,8 @@
 // Package store keeps orders in Postgres, and is the only package that knows SQL.
 //
-// Every write is one transaction that carries the order, its log, its steps and their River jobs: all of it is
-// visible at once, or none of it ever is. Every write takes a slice, because one transaction for many callers is what
-// makes it fast. Decisions are never taken here: Place and Apply ask the orders package what to write.
+// Every write is one transaction that carries the order, its log, its steps and their River jobs: all of it is visible
+// at once, or none of it ever is. Every write takes a slice, because one transaction for many callers is what makes it
+// fast. Decisions are not made here: Place and Apply ask the orders package what to write.
 //
 // store imports orders and River's insert-only client. It knows no worker and no HTTP.
 package store
@@ -24,27 +24,27 @@ type DB interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-// Config says what a Store works with.
+// Config configures a Store.
 type Config struct {
 	DB DB
-	// Now is the clock of everything that is written. Default time.Now.
+	// Now is the clock of all rows that are written. Default time.Now.
 	Now func() time.Time
 	// Wall is this machine's clock, which verification compares with the database's. Default: Now.
 	Wall func() time.Time
-	// Doorbell is rung after each commit. May be nil: then readers and workers find out by polling.
+	// Doorbell is rung after each commit. nil: readers and workers find out by polling.
 	Doorbell *Doorbell
-	// Recent is what this process knows of orders without reading them. Default: the store has one of its own.
+	// Recent is what this process knows of orders without reading them. Default: a new one.
 	Recent *Recent
-	// Writes is told whether placements are stored. May be nil.
+	// Writes learns whether placements are stored. May be nil.
 	Writes *Writes
-	// VerifyEvery is how often this process verifies when it leads. Its heartbeats say so. 0: never.
+	// VerifyEvery is how often this process verifies while it leads. Its heartbeats carry it. 0: never.
 	VerifyEvery time.Duration
 	// Alone gives each call a transaction of its own. For comparison: it costs most of the throughput.
 	Alone      bool
 	Registerer prometheus.Registerer // may be nil
 }
 
-// Store is the database, by what is in it. Everything in it is safe for concurrent use.
+// Store is the database, with one field for each kind of data. All fields are safe for concurrent use.
 type Store struct {
 	Orders        *Orders
 	Steps         *Steps

@@ -13,12 +13,12 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Queues are those of River, as far as operators ask about them.
+// Queues are River's queues, as operators see them.
 type Queues struct {
 	*database
 }
 
-// Leader is the id of the River client that enqueues the periodic jobs; empty if no process leads.
+// Leader returns the id of the River client that enqueues the periodic jobs; empty if no process leads.
 func (s *Queues) Leader(ctx context.Context) (string, error) {
 	leader, err := s.queries.Leader(ctx, s.db)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
@@ -36,22 +36,22 @@ func (s *Queues) OwnsJobs(ctx context.Context) (bool, error) {
 	return owns, nil
 }
 
-// Queue is how much work waits in a queue.
+// Queue is the work that waits in a queue.
 type Queue struct {
 	Name   string
-	Paused bool // by an operator: nothing of it is worked
+	Paused bool // by an operator: none of its jobs are worked
 	Shut   bool // by every live process, because its provider's breaker is open
-	// Available jobs wait for a worker, scheduled and retryable ones for their time, running ones are being worked.
+	// Available jobs wait for a worker, scheduled and retryable jobs for their time, and running jobs are being worked.
 	// Each is counted up to 100,000.
 	Available, Scheduled, Retryable, Running int64
-	// ReadyAt is since when the oldest available job could have run; zero if there is none.
+	// ReadyAt is when the oldest available job became ready; zero if there is none.
 	ReadyAt time.Time
-	// OldestAt is since when the oldest unfinished work waits, whatever it waits for: since its step was started, or,
-	// of what is no step, since its job could have run. Zero if there is none.
+	// OldestAt is when the oldest unfinished work began to wait, for any reason. For a step that is its start, and for any
+	// other job the time from which it could run. Zero if there is none.
 	OldestAt time.Time
 }
 
-// List lists the queues that somebody works or that have unfinished jobs, by name.
+// List lists by name the queues that a process works or that have unfinished jobs.
 func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 	depths, err := s.Depths(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 	return queues, nil
 }
 
-// stepNames are the names of all steps of the saga.
+// stepNames returns the names of all steps of the saga.
 func stepNames() (names []string) {
 	for _, spec := range orders.Specs() {
 		names = append(names, string(spec.Name))

@@ -12,30 +12,30 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// MaxTickets is about how many tickets a principal may have that have not expired. A page that follows events needs one
-// when it is opened and whenever its stream breaks, so this is far more than a shop has.
+// MaxTickets is about how many unexpired tickets a principal may have. A page that follows events needs one when it is
+// opened and whenever its stream breaks, so this is far more than a shop has.
 const MaxTickets = 10_000
 
 // Errors about tickets.
 var (
-	// ErrTicketRefused says that a ticket is malformed, unknown or expired, and not which of them.
+	// ErrTicketRefused reports that a ticket is malformed, unknown or expired, and not which of these.
 	ErrTicketRefused = errors.New("ticket refused")
-	// ErrTooManyTickets says that the principal has MaxTickets.
+	// ErrTooManyTickets reports that the principal has MaxTickets.
 	ErrTooManyTickets = errors.New("too many tickets")
 )
 
-// Ticket lets whoever holds its text follow events for a short time, and do nothing else. It is as good as the
-// credential that it was made with: whoever accepts it must ask for that as well.
+// Ticket lets a caller that has its text follow events for a short time, and nothing else. It is only as good as the
+// credential that it was made with: code that accepts a ticket must check that credential as well.
 type Ticket struct {
-	Principal  string // who asked for it
+	Principal  string // the principal that asked for it
 	Role       roles.Role
-	CustomerID string    // of a customer: whose orders it shows
-	KeyID      string    // the key that it was made with; empty if it was something else
-	GoodUntil  time.Time // when what it was made with expires; zero: never, or as the key says
+	CustomerID string    // of a customer's ticket: the customer whose orders it shows
+	KeyID      string    // the key that it was made with; empty: it was made with another credential
+	GoodUntil  time.Time // when the credential that it was made with expires; zero: never, or as the key does
 	ExpiresAt  time.Time
 }
 
-// MakeTickets stores tickets, all or none, and returns the text of each, which is not stored. Error: ErrTooManyTickets.
+// MakeTickets stores tickets, all or none, and returns their texts, which are not stored. Error: ErrTooManyTickets.
 func (s *Credentials) MakeTickets(ctx context.Context, tickets []Ticket) (texts []string, err error) {
 	params := &dbsqlc.TicketsInsertParams{Now: s.now(), Most: MaxTickets}
 	for _, t := range tickets {
@@ -62,9 +62,9 @@ func (s *Credentials) MakeTickets(ctx context.Context, tickets []Ticket) (texts 
 	return texts, nil
 }
 
-// VerifyTicket finds the ticket that a text is of.
+// VerifyTicket returns the ticket with a text.
 //
-// Errors: ErrTicketRefused; any other is the database's and says nothing about the ticket.
+// Errors: ErrTicketRefused; any other error is the database's and reports nothing about the ticket.
 func (s *Credentials) VerifyTicket(ctx context.Context, text string) (Ticket, error) {
 	if !IsTicket(text) {
 		return Ticket{}, ErrTicketRefused

@@ -15,8 +15,8 @@ import (
 // unsettledSlice is how many effects are written by one statement.
 const unsettledSlice = 1000
 
-// Unsettled lists effects of a provider that could not be decided about when they were compared and are due
-// before a moment, those first that have waited longest. They have no amounts, which were compared.
+// Unsettled lists effects of a provider that could not be judged when they were compared and are due before a moment,
+// the longest waiting first. They have no amounts: the amounts were compared then.
 func (s *Findings) Unsettled(
 	ctx context.Context, p orders.Provider, before time.Time, limit int,
 ) ([]orders.Effect, error) {
@@ -33,8 +33,8 @@ func (s *Findings) Unsettled(
 	return effects, nil
 }
 
-// Settle keeps what came of looking at unsettled effects of a provider again: those that still cannot be decided are
-// due again at a moment, and the others are forgotten. It returns the findings that are new.
+// Settle stores the result of judging unsettled effects of a provider again. Effects that still cannot be judged are
+// due again at a moment, and the others are deleted. It returns the findings that are new.
 func (s *Findings) Settle(
 	ctx context.Context, p orders.Provider, looked []orders.Effect, found Comparison, due time.Time,
 ) (fresh []Finding, err error) {
@@ -58,7 +58,7 @@ func (s *Findings) Settle(
 	return fresh, nil
 }
 
-// keepUnsettled writes effects of a provider that are to be looked at again.
+// keepUnsettled stores effects of a provider that must be judged later.
 func (s *Findings) keepUnsettled(ctx context.Context, tx pgx.Tx, p orders.Provider, effects []orders.Effect) error {
 	latest := map[string]orders.Effect{}
 	for _, e := range effects {

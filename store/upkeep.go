@@ -13,10 +13,10 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// mostUpkeepError is how many characters are kept of why the upkeep failed.
+// mostUpkeepError bounds the stored error of the upkeep, in characters.
 const mostUpkeepError = 500
 
-// Upkept is when the log's upkeep succeeded last; zero if it never did.
+// Upkept returns when the log's upkeep last succeeded; zero if it never did.
 func (s *Log) Upkept(ctx context.Context) (time.Time, error) {
 	at, err := s.queries.LogUpkept(ctx, s.db)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -28,7 +28,8 @@ func (s *Log) Upkept(ctx context.Context) (time.Time, error) {
 	return at.UTC(), nil
 }
 
-// noteUpkeep keeps how the log's upkeep went. A process that is stopping has not failed.
+// noteUpkeep stores the result of the log's upkeep. An upkeep that ended because its process is stopping has not
+// failed.
 func (s *Log) noteUpkeep(ctx context.Context, errs ...error) error {
 	failed := errors.Join(errs...)
 	if failed != nil && errors.Is(ctx.Err(), context.Canceled) {

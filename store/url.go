@@ -11,12 +11,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// errDatabaseURL says nothing of what the URL has: any part of it may be a part of the password.
+// errDatabaseURL contains no part of the URL: any part may belong to the password.
 var errDatabaseURL = errors.New("malformed database URL")
 
-// CheckDatabaseURL reports what is wrong with a database URL, without any part of it. A password that is not
-// percent-encoded can leave a URL that parses, and has a part of the password as its host: that would be looked up, and
-// shown in errors.
+// CheckDatabaseURL returns what is wrong with a database URL, without any part of the URL. A URL whose password is not
+// percent-encoded may parse, with a part of the password as its host. That host would be looked up, and shown in
+// errors.
 func CheckDatabaseURL(text string) error {
 	_, err := parseURL(text)
 	return err
@@ -32,7 +32,7 @@ func parseURL(text string) (*pgxpool.Config, error) {
 	}
 	c, err := pgxpool.ParseConfig(text)
 	if err != nil {
-		return nil, errDatabaseURL // pgx's own message may show parts of the password
+		return nil, errDatabaseURL // pgx's message may show parts of the password
 	}
 	cacheless := func(capacity int, setting string) error {
 		if capacity > 0 {
@@ -54,7 +54,7 @@ func parseURL(text string) (*pgxpool.Config, error) {
 	return c, err
 }
 
-// checkReserved is stricter than net/url: what is reserved in a URL is used for nothing else.
+// checkReserved is stricter than net/url: it accepts reserved characters in their own role only.
 func checkReserved(text string) error {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found || scheme != "postgres" && scheme != "postgresql" {
@@ -78,10 +78,11 @@ func checkReserved(text string) error {
 
 func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
 
-// filePrefix begins what is not a database URL but the name of a file with one.
+// filePrefix marks the name of a file that holds a database URL.
 const filePrefix = "file:"
 
-// URLFile is what stands for the URL in a file. It is read again for every connection, so that a new password counts.
+// URLFile returns the text that stands for the URL in a file. The file is read again for every connection, so a new
+// password is used at once.
 func URLFile(path string) string { return filePrefix + path }
 
 func readURL(text string) (string, error) {

@@ -26,51 +26,51 @@ const (
 	verifyTimeout = 8 * time.Second // of each transaction
 	verifyPage    = 500             // orders
 	verifyLogPage = 5000            // events
-	// verifyRecent is how many events the cheap mode goes back. At ten events an order it sees the last 500 orders.
+	// verifyRecent is how many events the cheap mode reads. At ten events an order that is the last 500 orders.
 	verifyRecent = 5000
-	// examples is how many orders, and details, are kept of each violation. The count is exact.
+	// examples is how many orders, and details, a violation keeps. Its count is exact.
 	examples = 20
 )
 
-// VerifyOptions says what to verify.
+// VerifyOptions selects what to verify.
 type VerifyOptions struct {
-	// Deep looks at all orders and the whole log, and not only at the orders that the last 5,000 events are about. It
-	// takes as long as it takes, in transactions of a page each: a long one would hold up vacuum.
+	// Deep checks all orders and the whole log, not only the orders of the last 5,000 events. It has no time limit, and
+	// uses a transaction for each page: a long transaction would hold up vacuum.
 	Deep bool
-	// Skip leaves checks out, by name.
+	// Skip names checks to leave out.
 	Skip   []string
 	Limits Limits
-	// Findings, if not nil, are what a comparison with the providers has just found. They stand for those that
-	// reconciliation has kept, except for what was accepted.
+	// Findings, if not nil, are the findings of a comparison that was just made. They replace the stored findings, except
+	// for accepted ones.
 	Findings []Finding
-	// Periodic says that this is one of those that the check of verification itself waits for.
+	// Periodic reports whether the check of verification itself waits for this verification.
 	Periodic bool
 	// Progress, if not nil, is called before each part and each page of a verification.
 	Progress func(part string, orders, events int64)
 }
 
-// Limits are from when on something has taken too long, or too much.
+// Limits bound how long something may take, or how much it may use.
 type Limits struct {
 	Job           time.Duration // from a job's start to its rescue; 90 s
 	Writer        time.Duration // a transaction that writes; 10 s
 	Snapshot      time.Duration // any other transaction; 5 min
-	Notifications float64       // the share of the notification queue that is used; 0.01
+	Notifications float64       // the share of the notification queue in use; 0.01
 
 	SlotWAL       int64 // bytes of WAL that a replication slot keeps; 10 GiB
-	UnusedSlotWAL int64 // the same of one that nothing has used for 10 min; 1 GiB
+	UnusedSlotWAL int64 // the same for a slot that has been unused for 10 min; 1 GiB
 }
 
-// Verification is what Verify found.
+// Verification is the result of Verify.
 type Verification struct {
 	StartedAt       time.Time   `json:"startedAt"`
 	DurationSeconds float64     `json:"durationSeconds"`
 	Deep            bool        `json:"deep"`
-	Orders          int64       `json:"orders"` // looked at
+	Orders          int64       `json:"orders"` // checked
 	Events          int64       `json:"events"`
-	Violations      []Violation `json:"violations"` // none if all is well
+	Violations      []Violation `json:"violations"` // empty if all is well
 }
 
-// Violation is a check that found something.
+// Violation is a check that failed.
 type Violation struct {
 	Check     string      `json:"check"`
 	Invariant string      `json:"invariant,omitempty"`
@@ -81,10 +81,10 @@ type Violation struct {
 	Do        string      `json:"do"`
 }
 
-// Verify checks the invariants that the database can show, and whether everything moves. It changes nothing: each part
-// of it sees one moment, in a transaction that can only read.
+// Verify checks the invariants that the database can show, and whether orders, jobs and upkeep make progress. It
+// changes nothing: each part reads one moment in a read-only transaction.
 //
-// An error says that something could not be checked; it says nothing about the invariants.
+// An error means that something could not be checked. It reports nothing about the invariants.
 func (s *Verifier) Verify(ctx context.Context, options VerifyOptions) (Verification, error) {
 	limits := &options.Limits
 	limits.Job, limits.Writer = cmp.Or(limits.Job, 90*time.Second), cmp.Or(limits.Writer, 10*time.Second)
@@ -113,7 +113,7 @@ type verification struct {
 	found    map[string]*Violation
 }
 
-// violations are what was found, in the order of the checks.
+// violations returns what was found, in the order of Checks.
 func (v *verification) violations() (list []Violation) {
 	for _, check := range Checks() {
 		if found := v.found[check.Name]; found != nil {
@@ -148,7 +148,7 @@ func (v *verification) progress(part string) {
 	}
 }
 
-// transaction runs fn in a transaction that sees one moment and can only read.
+// transaction runs fn in a read-only transaction that reads one moment.
 func (v *verification) transaction(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
@@ -160,7 +160,7 @@ func (v *verification) transaction(ctx context.Context, fn func(context.Context,
 	})
 }
 
-// report notes a violation. id is the order that it is about; the zero id is none.
+// report notes a violation. id is the order that is concerned; zero if it is not about one order.
 func (v *verification) report(check string, id orders.ID, format string, args ...any) {
 	if slices.Contains(v.options.Skip, check) {
 		return
@@ -185,7 +185,7 @@ func (v *verification) report(check string, id orders.ID, format string, args ..
 	}
 }
 
-// Save keeps a verification as the latest one, unless there is a later one.
+// Save stores a verification as the latest one, unless a later one is stored.
 func (s *Verifier) Save(ctx context.Context, v Verification) error {
 	violations, err := json.Marshal(v.Violations)
 	if err != nil {
@@ -203,7 +203,7 @@ func (s *Verifier) Save(ctx context.Context, v Verification) error {
 	return nil
 }
 
-// Last is the latest one that was saved; its StartedAt is zero if there was none.
+// Last returns the latest verification that was saved; its StartedAt is zero if there was none.
 func (s *Verifier) Last(ctx context.Context) (Verification, error) {
 	row, err := s.queries.VerificationRead(ctx, s.db)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// guards are the constraints, unique indexes and triggers without which an invariant is only a habit, and what Postgres
-// says of them after sql/migrations. Only the name would not do: a weaker constraint may have the same one.
+// guards are the constraints, unique indexes and triggers that enforce invariants, with the definitions that Postgres
+// shows for them after sql/migrations. A comparison of names would not do: a weaker constraint may have the same name.
 func guards() map[string]string {
 	return map[string]string{
 		"orders_pkey": "orders: PRIMARY KEY (id)",
@@ -36,7 +36,7 @@ func guards() map[string]string {
 	}
 }
 
-// guards reports guards that are missing or have another definition.
+// guards reports guards that are missing or have a different definition.
 func (v *verification) guards(ctx context.Context, tx pgx.Tx, _ time.Time) error {
 	expected := guards()
 	if err := v.verifier.queries.VerifyNames(ctx, tx); err != nil {

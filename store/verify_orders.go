@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// recentOrders checks the orders to which something has happened last.
+// recentOrders checks the orders of the latest events.
 func (v *verification) recentOrders(ctx context.Context, tx pgx.Tx) error {
 	ids, err := v.verifier.queries.VerifyRecent(ctx, tx, verifyRecent)
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// When something that takes time has taken too much of it.
+// Limits of time and size.
 const (
-	jobWithin    = time.Minute      // of a step's start
-	overdueAfter = 30 * time.Minute // its deadline: for 15 min after it its provider is still asked
-	// overduePatience is for how long steps may be late after their processes were started or their queue was resumed.
+	jobWithin    = time.Minute      // after a step's start
+	overdueAfter = 30 * time.Minute // after its deadline: until 15 min after it the provider is still asked
+	// overduePatience is how long steps may be late after their processes have started or their queue was resumed.
 	overduePatience = 5 * time.Minute
 	longJobGrace    = time.Minute // after a job should have been rescued
 	backlogAfter    = time.Minute
@@ -25,20 +25,21 @@ const (
 	deadRowsLeast   = 50_000
 	longestDump     = 24 * time.Hour   // a dump is one transaction
 	slotUnused      = 10 * time.Minute // longer than a standby takes to restart
-	// slotHorizon is in transactions: as much as a busy shop makes within minutes. What dies later, vacuum keeps.
+	// slotHorizon is in transactions: as many as a busy shop makes within minutes. Vacuum keeps the rows that die after
+	// it.
 	slotHorizon = 1_000_000
-	// slotCatalogHorizon is half of what makes Postgres freeze tables by force (autovacuum_freeze_max_age).
+	// slotCatalogHorizon is half of the age at which Postgres freezes tables by force (autovacuum_freeze_max_age).
 	slotCatalogHorizon = 100_000_000
-	// verifyScan is how many of the oldest orders of each unfinished status are looked at for being stuck: in an outage
-	// there may be any number, and those that are stuck get old.
+	// verifyScan is how many of the oldest orders of each unfinished status are checked for being stuck. In an outage
+	// there may be any number, and stuck orders are among the oldest.
 	verifyScan = 5000
-	// verifyStepPages is how many pages of pending steps are looked at of each kind, for having a job.
+	// verifyStepPages is how many pages of pending steps of each kind are checked for having a job.
 	verifyStepPages = 50
 	// verifyMost bounds what one check of the whole system reports.
 	verifyMost = 1000
 )
 
-// system checks what is not about single orders, or is found without reading them.
+// system makes the checks that are not about single orders, or that need not read them.
 func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
 	before := v.verifier.wall()
 	now, err := v.verifier.queries.Now(ctx, tx)
@@ -71,10 +72,10 @@ func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// stuck finds what orders.RuleStuck is about, also in orders that nothing has happened to for long.
+// stuck makes the check of orders.RuleStuck, including for orders without recent events.
 func (v *verification) stuck(ctx context.Context, tx pgx.Tx, _ time.Time) error {
 	if v.options.Deep {
-		return nil // all orders are looked at one by one
+		return nil // every order is checked by itself
 	}
 	var notices []string
 	for _, spec := range orders.Specs() {
@@ -89,8 +90,8 @@ func (v *verification) stuck(ctx context.Context, tx pgx.Tx, _ time.Time) error 
 	return err
 }
 
-// jobs looks for pending steps without a job, a page and a transaction at a time: of each kind of step at those whose
-// deadline is nearest, or at all.
+// jobs looks for pending steps without a job, with a transaction for each page. It checks the steps of each kind whose
+// deadline is nearest, or all with Deep.
 func (v *verification) jobs(ctx context.Context) error {
 	longest := v.options.Limits.Job + longJobGrace
 	for _, spec := range orders.Specs() {
@@ -147,7 +148,7 @@ func (v *verification) longJobs(ctx context.Context, tx pgx.Tx, now time.Time) e
 		Upkeep: LogUpkeep, UpkeepBefore: now.Add(-LogUpkeepTimeout - longJobGrace), Most: verifyMost,
 	})
 	for _, row := range rows {
-		order, _ := uuid.Parse(row.OrderID) // none of a job that is about no order
+		order, _ := uuid.Parse(row.OrderID) // a job that is not about an order has no order's id
 		v.report(checkLongJob, order, "job %d (%s) runs since %s", row.ID, row.Kind,
 			row.AttemptedAt.UTC().Format(time.RFC3339))
 	}
@@ -222,7 +223,7 @@ func (v *verification) findings(ctx context.Context, tx pgx.Tx, _ time.Time) err
 		if slices.ContainsFunc(kept, f.same) {
 			continue
 		}
-		order, _ := uuid.Parse(f.OrderID) // a stranger's id may be anything
+		order, _ := uuid.Parse(f.OrderID) // the provider's id of an order may be any text
 		v.report(checkReconcile, order, "%s %s %s: %s", f.Provider, f.Kind, f.Key, f.Detail)
 	}
 	return err

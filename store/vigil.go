@@ -11,28 +11,29 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// From when on periodic work is missing. All of it is measured from when a process could have done it: a deployment
-// that was stopped has missed nothing.
+// Limits from which periodic work counts as missing. The time before a process could have done the work does not count:
+// a deployment that was stopped has missed nothing.
 const (
-	// leaderPatience is how long processes may be without a leader among them. After a crash it takes 15 s to elect one.
+	// leaderPatience is how long processes may run without a leader. After a crash it takes 15 s to elect one.
 	leaderPatience = 30 * time.Second
-	// verifyPeriods and verifyPatience are how old the latest verification may be.
+	// verifyPeriods and verifyPatience bound the age of the latest verification.
 	verifyPeriods  = 5
 	verifyPatience = 5 * time.Minute
-	// upkeepPatience is two periods of the log's upkeep, and the time that the second one may take.
+	// upkeepPatience is two periods of the log's upkeep, and the time that the second upkeep may take.
 	upkeepPatience = 2*time.Hour + LogUpkeepTimeout
-	// partitionGrace is how long the upkeep may take to make a partition once its processes live.
+	// partitionGrace is how long the upkeep may take to make a partition once its processes run.
 	partitionGrace = 15 * time.Minute
-	// partitionAhead is from when on a partition must exist: next week's, two hours after this week has begun.
+	// partitionAhead is how long before its week a partition must exist: two hours after the week before has begun.
 	partitionAhead = week - 2*time.Hour
 )
 
-// vigilChecks are what Vigil looks at.
+// vigilChecks are the checks of Vigil.
 func vigilChecks() []string {
 	return []string{checkLeader, checkVerification, checkUpkeep, checkSchema}
 }
 
-// Vigil looks for what keeps verification from running, or from being believed: no verification has to run for that.
+// Vigil looks for what keeps verification from running, or makes its results unreliable. It does not depend on a
+// verification.
 func (s *Verifier) Vigil(ctx context.Context) ([]Violation, error) {
 	v := &verification{verifier: s, found: map[string]*Violation{}}
 	if err := v.vigil(ctx, s.db); err != nil {
@@ -41,7 +42,7 @@ func (s *Verifier) Vigil(ctx context.Context) ([]Violation, error) {
 	return v.violations(), nil
 }
 
-// Standing is the latest verification, with what Vigil finds now in place of what that verification found of it.
+// Standing is the latest verification, with the present results of Vigil in place of the verification's own.
 func (s *Verifier) Standing(ctx context.Context) (Verification, error) {
 	v, err := s.Last(ctx)
 	if err != nil {
@@ -87,14 +88,14 @@ func (v *verification) leader(row dbsqlc.VigilRow) {
 	case row.Leader == "":
 		v.report(checkLeader, orders.ID{}, "no process leads")
 	default:
-		v.report(checkLeader, orders.ID{}, "%q leads, which is no living process of this deployment", row.Leader)
+		v.report(checkLeader, orders.ID{}, "%q leads, which is not a living process of this deployment", row.Leader)
 	}
 }
 
 func (v *verification) verified(row dbsqlc.VigilRow) {
 	every := time.Duration(row.VerifyEvery * float64(time.Second))
 	if every == 0 {
-		return // no living process is to verify
+		return // no living process is configured to verify
 	}
 	limit := max(verifyPeriods*every, verifyPatience)
 	switch {

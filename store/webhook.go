@@ -20,40 +20,41 @@ type Webhooks struct {
 	log *Log
 }
 
-// MaxWebhooks is how many endpoints an owner may have.
+// MaxWebhooks is how many webhooks an owner may have.
 const MaxWebhooks = 20
 
 // Errors about webhooks.
 var (
-	// ErrWebhookNotFound says that there is no such endpoint, or that it is somebody else's.
+	// ErrWebhookNotFound reports that there is no such webhook, or that it has a different owner.
 	ErrWebhookNotFound = errors.New("webhook not found")
-	// ErrDeliveryNotFound says that an endpoint has no such delivery, or not any more.
+	// ErrDeliveryNotFound reports that a webhook has no such delivery, or has it no longer.
 	ErrDeliveryNotFound = errors.New("delivery not found")
-	// ErrTooManyWebhooks says that the owner has MaxWebhooks endpoints.
+	// ErrTooManyWebhooks reports that the owner has MaxWebhooks.
 	ErrTooManyWebhooks = errors.New("too many webhooks")
-	// ErrWebhookDisabled says that an endpoint is not sent to.
+	// ErrWebhookDisabled reports that no messages are sent to a webhook.
 	ErrWebhookDisabled = errors.New("webhook is disabled")
-	// ErrRotating says that the secret before the current one is still good: a third would cut somebody off.
+	// ErrRotating reports that the secret before the current one is still valid. A third secret would break receivers that
+	// still use the first.
 	ErrRotating = errors.New("secret is being rotated")
 )
 
-// WebhookState says whether an endpoint is sent to.
+// WebhookState is whether messages are sent to a webhook.
 type WebhookState string
 
-// The states.
+// A deleted webhook is not in these states: callers never see it.
 const (
 	WebhookEnabled  WebhookState = "enabled"
 	WebhookDisabled WebhookState = "disabled"
 )
 
-// DisabledReason is why an endpoint is disabled.
+// DisabledReason is why a webhook is disabled.
 type DisabledReason string
 
-// The reasons.
+// The reasons why a webhook is disabled.
 const (
 	DisabledByOwner  DisabledReason = "owner"
-	DisabledGone     DisabledReason = "gone"      // it answered 410
-	DisabledFailing  DisabledReason = "failing"   // it has failed for days
+	DisabledGone     DisabledReason = "gone"      // its receiver answered 410
+	DisabledFailing  DisabledReason = "failing"   // its receiver has failed for days
 	DisabledKeyEnded DisabledReason = "key_ended" // the key that made it was revoked or has expired
 )
 
@@ -62,20 +63,20 @@ func DisabledReasons() []DisabledReason {
 	return []DisabledReason{DisabledByOwner, DisabledGone, DisabledFailing, DisabledKeyEnded}
 }
 
-// Owner is who asks about endpoints. A customer's belong to the customer, whichever of its keys made them; others
-// belong to the principal.
+// Owner is a caller that uses webhooks. A customer's webhooks belong to the customer, whichever of the customer's keys
+// made them; other webhooks belong to the principal.
 type Owner struct {
 	Principal  string
 	CustomerID string // of a customer
-	Everybody  bool   // sees all endpoints
+	Everybody  bool   // sees all webhooks
 }
 
-// Webhook is an endpoint: an address that is told what happens to orders.
+// Webhook is an address that events are sent to.
 type Webhook struct {
 	ID             orders.ID
-	Principal      string   // who made it
-	CustomerID     string   // whose orders it hears of; empty: everybody's
-	URL            string   //
+	Principal      string // the principal that made it
+	CustomerID     string // the customer whose orders it hears of; empty: all customers
+	URL            string
 	EventTypes     []string // empty: all
 	Description    string
 	Secret         []byte
@@ -84,12 +85,12 @@ type Webhook struct {
 	State          WebhookState
 	DisabledReason DisabledReason
 	Failures       int       // in a row
-	FailingSince   time.Time // zero: it is not
+	FailingSince   time.Time // zero: it is not failing
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 }
 
-// Secrets are those that messages are signed with at a moment.
+// Secrets returns the secrets that sign messages at a moment.
 func (w Webhook) Secrets(now time.Time) [][]byte {
 	if w.PreviousSecret != nil && now.Before(w.PreviousUntil) {
 		return [][]byte{w.Secret, w.PreviousSecret}
@@ -97,20 +98,20 @@ func (w Webhook) Secrets(now time.Time) [][]byte {
 	return [][]byte{w.Secret}
 }
 
-// NewWebhook is a request to make an endpoint. It must be valid.
+// NewWebhook is a request to make a webhook. It must be valid.
 type NewWebhook struct {
 	Owner
 	IdempotencyKey string
-	Fingerprint    []byte // of the request; needed with a key
-	CustomerID     string // whose orders; a customer's own
+	Fingerprint    []byte // of the request; needed with an idempotency key
+	CustomerID     string // the customer whose orders; for a customer, its own id
 	URL            string
 	EventTypes     []string
 	Description    string
 	Secret         []byte
 }
 
-// Make makes an endpoint, which hears of what happens from then on. Under a key that made one before it returns
-// that one.
+// Make makes a webhook, which hears of events from then on. A repeat under the same idempotency key returns the webhook
+// that the first request made.
 //
 // Errors: ErrTooManyWebhooks, orders.ErrIdempotencyMismatch.
 func (s *Webhooks) Make(ctx context.Context, n NewWebhook) (Webhook, error) {
@@ -155,7 +156,7 @@ func (s *Webhooks) Make(ctx context.Context, n NewWebhook) (Webhook, error) {
 	return decodeWebhook(row), nil
 }
 
-// Get reads an endpoint. Error: ErrWebhookNotFound.
+// Get reads a webhook. Error: ErrWebhookNotFound.
 func (s *Webhooks) Get(ctx context.Context, owner Owner, id orders.ID) (Webhook, error) {
 	row, err := s.get(ctx, s.db, owner, id)
 	if err != nil {
@@ -174,7 +175,7 @@ func (s *Webhooks) get(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.I
 	return row, err
 }
 
-// List lists endpoints, oldest first, after an id.
+// List lists webhooks after an id, oldest first.
 func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int) ([]Webhook, error) {
 	var rows []dbsqlc.WebhookEndpoint
 	var err error
@@ -200,7 +201,7 @@ func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int
 	return list, nil
 }
 
-// WebhookChange is what to change of an endpoint; nil leaves it.
+// WebhookChange has the new values of a webhook; nil leaves a value.
 type WebhookChange struct {
 	URL         *string
 	EventTypes  *[]string
@@ -208,7 +209,8 @@ type WebhookChange struct {
 	Enabled     *bool
 }
 
-// Change changes an endpoint. Whoever enables one whose key has ended takes it over. Error: ErrWebhookNotFound.
+// Change changes a webhook. A caller that enables a webhook whose key has ended becomes its owner. Error:
+// ErrWebhookNotFound.
 func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookChange) (Webhook, error) {
 	var row dbsqlc.WebhookEndpoint
 	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
@@ -243,7 +245,7 @@ func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookC
 	return decodeWebhook(row), nil
 }
 
-// Delete ends an endpoint: nothing is begun to be sent to it any more. Error: ErrWebhookNotFound.
+// Delete deletes a webhook: no further send to it begins. Error: ErrWebhookNotFound.
 func (s *Webhooks) Delete(ctx context.Context, o Owner, id orders.ID) error {
 	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, _ dbsqlc.WebhookEndpoint) error {
 		_, err := s.queries.WebhookDelete(ctx, tx, &dbsqlc.WebhookDeleteParams{ID: id, At: timestamp(s.now())})
@@ -255,10 +257,10 @@ func (s *Webhooks) Delete(ctx context.Context, o Owner, id orders.ID) error {
 	return nil
 }
 
-// Rotate gives an endpoint another secret. The one before stays good for a while, in which messages are signed
-// with both; 0 ends it at once. Under the idempotency key of the last rotation it changes nothing.
+// Rotate gives a webhook a new secret. The secret before stays valid during overlap, and messages are signed with both;
+// an overlap of 0 ends it at once. A repeat with the idempotency key of the last rotation changes nothing.
 //
-// Errors: ErrWebhookNotFound; ErrRotating, unless the one before is to end at once.
+// Errors: ErrWebhookNotFound; ErrRotating, unless overlap is 0.
 func (s *Webhooks) Rotate(
 	ctx context.Context, o Owner, id orders.ID, secret []byte, key string, overlap time.Duration,
 ) (Webhook, error) {
@@ -283,7 +285,7 @@ func (s *Webhooks) Rotate(
 	return decodeWebhook(row), nil
 }
 
-// changing runs fn in a transaction that has the endpoint to itself.
+// changing runs fn in a transaction that has locked the webhook.
 func (s *Webhooks) changing(
 	ctx context.Context, o Owner, id orders.ID, fn func(context.Context, pgx.Tx, dbsqlc.WebhookEndpoint) error,
 ) error {
@@ -312,7 +314,7 @@ func decodeWebhook(row dbsqlc.WebhookEndpoint) Webhook {
 	}
 }
 
-// texts is an array, and never null.
+// texts returns an empty array in place of null.
 func texts(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -320,7 +322,7 @@ func texts(list []string) []string {
 	return list
 }
 
-// lastID is above all others.
+// lastID is the highest possible id.
 func lastID() (id orders.ID) {
 	for i := range id {
 		id[i] = math.MaxUint8

@@ -16,20 +16,20 @@ import (
 
 const (
 	// writesRefused is how many placements in a row the database must refuse, and writesFor over what time, before a
-	// process counts as unable to store any.
+	// process counts as unable to store orders.
 	writesRefused = 3
 	writesFor     = 10 * time.Second
 )
 
-// Writes remembers whether the database stores the placements of a process. A database that answers may still refuse
-// them all: its disk is full, or a right is missing.
+// Writes remembers whether the database stores a process's placements. A database that answers may still refuse them
+// all, because its disk is full or a right is missing.
 type Writes struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	refused int       // placements in a row
 	since   time.Time // the first of them
-	err     error     // set once there were enough
+	err     error     // set after enough refusals
 }
 
 // NewWrites makes a Writes for a store's Config. now is its clock.
@@ -42,8 +42,8 @@ func (w *Writes) Err() error {
 	return w.err
 }
 
-// note takes the outcome of a placement. A failure that may be the request's own says nothing, and so does one that
-// every query would meet, such as a lost connection.
+// note takes the outcome of a placement. It ignores a failure that the request may have caused, and one that every
+// query would meet, such as a lost connection.
 func (w *Writes) note(err error) {
 	if w == nil || err != nil && !refusesWrites(err) {
 		return
@@ -64,9 +64,9 @@ func (w *Writes) note(err error) {
 	}
 }
 
-// refusesWrites reports whether the database failed a write for a reason that no request can be the cause of: no space
-// or memory (53), the file system (58), a standby (25006), or a table, column or right that is missing (42), because
-// the statements are always the same. The number of connections (53300) is not about writes.
+// refusesWrites reports whether the database failed a write for a reason that no request can cause: no space or memory
+// (53), the file system (58), a standby (25006), or a missing table, column or right (42), because the statements are
+// always the same. Too many connections (53300) do not concern writes.
 func refusesWrites(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || len(pg.Code) < 2 {
@@ -79,8 +79,8 @@ func refusesWrites(err error) bool {
 // errTakenBack rolls a probe back.
 var errTakenBack = errors.New("taken back")
 
-// ProbeWrites finds out whether placements can be stored again, if the process counts as unable to store any: it gets
-// no requests then that would tell. The order that it writes is taken back before anybody can see it.
+// ProbeWrites checks whether placements can be stored again, if the process counts as unable to store any: it then gets
+// no requests that would show it. The order that it writes is rolled back before any session can see it.
 func (s *Orders) ProbeWrites(ctx context.Context) error {
 	if s.writes == nil || s.writes.Err() == nil {
 		return nil

@@ -1,5 +1,5 @@
 // Package storetest gives tests a real Postgres: a server of the test binary's own, started once, with a migrated
-// template from which each test gets what it needs. Tests only.
+// template from which each test gets its database. Tests only.
 package storetest
 
 import (
@@ -26,18 +26,18 @@ import (
 
 const template = "millrace_template"
 
-// ServeRole does not own the tables of the databases that are made for tests, and has what docs/security.md names.
+// ServeRole does not own the tables of the test databases, and has the rights that docs/security.md lists.
 const ServeRole = "millrace_serve"
 
-// SearchPath is what a URL has at its end for tests to name tables without their schema. What they test does name it:
+// SearchPath, at the end of a URL, lets tests name tables without their schema. The product's statements name it:
 // TestSearchPath.
 const SearchPath = "&search_path=millrace,public"
 
-// mostParallel tests run at a time, however many the machine offers to. What they test has deadlines, of seconds, which
-// a machine does not keep that works on dozens of tests with each of its cores.
+// mostParallel bounds how many tests run at a time, however many the machine offers. The code under test has deadlines
+// of seconds, which a machine does not keep if each of its cores works on dozens of tests.
 const mostParallel = 8
 
-// server is started by the first test that asks for it and stopped by Main.
+// server is started by the first test that needs it and stopped by Main.
 var server = sync.OnceValues(start)
 
 var (
@@ -68,7 +68,7 @@ type testServer struct {
 	dir string
 
 	mu sync.Mutex
-	// clean are pools of databases as new, each of one connection: those who used them have rolled back.
+	// clean are pools of databases as new, each of one connection: the tests that used them have rolled back.
 	clean []*pgxpool.Pool
 }
 
@@ -84,7 +84,7 @@ func start() (*testServer, error) {
 	}
 	s, err := postgres.Start(ctx, postgres.Config{
 		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
-		// The data is thrown away, so nothing has to survive a crash of the machine. And no vacuum comes in between.
+		// The data is thrown away, so it need not survive a crash of the machine. Vacuum is off, so that it cannot interfere.
 		Settings: map[string]string{
 			"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "500",
 			"autovacuum": "off", "max_prepared_transactions": "5",
@@ -119,8 +119,8 @@ func (t *testServer) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// Tx begins a transaction that is rolled back when the test ends. Whatever takes a store.DB works inside it. It has a
-// database to itself, for in one with others it would wait for their locks and their keys, and that has deadlines.
+// Tx begins a transaction that is rolled back when the test ends. All code that takes a store.DB works inside it. It
+// has a database to itself: in a shared one it would wait for other tests' locks and keys, and that wait has deadlines.
 func Tx(t testing.TB) pgx.Tx {
 	t.Helper()
 	s, err := server()
@@ -130,7 +130,7 @@ func Tx(t testing.TB) pgx.Tx {
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		if tx.Rollback(context.Background()) != nil { // nobody knows what the connection is still doing there
+		if tx.Rollback(context.Background()) != nil { // the state of its connection is unknown
 			pool.Close()
 			return
 		}
@@ -159,13 +159,13 @@ func (t *testServer) take(tb testing.TB) (*pgxpool.Pool, error) {
 	return store.NewPool(context.Background(), t.DSN(name)+SearchPath+"&idle_in_transaction_session_timeout=0", "test", 1)
 }
 
-// URL is the address of a fresh, migrated database of the test's own, for tests that must commit or hear NOTIFY.
+// URL returns the address of a fresh, migrated database of the test's own, for tests that must commit or hear NOTIFY.
 func URL(t testing.TB) string {
 	t.Helper()
 	return create(t, template)
 }
 
-// EmptyURL is the address of a fresh database without any tables.
+// EmptyURL returns the address of a fresh database without tables.
 func EmptyURL(t testing.TB) string {
 	t.Helper()
 	return create(t, "template1")
@@ -192,8 +192,8 @@ func Pool(t testing.TB) *pgxpool.Pool {
 	return connect(t, URL(t))
 }
 
-// PatientPool connects to a fresh database, whose sessions wait for each other for as long as it takes: for tests in
-// which they have to, on a machine however slow.
+// PatientPool connects to a fresh database whose sessions wait for each other's locks without a short limit: for tests
+// in which they have to, on a machine however slow.
 func PatientPool(t testing.TB) *pgxpool.Pool {
 	t.Helper()
 	return connect(t, URL(t)+"&lock_timeout=60000&statement_timeout=60000&idle_in_transaction_session_timeout=0")
@@ -241,7 +241,7 @@ func Outcome(id orders.ID, step orders.StepName, kind orders.EventKind) orders.E
 	return orders.Event{OrderID: id, Kind: kind, Step: step, Generation: 1, Reason: reason, At: time.Now()}
 }
 
-// NewRole makes a role of the server, which may log in. It ends with the server.
+// NewRole makes a role that may log in. It exists as long as the server.
 func NewRole(t testing.TB, options string) string {
 	t.Helper()
 	s, err := server()
@@ -251,12 +251,12 @@ func NewRole(t testing.TB, options string) string {
 	return name
 }
 
-// As is the address of a database for a role.
+// As returns the address of a database for a role.
 func As(url, role string) string {
 	return strings.Replace(url, "://"+postgres.User+"@", "://"+role+"@", 1)
 }
 
-// EncodedURL is the address of a fresh database of another encoding.
+// EncodedURL returns the address of a fresh database with a given encoding.
 func EncodedURL(t testing.TB, encoding string) string {
 	t.Helper()
 	return create(t, "template0 ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C'")
