@@ -28,6 +28,8 @@ type Server struct {
 	metrics  *metrics
 	streams  *stream.Streams
 	load     *load
+	leaving  chan struct{}
+	leave    func()
 	draining chan struct{}
 	drain    func()
 }
@@ -36,13 +38,15 @@ type Server struct {
 // such a mistake.
 func New(c Config) *Server {
 	c = c.withDefaults()
-	s := &Server{config: c, metrics: newMetrics(c.Registerer), draining: make(chan struct{})}
+	s := &Server{config: c, metrics: newMetrics(c.Registerer), leaving: make(chan struct{}), draining: make(chan struct{})}
 	s.load = newLoad(c, s.metrics)
 	s.streams = stream.New(stream.Config{
 		Feed: c.Feed, Encode: encodeEvent, Heartbeat: c.Heartbeat, SlowReader: c.SlowReader, Draining: s.draining,
 		Logger: c.Logger, Registerer: c.Registerer, Panics: s.metrics.panics,
 	})
+	s.leave = sync.OnceFunc(func() { close(s.leaving) })
 	s.drain = sync.OnceFunc(func() {
+		s.leave()
 		close(s.draining)
 		s.streams.Wait()
 	})
@@ -52,6 +56,10 @@ func New(c Config) *Server {
 
 // ServeHTTP serves a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Leave makes /health/ready fail, and has each answer close its connection. Requests are still answered, and streams stay
+// open: a balancer needs time to notice that this process is leaving. Call Drain afterwards.
+func (s *Server) Leave() { s.leave() }
 
 // Drain makes /health/ready fail, ends all event streams and exports, and answers all waiting placements. The clients
 // continue at a different process. Call it before http.Server.Shutdown, which otherwise waits for streams that never
@@ -65,9 +73,9 @@ func (s *Server) routes() http.Handler {
 		limiter: c.Limiter, most: c.RateLimit, roles: c.RateLimits, proxies: c.TrustedProxies, refused: s.metrics.limited,
 	}
 	access := &access{auth: c.Auth, audit: c.Store.Audit, cache: c.Cache, rates: rates, load: s.load}
-	router.Use(identified, secured, accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured, s.metrics.recovered,
-		access.sheltered, crossOrigin(c.AllowedOrigins), sameOrigin(c.AllowedOrigins), s.load.shed, rates.gated, limited,
-		middleware.GetHead)
+	router.Use(identified, secured, parting(s.leaving), accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured,
+		s.metrics.recovered, access.sheltered, crossOrigin(c.AllowedOrigins), sameOrigin(c.AllowedOrigins), s.load.shed,
+		rates.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))
 
@@ -107,9 +115,9 @@ func (s *Server) operations() []operation {
 		notificationOperations{sent: db.Notifications}.all(),
 		webhookOperations{webhooks: db.Webhooks, deliveries: db.Deliveries, policy: c.Webhooks, now: c.Now}.all(),
 		deliveryOperations{deliveries: db.Deliveries}.all(),
-		newSystemOperations(c, s.draining).all(),
+		newSystemOperations(c, s.leaving).all(),
 		reconciliationOperations{findings: db.Findings}.all(),
-		healthOperations{version: c.Version, ready: c.Ready, draining: s.draining}.all(),
+		healthOperations{version: c.Version, ready: c.Ready, leaving: s.leaving}.all(),
 	)
 }
 

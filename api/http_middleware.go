@@ -53,6 +53,21 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
+// parting closes connections once the process leaves. A balancer that keeps a connection open might otherwise send a
+// request at the moment at which the server closes it.
+func parting(leaving <-chan struct{}) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-leaving:
+				w.Header().Set("Connection", "close")
+			default:
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
 // accessLog is the log of all requests.
 type accessLog struct {
 	logger  *slog.Logger

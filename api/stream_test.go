@@ -296,6 +296,35 @@ func outliveTimeouts(t *testing.T, start func(*httptest.Server)) {
 	}
 }
 
+// TestLeave: a process that leaves is not ready, and answers all the same. Its connections close with their answers.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	h := live(t)
+	s := h.open(t, storetest.Order(t, h.store).ID, "")
+	for caughtUp := false; !caughtUp; {
+		m, ok := s.next(t)
+		require.True(t, ok)
+		caughtUp = m.event != ""
+	}
+	closes := func() bool {
+		response, err := http.Get(h.URL + "/health/live") //nolint:noctx // it answers at once
+		require.NoError(t, err)
+		defer func() { _ = response.Body.Close() }()
+		return response.Close
+	}
+	require.False(t, closes())
+	h.api.Leave()
+	h.api.Leave() // twice is harmless
+	require.Equal(t, http.StatusServiceUnavailable, h.do(t, http.MethodGet, "/health/ready", "").status)
+	got := h.do(t, http.MethodGet, "/api/orders", "")
+	require.Equal(t, http.StatusOK, got.status)
+	require.True(t, closes())
+	order := storetest.Order(t, h.store)
+	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/api/orders/"+order.ID.String(), "").status)
+	h.api.Drain()
+	require.Empty(t, s.rest(t), "the stream was open until now")
+}
+
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	h := live(t)

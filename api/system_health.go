@@ -53,9 +53,9 @@ const tagHealth = "Health"
 
 // healthOperations are the checks of the process.
 type healthOperations struct {
-	version  string
-	ready    func(context.Context) map[string]error // may be nil
-	draining <-chan struct{}
+	version string
+	ready   func(context.Context) map[string]error // may be nil
+	leaving <-chan struct{}
 }
 
 func (o healthOperations) all() []operation {
@@ -93,7 +93,7 @@ func (o healthOperations) liveness(context.Context, *struct{}) (*healthOutput, e
 
 func (o healthOperations) readiness(ctx context.Context, in *struct{}) (*healthOutput, error) {
 	select {
-	case <-o.draining:
+	case <-o.leaving:
 		out, _ := o.liveness(ctx, in)
 		out.Status, out.Body.Status = http.StatusServiceUnavailable, conditionDown
 		return out, nil

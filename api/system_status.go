@@ -35,15 +35,15 @@ type systemOperations struct {
 	now      func() time.Time
 
 	started  time.Time
-	draining <-chan struct{}
+	leaving  <-chan struct{}
 	shared   *sample[systemSample]
 	gathered *sample[families]
 }
 
-func newSystemOperations(c Config, draining <-chan struct{}) systemOperations {
+func newSystemOperations(c Config, leaving <-chan struct{}) systemOperations {
 	return systemOperations{
 		queues: c.Store.Queues, verifier: c.Store.Verifier, version: c.Version, instance: c.Instance, breakers: c.Breakers,
-		feed: c.Feed, registry: c.Gatherer, now: c.Now, started: c.Now(), draining: draining,
+		feed: c.Feed, registry: c.Gatherer, now: c.Now, started: c.Now(), leaving: leaving,
 		shared: &sample[systemSample]{now: c.Now}, gathered: &sample[families]{now: c.Now},
 	}
 }
@@ -170,7 +170,7 @@ func (o systemOperations) status(ctx context.Context, _ *struct{}) (*statusOutpu
 		}
 	}
 	select {
-	case <-o.draining:
+	case <-o.leaving:
 		out.Reasons = append(out.Reasons, StatusReason{Code: reasonDraining})
 	default:
 	}

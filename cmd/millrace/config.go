@@ -64,7 +64,8 @@ type webhookFlags struct {
 func (f webhookFlags) policy() webhook.Policy { return webhook.Policy{Networks: f.WebhookNetworks} }
 
 type opsFlags struct {
-	OpsAddr string `env:"MILLRACE_OPS_ADDR" default:"127.0.0.1:8081" kind:"address" help:"Address on which River UI, metrics and profiles listen."`
+	OpsAddr    string        `env:"MILLRACE_OPS_ADDR" default:"127.0.0.1:8081" kind:"address" help:"Address on which River UI, metrics and profiles listen."`
+	DrainDelay time.Duration `env:"MILLRACE_DRAIN_DELAY" default:"0s" min:"0s" max:"5m" help:"Time that a process with an API goes on answering after SIGTERM, so that balancers notice that it is not ready."`
 }
 
 // logFlags choose the level and the format of the log.

@@ -63,6 +63,8 @@ type node struct {
 	registry  *prometheus.Registry
 	open      bool // accept requests without a credential, until closed
 	closed    chan struct{}
+	leaving   chan struct{}           // closed when the process is asked to stop
+	leave     []func()                // run at that moment; they do not block
 	oidc      *auth.OIDC              // nil: no identity provider
 	addrs     map[string]string       // where the servers listen, by name
 	listeners map[string]net.Listener // by name
@@ -79,13 +81,13 @@ type node struct {
 // runNode runs until the process is told to stop or a part fails. ready, if not nil, is called with the addresses once
 // everything works.
 //
-// It stops in the order that loses nothing: readiness ends, event streams close, requests finish, running steps finish,
-// connections close.
+// It stops in the order that loses nothing: readiness ends and workers fetch nothing more, the drain delay passes, event
+// streams close, the listener closes, requests finish, running steps finish, connections close.
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
 		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
 		addrs: map[string]string{}, listeners: map[string]net.Listener{}, recent: store.NewRecent(),
-		closed: make(chan struct{}), writes: store.NewWrites(time.Now),
+		closed: make(chan struct{}), leaving: make(chan struct{}), writes: store.NewWrites(time.Now),
 	}
 	if n.progress = c.progress; n.progress == nil {
 		n.progress = n.logger
@@ -108,6 +110,9 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	case <-p.ctx.Done():
 	}
 	stopped := n.tellStopping()
+	if err == nil {
+		n.depart(c.ops.DrainDelay)
+	}
 	n.stop()
 	stopped()
 	return err
@@ -128,6 +133,23 @@ func (n *node) stop() {
 			n.logger.Error("stop timed out, remaining work cut off")
 		}
 	})
+}
+
+// depart makes the process not ready, and has the workers fetch nothing more. Then it waits: requests are answered until
+// every balancer has noticed.
+func (n *node) depart(delay time.Duration) {
+	close(n.leaving)
+	for _, fn := range n.leave {
+		fn()
+	}
+	if n.config.api == nil {
+		return // no balancer sends anything
+	}
+	select {
+	case <-time.After(delay):
+	case err := <-n.failed: // a server that ended answers nothing
+		n.logger.Error("server ended before the process stopped", "error", err)
+	}
 }
 
 func (n *node) onStop(fn func()) { n.stops = append(n.stops, fn) }
@@ -193,10 +215,15 @@ func (n *node) start(ctx context.Context) error {
 		n.background(feed.Run)
 		return nil
 	}
-	server, err := n.newAPI(ctx, bell, feed, feedPool, river.ID())
+	pulse, err := n.watchDatabase(ctx)
 	if err != nil {
 		return err
 	}
+	server, err := n.newAPI(ctx, bell, feed, feedPool, river.ID(), pulse)
+	if err != nil {
+		return err
+	}
+	n.leave = append(n.leave, server.Leave)
 	n.background(feed.Run) // after all subscriptions: a cache without the feed would serve stale orders
 	n.serve("api", server, server.Drain, drainTimeout)
 	return nil
@@ -220,7 +247,7 @@ func (n *node) background(fn func(context.Context)) {
 func (n *node) connections() int {
 	c, all := n.config, feedConnections+2
 	if c.api != nil {
-		all += c.connections.APIConnections
+		all += c.connections.APIConnections + pulseConnections
 	}
 	if c.work == nil {
 		return all + opsConnections
@@ -244,7 +271,7 @@ func (n *node) part(name string) prometheus.Registerer {
 }
 
 func (n *node) newAPI(
-	ctx context.Context, bell *store.Doorbell, feed *store.Feed, feedPool *pgxpool.Pool, instance string,
+	ctx context.Context, bell *store.Doorbell, feed *store.Feed, feedPool *pgxpool.Pool, instance string, pulse *pulse,
 ) (*api.Server, error) {
 	c := n.config
 	pool, err := n.pool(ctx, "api", c.connections.APIConnections)
@@ -282,7 +309,7 @@ func (n *node) newAPI(
 		Webhooks:       c.webhooks.policy(),
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{
-				"database": pool.Ping(ctx), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),
+				"database": pulse.Err(), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),
 				"writes": n.writes.Err(),
 			}
 		},

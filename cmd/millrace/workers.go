@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -94,11 +95,13 @@ func (n *node) startJobs(
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)
 	}
-	n.onStop(func() {
+	stop := sync.OnceFunc(func() {
 		if err := client.Stop(context.Background()); err != nil {
 			n.logger.Warn("workers stopped with an error", "error", err)
 		}
 	})
+	n.leave = append(n.leave, func() { go stop() }) // it fetches nothing more, and waits for running jobs
+	n.onStop(stop)
 	n.background(fanOut.Run)
 	return client, nil
 }
