@@ -117,7 +117,7 @@ func (s *Server) operations() []operation {
 		deliveryOperations{deliveries: db.Deliveries}.all(),
 		newSystemOperations(c, s.leaving).all(),
 		reconciliationOperations{findings: db.Findings}.all(),
-		healthOperations{version: c.Version, ready: c.Ready, leaving: s.leaving}.all(),
+		healthOperations{version: c.Version, ready: c.Ready, schema: c.SchemaVersion, leaving: s.leaving}.all(),
 	)
 }
 

@@ -45,6 +45,8 @@ type Config struct {
 	// May be nil.
 	Ready   func(ctx context.Context) map[string]error
 	Version string
+	// SchemaVersion returns the version of the database schema, 0 if it is unknown. May be nil.
+	SchemaVersion func() int64
 	// Instance is this process's name among the River clients. One of them is the leader.
 	Instance string
 	// Breakers returns the states of this process's circuit breakers by provider: closed, half_open or open. May be nil.

@@ -34,6 +34,7 @@ func (Condition) Schema(r huma.Registry) *huma.Schema {
 type Health struct {
 	Status  Condition     `json:"status" example:"ok"`
 	Version string        `json:"version" example:"1.0.0" doc:"The version of Millrace"`
+	Schema  int64         `json:"schema,omitempty" minimum:"1" example:"31" doc:"The version of the database schema, when this process read it last"`
 	Checks  []HealthCheck `json:"checks,omitempty" doc:"The checks, sorted by name"`
 }
 
@@ -55,6 +56,7 @@ const tagHealth = "Health"
 type healthOperations struct {
 	version string
 	ready   func(context.Context) map[string]error // may be nil
+	schema  func() int64                           // may be nil
 	leaving <-chan struct{}
 }
 
@@ -88,7 +90,11 @@ func (o healthOperations) all() []operation {
 }
 
 func (o healthOperations) liveness(context.Context, *struct{}) (*healthOutput, error) {
-	return &healthOutput{Status: http.StatusOK, Body: Health{Status: conditionOK, Version: o.version}}, nil
+	out := &healthOutput{Status: http.StatusOK, Body: Health{Status: conditionOK, Version: o.version}}
+	if o.schema != nil {
+		out.Body.Schema = o.schema()
+	}
+	return out, nil
 }
 
 func (o healthOperations) readiness(ctx context.Context, in *struct{}) (*healthOutput, error) {

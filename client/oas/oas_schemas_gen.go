@@ -1181,7 +1181,9 @@ func (s *GetReconciliationState) UnmarshalText(data []byte) error {
 type Health struct {
 	// The checks, sorted by name.
 	Checks []HealthCheck `json:"checks"`
-	Status Condition     `json:"status"`
+	// The version of the database schema, when this process read it last.
+	Schema OptInt64  `json:"schema"`
+	Status Condition `json:"status"`
 	// The version of Millrace.
 	Version string `json:"version"`
 }
@@ -1189,6 +1191,11 @@ type Health struct {
 // GetChecks returns the value of Checks.
 func (s *Health) GetChecks() []HealthCheck {
 	return s.Checks
+}
+
+// GetSchema returns the value of Schema.
+func (s *Health) GetSchema() OptInt64 {
+	return s.Schema
 }
 
 // GetStatus returns the value of Status.
@@ -1204,6 +1211,11 @@ func (s *Health) GetVersion() string {
 // SetChecks sets the value of Checks.
 func (s *Health) SetChecks(val []HealthCheck) {
 	s.Checks = val
+}
+
+// SetSchema sets the value of Schema.
+func (s *Health) SetSchema(val OptInt64) {
+	s.Schema = val
 }
 
 // SetStatus sets the value of Status.

@@ -87,6 +87,8 @@ millrace simulate
 millrace simulate --simulator-addr :8082 --any-addr`,
 		"migrate": `
 millrace migrate
+millrace migrate --status
+millrace migrate --dry-run > pending.sql
 millrace migrate --grant millrace_serve`,
 		"verify": `
 millrace verify

@@ -307,6 +307,7 @@ func (n *node) newAPI(
 		MaxInFlight:    c.api.MaxInFlight, MaxStreams: c.api.MaxStreams, MaxStreamsEach: c.api.MaxStreamsEach,
 		AllowedOrigins: c.api.AllowedOrigins,
 		Webhooks:       c.webhooks.policy(),
+		SchemaVersion:  pulse.schema.Load,
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{
 				"database": pulse.Err(), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/store"
 )
 
 const (
@@ -23,8 +25,10 @@ const (
 // pulse remembers whether the database answers this process. It has a connection of its own: requests that take all of
 // the API's connections do not look like a database that is down.
 type pulse struct {
-	probe func(context.Context) error
+	probe func(context.Context) (schema int64, err error)
 	now   func() time.Time
+
+	schema atomic.Int64 // the version that the latest success read
 
 	mu    sync.Mutex
 	since time.Time // of the failures in a row; zero if the latest probe succeeded
@@ -43,7 +47,7 @@ func (n *node) watchDatabase(ctx context.Context) (*pulse, error) {
 }
 
 func newPulse(pool *pgxpool.Pool, now func() time.Time) *pulse {
-	return &pulse{probe: pool.Ping, now: now}
+	return &pulse{probe: func(ctx context.Context) (int64, error) { return store.SchemaVersion(ctx, pool) }, now: now}
 }
 
 // beat probes once.
@@ -51,12 +55,13 @@ func (p *pulse) beat(ctx context.Context) {
 	began := p.now()
 	ctx, cancel := context.WithTimeout(ctx, pulseTimeout)
 	defer cancel()
-	err := p.probe(ctx)
+	schema, err := p.probe(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch p.err = err; {
 	case err == nil:
 		p.since = time.Time{}
+		p.schema.Store(schema)
 	case p.since.IsZero():
 		p.since = began
 	}

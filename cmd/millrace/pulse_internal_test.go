@@ -17,13 +17,14 @@ func TestPulse(t *testing.T) {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	down := errors.New("connection refused")
 	var answer error
-	p := &pulse{now: func() time.Time { return now }, probe: func(context.Context) error { return answer }}
+	p := &pulse{now: func() time.Time { return now }, probe: func(context.Context) (int64, error) { return 30, answer }}
 	beat := func(after time.Duration, err error) error {
 		now, answer = now.Add(after), err
 		p.beat(t.Context())
 		return p.Err()
 	}
 	require.NoError(t, beat(0, nil))
+	require.EqualValues(t, 30, p.schema.Load())
 	for range 3 {
 		for range 4 {
 			err := beat(time.Second, down)

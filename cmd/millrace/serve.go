@@ -1,11 +1,6 @@
 package main
 
-import (
-	"errors"
-	"fmt"
-
-	"github.com/millrace-orders/millrace/store"
-)
+import "errors"
 
 // serveCommand runs the API and the workers in one process.
 type serveCommand struct {
@@ -84,29 +79,4 @@ func (c *workCommand) Run(p *process) error {
 		webhooks: c.webhookFlags,
 		security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
 	}, nil)
-}
-
-// migrateCommand brings the schema up to date and ends.
-type migrateCommand struct {
-	databaseFlags `group:"Database"`
-	logFlags      `group:"Logs"`
-
-	Grant []string `help:"Database role of serve that does not own the tables: migrate grants it what serve needs. May be repeated." placeholder:"ROLE" sep:"none"`
-}
-
-// Validate reports all problems at once.
-func (c *migrateCommand) Validate() error { return c.check() }
-
-// Run migrates. Any number of processes may do it at the same time.
-func (c *migrateCommand) Run(p *process) error {
-	pool, err := store.NewMigrationPool(p.ctx, c.DatabaseURL)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	if err := store.Migrate(p.ctx, pool, c.logger(p.stderr), c.Grant...); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(p.stdout, "the schema is up to date")
-	return err
 }

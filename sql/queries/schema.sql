@@ -69,6 +69,12 @@ WHERE n.nspname = 'millrace' AND c.relname = 'orders' AND g.grantee <> c.relowne
 -- SchemaVersion returns the latest migration that was applied.
 SELECT coalesce(max(version_id), 0)::bigint FROM millrace.schema_version WHERE is_applied;
 
+-- name: SchemaApplied :many
+-- SchemaApplied lists the migrations that were applied, and when. tstamp is in the time zone of the session that
+-- migrated, which is UTC.
+SELECT v.version_id, (max(v.tstamp) AT TIME ZONE 'UTC')::timestamptz AS applied_at FROM millrace.schema_version v
+WHERE v.is_applied AND v.version_id > 0 GROUP BY v.version_id ORDER BY v.version_id;
+
 -- name: SchemaUnknown :many
 -- SchemaUnknown lists the migrations after the latest one that a program knows, beside which the program may not run.
 SELECT v.version_id FROM millrace.schema_version v

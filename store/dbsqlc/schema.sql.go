@@ -7,6 +7,7 @@ package dbsqlc
 
 import (
 	"context"
+	"time"
 )
 
 const grantOwner = `-- name: GrantOwner :one
@@ -97,6 +98,38 @@ func (q *Queries) MigrationLockHolder(ctx context.Context, db DBTX, key int64) (
 	var pid int32
 	err := row.Scan(&pid)
 	return pid, err
+}
+
+const schemaApplied = `-- name: SchemaApplied :many
+SELECT v.version_id, (max(v.tstamp) AT TIME ZONE 'UTC')::timestamptz AS applied_at FROM millrace.schema_version v
+WHERE v.is_applied AND v.version_id > 0 GROUP BY v.version_id ORDER BY v.version_id
+`
+
+type SchemaAppliedRow struct {
+	VersionID int64
+	AppliedAt time.Time
+}
+
+// SchemaApplied lists the migrations that were applied, and when. tstamp is in the time zone of the session that
+// migrated, which is UTC.
+func (q *Queries) SchemaApplied(ctx context.Context, db DBTX) ([]SchemaAppliedRow, error) {
+	rows, err := db.Query(ctx, schemaApplied)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SchemaAppliedRow
+	for rows.Next() {
+		var i SchemaAppliedRow
+		if err := rows.Scan(&i.VersionID, &i.AppliedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const schemaMoves = `-- name: SchemaMoves :many

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-orders/millrace/store"
+)
+
+// migrateCommand brings the schema up to date and ends.
+type migrateCommand struct {
+	databaseFlags `group:"Database"`
+	logFlags      `group:"Logs"`
+
+	Grant  []string `help:"Database role of serve that does not own the tables: migrate grants it what serve needs. May be repeated." placeholder:"ROLE" sep:"none"`
+	Status bool     `help:"List the migrations and change nothing. The exit status is 1 if some are pending."`
+	DryRun bool     `help:"Print the statements of the pending migrations and change nothing."`
+}
+
+var errPending = errors.New("migrations are pending: run millrace migrate")
+
+// Validate reports all problems at once.
+func (c *migrateCommand) Validate() error {
+	if c.Status && c.DryRun {
+		return errors.Join(c.check(), errors.New("--status and --dry-run exclude each other"))
+	}
+	return c.check()
+}
+
+// Run migrates. Any number of processes may do it at the same time.
+func (c *migrateCommand) Run(p *process) error {
+	pool, err := store.NewMigrationPool(p.ctx, c.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	switch {
+	case c.Status:
+		return c.status(p, pool)
+	case c.DryRun:
+		return c.dryRun(p, pool)
+	}
+	if err := store.Migrate(p.ctx, pool, c.logger(p.stderr), c.Grant...); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, "the schema is up to date")
+	return err
+}
+
+func (c *migrateCommand) status(p *process, pool *pgxpool.Pool) error {
+	all, err := store.Migrations(p.ctx, pool)
+	if err != nil {
+		return err
+	}
+	pending := 0
+	err = printTable(p.stdout, "SCHEMA\tVERSION\tNAME\tAPPLIED", func(w io.Writer) {
+		for _, m := range all {
+			applied := "yes"
+			switch {
+			case !m.Applied:
+				applied = "pending"
+				pending++
+			case !m.AppliedAt.IsZero():
+				applied = at(m.AppliedAt)
+			}
+			fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", m.Schema, m.Version, orDash(m.Name), applied)
+		}
+	})
+	if err == nil && pending > 0 {
+		err = fmt.Errorf("%d %w", pending, errPending)
+	}
+	return err
+}
+
+func (c *migrateCommand) dryRun(p *process, pool *pgxpool.Pool) error {
+	all, err := store.Migrations(p.ctx, pool)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.Applied {
+			continue
+		}
+		if _, err := fmt.Fprintf(p.stdout, "-- %s, version %d: %s\n\n%s\n", m.Schema, m.Version, m.Name, m.SQL); err != nil {
+			return err
+		}
+	}
+	return nil
+}

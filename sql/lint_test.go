@@ -1,0 +1,194 @@
+package sql_test
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/sql"
+)
+
+// rulesSince is the first migration that the rules apply to. Earlier ones ran before the first release, on small tables.
+const rulesSince = 31
+
+// rule is what a statement of a migration must not do. CONTRIBUTING.md explains the rules. A line
+//
+//	-- allow RULE: reason
+//
+// in the file makes an exception, such as for a table that is always small.
+type rule struct {
+	name     string
+	pattern  *regexp.Regexp
+	unless   *regexp.Regexp // of the same statement
+	contract bool           // breaks programs of the version before, unless they stopped reading before that
+	means    string
+}
+
+func rules() []rule {
+	re := func(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?is)` + pattern) }
+	return []rule{
+		{"index", re(`^CREATE\s+(UNIQUE\s+)?INDEX\b`), re(`\bCONCURRENTLY\b`), false,
+			"an index that is not made CONCURRENTLY stops all writes to its table meanwhile"},
+		{"drop-index", re(`^DROP\s+INDEX\b`), re(`\bCONCURRENTLY\b`), false,
+			"an index that is not dropped CONCURRENTLY waits for every reader, and every reader waits for it"},
+		{"validate", re(`\bADD\s+CONSTRAINT\b.*\b(CHECK|FOREIGN\s+KEY)\b|\bADD\s+(CHECK|FOREIGN\s+KEY)\b`), re(`\bNOT\s+VALID\b`), false,
+			"a constraint that is not NOT VALID at first reads the whole table under a lock: validate it in a statement of its own"},
+		{"unique", re(`\bADD\s+CONSTRAINT\b.*\b(UNIQUE|PRIMARY\s+KEY|EXCLUDE)\b`), re(`\bUSING\s+INDEX\b`), false,
+			"a unique constraint builds its index under a lock: make the index CONCURRENTLY and add it USING INDEX"},
+		{"not-null", re(`\bSET\s+NOT\s+NULL\b`), nil, false,
+			"SET NOT NULL reads the whole table under a lock: add a CHECK that is NOT VALID, and validate it"},
+		{"rewrite", re(`\bALTER\s+(COLUMN\s+)?\S+\s+(SET\s+DATA\s+)?TYPE\b|^CLUSTER\b|^VACUUM\s+FULL\b|\bSET\s+(LOGGED|UNLOGGED)\b`),
+			nil, false, "it writes the whole table again under a lock"},
+		{"default", re(`\bADD\s+(COLUMN\s+)?[^,]*\bDEFAULT\s+(now|clock_timestamp|statement_timestamp|random|gen_random_uuid|nextval)\b`),
+			re(`\bDEFAULT\s+now\b`), false, "a volatile default writes the whole table again under a lock"},
+		{"lock", re(`^LOCK\s+TABLE\b`), nil, false, "it stops everything else on the table until the migration ends"},
+		{"update", re(`^(UPDATE|DELETE)\b`), nil, false,
+			"one transaction that changes many rows holds back vacuum, the feed and every writer of these rows: do it in batches, in jobs"},
+		{"required", re(`\bADD\s+COLUMN\b[^,]*\bNOT\s+NULL\b`), re(`\bDEFAULT\b`), true,
+			"inserts of the version before do not have the column"},
+		{"drop", re(`\bDROP\s+(TABLE|VIEW|FUNCTION|TYPE|SCHEMA|SEQUENCE|COLUMN)\b`), nil, true,
+			"the version before reads it"},
+		{"rename", re(`\bRENAME\s+(TO|COLUMN|CONSTRAINT)\b|\bRENAME\s+\S+\s+TO\b`), nil, true,
+			"the version before knows the old name"},
+	}
+}
+
+// lint returns what is wrong with a migration.
+func lint(file, content string) (problems []string) {
+	allowed := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^\s*-- allow ([a-z-]+): \S.*$`).FindAllStringSubmatch(content, -1) {
+		allowed[match[1]] = true
+	}
+	statements := split(content)
+	var made []string // an empty table has nothing to lock
+	for _, s := range statements {
+		if match := regexp.MustCompile(`(?i)^CREATE\s+TABLE\s+(IF\s+NOT\s+EXISTS\s+)?([\w.]+)`).FindStringSubmatch(s); match != nil {
+			made = append(made, strings.ToLower(match[2]))
+		}
+	}
+	compatible := slices.ContainsFunc(statements, func(s string) bool {
+		return regexp.MustCompile(`(?i)^INSERT\s+INTO\s+millrace\.schema_compatibility\b`).MatchString(s)
+	})
+	for _, s := range statements {
+		if slices.Contains(made, tableOf(s)) {
+			continue
+		}
+		for _, r := range rules() {
+			broken := r.pattern.MatchString(s) && (r.unless == nil || !r.unless.MatchString(s))
+			if !broken || allowed[r.name] || r.contract && !compatible {
+				continue // without its row in schema_compatibility, no program of an older version runs
+			}
+			problems = append(problems, fmt.Sprintf("%s: %s: %.60q: %s", file, r.name, s, r.means))
+		}
+	}
+	concurrent := slices.ContainsFunc(statements, func(s string) bool {
+		return regexp.MustCompile(`(?i)\bINDEX\s+CONCURRENTLY\b`).MatchString(s)
+	})
+	if concurrent && !strings.Contains(content, "+goose NO TRANSACTION") {
+		problems = append(problems, file+": CONCURRENTLY needs -- +goose NO TRANSACTION")
+	}
+	return problems
+}
+
+// tableOf returns the table that a statement is about, in lower case; empty if it is none or unknown.
+func tableOf(statement string) string {
+	match := regexp.MustCompile(`(?is)^(?:ALTER\s+TABLE|CREATE\s+(?:UNIQUE\s+)?INDEX\s.*?\bON|UPDATE|DELETE\s+FROM)` +
+		`\s+(?:IF\s+EXISTS\s+|ONLY\s+)*([\w.]+)`).FindStringSubmatch(statement)
+	if match == nil {
+		return ""
+	}
+	return strings.ToLower(match[1])
+}
+
+// split returns the statements of a migration, without comments. Bodies of functions are left out: they run later.
+func split(content string) (statements []string) {
+	tokens := regexp.MustCompile(`(?s)--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\w*\$|;|[^;'$/-]+|.`)
+	var s strings.Builder
+	for _, token := range append(tokens.FindAllString(content, -1), ";") {
+		switch {
+		case strings.HasPrefix(token, "--"), strings.HasPrefix(token, "/*"):
+			s.WriteByte(' ')
+		case strings.HasPrefix(token, "$") && len(token) > 1:
+			s.WriteString("$$")
+		case token == ";":
+			if text := strings.TrimSpace(s.String()); text != "" {
+				statements = append(statements, text)
+			}
+			s.Reset()
+		default:
+			s.WriteString(token)
+		}
+	}
+	return statements
+}
+
+// TestMigrationsLockShortly checks every migration against the rules.
+func TestMigrationsLockShortly(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Glob(sql.Migrations, "migrations/*.sql")
+	require.NoError(t, err)
+	for _, file := range files {
+		number, err := strconv.Atoi(path.Base(file)[:4])
+		require.NoError(t, err)
+		if number < rulesSince {
+			continue
+		}
+		content, err := fs.ReadFile(sql.Migrations, file)
+		require.NoError(t, err)
+		for _, problem := range lint(path.Base(file), string(content)) {
+			t.Error(problem)
+		}
+	}
+}
+
+// TestMigrationRules has each rule find what it is for, and leave alone what is allowed.
+func TestMigrationRules(t *testing.T) {
+	t.Parallel()
+	const compatible = "\nINSERT INTO millrace.schema_compatibility VALUES (99, 31);"
+	for statement, rule := range map[string]string{
+		"CREATE INDEX i ON millrace.orders (a)":                      "index",
+		"create unique index i on millrace.orders (a)":               "index",
+		"DROP INDEX millrace.i":                                      "drop-index",
+		"ALTER TABLE millrace.orders ADD CONSTRAINT c CHECK (a > 0)": "validate",
+		"ALTER TABLE millrace.orders ADD COLUMN b int CONSTRAINT x CHECK (b > 0), ADD CONSTRAINT c\nFOREIGN KEY (a) REFERENCES millrace.o": "validate",
+		"ALTER TABLE millrace.orders ADD CONSTRAINT c UNIQUE (a)":                                                                          "unique",
+		"ALTER TABLE millrace.orders ALTER COLUMN a SET NOT NULL":                                                                          "not-null",
+		"ALTER TABLE millrace.orders ALTER a TYPE bigint":                                                                                  "rewrite",
+		"VACUUM FULL millrace.orders":                                                                                                      "rewrite",
+		"ALTER TABLE millrace.orders ADD COLUMN a uuid DEFAULT gen_random_uuid()":                                                          "default",
+		"LOCK TABLE millrace.orders":                                                                                                       "lock",
+		"UPDATE millrace.orders SET a = 1":                                                                                                 "update",
+		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL":                                                                            "required",
+		"ALTER TABLE millrace.orders DROP COLUMN a":                                                                                        "drop",
+		"DROP TABLE millrace.orders":                                                                                                       "drop",
+		"ALTER TABLE millrace.orders RENAME COLUMN a TO b":                                                                                 "rename",
+		"ALTER TABLE millrace.orders RENAME TO o":                                                                                          "rename",
+	} {
+		found := lint("0099_x.sql", "-- +goose Up\n"+statement+";"+compatible)
+		require.Len(t, found, 1, statement)
+		require.Contains(t, found[0], "0099_x.sql: "+rule+": ", statement)
+		require.Empty(t, lint("0099_x.sql", "-- allow "+rule+": the table is small\n"+statement+";"+compatible), statement)
+	}
+	for _, fine := range []string{
+		"-- +goose NO TRANSACTION\nCREATE INDEX CONCURRENTLY i ON millrace.orders (a);",
+		"CREATE TABLE millrace.t (a int NOT NULL CHECK (a > 0)); CREATE INDEX i ON millrace.t (a); UPDATE millrace.t SET a = 1;",
+		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL DEFAULT 0;" + compatible,
+		"ALTER TABLE millrace.orders ADD CONSTRAINT c CHECK (a > 0) NOT VALID;",
+		"ALTER TABLE millrace.orders VALIDATE CONSTRAINT c;",
+		"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP TABLE x; UPDATE x SET a = 1; END $$;",
+		"COMMENT ON TABLE millrace.orders IS 'DROP TABLE; it''s ; UPDATE';",
+		"-- DROP TABLE millrace.orders;",
+		"ALTER TABLE millrace.orders DROP COLUMN a; -- no program of the version before runs beside this",
+	} {
+		require.Empty(t, lint("0099_x.sql", fine), fine)
+	}
+	require.NotEmpty(t, lint("0099_x.sql", "CREATE INDEX CONCURRENTLY i ON millrace.orders (a);"), "in a transaction")
+	require.NotEmpty(t, lint("0099_x.sql", "CREATE INDEX i ON millrace.t (a); -- allow index:"), "without a reason")
+}
