@@ -13,20 +13,20 @@ import (
 // detachPatience is how long Drain waits for detached streams. Those that it interrupts in a write reconnect as well.
 const detachPatience = 2 * time.Second
 
-// detached is the streams of which http.Server.Shutdown knows nothing.
+// detached holds the streams that http.Server.Shutdown does not know of.
 type detached struct {
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup
 }
 
-// take takes a stream that has begun off net/http, which keeps some 30 KB for every answer: buffers for both
-// directions, and the stack that has grown with all handlers in between. A stream needs neither; what is left is a
-// goroutine of its own. So it must hold on to nothing of the request, such as its context: all of that would stay. It
-// works for HTTP/1.1 only, where an answer has its connection to itself. The context ends when the client leaves.
+// take moves a stream off net/http, which keeps some 30 KB for every answer: buffers for both directions, and a stack
+// that has grown with all handlers. A stream needs neither; a goroutine of its own remains. The stream must not keep
+// the request or its context, which would keep the rest in memory. take works for HTTP/1.1 only, where an answer has
+// its connection to itself. The context ends when the client leaves.
 //
-// It is counted before it leaves net/http, so that at every moment Shutdown or Drain waits for it; with ok, the caller
-// ends that with running.Done.
+// The stream is counted before it leaves net/http, so that Shutdown or Drain waits for it at every moment. If ok, the
+// caller ends the count with running.Done.
 func (d *detached) take(r *http.Request, w http.ResponseWriter) (conn net.Conn, ctx context.Context, ok bool) {
 	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || !d.join() {
 		return nil, nil, false
@@ -40,12 +40,12 @@ func (d *detached) take(r *http.Request, w http.ResponseWriter) (conn net.Conn, 
 	go func() {
 		defer cancel()
 		var more [1]byte
-		_, _ = io.ReadFull(conn, more[:]) // a client that only listens has nothing to say before it leaves
+		_, _ = io.ReadFull(conn, more[:]) // a client that only listens sends nothing before it leaves
 	}()
 	return conn, ctx, true
 }
 
-// join adds a stream, unless the others are being waited for already: Shutdown is next then, and waits for this one.
+// join counts a stream, unless wait has begun: then Shutdown comes next, and waits for this stream.
 func (d *detached) join() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -55,7 +55,7 @@ func (d *detached) join() bool {
 	return !d.closed
 }
 
-// wait waits for the streams, and has all that come later stay in net/http.
+// wait waits for the streams. All later streams stay in net/http.
 func (d *detached) wait() {
 	d.mu.Lock()
 	d.closed = true
@@ -85,7 +85,7 @@ func (c chunked) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// end ends the answer as a whole one.
+// end ends the answer as complete.
 func (c chunked) end(timeout time.Duration) {
 	_ = c.SetWriteDeadline(time.Now().Add(timeout))
 	_, _ = io.WriteString(c.Conn, "0\r\n\r\n")

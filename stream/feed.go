@@ -9,27 +9,27 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// The stream's own words. Unlike the others they are about no order.
+// Events of the stream itself. They are not about an order.
 const (
 	EventCursor = "cursor"
 	EventResync = "resync"
 )
 
-// Reader is a place in the feed, and what of the feed concerns its reader.
+// Reader is a position in the feed, and the selection of events that its reader wants.
 type Reader struct {
 	At       store.Cursor
 	Customer string // "": all
-	// Selects reports whether an event concerns the reader. Whose order it is about has been looked at before.
+	// Selects reports whether the reader wants an event. The event's customer has been checked before.
 	Selects func(store.Entry) bool
-	// Log reads a page of the log, and returns where the next one begins.
+	// Log reads a page of the log, and returns the cursor of the next page.
 	Log func(ctx context.Context, after store.Cursor, filter store.LogFilter, limit int) (
 		found []store.Entry, next store.Cursor, more bool, err error)
 }
 
-// Topic is what the reader waits for.
+// Topic returns the topic that the reader waits for.
 func (r *Reader) Topic() Topic { return Topic{Customer: r.Customer} }
 
-// Read goes on by at most limit entries of the log. more says that there are others after them.
+// Read reads at most limit further entries of the log. more reports whether there are entries after them.
 func (r *Reader) Read(ctx context.Context, limit int, turn Turn) (found []store.Entry, more bool, err error) {
 	release, err := turn(ctx)
 	if err != nil {
@@ -44,24 +44,24 @@ func (r *Reader) Read(ctx context.Context, limit int, turn Turn) (found []store.
 	return slices.DeleteFunc(entries, func(e store.Entry) bool { return !r.Selects(e) }), more, nil
 }
 
-// Feed is the source of what a Reader has before it. The ids are places in the log.
+// Feed is the source of a stream of the feed. The events' ids are cursors.
 type Feed struct {
 	Reader
 
 	// End returns the end of the log.
 	End func(context.Context) (store.Cursor, error)
-	// Place returns the data of an EventCursor or an EventResync. There has to be some, because many clients ignore an id
-	// without any.
+	// Place returns the data of an EventCursor or an EventResync. It must not be empty: many clients ignore an id that
+	// comes without data.
 	Place func(event string, at store.Cursor) []byte
 
-	told store.Cursor // the last place that the client has heard of
+	told store.Cursor // the last cursor that the client got
 }
 
 func (f *Feed) topic() Topic { return f.Topic() }
 
 func (f *Feed) catchUp(
 	ctx context.Context, to *stream,
-) (more, done bool, err error) { //nolint:unparam // a source, and the feed has no end
+) (more, done bool, err error) { //nolint:unparam // a source; the feed never ends
 	entries, more, err := f.Read(ctx, batch, to.turn)
 	if errors.Is(err, store.ErrCursorExpired) {
 		return false, false, f.resync(ctx, to)
@@ -76,11 +76,11 @@ func (f *Feed) catchUp(
 	if err := f.send(to, items); err != nil {
 		return more, false, err
 	}
-	// Or a client that is sent nothing has no place to come back to: not even one on the way, if it is cut off here.
+	// Otherwise a client without events would have no cursor to resume from, not even if it is cut off on the way.
 	return more, false, to.Send(f.advance(f.At))
 }
 
-// resync goes on from now. The client reads the orders after it has got this place, so it misses nothing.
+// resync continues from the present. The client reads the orders after it got this cursor, so it misses nothing.
 func (f *Feed) resync(ctx context.Context, to *stream) error {
 	var err error
 	if f.At, err = f.End(ctx); err != nil {
@@ -89,13 +89,13 @@ func (f *Feed) resync(ctx context.Context, to *stream) error {
 	return to.Send(f.tell(EventResync))
 }
 
-// tell returns an event of the stream's own, which tells the client a place.
+// tell returns an event of the stream itself, with a cursor for the client.
 func (f *Feed) tell(event string) []byte {
 	f.told = f.At
 	return fmt.Appendf(nil, "id: %s\nevent: %s\ndata: %s\n\n", f.At, event, f.Place(event, f.At))
 }
 
-// pass leaves out what catchUp has read already.
+// pass leaves out the events that catchUp has sent already.
 func (f *Feed) pass(_ context.Context, to *stream, items []*item) (ok bool, err error) {
 	var fresh []*item
 	for _, i := range items {

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// ringSize is how many events a stream may fall behind before it has to read the log: some seconds of a process
-	// that is as busy as it can be.
+	// ringSize is how many events a stream may fall behind before it has to read the log. At full load that is some
+	// seconds.
 	ringSize = 4096
-	// takeSize bounds what a stream writes at a time, under one deadline.
+	// takeSize bounds how many events a stream writes at a time, under one deadline.
 	takeSize = 100
 )
 
-// Topic is what a listener wants to hear of: one order, one customer's orders or, if it is zero, all orders.
+// Topic selects a listener's events: one order, one customer's orders or, if it is zero, all orders.
 type Topic struct {
 	Order    orders.ID
 	Customer string
@@ -26,17 +26,17 @@ func (t Topic) includes(e store.Entry) bool {
 	return (t.Order == orders.ID{} || t.Order == e.OrderID) && (t.Customer == "" || t.Customer == e.CustomerID)
 }
 
-// hub hands on what the feed reads to all listeners of this process. Events lie in one ring for all; a
-// listener has no queue, only the number of the first event that it has not taken. So listeners cost no queries, a
-// slow one costs no memory, and one that is idle cannot fall behind.
+// hub distributes the events of the feed to all listeners of this process. All events are in one ring. A listener has
+// no queue, only the number of the first event that it has not taken. So listeners cost no queries, a slow listener
+// costs no memory, and an idle listener cannot fall behind.
 type hub struct {
 	encode Encode
 
 	mu        sync.Mutex
 	listeners map[Topic]map[*Listener]struct{}
-	ring      [ringSize]*item // number n is at n % ringSize, until it is overwritten
-	next      uint64          // the number that the next event gets
-	at        store.Cursor    // up to where the feed has come; zero before its first event
+	ring      [ringSize]*item // event n is at n % ringSize, until it is overwritten
+	next      uint64          // the number of the next event
+	at        store.Cursor    // the position that the feed has reached; zero before its first event
 }
 
 func newHub(encode Encode) *hub {
@@ -47,12 +47,12 @@ func newHub(encode Encode) *hub {
 type Listener struct {
 	hub   *hub
 	topic Topic
-	wake  chan struct{} // holds a token when there is something to take
-	first uint64        // the number of the first event that was not taken, if there is any
+	wake  chan struct{} // holds a token if there is something to take
+	first uint64        // the number of the first event that was not taken; valid if any is true
 	any   bool
 }
 
-// listen makes a listener of what the feed reads from now on.
+// listen makes a listener for the events that the feed reads from now on.
 func (h *hub) listen(t Topic) *Listener {
 	l := &Listener{hub: h, topic: t, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
@@ -64,7 +64,7 @@ func (h *hub) listen(t Topic) *Listener {
 	return l
 }
 
-// Close ends the waiting.
+// Close ends the listening.
 func (l *Listener) Close() {
 	h := l.hub
 	h.mu.Lock()
@@ -82,7 +82,7 @@ func (h *hub) follow(entries []store.Entry) {
 	if h.at != (store.Cursor{}) && !isAfter(entries[0].Cursor, h.at) {
 		h.lose()
 	}
-	first := make(map[Topic]uint64) // of each topic that somebody listens to, in this batch
+	first := make(map[Topic]uint64) // the first event in this batch of each topic with listeners
 	for _, e := range entries {
 		heard := false
 		for _, t := range []Topic{{Order: e.OrderID}, {Customer: e.CustomerID}, {}} {
@@ -107,8 +107,8 @@ func (h *hub) follow(entries []store.Entry) {
 	}
 }
 
-// lose has everybody ask the log how to go on: the feed has gone back, so it is in another history now, restored or
-// failed over to with a loss.
+// lose sends all listeners to the log: the feed's cursor went back, so the log was restored or failed over with a loss,
+// and has a different history.
 func (h *hub) lose() {
 	for _, listeners := range h.listeners {
 		for l := range listeners {
@@ -118,10 +118,10 @@ func (h *hub) lose() {
 	h.next += ringSize + 1
 }
 
-// Wake holds a token when the topic may have something new.
+// Wake returns a channel that holds a token when the topic may have new events.
 func (l *Listener) Wake() <-chan struct{} { return l.wake }
 
-// notify tells the listener of event n. The hub must be locked.
+// notify announces event n to the listener. The hub must be locked.
 func (l *Listener) notify(n uint64) {
 	if !l.any {
 		l.first, l.any = n, true
@@ -132,8 +132,8 @@ func (l *Listener) notify(n uint64) {
 	}
 }
 
-// take returns the next events, not all if there are many; there is another token then. ok is false if the listener was
-// so slow that some are gone from the ring: they are in the log.
+// take returns the next events. If there are too many for one call, there is a token for the rest. ok is false if the
+// listener was too slow and the ring has lost some of its events: they are in the log.
 func (l *Listener) take() (taken []*item, ok bool) {
 	h := l.hub
 	h.mu.Lock()
@@ -157,7 +157,8 @@ func (l *Listener) take() (taken []*item, ok bool) {
 	return taken, true
 }
 
-// reached is a place in the log up to which the listener has taken all that concerns it. ok is false if there is none.
+// reached returns a position in the log up to which the listener has taken all its events. ok is false if there is
+// none.
 func (l *Listener) reached() (at store.Cursor, ok bool) {
 	h := l.hub
 	h.mu.Lock()
@@ -165,7 +166,7 @@ func (l *Listener) reached() (at store.Cursor, ok bool) {
 	return h.at, !l.any && h.at != store.Cursor{}
 }
 
-// isAfter says that a is further on in the same history.
+// isAfter reports whether a is later than b in the same history.
 func isAfter(a, b store.Cursor) bool {
 	return a.Epoch == b.Epoch && cmp.Or(cmp.Compare(a.Txid, b.Txid), cmp.Compare(a.ID, b.ID)) > 0
 }

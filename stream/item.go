@@ -9,15 +9,14 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Encode returns an event's data as it stands in a stream. Discreet data does not say which of the shop's people did
-// it.
+// Encode returns the data of an event in a stream. Discreet data does not name the person at the shop who acted.
 type Encode func(e orders.Event, discreet bool) ([]byte, error)
 
-// item is an event on its way to all streams. It is encoded once for all customers and once for all others, by the
-// first of them.
+// item is an event on its way to all streams. It is encoded once for all customers and once for all other readers, when
+// the first of them needs it.
 type item struct {
 	store.Entry
-	full, discreet func() ([]byte, error) // what all streams send of it alike: all but its id
+	full, discreet func() ([]byte, error) // what all streams send of the item: all but its id
 }
 
 func newItem(e store.Entry, encode Encode) *item {
@@ -33,7 +32,7 @@ func newItem(e store.Entry, encode Encode) *item {
 	return &item{e, text(false), text(true)}
 }
 
-// writeTo writes the item as an event of a stream, with the stream's own id for it.
+// writeTo writes the item as an event of a stream, with the stream's own id.
 func (i *item) writeTo(b *bytes.Buffer, id string, discreet bool) error {
 	encoded := i.full
 	if discreet {

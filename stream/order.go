@@ -13,7 +13,7 @@ type Order struct {
 	ID   orders.ID
 	Sent int64 // the version of the last event that was sent
 
-	// Load returns the order as it is stored: a copy in memory may be older than what the client has seen.
+	// Load returns the stored order: a copy in memory may be older than the events that the client has.
 	Load func(context.Context, orders.ID) (orders.Order, error)
 	// Events returns the order's events after a version, oldest first.
 	Events func(ctx context.Context, id orders.ID, after int64, limit int) ([]orders.Event, error)
@@ -35,12 +35,12 @@ func (o *Order) catchUp(ctx context.Context, to *stream) (more, done bool, err e
 	if err := o.send(to, items); err != nil || len(events) == batch {
 		return err == nil, false, err
 	}
-	// If it has moved on, the feed is about to say so.
+	// If the order has moved on, the feed is about to announce it.
 	return false, Finished(&order) && o.Sent <= order.Version, nil
 }
 
-// read reads the order before its events: what there is then up to its version will always be there, so what is missing
-// has been pruned, and nobody needs to wait for it.
+// read reads the order before its events. All events up to the order's version are stored by then, so a missing event
+// has been pruned, and the stream need not wait for it.
 func (o *Order) read(ctx context.Context, turn Turn) (order orders.Order, events []orders.Event, err error) {
 	release, err := turn(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (o *Order) read(ctx context.Context, turn Turn) (order orders.Order, events
 	return order, events, err
 }
 
-// pass leaves it to the log whether an order at rest is finished.
+// pass sends events. For an order at rest it leaves the decision whether the order is finished to catchUp.
 func (o *Order) pass(_ context.Context, to *stream, items []*item) (ok bool, err error) {
 	atRest := items[len(items)-1].Status.AtRest()
 	for len(items) > 0 && items[0].Version <= o.Sent {

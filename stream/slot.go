@@ -2,26 +2,26 @@ package stream
 
 import "sync"
 
-// Slots bounds what callers share: requests in flight, open streams, exports. No caller can take it all: a principal
-// may hold as many as are left. Alone it gets half of them, and the next principal half of the rest.
+// Slots bounds what callers share: requests in flight, open streams, exports. No caller can take all of it: a principal
+// may hold as many slots as are left. A lone principal gets half of them, and the next principal half of the rest.
 type Slots struct {
 	total int
-	full  error // when all are taken
-	own   error // when the caller holds its share
+	full  error // the error when all slots are taken
+	own   error // the error when the caller holds its share
 
 	mu    sync.Mutex
 	taken int
-	by    map[string]int // of each Holder
+	by    map[string]int // taken slots by Holder
 }
 
-// Holder is the caller that a slot counts for. It has no name if the caller is unknown: before a request was
-// authenticated, and while the server is open.
+// Holder is the caller that a slot counts for. It has no name if the caller is unknown: before its request was
+// authenticated, and on an open server.
 type Holder struct {
 	Name string
 	Most int // 0: as many as are left
 }
 
-// NewSlots makes slots, with the errors of a caller that gets none.
+// NewSlots makes slots, with the errors for a caller that gets no slot.
 func NewSlots(total int, full, own error) *Slots {
 	return &Slots{total: total, full: full, own: own, by: make(map[string]int)}
 }
@@ -41,14 +41,14 @@ func (s *Slots) Take(holders ...Holder) error {
 	return err
 }
 
-// Charge counts a slot that was taken without a name for a holder.
+// Charge counts a slot for a holder that was unknown when the slot was taken.
 func (s *Slots) Charge(h Holder) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.count([]Holder{h})
 }
 
-// count counts a slot that is among the taken ones. s must be locked.
+// count counts a taken slot for its holders. s must be locked.
 func (s *Slots) count(holders []Holder) error {
 	for _, h := range holders {
 		most := h.Most
@@ -67,7 +67,7 @@ func (s *Slots) count(holders []Holder) error {
 	return nil
 }
 
-// Release gives a slot back, with the holders that it counts for.
+// Release returns a slot, with the holders that it counts for.
 func (s *Slots) Release(holders ...Holder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,7 +14,7 @@ const (
 	batch     = 100
 	reconnect = time.Second
 	comment   = ": heartbeat\n\n"
-	// tooFarBehind is when a stream stops to rely on the feed and looks for itself, with its heartbeats.
+	// tooFarBehind is the lag at which a stream no longer relies on the feed, and reads the log with its heartbeats.
 	tooFarBehind = 5 * time.Second
 )
 
@@ -25,7 +25,7 @@ type stream struct {
 	Source
 	client Client
 	turn   Turn
-	begins <-chan struct{} // closed when the feed begins; nil once that is dealt with
+	begins <-chan struct{} // closed when the feed begins; nil once that is handled
 }
 
 // begin sends the header at once, so that the client knows it is connected.
@@ -36,22 +36,22 @@ func (s *stream) begin() error {
 	h := s.w.Header()
 	h.Set("Content-Type", MediaType)
 	h.Set("Cache-Control", "no-cache")
-	h.Add("Vary", "Accept")          // beside the Origin of CORS
-	h.Set("X-Accel-Buffering", "no") // or nginx collects events until it has a page of them
+	h.Add("Vary", "Accept")          // in addition to the Origin of CORS
+	h.Set("X-Accel-Buffering", "no") // otherwise nginx buffers events until it has a page
 	return s.Send(fmt.Appendf(nil, "retry: %d\n\n", reconnect.Milliseconds()))
 }
 
-// follow runs the stream to its end. Of a stream that failed the client knows no more than that it ended.
+// follow runs the stream to its end. If the stream fails, its client learns only that it has ended.
 func (s *stream) follow(ctx context.Context) {
 	if err := s.run(ctx); err != nil && ctx.Err() == nil {
 		s.config.Logger.InfoContext(ctx, "stream was cut off", "request_id", s.client.RequestID, "error", err)
 	}
 }
 
-// run sends what there is and waits for more, until there will be no more, the client is gone or the server drains.
-// An error ends the stream as well; the client reconnects and goes on where it was.
+// run sends the existing events and waits for more, until the stream is complete, the client is gone or the server
+// drains. An error ends the stream as well; the client reconnects and continues from its last event.
 func (s *stream) run(ctx context.Context) error {
-	listener := s.hub.listen(s.topic()) // before the log is read, so that nothing falls in between
+	listener := s.hub.listen(s.topic()) // before the log is read, so that no event is missed in between
 	defer listener.Close()
 	heartbeat := time.NewTicker(s.config.Heartbeat)
 	defer heartbeat.Stop()
@@ -62,7 +62,7 @@ func (s *stream) run(ctx context.Context) error {
 	}
 	for current := false; ; {
 		if s.client.Allowed(ctx) != nil {
-			return nil // a key that was revoked; or nobody can tell, and the client asks again
+			return nil // the key was revoked, or cannot be checked; the client asks again
 		}
 		done, err := s.forward(ctx, listener, &current)
 		if done || err != nil {
@@ -87,7 +87,7 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// forward sends what the hub has for the stream, or while the stream is not current, what the log has.
+// forward sends the hub's events for the stream or, if the stream is not current, the log's.
 func (s *stream) forward(ctx context.Context, l *Listener, current *bool) (done bool, err error) {
 	if !*current {
 		*current = true
@@ -96,7 +96,7 @@ func (s *stream) forward(ctx context.Context, l *Listener, current *bool) (done 
 	}
 	items, ok := l.take()
 	if s.hasBegun() {
-		ok = false // what was committed before that nobody hands out, and it comes before these
+		ok = false // events from before the feed began come first, and the hub does not have them
 	}
 	if ok && len(items) > 0 {
 		ok, err = s.pass(ctx, s, items)
@@ -105,8 +105,8 @@ func (s *stream) forward(ctx context.Context, l *Listener, current *bool) (done 
 	return done, err
 }
 
-// readLog sends what the log has. That may take hours, for a client that reads slowly from the start: a key that is
-// revoked meanwhile, or a server that drains, ends it as it ends a stream that is current.
+// readLog sends the log's events. For a client that reads slowly from the start, that may take hours. A key that is
+// revoked meanwhile, or a server that drains, ends it as it ends a current stream.
 func (s *stream) readLog(ctx context.Context) (done bool, err error) {
 	for more := true; more; {
 		more, done, err = s.catchUp(ctx, s)
@@ -122,13 +122,13 @@ func (s *stream) readLog(ctx context.Context) (done bool, err error) {
 		default:
 		}
 		if more && s.client.Allowed(ctx) != nil {
-			return true, nil //nolint:nilerr // a key that was revoked; or nobody can tell, and the client asks again
+			return true, nil //nolint:nilerr // the key was revoked, or cannot be checked; the client asks again
 		}
 	}
 	return false, nil
 }
 
-// hasBegun says once that the feed has begun, for a stream that was there before.
+// hasBegun reports, once, that the feed has begun after this stream did.
 func (s *stream) hasBegun() bool {
 	select {
 	case <-s.begins:
@@ -139,13 +139,13 @@ func (s *stream) hasBegun() bool {
 	}
 }
 
-// isBehind says that the feed may not have heard of events for a while.
+// isBehind reports whether the feed may have missed events for a while.
 func (s *Streams) isBehind() bool {
 	return s.config.Feed == nil || s.config.Feed.Behind() > tooFarBehind
 }
 
-// beat keeps the connection alive, and tells the client a place to resume from that is not older than it has to be: it
-// may not have been sent an event for days.
+// beat keeps the connection alive, and gives the client a recent cursor to resume from: the stream may not have sent an
+// event for days.
 func (s *stream) beat(l *Listener) error {
 	message := []byte(comment)
 	if at, ok := l.reached(); ok && s.begins == nil {
@@ -154,7 +154,7 @@ func (s *stream) beat(l *Listener) error {
 	return s.Send(message)
 }
 
-// sendAll writes events under the ids that a source has for them.
+// sendAll writes events with the ids that the source gives them.
 func (s *stream) sendAll(items []*item, id func(*item) string) error {
 	if len(items) == 0 {
 		return nil
@@ -168,5 +168,5 @@ func (s *stream) sendAll(items []*item, id func(*item) string) error {
 	return s.Send(b.Bytes())
 }
 
-// newItem makes an item of an event that was read from the log.
+// newItem makes an item of an event from the log.
 func (s *stream) newItem(e store.Entry) *item { return newItem(e, s.config.Encode) }

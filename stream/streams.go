@@ -1,5 +1,6 @@
-// Package stream keeps answers open: event streams of one order and of the feed, what all of them hear (one ring for a
-// process), how they are written to clients that may read slowly, and how callers share what there is only so much of.
+// Package stream keeps answers open. It has the event streams of one order and of the feed, the ring of events that all
+// streams of a process share, writers for clients that may read slowly, and slots that divide scarce resources among
+// callers.
 //
 // It knows neither operations nor the form of an event on the wire: its sources take functions that read the log, and
 // an encoder. api declares the operations that answer with streams.
@@ -17,29 +18,29 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// MediaType is that of server-sent events.
+// MediaType is the media type of server-sent events.
 const MediaType = "text/event-stream"
 
-// Config says what streams work with. All of it is needed, but where it says so.
+// Config configures Streams. Every field is needed, except where its comment makes it optional.
 type Config struct {
-	// Feed is what streams are fed from. New subscribes to it, so it must not run yet. May be nil: then open streams look
-	// for changes with their heartbeats.
+	// Feed feeds the streams. New subscribes to it, so it must not run yet. May be nil: then open streams look for changes
+	// with their heartbeats.
 	Feed       *store.Feed
 	Encode     Encode
 	Heartbeat  time.Duration   // between two comments on an idle stream
-	SlowReader time.Duration   // for how long a client may take nothing before it is cut off
-	Draining   <-chan struct{} // closed when all streams are to end
+	SlowReader time.Duration   // for how long a client may read nothing before it is cut off
+	Draining   <-chan struct{} // closed when all streams must end
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
 	Panics     prometheus.Counter    // counts a stream that panicked
 }
 
-// Streams is all event streams of a process.
+// Streams has all event streams of a process.
 type Streams struct {
 	config   Config
 	hub      *hub
 	turns    *turns   // reads of the log for streams that catch up, and for pages
-	detached detached // the streams that net/http knows nothing of
+	detached detached // the streams that have left net/http
 	catchUps prometheus.Counter
 }
 
@@ -63,39 +64,40 @@ func New(c Config) *Streams {
 	return s
 }
 
-// Listen begins with what the feed reads from now on: a caller that listens first and reads the log then misses
-// nothing.
+// Listen starts with the events that the feed reads from now on. So a caller that listens first and reads the log
+// afterwards misses nothing.
 func (s *Streams) Listen(t Topic) *Listener { return s.hub.listen(t) }
 
-// Turn returns how a holder that has nothing else to do takes its turns to read the log.
+// Turn returns how a holder with no other work takes its turns to read the log.
 func (s *Streams) Turn(h Holder) Turn { return s.turns.of(h, nil, nil) }
 
-// Wait waits for the streams to end, after Draining was closed. Those that come later are up to http.Server.Shutdown.
+// Wait waits for the streams to end, after Draining was closed. http.Server.Shutdown waits for all later streams.
 func (s *Streams) Wait() { s.detached.wait() }
 
-// Client is what a stream knows of its client. It holds on to nothing of the request: see detached.take.
+// Client is what a stream knows of its client. It must not keep the request: see detached.take.
 type Client struct {
 	Holder    Holder // whose turns it takes
-	Discreet  bool   // it is not told which of the shop's people did something
+	Discreet  bool   // its events do not name the person at the shop who acted
 	RequestID string
-	Allowed   func(context.Context) error // whether its credential still holds
+	Allowed   func(context.Context) error // checks that its credential is still valid
 	Leave     func()                      // called when the stream has ended
 }
 
-// Source is what a stream is of: it knows what was sent, and what comes next. done means that there will be no more.
+// Source has the content of a stream: what was sent, and what comes next. done means that the stream is complete.
 type Source interface {
 	topic() Topic
-	// catchUp writes a page of what the log has; more says that there is more. It takes a turn for the read, and ends the
-	// turn before it writes: or clients that read slowly would hold up all others.
+	// catchUp writes a page of the log's events; more reports whether there are more. It takes a turn for the read, and
+	// ends the turn before it writes: otherwise clients that read slowly would hold up all others.
 	catchUp(ctx context.Context, to *stream) (more, done bool, err error)
-	// pass writes what has just happened. ok is false if something is missing in between, which the log has.
+	// pass writes events that have just happened. ok is false if events before them are missing, which the log has.
 	pass(ctx context.Context, to *stream, items []*item) (ok bool, err error)
-	// advance hears that everything up to a place in the log has been sent, and returns how to tell the client; nil if
-	// that needs no telling.
+	// advance learns that everything up to a position in the log was sent, and returns the bytes that tell the client; nil
+	// if the client needs none.
 	advance(reached store.Cursor) []byte
 }
 
-// Serve answers with what a source has and will have. It returns before the stream ends if it takes it off net/http.
+// Serve answers with the past and future events of a source. If it takes the stream off net/http, it returns before the
+// stream ends.
 //
 //nolint:contextcheck // the stream outlives its request
 func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, from Source, to Client) {
@@ -122,8 +124,8 @@ func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, from Source, to 
 	}()
 }
 
-// rescue is deferred by a stream that net/http does not rescue: its panic would end the process, with all its work. The
-// answer is broken off: it must not look complete.
+// rescue is deferred by a stream that has left net/http: its panic would end the process, with all its work. The answer
+// breaks off, so that it does not look complete.
 func (s *Streams) rescue(st *stream) {
 	if v := recover(); v != nil {
 		s.config.Panics.Inc()

@@ -8,39 +8,40 @@ import (
 	"time"
 )
 
-// catchUpReads is how many pages of the log a process reads at a time, for streams that catch up and for readers that
-// ask for pages. Without a bound, streams that reconnect take the database from everything else.
+// catchUpReads is how many pages of the log a process reads at a time, for streams that catch up and for callers that
+// ask for pages. Without a bound, streams that reconnect would take the database from all other work.
 const catchUpReads = 4
 
-// ErrDraining ends the waiting for a turn when the server drains.
+// ErrDraining reports that the server drains, which ends the wait for a turn.
 var ErrDraining = errors.New("server is draining")
 
 // turns are slots that callers wait for. A caller holds its slot for one read of the database, and never while it
-// writes to its client. A free slot goes to the principal whose last turn is the longest ago, and past a principal that
-// holds its share. So a principal waits for at most one read of each other principal, however many streams those have.
+// writes to its client. A free slot goes to the principal whose last turn is the longest ago, unless that principal
+// holds its share. So a principal waits for at most one read of each other principal, however many streams the others
+// have.
 type turns struct {
 	draining <-chan struct{}
 
-	mu     sync.Mutex // of slots that wait for the queues, too
+	mu     sync.Mutex // also guards slots
 	slots  *Slots
-	queues []*turnQueue // of principals that wait; the one whose last turn is the longest ago is first
+	queues []*turnQueue // of the principals that wait; the longest since its last turn is first
 }
 
-// turnQueue is the callers of one principal that wait.
+// turnQueue holds the waiting callers of one principal.
 type turnQueue struct {
 	holder  Holder
-	waiting []chan struct{} // each is closed when its caller has a slot
+	waiting []chan struct{} // closed when its caller has a slot
 }
 
-// Turn waits for a slot and returns how to give it back. Errors: ErrDraining, those of ctx, and what came meanwhile.
+// Turn waits for a slot and returns the function that releases it. Errors: ErrDraining, ctx's error, and meanwhile's
+// error.
 type Turn func(ctx context.Context) (release func(), err error)
 
 func newTurns(total int, draining <-chan struct{}) *turns {
 	return &turns{draining: draining, slots: NewSlots(total, ErrDraining, ErrDraining)}
 }
 
-// of returns how a holder takes its turns. While it waits, meanwhile is called with each tick; its error ends the
-// waiting.
+// of returns the turns of a holder. While a caller waits, meanwhile is called with each tick; its error ends the wait.
 func (t *turns) of(h Holder, tick <-chan time.Time, meanwhile func() error) Turn {
 	return func(ctx context.Context) (release func(), err error) {
 		came := t.join(h)
@@ -61,12 +62,12 @@ func (t *turns) of(h Holder, tick <-chan time.Time, meanwhile func() error) Turn
 	}
 }
 
-// join takes a slot or a place in the queue. The slot is there when came is closed.
+// join takes a slot, or a place in the queue. came is closed when the caller has the slot.
 func (t *turns) join(h Holder) (came chan struct{}) {
 	came = make(chan struct{})
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.slots.Take(h) == nil { // the queues are of principals that could not
+	if t.slots.Take(h) == nil { // the queues hold only principals that could take no slot
 		close(came)
 		return came
 	}
@@ -78,7 +79,7 @@ func (t *turns) join(h Holder) (came chan struct{}) {
 	return came
 }
 
-// leave ends the waiting. The slot may have come at the same moment: then the next caller gets it.
+// leave ends the wait. If the slot came at the same moment, the next caller gets it.
 func (t *turns) leave(h Holder, came chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,7 +105,7 @@ func (t *turns) release(h Holder) {
 	t.pass(h)
 }
 
-// pass gives a slot back, and free slots to those that wait. t must be locked.
+// pass releases a slot, and gives free slots to waiting callers. t must be locked.
 func (t *turns) pass(h Holder) {
 	t.slots.Release(h)
 	for {
@@ -121,7 +122,7 @@ func (t *turns) pass(h Holder) {
 	}
 }
 
-// waiting is how many callers wait.
+// waiting returns the number of waiting callers.
 func (t *turns) waiting() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

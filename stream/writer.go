@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Writer writes answers that may take longer than the server's own deadlines, which are about requests that end.
+// Writer writes answers that may take longer than the server's own deadlines, which are meant for short requests.
 type Writer struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	timeout time.Duration // of a write
+	timeout time.Duration // of one write
 }
 
-// NewWriter makes a writer whose client is cut off if it takes nothing for as long as the timeout.
+// NewWriter makes a writer whose client is cut off if it reads nothing for as long as the timeout.
 func NewWriter(w http.ResponseWriter, timeout time.Duration) Writer {
 	return Writer{w, http.NewResponseController(w), timeout}
 }
 
-// Send has a deadline for this write only: the answer may be silent for longer than any deadline.
+// Send sets a deadline for this write only: the answer may be silent for longer than any deadline.
 func (l Writer) Send(b []byte) error {
 	if len(b) == 0 {
 		return nil
@@ -39,11 +39,11 @@ func (l Writer) Send(b []byte) error {
 	return nil
 }
 
-// ClearReadDeadline keeps the server from cancelling the request because its client, that only listens, is silent.
+// ClearReadDeadline keeps the server from cancelling the request of a client that only listens, and so sends nothing.
 func (l Writer) ClearReadDeadline() error { return clearReadDeadline(l.control) }
 
-// Prolong moves the server's deadlines, which are about requests that are answered at once, for an answer that is
-// written until then.
+// Prolong moves the server's deadlines, which are meant for short requests, for an answer that is written until the
+// given time.
 func Prolong(control *http.ResponseController, until time.Time) error {
 	if err := clearReadDeadline(control); err != nil {
 		return err
@@ -58,7 +58,7 @@ func clearReadDeadline(control *http.ResponseController) error {
 	return nil
 }
 
-// supported makes nothing of a writer that has no deadlines.
+// supported drops the error of a writer without deadlines.
 func supported(err error) error {
 	if errors.Is(err, http.ErrNotSupported) {
 		return nil

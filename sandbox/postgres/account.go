@@ -17,14 +17,15 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/private"
 )
 
-// account is the user the server runs as. The zero value is the current one.
+// account is the user that the server runs as. The zero value is the current user.
 type account struct {
 	name     string
 	uid, gid int
-	dropped  bool // from root, so what the server writes to must be given to the account
+	dropped  bool // from root, so the account must own the files that the server writes
 }
 
-// serverAccount returns the current user, or for root, whom initdb and postgres refuse, the user postgres or nobody.
+// serverAccount returns the user that the server runs as: the current user or, because initdb and postgres refuse to
+// run as root, the user postgres or nobody.
 func serverAccount() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{uid: os.Geteuid(), gid: os.Getegid()}, nil
@@ -43,10 +44,12 @@ func serverAccount() (account, error) {
 	return account{}, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
 }
 
-// command prepares a server binary to run as the account. Its group is its own, so a terminal's Ctrl-C reaches us
-// only and Postgres stays until we have drained; with its own environment, so that no PG* variable bends it.
+// command prepares a server binary to run as the account. It has a process group of its own, so a terminal's Ctrl-C
+// reaches only our process, and Postgres runs until that has drained. It has an environment of its own, so no PG*
+// variable changes it.
 //
-// On Linux it is sent SIGINT when the *thread* that started it exits, see die: start it from a locked one.
+// On Linux the server gets SIGINT when the *thread* that started it exits, see dieWithParent: start it from a locked
+// thread.
 func (a account) command(ctx context.Context, b binaries, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, name), args...)
 	cmd.Dir = "/"
@@ -68,8 +71,8 @@ func (a account) drop(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid), Groups: []uint32{}}
 }
 
-// mayRun returns the real path of a program or a directory of them. Started by root, it refuses what another user could
-// have put there.
+// mayRun returns the real path of a program or of a directory of programs. For root, it refuses files that another user
+// could have put there.
 func (a account) mayRun(path string) (string, error) {
 	if !a.dropped {
 		return realPath(path)
@@ -77,9 +80,9 @@ func (a account) mayRun(path string) (string, error) {
 	return private.Check(path)
 }
 
-// makePrivate makes a directory that only the account can enter, or checks that it is one. It follows no symbolic link
-// and takes over no existing directory: the path may be a guessable one in /tmp, where another user could have been
-// first.
+// makePrivate makes a directory that only the account can enter, or checks an existing one. It follows no symbolic link
+// and takes over no other existing directory: the path may be a guessable one in /tmp, which another user could have
+// made first.
 func (a account) makePrivate(path string) error {
 	err := os.Mkdir(path, 0o700)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -100,7 +103,7 @@ func (a account) makePrivate(path string) error {
 	return nil
 }
 
-// checkReach returns an error that names the directory on the way to path that keeps the account out, if there is one.
+// checkReach returns an error that names the directory above path that the account cannot enter, if there is one.
 func (a account) checkReach(path string) error {
 	if !a.dropped {
 		return nil

@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// Inst postgresql-15 (15.18-0+deb12u1 Debian:12.11/oldstable [amd64])
+// installPattern matches: Inst postgresql-15 (15.18-0+deb12u1 Debian:12.11/oldstable [amd64])
 var installPattern = regexp.MustCompile(`(?m)^Inst (\S+) `)
 
-// fetchApt downloads the distribution's server, of a major version or with 0 of its own, and the libraries it lacks,
-// and unpacks them into dir. Unlike an installation that takes no root, and makes no service, no user and no
-// system-wide cluster.
+// fetchApt downloads the distribution's server and the libraries that are missing, and unpacks them into dir. major
+// selects a version; 0 is the distribution's own. Unlike an installation, it needs no root, and makes no service, no
+// user and no system-wide cluster.
 func fetchApt(ctx context.Context, dir string, major int) error {
 	aptGet, err := client("apt-get")
 	if err != nil {
@@ -54,8 +54,8 @@ func fetchApt(ctx context.Context, dir string, major int) error {
 	return nil
 }
 
-// serverPackages picks the server and the libraries out of what an installation would install. The rest, such as perl
-// and debconf, serves the packages' scripts, which are not run. libc stays the system's: one machine has one.
+// serverPackages selects the server and its libraries from the packages of an installation. The rest, such as perl and
+// debconf, serves the packages' scripts, which do not run. libc is the system's: a machine has one.
 func serverPackages(plan string) []string {
 	var packages []string
 	for _, match := range installPattern.FindAllStringSubmatch(plan, -1) {

@@ -13,7 +13,7 @@ import (
 )
 
 // unpack extracts the files of an npm tarball, without the leading package/, below dir and nowhere else. The tarball
-// has been verified, so there is no limit to its size.
+// has been verified, so its size needs no limit.
 func unpack(tarball, dir string) error {
 	file, err := os.Open(tarball)
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/private"
 )
 
-// binaries is a directory with initdb and postgres in it.
+// binaries is a directory that contains initdb and postgres.
 type binaries struct {
 	dir     string
-	libs    string // for LD_LIBRARY_PATH, if it was unpacked rather than installed
+	libs    string // for LD_LIBRARY_PATH; empty if the server was installed and not unpacked
 	version string // 15.18
 	major   int    // 15
 }
@@ -35,13 +35,13 @@ func (b binaries) env() []string {
 // finder looks for binaries.
 type finder struct {
 	bin   string // Config.Bin
-	cache string // Config.Cache, if it is there
+	cache string // Config.Cache, if it exists
 	fetch bool   // Config.Fetch
 	owner account
 	log   *slog.Logger
 }
 
-// newFinder checks the cache before anything in it is run. A cache that does not exist has nothing in it.
+// newFinder checks the cache before any program in it runs. A cache that does not exist is empty.
 func newFinder(c Config, owner account, log *slog.Logger) (finder, error) {
 	f := finder{bin: c.Bin, cache: c.Cache, fetch: c.Fetch, owner: owner, log: log}
 	if f.cache == "" {
@@ -58,7 +58,8 @@ func newFinder(c Config, owner account, log *slog.Logger) (finder, error) {
 	return f, nil
 }
 
-// find returns the binaries of a major version, or for 0 of the newest one. What is missing is fetched, if it may be.
+// find returns the binaries of a major version; 0 is the newest one. It fetches missing binaries if Config.Fetch allows
+// it.
 func (f finder) find(ctx context.Context, major int) (binaries, error) {
 	if f.bin != "" {
 		b, err := f.inspect(ctx, f.bin)
@@ -73,7 +74,7 @@ func (f finder) find(ctx context.Context, major int) (binaries, error) {
 	if b, ok := f.newest(ctx, append(f.installed(ctx), f.cached()...), major); ok {
 		return b, nil
 	}
-	if ctx.Err() != nil { // then nothing ran, and nothing is known
+	if ctx.Err() != nil { // no program ran to its end, so the result is unknown
 		return binaries{}, context.Cause(ctx)
 	}
 	if !f.fetch {
@@ -82,7 +83,7 @@ func (f finder) find(ctx context.Context, major int) (binaries, error) {
 	return f.download(ctx, major)
 }
 
-// installed lists where binaries may be, the likeliest first. There may be doubles, and directories without any.
+// installed lists directories that may have binaries, the likeliest first. Some may be listed twice, or have none.
 func (f finder) installed(ctx context.Context) []string {
 	var dirs []string
 	if path, err := exec.LookPath("pg_config"); err == nil {
@@ -114,8 +115,8 @@ func (f finder) installed(ctx context.Context) []string {
 	return dirs
 }
 
-// newest returns the binaries of the highest major version among the directories, the first of equals; with a major
-// version, of that one only. Directories that another user could have written to are left alone.
+// newest returns the binaries of the highest major version among the directories, or of the given major version; the
+// first of equals. It ignores directories that another user could have written to.
 func (f finder) newest(ctx context.Context, dirs []string, major int) (best binaries, ok bool) {
 	seen := map[string]bool{}
 	for _, dir := range dirs {
@@ -140,7 +141,7 @@ var (
 	unpackedPattern = regexp.MustCompile(`^(.+)/usr/lib/postgresql/\d+/bin$`)
 )
 
-// inspect asks the binaries in dir for their version, which shows at once whether they run on this machine.
+// inspect asks the binaries in dir for their version, which also shows whether they run on this machine.
 func (f finder) inspect(ctx context.Context, dir string) (binaries, error) {
 	dir, err := f.owner.mayRun(dir)
 	if err != nil {
@@ -168,7 +169,7 @@ func (f finder) inspect(ctx context.Context, dir string) (binaries, error) {
 	return b, err
 }
 
-// unpackedLibs returns the library directories beside Debian binaries that were unpacked somewhere, as fetchApt does.
+// unpackedLibs returns the library directories beside Debian binaries that were unpacked, as fetchApt does.
 func unpackedLibs(bin string) string {
 	match := unpackedPattern.FindStringSubmatch(bin)
 	if match == nil {

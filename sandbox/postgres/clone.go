@@ -10,10 +10,9 @@ import (
 	"runtime"
 )
 
-// Clone copies the running server's cluster into dir, which then is the home of a standby: give it to Start. Both the
-// copy and the standby reach the server over primary, a libpq connection string such as "host=127.0.0.1 port=5432
-// user=millrace application_name=standby"; a standby whose data is there already is replaced. Only one Server may live
-// in dir, and not yet.
+// Clone copies the running server's cluster into dir, as the home of a standby: pass dir to Start. The copy and the
+// standby reach the server over primary, a libpq connection string such as "host=127.0.0.1 port=5432 user=millrace
+// application_name=standby". A standby that is in dir already is replaced. No server may be running in dir.
 func (s *Server) Clone(ctx context.Context, dir, primary string) error {
 	h, err := openHome(dir, s.home.owner)
 	if err != nil {

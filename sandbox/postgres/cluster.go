@@ -19,11 +19,11 @@ const (
 	controlFile = "global/pg_control"
 )
 
-// choose returns the data directory and the binaries that can read it. Data that is there decides the version: a newer
-// PostgreSQL cannot read it, and an empty cluster beside it would look as if all orders were gone. The caller has the
-// lock.
+// choose returns the data directory and binaries that can read it. Existing data decides the version: a newer
+// PostgreSQL cannot read it, and an empty cluster beside it would look as if all orders were gone. The caller must hold
+// the lock.
 //
-// Errors: *VersionError; what finding binaries said.
+// Errors: *VersionError; the error of finding binaries.
 func (h home) choose(ctx context.Context, f finder) (data string, b binaries, err error) {
 	clusters := h.clusters()
 	if len(clusters) == 0 {
@@ -62,11 +62,11 @@ func (h home) warn(ctx context.Context, log *slog.Logger, used, other cluster) {
 		"dir", used.dir, "other", other.dir, "other_used", other.used.UTC().Format(time.DateTime))
 }
 
-// initialize makes the data directory, unless there is a complete one. The caller has the lock.
+// initialize makes the data directory, unless a complete one exists. The caller must hold the lock.
 //
-// initdb runs in a directory of its own that is renamed when it is done, so an interrupted run leaves nothing that
-// looks like a cluster. It does not sync. A machine that loses power in the first half minute of a new cluster may lose
-// the cluster, which holds no data yet. From the first checkpoint on, the cluster is as durable as any.
+// initdb runs in a temporary directory that is renamed at the end, so an interrupted run leaves no directory that looks
+// like a cluster. initdb does not sync: a machine that loses power in the first half minute of a new cluster may lose
+// the cluster, which has no data yet. From the first checkpoint on, the cluster is as durable as any.
 func (h home) initialize(ctx context.Context, data string, b binaries, log *slog.Logger) error {
 	h.sweep()
 	if complete(data) {
@@ -110,7 +110,7 @@ func (h home) initdb(ctx context.Context, b binaries, data string) error {
 	return nil
 }
 
-// complete reports whether a data directory is a cluster: without pg_control there is nothing Postgres could open.
+// complete reports whether a data directory is a cluster: without pg_control Postgres cannot open it.
 func complete(data string) bool {
 	for _, name := range []string{versionFile, controlFile} {
 		if info, err := os.Stat(filepath.Join(data, name)); err != nil || info.Size() == 0 {
@@ -120,7 +120,7 @@ func complete(data string) bool {
 	return true
 }
 
-// sweep removes what interrupted starts left.
+// sweep removes the remains of interrupted starts.
 func (h home) sweep() {
 	for _, dir := range h.dataDirs() {
 		if strings.Contains(filepath.Base(dir), ".new-") {
@@ -129,10 +129,10 @@ func (h home) sweep() {
 	}
 }
 
-// Reset wipes the cluster in dir, of every major version, with its logs and its socket. The directory itself stays,
-// with its lock. A directory that is missing is wiped already.
+// Reset deletes the clusters in dir, of every major version, with their logs and the socket. The directory remains,
+// with its lock. If the directory is missing, there is nothing to delete.
 //
-// Errors: *RunningError when a server lives in it, after 3 s for it to leave; nothing has been removed then.
+// Errors: *RunningError if a server is still running in it after 3 s; then nothing was deleted.
 func Reset(dir string) error {
 	if _, err := os.Stat(dir); os.IsNotExist(err) {
 		return nil

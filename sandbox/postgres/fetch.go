@@ -17,18 +17,18 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/private"
 )
 
-// cacheMode lets the user in that root's server runs as.
+// cacheMode lets in the user that root's server runs as.
 const cacheMode = 0o755
 
-// source is a place to fetch binaries from, through its ordinary client and that client's own configuration.
+// source is a place to fetch binaries from, with its ordinary client and that client's own configuration.
 type source struct {
-	name  string // the directory in the cache
-	size  string // of the download, about
-	bin   string // a glob of the binaries in that
+	name  string // the name of its directory in the cache
+	size  string // the approximate size of the download
+	bin   string // a glob of the binaries in the directory
 	fetch func(ctx context.Context, dir string) error
 }
 
-// sources lists where a major version can be had; 0 is the newest.
+// sources lists the sources of a major version; 0 is the newest.
 func sources(major int) (all []source) {
 	for _, release := range npmReleases() {
 		if major == 0 || release.major == major {
@@ -61,10 +61,10 @@ func (f finder) cached() []string {
 	return dirs
 }
 
-// download brings binaries of a major version, or for 0 of the newest one, into the cache, from the first source that
-// can. One process downloads; others wait for it.
+// download fetches binaries of a major version into the cache, from the first source that works; 0 is the newest
+// version. One process downloads, and the others wait for it.
 //
-// Errors: ErrNotFound with what every source said.
+// Errors: ErrNotFound with the errors of all sources.
 func (f finder) download(ctx context.Context, major int) (binaries, error) {
 	if f.cache == "" {
 		return binaries{}, errors.New("fetch postgres: no cache directory was given")
@@ -109,8 +109,8 @@ func waitLock(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
-// install fetches into a temporary directory, proves that the binaries run, and renames it: the cache has all or
-// nothing. The caller has the cache's lock.
+// install fetches into a temporary directory, proves that the binaries run, and renames the directory: the cache gets
+// all of it or nothing. The caller must hold the cache's lock.
 func (f finder) install(ctx context.Context, s source) (binaries, error) {
 	const pattern = ".fetch-"
 	stale, _ := filepath.Glob(filepath.Join(escapeGlob(f.cache), pattern+"*"))
@@ -122,7 +122,7 @@ func (f finder) install(ctx context.Context, s source) (binaries, error) {
 		return binaries{}, err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, cacheMode); err != nil { // the server may run as another user
+	if err := os.Chmod(dir, cacheMode); err != nil { // the server may run as a different user
 		return binaries{}, err
 	}
 	done := f.report(ctx, s, dir)
@@ -143,7 +143,7 @@ func (f finder) install(ctx context.Context, s source) (binaries, error) {
 		return binaries{}, fmt.Errorf("it is PostgreSQL %s, too old", b.version)
 	}
 	final := filepath.Join(f.cache, s.name)
-	if err := os.RemoveAll(final); err != nil { // one that does not run any more
+	if err := os.RemoveAll(final); err != nil { // one that no longer runs
 		return binaries{}, err
 	}
 	if err := os.Rename(dir, final); err != nil {
@@ -159,7 +159,7 @@ func (f finder) install(ctx context.Context, s source) (binaries, error) {
 // reportEvery is the time between two lines about a download.
 const reportEvery = 3 * time.Second
 
-// report logs every few seconds how far a download has come, until the download is done.
+// report logs the progress of a download every few seconds, until done is called.
 func (f finder) report(ctx context.Context, s source, dir string) (done func()) {
 	began := time.Now()
 	f.log.InfoContext(ctx, "fetching postgres, once", "source", s.name, "size", "about "+s.size, "into", f.cache)
@@ -184,7 +184,7 @@ func (f finder) report(ctx context.Context, s source, dir string) (done func()) 
 	}
 }
 
-// size is how many bytes the files below a directory have.
+// size returns the number of bytes in the files below a directory.
 func size(dir string) (bytes int64) {
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
@@ -192,12 +192,12 @@ func size(dir string) (bytes int64) {
 				bytes += info.Size()
 			}
 		}
-		return nil // what has just been removed counts for nothing
+		return nil // a file that was just removed has no size
 	})
 	return bytes
 }
 
-// client returns the path of a program that fetches. Root runs none that another user could have put there.
+// client returns the path of a program that fetches. Root refuses a program that another user could have put there.
 func client(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil && os.Geteuid() == 0 {
@@ -206,7 +206,7 @@ func client(name string) (string, error) {
 	return path, err
 }
 
-// run runs a client in dir and returns its output; the error has the last lines of what it complained.
+// run runs a client in dir and returns its output. An error has the last lines of the client's error output.
 func run(ctx context.Context, dir, name string, args ...string) (string, error) {
 	var complaints strings.Builder
 	cmd := exec.CommandContext(ctx, name, args...)

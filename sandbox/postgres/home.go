@@ -26,8 +26,8 @@ type home struct {
 	owner account
 }
 
-// openHome makes the directory if need be, checks that no other user could have planted anything there, and that the
-// server's account can get there.
+// openHome makes the directory if it is missing. It checks that no other user could have put files there, and that the
+// server's account can enter it.
 func openHome(dir string, owner account) (home, error) {
 	if dir == "" {
 		return home{}, errors.New("no directory for the PostgreSQL cluster was given")
@@ -44,7 +44,7 @@ func openHome(dir string, owner account) (home, error) {
 	if err != nil {
 		return home{}, err
 	}
-	if owner.dropped { // it passes through, whatever the umask was
+	if owner.dropped { // the account passes through it, whatever the umask was
 		info, err := os.Stat(dir)
 		if err != nil {
 			return home{}, err
@@ -64,17 +64,17 @@ func realPath(path string) (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// data is the data directory of a major version: another version cannot read it.
+// data returns the data directory of a major version: a different version cannot read it.
 func (h home) data(major int) string { return filepath.Join(h.dir, "pg"+strconv.Itoa(major)) }
 
 // cluster is a data directory with a database in it.
 type cluster struct {
 	dir   string
 	major int       // of the PostgreSQL that can read it
-	used  time.Time // when its server wrote last
+	used  time.Time // when its server last wrote
 }
 
-// clusters lists the complete data directories, the one that was used last first.
+// clusters lists the complete data directories, the latest used first.
 func (h home) clusters() (all []cluster) {
 	for _, dir := range h.dataDirs() {
 		control, err := os.Stat(filepath.Join(dir, controlFile))
@@ -96,22 +96,22 @@ func (h home) clusters() (all []cluster) {
 func (h home) lockFile() string { return filepath.Join(h.dir, "lock") }
 func (h home) logFile() string  { return filepath.Join(h.dir, "postgres.log") }
 
-// dataDirs lists all data directories, and what is left of those that were never finished.
+// dataDirs lists all data directories, including unfinished ones.
 func (h home) dataDirs() []string {
 	dirs, _ := filepath.Glob(escapeGlob(h.dir) + "/pg[0-9]*")
 	return dirs
 }
 
-// maxSocketDir is the longest socket directory in bytes: sun_path has 104 on macOS (108 on Linux) with the final NUL.
+// maxSocketDir is the longest socket directory in bytes: sun_path has 104 on macOS (108 on Linux), with the final NUL.
 const maxSocketDir = 103 - len("/.s.PGSQL.65535")
 
-// plainPath is what every client takes for one path: a comma begins another host, and a blank ends the value in a
+// plainPath matches what every client reads as one path: a comma begins another host, and a blank ends the value in a
 // libpq connection string.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9/._+@~-]+$`)
 
-// socketDir is where the unix socket is: run in the home, or if that is too long for a socket's address, or not plain,
-// a short name in /tmp, made from the home's so that every start has the same. Not in $TMPDIR, which may be long
-// itself.
+// socketDir returns the directory of the unix socket: run in the home. If that path is too long for a socket's address,
+// or is not plain, it is a short name in /tmp, derived from the home's path so that every start finds it. It is not in
+// $TMPDIR, which may be long itself.
 func (h home) socketDir() string {
 	dir := filepath.Join(h.dir, "run")
 	if len(dir) <= maxSocketDir && plainPath.MatchString(dir) {
@@ -121,7 +121,7 @@ func (h home) socketDir() string {
 	return "/tmp/millrace-" + hex.EncodeToString(sum[:8])
 }
 
-// escapeGlob quotes the characters that filepath.Glob would take for a pattern.
+// escapeGlob quotes the characters that are special to filepath.Glob.
 func escapeGlob(path string) string {
 	var quoted []rune
 	for _, r := range path {

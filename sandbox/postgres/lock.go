@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	patience = 3 * time.Second       // for a live server to leave; a stopping one is waited for as long as it takes
-	interval = 10 * time.Millisecond // between two looks
+	patience = 3 * time.Second       // with a live server; a server that is stopping has as long as it needs
+	interval = 10 * time.Millisecond // between two checks
 )
 
 // lock takes the home for one server.
 //
-// It is a flock that the server inherits, as a file descriptor, and passes on to all its processes; so it is held
-// while any of them lives, and gone when the last one is, however they ended. That answers what a pid cannot: pids are
-// reused and say nothing about a start in progress. The pid file is read to name the server, and to notice one that
-// was started by hand.
+// The lock is a flock on a file descriptor that the server inherits and passes on to all its processes. So it is held
+// while any of them lives, and released when the last of them ends, in whatever way. A pid cannot show that: pids are
+// reused, and do not exist yet during a start. The pid file is read to name the server, and to notice a server that was
+// started by hand.
 //
-// It waits for a server that is leaving. Errors: *RunningError; the context's.
+// lock waits for a server that is stopping. Errors: *RunningError; the context's.
 func (h home) lock(ctx context.Context, log *slog.Logger) (*os.File, error) {
 	deadline := time.Now().Add(patience)
 	for told := false; ; told = true {
@@ -55,12 +55,12 @@ func (h home) lock(ctx context.Context, log *slog.Logger) (*os.File, error) {
 	}
 }
 
-// server finds the live server in the home. When we have the lock it is none of ours, so a pid file whose pid has gone
-// to another program is removed: Postgres itself would take that for a server and refuse. All other stale pid files
-// are left to Postgres, which checks them against shared memory.
+// server returns the live server in the home. If our process has the lock, no server of ours is running. Then a pid
+// file whose pid belongs to a different program is removed: Postgres would mistake that program for a server, and
+// refuse to start. All other stale pid files are left to Postgres, which checks them against shared memory.
 func (h home) server(locked bool) pidfile {
 	for _, dir := range h.dataDirs() {
-		data, err := filepath.EvalSymlinks(dir) // a user may have moved it to another disk
+		data, err := filepath.EvalSymlinks(dir) // a user may have moved it to a different disk
 		if err != nil {
 			continue
 		}
@@ -78,8 +78,9 @@ func (h home) server(locked bool) pidfile {
 	return pidfile{}
 }
 
-// tryLock returns the locked file, or nil when another process has it. Closing the file unlocks it, unless a child
-// process has inherited it; then the child's end does. Never LOCK_UN it: that would unlock it for the child too.
+// tryLock returns the locked file; nil if another process has the lock. Closing the file unlocks it, unless a child
+// process has inherited it; then the end of the child unlocks it. Never use LOCK_UN: it would release the child's lock,
+// too.
 func tryLock(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 )
 
-// Move renames a directory that has a cluster's home in it, while no server lives there. home is the home's name in it.
+// Move renames a directory that contains a cluster's home, while no server is running there. home is the home's name in
+// the directory.
 //
-// Errors: *RunningError; the system's, such as syscall.EXDEV between two file systems. Nothing has moved then.
+// Errors: *RunningError; the system's, such as syscall.EXDEV between two file systems. After an error the directory is
+// where it was.
 func Move(ctx context.Context, from, to, home string) error {
 	owner, err := serverAccount()
 	if err != nil {

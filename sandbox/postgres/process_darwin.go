@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// dieWithParent does nothing: there is no such signal here. After a kill -9 of our process the server stays, and the
-// next Start says ErrRunning with its pid.
+// dieWithParent does nothing: macOS has no such signal. After a kill -9 of our process the server stays, and the next
+// Start returns ErrRunning with its pid.
 func dieWithParent(*syscall.SysProcAttr) {}
 
 // serves reports whether the process is a server on the data directory, by its command line.

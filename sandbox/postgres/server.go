@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Server is a running server. Its methods may be called by several goroutines at once.
+// Server is a running server. Its methods are safe for concurrent use.
 type Server struct {
 	home     home
 	data     string // its data directory
@@ -26,17 +26,19 @@ type Server struct {
 	stopping atomic.Bool
 }
 
-// Start starts the server in c.Dir, making the cluster first if there is none, and returns when it takes connections:
-// within a second the first time, a tenth of one later. Fetching comes on top of that, once.
+// Start starts the server in c.Dir, makes the cluster first if there is none, and returns when the server accepts
+// connections. That takes up to a second the first time, and a tenth of a second later. Fetching binaries comes before
+// that, once.
 //
-// The context bounds the start only. The server runs until Stop. When this process dies it stops by itself on Linux;
-// on macOS it stays.
+// The context bounds the start only. The server runs until Stop. If this process dies, the server stops by itself on
+// Linux; on macOS it stays.
 //
-// It never uses a server it did not start: a live one in c.Dir gets 3 s to leave (one that is shutting down, as long as
-// it takes), then the error is a *RunningError. What a crash left, a stale pid file or half a cluster, is coped with.
+// Start never uses a server that it did not start. A live server in c.Dir has 3 s to stop, or as long as it needs if it
+// is stopping already; then the error is a *RunningError. Start removes or repairs the remains of a crash, such as a
+// stale pid file or half a cluster.
 //
-// Errors: *RunningError; *VersionError; ErrNotFound; private.ErrNotPrivate; the context's; any other says what Postgres
-// or the system said, with the last lines of the server's log.
+// Errors: *RunningError; *VersionError; ErrNotFound; private.ErrNotPrivate; the context's. Any other error has the
+// message of Postgres or of the system, with the last lines of the server's log.
 func Start(ctx context.Context, c Config) (*Server, error) {
 	log := c.logger()
 	owner, err := serverAccount()
@@ -55,7 +57,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close() // the server has its own by then
+	defer lock.Close() // the server has its own descriptor by then
 	data, b, err := h.choose(ctx, finder)
 	if err != nil {
 		return nil, err
@@ -101,8 +103,8 @@ func (s *Server) launch(ctx context.Context, c Config, lock *os.File) error {
 	return err
 }
 
-// awaitReady waits until the server's pid file says ready, as pg_ctl does: an attempt to connect would leave an error
-// in the log each time. When the context ends first the server is stopped.
+// awaitReady waits until the server's pid file has the status ready, as pg_ctl does: an attempt to connect would leave
+// an error in the log each time. If the context ends first, the server is stopped.
 func (s *Server) awaitReady(ctx context.Context) error {
 	for {
 		if p := readPidfile(s.data); p.pid == s.PID() && p.status == "ready" {
@@ -119,7 +121,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	}
 }
 
-// watch says so when the server ends without having been asked to.
+// watch logs an end of the server that Stop did not cause.
 func (s *Server) watch() {
 	<-s.process.done
 	if !s.stopping.Load() {
@@ -144,14 +146,14 @@ func (s *Server) Major() int { return s.binaries.major }
 // PID returns the process id of the server.
 func (s *Server) PID() int { return s.process.Pid }
 
-// Done is closed when the server has exited, asked to or not.
+// Done is closed when the server has exited, whether or not Stop was called.
 func (s *Server) Done() <-chan struct{} { return s.process.done }
 
-// Stop shuts the server down, fast: open connections are cut, their transactions rolled back, everything else is
-// written out. It returns when the server has exited; called again, it waits and says the same.
+// Stop shuts the server down in Postgres' fast mode: open connections are closed, their transactions rolled back, and
+// all else is written out. It returns when the server has exited. A further call waits, and returns the same.
 //
-// When the context ends first the server is stopped at once (it recovers at the next start) and the error is the
-// context's. Any other error says that the server had ended by itself, or not in order.
+// If the context ends first, the server is stopped at once and recovers at its next start; the error is the context's.
+// Any other error means that the server ended by itself, or not in order.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
 	if err := s.process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -160,7 +162,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	select {
 	case <-s.process.done:
 	case <-ctx.Done():
-		_ = s.process.Signal(syscall.SIGQUIT) // within 5 s it kills what does not follow
+		_ = s.process.Signal(syscall.SIGQUIT) // within 5 s it kills the processes that do not follow
 		<-s.process.done
 		return fmt.Errorf("stop postgres: %w", context.Cause(ctx))
 	}

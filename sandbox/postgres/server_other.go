@@ -9,12 +9,12 @@ import (
 	"runtime"
 )
 
-// Server is a running server. There is none on this system.
+// Server is not supported on this system.
 type Server struct{}
 
 var errUnsupported = fmt.Errorf("a private PostgreSQL on %s: %w: set DATABASE_URL", runtime.GOOS, errors.ErrUnsupported)
 
-// Start returns an error that is errors.ErrUnsupported: signals and unix sockets are needed. Set DATABASE_URL instead.
+// Start returns an error that is errors.ErrUnsupported: it needs signals and unix sockets. Set DATABASE_URL instead.
 func Start(context.Context, Config) (*Server, error) { return nil, errUnsupported }
 
 // Reset returns an error that is errors.ErrUnsupported.

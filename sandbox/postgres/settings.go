@@ -11,7 +11,7 @@ import (
 // settings are server settings by name.
 type settings map[string]string
 
-// settings returns what the server runs with. It is durable: fsync and synchronous_commit are as Postgres has them, on.
+// settings returns the server's settings. The server is durable: fsync and synchronous_commit are on, as by default.
 func (s *Server) settings(c Config) settings {
 	all := settings{
 		"cluster_name":      User, // shows in ps
@@ -27,7 +27,7 @@ func (s *Server) settings(c Config) settings {
 		all["listen_addresses"] = "127.0.0.1"
 	}
 	all["port"] = strconv.Itoa(s.port)
-	all["unix_socket_directories"] = s.home.socketDir() // Debian's default is not ours to write to
+	all["unix_socket_directories"] = s.home.socketDir() // Debian's default may not be writable for us
 	all["unix_socket_permissions"] = "0700"
 	return all
 }

@@ -1,11 +1,11 @@
-// Package private makes and opens what only its user can change. A directory below a shared one, such as /tmp, may
-// have been made by another user of the machine, and a name there may be a link that leads elsewhere: root, above all,
+// Package private makes and opens files that only their user can change. A directory below a shared one, such as /tmp,
+// may have been made by another user of the machine, and a name there may be a link to another place. Above all root
 // must neither write nor run what is found there.
 //
-// A path is private if no other user can change what it leads to: every directory on the way belongs to this user or
-// to root, and other users can write to none of them, unless its sticky bit keeps them from replacing what is not
-// theirs. Symbolic links count as what they lead to, if this user or root made them; in a directory that is shared,
-// none is followed. Only cmd, sandbox, lab and tests import this package; it imports the standard library.
+// A path is private if no other user can change what it leads to. Every directory on the way belongs to this user or to
+// root. Other users can write to none of them, unless its sticky bit keeps them from replacing files of others. A
+// symbolic link counts as its target if this user or root made it; in a shared directory no link is followed. Only cmd,
+// sandbox, lab and tests import this package. It imports the standard library.
 package private
 
 import (
@@ -19,7 +19,7 @@ import (
 // ErrNotPrivate reports that another user could have made or changed the file or directory at a path.
 var ErrNotPrivate = errors.New("not private")
 
-// Dir returns the real path of a directory that only this user and root can write to. What is missing is made, with
+// Dir returns the real path of a directory that only this user and root can write to. It makes missing directories with
 // mode. Errors: ErrNotPrivate; the system's.
 func Dir(path string, mode fs.FileMode) (string, error) {
 	path, err := filepath.Abs(path)
@@ -44,8 +44,8 @@ func Dir(path string, mode fs.FileMode) (string, error) {
 	return walk(path, false)
 }
 
-// Parent returns the real path of a directory in which this user's files are safe from others, who may have files of
-// their own there. What is missing is made, with mode. Errors: ErrNotPrivate; the system's.
+// Parent returns the real path of a directory in which this user's files are safe from other users, which may have
+// files of their own there. It makes missing directories with mode. Errors: ErrNotPrivate; the system's.
 func Parent(path string, mode fs.FileMode) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -67,8 +67,8 @@ func Check(path string) (string, error) {
 	return walk(path, false)
 }
 
-// File opens a regular file, or makes it, readable for this user only. Its last name is never followed as a link. A
-// file with a second name (a hard link) is refused, for it may be another's file. Errors: ErrNotPrivate; the system's.
+// File opens or makes a regular file that only this user can read. It never follows the last name as a link. It refuses
+// a file with a second name (a hard link), which may be a file of another user. Errors: ErrNotPrivate; the system's.
 func File(path string, flag int) (*os.File, error) {
 	dir, err := Parent(filepath.Dir(path), 0o700)
 	if err != nil {
@@ -89,7 +89,7 @@ func File(path string, flag int) (*os.File, error) {
 	if err == nil {
 		err = checkFile(path, info)
 	}
-	if err == nil && flag&os.O_TRUNC != 0 { // not before it is known whose file it is
+	if err == nil && flag&os.O_TRUNC != 0 { // not before its owner is known
 		err = file.Truncate(0)
 	}
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// Here access lists say who may write, and shared directories such as /tmp are not usual.
+// On this system access lists define which users may write, and shared directories such as /tmp are unusual.
 
 const noFollow = 0
 

@@ -24,8 +24,8 @@ const (
 
 func isLink(err error) bool { return errors.Is(err, syscall.ELOOP) }
 
-// walk resolves an absolute path, one name at a time, and checks each directory and link before it goes on. So nothing
-// that was checked can be replaced by another user afterwards. shared: the last directory may be one like /tmp.
+// walk resolves an absolute path name by name, and checks each directory and link before it goes on. So no other user
+// can replace what was checked. With shared, the last directory may be one like /tmp.
 func walk(path string, shared bool) (string, error) {
 	at, info, err := "/", fs.FileInfo(nil), error(nil)
 	if info, err = os.Lstat(at); err != nil {
@@ -41,7 +41,7 @@ func walk(path string, shared bool) (string, error) {
 		if err := check(at, info, true); err != nil {
 			return "", err
 		}
-		next := filepath.Join(at, name) // of ".." the directory above: at has no links in it
+		next := filepath.Join(at, name) // ".." is the directory above, because at has no links
 		nextInfo, err := os.Lstat(next)
 		if err != nil {
 			return "", err
@@ -85,7 +85,8 @@ func check(path string, info fs.FileInfo, shared bool) error {
 	return nil
 }
 
-// checkOwner accepts this user and root. The owner of / is root too: it has another number in a user's own namespace.
+// checkOwner accepts this user and root. The owner of / also counts as root: in a user namespace root has a different
+// number.
 func checkOwner(path string, info fs.FileInfo) error {
 	trusted := []int{0, os.Geteuid()}
 	if root, err := os.Lstat("/"); err == nil {
@@ -98,8 +99,8 @@ func checkOwner(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// writable reports whether others than the owner can write. A group with the owner's own number is the owner's alone,
-// as most Linux distributions make one for each user.
+// writable reports whether users other than the owner can write. A group with the owner's number is the owner's alone:
+// most Linux distributions make one for each user.
 func writable(info fs.FileInfo) bool {
 	stat := info.Sys().(*syscall.Stat_t)
 	ownGroup := stat.Uid == stat.Gid && stat.Uid != 0

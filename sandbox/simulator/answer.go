@@ -12,7 +12,7 @@ import (
 
 const maxBody = 1 << 20
 
-// answer is what a call is answered.
+// answer is the answer to a call.
 type answer struct {
 	status int // 0: the connection is dropped without an answer
 	body   any
@@ -41,16 +41,16 @@ func handle(f func(*http.Request) answer) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		a := f(r)
 		if a.status == 0 {
-			panic(http.ErrAbortHandler) // net/http's way to close the connection without a word in the log
+			panic(http.ErrAbortHandler) // how net/http closes the connection without logging a panic
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(a.status)
-		_ = json.NewEncoder(w).Encode(a.body) // a client that has left does not want it any more
+		_ = json.NewEncoder(w).Encode(a.body) // an error means that the client has left
 	})
 }
 
-// decode reads one JSON value and nothing else. A field that the contract does not have is an error: silence about it
-// would hide a mistake until the real provider finds it.
+// decode reads one JSON value and nothing else. A field that the contract does not have is an error: if it were
+// ignored, a mistake would only show at the real provider.
 func decode(b []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()

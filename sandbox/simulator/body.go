@@ -9,7 +9,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// party is what every body has.
+// party is the part that every body has.
 type party struct {
 	OrderID    string `json:"orderId"`
 	CustomerID string `json:"customerId"`
@@ -32,10 +32,10 @@ func required(field, value string) error {
 	return nil
 }
 
-// decimal is a number just as it was written. A float would lose digits, and json.Number would accept quotes.
+// decimal is a number as it was written. A float would lose digits, and json.Number would accept quotes.
 type decimal string
 
-// UnmarshalJSON takes anything: Currency.Parse accepts nothing but a plain number.
+// UnmarshalJSON accepts any text: Currency.Parse later rejects all but a plain number.
 func (d *decimal) UnmarshalJSON(b []byte) error {
 	*d = decimal(b)
 	return nil

@@ -6,13 +6,13 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// slot is where a key lives: providers know nothing of each other's keys.
+// slot identifies a key at a provider: providers do not know each other's keys.
 type slot struct {
 	provider orders.Provider
 	key      string
 }
 
-// kind says what a record is.
+// kind is the kind of a record.
 type kind string
 
 const (
@@ -24,7 +24,7 @@ const (
 	priceSet     kind = "price_set"     // the price of Items was set
 )
 
-// record is a line of the journal: everything that changes the books.
+// record is a line of the journal. All changes of the books are records.
 type record struct {
 	Kind kind   `json:"kind"`
 	Code string `json:"code,omitempty"` // of a refusal, and of an undo whose key was never seen
@@ -33,19 +33,19 @@ type record struct {
 	sequence uint64 // in the journal of this run; 0: read from disk
 }
 
-// verdict is what a provider's rules say about a request.
+// verdict is the decision of a provider's rules on a request.
 type verdict struct {
 	Kind  kind
 	Code  string
-	Entry Entry // what is special about the operation; the common path fills in the rest
+	Entry Entry // the operation's own fields; the common path fills in the rest
 }
 
 func done(e Entry) verdict             { return verdict{Kind: effect, Entry: e} }
 func refused(code string) verdict      { return verdict{Kind: refusal, Code: code} }
 func nothingToUndo(key string) verdict { return verdict{Kind: nothing, Entry: Entry{RefersTo: key}} }
 
-// neverSeen is nothingToUndo for a key that never took effect here. The difference matters to a caller that knows
-// better.
+// neverSeen is nothingToUndo for a key that never took effect at this provider. Callers that know of an effect need to
+// see the difference.
 func neverSeen(key string) verdict {
 	return verdict{Kind: nothing, Code: neverSeenCode, Entry: Entry{RefersTo: key}}
 }
@@ -60,7 +60,7 @@ type outcome struct {
 	Nothing bool   `json:"nothing,omitempty"`
 }
 
-// answer is the answer to every send of the key.
+// answer returns the answer to every send of the key.
 func (r *record) answer() answer {
 	if r.Kind != refusal {
 		return ok(outcome{ID: r.ID, Nothing: r.Code == neverSeenCode})
@@ -72,7 +72,7 @@ func (r *record) answer() answer {
 	return problem(status, r.Code, r.Operation+" was refused")
 }
 
-// state is the answer to the question what became of the key.
+// state returns the answer to a question about the key's outcome.
 func (r *record) state() answer {
 	if r.Kind == refusal {
 		return ok(outcome{State: "refused", Code: r.Code})
@@ -80,14 +80,14 @@ func (r *record) state() answer {
 	return ok(outcome{State: "succeeded", ID: r.ID, Nothing: r.Code == neverSeenCode})
 }
 
-// books are the state of all providers. Apply alone changes them, in the same way whether a record is new or is read
-// from disk; so what a restart finds is what there was.
+// books are the state of all providers. Only apply changes them, in the same way for new records and for records from
+// disk. So a restart restores the same state.
 type books struct {
 	ledger   []*record // the effects, in order
-	changed  []*record // the keys that came back with other bytes
+	changed  []*record // the keys that were sent again with different bytes
 	outcomes map[slot]*record
 	undone   map[slot]bool
-	drawn    map[slot]orders.Money // captured of an authorisation, refunded of a capture
+	drawn    map[slot]orders.Money // captured of an authorisation, or refunded of a capture
 	shelves  map[int64]*shelf
 	undoing  map[string]bool // the operations that undo
 }
@@ -125,7 +125,7 @@ func (b *books) apply(r *record) {
 	}
 }
 
-// post moves the money or the goods of an effect.
+// post applies an effect to the money or the goods.
 func (b *books) post(r *record) {
 	switch r.Operation {
 	case capture, refund:
@@ -137,7 +137,7 @@ func (b *books) post(r *record) {
 	}
 }
 
-// find returns the effect that a key had, or nil if it had none of this operation.
+// find returns the effect of a key in one operation; nil if it had none.
 func (b *books) find(p orders.Provider, operation, key string) *record {
 	r := b.outcomes[slot{p, key}]
 	if r == nil || r.Kind != effect || r.Operation != operation {

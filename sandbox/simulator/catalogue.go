@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-const plenty = 1_000_000 // the quantity shown of a product whose stock was not set
+const plenty = 1_000_000 // the shown quantity of a product whose stock was not set
 
 // Product is a row of GET /inventory/stock.
 type Product struct {
@@ -33,12 +33,12 @@ func (b *books) stockUp(r *record) {
 			s.quantity = new(item.Quantity)
 			continue
 		}
-		price, _ := r.Currency.Parse(string(item.Price)) // putPrice has parsed it
+		price, _ := r.Currency.Parse(string(item.Price)) // putPrice has checked it
 		s.price, s.currency = &price, r.Currency
 	}
 }
 
-// putStock sets how many pieces of a product can be reserved from now on.
+// putStock sets how many pieces of a product can be reserved from then on.
 func (s *Simulator) putStock(r *http.Request) answer {
 	var body struct {
 		ProductID int64  `json:"productId"`
@@ -59,7 +59,7 @@ func (s *Simulator) putStock(r *http.Request) answer {
 	})
 }
 
-// putPrice lists a product's price; a reservation at another one is refused from now on.
+// putPrice sets a product's price. From then on a reservation at a different price is refused.
 func (s *Simulator) putPrice(r *http.Request) answer {
 	var body struct {
 		ProductID int64           `json:"productId"`
@@ -93,7 +93,7 @@ func (s *Simulator) stockUp(product int64, r *record) answer {
 	return s.durably(row)
 }
 
-// getStock lists the stock: all of it, or a page of it above a product and up to a number of products.
+// getStock lists the stock: all of it, or a page with up to a number of products above an id.
 func (s *Simulator) getStock(r *http.Request) answer {
 	if a, struck := s.strike(r.Context(), s.dice.roll(orders.Inventory, "")); struck {
 		return a
@@ -114,9 +114,9 @@ func (s *Simulator) getStock(r *http.Request) answer {
 	return s.durably(map[string][]Product{"products": page})
 }
 
-// Stock lists the known products, by id. Until a stock or a price is set, it lists a sample, products 1 to 20, so that
-// there is something to read. The sample's prices are not enforced. The prices of products in the README's order are
-// the README's.
+// Stock lists the known products by id. Until a stock or a price is set, it lists a sample of 20 products, so that
+// readers get some data. The sample's prices are not enforced. The products of the README's order have the README's
+// prices.
 func (s *Simulator) Stock() []Product {
 	s.mu.Lock()
 	defer s.mu.Unlock()

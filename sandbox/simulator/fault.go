@@ -14,11 +14,11 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Faults are what goes wrong at the providers. A provider that is not in it is well.
+// Faults are the faults of the providers. A provider that is missing here works.
 type Faults map[orders.Provider]Fault
 
-// Fault is what goes wrong at one provider. Rates are shares of calls, 0 to 1. They strike every call of the provider,
-// GETs and repeated keys included, except that only a POST is refused or loses its answer.
+// Fault describes the faults of one provider. Rates are shares of calls, 0 to 1. They apply to every call of the
+// provider, including GETs and repeated keys; only a POST is refused or loses its answer.
 type Fault struct {
 	LatencyMs  int     `json:"latencyMs"`  // before anything happens
 	JitterMs   int     `json:"jitterMs"`   // up to so much more
@@ -31,7 +31,7 @@ type Fault struct {
 	GarbleRate float64 `json:"garbleRate"` // 200 without the contract's body; half the time it is done
 	Down       bool    `json:"down"`       // the connection is dropped at once
 
-	// Operations, if any, are the only ones that the fault strikes.
+	// Operations, if any, limits the fault to these operations.
 	Operations []string `json:"operations,omitempty"`
 }
 
@@ -57,7 +57,7 @@ func (f Fault) problems(p orders.Provider) (bad []error) {
 		}
 	}
 	rate := func(field string, r float64) {
-		if !(r >= 0 && r <= 1) { // so that it holds for NaN as well
+		if !(r >= 0 && r <= 1) { // in this form it rejects NaN, too
 			bad = append(bad, fmt.Errorf("%s must be 0 to 1", field))
 		}
 	}
@@ -78,7 +78,7 @@ func (f Fault) problems(p orders.Provider) (bad []error) {
 	return bad
 }
 
-// dice decide which calls meet a fault.
+// dice decide which calls have a fault.
 type dice struct {
 	mu     sync.Mutex
 	random *rand.Rand
@@ -95,15 +95,15 @@ func (d *dice) set(f Faults) {
 	d.faults = maps.Clone(f)
 }
 
-// luck is what is in store for one call.
+// luck is the result of the dice for one call.
 type luck struct {
 	down, fail, refuse, hang, lose, stick, expire bool
-	garble, vain                                  bool // vain: if it is garbled, nothing happens
+	garble, vain                                  bool // vain: a garbled call has no effect
 	delay                                         time.Duration
 }
 
-// roll draws for one call. It draws as often whatever the faults are, so that a change of one knob does not change
-// which calls another one strikes. The operation is empty for a GET.
+// roll draws for one call. It draws equally often with any faults, so that a change of one rate does not change which
+// calls the other rates hit. The operation is empty for a GET.
 func (d *dice) roll(p orders.Provider, operation string) luck {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -123,7 +123,7 @@ func (d *dice) roll(p orders.Provider, operation string) luck {
 	}
 }
 
-// strike lets the faults act that come before any effect. If struck, the call ends with the answer.
+// strike applies the faults that come before any effect. If struck, the call ends with the answer.
 func (s *Simulator) strike(ctx context.Context, l luck) (a answer, struck bool) {
 	switch {
 	case l.down:
@@ -139,7 +139,7 @@ func (s *Simulator) strike(ctx context.Context, l luck) (a answer, struck bool) 
 	return answer{}, false
 }
 
-// pause waits; false if the client left, or the simulator was closed, before it was over.
+// pause waits. It returns false if the client left, or the simulator was closed, before the end.
 func (s *Simulator) pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -155,7 +155,7 @@ func (s *Simulator) pause(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// getFaults shows all knobs of all providers.
+// getFaults returns all faults of all providers.
 func (s *Simulator) getFaults(*http.Request) answer {
 	s.dice.mu.Lock()
 	defer s.dice.mu.Unlock()

@@ -19,7 +19,7 @@ func inventoryOperations() []operation {
 	}
 }
 
-// soldOut is the product that is always out of stock.
+// soldOut is a product that is always out of stock.
 const soldOut = 9999
 
 type reservation struct {
@@ -76,8 +76,8 @@ func (r *releaseBody) decide(b *books) verdict {
 	return done(Entry{RefersTo: r.ReservationKey, Items: reserved.Items, Currency: reserved.Currency})
 }
 
-// shelf is what is known of a product. A nil shelf, or one without a quantity, has plenty; one without a price sells
-// at any.
+// shelf is the state of a product. A nil shelf, or one without a quantity, has plenty. A shelf without a price sells at
+// any price.
 type shelf struct {
 	quantity *int64 // that can still be reserved
 	reserved int64
@@ -100,7 +100,7 @@ func (b *books) shelf(product int64) *shelf {
 	return b.shelves[product]
 }
 
-// take moves items from the shelves to the reserved ones; sign -1 moves them back.
+// take moves items from the shelves to the reserved items; sign -1 moves them back.
 func (b *books) take(items []Item, sign int64) {
 	for _, item := range items {
 		s := b.shelf(item.ProductID)

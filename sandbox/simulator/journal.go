@@ -16,19 +16,19 @@ var errClosed = errors.New("the simulator is closed")
 
 // journal is a file of JSON lines that only grows. Lines are appended in memory and written in batches. The first
 // caller that needs a line on disk writes and syncs all lines appended by then, and other callers wait for it. So a
-// lone call costs one fsync, a thousand calls at once cost a few, and nothing runs when there are none.
+// lone call costs one fsync, and a thousand concurrent calls cost a few. No goroutine runs while there are no calls.
 type journal struct {
 	mu      sync.Mutex
-	turn    sync.Cond // a batch is on disk, or never will be
+	turn    sync.Cond // signals that a batch is on disk, or that its write failed
 	file    *os.File  // nil: memory only
-	pending []byte    // lines that are not being written yet
+	pending []byte    // lines that no write has taken yet
 	last    uint64    // the number of the last line
 	durable uint64    // the number of the last line on disk
 	writing bool
-	err     error // for ever: after a failed fsync it is unknown what is on disk
+	err     error // permanent: after a failed fsync the content of the disk is unknown
 }
 
-// openJournal gives every record in the file to apply. An empty path is a journal that keeps nothing.
+// openJournal passes every record in the file to apply. A journal with an empty path keeps nothing.
 func openJournal(path string, apply func(*record)) (*journal, error) {
 	j := &journal{}
 	j.turn.L = &j.mu
@@ -46,7 +46,7 @@ func openJournal(path string, apply func(*record)) (*journal, error) {
 	return j, nil
 }
 
-// replay cuts off a torn last line: the call that wrote it was never answered.
+// replay cuts off a torn last line: the call that wrote it got no answer.
 func replay(file *os.File, apply func(*record)) error {
 	b, err := io.ReadAll(file)
 	if err != nil {
@@ -69,8 +69,8 @@ func replay(file *os.File, apply func(*record)) error {
 	return nil
 }
 
-// append adds a record and returns its number. It does no I/O; sync waits until the record is on disk. It fails if no
-// record can come to disk any more.
+// append adds a record and returns its number. It does no I/O; sync waits until the record is on disk. It fails after a
+// failed write, because no further record can be stored.
 func (j *journal) append(r *record) (uint64, error) {
 	line, err := json.Marshal(r)
 	if err != nil {
@@ -105,7 +105,7 @@ func (j *journal) sync(n uint64) error {
 	return j.err
 }
 
-// write brings all pending lines to disk. The caller holds the lock; it is given up meanwhile, so that the next batch
+// write stores all pending lines. The caller holds the lock; write releases it during the I/O, so that the next batch
 // can gather.
 func (j *journal) write() {
 	batch, last := j.pending, j.last

@@ -9,16 +9,16 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// arrival is what is known of a key before it has an outcome, and how often it was sent. It is not durable.
+// arrival is what is known of a key, whether or not it has an outcome. It is not durable.
 type arrival struct {
 	operation, orderID, sha256 string
 	at                         time.Time
 	sends                      int
-	changed                    bool // it was also sent with other bytes
+	changed                    bool // it was also sent with different bytes
 	sticky                     bool // its answer is a stored failure
 }
 
-// arrive counts a send; false if the key was sent before with other bytes or for another operation.
+// arrive counts a send. It returns false if the key was sent before with different bytes or for a different operation.
 func (s *Simulator) arrive(c call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,7 +28,7 @@ func (s *Simulator) arrive(c call) bool {
 		s.arrivals[c.slot()] = a
 	}
 	a.sends++
-	if a.sha256 == c.sha256 { // then it is the same operation: no two of a provider have the same fields
+	if a.sha256 == c.sha256 { // no two operations of a provider have the same fields, so it is the same operation
 		return true
 	}
 	if !a.changed {
@@ -41,7 +41,7 @@ func (s *Simulator) arrive(c call) bool {
 	return false
 }
 
-// sticks reports whether the answer to a key that has an outcome is a stored failure, and stores one if it is to be.
+// sticks reports whether the answer to a key with an outcome is a stored failure. With stick it stores one.
 func (s *Simulator) sticks(c call, stick bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,13 +51,13 @@ func (s *Simulator) sticks(c call, stick bool) bool {
 }
 
 func (s *Simulator) firstArrival(c call) *arrival {
-	if o := s.books.outcomes[c.slot()]; o != nil { // of an earlier run
+	if o := s.books.outcomes[c.slot()]; o != nil { // from an earlier run
 		return &arrival{operation: o.Operation, orderID: o.OrderID, sha256: o.RequestSHA256, at: o.At}
 	}
 	return &arrival{operation: c.name, orderID: c.body.order(), sha256: c.sha256, at: s.now().UTC()}
 }
 
-// Key is a key that arrived, whatever came of it.
+// Key is a key that arrived, with any outcome or none.
 type Key struct {
 	Provider      orders.Provider `json:"provider"`
 	Operation     string          `json:"operation"`
@@ -71,8 +71,8 @@ type Key struct {
 	RequestSHA256 string          `json:"requestSha256"` // of the first send
 }
 
-// Keys lists the keys that arrived since the simulator was opened, or have an outcome, by the time of their first send.
-// A POST that met a provider that was down, or was malformed, did not arrive.
+// Keys lists the keys that arrived since the simulator was opened, or that have an outcome, by the time of their first
+// send. A POST that was malformed, or that met a provider that was down, did not arrive.
 func (s *Simulator) Keys() []Key {
 	s.mu.Lock()
 	keys := make([]Key, 0, max(len(s.arrivals), len(s.books.outcomes)))

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Entry is an effect that really happened. A refusal, an undo that had nothing to undo and a repeated key are none.
+// Entry is an effect that really happened. Refusals, undos that found nothing and repeated keys are not effects.
 type Entry struct {
 	Provider  orders.Provider `json:"provider,omitempty"`
 	Operation string          `json:"operation,omitempty"`
@@ -36,7 +36,7 @@ type Item struct {
 
 // Money is the amount in minor units; 0 if there is none.
 func (e Entry) Money() orders.Money {
-	m, _ := e.Currency.Parse(string(e.Amount)) // was written by Format, or is empty
+	m, _ := e.Currency.Parse(string(e.Amount)) // Format has written it, or it is empty
 	return m
 }
 
@@ -45,7 +45,7 @@ func (s *Simulator) Ledger() []Entry { return s.entries(func(Entry) bool { retur
 
 func (s *Simulator) entries(keep func(Entry) bool) []Entry {
 	s.mu.Lock()
-	ledger := s.books.ledger // it only grows, and its records do not change
+	ledger := s.books.ledger // the ledger only grows, and its records do not change
 	s.mu.Unlock()
 	entries := []Entry{}
 	for _, r := range ledger {
@@ -65,7 +65,7 @@ func (s *Simulator) getLedger(r *http.Request) answer {
 	return s.durably(entries)
 }
 
-// durably answers when everything that the body can tell of is on disk.
+// durably answers once all records that the body can show are on disk.
 func (s *Simulator) durably(body any) answer {
 	if err := s.journal.flush(); err != nil {
 		return s.ledgerFailed(err)

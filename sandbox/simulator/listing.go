@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// listed is an effect as the contract lists it.
+// listed is an effect in the contract's form.
 type listed struct {
 	Key       string    `json:"key"`
 	OrderID   string    `json:"orderId"`
@@ -28,8 +28,8 @@ type listing struct {
 	Next       string   `json:"next,omitempty"`
 }
 
-// listOperations answers what took effect at a provider in a span of time, in the order of the ledger. The cursor is
-// how many entries of the ledger were read: it only grows.
+// listOperations lists what took effect at a provider in a span of time, in the ledger's order. The cursor is the
+// number of ledger entries that were read, because the ledger only grows.
 func (s *Simulator) listOperations(p orders.Provider) func(*http.Request) answer {
 	paths := map[string]string{}
 	for _, o := range operations() {

@@ -12,13 +12,13 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// operation is a row of the contract: one POST under its provider's base URL. The rows are in the files of the
-// providers, each with its body and its rules.
+// operation is a row of the contract: one POST below its provider's base URL. Each provider's file has its rows, with
+// their bodies and rules.
 type operation struct {
 	provider orders.Provider
 	path     string
 	name     string // in the ledger and in faults
-	undoes   bool   // a key that it names must not take effect any more
+	undoes   bool   // a key that it names must no longer take effect
 	body     func() body
 }
 
@@ -28,9 +28,9 @@ func operations() []operation {
 
 // body is the request of one operation, with its provider's rules.
 type body interface {
-	check() error            // of the form: what is wrong is answered 400 and forgotten
+	check() error            // of the form: an error is answered with 400 and forgotten
 	order() string           // the order's id
-	decide(b *books) verdict // of the content: only reads the books
+	decide(b *books) verdict // by the content: it only reads the books
 }
 
 // call is one arrival of an operation at a provider.
@@ -80,7 +80,7 @@ func (s *Simulator) operate(o operation) func(*http.Request) answer {
 	}
 }
 
-// garbled is an answer that looks like a success, and says nothing that the contract knows.
+// garbled returns an answer that looks like a success and has no field of the contract.
 func garbled() answer {
 	return ok(struct {
 		Status string `json:"status"`
@@ -107,9 +107,9 @@ func (o operation) read(r *http.Request) (call, error) {
 	return call{operation: o, key: key, sha256: hex.EncodeToString(sum[:]), body: body}, nil
 }
 
-// settle returns what came of the call's key, once it is on disk. The first send decides; every other, also one at the
-// same time, is told the same. A send that finds an outcome still on its way to the disk waits for it as well, or it
-// would tell of an effect that a crash can still take back.
+// settle returns the outcome of the call's key, once it is on disk. The first send decides, and every other send gets
+// the same outcome, including concurrent ones. A send that finds an outcome that is not yet on disk waits for it:
+// otherwise it would report an effect that a crash can still undo.
 func (s *Simulator) settle(c call, l luck) (*record, error) {
 	outcome, err := s.outcome(c, l)
 	if err != nil {
@@ -140,7 +140,7 @@ func (s *Simulator) decide(c call, l luck) *record {
 		v = refused(authorizationExpired)
 		v.Entry.RefersTo = c.body.(*captureBody).AuthorizationKey
 	}
-	if l.refuse && v.Kind == effect { // not of an undo that has nothing to undo: rule 4 says that it succeeds
+	if l.refuse && v.Kind == effect { // an undo with nothing to undo succeeds by rule 4
 		v = refused("provider_refused")
 	}
 
@@ -153,7 +153,7 @@ func (s *Simulator) decide(c call, l luck) *record {
 	return &record{Kind: v.Kind, Code: v.Code, Entry: e}
 }
 
-// enter puts a record into the journal and the books. The caller holds the lock, so both have the same order.
+// enter adds a record to the journal and the books. The caller holds the lock, so both have the same sequence.
 func (s *Simulator) enter(r *record) (err error) {
 	if r.sequence, err = s.journal.append(r); err == nil {
 		s.books.apply(r)
@@ -161,13 +161,14 @@ func (s *Simulator) enter(r *record) (err error) {
 	return err
 }
 
-// effectID is the provider's own id of an effect. It follows from the key, so that a run can be repeated exactly.
+// effectID returns the provider's own id of an effect. It is derived from the key, so that a run can be repeated
+// exactly.
 func effectID(c call) string {
 	sum := sha256.Sum256([]byte(string(c.provider) + " " + c.key))
 	return c.name + "_" + hex.EncodeToString(sum[:8])
 }
 
-// lookUp answers what became of a key.
+// lookUp answers a question about a key's outcome.
 func (s *Simulator) lookUp(p orders.Provider) func(*http.Request) answer {
 	return func(r *http.Request) answer {
 		if a, struck := s.strike(r.Context(), s.dice.roll(p, "")); struck {

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// The operations, as the ledger and the faults name them.
+// The operations as the ledger and the faults name them.
 const (
 	authorize = "authorize"
 	capture   = "capture"
@@ -30,7 +30,7 @@ const (
 	insufficientFunds = "insufficient_funds"
 )
 
-// authorizationExpired is the code of a capture that came too late: nothing is left of its authorisation.
+// authorizationExpired is the code of a capture that came too late: its authorisation has no money left.
 const authorizationExpired = "authorization_expired"
 
 func noMoney(code string) bool { return code == cardDeclined || code == insufficientFunds }
@@ -86,7 +86,7 @@ func (v *voidBody) check() error {
 	return errors.Join(v.party.check(), required("authorizationKey", v.AuthorizationKey))
 }
 
-// decide releases what is not captured; what is captured stays so, and takes a refund.
+// decide releases the money that is not captured. Captured money needs a refund.
 func (v *voidBody) decide(b *books) verdict {
 	held := b.find(orders.Payment, authorize, v.AuthorizationKey)
 	switch {
@@ -128,7 +128,7 @@ func (r *refundBody) decide(b *books) verdict {
 	return done(r.entry(r.CaptureKey))
 }
 
-// left is what an authorisation still has to capture, or a capture to refund.
+// left returns what remains of an authorisation to capture, or of a capture to refund.
 func (b *books) left(r *record) orders.Money {
 	return r.Money() - b.drawn[slot{r.Provider, r.Key}]
 }

@@ -1,9 +1,9 @@
-// Package simulator is the four providers of docs/providers.md behind one address: payment, inventory, shipping and
+// Package simulator has the four providers of docs/providers.md behind one address: payment, inventory, shipping and
 // e-mail, with a durable ledger of every effect that really happened, and faults that can be changed at run time.
 // `millrace simulate` and `millrace dev` run it.
 //
-// The ledger is the witness in every test of Millrace: it lives in another process, on its own file, and knows
-// nothing of what Millrace believes. Only cmd and tests import this package; it imports orders and sandbox/private.
+// The ledger is the witness in every test of Millrace: it is in a different process, with a file of its own, and knows
+// nothing of Millrace's state. Only cmd and tests import this package. It imports orders and sandbox/private.
 package simulator
 
 import (
@@ -19,30 +19,31 @@ import (
 
 // Config configures a simulator. The zero value keeps its ledger in memory.
 type Config struct {
-	Path   string           // the ledger file, of one process at a time; empty: memory only
+	Path   string           // the ledger file; one process uses it at a time. Empty: memory only
 	Logger *slog.Logger     // nil: no log
 	Now    func() time.Time // the time of effects; nil: time.Now
-	Seed   uint64           // of the fault dice: the same calls in the same order meet the same faults
+	Seed   uint64           // of the fault dice: the same calls in the same sequence get the same faults
 }
 
-// Simulator is the four providers. Its methods may be called at the same time.
+// Simulator has the four providers. Its methods are safe for concurrent use.
 type Simulator struct {
 	log     *slog.Logger
 	now     func() time.Time
 	dice    *dice
 	journal *journal
-	closed  context.Context // ends with Close, so that calls that hang do not outlive it
+	closed  context.Context // ends with Close, so that hanging calls do not outlive the simulator
 	close   context.CancelFunc
 
-	mu       sync.Mutex // guards what follows; no I/O happens under it
+	mu       sync.Mutex // guards the fields below; no I/O happens under it
 	books    *books
 	arrivals map[slot]*arrival
 }
 
-// Open starts a simulator in the state that its ledger file describes, also after a kill -9. Faults and counts of
-// sends start from nothing.
+// Open starts a simulator in the state of its ledger file, also after a kill -9. Faults and counts of sends start
+// empty.
 //
-// Errors: private.ErrNotPrivate; the file cannot be read or written, or a line of it other than the last is damaged.
+// Errors: private.ErrNotPrivate; the file cannot be read or written, or one of its lines, other than the last, is
+// damaged.
 func Open(c Config) (*Simulator, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -64,13 +65,13 @@ func Open(c Config) (*Simulator, error) {
 	}, nil
 }
 
-// Close writes what is not on disk yet and ends the calls that hang. Calls that come later are answered 500.
+// Close writes the pending lines and ends hanging calls. Later calls are answered with 500.
 func (s *Simulator) Close() error {
 	s.close()
 	return s.journal.close()
 }
 
-// SetFaults replaces the faults of all providers. It changes nothing if one of them is invalid.
+// SetFaults replaces the faults of all providers. If one of them is invalid, it changes nothing.
 func (s *Simulator) SetFaults(f Faults) error {
 	if err := f.validate(); err != nil {
 		return err
@@ -80,7 +81,7 @@ func (s *Simulator) SetFaults(f Faults) error {
 	return nil
 }
 
-// Handler serves the providers under /payments, /inventory, /shipping and /email, and the simulator's own endpoints.
+// Handler serves the providers under /payments, /inventory, /shipping and /email, and the simulator's own paths.
 func (s *Simulator) Handler() http.Handler {
 	mux := http.NewServeMux()
 	route := func(pattern string, f func(*http.Request) answer) { mux.Handle(pattern, handle(f)) }

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Summary is the ledger in numbers, and what is wrong with it.
+// Summary has the ledger's totals and its violations.
 type Summary struct {
 	Operations map[string]Total `json:"operations"`
 	Violations []Violation      `json:"violations"` // none, if Millrace and the simulator are right
@@ -22,7 +22,7 @@ type Total struct {
 	minor map[orders.Currency]orders.Money
 }
 
-// Violation is an invariant that was broken.
+// Violation is a broken invariant.
 type Violation struct {
 	Rule     string          `json:"rule"`
 	Provider orders.Provider `json:"provider"`
@@ -30,8 +30,8 @@ type Violation struct {
 	OrderID  string          `json:"orderId"`
 }
 
-// Summary adds up the ledger. It checks the invariants from the entries alone and not from the state that the rules
-// work with: a mistake in the rules has to show.
+// Summary adds up the ledger. It checks the invariants from the entries alone and not from the rules' state: otherwise
+// a mistake in the rules would hide itself.
 func (s *Simulator) Summary() Summary {
 	audit := audit{
 		Summary:  Summary{Operations: map[string]Total{}, Violations: []Violation{}},
@@ -61,10 +61,10 @@ type audit struct {
 	orders     map[string]*account
 }
 
-// account is where an order stands.
+// account is the state of an order.
 type account struct {
 	authorized, captured, refunded    orders.Money
-	captures, shipments, reservations int // that are not undone
+	captures, shipments, reservations int // those that are not undone
 }
 
 // add counts an entry in its operation's total.
@@ -85,7 +85,7 @@ func (a *audit) add(e Entry) {
 	a.Operations[e.Operation] = total
 }
 
-// follow moves the entry's order on, and notes what must not be.
+// follow applies an entry to its order, and notes violations.
 func (a *audit) follow(e Entry) {
 	at := slot{e.Provider, e.Key}
 	a.expect(!a.executed[at], "key_executed_twice", e)
