@@ -116,6 +116,7 @@ func (s *Server) operations() []operation {
 		webhookOperations{webhooks: db.Webhooks, deliveries: db.Deliveries, policy: c.Webhooks, now: c.Now}.all(),
 		deliveryOperations{deliveries: db.Deliveries}.all(),
 		newSystemOperations(c, s.leaving).all(),
+		historyOperations{samples: db.History, processes: db.Processes}.all(),
 		reconciliationOperations{findings: db.Findings}.all(),
 		healthOperations{version: c.Version, ready: c.Ready, schema: c.SchemaVersion, leaving: s.leaving}.all(),
 	)

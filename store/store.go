@@ -60,6 +60,8 @@ type Store struct {
 	Instances     *Instances
 	Queues        *Queues
 	Server        *Server
+	Processes     *Processes
+	History       *History
 	Verifier      *Verifier
 }
 
@@ -85,6 +87,7 @@ func New(c Config) (*Store, error) {
 		Orders: orders, Steps: steps, DeadLetters: &DeadLetters{d}, Log: log, Webhooks: webhooks,
 		Deliveries: &Deliveries{d, log, webhooks}, Notifications: &Notifications{d}, Inventory: &Inventory{d},
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
-		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Server: &Server{d}, Verifier: &Verifier{d, steps},
+		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Server: &Server{d}, Processes: &Processes{d},
+		History: &History{d}, Verifier: &Verifier{d, steps},
 	}, nil
 }

@@ -31,6 +31,7 @@ type client struct {
 	transport http.RoundTripper
 	breaker   *breaker
 	metrics   *metrics
+	lane      *lane
 }
 
 // call is one call to make. judge interprets its answer.
@@ -55,7 +56,7 @@ func newClient(p orders.Provider, base *url.URL, c Config, m *metrics) *client {
 	}
 	return &client{
 		provider: p, base: base, token: c.Tokens[p], timeout: c.Timeout,
-		transport: transport, breaker: newBreaker(p, c.Breaker, c.Logger, m), metrics: m,
+		transport: transport, breaker: newBreaker(p, c.Breaker, c.Logger, m), metrics: m, lane: new(lane),
 	}
 }
 
@@ -84,7 +85,7 @@ func newTransport(timeout time.Duration, conns int) *http.Transport {
 // call makes the call unless the breaker is open.
 func (c *client) call(ctx context.Context, o call) (Answer, error) {
 	start := time.Now()
-	answer, err := c.guarded(ctx, o)
+	answer, err := c.lane.observe(func() (Answer, error) { return c.guarded(ctx, o) })
 	c.metrics.observe(c.provider, o.label, err, time.Since(start))
 	return answer, err
 }

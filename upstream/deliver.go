@@ -21,7 +21,7 @@ var errNoSMTPUTF8 = errors.New("server does not offer SMTPUTF8, which --email-fr
 // send hands over the message of a step. Its reference is the Message-ID.
 func (m *mailer) send(ctx context.Context, key string, body []byte) (Answer, error) {
 	start := time.Now()
-	answer, err := m.guarded(ctx, key, body)
+	answer, err := m.lane.observe(func() (Answer, error) { return m.guarded(ctx, key, body) })
 	m.metrics.observe(orders.Email, string(orders.SendEmail), err, time.Since(start))
 	return answer, err
 }

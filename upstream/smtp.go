@@ -51,6 +51,7 @@ type mailer struct {
 	timeout time.Duration
 	breaker *breaker
 	metrics *metrics
+	lane    *lane
 }
 
 // mailSettings is a checked configuration of SMTP.

@@ -17,6 +17,7 @@ const (
 	GetProductOperation                 OperationName = "GetProduct"
 	GetReadinessOperation               OperationName = "GetReadiness"
 	GetReconciliationOperation          OperationName = "GetReconciliation"
+	GetSystemHistoryOperation           OperationName = "GetSystemHistory"
 	GetSystemMetricsOperation           OperationName = "GetSystemMetrics"
 	GetSystemStatusOperation            OperationName = "GetSystemStatus"
 	GetWebhookOperation                 OperationName = "GetWebhook"

@@ -70,6 +70,19 @@ type GetReconciliationParams struct {
 	Limit OptInt64 `json:",omitempty,omitzero"`
 }
 
+// GetSystemHistoryParams is parameters of getSystemHistory operation.
+type GetSystemHistoryParams struct {
+	// The span of a sample. Samples of 10 seconds are kept for 3 hours, of a minute for 2 days, of an hour
+	// for 90 days.
+	Resolution OptGetSystemHistoryResolution `json:",omitempty,omitzero"`
+	// Only samples that begin at this moment or later.
+	From OptDateTime `json:",omitempty,omitzero"`
+	// Only samples that begin before this moment.
+	To OptDateTime `json:",omitempty,omitzero"`
+	// The largest number of samples: the latest ones.
+	Limit OptInt64 `json:",omitempty,omitzero"`
+}
+
 // GetWebhookParams is parameters of getWebhook operation.
 type GetWebhookParams struct {
 	// The webhook's id.

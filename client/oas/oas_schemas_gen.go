@@ -1177,6 +1177,56 @@ func (s *GetReconciliationState) UnmarshalText(data []byte) error {
 	}
 }
 
+// The span of a sample. Samples of 10 seconds are kept for 3 hours, of a minute for 2 days, of an hour
+// for 90 days.
+type GetSystemHistoryResolution string
+
+const (
+	GetSystemHistoryResolution10s GetSystemHistoryResolution = "10s"
+	GetSystemHistoryResolution1m  GetSystemHistoryResolution = "1m"
+	GetSystemHistoryResolution1h  GetSystemHistoryResolution = "1h"
+)
+
+// AllValues returns all GetSystemHistoryResolution values.
+func (GetSystemHistoryResolution) AllValues() []GetSystemHistoryResolution {
+	return []GetSystemHistoryResolution{
+		GetSystemHistoryResolution10s,
+		GetSystemHistoryResolution1m,
+		GetSystemHistoryResolution1h,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s GetSystemHistoryResolution) MarshalText() ([]byte, error) {
+	switch s {
+	case GetSystemHistoryResolution10s:
+		return []byte(s), nil
+	case GetSystemHistoryResolution1m:
+		return []byte(s), nil
+	case GetSystemHistoryResolution1h:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *GetSystemHistoryResolution) UnmarshalText(data []byte) error {
+	switch GetSystemHistoryResolution(data) {
+	case GetSystemHistoryResolution10s:
+		*s = GetSystemHistoryResolution10s
+		return nil
+	case GetSystemHistoryResolution1m:
+		*s = GetSystemHistoryResolution1m
+		return nil
+	case GetSystemHistoryResolution1h:
+		*s = GetSystemHistoryResolution1h
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // Ref: #/components/schemas/Health
 type Health struct {
 	// The checks, sorted by name.
@@ -1252,6 +1302,226 @@ func (s *HealthCheck) SetName(val string) {
 // SetStatus sets the value of Status.
 func (s *HealthCheck) SetStatus(val Condition) {
 	s.Status = val
+}
+
+// Ref: #/components/schemas/HistoryLane
+type HistoryLane struct {
+	// Steps that have begun and have no outcome, up to 100,000 of each kind.
+	Backlog int64 `json:"backlog"`
+	// Calls under way.
+	InFlight int64 `json:"inFlight"`
+	// How long a step has had no outcome.
+	OldestAgeSeconds float64 `json:"oldestAgeSeconds"`
+	// True if the breaker was not closed in a process.
+	Open bool `json:"open"`
+	// 95 of 100 calls of the last five minutes took at most this long, in the slowest process.
+	P95Seconds float64 `json:"p95Seconds"`
+	Provider   string  `json:"provider"`
+}
+
+// GetBacklog returns the value of Backlog.
+func (s *HistoryLane) GetBacklog() int64 {
+	return s.Backlog
+}
+
+// GetInFlight returns the value of InFlight.
+func (s *HistoryLane) GetInFlight() int64 {
+	return s.InFlight
+}
+
+// GetOldestAgeSeconds returns the value of OldestAgeSeconds.
+func (s *HistoryLane) GetOldestAgeSeconds() float64 {
+	return s.OldestAgeSeconds
+}
+
+// GetOpen returns the value of Open.
+func (s *HistoryLane) GetOpen() bool {
+	return s.Open
+}
+
+// GetP95Seconds returns the value of P95Seconds.
+func (s *HistoryLane) GetP95Seconds() float64 {
+	return s.P95Seconds
+}
+
+// GetProvider returns the value of Provider.
+func (s *HistoryLane) GetProvider() string {
+	return s.Provider
+}
+
+// SetBacklog sets the value of Backlog.
+func (s *HistoryLane) SetBacklog(val int64) {
+	s.Backlog = val
+}
+
+// SetInFlight sets the value of InFlight.
+func (s *HistoryLane) SetInFlight(val int64) {
+	s.InFlight = val
+}
+
+// SetOldestAgeSeconds sets the value of OldestAgeSeconds.
+func (s *HistoryLane) SetOldestAgeSeconds(val float64) {
+	s.OldestAgeSeconds = val
+}
+
+// SetOpen sets the value of Open.
+func (s *HistoryLane) SetOpen(val bool) {
+	s.Open = val
+}
+
+// SetP95Seconds sets the value of P95Seconds.
+func (s *HistoryLane) SetP95Seconds(val float64) {
+	s.P95Seconds = val
+}
+
+// SetProvider sets the value of Provider.
+func (s *HistoryLane) SetProvider(val string) {
+	s.Provider = val
+}
+
+// Ref: #/components/schemas/HistorySample
+type HistorySample struct {
+	// When the span begins.
+	At        time.Time `json:"at"`
+	Cancelled int64     `json:"cancelled"`
+	// Orders that completed in the span.
+	Completed int64 `json:"completed"`
+	// 95 of 100 orders that ended took at most this long, the highest of the span.
+	DurationP95Seconds float64 `json:"durationP95Seconds"`
+	Failed             int64   `json:"failed"`
+	// The providers.
+	Lanes []HistoryLane `json:"lanes"`
+	// Likewise of orders that need attention.
+	NeedsAttention int64 `json:"needsAttention"`
+	// Pending orders, the highest of the span, up to 100,000.
+	Pending int64 `json:"pending"`
+	// Orders that were placed in the span.
+	Placed int64 `json:"placed"`
+	// Live processes, the lowest of the span.
+	Processes int64 `json:"processes"`
+	// Likewise of orders that are processing.
+	Processing int64 `json:"processing"`
+	Refunded   int64 `json:"refunded"`
+}
+
+// GetAt returns the value of At.
+func (s *HistorySample) GetAt() time.Time {
+	return s.At
+}
+
+// GetCancelled returns the value of Cancelled.
+func (s *HistorySample) GetCancelled() int64 {
+	return s.Cancelled
+}
+
+// GetCompleted returns the value of Completed.
+func (s *HistorySample) GetCompleted() int64 {
+	return s.Completed
+}
+
+// GetDurationP95Seconds returns the value of DurationP95Seconds.
+func (s *HistorySample) GetDurationP95Seconds() float64 {
+	return s.DurationP95Seconds
+}
+
+// GetFailed returns the value of Failed.
+func (s *HistorySample) GetFailed() int64 {
+	return s.Failed
+}
+
+// GetLanes returns the value of Lanes.
+func (s *HistorySample) GetLanes() []HistoryLane {
+	return s.Lanes
+}
+
+// GetNeedsAttention returns the value of NeedsAttention.
+func (s *HistorySample) GetNeedsAttention() int64 {
+	return s.NeedsAttention
+}
+
+// GetPending returns the value of Pending.
+func (s *HistorySample) GetPending() int64 {
+	return s.Pending
+}
+
+// GetPlaced returns the value of Placed.
+func (s *HistorySample) GetPlaced() int64 {
+	return s.Placed
+}
+
+// GetProcesses returns the value of Processes.
+func (s *HistorySample) GetProcesses() int64 {
+	return s.Processes
+}
+
+// GetProcessing returns the value of Processing.
+func (s *HistorySample) GetProcessing() int64 {
+	return s.Processing
+}
+
+// GetRefunded returns the value of Refunded.
+func (s *HistorySample) GetRefunded() int64 {
+	return s.Refunded
+}
+
+// SetAt sets the value of At.
+func (s *HistorySample) SetAt(val time.Time) {
+	s.At = val
+}
+
+// SetCancelled sets the value of Cancelled.
+func (s *HistorySample) SetCancelled(val int64) {
+	s.Cancelled = val
+}
+
+// SetCompleted sets the value of Completed.
+func (s *HistorySample) SetCompleted(val int64) {
+	s.Completed = val
+}
+
+// SetDurationP95Seconds sets the value of DurationP95Seconds.
+func (s *HistorySample) SetDurationP95Seconds(val float64) {
+	s.DurationP95Seconds = val
+}
+
+// SetFailed sets the value of Failed.
+func (s *HistorySample) SetFailed(val int64) {
+	s.Failed = val
+}
+
+// SetLanes sets the value of Lanes.
+func (s *HistorySample) SetLanes(val []HistoryLane) {
+	s.Lanes = val
+}
+
+// SetNeedsAttention sets the value of NeedsAttention.
+func (s *HistorySample) SetNeedsAttention(val int64) {
+	s.NeedsAttention = val
+}
+
+// SetPending sets the value of Pending.
+func (s *HistorySample) SetPending(val int64) {
+	s.Pending = val
+}
+
+// SetPlaced sets the value of Placed.
+func (s *HistorySample) SetPlaced(val int64) {
+	s.Placed = val
+}
+
+// SetProcesses sets the value of Processes.
+func (s *HistorySample) SetProcesses(val int64) {
+	s.Processes = val
+}
+
+// SetProcessing sets the value of Processing.
+func (s *HistorySample) SetProcessing(val int64) {
+	s.Processing = val
+}
+
+// SetRefunded sets the value of Refunded.
+func (s *HistorySample) SetRefunded(val int64) {
+	s.Refunded = val
 }
 
 // Ref: #/components/schemas/InFlight
@@ -2672,6 +2942,52 @@ func (o OptGetReconciliationState) Get() (v GetReconciliationState, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptGetReconciliationState) Or(d GetReconciliationState) GetReconciliationState {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptGetSystemHistoryResolution returns new OptGetSystemHistoryResolution with value set to v.
+func NewOptGetSystemHistoryResolution(v GetSystemHistoryResolution) OptGetSystemHistoryResolution {
+	return OptGetSystemHistoryResolution{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptGetSystemHistoryResolution is optional GetSystemHistoryResolution.
+type OptGetSystemHistoryResolution struct {
+	Value GetSystemHistoryResolution
+	Set   bool
+}
+
+// IsSet returns true if OptGetSystemHistoryResolution was set.
+func (o OptGetSystemHistoryResolution) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptGetSystemHistoryResolution) Reset() {
+	var v GetSystemHistoryResolution
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptGetSystemHistoryResolution) SetTo(v GetSystemHistoryResolution) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptGetSystemHistoryResolution) Get() (v GetSystemHistoryResolution, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptGetSystemHistoryResolution) Or(d GetSystemHistoryResolution) GetSystemHistoryResolution {
 	if v, ok := o.Get(); ok {
 		return v
 	}
@@ -6614,6 +6930,95 @@ func (s *StreamTicket) SetTicket(val string) {
 	s.Ticket = val
 }
 
+// Ref: #/components/schemas/SystemHistory
+type SystemHistory struct {
+	// The span of a sample.
+	Resolution SystemHistoryResolution `json:"resolution"`
+	// The samples, oldest first. A span in which no process with workers ran has none.
+	Samples []HistorySample `json:"samples"`
+	// When versions appeared since the first sample, oldest first, at most the latest 100.
+	Versions []VersionMark `json:"versions"`
+}
+
+// GetResolution returns the value of Resolution.
+func (s *SystemHistory) GetResolution() SystemHistoryResolution {
+	return s.Resolution
+}
+
+// GetSamples returns the value of Samples.
+func (s *SystemHistory) GetSamples() []HistorySample {
+	return s.Samples
+}
+
+// GetVersions returns the value of Versions.
+func (s *SystemHistory) GetVersions() []VersionMark {
+	return s.Versions
+}
+
+// SetResolution sets the value of Resolution.
+func (s *SystemHistory) SetResolution(val SystemHistoryResolution) {
+	s.Resolution = val
+}
+
+// SetSamples sets the value of Samples.
+func (s *SystemHistory) SetSamples(val []HistorySample) {
+	s.Samples = val
+}
+
+// SetVersions sets the value of Versions.
+func (s *SystemHistory) SetVersions(val []VersionMark) {
+	s.Versions = val
+}
+
+// The span of a sample.
+type SystemHistoryResolution string
+
+const (
+	SystemHistoryResolution10s SystemHistoryResolution = "10s"
+	SystemHistoryResolution1m  SystemHistoryResolution = "1m"
+	SystemHistoryResolution1h  SystemHistoryResolution = "1h"
+)
+
+// AllValues returns all SystemHistoryResolution values.
+func (SystemHistoryResolution) AllValues() []SystemHistoryResolution {
+	return []SystemHistoryResolution{
+		SystemHistoryResolution10s,
+		SystemHistoryResolution1m,
+		SystemHistoryResolution1h,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s SystemHistoryResolution) MarshalText() ([]byte, error) {
+	switch s {
+	case SystemHistoryResolution10s:
+		return []byte(s), nil
+	case SystemHistoryResolution1m:
+		return []byte(s), nil
+	case SystemHistoryResolution1h:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *SystemHistoryResolution) UnmarshalText(data []byte) error {
+	switch SystemHistoryResolution(data) {
+	case SystemHistoryResolution10s:
+		*s = SystemHistoryResolution10s
+		return nil
+	case SystemHistoryResolution1m:
+		*s = SystemHistoryResolution1m
+		return nil
+	case SystemHistoryResolution1h:
+		*s = SystemHistoryResolution1h
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
 // Ref: #/components/schemas/SystemMetrics
 type SystemMetrics struct {
 	AsOf     time.Time    `json:"asOf"`
@@ -6869,6 +7274,32 @@ func (s *TicketRequest) GetCustomerID() OptString {
 // SetCustomerID sets the value of CustomerID.
 func (s *TicketRequest) SetCustomerID(val OptString) {
 	s.CustomerID = val
+}
+
+// Ref: #/components/schemas/VersionMark
+type VersionMark struct {
+	At      time.Time `json:"at"`
+	Version string    `json:"version"`
+}
+
+// GetAt returns the value of At.
+func (s *VersionMark) GetAt() time.Time {
+	return s.At
+}
+
+// GetVersion returns the value of Version.
+func (s *VersionMark) GetVersion() string {
+	return s.Version
+}
+
+// SetAt sets the value of At.
+func (s *VersionMark) SetAt(val time.Time) {
+	s.At = val
+}
+
+// SetVersion sets the value of Version.
+func (s *VersionMark) SetVersion(val string) {
+	s.Version = val
 }
 
 // Ref: #/components/schemas/Webhook

@@ -27,6 +27,7 @@ var operationRolesBearer = map[string][]string{
 	GetOrderOperation:                   []string{},
 	GetProductOperation:                 []string{},
 	GetReconciliationOperation:          []string{},
+	GetSystemHistoryOperation:           []string{},
 	GetSystemMetricsOperation:           []string{},
 	GetSystemStatusOperation:            []string{},
 	GetWebhookOperation:                 []string{},

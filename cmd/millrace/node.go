@@ -18,7 +18,9 @@ import (
 	"github.com/millrace-orders/millrace/api"
 	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/upstream"
 )
 
 // Limits of the HTTP servers. Requests are small and answers quick; event streams extend their own deadlines.
@@ -74,6 +76,8 @@ type node struct {
 	writes    *store.Writes
 	running   func() map[string]int    // running jobs, by queue; nil without workers
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
+	// lanes has what this process has seen of the providers; nil without workers.
+	lanes func() map[orders.Provider]upstream.Lane
 	stops     []func()
 	once      sync.Once
 }

@@ -26,7 +26,16 @@ func (n *node) startJobs(
 		if err != nil {
 			return nil, err
 		}
-		return river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: store.Schema, Logger: n.logger})
+		client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: store.Schema, Logger: n.logger})
+		if err != nil {
+			return nil, err
+		}
+		looking, err := store.New(store.Config{DB: feedPool, Now: n.clock.Now, Wall: time.Now})
+		if err != nil {
+			return nil, err
+		}
+		n.present(looking, client.ID())
+		return client, nil
 	}
 	pool, err := n.pool(ctx, "work", n.config.connections.WorkConnections)
 	if err != nil {
@@ -64,7 +73,7 @@ func (n *node) startJobs(
 		return nil, err
 	}
 	recovery := jobs.NewRecovery(recovering, clients, n.logger, n.registry)
-	n.running = recovery.Running
+	n.running, n.lanes = recovery.Running, clients.Lanes
 	owns, err := s.Queues.OwnsJobs(ctx)
 	if err != nil {
 		return nil, err
@@ -90,8 +99,11 @@ func (n *node) startJobs(
 	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger),
 		jobs.NewServerCollector(s, client.ID(), time.Now, n.logger))
 	n.background(recovery.Run) // the process counts as alive until its last step ends
+	n.present(recovering, client.ID())
 	fanOut := jobs.NewFanOut(s, n.logger, n.registry)
 	feed.Subscribe(func([]store.Entry) { fanOut.Wake() })
+	sampler := jobs.NewSampler(s, client.ID(), n.clock.Now, n.logger)
+	feed.Subscribe(sampler.Hear)
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)
 	}
@@ -103,5 +115,6 @@ func (n *node) startJobs(
 	n.leave = append(n.leave, func() { go stop() }) // it fetches nothing more, and waits for running jobs
 	n.onStop(stop)
 	n.background(fanOut.Run)
+	n.background(sampler.Run)
 	return client, nil
 }

@@ -58,6 +58,11 @@ type MillraceSweepProgress struct {
 	Generation int32
 }
 
+type MillraceVersionMark struct {
+	At      time.Time
+	Version string
+}
+
 type Notification struct {
 	OrderID    uuid.UUID
 	Generation int32

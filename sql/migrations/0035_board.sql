@@ -1,0 +1,66 @@
+-- +goose NO TRANSACTION
+
+-- What an operator looks at: the processes, samples of the system over time, and when a version appeared. Two indexes
+-- serve the operator's questions. They are made while others write, and made again if an earlier run left them
+-- unfinished.
+
+-- +goose Up
+
+-- Every process, with workers or without. instances has the processes with workers, and decides which jobs are lost.
+-- Nothing is decided by this table. report has what changes: running jobs by queue, and what the process has seen of
+-- each provider.
+CREATE TABLE IF NOT EXISTS millrace.processes (
+    id text NOT NULL,
+    version text NOT NULL,
+    role text NOT NULL,
+    started_at timestamptz NOT NULL,
+    reported_at timestamptz NOT NULL,
+    report jsonb NOT NULL,
+
+    CONSTRAINT processes_pkey PRIMARY KEY (id),
+    CONSTRAINT processes_id_length CHECK (char_length(id) BETWEEN 1 AND 200),
+    CONSTRAINT processes_version_length CHECK (char_length(version) BETWEEN 1 AND 100),
+    CONSTRAINT processes_role_known CHECK (role IN ('serve', 'api', 'work')),
+    CONSTRAINT processes_report_size CHECK (octet_length(report::text) <= 16384)
+-- Every report updates its row: room on the page keeps those updates off the index (HOT).
+) WITH (fillfactor = 50);
+
+-- Samples of the whole system. resolution is the span of a sample in seconds, and at is where the span begins. Old
+-- samples are deleted: there are at most a few thousand rows.
+CREATE TABLE IF NOT EXISTS millrace.history_samples (
+    resolution integer NOT NULL,
+    at timestamptz NOT NULL,
+    sample jsonb NOT NULL,
+
+    CONSTRAINT history_samples_pkey PRIMARY KEY (resolution, at),
+    CONSTRAINT history_samples_resolution_known CHECK (resolution IN (10, 60, 3600)),
+    CONSTRAINT history_samples_sample_size CHECK (octet_length(sample::text) <= 8192)
+);
+
+-- When a process of a version appeared that no other process had at the time.
+CREATE TABLE IF NOT EXISTS millrace.version_marks (
+    at timestamptz NOT NULL,
+    version text NOT NULL,
+
+    CONSTRAINT version_marks_pkey PRIMARY KEY (at, version),
+    CONSTRAINT version_marks_version_length CHECK (char_length(version) BETWEEN 1 AND 100)
+);
+
+-- CREATE INDEX CONCURRENTLY waits for open transactions, a backup's included.
+SET lock_timeout = 0;
+
+-- An operator has a provider's own id, and looks for its order. Only the steps whose ids providers tell people about
+-- are in the index: each entry costs a write.
+DROP INDEX CONCURRENTLY IF EXISTS millrace.order_steps_reference_idx;
+CREATE INDEX CONCURRENTLY order_steps_reference_idx ON millrace.order_steps (reference)
+    WHERE reference <> '' AND step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment');
+
+-- The endpoints that fail, and those that Millrace disabled.
+DROP INDEX CONCURRENTLY IF EXISTS millrace.webhook_endpoints_failing_idx;
+CREATE INDEX CONCURRENTLY webhook_endpoints_failing_idx ON millrace.webhook_endpoints (failing_since)
+    WHERE failing_since IS NOT NULL AND state <> 'deleted';
+
+RESET lock_timeout;
+
+-- Programs of the version before need not know any of it.
+INSERT INTO millrace.schema_compatibility (version_id, runs_with) VALUES (35, 30) ON CONFLICT DO NOTHING;
