@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest" //nolint:depguard // a receiver of webhooks: a laboratory is no product
+	"net/http/httptest" //nolint:depguard // a receiver of webhooks: a laboratory is not a product
 	"strings"
 	"time"
 )
 
-// asked is a request that is sent for the queries it causes.
+// asked is a request that is sent for the sake of the queries that it causes.
 type asked struct{ method, path, header, body string }
 
 // ask sends requests, and fails if an answer reports an error of the server.
@@ -89,7 +89,7 @@ func askWebhooks(ctx context.Context, c *connection, place func(until time.Time)
 		asked{"PATCH", hook, "", `{"description":"changed"}`},
 		asked{"POST", hook + "/secret", "", `{"previousValidSeconds":60}`},
 		asked{"DELETE", hook, "", ""},
-		// One whose messages are many.
+		// A webhook with many messages.
 		asked{method: "GET", path: "/api/webhooks/00000000-0000-7000-8000-000000000002/deliveries?state=failed"},
 		asked{method: "GET", path: "/api/webhooks/00000000-0000-7000-8000-000000000001/deliveries"},
 		asked{method: "GET", path: "/api/dead-letters"}, asked{method: "GET", path: "/api/dead-letters/orders"},
@@ -102,7 +102,7 @@ func askWebhooks(ctx context.Context, c *connection, place func(until time.Time)
 	return err
 }
 
-// askWithKeys reads as callers do who may see a part.
+// askWithKeys reads as callers that may see a part only.
 func (b *bench) askWithKeys(ctx context.Context, d *database, p *process) error {
 	conn, err := dial(ctx, p.API)
 	if err != nil {
@@ -124,7 +124,7 @@ func (b *bench) askWithKeys(ctx context.Context, d *database, p *process) error 
 		if err := json.Unmarshal(body, &ticket); err != nil {
 			return err
 		}
-		stream, err := dial(ctx, p.API) // what has begun to stream answers nothing else
+		stream, err := dial(ctx, p.API) // a connection that streams answers no other request
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (b *bench) askWithKeys(ctx context.Context, d *database, p *process) error 
 	return nil
 }
 
-// pause waits, unless the context ends before.
+// pause waits; it fails if the context ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):

@@ -6,7 +6,7 @@ import (
 	"github.com/millrace-orders/millrace/lab/bench/baseline"
 )
 
-// baselineCommands are the baselines as programs of their own. The bench starts them.
+// baselineCommands has the baselines as programs that the bench starts.
 type baselineCommands struct {
 	Plain plainCommand `cmd:""`
 	Huma  humaCommand  `cmd:""`

@@ -19,25 +19,25 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/private"
 )
 
-// bench is one run: everything that is compared, on one Postgres.
+// bench is one run: all measurements, on one Postgres.
 type bench struct {
 	log      io.Writer
 	millrace string // the binary
-	self     string // this binary, which the baselines are commands of
-	dir      string // of the run; removed at its end
-	cache    string // what was fetched, kept between runs
+	self     string // this binary, whose commands are the baselines
+	dir      string // of the run; deleted at its end
+	cache    string // fetched programs, kept between runs
 	cluster  *cluster
 	span     span
 	whole    time.Duration // for how long whole orders are placed
-	fresh    time.Duration // likewise orders whose changes are looked for
-	steady   time.Duration // and those of the long runs
+	fresh    time.Duration // the same for orders of the freshness measurements
+	steady   time.Duration // the same for the long runs
 	rounds   int
-	only     *regexp.Regexp // which measurements
+	only     *regexp.Regexp // selects measurements
 	profiles string         // directory for CPU profiles of Millrace; empty for none
 	results  *results
 }
 
-// measurement is one thing that is measured once a round.
+// measurement is one thing that each round measures once.
 type measurement struct {
 	name string
 	run  func(context.Context) error
@@ -51,10 +51,10 @@ func (b *bench) open(ctx context.Context) (err error) {
 	if b.millrace, err = filepath.Abs(b.millrace); err != nil {
 		return err
 	}
-	if b.cache, err = private.Dir(postgres.DefaultDir("millrace-bench"), 0o755); err != nil { // what is in it is run
+	if b.cache, err = private.Dir(postgres.DefaultDir("millrace-bench"), 0o755); err != nil { // its programs are run
 		return err
 	}
-	// Where another user can get to: root's servers run as one.
+	// A directory that other users can enter: root's servers run as a different user.
 	if b.dir, err = os.MkdirTemp(filepath.Dir(postgres.DefaultDir("x")), "millrace-bench-"); err != nil {
 		return err
 	}
@@ -105,8 +105,8 @@ func (b *bench) prepare(ctx context.Context) error {
 	return err
 }
 
-// measure runs all measurements, in as many rounds. Each round begins with another one: whatever the machine does
-// to what comes late in a round, it does to all of them.
+// measure runs all measurements, in as many rounds. Each round begins with a different measurement: so all of them are
+// equally often late in a round, whatever the machine does then.
 func (b *bench) measure(ctx context.Context, all []measurement) error {
 	for round := range b.rounds {
 		for i := range all {

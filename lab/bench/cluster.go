@@ -21,20 +21,20 @@ const (
 	leaveInterval    = 20 * time.Millisecond
 )
 
-// cluster is the bench's own Postgres. Everything that is compared runs on it, each time in a database of its own.
+// cluster is the bench's own Postgres. Each measurement has a database of its own on it.
 type cluster struct {
 	server     *postgres.Server
 	dir        string
 	admin      *pgxpool.Pool
-	statements bool // pg_stat_statements is there
+	statements bool // pg_stat_statements is installed
 	databases  int
 }
 
-// settings are the same for all contenders. Commits are as durable as Postgres makes them by default.
+// settings are the same for all contenders. Commits are as durable as by Postgres' default.
 func settings() map[string]string {
 	return map[string]string{
 		"max_connections": "500", "shared_buffers": "512MB",
-		// A checkpoint in the middle of one measurement and not of the next would decide between them.
+		// A checkpoint that falls into one measurement and not into the next would decide between them.
 		"max_wal_size": "4GB", "checkpoint_timeout": "30min",
 	}
 }
@@ -45,7 +45,7 @@ func startCluster(ctx context.Context, parent string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // as root the server runs as another user
+	if err := os.Chmod(dir, 0o755); err != nil { // as root the server runs as a different user
 		return nil, err
 	}
 	config := postgres.Config{
@@ -74,7 +74,7 @@ func (c *cluster) stop() error {
 	return errors.Join(c.server.Stop(context.Background()), os.RemoveAll(c.dir))
 }
 
-// database makes a database from the template, or an empty one, and begins a new checkpoint, so that all start equal.
+// database makes a database from the template, or an empty one, and makes a checkpoint, so that all start equal.
 func (c *cluster) database(ctx context.Context, from string) (*database, error) {
 	c.databases++
 	d := &database{cluster: c, name: fmt.Sprintf("bench_%d", c.databases)}
@@ -87,7 +87,7 @@ func (c *cluster) database(ctx context.Context, from string) (*database, error) 
 	return d, nil
 }
 
-// database is what one measurement happens in.
+// database is the database of one measurement.
 type database struct {
 	*cluster
 	name, url string
@@ -108,8 +108,8 @@ func (d *database) drop() error {
 	return err
 }
 
-// commits returns how many transactions were ever committed in the database. It waits until no client is connected:
-// backends report their work when they leave.
+// commits returns the number of all transactions that were ever committed in the database. It waits until no client is
+// connected: backends report their work when they end.
 func (d *database) commits(ctx context.Context) (int64, error) {
 	for {
 		var connected, commits int64
@@ -125,7 +125,7 @@ func (d *database) commits(ctx context.Context) (int64, error) {
 	}
 }
 
-// walBytes is how much log Postgres has written, ever.
+// walBytes returns how much WAL Postgres has ever written.
 func (c *cluster) walBytes(ctx context.Context) (bytes int64, err error) {
 	err = c.admin.QueryRow(ctx, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").Scan(&bytes)
 	return bytes, err

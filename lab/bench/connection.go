@@ -12,8 +12,8 @@ import (
 
 const answerPatience = 60 * time.Second
 
-// connection is one HTTP/1.1 connection that is kept alive. It does far less than http.Client: whatever the load
-// generator costs is taken from the servers beside it.
+// connection is one HTTP/1.1 connection that is kept alive. It does far less than http.Client: the load generator's CPU
+// time is lost to the servers on the same machine.
 type connection struct {
 	net.Conn
 	reader *bufio.Reader
@@ -66,12 +66,12 @@ func (c *connection) expect(status int, request []byte) ([]byte, error) {
 	return body, err
 }
 
-// get is the request for a path.
+// get returns the request for a path.
 func get(path string) []byte {
 	return []byte("GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 }
 
-// post is the request that posts JSON. header is whole lines.
+// post returns the request that posts JSON. header has whole lines.
 func post(path, header, body string) []byte {
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n%s"+
 		"Content-Length: %d\r\n\r\n%s", path, header, len(body), body)

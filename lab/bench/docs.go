@@ -31,7 +31,7 @@ func (r *results) document(dir string) error {
 	)
 }
 
-// documentGrowth writes the results of a run of growth.
+// documentGrowth writes the results of a growth run.
 func (r *results) documentGrowth(dir, large, small string) error {
 	var b strings.Builder
 	b.WriteString(r.heading())
@@ -40,7 +40,7 @@ func (r *results) documentGrowth(dir, large, small string) error {
 	return replaceBlock(dir, "growth", b.String())
 }
 
-// replaceBlock replaces the part of performance.md that is between two comments with the name.
+// replaceBlock replaces the part of performance.md between the two comments with a given name.
 func replaceBlock(dir, name, text string) error {
 	begins, ends := "<!-- bench: "+name+" -->", "<!-- bench: end of "+name+" -->"
 	path := filepath.Join(dir, "performance.md")

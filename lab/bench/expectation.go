@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// expectations is a table of what systems like this are expected to do, and what this one did under the steady load.
+// expectations returns a table of the usual expectations of such systems, and of this system's results under the steady
+// load.
 func (r *results) expectations() string {
 	if r.find(point{steadySection, placing, steadyLoad, p99}) == nil {
 		return ""

@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// explain runs everything that a Millrace can be asked for in a database, with auto_explain, and returns the plans:
-// those of the queries as they really run, with the parameters that they really have.
+// explain sends a Millrace every kind of request in a database with auto_explain, and returns the plans: those of the
+// queries as they run, with their real parameters.
 func (b *bench) explain(ctx context.Context, d *database) (plans, error) {
 	logFile := filepath.Join(b.cluster.dir, "postgres.log")
 	before, err := os.Stat(logFile)
@@ -45,7 +45,7 @@ func (b *bench) explain(ctx context.Context, d *database) (plans, error) {
 	return found, asked
 }
 
-// askEverything places orders, cancels and refunds them, and reads all there is to read.
+// askEverything places orders, cancels and refunds them, and reads everything that can be read.
 func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 	w, err := openWorld(ctx, slowProviders)
 	if err != nil {
@@ -101,7 +101,7 @@ func (b *bench) askEverything(ctx context.Context, d *database) (err error) {
 	return launch.Pause(ctx, 3*time.Second) // the sweep runs every second
 }
 
-// everyPath is every way to read, of an order and of all.
+// everyPath lists all paths that read, of an order and of all orders.
 func everyPath(order string) []string {
 	from := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	return slices.Concat([]string{order, order + "/events"}, []string{
@@ -113,7 +113,7 @@ func everyPath(order string) []string {
 	})
 }
 
-// askOperations does what operators do.
+// askOperations makes the requests of operators.
 func (b *bench) askOperations(ctx context.Context, d *database, p *process) error {
 	conn, err := dial(ctx, p.Ops)
 	if err != nil {
@@ -143,7 +143,7 @@ func (b *bench) askOperations(ctx context.Context, d *database, p *process) erro
 			return err
 		}
 	}
-	// It finds fault with orders that were never placed. It runs for the sake of its queries.
+	// It reports orders that were never placed. It runs for the sake of its queries.
 	_, _ = b.command(ctx, d, "verify", "--deep")
 	for _, args := range [][]string{{"migrate"}, {"findings", "list"}} {
 		if _, err := b.command(ctx, d, args...); err != nil {
@@ -165,7 +165,7 @@ func showKey(ctx context.Context, p *process, key string) error {
 	return err
 }
 
-// command runs one of Millrace's commands that end, and returns what it prints.
+// command runs one of Millrace's commands to its end, and returns its output.
 func (b *bench) command(ctx context.Context, d *database, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, b.millrace, append(args, "--database-url", d.url)...)
 	out, err := command.Output()

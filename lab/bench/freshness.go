@@ -24,7 +24,7 @@ const (
 	readStream   = "event stream"
 	ringing      = "doorbell"
 
-	freshRate      = 500 // orders that are placed a second meanwhile
+	freshRate      = 500 // orders that are placed per second meanwhile
 	freshCallers   = 20
 	freshProbes    = 4
 	freshPatience  = 10 * time.Second
@@ -33,7 +33,7 @@ const (
 	notificationNo = "500 orders/s, listeners cut five times a second"
 )
 
-// measureFreshness changes orders through one process and reads them through another, which has them in its cache.
+// measureFreshness changes orders through one process and reads them through a second, which has them in its cache.
 func (b *bench) measureFreshness(ctx context.Context, condition string) (err error) {
 	d, err := b.cluster.database(ctx, template)
 	if err != nil {
@@ -84,7 +84,7 @@ func (b *bench) measureFreshness(ctx context.Context, condition string) (err err
 	return nil
 }
 
-// freshness is one run of it.
+// freshness is one run of the measurement.
 type freshness struct {
 	writes, reads string // addresses
 	end           time.Time
@@ -116,7 +116,7 @@ func (f *freshness) write(ctx context.Context) error {
 	return nil
 }
 
-// probe changes one order after the other and looks at each in turn by another way.
+// probe changes one order after the other, and observes the changes in each way in turn.
 func (f *freshness) probe(ctx context.Context) error {
 	writes, err := dial(ctx, f.writes)
 	if err != nil {
@@ -142,13 +142,13 @@ func (f *freshness) probe(ctx context.Context) error {
 	return nil
 }
 
-// changing is what the bench reads of an order.
+// changing is the part of an order that the bench reads.
 type changing struct {
 	OrderID string
 	Version int64
 }
 
-// probeOnce places an order, has it cached by the process that reads, cancels it, and waits until that is to be seen.
+// probeOnce places an order, has the reading process cache it, cancels it, and waits until the cancellation shows.
 func (f *freshness) probeOnce(ctx context.Context, way string, writes, reads *connection) (time.Duration, error) {
 	var o changing
 	body, err := writes.expect(http.StatusAccepted, f.maker.make("").request)
@@ -212,8 +212,8 @@ func await(
 	return 0, errors.New("nothing was to be seen")
 }
 
-// stream follows an order, and says when the event with the version arrived. It returns once the stream has sent what
-// there is already.
+// stream follows an order, and reports when the event with the version arrived. It returns once the stream has sent the
+// existing events.
 func stream(ctx context.Context, addr, path string, version int64) (<-chan time.Time, error) {
 	conn, err := dial(ctx, addr)
 	if err != nil {
@@ -243,7 +243,7 @@ func stream(ctx context.Context, addr, path string, version int64) (<-chan time.
 	return seen, nil
 }
 
-// notifies is how many notifications were sent in the database, ever.
+// notifies returns the number of all notifications that were ever sent in the database.
 func (d *database) notifies(ctx context.Context) (n int64, err error) {
 	if !d.statements {
 		return 0, nil
@@ -253,7 +253,7 @@ func (d *database) notifies(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// cutListeners ends every backend that listens, again and again.
+// cutListeners repeatedly ends every backend that listens.
 func (d *database) cutListeners(ctx context.Context, end time.Time) error {
 	for time.Now().Before(end) {
 		_, err := d.admin.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity

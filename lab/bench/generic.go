@@ -20,8 +20,7 @@ var (
 	planned     = regexp.MustCompile(`(?m)^(SELECT|INSERT|UPDATE|DELETE|WITH)\b`)
 )
 
-// generic asks Postgres how it would run the queries that did not run, whatever their parameters are. dir is where the
-// Go code of the queries is.
+// generic asks Postgres for its generic plans of the queries that did not run. dir has the Go code of the queries.
 func (d *database) generic(ctx context.Context, dir string, seen plans) (plans, error) {
 	sql, err := queryTexts(dir)
 	if err != nil {
@@ -73,7 +72,7 @@ func genericPlan(ctx context.Context, conn *pgx.Conn, name, sql string) ([]strin
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// queryTexts reads the texts of the queries, by name, out of the generated Go code.
+// queryTexts reads the texts of the queries from the generated Go code, by name.
 func queryTexts(dir string) (map[string]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.sql.go"))
 	if err != nil {

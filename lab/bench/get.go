@@ -23,19 +23,19 @@ const (
 	redisOrders  = "Huma handler that reads orders from Redis"
 )
 
-// cachedGet is an order that has come to rest in a Millrace, and its body, with which the others are compared.
+// cachedGet is an order at rest in a Millrace, and its body, which all contenders serve.
 type cachedGet struct {
 	*bench
 	database *database
 	world    *world
 	millrace *process
-	redis    *redisServer // nil without
+	redis    *redisServer // nil: without Redis
 	path     string
 	body     []byte
 	bodyFile string
 }
 
-// openGet starts a Millrace and carries one order to its end in it.
+// openGet starts a Millrace and completes one order in it.
 func (b *bench) openGet(ctx context.Context, redis *redisServer) (*cachedGet, error) {
 	d, err := b.cluster.database(ctx, template)
 	if err != nil {
@@ -72,7 +72,7 @@ func (b *bench) openGet(ctx context.Context, redis *redisServer) (*cachedGet, er
 	return g, os.WriteFile(g.bodyFile, g.body, 0o644)
 }
 
-// settle reads the order until the e-mail's outcome is in it.
+// settle reads the order until it has the e-mail's outcome.
 func (g *cachedGet) settle(ctx context.Context, conn *connection) error {
 	for {
 		body, err := conn.expect(http.StatusOK, get(g.path))
@@ -93,7 +93,7 @@ func (g *cachedGet) close() error {
 	return errors.Join(g.millrace.stop(), g.world.close(), g.database.drop())
 }
 
-// measurements lists who answers.
+// measurements lists the contenders.
 func (g *cachedGet) measurements() []measurement {
 	all := []measurement{
 		{"GET, " + millrace, func(ctx context.Context) error { return g.measure(ctx, millrace, g.millrace) }},

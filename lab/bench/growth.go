@@ -27,7 +27,7 @@ const (
 	growthSection = "Growth"
 	growthReaders = 16
 	sampledOrders = 20_000
-	ordersEach    = 40 // of a customer
+	ordersEach    = 40 // of one customer
 
 	growthIntake = "placing orders, 64 connections"
 	growthWhole  = "whole orders, and with them the fetching of jobs"
@@ -36,7 +36,7 @@ const (
 
 func sizeLabel(orders int) string { return thousands(int64(orders)) + " orders" }
 
-// list is a page that is read, and its path.
+// list is a page to read, with its path.
 type list struct {
 	name string
 	path func() string
@@ -52,7 +52,7 @@ func growthLists(orders int) []list {
 	}
 }
 
-// growthCommand compares a database that has grown with one that is nearly empty.
+// growthCommand compares a large database with one that is nearly empty.
 type growthCommand struct {
 	common
 	Orders  int    `default:"1000000" help:"Orders in the one that has grown; it has ten times as many events."`
@@ -65,7 +65,7 @@ type growthCommand struct {
 	Results string `help:"Directory whose plans.md is written." type:"existingdir"`
 }
 
-// Run measures both, and looks at the plans of all queries on the larger one.
+// Run measures both, and examines the plans of all queries on the larger one.
 func (c *growthCommand) Run(ctx context.Context) (err error) {
 	b, err := c.open(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 	return c.plans(ctx, b, grown)
 }
 
-// plans looks at the plans of all queries while much is pending.
+// plans examines the plans of all queries while many steps are pending.
 func (c *growthCommand) plans(ctx context.Context, b *bench, d *database) error {
 	began := time.Now()
 	if err := d.run(ctx, backlogSQL, c.Orders, c.Pending); err != nil {
@@ -135,7 +135,7 @@ func (c *growthCommand) plans(ctx context.Context, b *bench, d *database) error 
 	return errors.Join(err, failed, seen.missing(own))
 }
 
-// run runs statements, and brings statistics up to date.
+// run executes statements, and updates the statistics.
 func (d *database) run(ctx context.Context, sql string, orders, pending int) error {
 	conn, err := pgx.Connect(ctx, d.url)
 	if err != nil {
@@ -151,7 +151,7 @@ func (d *database) run(ctx context.Context, sql string, orders, pending int) err
 	return nil
 }
 
-// grow makes a database with so many orders.
+// grow makes a database with a number of orders.
 func (b *bench) grow(ctx context.Context, orders int) (*database, error) {
 	d, err := b.cluster.database(ctx, template)
 	if err != nil {
@@ -164,7 +164,7 @@ func (b *bench) grow(ctx context.Context, orders int) (*database, error) {
 	return d, nil
 }
 
-// growth lists what is measured in one database.
+// growth lists the measurements in one database.
 func (b *bench) growth(ctx context.Context, d *database, orders int) ([]measurement, error) {
 	size := sizeLabel(orders)
 	conn, err := pgx.Connect(ctx, d.url)
@@ -208,7 +208,7 @@ func (b *bench) growthIntake(ctx context.Context, d *database, size string) erro
 	return nil
 }
 
-// forgetWork removes the orders that intake has left behind, so that no worker takes them up.
+// forgetWork removes the orders that the intake measurements left, so that no worker carries them out.
 func (d *database) forgetWork(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, d.url)
 	if err != nil {

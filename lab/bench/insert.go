@@ -12,16 +12,17 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// The limits above intake: Postgres without HTTP and without Millrace, on the same table.
+// The limits of any intake: Postgres without HTTP and without Millrace, on the same table.
 const (
 	bareInsert = "a bare INSERT each, no HTTP"
 	bareCopy   = "COPY, no HTTP"
 
-	insertConns = 64 // more backends than that are slower on small machines
+	insertConns = 64 // more backends are slower on small machines
 	copyRows    = 10_000
 )
 
-// orderColumns are those without a default. The rows are as long as an order's, and have none of what belongs to it.
+// orderColumns lists the columns without a default. The rows are as long as an order's, without the rows that belong to
+// an order.
 func orderColumns() []string {
 	return []string{
 		"id", "principal", "idempotency_key", "fingerprint", "customer_id", "currency", "total_minor", "payment_method",
@@ -51,7 +52,7 @@ func (b *bench) measureInsert(ctx context.Context, callers int) error {
 	})
 }
 
-// measureCopy copies rows in from one connection, as fast as Postgres takes them.
+// measureCopy copies rows from one connection, as fast as Postgres accepts them.
 func (b *bench) measureCopy(ctx context.Context) error {
 	return b.bare(ctx, bareCopy, 1, func(pool *pgxpool.Pool) call {
 		return func(ctx context.Context) error {

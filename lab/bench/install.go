@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 )
 
-// install makes sure that servers are there, from Debian's packages. It starts none of them.
+// install installs missing servers from Debian's packages. It starts none of them.
 func install(ctx context.Context, log io.Writer, packages ...string) error {
 	var missing []string
 	for _, name := range packages {
 		_, inPath := exec.LookPath(name)
-		_, inSbin := os.Stat(filepath.Join("/usr/sbin", name)) // which is not in every user's PATH
+		_, inSbin := os.Stat(filepath.Join("/usr/sbin", name)) // it is not in every user's PATH
 		if inPath != nil && inSbin != nil {
 			missing = append(missing, name)
 		}

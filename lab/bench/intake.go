@@ -10,7 +10,7 @@ import (
 
 const intakeSection = "Intake"
 
-// intakeConnections are how many callers place orders at a time.
+// intakeConnections lists the numbers of callers that place orders at a time.
 func intakeConnections() []int { return []int{1, 16, 64, 256} }
 
 func connectionsLabel(n int) string {
@@ -20,7 +20,7 @@ func connectionsLabel(n int) string {
 	return strconv.Itoa(n) + " connections"
 }
 
-// measureIntake places orders over HTTP in a Millrace without workers, so that nothing but intake is measured.
+// measureIntake places orders over HTTP in a Millrace without workers, so that it measures intake alone.
 func (b *bench) measureIntake(ctx context.Context, contender string, connections int) (err error) {
 	d, err := b.cluster.database(ctx, template)
 	if err != nil {
@@ -71,7 +71,7 @@ func (b *bench) place(
 	return l, values, nil
 }
 
-// placer is a caller that places orders over a connection of its own.
+// placer returns a caller that places orders over its own connection.
 func placer(ctx context.Context, addr string, maker *orderMaker) (call, func(), error) {
 	conn, err := dial(ctx, addr)
 	if err != nil {
@@ -92,7 +92,7 @@ func intakeName(contender string, connections int) string {
 	return "intake, " + contender + ", " + connectionsLabel(connections)
 }
 
-// checkPlaced compares what is stored with what was accepted.
+// checkPlaced compares the stored orders with the accepted ones.
 func (d *database) checkPlaced(ctx context.Context, maker *orderMaker) error {
 	var placed, cents, items int64
 	err := d.query(ctx, `SELECT count(*), coalesce(sum(total_minor), 0)::bigint,

@@ -17,8 +17,8 @@ const (
 	bossContender     = "pg-boss"
 )
 
-// measureJobs has a program run jobs that do nothing, in a database of its own. The program measures itself: only the
-// program knows when its last job is done.
+// measureJobs has a program run jobs that do nothing, in a database of its own. The program measures itself: only it
+// knows when its last job is done.
 func (b *bench) measureJobs(ctx context.Context, contender string, args ...string) (err error) {
 	d, err := b.cluster.database(ctx, "template1")
 	if err != nil {
@@ -57,7 +57,7 @@ func (b *bench) measureJobs(ctx context.Context, contender string, args ...strin
 	return nil
 }
 
-// jobs lists the measurements of bare jobs. Those of Node need a program.
+// jobs lists the measurements of bare jobs. Those of Node run in a program of their own.
 func (b *bench) jobs(node *node) []measurement {
 	all := []measurement{{"jobs, " + riverContender, func(ctx context.Context) error {
 		return b.measureJobs(ctx, riverContender, b.self, "baseline", "river")

@@ -9,24 +9,24 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// span is how long a load runs: first to warm up, then to be measured.
+// span is how long a load runs: a warm-up, then the measured time.
 type span struct{ warmup, measured time.Duration }
 
 // load is the result of a closed loop of callers. Each caller sends its next request when the last is answered.
 type load struct {
-	all       int             // requests, with those of the warm-up
-	measured  int             // those that were answered in the measured time
-	elapsed   time.Duration   // that time
-	latencies []time.Duration // of those, sorted
+	all       int             // all requests, including the warm-up
+	measured  int             // requests that were answered in the measured time
+	elapsed   time.Duration   // the measured time
+	latencies []time.Duration // of the measured requests, sorted
 }
 
 // call sends one request. Any error ends the load: a refused request is not a measurement.
 type call func(ctx context.Context) error
 
-// newCall makes a caller's call, and what gives back what it holds.
+// newCall makes a caller's call, and a function that frees its resources.
 type newCall func(ctx context.Context) (one call, free func(), err error)
 
-// run has callers call for a while.
+// run has callers call for the span.
 func run(ctx context.Context, callers int, s span, caller newCall) (load, error) {
 	var total load
 	var mu sync.Mutex
@@ -71,13 +71,13 @@ func run(ctx context.Context, callers int, s span, caller newCall) (load, error)
 	return total, err
 }
 
-// rate is how many requests were answered a second.
+// rate returns the answered requests per second.
 func (l load) rate() float64 { return float64(l.measured) / l.elapsed.Seconds() }
 
-// quantile is the latency that the share q of the requests did not exceed, in milliseconds.
+// quantile returns the latency that the share q of the requests did not exceed, in milliseconds.
 func (l load) quantile(q float64) float64 { return quantile(l.latencies, q) }
 
-// quantile of sorted durations, in milliseconds; 0 if there are none.
+// quantile returns the quantile q of sorted durations, in milliseconds; 0 if there are none.
 func quantile(sorted []time.Duration, q float64) float64 {
 	if len(sorted) == 0 {
 		return 0

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// machine is what everything ran on.
+// machine describes the machine of a run.
 type machine struct {
 	CPU      string            `json:"cpu"`
 	Cores    int               `json:"cores"`
@@ -39,7 +39,7 @@ func thisMachine(ctx context.Context) machine {
 	return m
 }
 
-// compared are the modules whose versions matter to what is compared.
+// compared lists the modules whose versions are part of the comparison.
 func compared() map[string]string {
 	return map[string]string{
 		"github.com/dbos-inc/dbos-transact-golang": "dbos-transact-golang", "github.com/riverqueue/river": "River",
@@ -48,7 +48,7 @@ func compared() map[string]string {
 	}
 }
 
-// field is the value of the first line of a file in /proc that has the name.
+// field returns the value of the first line with a name in a file of /proc.
 func field(path, name string) string {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -62,7 +62,7 @@ func field(path, name string) string {
 	return ""
 }
 
-// firstLine is what a program says first; empty if it is not there.
+// firstLine returns the first line of a program's output; empty if the program is missing.
 func firstLine(ctx context.Context, name string, args ...string) string {
 	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {

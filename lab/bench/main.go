@@ -1,5 +1,4 @@
-// Command bench measures Millrace beside what people would pick instead, on one Postgres, in one run. See
-// docs/performance.md.
+// Command bench measures Millrace and the usual alternatives on one Postgres, in one run. See docs/performance.md.
 package main
 
 import (
@@ -21,7 +20,7 @@ type commands struct {
 	Baseline baselineCommands `cmd:"" hidden:"" help:"What Millrace is compared with."`
 }
 
-// common is what every run needs.
+// common has the settings of every run.
 type common struct {
 	Millrace string        `required:"" help:"The millrace binary." type:"existingfile"`
 	Rounds   int           `default:"5" help:"How often everything is measured."`

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// meter measures what a contender uses while it works.
+// meter measures the resources that a contender uses while it works.
 type meter struct {
 	database  *database
 	processes []int // of the contender, without Postgres
@@ -23,7 +23,7 @@ func startMeter(ctx context.Context, d *database, processes ...int) (*meter, err
 	return m, err
 }
 
-// read says what n requests or orders took each. The contender must still be running.
+// read returns the resources per request or order, for n of them. The contender must still be running.
 func (m *meter) read(ctx context.Context, n int) (map[string]float64, error) {
 	wal, err := m.database.walBytes(ctx)
 	if err != nil || n == 0 {

@@ -1,6 +1,6 @@
 package main
 
-// The metrics, as the tables head them.
+// The metrics, as in the tables' headings.
 const (
 	rate        = "a second"
 	p50         = "p50 ms"
@@ -17,7 +17,7 @@ const (
 	growthMB    = "MB a minute"
 )
 
-// metrics lists all of them in the order of the tables' columns.
+// metrics lists all metrics in the order of the tables' columns.
 func metrics() []string {
 	return []string{
 		rate, p50, p99, serverCPU, postgresCPU, loadCPU, commits, walKB, memoryMB, readyMS, notifies, cpuPercent, growthMB,

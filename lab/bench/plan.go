@@ -13,19 +13,19 @@ import (
 	"strings"
 )
 
-// maxScanned is how many rows of a large table a query may look at one by one.
+// maxScanned is how many rows of a large table a query may read one by one.
 const maxScanned = 10_000
 
 const maxPlanLine = 200
 
-// plans are the slowest plan of each query that ran, by the query's name.
+// plans has the slowest plan of each query that ran, by the query's name.
 type plans map[string]plan
 
 type plan struct {
 	milliseconds float64
 	text         string
-	generic      bool // it is what Postgres would do, and did not run
-	planless     bool // it is SET, LOCK or the like, for which Postgres makes no plan
+	generic      bool // Postgres' generic plan: the query did not run
+	planless     bool // Postgres makes no plan for SET, LOCK and the like
 }
 
 var (
@@ -61,7 +61,7 @@ func readPlans(log string) plans {
 	return found
 }
 
-// slowest names the slowest n queries.
+// slowest names the n slowest queries.
 func (p plans) slowest(n int) []string {
 	names := slices.SortedFunc(maps.Keys(p), func(a, b string) int {
 		return cmp.Compare(p[b].milliseconds, p[a].milliseconds)
@@ -69,7 +69,7 @@ func (p plans) slowest(n int) []string {
 	return names[:min(n, len(names))]
 }
 
-// planOf leaves the query out, which comes first and is in sql/queries. The plan begins with its first costs.
+// planOf removes the query, which comes first and is in sql/queries. The plan begins at the first costs.
 func planOf(lines []string) string {
 	begins := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "(cost=") })
 	if begins < 0 {
@@ -77,15 +77,15 @@ func planOf(lines []string) string {
 	}
 	lines = slices.Clone(lines[begins:])
 	for i, line := range lines {
-		if len(line) > maxPlanLine { // a condition with a thousand ids in it
+		if len(line) > maxPlanLine { // a condition with a thousand ids
 			lines[i] = line[:maxPlanLine] + "…"
 		}
 	}
 	return strings.Join(lines, "\n")
 }
 
-// check finds queries that look at a large table row by row. Those of verify may: they are about a thousand orders at a
-// time, of which there is no short way to some.
+// check finds queries that read a large table row by row. The queries of verify may: they read a thousand orders at a
+// time, and some of these have no index.
 func (p plans) check() error {
 	var bad []error
 	for _, name := range slices.Sorted(maps.Keys(p)) {
@@ -99,7 +99,7 @@ func (p plans) check() error {
 	return errors.Join(bad...)
 }
 
-// scans says which large table is scanned most, and how many rows of it.
+// scans returns the large table that is scanned most, and the number of its rows that are read.
 func (p plan) scans() (table string, most int) {
 	lines := strings.Split(p.text, "\n")
 	for i, line := range lines {
@@ -125,7 +125,7 @@ func (p plan) scans() (table string, most int) {
 	return table, most
 }
 
-// markdown shows the plans of Millrace's own queries, and those of River's that run for every job.
+// markdown shows the plans of Millrace's own queries, and of River's queries that run for every job.
 func (p plans) markdown(orders, pending int, own []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Plans\n\nThe slowest plan of each query, with %s orders and %s events in the database, and "+
@@ -158,7 +158,7 @@ func (p plans) markdown(orders, pending int, own []string) string {
 	return b.String()
 }
 
-// missing finds queries that Postgres would plan and of which there is no plan.
+// missing finds queries without a plan that Postgres would plan.
 func (p plans) missing(own []string) error {
 	var bad []error
 	for _, name := range own {

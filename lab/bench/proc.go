@@ -14,7 +14,7 @@ import (
 // tick is the unit of times in /proc/PID/stat. It is 10 ms on every Linux that is built today.
 const tick = 10 * time.Millisecond
 
-// cpu is the processor time that processes have used with all their descendants, also those that have ended.
+// cpu returns the processor time of processes and all their descendants, including ended ones.
 func cpu(roots ...int) time.Duration {
 	var total time.Duration
 	for _, root := range roots {
@@ -23,7 +23,7 @@ func cpu(roots ...int) time.Duration {
 			if fields == nil {
 				continue
 			}
-			for _, field := range fields[11:15] { // utime, stime, and those of children that ended
+			for _, field := range fields[11:15] { // utime, stime, and those of ended children
 				ticks, _ := strconv.ParseInt(field, 10, 64)
 				total += time.Duration(ticks) * tick
 			}
@@ -32,7 +32,7 @@ func cpu(roots ...int) time.Duration {
 	return total
 }
 
-// ownCPU is the processor time of this process: the load generator, and the providers.
+// ownCPU returns the processor time of this process: the load generator and the providers.
 func ownCPU() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -41,7 +41,7 @@ func ownCPU() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// memory is what processes hold with all their descendants, in bytes. What several share is counted once (PSS).
+// memory returns the memory of processes and all their descendants, in bytes. Shared memory is counted once (PSS).
 func memory(roots ...int) int64 {
 	var total int64
 	for _, root := range roots {

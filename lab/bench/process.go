@@ -10,16 +10,16 @@ import (
 
 const (
 	stopPatience = 30 * time.Second
-	tailLines    = 30 // of a program's output, in the message of an error
+	tailLines    = 30 // of a program's output, in an error's message
 )
 
-// process is a program that the bench has started, and what it said of itself when it was ready.
+// process is a program that the bench has started, with its announcement.
 type process struct {
 	*launch.Process
 	launch.Ready
 }
 
-// spawn starts a program, with little in its environment, and waits until it is ready.
+// spawn starts a program with a small environment, and waits until it is ready.
 func spawn(ctx context.Context, env []string, name string, args ...string) (*process, error) {
 	p, err := launch.Start(launch.Program{
 		Path: name, Args: args, Env: append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, env...),

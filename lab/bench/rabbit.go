@@ -19,8 +19,8 @@ const (
 	dbosContender     = "DBOS workflow"
 )
 
-// rabbitServer is a RabbitMQ of the bench's own, out of Debian's package, with its settings but for what keeps it to
-// itself and off the processors while it has nothing to do.
+// rabbitServer is the bench's own RabbitMQ, from Debian's package. It has the package's settings, except for those that
+// isolate it and that keep its idle schedulers off the processors.
 type rabbitServer struct {
 	*process
 	names *process // epmd, which knows Erlang nodes by name
@@ -50,7 +50,7 @@ func startRabbit(ctx context.Context, dir string) (*rabbitServer, error) {
 		"RABBITMQ_MNESIA_BASE=" + home, "RABBITMQ_LOG_BASE=" + home,
 		"RABBITMQ_PID_FILE=" + filepath.Join(home, "pid"), "RABBITMQ_CONFIG_FILE=" + filepath.Join(home, "none"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(home, "plugins"),
-		// What RabbitMQ's runtime guide says for a machine that is shared with others.
+		// RabbitMQ's runtime guide recommends this for a machine that is shared.
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+sbwt none +sbwtdcpu none +sbwtdio none",
 	}
 	epmd, err := exec.LookPath("epmd")
@@ -77,7 +77,7 @@ func (r *rabbitServer) stop() error {
 	return errors.Join(r.Stop(syscall.SIGTERM, stopPatience), r.names.Stop(syscall.SIGTERM, stopPatience))
 }
 
-// rabbitContender is the API and the consumers in one process, beside the two servers.
+// rabbitContender is the API and the consumers in one process, in addition to the two servers.
 func (b *bench) rabbitContender(name string, rabbit *rabbitServer, redis *redisServer) contender {
 	return contender{name, baselineTemplate, func(ctx context.Context, d *database, w *world) (*system, error) {
 		args := []string{

@@ -1,6 +1,6 @@
 package main
 
-// ratio is one point against another, and what it should be at least.
+// ratio is the ratio of two points, with the least value that it should have.
 type ratio struct {
 	what   string
 	ours   point
@@ -8,7 +8,7 @@ type ratio struct {
 	least  float64
 }
 
-// of is the ratio of the medians; 0 if one of them was not measured.
+// of returns the ratio of the medians; 0 if one of them was not measured.
 func (q ratio) of(r *results) float64 {
 	ours, theirs := r.find(q.ours), r.find(q.theirs)
 	if ours == nil || theirs == nil || theirs.median() == 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// redisServer is a Redis of the bench's own, with the settings of its package but for where it listens and that it
-// writes no snapshots: as a cache it has nothing to keep.
+// redisServer is the bench's own Redis, with its package's settings, except for its address and for snapshots: a cache
+// needs none.
 type redisServer struct {
 	*process
 	addr string

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// print writes all sections as tables in Markdown. A cell is the median of the rounds, and the spread from the
-// smallest to the largest where it matters.
+// print writes all sections as tables in Markdown. A cell is the median of the rounds, with the spread from the
+// smallest to the largest value where it matters.
 func (r *results) print(w io.Writer) {
 	for _, section := range r.sections() {
 		_, _ = fmt.Fprintf(w, "### %s\n\n%s\n", section, r.table(section))
@@ -24,7 +24,7 @@ func (r *results) sections() (names []string) {
 	return names
 }
 
-// table is one section: a row for each contender and condition, a column for each metric.
+// table returns one section: a row for each contender and condition, a column for each metric.
 func (r *results) table(section string) string {
 	type row struct{ contender, condition string }
 	var rows []row
@@ -66,7 +66,7 @@ func cells(texts []string) string {
 	return b.String()
 }
 
-// conditions lists a section's conditions in the order in which they were measured first.
+// conditions lists a section's conditions in the order in which they were first measured.
 func (r *results) conditions(section string) (names []string) {
 	for _, s := range r.Series {
 		if s.Section == section && !slices.Contains(names, s.Condition) {
@@ -84,7 +84,7 @@ func (s *series) String() string {
 	return text
 }
 
-// number has three digits that count.
+// number formats with three significant digits.
 func number(v float64) string {
 	switch {
 	case v >= 100:

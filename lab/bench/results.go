@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// results are all that was measured in a run, in the order in which it was first measured.
+// results has all measurements of a run, in the order in which they were first made.
 type results struct {
 	Machine machine   `json:"machine"`
 	Command string    `json:"command"`
@@ -15,11 +15,11 @@ type results struct {
 	Rounds  int       `json:"rounds"`
 	Seconds float64   `json:"seconds"` // of one measurement, without its warm-up
 	Series  []*series `json:"series"`
-	// Breakdown is a table of what Postgres did for whole orders of Millrace, in the last round.
+	// Breakdown is a table of Postgres' work for whole orders of Millrace, in the last round.
 	Breakdown string `json:"breakdown"`
 }
 
-// point names what was measured: in which section, of whom, under which condition, and what.
+// point names a measured value: its section, contender, condition and metric.
 type point struct {
 	Section   string `json:"section"`
 	Contender string `json:"contender"`
@@ -27,7 +27,7 @@ type point struct {
 	Metric    string `json:"metric"`
 }
 
-// series are the values of one point, one for each round.
+// series has the values of one point, one for each round.
 type series struct {
 	point
 	Values []float64 `json:"values"`

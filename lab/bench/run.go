@@ -8,14 +8,14 @@ import (
 	"syscall"
 )
 
-// runCommand measures everything.
+// runCommand makes all measurements.
 type runCommand struct {
 	common
 	Docs    string `help:"Directory whose performance.md and performance.svg are written." type:"existingdir"`
 	Results string `help:"Directory whose performance.json is written, with the raw values." type:"existingdir"`
 }
 
-// Run measures, prints the tables and writes them down.
+// Run measures, prints the tables and stores them.
 func (c *runCommand) Run(ctx context.Context) (err error) {
 	b, err := c.open(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// compare measures part after part: rounds of everything at once would keep too many servers beside each other.
+// compare measures part after part: rounds of all parts at once would run too many servers at a time.
 func (b *bench) compare(ctx context.Context, redis *redisServer) error {
 	for _, part := range []func() error{
 		func() error { return b.measure(ctx, b.intake(intakeConnections())) },
@@ -94,7 +94,7 @@ func (b *bench) compareWhole(ctx context.Context, redis *redisServer) error {
 	return errors.Join(b.measure(ctx, all), rabbit.stop())
 }
 
-// watch measures what takes long, once.
+// watch makes the long measurements, once.
 func (b *bench) watch(ctx context.Context) error {
 	b.rounds = 1
 	return b.measure(ctx, []measurement{{"steady load", b.measureSteady}, {"full load", b.measureFull}})

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// smokeCommand is what CI runs: a little of everything that needs nothing but Postgres, with margins so wide that a
-// busy machine passes and a lost batch, a lost cache or a leak does not.
+// smokeCommand is for CI: a few measurements of everything that needs only Postgres. The margins are so wide that a
+// busy machine passes, and a lost batch, a lost cache or a leak does not.
 type smokeCommand struct {
 	common
 }

@@ -17,7 +17,7 @@ const (
 	statementLength = 100
 )
 
-// statement is what Postgres did for one kind of statement.
+// statement is Postgres' work for one kind of statement.
 type statement struct {
 	Milliseconds float64 `json:"milliseconds"` // in all
 	Calls        int64   `json:"calls"`
@@ -26,7 +26,8 @@ type statement struct {
 	SQL          string  `json:"sql"` // its beginning
 }
 
-// topStatements are those that Postgres has spent most time on in the database; none without pg_stat_statements.
+// topStatements lists the statements on which Postgres has spent most time in the database; none without
+// pg_stat_statements.
 func (d *database) topStatements(ctx context.Context) (all []statement, err error) {
 	if !d.statements {
 		return nil, nil
@@ -41,7 +42,7 @@ func (d *database) topStatements(ctx context.Context) (all []statement, err erro
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[statement])
 }
 
-// breakdown is a table of what Postgres did for each order. Waiting for locks is in the time, committing is not.
+// breakdown returns a table of Postgres' work for each order. The times include waits for locks, and not commits.
 func breakdown(all []statement, orders int64) string {
 	var b strings.Builder
 	b.WriteString("| statement | ms/1000 orders | calls each | rows each | WAL KB each |\n" +
@@ -49,7 +50,7 @@ func breakdown(all []statement, orders int64) string {
 	for _, s := range all {
 		n := float64(orders)
 		if s.Milliseconds*thousand/n < 1 {
-			break // the rest is nothing
+			break // the rest is negligible
 		}
 		name, _, _ := strings.Cut(s.SQL, " :")
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", strings.ReplaceAll(name, "|", ""),
@@ -59,8 +60,8 @@ func breakdown(all []statement, orders int64) string {
 	return b.String()
 }
 
-// saveStatements keeps what Postgres did in the database, for n orders: for the page if that is about it, and beside
-// the profiles if they are wanted.
+// saveStatements stores Postgres' work in the database, for n orders: for the page if the page has these orders, and
+// beside the profiles if profiles are wanted.
 func (b *bench) saveStatements(ctx context.Context, d *database, name string, n int64) error {
 	all, err := d.topStatements(ctx)
 	if err != nil {

@@ -76,7 +76,7 @@ func (b *bench) measureFull(ctx context.Context) error {
 	})
 }
 
-// offering is what it takes to place orders until the end.
+// offering has what a load needs to place orders until the end.
 type offering struct {
 	world   *world
 	process *process
@@ -84,7 +84,7 @@ type offering struct {
 	end     time.Time
 }
 
-// long runs one process for as long as it takes to see whether it grows.
+// long runs one process long enough to see whether its memory grows.
 func (b *bench) long(ctx context.Context, condition string, offer func(context.Context, offering) error) (err error) {
 	d, err := b.cluster.database(ctx, template)
 	if err != nil {
@@ -141,7 +141,7 @@ func everySecond(ctx context.Context, end time.Time, fn func()) error {
 	return nil
 }
 
-// sampleMemory notes what a process holds, in MB, until ctx ends.
+// sampleMemory returns samples of a process's memory, in MB, until ctx ends.
 func sampleMemory(ctx context.Context, p *process) []float64 {
 	var samples []float64
 	for {
@@ -152,8 +152,8 @@ func sampleMemory(ctx context.Context, p *process) []float64 {
 	}
 }
 
-// growth is by how many MB a minute the samples rise, in the straight line that fits them best. The first third is
-// left out: a process that has just started does grow.
+// growth returns by how many MB a minute the samples rise, as the slope of a least-squares line. It leaves out the
+// first third: a process that has just started does grow.
 func growth(samples []float64) float64 {
 	samples = samples[len(samples)/3:]
 	n := float64(len(samples))

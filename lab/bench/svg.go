@@ -31,7 +31,7 @@ func charts() []chart {
 	}
 }
 
-// picture is the rates as bars, in SVG. A bar is the median, the line on it the spread.
+// picture returns the rates as bars, in SVG. A bar is the median, and the line on it the spread.
 func (r *results) picture() string {
 	var b strings.Builder
 	y := margin
@@ -66,7 +66,7 @@ line { stroke: #24292f; stroke-width: 1.5 }
 `, pictureWidth, y+margin, b.String())
 }
 
-// bars are the series of a chart in the order in which they were measured first.
+// bars returns the series of a chart in the order in which they were first measured.
 func (r *results) bars(c chart) (bars []*series) {
 	for _, s := range r.Series {
 		if s.Section == c.section && s.Condition == c.condition && s.Metric == rate {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// target is a ratio that we set ourselves.
+// target is a ratio that we aim for.
 type target struct {
 	ratio
 	lower bool // the ratio should be at most that
@@ -51,7 +51,7 @@ func targets() []target {
 	)
 }
 
-// targets is a table of those that were measured.
+// targets returns a table of the measured targets.
 func (r *results) targets() string {
 	var b strings.Builder
 	b.WriteString("| | target | measured | |\n| --- | ---: | ---: | --- |\n")
@@ -69,10 +69,10 @@ func (r *results) targets() string {
 	return b.String()
 }
 
-// grownLeast is how much of its speed everything should keep.
+// grownLeast is the share of its speed that each measurement should keep.
 const grownLeast = 0.8
 
-// grown is a table of how fast everything is with many orders, against few.
+// grown returns a table of the speed with many orders, compared with few.
 func (r *results) grown(large, small string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| with %s, against %s | target | measured | |\n| --- | ---: | ---: | --- |\n", large, small)

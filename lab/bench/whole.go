@@ -15,8 +15,8 @@ import (
 const (
 	wholeSection     = "Whole orders, from placing to completed"
 	wholeConnections = 64
-	// wholeWindow is how many orders are under way at a time: enough that no worker waits for work, and no more than a
-	// second or two of work.
+	// wholeWindow is how many orders are under way at a time: enough that no worker is idle, and no more than a second or
+	// two of work.
 	wholeWindow = 1024
 
 	slowProviders = 20 * time.Millisecond
@@ -32,15 +32,15 @@ type contender struct {
 	from string // the template of its database
 	// start starts it on the database, with the providers of the world.
 	start func(ctx context.Context, d *database, w *world) (*system, error)
-	// latencies is a query for how many milliseconds each completed order took.
+	// latencies is a query for the milliseconds that each completed order took.
 	latencies string
 }
 
-// system is a contender that runs.
+// system is a running contender.
 type system struct {
 	name      string
 	api       *process
-	processes []int // all of it, without Postgres
+	processes []int // all of its processes, without Postgres
 	stop      func() error
 }
 
@@ -50,8 +50,8 @@ const (
 	baselineLatencies = `SELECT extract(epoch FROM completed_at - placed_at) * 1000 FROM orders`
 )
 
-// measureWhole places orders for a while, keeping a window of them under way, and waits until all of them are
-// completed. The rate is that of the whole: from the first that was placed to the last that was completed.
+// measureWhole places orders for a while, keeps a window of them under way, and waits until all are completed. The rate
+// is of the whole time: from the first placement to the last completion.
 func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Duration) (err error) {
 	d, err := b.cluster.database(ctx, c.from)
 	if err != nil {
@@ -86,7 +86,7 @@ func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Dura
 	return nil
 }
 
-// carry returns when nothing is left to do.
+// carry returns when all orders are done.
 func (b *bench) carry(
 	ctx context.Context, d *database, w *world, s *system, maker *orderMaker,
 ) (map[string]float64, error) {
@@ -141,8 +141,8 @@ func place(ctx context.Context, addr string, maker *orderMaker, w *world, end ti
 	return group.Wait()
 }
 
-// awaitCompleted waits for the orders that were placed since a moment. It asks the providers whether the last is
-// shipped, which costs the contender nothing, and only from then on the database.
+// awaitCompleted waits for the orders that were placed since a moment. It first asks the providers whether the last
+// order is shipped, which costs the contender nothing, and only then reads the database.
 func (d *database) awaitCompleted(ctx context.Context, w *world, placed int64, since time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()

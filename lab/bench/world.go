@@ -15,13 +15,13 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
 
-// world is the four providers, simulated in this process, with a ledger in memory. Their cost falls on the load
-// generator, the same for all contenders.
+// world has the four providers, simulated in this process, with a ledger in memory. The load generator bears their
+// cost, which is the same for all contenders.
 type world struct {
 	simulator *simulator.Simulator
 	server    *http.Server
 	addr      string
-	shipments atomic.Int64 // calls that were answered
+	shipments atomic.Int64 // answered calls
 	emails    atomic.Int64
 }
 
@@ -65,7 +65,7 @@ func (w *world) close() error { return errors.Join(w.server.Close(), w.simulator
 
 func (w *world) url() string { return "http://" + w.addr }
 
-// args tell Millrace where the providers are.
+// args returns the flags with the providers' addresses for Millrace.
 func (w *world) args() []string {
 	return []string{
 		"--payment-url", w.url() + "/payments", "--inventory-url", w.url() + "/inventory",
@@ -73,7 +73,7 @@ func (w *world) args() []string {
 	}
 }
 
-// awaitEmails waits until n e-mails were sent: nothing is left to do for n orders then.
+// awaitEmails waits until n e-mails were sent: then n orders are done.
 func (w *world) awaitEmails(ctx context.Context, n int64) error {
 	ctx, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()
@@ -90,7 +90,7 @@ const (
 	pollInterval  = 10 * time.Millisecond
 )
 
-// check compares the providers' ledger with what was ordered: each order paid, reserved, shipped and mailed, once.
+// check compares the providers' ledger with the placed orders: each was paid, reserved, shipped and mailed once.
 func (w *world) check(placed, cents int64) error {
 	s := w.simulator.Summary()
 	if len(s.Violations) > 0 {

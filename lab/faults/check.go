@@ -22,12 +22,12 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// checker compares what customers were told, what the database says and what the providers' own ledger says. It finds
-// violations and repairs nothing. The invariants are those of docs/design.md.
+// checker compares what customers were told with the database and with the providers' own ledger. It finds violations
+// and repairs nothing. The invariants are those of docs/design.md.
 type checker struct {
 	*deployment
 	journal    *journal
-	attention  bool // orders may wait for a person: a provider broke its promises
+	attention  bool // orders may need attention: a provider broke its promises
 	violations []string
 }
 
@@ -35,7 +35,7 @@ func (c *checker) violated(invariant, format string, args ...any) {
 	c.violations = append(c.violations, invariant+": "+fmt.Sprintf(format, args...))
 }
 
-// account is an order in the database, and what the ledger has of it.
+// account is an order in the database, with the ledger's effects on it.
 type account struct {
 	order  orders.Order
 	events []orders.Event
@@ -44,7 +44,7 @@ type account struct {
 	reserved, shipped                        int // net
 }
 
-// check looks at everything. The system must be at rest.
+// check makes all checks. The system must be at rest.
 func (c *checker) check(ctx context.Context) error {
 	accounts, keys, err := c.accounts(ctx)
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *checker) check(ctx context.Context) error {
 	return nil
 }
 
-// accounts reads all orders, with the keys under which they were placed.
+// accounts reads all orders, with the idempotency keys of their placements.
 func (c *checker) accounts(ctx context.Context) (map[orders.ID]*account, map[string][]orders.ID, error) {
 	pool, err := store.NewPool(ctx, c.primary().DSN(databaseName), "faults", 4)
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *checker) customers(accounts map[orders.ID]*account, keys map[string][]o
 			continue
 		}
 		if !o.accepted() {
-			if o.answered() { // there is nothing wrong with any of them
+			if o.answered() { // no answer in the group contradicts another
 				c.violated("I1", "key %s was refused with %d", o.Order, o.Code)
 			}
 			continue
@@ -170,7 +170,7 @@ func (c *checker) history(a *account) {
 	}
 }
 
-// ledger checks I6, I10, I11, I12 and I14, and adds up what happened to each order.
+// ledger checks I6, I10, I11, I12 and I14, and adds up the effects on each order.
 func (c *checker) ledger(ctx context.Context, accounts map[orders.ID]*account) error {
 	var summary simulator.Summary
 	var entries []simulator.Entry
@@ -218,7 +218,7 @@ func (c *checker) ledger(ctx context.Context, accounts map[orders.ID]*account) e
 	return nil
 }
 
-// requests are the hashes of the stored requests, by key.
+// requests returns the hashes of the stored requests, by key.
 func (c *checker) requests(ctx context.Context) (map[string]string, error) {
 	conn, err := c.primary().connect(ctx)
 	if err != nil {
@@ -242,7 +242,7 @@ func (c *checker) requests(ctx context.Context) (map[string]string, error) {
 	return sums, err
 }
 
-// post books each effect to its order.
+// post adds each effect to its order's account.
 func (c *checker) post(accounts map[orders.ID]*account, entries []simulator.Entry) {
 	seen := map[string]bool{}
 	for _, e := range entries {
@@ -257,7 +257,7 @@ func (c *checker) post(accounts map[orders.ID]*account, entries []simulator.Entr
 			continue
 		}
 		for _, s := range a.order.Steps {
-			// Only what is sent late counts: a provider may take its time with what was sent before.
+			// Only a late send counts: a provider may take its time with an earlier one.
 			if orders.StepKey(id, s.Name, s.Generation) == e.Key && e.At.After(s.DeadlineAt.Add(5*time.Second)) {
 				c.violated("I14", "%s took effect %s after its deadline", e.Key, e.At.Sub(s.DeadlineAt))
 			}
@@ -283,7 +283,7 @@ func (c *checker) post(accounts map[orders.ID]*account, entries []simulator.Entr
 	}
 }
 
-// balance checks I7 to I9: at rest, money and goods are where the status says.
+// balance checks I7 to I9: at rest, money and goods are where the status requires.
 func (c *checker) balance(a *account) {
 	o := a.order
 	undone := a.captured == a.refunded && a.reserved == 0 && a.shipped == 0 && a.authorized-a.captured == a.released
@@ -309,8 +309,8 @@ func (c *checker) balance(a *account) {
 	}
 }
 
-// verify has millrace check itself. Some of what it looks at takes a while to be well again after a crash, such as that
-// there is a leader; what is broken stays so.
+// verify runs millrace's own verification. Some violations disappear a while after a crash, such as a missing leader.
+// Real damage remains.
 func (c *checker) verify(ctx context.Context) {
 	var found store.Verification
 	const output = "verify.log"

@@ -23,7 +23,7 @@ func clockRows() []row {
 
 // wrongClock runs Postgres under libfaketime. Go programs do not notice that library, so the clocks differ.
 func wrongClock(ctx context.Context, r *run) error {
-	// The command starts the server as its child, and so is in the way of signals: only its library is used.
+	// The command starts the server as its child and keeps signals from it, so only its library is used.
 	library, err := exec.CommandContext(ctx, "faketime", "-f", "+0s", "printenv", "LD_PRELOAD").Output()
 	if err != nil {
 		return &skippedError{"faketime is not installed (apt-get install faketime)"}
@@ -49,7 +49,7 @@ func wrongClock(ctx context.Context, r *run) error {
 			scripts[i].key = fmt.Sprintf("order-%d", number)
 		}
 		r.newCustomers().run(ctx, scripts)
-		// One that starts now sees that the clocks differ.
+		// An instance that starts now notices that the clocks differ.
 		stranger := &instance{name: "stranger" + skew}
 		if stranger.api, err = launch.FreePort(ctx); err != nil {
 			return err
@@ -65,7 +65,7 @@ func wrongClock(ctx context.Context, r *run) error {
 	return r.primary().restart(ctx, syscall.SIGQUIT, 0)
 }
 
-// skewed makes a directory of Postgres binaries of which the server has another time.
+// skewed makes a directory of Postgres binaries whose server has a different time.
 func skewed(dir, right, library, skew string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err

@@ -23,8 +23,8 @@ func crashRows() []row {
 	}}
 }
 
-// everyCrashPoint starts a process for each failpoint that will die there, gives it work that leads there, and goes on
-// to the next one. What the dead leave behind is taken up by those after them, and by the last, who lives.
+// everyCrashPoint starts a process for each failpoint that dies there, and gives it work that leads there. Each later
+// process takes up the work that the dead left, and the last process lives.
 func everyCrashPoint(ctx context.Context, r *run) error {
 	points, err := failpoints(r.source)
 	if err != nil {
@@ -60,13 +60,14 @@ func everyCrashPoint(ctx context.Context, r *run) error {
 	return r.received(ctx, receiver)
 }
 
-// crashAt has a process die at a point, and reports whether it did.
+// crashAt makes a process die at a point, and reports whether it died.
 func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int) (bool, error) {
 	if family, _, _ := strings.Cut(point, "."); family == "migrate" || family == "keys" {
 		return r.crashCommand(ctx, point, round)
 	}
 	if point == "step.before_ask" || point == "step.asked" || point == "step.failed" {
-		if err := r.setFaults(ctx, faults{"payment": {"errorRate": 0.8}}); err != nil { // it takes failures to get there
+		// the point is reached only after failures
+		if err := r.setFaults(ctx, faults{"payment": {"errorRate": 0.8}}); err != nil {
 			return false, err
 		}
 		defer func() { _ = r.setFaults(ctx, nil) }()
@@ -83,7 +84,8 @@ func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int
 		return false, err
 	}
 	if family, _, _ := strings.Cut(point, "."); family == "webhook" || family == "fanout" {
-		// A new one, because what dies with another takes it along for a minute. The victim may die of it.
+		// A new webhook, because a webhook that a dead process was sending to is busy for a minute. The victim may die during
+		// this call.
 		_ = r.register(ctx, to, victim, fmt.Sprintf("%s-%d", point, round))
 	}
 	r.workUntilDead(ctx, victim, point, round)
@@ -94,8 +96,8 @@ func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int
 	return false, nil
 }
 
-// crashCommand has a command die at a point, in a database of its own: a key would make all others ask customers for
-// theirs. What was begun must not be in the way of doing it again.
+// crashCommand makes a command die at a point, with a database of its own: a key in a shared database would require one
+// from all customers. The interrupted work must not prevent a repetition.
 func (r *run) crashCommand(ctx context.Context, point string, round int) (bool, error) {
 	database := fmt.Sprintf("%s_%d", strings.ReplaceAll(point, ".", "_"), round)
 	if err := r.primary().exec(ctx, "CREATE DATABASE "+database); err != nil {
@@ -113,9 +115,9 @@ func (r *run) crashCommand(ctx context.Context, point string, round int) (bool, 
 	return crashed, r.command(ctx, nil, command...)
 }
 
-// workUntilDead sends customers of all kinds to the victim until it dies.
+// workUntilDead has customers of all kinds use the victim until it dies.
 func (r *run) workUntilDead(ctx context.Context, victim *instance, point string, round int) {
-	ctx, cancel := context.WithTimeout(ctx, 40*time.Second) // as long as it may take to become the leader, and more
+	ctx, cancel := context.WithTimeout(ctx, 40*time.Second) // becoming the leader may take nearly as long
 	defer cancel()
 	go func() {
 		<-victim.Done()
@@ -130,7 +132,7 @@ func (r *run) workUntilDead(ctx context.Context, victim *instance, point string,
 	}
 }
 
-// wave is a few customers who between them go every way an order can go, and ask everything twice.
+// wave returns a few customers. Together they take every path of an order, and send everything twice.
 func (r *run) wave(name string) []script {
 	l := load{orders: 6, rate: 100}
 	scripts := l.scripts(r.random)
@@ -144,7 +146,7 @@ func (r *run) wave(name string) []script {
 	return scripts
 }
 
-// crash runs a command that is to die, and reports whether it did.
+// crash runs a command that should die, and reports whether it did.
 func (r *run) crash(ctx context.Context, env string, args ...string) bool {
 	p, err := r.launch("crash.log", []string{env}, args...)
 	if err != nil {
@@ -154,8 +156,8 @@ func (r *run) crash(ctx context.Context, env string, args ...string) bool {
 	return p.Killed()
 }
 
-// failpoints lists the failpoints of the source, sorted. A name that is no literal, or that two points have, would make
-// the list a lie.
+// failpoints lists the failpoints in the source, sorted. It fails if a name is not a literal, or if two points share a
+// name: the list would be wrong.
 func failpoints(source string) (names []string, err error) {
 	err = filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -200,7 +202,7 @@ func failpointsIn(path string) (names []string, err error) {
 			err = fmt.Errorf("%s has a failpoint whose name is no literal", path)
 			return false
 		}
-		name, _ := strconv.Unquote(literal.Value) // it has been parsed
+		name, _ := strconv.Unquote(literal.Value) // the parser has accepted it
 		names = append(names, name)
 		return true
 	})

@@ -21,20 +21,20 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/postgres"
 )
 
-// needs is what a row wants to run on.
+// needs is the deployment that a row requires.
 type needs struct {
 	instances int      // of "millrace serve"; default 2, -1 for none
 	standby   bool     // a synchronous standby
-	args      []string // for every instance, besides the usual ones
+	args      []string // for every instance, in addition to the usual ones
 }
 
-// deployment is millrace as it runs somewhere, on this machine: databases, providers, instances, and proxies between
-// all of them. Each row has its own.
+// deployment is a whole Millrace on this machine: databases, providers, instances, and proxies between all of them.
+// Each row has its own.
 type deployment struct {
 	dir       string
 	binary    string
 	args      []string
-	databases []*database // the second is the standby, until they change places
+	databases []*database // the second is the standby, until they swap roles
 	simulator *launch.Process
 	providers *proxy
 	simPort   int
@@ -45,7 +45,7 @@ type deployment struct {
 	kills     int
 }
 
-// instance is one "millrace serve", which keeps its addresses when it is started again.
+// instance is one "millrace serve". It keeps its addresses when it is started again.
 type instance struct {
 	*launch.Process
 	name     string
@@ -65,7 +65,7 @@ func deploy(ctx context.Context, binary, dir string, n needs) (*deployment, erro
 }
 
 func (d *deployment) start(ctx context.Context, n needs) (err error) {
-	if err := os.Chmod(d.dir, 0o755); err != nil { // as root, Postgres runs as another user
+	if err := os.Chmod(d.dir, 0o755); err != nil { // as root, Postgres runs as a different user
 		return err
 	}
 	primary, err := newDatabase(ctx, d.dir, "a")
@@ -95,7 +95,7 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 	if err := d.startSimulator(ctx); err != nil {
 		return err
 	}
-	// Providers take a moment, so that there is always something under way.
+	// Providers take a moment, so that some step is always under way.
 	moment := map[string]any{"latencyMs": 10, "jitterMs": 30}
 	if err := d.setFaults(ctx, faults{"payment": moment, "inventory": moment, "shipping": moment}); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 	return nil
 }
 
-// stop ends everything that is still there.
+// stop ends all processes that still run.
 func (d *deployment) stop() {
 	for _, i := range d.instances {
 		i.Signal(syscall.SIGCONT)
@@ -172,12 +172,12 @@ func (d *deployment) startSimulator(ctx context.Context) (err error) {
 	return nil
 }
 
-// simulatorURL is an address of the simulator itself, not through the proxy.
+// simulatorURL returns an address of the simulator itself, not through the proxy.
 func (d *deployment) simulatorURL(path string) string {
 	return "http://" + launch.Address(d.simPort) + path
 }
 
-// faults are what goes wrong at the providers, by provider: see docs/providers.md.
+// faults are the providers' faults: see docs/providers.md.
 type faults map[string]map[string]any
 
 func (d *deployment) setFaults(ctx context.Context, f faults) error {
@@ -187,7 +187,7 @@ func (d *deployment) setFaults(ctx context.Context, f faults) error {
 	return d.ask(ctx, http.MethodPut, d.simulatorURL("/faults"), f, nil)
 }
 
-// command runs a command of millrace until it is done.
+// command runs a command of millrace until it ends.
 func (d *deployment) command(ctx context.Context, env []string, args ...string) error {
 	p, err := d.launch(args[0]+".log", env, args...)
 	if err != nil {
@@ -200,7 +200,7 @@ func (d *deployment) command(ctx context.Context, env []string, args ...string) 
 	return nil
 }
 
-// add starts another instance.
+// add starts a further instance.
 func (d *deployment) add(ctx context.Context, name string, env ...string) (*instance, error) {
 	i := &instance{name: name, env: env}
 	var err error
@@ -219,7 +219,7 @@ func (d *deployment) add(ctx context.Context, name string, env ...string) (*inst
 	return i, d.awaitReady(ctx, i)
 }
 
-// begin starts the process of an instance, the first time or again.
+// begin starts the process of an instance, for the first time or again.
 func (d *deployment) begin(i *instance) error {
 	provider := "http://" + launch.Address(d.providers.port)
 	args := append([]string{
@@ -239,8 +239,8 @@ func (d *deployment) begin(i *instance) error {
 	return nil
 }
 
-// awaitReady waits until the instance answers. One that needs the database dies without it, and is started again, as
-// whatever supervises it would.
+// awaitReady waits until the instance answers. An instance that needs the database dies without it, and awaitReady
+// starts it again, as a supervisor would.
 func (d *deployment) awaitReady(ctx context.Context, i *instance) error {
 	if launch.Eventually(ctx, time.Minute, func() bool {
 		if i.Ended() && !i.Killed() && d.begin(i) != nil {
@@ -267,7 +267,7 @@ func (d *deployment) restart(ctx context.Context, i *instance) error {
 	return d.awaitReady(ctx, i)
 }
 
-// any is some instance.
+// any returns a random instance.
 func (d *deployment) any(random *rand.Rand) *instance {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -280,7 +280,7 @@ func (d *deployment) remove(i *instance) {
 	d.instances = slices.DeleteFunc(d.instances, func(other *instance) bool { return other == i })
 }
 
-// heal takes all faults away and has everything run.
+// heal ends all faults and starts all processes that are down.
 func (d *deployment) heal(ctx context.Context) error {
 	if err := d.setFaults(ctx, nil); err != nil {
 		return err
@@ -307,12 +307,12 @@ func (d *deployment) heal(ctx context.Context) error {
 	return nil
 }
 
-// statusError is an answer other than 2xx.
+// statusError is an answer with a status other than 2xx.
 type statusError int
 
 func (e statusError) Error() string { return "status " + strconv.Itoa(int(e)) }
 
-// ask makes a request, without trying again, and decodes the answer.
+// ask sends a request once and decodes the answer.
 func (d *deployment) ask(ctx context.Context, method, url string, body, into any) error {
 	b, err := json.Marshal(body)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// failoverRows are about a primary with a synchronous standby.
+// failoverRows are the rows about a primary with a synchronous standby.
 func failoverRows() []row {
 	pair := needs{instances: 2, standby: true}
 	return []row{
@@ -44,7 +44,7 @@ func failoverRows() []row {
 	}
 }
 
-// promote makes the standby the primary, and says so to the checks.
+// promote makes the standby the primary, also for the checks.
 func (r *run) promote(ctx context.Context) error {
 	if err := r.standby().promote(ctx); err != nil {
 		return err
@@ -53,7 +53,8 @@ func (r *run) promote(ctx context.Context) error {
 	return nil
 }
 
-// outage is how long no placement succeeded after a moment: until the next one that began after it was accepted.
+// outage returns how long no placement succeeded after a moment, until the next placement that began after it was
+// accepted.
 func (r *run) outage(after int64) time.Duration {
 	first := int64(-1)
 	for _, o := range r.journal.operations() {
@@ -137,7 +138,7 @@ func splitBrain(ctx context.Context, r *run) error {
 		if err := signalFamily(old.PID(), syscall.SIGCONT); err != nil {
 			return err
 		}
-		pause(ctx, 8*time.Second) // it cannot know yet, and says nothing that its standby has not confirmed
+		pause(ctx, 8*time.Second) // it cannot know of the failover, and confirms nothing that its standby has not confirmed
 		return old.crash(syscall.SIGKILL)
 	})
 	r.figure("outage", "%.1f s", r.outage(at).Seconds())
@@ -149,7 +150,7 @@ func asynchronous(ctx context.Context, r *run) error {
 		return err
 	}
 	l := usual(100, 10)
-	l.refunded = 0 // they would wait for orders that are no more
+	l.refunded = 0 // refunds would wait for orders that the failover has lost
 	return r.serve(ctx, l, func(ctx context.Context) error {
 		pause(ctx, 4*time.Second)
 		r.primary().replication.Stop()
@@ -169,7 +170,7 @@ func standbyGone(ctx context.Context, r *run) error {
 			return err
 		}
 		gone = r.journal.now()
-		// Longer than a statement may take: then Postgres gives up waiting, and the commit is there to be seen.
+		// Longer than a statement's limit: Postgres then stops waiting for the standby, and the commit becomes visible.
 		pause(ctx, 20*time.Second)
 		back = r.journal.now()
 		return r.standby().start(context.WithoutCancel(ctx))
@@ -190,7 +191,8 @@ func standbyGone(ctx context.Context, r *run) error {
 	return err
 }
 
-// behind counts the reads through any instance that are older than what has been in the database for longer than bound.
+// behind counts the reads through all instances, and those that lack a change that was in the database for longer than
+// bound.
 func (r *run) behind(ctx context.Context, bound time.Duration) (reads, behind int, err error) {
 	conn, err := r.primary().connect(ctx)
 	if err != nil {

@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// guard is something in the source without which the matrix must not hold. It is taken out of a copy that exists for
-// one build only (go build -overlay), so there is no switch for it in the product.
+// guard is a part of the source without which the matrix must not hold. It is removed from a copy that exists for one
+// build only (go build -overlay), so the product has no switch for it.
 type guard struct {
 	id, name string
 	file     string // from the top of the repository
-	with     string // must be there exactly once
+	with     string // must occur exactly once
 	without  string
 	seenBy   string // the row that must fail
 	short    bool
-	atLength bool // that row must be at full length to be sure to notice
+	atLength bool // the row notices for certain only at full length
 }
 
 func guards() []guard {
@@ -136,7 +136,7 @@ func (g guard) remove(ctx context.Context, r *run) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // as root, Postgres runs as another user
+	if err := os.Chmod(dir, 0o755); err != nil { // as root, Postgres runs as a different user
 		return err
 	}
 	source, err := filepath.Abs(r.source)
@@ -158,7 +158,7 @@ func (g guard) remove(ctx context.Context, r *run) error {
 		fmt.Sprintf("-full=%t", g.atLength))
 	matrix.Cancel = func() error { return matrix.Process.Signal(syscall.SIGTERM) }
 	matrix.WaitDelay = time.Minute
-	out, _ := matrix.CombinedOutput() // that it fails is what is wanted: results say how
+	out, _ := matrix.CombinedOutput() // it should fail: the results show how
 	b, err := os.ReadFile(results)
 	if err != nil {
 		return fmt.Errorf("%s gave no results: %w\n%s", g.seenBy, err, out)
@@ -170,10 +170,10 @@ func (g guard) remove(ctx context.Context, r *run) error {
 	seen := map[string]int{}
 	for _, v := range got.Rows[0].Violations {
 		name, rest, _ := strings.Cut(v, ": ")
-		if name == "run" { // that the row could not run is no proof of anything
+		if name == "run" { // a row that could not run proves nothing
 			return fmt.Errorf("%s: %s", g.seenBy, rest)
 		}
-		if len(name) > 6 { // no invariant's name, but what the row itself expects
+		if len(name) > 6 { // an expectation of the row itself, not an invariant
 			name = "the row's own"
 		}
 		seen[name]++
@@ -185,7 +185,7 @@ func (g guard) remove(ctx context.Context, r *run) error {
 	return nil
 }
 
-// overlay writes what go build -overlay reads: the file to use in place of the guard's.
+// overlay writes the file that go build -overlay reads. It names the replacement of the guard's file.
 func (g guard) overlay(source, dir string) (string, error) {
 	path := filepath.Join(source, g.file)
 	b, err := os.ReadFile(path)

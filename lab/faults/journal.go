@@ -28,15 +28,15 @@ type operation struct {
 	answer
 }
 
-// answer is what the customer learns about the order.
+// answer is the part of an answer that the customer uses.
 type answer struct {
 	ID      string `json:"orderId"`
 	Status  string `json:"status"`
 	Version int64  `json:"version"`
 }
 
-// answered reports whether the customer has a final answer. After any other answer, 5xx and 429 included, it asks
-// again.
+// answered reports whether the customer has a final answer. After any other answer, including 5xx and 429, it sends the
+// request again.
 func (o operation) answered() bool {
 	return o.Code/100 == 2 || o.Code/100 == 4 && o.Code != 408 && o.Code != 409 && o.Code != 429 ||
 		o.Code == 409 && o.Kind != opPlace
@@ -44,7 +44,7 @@ func (o operation) answered() bool {
 
 func (o operation) accepted() bool { return o.Code/100 == 2 }
 
-// journal is a file of all that customers did and saw.
+// journal is a file of all requests and answers of the customers.
 type journal struct {
 	start time.Time
 	mu    sync.Mutex

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// killRows are about millrace's own processes.
+// killRows are the rows about millrace's own processes.
 func killRows() []row {
 	return []row{
 		{
@@ -45,7 +45,7 @@ func killedAtRandom(ctx context.Context, r *run) error {
 }
 
 func leaderKilled(ctx context.Context, r *run) error {
-	// Failing calls make steps that are tried again at a later time, which is the leader's to notice.
+	// Failing calls make steps that are tried again later. The leader has to schedule those.
 	if err := r.setFaults(ctx, faults{"payment": {"errorRate": 0.3}}); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func leaderKilled(ctx context.Context, r *run) error {
 					return r.restart(ctx, i)
 				}
 			}
-			return nil // there is none at the moment
+			return nil // no leader at the moment
 		})
 	})
 }
@@ -114,8 +114,8 @@ func zombies(ctx context.Context, r *run) error {
 	return nil
 }
 
-// jobsTampered does to River's rows what River itself may do: run a job twice, complete it without its worker, forget
-// it. A trigger doubles every job.
+// jobsTampered changes River's rows as River itself may: a job runs twice, completes without its worker, or is lost. A
+// trigger doubles every job.
 func jobsTampered(ctx context.Context, r *run) error {
 	const double = `
 		CREATE FUNCTION double_job() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -139,7 +139,7 @@ func jobsTampered(ctx context.Context, r *run) error {
 	if err := r.primary().exec(ctx, "DROP TRIGGER double_job ON millrace.river_job"); err != nil {
 		return err
 	}
-	// While the provider is down every order has jobs that wait: those are lost now, in each way.
+	// While the provider is down every order has waiting jobs. They are lost now, in each of these ways.
 	if err := r.setFaults(ctx, faults{"payment": {"down": true}}); err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// register is an order as its customers may see it: created at some moment, its version only growing, and never
-// completed once a cancellation was accepted. Its saga moves it on by itself, so an answer may show any later version.
+// register is an order as its customers may see it: created at some moment, with a version that only grows, and never
+// completed after an accepted cancellation. The saga continues by itself, so an answer may show any later version.
 type register struct {
 	created, cancelled bool
 	version            int64
@@ -43,7 +43,7 @@ func (r register) step(o operation) (bool, register) {
 	switch {
 	case !o.answered():
 		if o.Kind == opCancel {
-			return r.created, r // its effect shows in what others see, or not
+			return r.created, r // its effect may or may not be visible to others
 		}
 		r.created = true
 		return true, r

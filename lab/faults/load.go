@@ -15,27 +15,27 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// script is what one customer does. All of it is drawn from the seed before the run begins.
+// script is the behaviour of one customer. All of it is drawn from the seed before the run begins.
 type script struct {
 	key     string
 	after   time.Duration // the start of the run
 	body    map[string]any
 	cancel  time.Duration // after the order was placed; 0: never
-	refund  string        // amount to ask back once the order is completed; empty: nothing
+	refund  string        // amount to request back once the order is completed; empty: none
 	patient bool          // reads the order until it is at rest
-	twice   bool          // asks everything again after it was answered
+	twice   bool          // repeats every request after its answer
 }
 
-// load is how many customers come, and what they are like. Shares are of 1.
+// load is the number of customers and their behaviour. Shares are 0 to 1.
 type load struct {
 	orders                                    int
-	rate                                      float64 // per second, whatever becomes of those before
+	rate                                      float64 // per second, whatever the state of earlier customers
 	declined, outOfStock, cancelled, refunded float64
 	cancelWithin                              time.Duration // default 200 ms
 	body                                      map[string]any
 }
 
-// usual is a load with all ways an order can end.
+// usual returns a load with all ends of an order.
 func usual(orders int, rate float64) load {
 	return load{orders: orders, rate: rate, declined: 0.1, outOfStock: 0.05, cancelled: 0.15, refunded: 0.1}
 }
@@ -74,7 +74,7 @@ func (l load) scripts(random *rand.Rand) []script {
 	return scripts
 }
 
-// customers send requests to whichever instance, and again under the same key until there is an answer.
+// customers send requests to any instance, and repeat each under the same key until it is answered.
 type customers struct {
 	*deployment
 	journal  *journal
@@ -84,7 +84,7 @@ type customers struct {
 	via      *instance // the only instance to use; nil: any
 }
 
-// go begins all scripts at their times and returns when all customers have what they came for, or have given up.
+// run starts all scripts at their times. It returns when each customer has finished or given up.
 func (c *customers) run(ctx context.Context, scripts []script) {
 	start := time.Now()
 	var all sync.WaitGroup
@@ -164,14 +164,14 @@ func (c *customers) attempt(
 ) (status int, a answer, replayed bool) {
 	var b []byte
 	if body != nil {
-		b, _ = json.Marshal(body) // maps of strings and numbers
+		b, _ = json.Marshal(body) // it has maps of strings and numbers only
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(b))
 	if err != nil {
 		return 0, a, false
 	}
 	request.Header.Set("Idempotency-Key", key)
-	request.GetBody = nil // or the transport sends again by itself, unseen by the journal
+	request.GetBody = nil // otherwise the transport repeats sends that the journal does not see
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -1,6 +1,6 @@
 // Command faults runs Millrace through the fault matrix of docs/reliability.md: real processes, real Postgres servers,
-// a simulator of the providers with a ledger of its own, and proxies between all of them. Whatever happens, everything
-// that was accepted must come to its end, exactly once.
+// a simulator of the providers with a ledger of its own, and proxies between all of them. Whatever fails, every
+// accepted order must come to its end, and every step must happen exactly once.
 //
 //	go run . -rows F2,F7 -seed 42
 package main
@@ -68,11 +68,11 @@ func start(ctx context.Context, args []string) error {
 	}
 	c.logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if c.dir == "" {
-		dir, err := os.MkdirTemp("/tmp", "millrace-faults-") // a short path: sockets have one
+		dir, err := os.MkdirTemp("/tmp", "millrace-faults-") // a short path: the length of a socket's path is limited
 		if err != nil {
 			return err
 		}
-		defer os.Remove(dir) // unless something is kept in it
+		defer os.Remove(dir) // fails if a row has left files in it
 		c.dir = dir
 	}
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
@@ -122,8 +122,8 @@ func (c config) runAll(ctx context.Context) error {
 	return fmt.Errorf("%w: replay with SEED=%d", errViolations, c.seed)
 }
 
-// runRows runs rows in lanes, and returns their results in the order of the rows. Each has a deployment of its own, and
-// most of them wait most of the time.
+// runRows runs rows in parallel lanes, and returns their results in the order of the rows. Each row has a deployment of
+// its own. Most rows wait most of the time, so lanes help.
 func (c config) runRows(ctx context.Context, chosen []row, binary string) []result {
 	results := make([]result, len(chosen))
 	next := make(chan int)
@@ -163,7 +163,7 @@ func (c config) choose() (chosen []row, err error) {
 	return chosen, nil
 }
 
-// command is how to do this again.
+// command returns the command that repeats this run.
 func (c config) command() string {
 	command := "make faults-short"
 	if c.full {

@@ -20,7 +20,7 @@ func modelRows() []row {
 	}}
 }
 
-// modelRun runs many orders through random schedules. Each has dice of its own, so that a number replays it.
+// modelRun runs many orders through random schedules. Each schedule has its own dice, so that its number replays it.
 func modelRun(ctx context.Context, r *run) error {
 	schedules := size(r, uint64(100_000), 1_000_000)
 	var next, events atomic.Uint64
@@ -55,20 +55,20 @@ func modelRun(ctx context.Context, r *run) error {
 	return ctx.Err()
 }
 
-// model is one order, the workers that carry its steps out, a clock, and what the providers know. The providers follow
-// docs/providers.md, but lose answers, fail, refuse whatever they like, and never forget.
+// model is one order, the workers that carry out its steps, a clock, and the providers' knowledge. The providers follow
+// docs/providers.md. They may lose answers, fail and refuse at random, but never forget.
 type model struct {
 	random *rand.Rand
 	now    time.Time
 	order  orders.Order
 	log    []orders.Event
-	// late are outcomes that workers know of and have not applied: of a worker that was frozen, or of one of two.
+	// late are outcomes that workers know and have not applied: the outcomes of a frozen worker, or of one of two workers.
 	late []orders.Event
-	// frozen are workers that were stopped right before they sent their step, and will wake up at any time.
+	// frozen are workers that stopped right before they sent their step, and continue at any time.
 	frozen  []orders.Step
 	done    map[string]orders.Step // the effects, by key
 	refused map[string]bool
-	barred  map[string]bool // undone: never to take effect any more
+	barred  map[string]bool // undone keys, which must never take effect
 	mayFail bool            // compensations may be refused
 }
 
@@ -88,7 +88,7 @@ func newModel(seed, n uint64) *model {
 
 const longest = 2000 // turns of a schedule; in that time every deadline passes many times
 
-// run plays the schedule and says what is wrong at its end, if anything is.
+// run plays the schedule and returns what is wrong at its end; empty if all is right.
 func (m *model) run() string {
 	for turn := 0; ; turn++ {
 		pending := slices.DeleteFunc(slices.Clone(m.order.Steps), func(s orders.Step) bool {
@@ -149,7 +149,7 @@ func (m *model) work(s orders.Step) {
 	case m.random.IntN(10) == 0:
 		m.frozen = append(m.frozen, s)
 	default:
-		if outcome := m.send(s, m.key(s)); m.random.IntN(4) > 0 { // else the answer is lost, whatever it was
+		if outcome := m.send(s, m.key(s)); m.random.IntN(4) > 0 { // otherwise the answer is lost
 			m.answer(s, outcome, "answer")
 		}
 	}
@@ -161,7 +161,7 @@ func (m *model) key(s orders.Step) string { return orders.StepKey(m.order.ID, s.
 func (m *model) answer(s orders.Step, kind orders.EventKind, reason string) {
 	outcome := orders.Event{Kind: kind, Step: s.Name, Generation: s.Generation, Reason: reason}
 	if m.random.IntN(6) == 0 {
-		m.late = append(m.late, outcome) // another worker acts first
+		m.late = append(m.late, outcome) // a different worker acts first
 		return
 	}
 	m.apply(outcome)
@@ -196,7 +196,7 @@ func (m *model) send(s orders.Step, key string) orders.EventKind {
 	return orders.StepSucceeded
 }
 
-// judge compares where the order is with what the providers did.
+// judge compares the order's state with the providers' effects.
 func (m *model) judge() string {
 	o := m.order
 	took := func(name orders.StepName) bool {

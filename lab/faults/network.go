@@ -19,7 +19,7 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// networkRows are about what is between millrace and its database.
+// networkRows are the rows about the network between millrace and its database.
 func networkRows() []row {
 	return []row{
 		{
@@ -133,7 +133,7 @@ func feedRace(ctx context.Context, r *run) error {
 	}
 	want := int64(writers * each)
 	launch.Eventually(ctx, 30*time.Second, func() bool { return delivered.Load() >= want })
-	pause(ctx, time.Second) // for what would come twice
+	pause(ctx, time.Second) // time for events that would come twice
 	stop()
 	control := <-naive
 	r.figure("committed", "%d", want)
@@ -141,7 +141,7 @@ func feedRace(ctx context.Context, r *run) error {
 	r.figure("control", "%d", control)
 	r.expect(delivered.Load() == want, "of %d events %d were delivered", want, delivered.Load())
 	r.expect(control < int(want), "the control lost nothing, so this run proves nothing")
-	// No worker is to carry these orders out.
+	// No worker may carry out these orders.
 	return r.primary().exec(ctx, "TRUNCATE millrace.orders, millrace.order_items, millrace.order_steps, "+
 		"millrace.order_events, millrace.order_commands, millrace.river_job")
 }

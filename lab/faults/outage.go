@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// outageRows are about a single database that goes away and comes back.
+// outageRows are the rows about a single database that goes away and comes back.
 func outageRows() []row {
 	return []row{
 		{
@@ -31,7 +31,7 @@ func outageRows() []row {
 	}
 }
 
-// postgresRestarts has the shape of DBOS Transact's chaos test: the same times, and as many orders as it has workflows.
+// postgresRestarts repeats DBOS Transact's chaos test: the same times, and as many orders as that test has workflows.
 func postgresRestarts(ctx context.Context, r *run) error {
 	stops, down := 0, time.Duration(0)
 	l := usual(size(r, 150, 10_000), size(r, 10.0, 16))
@@ -62,7 +62,7 @@ func backendsKilled(ctx context.Context, r *run) error {
 			pid, err := r.primary().number(ctx, `SELECT pid FROM pg_stat_activity
 				WHERE application_name LIKE 'millrace-%' ORDER BY random() LIMIT 1`)
 			if err != nil {
-				return nil //nolint:nilerr // it is recovering from the last time
+				return nil //nolint:nilerr // it is still recovering from the last restart
 			}
 			return syscall.Kill(pid, syscall.SIGKILL)
 		})
@@ -91,7 +91,7 @@ func longTransaction(ctx context.Context, r *run) error {
 	return tx.Rollback(ctx)
 }
 
-// connectionsStolen takes every connection that is left, kills millrace's own, and takes those as well.
+// connectionsStolen takes all free connections, ends millrace's own, and takes those, too.
 func connectionsStolen(ctx context.Context, r *run) error {
 	var stolen []*pgx.Conn
 	steal := func() {
@@ -109,7 +109,7 @@ func connectionsStolen(ctx context.Context, r *run) error {
 			WHERE application_name LIKE 'millrace-%'`); err != nil {
 			return err
 		}
-		for range 5 { // against their coming back
+		for range 5 { // again, because millrace reconnects
 			steal()
 			pause(ctx, time.Second)
 		}

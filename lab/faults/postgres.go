@@ -17,12 +17,12 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/postgres"
 )
 
-// database is a Postgres server that can be killed and started again, behind a proxy.
+// database is a Postgres server behind a proxy. It can be killed and started again.
 type database struct {
 	*postgres.Server
 	config      postgres.Config
-	proxy       *proxy // between millrace and it
-	replication *proxy // between it and its standby
+	proxy       *proxy // between millrace and the server
+	replication *proxy // between the server and its standby
 }
 
 func newDatabase(ctx context.Context, dir, name string) (*database, error) {
@@ -33,7 +33,7 @@ func newDatabase(ctx context.Context, dir, name string) (*database, error) {
 	d := &database{config: postgres.Config{
 		Dir: filepath.Join(dir, name), Port: port, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
 		Logger: slog.New(slog.DiscardHandler),
-		// A standby that is gone must be noticed within seconds, not within the usual minute.
+		// A lost standby must be noticed within seconds, not within the usual minute.
 		Settings: map[string]string{
 			"wal_sender_timeout": "10s", "wal_receiver_timeout": "10s", "shared_buffers": "64MB",
 			"shared_preload_libraries": "pg_stat_statements",
@@ -56,7 +56,7 @@ func (d *database) start(ctx context.Context) (err error) {
 	return err
 }
 
-// crash ends it without a chance to write anything: with SIGKILL, or with SIGQUIT as "pg_ctl -m immediate" does.
+// crash ends the server before it can write anything: with SIGKILL, or with SIGQUIT as "pg_ctl -m immediate" does.
 func (d *database) crash(s syscall.Signal) error {
 	if err := syscall.Kill(d.PID(), s); err != nil {
 		return err
@@ -65,13 +65,13 @@ func (d *database) crash(s syscall.Signal) error {
 	return nil
 }
 
-// restart crashes it and starts it again after a while.
+// restart crashes the server and starts it again after a while.
 func (d *database) restart(ctx context.Context, s syscall.Signal, down time.Duration) error {
 	if err := d.crash(s); err != nil {
 		return err
 	}
 	pause(ctx, down)
-	return d.start(context.WithoutCancel(ctx)) // a run that ends meanwhile needs it for its checks
+	return d.start(context.WithoutCancel(ctx)) // a run that ends meanwhile needs the server for its checks
 }
 
 // exec runs SQL as the superuser, over the server's own socket and not through the proxy.
@@ -85,7 +85,7 @@ func (d *database) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// number is the single number that a query yields.
+// number returns the single number that a query yields.
 func (d *database) number(ctx context.Context, sql string) (n int, err error) {
 	conn, err := d.connect(ctx)
 	if err != nil {
@@ -104,7 +104,7 @@ func (d *database) connect(ctx context.Context) (*pgx.Conn, error) {
 
 const databaseName = "postgres"
 
-// cloneTo makes other a standby of it, that streams through the replication proxy, and starts it.
+// cloneTo makes other a standby of this server, which streams through the replication proxy, and starts it.
 func (d *database) cloneTo(ctx context.Context, other *database) error {
 	primary := fmt.Sprintf("host=127.0.0.1 port=%d user=%s application_name=standby connect_timeout=3",
 		d.replication.port, postgres.User)
@@ -136,7 +136,7 @@ func (d *database) promote(ctx context.Context) error {
 	return d.exec(ctx, "SELECT pg_promote(true, 60)")
 }
 
-// dsn is the address of the databases for millrace: of several, it takes the one that accepts writes.
+// dsn returns the databases' URL for millrace, which uses the one that accepts writes.
 func dsn(list ...*database) string {
 	hosts := make([]string, len(list))
 	for i, d := range list {

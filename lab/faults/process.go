@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	grace     = 30 * time.Second // as long as an orchestrator usually gives
-	tailLines = 5                // of a log, in the message of an error
+	grace     = 30 * time.Second // the usual limit of an orchestrator
+	tailLines = 5                // of a log, in an error's message
 )
 
-// launch starts millrace with more in its environment than the harness has. Its output is appended to a file of the
+// launch starts millrace with additions to the harness's environment. The output is appended to a file of the
 // deployment.
 func (d *deployment) launch(log string, env []string, args ...string) (*launch.Process, error) {
 	return launch.Start(launch.Program{
@@ -25,7 +25,7 @@ func (d *deployment) launch(log string, env []string, args ...string) (*launch.P
 	})
 }
 
-// finish waits until a program has ended, and kills it if ctx ends before.
+// finish waits until a program has ended; it kills the program if ctx ends first.
 func finish(ctx context.Context, p *launch.Process) {
 	select {
 	case <-p.Done():
@@ -34,7 +34,7 @@ func finish(ctx context.Context, p *launch.Process) {
 	}
 }
 
-// signalFamily sends a signal to a process and then to its descendants, as a Postgres server has them.
+// signalFamily sends a signal to a process and to its descendants. A Postgres server has such.
 func signalFamily(pid int, s syscall.Signal) error {
 	err := syscall.Kill(pid, s)
 	for _, child := range launch.Family(pid)[1:] {

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
 
-// providerRows are about providers that fail, hang, lie and forget.
+// providerRows are the rows about providers that fail, hang, lie and forget.
 func providerRows() []row {
 	return []row{
 		{
@@ -63,7 +63,7 @@ func providerDown(ctx context.Context, r *run) error {
 		return err
 	}
 	l := usual(size(r, 60, 1200), 10)
-	l.refunded = 0 // no order gets that far
+	l.refunded = 0 // no order is completed
 	if err := r.serve(ctx, l, nil); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func flapping(ctx context.Context, r *run) error {
 	return err
 }
 
-// sends counts what the providers were sent, and under how many keys.
+// sends counts the sends to the providers, and their keys.
 func (r *run) sends(ctx context.Context) (sends, keys int, err error) {
 	var list []simulator.Key
 	if err := r.ask(ctx, http.MethodGet, r.simulatorURL("/ledger/keys"), nil, &list); err != nil {
@@ -143,11 +143,11 @@ func hanging(ctx context.Context, r *run) error {
 	pause(ctx, 2*time.Second)
 	after, err := r.primary().number(ctx, fmt.Sprintf(took, int(time.Since(began).Seconds())+1))
 	r.figure("p95 of the others", "%d ms before, %d ms meanwhile", before, after)
-	r.expect(after < 3000, "the others' steps took %d ms", after) // as long as a call of the one that hangs
+	r.expect(after < 3000, "the others' steps took %d ms", after) // the time of a call to the hanging provider
 	return err
 }
 
-// stickyAndLate needs deadlines that are hours away to have passed: it moves them.
+// stickyAndLate needs deadlines to pass that are hours away: it moves them.
 func stickyAndLate(ctx context.Context, r *run) error {
 	sticky := map[string]any{"stickyRate": 1.0, "operations": []string{"quote", "ship"}}
 	if err := r.setFaults(ctx, faults{"shipping": sticky}); err != nil {
@@ -171,7 +171,7 @@ func stickyAndLate(ctx context.Context, r *run) error {
 		SELECT count(*) FROM late`)
 	r.figure("past their deadlines", "%d", late)
 	r.expect(late > 0, "no step was pending")
-	pause(ctx, 6*time.Second) // an effect from now on is one that was sent after its deadline
+	pause(ctx, 6*time.Second) // an effect from now on was sent after its deadline
 	return err
 }
 
@@ -207,7 +207,7 @@ func everyStepRefused(ctx context.Context, r *run) error {
 	return err
 }
 
-// undoing are faults of nothing but compensations.
+// undoing returns a fault of compensations only.
 func undoing(fault string) faults {
 	return faults{
 		"payment":   {fault: 1.0, "operations": []string{"void", "refund"}},

@@ -14,13 +14,13 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// proxy is a TCP proxy in this process, in which faults can be had.
+// proxy is a TCP proxy in this process. It can inject faults.
 type proxy struct {
 	*toxiproxy.Proxy
 	port int
 }
 
-// toxic is what a proxy does to the bytes of a direction. Toxiproxy's own are latency, bandwidth, slow_close, timeout,
+// toxic is a fault in one direction of a proxy. Toxiproxy's own are latency, bandwidth, slow_close, timeout,
 // reset_peer, slicer and limit_data; lostCommit is ours.
 type toxic struct {
 	Type       string         `json:"type"`
@@ -41,7 +41,7 @@ func newProxy(ctx context.Context, name string, target int) (*proxy, error) {
 	return p, p.Start()
 }
 
-// poison adds toxics, for connections that exist as well as for those to come.
+// poison adds toxics to existing and to new connections.
 func (p *proxy) poison(list ...toxic) error {
 	for _, t := range list {
 		if t.Toxicity == 0 {
@@ -59,7 +59,7 @@ func (p *proxy) poison(list ...toxic) error {
 	return nil
 }
 
-// blackHole lets no byte through either way; connections stay open, and can still be made.
+// blackHole passes no byte in either direction. Connections stay open, and new ones are accepted.
 func (p *proxy) blackHole() error {
 	return p.poison(
 		toxic{Type: "timeout", Stream: "upstream", Attributes: map[string]any{"timeout": 0}},
@@ -67,7 +67,7 @@ func (p *proxy) blackHole() error {
 	)
 }
 
-// heal makes it a plain proxy again.
+// heal removes all faults.
 func (p *proxy) heal(ctx context.Context) error {
 	p.Toxics.ResetToxics(ctx)
 	if p.Enabled {
@@ -82,8 +82,8 @@ type lostCommit struct {
 	Rate float64 `json:"rate"` // of all commits, 0 to 1
 }
 
-// Pipe looks for the tag of the CommandComplete message of the Postgres protocol. A tag that is cut in two by the
-// network gets through, which costs a fault, not the run.
+// Pipe looks for the tag of the CommandComplete message of the Postgres protocol. A tag that the network splits in two
+// is missed: that costs a fault, not the run.
 func (t *lostCommit) Pipe(stub *toxics.ToxicStub) {
 	for {
 		select {

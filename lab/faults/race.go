@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// raceRows are about concurrent requests for the same thing.
+// raceRows are the rows about concurrent requests for the same thing.
 func raceRows() []row {
 	return []row{
 		{
@@ -103,7 +103,7 @@ func oversell(ctx context.Context, r *run) error {
 
 // staleReads changes orders through one instance and reads them through all.
 func staleReads(ctx context.Context, r *run) error {
-	const bound = 5 * time.Second // 2 s after which a cache that hears nothing is bypassed, and a slow machine
+	const bound = 5 * time.Second // a cache without news is bypassed after 2 s; the rest is for a slow machine
 	cutting, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -127,7 +127,7 @@ func staleReads(ctx context.Context, r *run) error {
 			placed := customers.send(ctx, operation{Kind: opPlace, Order: s.key, Key: s.key}, "/api/orders", s.body)
 			path := "/api/orders/" + placed.ID
 			var read answer
-			for _, i := range r.instances { // now all have it in their caches
+			for _, i := range r.instances { // now all instances have it in their caches
 				_ = r.ask(ctx, http.MethodGet, i.url(path), nil, &read)
 			}
 			pause(ctx, s.cancel)
@@ -176,17 +176,17 @@ func stampede(ctx context.Context, r *run) error {
 	if err := r.primary().exec(ctx, "CREATE EXTENSION pg_stat_statements"); err != nil {
 		return err
 	}
-	if err := r.restart(ctx, r.instances[0]); err != nil { // with nothing in its cache
+	if err := r.restart(ctx, r.instances[0]); err != nil { // with an empty cache
 		return err
 	}
-	pause(ctx, 3*time.Second) // until its feed is no longer behind
+	pause(ctx, 3*time.Second) // until its feed has caught up
 	before, err := r.primary().number(ctx, scans)
 	if err != nil {
 		return err
 	}
 	var all sync.WaitGroup
 	var failed atomic.Int64
-	for range 400 { // below the number of requests that are let in at a time
+	for range 400 { // below the number of concurrent requests that are admitted
 		all.Go(func() {
 			if r.ask(ctx, http.MethodGet, r.instances[0].url("/api/orders/"+id), nil, nil) != nil {
 				failed.Add(1)

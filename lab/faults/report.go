@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// result is what became of a row.
+// result is the result of a row.
 type result struct {
 	ID         string   `json:"id"`
 	Name       string   `json:"name"`
@@ -32,7 +32,7 @@ func (r result) verdict() string {
 	return "holds"
 }
 
-// lines is what the terminal shows of it.
+// lines returns the result as the terminal shows it.
 func (r result) lines() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-4s %s (seed %d)\n     %s: %s [%.0f s]\n", r.ID, r.Name, r.Seed, r.verdict(), r.numbers(), r.Seconds)
@@ -72,7 +72,7 @@ func (r report) failed() (rows []result) {
 	return rows
 }
 
-// markdown is the table, as it goes into docs/reliability.md.
+// markdown returns the table of docs/reliability.md.
 func (r report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "`%s` at %s, on %d processors; %.0f minutes:\n\n",
@@ -85,13 +85,13 @@ func (r report) markdown() string {
 	return b.String()
 }
 
-// The marks between which the table is kept in the document.
+// The marks around the table in the document.
 const (
 	tableBegins = "<!-- table: written by make faults -->\n"
 	tableEnds   = "<!-- end of table -->\n"
 )
 
-// publish puts the table between its marks.
+// publish writes the table between its marks.
 func (r report) publish(path string) error {
 	doc, err := os.ReadFile(path)
 	if err != nil {
@@ -114,7 +114,7 @@ func (r report) save(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o600)
 }
 
-// hash makes a number of a name, so that each row has dice of its own whichever rows run before it.
+// hash turns a name into a number, so that each row has its own dice, whichever rows run before it.
 func hash(name string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))

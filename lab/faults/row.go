@@ -16,27 +16,27 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// row is a line of the fault matrix: something that goes wrong, and what must not come of it.
+// row is a line of the fault matrix: a fault, and what it must not cause.
 type row struct {
 	id, name string
 	expected string
 	needs    needs
-	short    bool // in the selection for CI
+	short    bool // part of CI's selection
 	run      func(context.Context, *run) error
-	// settle is how long everything may take to come to rest after the faults are over. Default 3 minutes.
+	// settle is how long the system may take to come to rest after the faults end. Default 3 minutes.
 	settle    time.Duration
-	attention bool // orders may end needing attention
+	attention bool // orders may end in needs_attention
 	apart     bool // needs no deployment
-	control   bool // shows that a guard is needed: must be violated
+	control   bool // shows that a guard is needed: it must fail
 }
 
-// rows is the matrix, in the order in which it runs.
+// rows returns the matrix, in the order in which it runs.
 func rows() []row {
 	return slices.Concat(crashRows(), killRows(), outageRows(), failoverRows(), networkRows(), providerRows(),
 		raceRows(), clockRows(), modelRows(), guardRows())
 }
 
-// run is a row while it runs.
+// run is a row that is running.
 type run struct {
 	*deployment
 	*checker
@@ -57,19 +57,19 @@ type figure struct {
 	Value string `json:"value"`
 }
 
-// figure reports something.
+// figure reports a number.
 func (r *run) figure(name, format string, args ...any) {
 	r.figures = append(r.figures, figure{name, fmt.Sprintf(format, args...)})
 }
 
-// expect notes that the row has failed unless holds.
+// expect fails the row unless holds is true.
 func (r *run) expect(holds bool, format string, args ...any) {
 	if !holds {
 		r.failed = append(r.failed, fmt.Sprintf(format, args...))
 	}
 }
 
-// size is a parameter of the row, in the short selection and in full.
+// size chooses a parameter for the short selection or the full matrix.
 func size[T any](r *run, short, full T) T {
 	if r.full {
 		return full
@@ -77,7 +77,7 @@ func size[T any](r *run, short, full T) T {
 	return short
 }
 
-// execute runs a row from nothing to its checks.
+// execute runs a row, from its deployment to its checks.
 func execute(ctx context.Context, w row, c config, seed uint64, binary string) (result result) {
 	began := time.Now()
 	result.ID, result.Name, result.Expected, result.Seed = w.id, w.name, w.expected, seed
@@ -119,7 +119,7 @@ func execute(ctx context.Context, w row, c config, seed uint64, binary string) (
 	return result
 }
 
-// skippedError says why a row cannot run here.
+// skippedError is why a row cannot run here.
 type skippedError struct{ why string }
 
 func (e *skippedError) Error() string { return e.why }
@@ -159,7 +159,7 @@ func (r *run) all(ctx context.Context, c config) (err error) {
 	return r.finish(ctx)
 }
 
-// finish heals everything, waits for rest, and checks.
+// finish ends all faults, waits until the system is at rest, and checks it.
 func (r *run) finish(ctx context.Context) error {
 	if err := r.heal(ctx); err != nil {
 		return fmt.Errorf("heal: %w", err)
@@ -185,7 +185,7 @@ func (r *run) finish(ctx context.Context) error {
 	return r.check(ctx)
 }
 
-// took reports how long orders were on their way: what a crash or an outage costs is in the tail.
+// took reports how long orders took: the tail shows the cost of a crash or an outage.
 func (r *run) took(ctx context.Context) error {
 	for _, percent := range []int{50, 99} {
 		ms, err := r.primary().number(ctx, fmt.Sprintf(`SELECT coalesce(percentile_disc(0.%d) WITHIN GROUP (
@@ -207,7 +207,7 @@ func (r *run) open(ctx context.Context) (int, error) {
 		+ (SELECT count(*) FROM millrace.order_steps WHERE state = 'pending')`)
 }
 
-// readAll reads every order once more, for the histories, by an instance that has just been started.
+// readAll reads every order once more for the histories, from an instance that has just started.
 func (r *run) readAll(ctx context.Context) error {
 	reader, err := r.add(ctx, "reader")
 	if err != nil {
@@ -242,7 +242,7 @@ func (r *run) readAll(ctx context.Context) error {
 	return nil
 }
 
-// serve has customers place orders until they are through, while fault goes on beside them.
+// serve has customers place orders until all are done, while fault runs beside them.
 func (r *run) serve(ctx context.Context, l load, fault func(context.Context) error) error {
 	customers := r.newCustomers()
 	scripts := l.scripts(r.random)
@@ -268,7 +268,7 @@ func (r *run) newCustomers() *customers {
 	}
 }
 
-// every does something at random intervals until ctx ends.
+// every calls do at random intervals until ctx ends.
 func (r *run) every(ctx context.Context, least, most time.Duration, do func() error) error {
 	random := rand.New(rand.NewPCG(r.seed, 2))
 	for pause(ctx, least+time.Duration(random.Int64N(int64(most-least)+1))) {

@@ -15,17 +15,17 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// receiver is what webhooks lead to. It takes everything, and remembers the first time of each message.
+// receiver is the receiver of the webhooks. It accepts everything, and remembers the first arrival of each message.
 type receiver struct {
 	server *http.Server
 	url    string
 	mu     sync.Mutex
 	seen   map[string]bool
-	latest map[string]int64 // version, by endpoint and order
-	late   []string         // messages that came after a later one of their order
+	latest map[string]int64 // version, by webhook and order
+	late   []string         // messages that arrived after a later message of their order
 }
 
-// loopbackWebhooks lets webhooks lead to this machine.
+// loopbackWebhooks allows webhooks on this machine.
 func loopbackWebhooks() []string { return []string{"--webhook-networks", "127.0.0.0/8"} }
 
 func newReceiver(ctx context.Context) (*receiver, error) {
@@ -64,14 +64,14 @@ func (r *receiver) receive(_ http.ResponseWriter, request *http.Request) {
 	r.latest[order] = max(r.latest[order], message.Data.Version)
 }
 
-// register has everything sent to a path of the receiver.
+// register makes a webhook that sends all events to a path of the receiver.
 func (r *run) register(ctx context.Context, to *receiver, via *instance, name string) error {
 	return r.ask(ctx, http.MethodPost, via.url("/api/webhooks"), map[string]any{
 		"url": to.url + "/" + name, "description": name,
 	}, nil)
 }
 
-// received checks I16: every message is delivered in the end, those of an order in its sequence.
+// received checks I16: every message is delivered in the end, and those of an order in sequence.
 func (r *run) received(ctx context.Context, from *receiver) error {
 	var pending int
 	var err error

@@ -11,11 +11,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// DBOSConfig says where the servers are.
+// DBOSConfig has the servers' addresses.
 type DBOSConfig struct{ Database, Providers string }
 
-// workflow is an order as a DBOS workflow. Each step is recorded when it is done, and a workflow that was interrupted
-// goes on after the last one. The steps follow one another, because they are known by their number.
+// workflow is an order as a DBOS workflow. Each step is recorded when it is done, and an interrupted workflow continues
+// after its last recorded step. The steps run one after the other, because DBOS identifies them by number.
 type workflow struct {
 	pool      *pgxpool.Pool
 	providers *providers
@@ -23,8 +23,8 @@ type workflow struct {
 
 // DBOS runs the API and the workflows until ctx ends.
 //
-// A workflow is started by RunWorkflow, which returns when its input is stored, and runs in this process at once. That
-// is faster than a queue, which processes poll.
+// RunWorkflow starts a workflow. It returns when the input is stored, and the workflow runs in this process at once.
+// That is faster than a queue, which processes poll.
 func DBOS(ctx context.Context, c DBOSConfig) error {
 	pool, err := openPool(ctx, c.Database)
 	if err != nil {
@@ -55,7 +55,7 @@ func DBOS(ctx context.Context, c DBOSConfig) error {
 	return serve(ctx, mux)
 }
 
-// input is what a workflow is started with.
+// input is the input of a workflow.
 type input struct {
 	Order Order
 	Key   string

@@ -16,7 +16,7 @@ import (
 
 const orderPath = "/api/orders/{id}"
 
-// Plain answers every GET of an order with the same bytes: what net/http costs.
+// Plain answers every GET of an order with the same bytes. It shows the cost of net/http.
 func Plain(ctx context.Context, body []byte) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+orderPath, func(w http.ResponseWriter, _ *http.Request) {
@@ -35,7 +35,7 @@ type humaOutput struct {
 	Body api.Order
 }
 
-// Huma answers every GET of an order with the same order, which Huma encodes: what Huma costs.
+// Huma answers every GET of an order with the same order, which Huma encodes. It shows the cost of Huma.
 func Huma(ctx context.Context, body []byte) error {
 	var order api.Order
 	if err := json.Unmarshal(body, &order); err != nil {
@@ -54,7 +54,7 @@ func serveHuma(ctx context.Context, get func(context.Context, *humaInput) (*huma
 	return serve(ctx, router)
 }
 
-// Redis answers GETs of orders with the bytes that Redis has of them: what a cache in another process costs.
+// Redis answers GETs of orders with bytes from Redis. It shows the cost of a cache in a separate process.
 func Redis(ctx context.Context, body []byte, addr string) error {
 	client, err := fillRedis(ctx, body, addr)
 	if err != nil {
@@ -69,13 +69,13 @@ func Redis(ctx context.Context, body []byte, addr string) error {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(cached) //nolint:gosec // G705: it is JSON, and what we wrote there ourselves
+		_, _ = w.Write(cached) //nolint:gosec // G705: it is JSON that this program has stored
 	})
 	return serve(ctx, mux)
 }
 
-// HumaRedis answers GETs of orders with what Redis has of them, decoded and encoded again: how applications cache
-// orders, rather than answers.
+// HumaRedis answers GETs of orders from Redis, decoded and encoded again: applications often cache orders and not
+// answers.
 func HumaRedis(ctx context.Context, body []byte, addr string) error {
 	client, err := fillRedis(ctx, body, addr)
 	if err != nil {
@@ -92,7 +92,7 @@ func HumaRedis(ctx context.Context, body []byte, addr string) error {
 	})
 }
 
-// fillRedis puts an order into Redis.
+// fillRedis stores an order in Redis.
 func fillRedis(ctx context.Context, body []byte, addr string) (*redis.Client, error) {
 	var order api.Order
 	if err := json.Unmarshal(body, &order); err != nil {

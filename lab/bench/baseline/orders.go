@@ -16,8 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Schema is the tables of the baselines: an order, its items, and if steps are recorded what became of each. They are
-// as wide as Millrace's, and have no more indexes than the work needs.
+// Schema has the tables of the baselines: an order, its items and, if steps are recorded, the outcome of each. The rows
+// are as wide as Millrace's, and there are no more indexes than the work needs.
 const Schema = `
 CREATE TABLE orders (
 	id uuid PRIMARY KEY,
@@ -47,7 +47,7 @@ CREATE TABLE order_steps (
 	PRIMARY KEY (order_id, step)
 );`
 
-// Order is an order as it travels: in messages, and in workflows' inputs.
+// Order is an order in messages and in workflows' inputs.
 type Order struct {
 	ID            uuid.UUID   `json:"orderId"`
 	Key           string      `json:"-"`
@@ -58,20 +58,20 @@ type Order struct {
 	PlacedAt      time.Time   `json:"placedAt"`
 }
 
-// Item is a line of it. The price is in cents, and on the wire in dollars.
+// Item is a line of an order. The price is in cents, and on the wire in dollars.
 type Item struct {
 	ProductID int64 `json:"productId"`
 	Quantity  int64 `json:"quantity"`
 	Price     Cents `json:"price"`
 }
 
-// Cents is an amount that is written as a decimal number with two places.
+// Cents is an amount. Its text is a decimal number with two places.
 type Cents int64
 
 // MarshalJSON writes 29.99.
 func (c Cents) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%d.%02d", c/100, c%100), nil }
 
-// UnmarshalJSON reads 29.99, and nothing that has not two places.
+// UnmarshalJSON reads 29.99. It rejects numbers without exactly two places.
 func (c *Cents) UnmarshalJSON(b []byte) error {
 	units, cents, ok := strings.Cut(string(b), ".")
 	n, err := strconv.ParseInt(units+cents, 10, 64)
@@ -110,7 +110,7 @@ func readOrder(r *http.Request) (Order, error) {
 	return o, nil
 }
 
-// insert stores the order and its items in one transaction and one round trip. A key that is taken is an error.
+// insert stores the order and its items in one transaction and one round trip. A key that exists is an error.
 func insert(ctx context.Context, pool *pgxpool.Pool, o Order) error {
 	batch := new(pgx.Batch) // pgx runs a batch in one implicit transaction
 	batch.Queue(`INSERT INTO orders
@@ -129,7 +129,7 @@ func complete(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID) error {
 	return err
 }
 
-// accept answers a request with what became of it.
+// accept answers a request after its insert.
 func accept(w http.ResponseWriter, o Order, err error) {
 	var conflict *pgconn.PgError
 	switch {

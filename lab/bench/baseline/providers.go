@@ -25,7 +25,8 @@ func newProviders(base string) *providers {
 	}}
 }
 
-// step is one call of an order's saga. Its key is made of the order and its name, so that repeating it is harmless.
+// step is one call of an order's saga. Its key consists of the order's id and the step's name, so that a repeat is
+// harmless.
 type step struct {
 	name string
 	path string
@@ -101,7 +102,7 @@ func (p *providers) call(ctx context.Context, o Order, s step) (string, error) {
 	return done.ID, json.Unmarshal(answer, &done)
 }
 
-// atOnce carries steps out side by side.
+// atOnce carries out steps in parallel.
 func atOnce(ctx context.Context, steps []step, do func(ctx context.Context, s step) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, s := range steps {

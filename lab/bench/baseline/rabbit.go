@@ -16,33 +16,34 @@ import (
 
 const (
 	orderQueue = "order-processing"
-	// publishers are channels: a channel confirms one publisher at a time, and RabbitMQ advises one per thread.
+	// publishers is the number of channels for publishing: a channel confirms one publisher at a time, and RabbitMQ
+	// advises one channel per thread.
 	publishers = 16
 	consumers  = 4
-	// prefetch is what RabbitMQ's documentation calls good throughput without overwhelming consumers: 100 to 300.
+	// prefetch is in the range of 100 to 300 that RabbitMQ's documentation recommends for good throughput.
 	prefetch = 256
 	cacheFor = 5 * time.Minute
 )
 
-// RabbitConfig says where the servers are.
+// RabbitConfig has the servers' addresses.
 type RabbitConfig struct {
 	Database, Rabbit, Redis, Providers string
 	// Record stores the outcome of each step when it is known, as Millrace and DBOS do. The architecture that this
-	// baseline stands for does not: a crash in the middle loses which steps were done.
+	// baseline represents does not: after a crash in the middle, it is unknown which steps were done.
 	Record bool
 }
 
-// rabbit is the usual architecture: Postgres has the orders, RabbitMQ the work and Redis what is read. An order is
-// inserted, then published; a consumer carries all of its steps out and acknowledges it.
+// rabbit is the usual architecture: orders are in Postgres, work is in RabbitMQ, and copies for readers are in Redis.
+// An order is inserted, then published; a consumer carries out all its steps and acknowledges it.
 //
-// Nothing ties the insert and the publishing together: a crash between them leaves an order that no consumer works on.
-// That is how it is usually built, and faster than an outbox.
+// The insert and the publishing are not one transaction: a crash between them leaves an order that no consumer works
+// on. That is the usual design, and faster than an outbox.
 type rabbit struct {
 	RabbitConfig
 	pool      *pgxpool.Pool
 	cache     *redis.Client
 	providers *providers
-	channels  chan *amqp.Channel // those for publishing, each with confirms
+	channels  chan *amqp.Channel // for publishing, each with confirms
 }
 
 // Rabbit runs the API and the consumers until ctx ends.
@@ -98,7 +99,7 @@ func (r *rabbit) connect() (*amqp.Connection, error) {
 	return connection, nil
 }
 
-// place stores an order, publishes it and answers when RabbitMQ has confirmed that it has it on disk.
+// place stores an order, publishes it, and answers when RabbitMQ has confirmed that it is on disk.
 func (r *rabbit) place(w http.ResponseWriter, request *http.Request) {
 	o, err := readOrder(request)
 	if err == nil {
@@ -110,7 +111,7 @@ func (r *rabbit) place(w http.ResponseWriter, request *http.Request) {
 	accept(w, o, err)
 }
 
-// publish holds its channel only to publish. The confirmation is waited for without it.
+// publish holds its channel only while it publishes. It waits for the confirmation without the channel.
 func (r *rabbit) publish(ctx context.Context, o Order) error {
 	body, err := json.Marshal(o)
 	if err != nil {
@@ -131,7 +132,7 @@ func (r *rabbit) publish(ctx context.Context, o Order) error {
 	return nil
 }
 
-// consume starts the consumers. They end with ctx, when they have done what they hold.
+// consume starts the consumers. They end with ctx, after the messages that they hold.
 func (r *rabbit) consume(ctx context.Context, working *sync.WaitGroup) (*amqp.Connection, error) {
 	connection, err := amqp.Dial(r.Rabbit)
 	if err != nil {
@@ -158,7 +159,7 @@ func (r *rabbit) consume(ctx context.Context, working *sync.WaitGroup) (*amqp.Co
 	return connection, nil
 }
 
-// work carries out one message. What fails goes back into the queue.
+// work carries out one message. A message that fails goes back into the queue.
 func (r *rabbit) work(ctx context.Context, delivery amqp.Delivery) {
 	var o Order
 	err := json.Unmarshal(delivery.Body, &o)
@@ -199,7 +200,7 @@ func (r *rabbit) carryOut(ctx context.Context, o Order) error {
 	return do(ctx, email())
 }
 
-// remember replaces what Redis has of the order.
+// remember replaces the order's copy in Redis.
 func (r *rabbit) remember(ctx context.Context, o Order) error {
 	body, err := json.Marshal(map[string]any{"orderId": o.ID, "status": "completed", "items": o.Items, "total": o.cents()})
 	if err != nil {

@@ -28,7 +28,7 @@ type nothing struct{}
 func (nothing) Kind() string { return "nothing" }
 
 // River runs jobs that do nothing, and prints how long they took. All jobs are stored before the clock starts. The
-// clock stops when the database shows the last job as done.
+// clock stops when the database shows the last job as completed.
 func River(ctx context.Context, url string, jobs int) error {
 	pool, err := openPool(ctx, url)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package baseline is what Millrace is compared with: the same work, done the way others do it. Each is a program of
-// its own, so that processes are compared with processes.
+// Package baseline has the systems that Millrace is compared with: they do the same work in other ways. Each is a
+// program of its own, so that processes are compared with processes.
 package baseline
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// connections to Postgres of one program: as many as Millrace's API and workers have together.
+// connections is how many connections to Postgres a program has: as many as Millrace's API and workers together.
 const connections = 40
 
 // serve answers on a port that the system chooses, announces it on standard error as Millrace does, and ends with ctx.

@@ -11,7 +11,7 @@ import (
 
 const (
 	startPatience = time.Minute
-	stopPatience  = 30 * time.Second // as long as an orchestrator usually gives
+	stopPatience  = 30 * time.Second // the usual limit of an orchestrator
 	pollInterval  = 50 * time.Millisecond
 )
 
@@ -49,7 +49,7 @@ func (p *Process) AwaitPort(ctx context.Context, addr string) error {
 	}
 }
 
-// Pause waits, or returns ctx's error if ctx ends before.
+// Pause waits. If ctx ends first, it returns ctx's error.
 func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -61,7 +61,7 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Eventually polls until holds does. It reports whether it did within patience.
+// Eventually polls until holds returns true. It reports whether that happened within patience.
 func Eventually(ctx context.Context, patience time.Duration, holds func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

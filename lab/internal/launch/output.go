@@ -15,9 +15,9 @@ const (
 	longLine  = 64 << 10 // the rest of a longer line is not kept
 )
 
-// Ready is what a program says of itself when it is ready.
+// Ready is the announcement of a program that is ready.
 type Ready struct {
-	API, Ops string        // host:port; empty for programs that do not say
+	API, Ops string        // host:port; empty if the program does not announce it
 	Startup  time.Duration // from its start to the announcement
 }
 
@@ -49,8 +49,8 @@ func (o *output) close() {
 	}
 }
 
-// Write takes what the program wrote. It never fails: a program must not be told that its output is full because a
-// laboratory's disk is.
+// Write takes the program's output. It never fails: a program must not get an error because a laboratory's disk is
+// full.
 func (o *output) Write(b []byte) (int, error) {
 	if o.log != nil {
 		_, _ = o.log.Write(b)
@@ -82,7 +82,7 @@ func (o *output) add(line string) {
 }
 
 // announcement reads the line that announces that a program is ready. Millrace and the laboratories' programs announce
-// it in JSON, after other lines of JSON. For all other programs the first line counts.
+// it in JSON, after other lines of JSON. Of all other programs the first line counts.
 func announcement(line string) (Ready, bool) {
 	var said struct{ Msg, API, Ops string }
 	if json.Unmarshal([]byte(line), &said) != nil {

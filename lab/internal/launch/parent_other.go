@@ -4,5 +4,5 @@ package launch
 
 import "syscall"
 
-// dieWithParent does nothing: only Linux ends a program with the one that started it.
+// dieWithParent does nothing: only Linux can end a program together with the program that started it.
 func dieWithParent() *syscall.SysProcAttr { return nil }

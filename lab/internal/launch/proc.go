@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Family is a process and its descendants, as /proc has them; the process comes first. On other systems than Linux it
-// is the process alone.
+// Family returns a process and its descendants, from /proc; the process is first. On systems other than Linux it
+// returns the process alone.
 func Family(root int) []int {
 	children := map[int][]int{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -29,8 +29,8 @@ func Family(root int) []int {
 	return pids
 }
 
-// Stat is the fields of /proc/PID/stat from the state on: the name before it may have anything in it. It is nil for a
-// process that is gone.
+// Stat returns the fields of /proc/PID/stat from the state on; the name before them may contain any character. It is
+// nil for a process that is gone.
 func Stat(pid int) []string {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {

@@ -18,7 +18,7 @@ type Process struct {
 	done   chan struct{}
 }
 
-// PID is the process's number.
+// PID returns the process's number.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed when the program has ended.
@@ -42,7 +42,7 @@ func (p *Process) Alive() error {
 	return fmt.Errorf("%s ended: %s\n%s", p.cmd.Path, p.cmd.ProcessState, p.Tail(tailLines))
 }
 
-// State is how the program ended. It is nil until Done is closed.
+// State returns how the program ended. It is nil until Done is closed.
 func (p *Process) State() *os.ProcessState {
 	if !p.Ended() {
 		return nil
@@ -50,7 +50,7 @@ func (p *Process) State() *os.ProcessState {
 	return p.cmd.ProcessState
 }
 
-// Killed reports whether the program has ended by SIGKILL, whatever sent it.
+// Killed reports whether SIGKILL ended the program, whatever sent it.
 func (p *Process) Killed() bool {
 	if !p.Ended() {
 		return false
@@ -68,8 +68,8 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Stop sends a signal and waits. A program that is still there after grace is killed, which is an error; how it ended
-// by itself is not: see State.
+// Stop sends a signal and waits. If the program still runs after grace, Stop kills it and returns an error. Any other
+// end is not an error: see State.
 func (p *Process) Stop(s os.Signal, grace time.Duration) error {
 	p.Signal(s)
 	select {
@@ -81,5 +81,5 @@ func (p *Process) Stop(s os.Signal, grace time.Duration) error {
 	}
 }
 
-// Tail is the last lines of the program's output, n at the most.
+// Tail returns at most n of the last lines of the program's output.
 func (p *Process) Tail(n int) string { return p.output.last(n) }

@@ -1,6 +1,6 @@
 // Package launch starts, watches and ends the programs that the laboratories run: millrace itself, the servers it is
-// compared with, and the simulators. Both laboratories are modules of their own; this package belongs to the module of
-// Millrace, which both require, and imports the standard library alone, so that it adds nothing to anyone's go.mod.
+// compared with, and the simulators. Both laboratories are modules of their own. This package belongs to the module of
+// Millrace, which both require, and imports the standard library alone, so that it adds nothing to a go.mod.
 package launch
 
 import (
@@ -9,16 +9,16 @@ import (
 	"runtime"
 )
 
-// Program says what Start starts.
+// Program describes a program to start.
 type Program struct {
 	Path string
 	Args []string
 	Env  []string // the whole environment: nothing is inherited
-	Log  string   // a file that its output is appended to, besides what Tail keeps; none if empty
+	Log  string   // a file that gets the output, in addition to Tail; empty: none
 }
 
 // Start starts a program, which dies with this one. It returns before the program is ready: see AwaitReady. No context
-// ends the program, because what runs until a deadline is stopped after it, in order.
+// ends the program: work that runs until a deadline is stopped after the deadline, in order.
 //
 // The program gets a process group of its own, so that Ctrl-C reaches the laboratory alone.
 func Start(p Program) (*Process, error) {
@@ -36,7 +36,7 @@ func Start(p Program) (*Process, error) {
 		err := cmd.Start()
 		begun <- err
 		if err == nil {
-			_ = cmd.Wait() // it also fills in the state, which says more
+			_ = cmd.Wait() // it also sets the state, which has more detail
 			close(started.done)
 		}
 	}()
