@@ -9,6 +9,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
 )
 
@@ -19,15 +20,21 @@ const probeEvery = time.Second
 // job of its queue is fetched at a time, as a probe. Fetching and snoozing all jobs would cost Postgres as much as work
 // does, and more the longer the queue is. The jobs stay in the queue, for other processes, and for this process when
 // the breaker closes.
+//
+// The lane of a provider that an operator has paused is not fetched from at all. It is not shut: the sweep would settle
+// its steps, as if the provider had been asked for long enough.
 type gate struct {
 	state func(orders.Provider) string
+	holds *store.Holds
 
 	mu     sync.Mutex
 	probed map[string]time.Time // by queue
 }
 
-func newGate(providers *upstream.Clients) *gate {
-	g := &gate{probed: map[string]time.Time{}, state: func(orders.Provider) string { return upstream.Closed }}
+func newGate(providers *upstream.Clients, holds *store.Holds) *gate {
+	g := &gate{
+		probed: map[string]time.Time{}, holds: holds, state: func(orders.Provider) string { return upstream.Closed },
+	}
 	if providers != nil {
 		g.state = providers.State
 	}
@@ -36,6 +43,9 @@ func newGate(providers *upstream.Clients) *gate {
 
 // admit returns how many jobs of a queue may be fetched; workers is how many could run.
 func (g *gate) admit(queue string, workers int) int {
+	if g.holds.Paused(orders.Provider(queue)) {
+		return 0
+	}
 	switch g.state(orders.Provider(queue)) {
 	case upstream.Open:
 		return 0
@@ -55,7 +65,7 @@ func (g *gate) admit(queue string, workers int) int {
 // shut lists the queues that this process does not work now.
 func (g *gate) shut() (queues []string) {
 	for _, p := range orders.Providers() {
-		if g.state(p) != upstream.Closed {
+		if g.state(p) != upstream.Closed && !g.holds.Paused(p) {
 			queues = append(queues, string(p))
 		}
 	}

@@ -153,7 +153,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		config.ID = c.Recovery.id
 		config.Middleware = append(config.Middleware, river.WorkerMiddlewareFunc(c.Recovery.track))
 	}
-	client, err := river.NewClient(gatedDriver{riverpgxv5.New(c.Pool), newGate(c.Providers)}, config)
+	client, err := river.NewClient(gatedDriver{riverpgxv5.New(c.Pool), newGate(c.Providers, c.Store.Holds)}, config)
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)
 	}

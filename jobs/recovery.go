@@ -56,7 +56,7 @@ func NewRecovery(
 	r := &Recovery{
 		store: s, logger: logger, active: map[int64]string{}, worked: map[string]bool{},
 		every: heartbeatEvery, trust: trustAfter,
-		shut: newGate(providers).shut, id: newInstanceID(time.Now()),
+		shut: newGate(providers, s.Holds).shut, id: newInstanceID(time.Now()),
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
 			Help: "Steps that lost their process and got a new job.",

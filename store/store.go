@@ -35,6 +35,8 @@ type Config struct {
 	Doorbell *Doorbell
 	// Recent is what this process knows of orders without reading them. Default: a new one.
 	Recent *Recent
+	// Holds is what this process knows of the levers. Default: a new one, which follows none.
+	Holds *Holds
 	// Writes learns whether placements are stored. May be nil.
 	Writes *Writes
 	// VerifyEvery is how often this process verifies while it leads. Its heartbeats carry it. 0: never.
@@ -63,6 +65,8 @@ type Store struct {
 	Processes     *Processes
 	History       *History
 	Verifier      *Verifier
+	Levers        *Levers
+	Holds         *Holds // as in Config
 }
 
 // New makes a Store. It does not touch the database.
@@ -77,6 +81,9 @@ func New(c Config) (*Store, error) {
 	if c.Wall == nil {
 		c.Wall = c.Now
 	}
+	if c.Holds == nil {
+		c.Holds = NewHolds(HoldsConfig{Now: c.Now})
+	}
 	d := &database{
 		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: dbsqlc.New(), jobs: jobs, now: c.Now,
 		wall: c.Wall, bell: c.Doorbell,
@@ -89,5 +96,6 @@ func New(c Config) (*Store, error) {
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
 		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Server: &Server{d}, Processes: &Processes{d},
 		History: &History{d}, Verifier: &Verifier{d, steps},
+		Levers: &Levers{d}, Holds: c.Holds,
 	}, nil
 }

@@ -39,7 +39,8 @@ func (s *Queues) OwnsJobs(ctx context.Context) (bool, error) {
 // Queue is the work that waits in a queue.
 type Queue struct {
 	Name   string
-	Paused bool // by an operator: none of its jobs are worked
+	Paused bool // by an operator, in River: none of its jobs are worked
+	Held   bool // by an operator, with a lever: likewise
 	Shut   bool // by every live process, because its provider's breaker is open
 	// Available jobs wait for a worker, scheduled and retryable jobs for their time, and running jobs are being worked.
 	// Each is counted up to 100,000.
@@ -72,7 +73,7 @@ func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 		return &queues[i]
 	}
 	for _, q := range known {
-		at(q.Name).Paused, at(q.Name).Shut = q.Paused, q.Shut
+		at(q.Name).Paused, at(q.Name).Held, at(q.Name).Shut = q.Paused, q.Held, q.Shut
 	}
 	for _, d := range depths {
 		q := at(d.Queue)

@@ -19,6 +19,8 @@ func TestVerifyQueues(t *testing.T) {
 			UPDATE orders SET placed_at = placed_at - interval '2 hours' WHERE id = 'PROCESSING';`
 		paused = `INSERT INTO river_queue (name, paused_at, updated_at)
 			SELECT unnest(ARRAY['payment', 'inventory', 'shipping']), now(), now();`
+		held = `INSERT INTO levers (kind, lane, reason, actor, began_at, ends_at) SELECT 'lane',
+			unnest(ARRAY['payment', 'inventory', 'shipping']), 'r', 'a', now() - interval '2 days', now() `
 		young = `DELETE FROM instances; INSERT INTO instances (id, started_at, heartbeat_at)
 			VALUES ('test', now() - interval '30 seconds', now() + interval '1 hour');`
 		attended = `INSERT INTO queue_attendance (queue, paused_at, shut_at, worked_at) SELECT unnest(ARRAY['payment',
@@ -33,12 +35,16 @@ func TestVerifyQueues(t *testing.T) {
 			"NeglectedForLong", ready + attended + strings.Repeat("now() - interval '2 min', ", 2) + "now() - interval '2 min'",
 			[]string{"backlog"},
 		},
+		{"PausedByALever", ready + held + "+ interval '1 min'", nil},
+		{"PausedUntilLongAgo", ready + held + "- interval '2 min'", []string{"backlog"}},
 		{"Resumed", ready + attended + "now() - interval '50 s', NULL, NULL", nil},
 		{"OpenedByItsBreaker", ready + attended + "NULL, now() - interval '50 s', NULL", nil},
 		{"WorkedAndBehind", ready + attended + "NULL, NULL, now() - interval '50 s'", nil},
 		{"AfterAStart", ready + young, nil},
 		{"Overdue", overdue, []string{"overdue"}},
 		{"OverdueAndPaused", overdue + paused, nil},
+		{"OverdueAndPausedByALever", overdue + held + "+ interval '1 min'", nil},
+		{"OverdueAndPausedUntilNow", overdue + held + "- interval '1 s'", []string{"overdue"}},
 		{"OverdueAndResumed", overdue + attended + "now() - interval '4 min', NULL, NULL", nil},
 		{"OverdueLongAfter", overdue + attended + "now() - interval '6 min', NULL, now()", []string{"overdue"}},
 		{"OverdueBehindABreaker", overdue + attended + "NULL, now(), now()", []string{"overdue"}},
@@ -61,7 +67,10 @@ func TestAttend(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
 	d.exec(t, `DELETE FROM instances;
-		INSERT INTO river_queue (name, paused_at, updated_at) VALUES ('email', now(), now()), ('payment', NULL, now())`)
+		INSERT INTO river_queue (name, paused_at, updated_at) VALUES ('email', now(), now()), ('payment', NULL, now());
+		INSERT INTO levers (kind, lane, reason, actor, began_at, ends_at) VALUES
+			('lane', 'shipping', 'r', 'a', now(), now() + interval '1 hour'), ('lane', 'inventory', 'r', 'a',
+			now() - interval '1 hour', now())`)
 	seen := func(column string) string {
 		var queues string
 		require.NoError(t, d.pool.QueryRow(t.Context(), `SELECT coalesce(string_agg(queue, ' ' ORDER BY queue), '')
@@ -71,15 +80,15 @@ func TestAttend(t *testing.T) {
 	require.NoError(t, d.store.Instances.Beat(t.Context(), "a", "payment", "shipping"))
 	require.NoError(t, d.store.Instances.Beat(t.Context(), "b", "payment", "inventory"))
 	require.NoError(t, d.store.Instances.Attend(t.Context(), "webhooks"))
-	require.Equal(t, "email", seen("paused_at"))
+	require.Equal(t, "email shipping", seen("paused_at"))
 	require.Equal(t, "payment", seen("shut_at"), "only what all keep away from")
 	require.Equal(t, "webhooks", seen("worked_at"))
 
 	d.exec(t, "UPDATE queue_attendance SET paused_at = paused_at - interval '1 day', shut_at = shut_at - interval '1 day'")
-	d.exec(t, "UPDATE river_queue SET paused_at = NULL")
+	d.exec(t, "UPDATE river_queue SET paused_at = NULL; DELETE FROM levers")
 	require.NoError(t, d.store.Instances.Beat(t.Context(), "b"))
 	require.NoError(t, d.store.Instances.Attend(t.Context(), "payment"))
 	require.Empty(t, seen("paused_at")+seen("shut_at"))
 	require.Equal(t, "payment webhooks", seen("worked_at"))
-	require.Equal(t, 3, count(t, d.pool, "SELECT count(*) FROM queue_attendance"))
+	require.Equal(t, 4, count(t, d.pool, "SELECT count(*) FROM queue_attendance"))
 }

@@ -74,6 +74,7 @@ type node struct {
 	recent    *store.Recent
 	clock     *store.Clock
 	writes    *store.Writes
+	holds     *store.Holds
 	running   func() map[string]int    // running jobs, by queue; nil without workers
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
 	// lanes has what this process has seen of the providers; nil without workers.
@@ -98,6 +99,7 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	}
 	defer n.stop()
 	n.clock = store.NewClock(store.ClockConfig{Logger: n.logger, Registerer: n.registry})
+	n.holds = store.NewHolds(store.HoldsConfig{Now: n.clock.Now, Logger: n.logger, Registerer: n.registry})
 	n.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(c))
 	if err := n.start(p.ctx); err != nil {
@@ -176,7 +178,7 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 
-	guarding, err := store.New(store.Config{DB: feedPool, Now: n.clock.Now, Wall: time.Now})
+	guarding, err := store.New(store.Config{DB: feedPool, Now: n.clock.Now, Wall: time.Now, Holds: n.holds})
 	if err != nil {
 		return err
 	}
@@ -185,6 +187,10 @@ func (n *node) start(ctx context.Context) error {
 	}
 
 	if err := checkClock(ctx, n.clock, feedPool); err != nil {
+		return err
+	}
+	// Before the first job and the first order: an operator may have paused lanes, or stopped the intake.
+	if err := n.holds.Follow(ctx, guarding.Levers); err != nil {
 		return err
 	}
 	// Before the first order: after a pause of weeks it would otherwise go into the default partition.
@@ -212,6 +218,9 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 	n.every(vigilEvery, n.vigil(guarding))
+	n.every(holdsEvery, func(ctx context.Context) {
+		_ = n.holds.Follow(ctx, guarding.Levers) // other parts report an outage of the database
+	})
 	if err := n.startOps(ctx, river, guarding); err != nil {
 		return err
 	}
@@ -284,7 +293,7 @@ func (n *node) newAPI(
 	}
 	s, err := store.New(store.Config{
 		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("api"),
-		Alone: c.connections.CommitAlone, Writes: n.writes,
+		Alone: c.connections.CommitAlone, Writes: n.writes, Holds: n.holds,
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,8 @@ import (
 const (
 	vigilEvery = 5 * time.Second
 	probeEvery = 3 * time.Second
+	// holdsEvery is how long a lever takes to reach every process.
+	holdsEvery = time.Second
 )
 
 // vigil logs, once each time that it begins, a problem that prevents verification or makes it unreliable. A later

@@ -43,7 +43,7 @@ func (n *node) startJobs(
 	}
 	s, err := store.New(store.Config{
 		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("work"),
-		Alone: n.config.connections.CommitAlone,
+		Alone: n.config.connections.CommitAlone, Holds: n.holds,
 	})
 	if err != nil {
 		return nil, err
@@ -67,7 +67,8 @@ func (n *node) startJobs(
 		return states
 	}
 	recovering, err := store.New(store.Config{
-		DB: feedPool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, VerifyEvery: n.config.work.VerifyEvery,
+		DB: feedPool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Holds: n.holds,
+		VerifyEvery: n.config.work.VerifyEvery,
 	})
 	if err != nil {
 		return nil, err

@@ -76,6 +76,8 @@ SELECT q.name, max(q.paused_at), max(q.shut_at), max(q.worked_at) FROM (
     SELECT r.name, now() AS paused_at, NULL::timestamptz AS shut_at, NULL::timestamptz AS worked_at
     FROM millrace.river_queue r WHERE r.paused_at IS NOT NULL
     UNION ALL
+    SELECT l.lane, now(), NULL, NULL FROM millrace.levers l WHERE l.kind = 'lane' AND l.ends_at > now()
+    UNION ALL
     SELECT w.name, NULL, NULL, now() FROM unnest(@worked::text[]) AS w (name)
     UNION ALL
     SELECT DISTINCT s.name, NULL::timestamptz, now(), NULL::timestamptz

@@ -35,10 +35,13 @@ SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE')::boolean AS owns
 FROM pg_catalog.pg_class c WHERE c.oid = 'millrace.river_job'::regclass;
 
 -- name: QueuesPaused :many
--- QueuesPaused lists the queues that are worked. It reports which of them an operator has paused, and which are shut in
--- every live process because the provider's breaker is open.
+-- QueuesPaused lists the queues that are worked. It reports which of them an operator has paused, in River or by a
+-- lever, and which are shut in every live process because the provider's breaker is open.
 SELECT
     q.name, (q.paused_at IS NOT NULL)::boolean AS paused,
+    EXISTS (
+        SELECT FROM millrace.levers l WHERE l.kind = 'lane' AND l.lane = q.name AND l.ends_at > now()
+    )::boolean AS held,
     coalesce((
         SELECT bool_and(q.name = ANY(i.shut_queues)) FROM millrace.instances i WHERE i.heartbeat_at > now() - @silence::interval
     ), false)::boolean AS shut

@@ -90,6 +90,7 @@ CROSS JOIN LATERAL (
 ) o
 WHERE f.queue IS NOT NULL AND o.oldest_at < @before::timestamptz
     AND NOT EXISTS (SELECT FROM millrace.river_queue p WHERE p.name = f.queue AND p.paused_at IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM millrace.levers l WHERE l.kind = 'lane' AND l.lane = f.queue AND l.ends_at > now())
     AND (NOT EXISTS (SELECT FROM live) OR EXISTS (
         SELECT FROM live l WHERE f.queue <> ALL(l.shut_queues) AND l.started_at < @before::timestamptz
     ))
@@ -104,6 +105,7 @@ ORDER BY f.queue;
 -- no living process is older than that moment.
 SELECT q.name::text AS name FROM unnest(@queues::text[]) AS q (name)
 WHERE EXISTS (SELECT FROM millrace.river_queue r WHERE r.name = q.name AND r.paused_at IS NOT NULL)
+    OR EXISTS (SELECT FROM millrace.levers l WHERE l.kind = 'lane' AND l.lane = q.name AND l.ends_at > now())
     OR EXISTS (SELECT FROM millrace.queue_attendance a WHERE a.queue = q.name AND a.paused_at >= @after::timestamptz)
     OR (
         SELECT min(i.started_at) FROM millrace.instances i WHERE i.heartbeat_at > now() - @silence::interval

@@ -51,6 +51,15 @@ type InventoryProduct struct {
 	Currency   string
 }
 
+type Lever struct {
+	Kind    string
+	Lane    string
+	Reason  string
+	Actor   string
+	BeganAt time.Time
+	EndsAt  time.Time
+}
+
 type MillraceSweepProgress struct {
 	Step       string
 	DeadlineAt time.Time

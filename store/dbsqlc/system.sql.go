@@ -84,6 +84,9 @@ func (q *Queries) OwnsJobs(ctx context.Context, db DBTX) (bool, error) {
 const queuesPaused = `-- name: QueuesPaused :many
 SELECT
     q.name, (q.paused_at IS NOT NULL)::boolean AS paused,
+    EXISTS (
+        SELECT FROM millrace.levers l WHERE l.kind = 'lane' AND l.lane = q.name AND l.ends_at > now()
+    )::boolean AS held,
     coalesce((
         SELECT bool_and(q.name = ANY(i.shut_queues)) FROM millrace.instances i WHERE i.heartbeat_at > now() - $1::interval
     ), false)::boolean AS shut
@@ -93,11 +96,12 @@ FROM millrace.river_queue q ORDER BY q.name
 type QueuesPausedRow struct {
 	Name   string
 	Paused bool
+	Held   bool
 	Shut   bool
 }
 
-// QueuesPaused lists the queues that are worked. It reports which of them an operator has paused, and which are shut in
-// every live process because the provider's breaker is open.
+// QueuesPaused lists the queues that are worked. It reports which of them an operator has paused, in River or by a
+// lever, and which are shut in every live process because the provider's breaker is open.
 func (q *Queries) QueuesPaused(ctx context.Context, db DBTX, silence pgtype.Interval) ([]QueuesPausedRow, error) {
 	rows, err := db.Query(ctx, queuesPaused, silence)
 	if err != nil {
@@ -107,7 +111,12 @@ func (q *Queries) QueuesPaused(ctx context.Context, db DBTX, silence pgtype.Inte
 	var items []QueuesPausedRow
 	for rows.Next() {
 		var i QueuesPausedRow
-		if err := rows.Scan(&i.Name, &i.Paused, &i.Shut); err != nil {
+		if err := rows.Scan(
+			&i.Name,
+			&i.Paused,
+			&i.Held,
+			&i.Shut,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
