@@ -88,7 +88,7 @@ fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; done || exit 1; done
 
 .PHONY: generate
-generate: ## Generate the SQL bindings, the OpenAPI document, the client and the saga's page
+generate: ## Generate the SQL bindings, the OpenAPI document, the client, and what docs/ has of the code
 	$(GO) run ./gen/riverschema > .generated && mv .generated sql/river.sql
 	$(TOOLS) sqlc generate
 	$(GO) run ./cmd/millrace openapi > .generated && mv .generated api/openapi.yaml
@@ -96,6 +96,7 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client and the
 	$(GO) run ./gen/oaspatch client/oas
 	$(GO) run ./gen/sagadoc > .generated && mv .generated docs/saga.md
 	$(GO) run ./gen/stepnames > .generated && mv .generated client/step_name.go
+	$(GO) run ./gen/permissions docs/security.md > .generated && mv .generated docs/security.md
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -107,7 +108,7 @@ lint: ## Run the linters
 	$(call in,$(MODULES),$(LINT) run ./...)
 
 # Generated files are compared with what they are generated from, committed or not.
-GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas client/step_name.go docs/saga.md
+GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas client/step_name.go docs/saga.md docs/security.md
 .PHONY: drift
 drift: ## Check that generated files are up to date
 	@rm -rf .drift && mkdir .drift && tar cf - $(GENERATED) | tar xf - -C .drift

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
+	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/stream"
 	"github.com/millrace-orders/millrace/web/docs"
 )
@@ -145,4 +147,21 @@ func OpenAPI(version string) (asJSON, asYAML []byte, err error) {
 		return nil, nil, fmt.Errorf("encode document: %w", err)
 	}
 	return append(asJSON, '\n'), asYAML, nil
+}
+
+// Permissions returns the operations that need a credential, and what each role may do with them, as the table of
+// docs/security.md.
+func Permissions() string {
+	var b strings.Builder
+	b.WriteString("| operation |")
+	for _, role := range roles.All() {
+		b.WriteString(" " + string(role) + " |")
+	}
+	b.WriteString("\n| --- |" + strings.Repeat(" --- |", len(roles.All())) + "\n")
+	for _, o := range New(Config{}).operations() {
+		if o.permission != permitAnyone {
+			b.WriteString("| `" + o.OperationID + "` |" + o.permission.cells() + "\n")
+		}
+	}
+	return b.String()
 }

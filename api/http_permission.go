@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/millrace-orders/millrace/auth/roles"
 )
@@ -12,8 +13,9 @@ type permission string
 
 const (
 	permitAnyone        permission = "anyone"         // without any credential
-	permitRead          permission = "read"           // read orders and products; a customer sees its own orders
+	permitRead          permission = "read"           // read orders; a customer sees its own
 	permitFollow        permission = "follow"         // the same, also with a ticket
+	permitBrowse        permission = "browse"         // read what belongs to no customer, such as products
 	permitPlace         permission = "place"          // place orders; a customer for itself only
 	permitChange        permission = "change"         // change an order; a customer its own only. Audited for operators
 	permitSettle        permission = "settle"         // settle orders that need attention. Audited
@@ -24,7 +26,7 @@ const (
 
 func (p permission) roles() []roles.Role {
 	switch p {
-	case permitAnyone, permitRead, permitFollow:
+	case permitAnyone, permitRead, permitFollow, permitBrowse:
 		return roles.All()
 	case permitPlace:
 		return []roles.Role{roles.Admin, roles.Service, roles.Customer}
@@ -38,6 +40,18 @@ func (p permission) roles() []roles.Role {
 	return nil
 }
 
+// own returns the roles to which the permission gives only what is theirs.
+func (p permission) own() []roles.Role {
+	switch p {
+	case permitRead, permitFollow, permitPlace, permitChange:
+		return []roles.Role{roles.Customer}
+	case permitWebhooks, permitWebhookChange:
+		return []roles.Role{roles.Operator, roles.Service, roles.Customer}
+	case permitAnyone, permitBrowse, permitSettle, permitObserve:
+	}
+	return nil
+}
+
 func (p permission) includes(role roles.Role) bool { return slices.Contains(p.roles(), role) }
 
 // audited reports whether the request goes into the audit log. A shop's own services and customers act for themselves,
@@ -45,4 +59,20 @@ func (p permission) includes(role roles.Role) bool { return slices.Contains(p.ro
 func (p permission) audited(who Principal) bool {
 	changes := p == permitChange || p == permitSettle || p == permitWebhookChange
 	return changes && !who.IsDev() && (who.Role == roles.Admin || who.Role == roles.Operator)
+}
+
+// cells returns what each role may do, as cells of a table.
+func (p permission) cells() string {
+	var b strings.Builder
+	for _, role := range roles.All() {
+		switch {
+		case slices.Contains(p.own(), role):
+			b.WriteString(" own |")
+		case p.includes(role):
+			b.WriteString(" yes |")
+		default:
+			b.WriteString(" |")
+		}
+	}
+	return b.String()
 }

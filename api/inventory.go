@@ -78,7 +78,7 @@ func (o inventoryOperations) listInventoryOperation() operation {
 				"the provider decides later whether an order's items can be reserved. The list is empty if the provider does " +
 				"not report its stock.",
 		},
-		permission: permitRead,
+		permission: permitBrowse,
 	}, o.inventory)
 }
 
@@ -124,7 +124,7 @@ func (o inventoryOperations) productOperation() operation {
 			Description: "The product as the inventory provider last reported it, and when that was. A product that the " +
 				"provider did not list is 404.",
 		},
-		permission: permitRead,
+		permission: permitBrowse,
 		errors:     []*problems.Error{errProductNotFound},
 	}, o.product)
 }
