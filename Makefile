@@ -34,6 +34,30 @@ test: ## Run all tests, against a Postgres of their own
 	@# Many more requests than the race detector has time for.
 	$(GO) test -timeout 10m -run '^TestContract$$' ./api -contract.requests 20000
 
+# A test that needs luck fails in some of these runs. bin/hunt has the whole output of each run that failed.
+RUNS ?= 10
+.PHONY: hunt
+hunt: ## Run all tests RUNS times, in turn as they are, beside two busy loops, and on one processor
+	@mkdir -p bin/hunt; loops=; trap 'kill $$loops 2>/dev/null' EXIT; trap 'exit 1' INT TERM; failed=0; \
+	for run in $$(seq $(RUNS)); do \
+		how=quiet; procs=$$(getconf _NPROCESSORS_ONLN); \
+		case $$((run % 3)) in \
+			2) how=loaded; for i in 1 2; do while :; do :; done & loops="$$loops $$!"; done;; \
+			0) how=single; procs=1;; \
+		esac; \
+		out=$(CURDIR)/bin/hunt/$$(date +%Y%m%d-%H%M%S)-$$how; ok=yes; \
+		for dir in $(if $(PACKAGES),.,$(MODULES)); do \
+			(cd "$$dir" && GOMAXPROCS=$$procs $(GO) test $(RACE) -count 1 -timeout 30m $(or $(PACKAGES),./...)) \
+				>>"$$out" 2>&1 || ok=no; \
+		done; \
+		kill $$loops 2>/dev/null; loops=; \
+		if [ $$ok = yes ]; then rm "$$out"; echo "run $$run, $$how: passed"; \
+		else \
+			failed=$$((failed + 1)); echo "run $$run, $$how: failed, see $$out"; \
+			grep -E '^ *--- FAIL|^FAIL|^panic:' "$$out"; \
+		fi; \
+	done; [ $$failed = 0 ]
+
 .PHONY: test-browser
 test-browser: ## Look at the pages in a headless Chromium, which is installed if there is none
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
