@@ -84,6 +84,12 @@ test-proxy: ## Follow events through an nginx, which is installed if there is no
 		{ apt-get update -q && apt-get install -qy --no-install-recommends nginx-light; }
 	$(GO) test -tags nginx -run '^TestNginx' -timeout 5m ./cmd/millrace
 
+.PHONY: test-alerts
+test-alerts: ## Check the alerts, also with promtool, which is installed if there is none
+	@command -v promtool >/dev/null || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager; }
+	cd lab/alerts && $(GO) test -count 1 -timeout 10m ./...
+
 .PHONY: soak
 soak: ## Run the long variants of the tests of load
 	$(GO) test -run '^TestCutStreams$$' -timeout 10m ./api -v -cut.streams 2000 -cut.for 1m

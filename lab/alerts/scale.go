@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// leastScaled is the shortest threshold of an age that scale divides. Shorter ones are waited for as they are.
+const leastScaled = 300 // seconds
+
+var aged = regexp.MustCompile(`(_age|_behind|_timestamp)_seconds$`)
+
+// scale returns the same rules with shorter times, for drills: every window and every "for" is divided by factor, and so
+// is every threshold of five minutes or more that an age is compared with. Nothing else changes.
+func (f rulesFile) scale(factor int) (rulesFile, error) {
+	var scaled rulesFile
+	for _, g := range f.Groups {
+		kept := group{Name: g.Name}
+		for _, r := range g.Rules {
+			expr, err := scaleExpr(r.Expr, factor)
+			if err != nil {
+				return scaled, fmt.Errorf("scale %s%s: %w", r.Record, r.Alert, err)
+			}
+			r.Expr = expr
+			if r.For != "" {
+				wait, err := model.ParseDuration(r.For)
+				if err != nil {
+					return scaled, fmt.Errorf("scale %s: %w", r.Alert, err)
+				}
+				r.For = shorter(time.Duration(wait), factor).String()
+			}
+			kept.Rules = append(kept.Rules, r)
+		}
+		scaled.Groups = append(scaled.Groups, kept)
+	}
+	return scaled, nil
+}
+
+func shorter(d time.Duration, factor int) model.Duration {
+	return model.Duration((d / time.Duration(factor)).Round(time.Millisecond))
+}
+
+func scaleExpr(text string, factor int) (string, error) {
+	expr, err := parse(text)
+	if err != nil {
+		return "", err
+	}
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		switch n := node.(type) {
+		case *parser.MatrixSelector:
+			n.Range = time.Duration(shorter(n.Range, factor))
+		case *parser.BinaryExpr:
+			limit, ok := n.RHS.(*parser.NumberLiteral)
+			if ok && n.Op.IsComparisonOperator() && limit.Val >= leastScaled && isAge(n.LHS) {
+				limit.Val /= float64(factor)
+			}
+		}
+		return nil
+	})
+	return expr.String(), nil
+}
+
+// isAge reports whether an expression is about a metric that is an age or a moment.
+func isAge(expr parser.Expr) bool {
+	for _, name := range metricsOf(expr) {
+		if aged.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// parse parses an expression as Prometheus does.
+func parse(text string) (parser.Expr, error) {
+	return parser.NewParser(parser.Options{}).ParseExpr(text)
+}
+
+// metricsOf returns the names of the metrics that an expression reads.
+func metricsOf(expr parser.Expr) (names []string) {
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if s, ok := node.(*parser.VectorSelector); ok {
+			names = append(names, s.Name)
+		}
+		return nil
+	})
+	return names
+}
