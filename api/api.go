@@ -34,6 +34,8 @@ type Server struct {
 	leave    func()
 	draining chan struct{}
 	drain    func()
+
+	reconfigure func(Limits, []string)
 }
 
 // New makes a Server. It panics if an operation is declared wrongly, for example without a permission. Any test finds
@@ -53,11 +55,17 @@ func New(c Config) *Server {
 		s.streams.Wait()
 	})
 	s.handler = s.routes()
+	s.Reconfigure(c.Limits, c.AllowedOrigins)
 	return s
 }
 
 // ServeHTTP serves a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Reconfigure changes the limits and the allowed origins for the requests to come.
+func (s *Server) Reconfigure(limits Limits, allowedOrigins []string) {
+	s.reconfigure(limits, allowedOrigins)
+}
 
 // Leave makes /health/ready fail, and has each answer close its connection. Requests are still answered, and streams stay
 // open: a balancer needs time to notice that this process is leaving. Call Drain afterwards.
@@ -71,12 +79,15 @@ func (s *Server) Drain() { s.drain() }
 // routes builds the handler. The access log and the metrics wrap recovered, so that they see its answer to a panic.
 func (s *Server) routes() http.Handler {
 	c, router := s.config, chi.NewRouter()
-	rates := &rates{
-		limiter: c.Limiter, most: c.RateLimit, roles: c.RateLimits, proxies: c.TrustedProxies, refused: s.metrics.limited,
+	rates := &rates{limiter: c.Limiter, proxies: c.TrustedProxies, refused: s.metrics.limited}
+	origins := &origins{}
+	s.reconfigure = func(limits Limits, allowed []string) {
+		rates.limits.Store(&limits)
+		origins.set(allowed)
 	}
 	access := &access{auth: c.Auth, audit: c.Store.Audit, cache: c.Cache, rates: rates, load: s.load}
 	router.Use(identified, secured, parting(s.leaving), accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured,
-		s.metrics.recovered, access.sheltered, crossOrigin(c.AllowedOrigins), sameOrigin(c.AllowedOrigins), s.load.shed,
+		s.metrics.recovered, access.sheltered, origins.guard, s.load.shed,
 		rates.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))

@@ -65,7 +65,7 @@ func (a *access) enter(w http.ResponseWriter, r *http.Request, needed permission
 	}
 	recognized := ticket == "" && a.auth.Recognizes(r, false) ||
 		ticket != "" && a.auth.RecognizesTicket(ticket)
-	if !recognized && a.rates.limits(r) {
+	if !recognized && a.rates.applies(r) {
 		release, limited := a.rates.reserve(w, r)
 		if limited != nil {
 			return limited
@@ -73,7 +73,7 @@ func (a *access) enter(w http.ResponseWriter, r *http.Request, needed permission
 		defer release()
 	}
 	x.principal.Principal, x.stillAllowed, err = a.auth.Identify(r, ticket)
-	if err != nil && !recognized && a.rates.limits(r) && errors.Is(err, auth.ErrUnauthorized) {
+	if err != nil && !recognized && a.rates.applies(r) && errors.Is(err, auth.ErrUnauthorized) {
 		if limited := a.rates.rate(w, r, a.rates.addressOf(r)); limited != nil { // counted before release
 			return limited
 		}

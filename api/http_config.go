@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/auth"
-	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
@@ -57,16 +56,15 @@ type Config struct {
 	Gatherer prometheus.Gatherer
 	Now      func() time.Time // default time.Now
 
-	// RateLimit is how many requests a principal, or without one a client address, may send in the Limiter's window.
-	// Without a limit it is 0, or Limiter is nil. The code that makes the Limiter runs it.
-	RateLimit int
-	// RateLimits are the limits of roles with a limit of their own.
-	RateLimits map[roles.Role]int
-	Limiter    *limit.Limiter
+	// Limits are how many requests senders may send in the Limiter's window. Without a Limiter there are none. The code
+	// that makes the Limiter runs it. Reconfigure changes them.
+	Limits  Limits
+	Limiter *limit.Limiter
 	// TrustedProxies are the proxies whose X-Forwarded-For is used.
 	TrustedProxies []netip.Prefix
 
-	// AllowedOrigins are the sites, such as https://shop.example, whose pages may use the API in a browser.
+	// AllowedOrigins are the sites, such as https://shop.example, whose pages may use the API in a browser. Reconfigure
+	// changes them.
 	AllowedOrigins []string
 
 	MaxInFlight    int           // requests being answered at a time, without event streams; default 512

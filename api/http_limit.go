@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
@@ -18,17 +19,22 @@ import (
 // rates are the limits of how often a sender may send requests.
 type rates struct {
 	limiter *limit.Limiter // may be nil
-	most    int            // of a sender in the limiter's window; 0 for no limit
-	roles   map[roles.Role]int
+	limits  atomic.Pointer[Limits]
 	proxies []netip.Prefix
 	refused *prometheus.CounterVec
+}
+
+// Limits are how many requests senders may send in the limiter's window.
+type Limits struct {
+	Base  int                // of a principal or, without one, of a client address; 0 for no limit
+	Roles map[roles.Role]int // of roles with a limit of their own
 }
 
 // rated limits the requests of known principals. It runs after authorized.
 func (l *rates) rated(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
 	x := exchangeOf(r.Context())
-	if l.limits(r) {
+	if l.applies(r) {
 		if err := l.rate(w, r, l.subject(r, x)); err != nil {
 			writeProblem(w, r, err)
 			return
@@ -37,7 +43,7 @@ func (l *rates) rated(hctx huma.Context, next func(huma.Context)) {
 	next(hctx)
 }
 
-func (l *rates) limits(r *http.Request) bool {
+func (l *rates) applies(r *http.Request) bool {
 	return l.limiter != nil && strings.HasPrefix(r.URL.Path, apiPrefix)
 }
 
@@ -57,10 +63,11 @@ func (l *rates) addressOf(r *http.Request) string {
 // limit returns how many requests a sender may send in a window. A known principal has the limit of its role, if the
 // role has one. 0 means no limit.
 func (l *rates) limit(p Principal) int {
-	if own, ok := l.roles[p.Role]; ok && p.Known() {
+	limits := l.limits.Load()
+	if own, ok := limits.Roles[p.Role]; ok && p.Known() {
 		return own
 	}
-	return l.most
+	return limits.Base
 }
 
 // rate counts a request of a subject and sets the header fields of draft-ietf-httpapi-ratelimit-headers. Without a
@@ -108,7 +115,7 @@ func (l *rates) decide(w http.ResponseWriter, subject string, most int, d limit.
 // wrong. A client whose key was verified before is not delayed by other clients at the same address (see enter).
 func (l *rates) gated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if l.limits(r) {
+		if l.applies(r) {
 			w = &gate{ResponseWriter: w, rates: l, request: r}
 		}
 		next.ServeHTTP(w, r)

@@ -13,7 +13,8 @@ import (
 // What is refused before its sender is known counts for the address. A failure of ours does not, nor is it hidden.
 func TestGate(t *testing.T) {
 	t.Parallel()
-	l := &rates{most: 1, limiter: limit.New(limit.Config{}), refused: newMetrics(nil).limited}
+	l := &rates{limiter: limit.New(limit.Config{}), refused: newMetrics(nil).limited}
+	l.limits.Store(&Limits{Base: 1})
 	for _, tt := range []struct{ answered, want int }{{503, 503}, {503, 503}, {401, 401}, {401, 429}, {503, 503}} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/orders", nil)

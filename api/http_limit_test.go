@@ -22,7 +22,7 @@ import (
 
 func limited(n int, now func() time.Time) func(*api.Config) {
 	return func(c *api.Config) {
-		c.RateLimit, c.Limiter = n, limit.New(limit.Config{Now: now})
+		c.Limits.Base, c.Limiter = n, limit.New(limit.Config{Now: now})
 	}
 }
 
@@ -123,7 +123,7 @@ func TestRateLimitByRole(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	h := serve(t, storetest.Pool(t), limited(1, func() time.Time { return now }), func(c *api.Config) {
 		c.Auth = auth.New(auth.Config{Keys: c.Store.Credentials, Timeout: time.Minute})
-		c.RateLimits = map[roles.Role]int{roles.Service: 0, roles.Operator: 3, roles.Admin: 0}
+		c.Limits.Roles = map[roles.Role]int{roles.Service: 0, roles.Operator: 3, roles.Admin: 0}
 	})
 	for role, want := range map[roles.Role]int{
 		roles.Customer: 1, roles.Viewer: 1, roles.Operator: 3, roles.Service: 0, roles.Admin: 0,
@@ -179,7 +179,7 @@ func TestRateLimitWithoutDatabase(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { limiter.Run(ctx) })
-	h := serve(t, storetest.Tx(t), func(c *api.Config) { c.RateLimit, c.Limiter = 5, limiter })
+	h := serve(t, storetest.Tx(t), func(c *api.Config) { c.Limits.Base, c.Limiter = 5, limiter })
 	for i := range 10 {
 		want := http.StatusOK
 		if i >= 5 {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/cors"
@@ -32,6 +33,25 @@ func methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		writeProblem(w, r, errMethod)
 	}
+}
+
+// origins decides about requests of pages of other sites. The sites may change while requests are served.
+type origins struct {
+	next    http.Handler
+	current atomic.Pointer[http.Handler]
+}
+
+// guard is the middleware.
+func (o *origins) guard(next http.Handler) http.Handler {
+	o.next = next
+	o.set(nil)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*o.current.Load()).ServeHTTP(w, r) })
+}
+
+// set allows these sites and no others.
+func (o *origins) set(allowed []string) {
+	handler := crossOrigin(allowed)(sameOrigin(allowed)(o.next))
+	o.current.Store(&handler)
 }
 
 // crossOrigin lets pages of other sites use the API (CORS). The API takes no ambient credentials such as cookies or

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -62,6 +63,7 @@ type keyID string
 // Authenticator finds out which principal sent a request. It is safe for concurrent use.
 type Authenticator struct {
 	config Config
+	token  atomic.Pointer[string]
 	// Credentials that a client sends are looked up in verified only. upheld is for keys that are known by their id.
 	verified *recent[credentialHash, Principal]
 	upheld   *recent[keyID, struct{}]
@@ -80,11 +82,16 @@ func New(c Config) *Authenticator {
 	}
 	recognized, _ := lru.New[credentialHash, struct{}](maxRecent) // fails for sizes below 1 only
 	tickets, _ := lru.New[ticketHash, struct{}](maxRecent)
-	return &Authenticator{
+	a := &Authenticator{
 		config: c, verified: newRecent[credentialHash, Principal](c.Now), upheld: newRecent[keyID, struct{}](c.Now),
 		recognized: recognized, tickets: tickets,
 	}
+	a.SetToken(c.Token)
+	return a
 }
+
+// SetToken replaces the admin's token. The old one opens nothing any more.
+func (a *Authenticator) SetToken(token string) { a.token.Store(&token) }
 
 // Authenticate returns the principal that sent a request: by its bearer token or, for browsers if basic is set, by the
 // password of any user. A nil *Authenticator refuses every request.
@@ -153,7 +160,7 @@ func (a *Authenticator) form(credential string) form {
 	switch {
 	case credential == "" || len(credential) > maxCredential:
 		return formUnknown
-	case a.config.Token != "" && isEqual(a.config.Token, credential):
+	case isToken(*a.token.Load(), credential):
 		return formToken
 	case store.IsKey(credential) && a.config.Keys != nil:
 		return formKey
@@ -163,6 +170,8 @@ func (a *Authenticator) form(credential string) form {
 		return formUnknown
 	}
 }
+
+func isToken(token, credential string) bool { return token != "" && isEqual(token, credential) }
 
 // isEqual reports whether two texts are equal. It takes the same time wherever they differ.
 func isEqual(a, b string) bool {

@@ -79,7 +79,7 @@ func (a *Authenticator) uphold(ctx context.Context, t store.Ticket) error {
 	switch {
 	case !t.GoodUntil.IsZero() && !a.config.Now().Before(t.GoodUntil):
 		return ErrUnauthorized
-	case t.Principal == nameDev && !a.IsOpen(), t.Principal == nameToken && a.config.Token == "":
+	case t.Principal == nameDev && !a.IsOpen(), t.Principal == nameToken && *a.token.Load() == "":
 		return ErrUnauthorized
 	case t.KeyID == "":
 		return nil

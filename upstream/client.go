@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -26,7 +27,7 @@ const (
 type client struct {
 	provider  orders.Provider
 	base      *url.URL
-	token     string
+	token     atomic.Pointer[string]
 	timeout   time.Duration
 	transport http.RoundTripper
 	breaker   *breaker
@@ -54,11 +55,15 @@ func newClient(p orders.Provider, base *url.URL, c Config, m *metrics) *client {
 	if transport == nil {
 		transport = newTransport(c.Timeout, c.MaxConns)
 	}
-	return &client{
-		provider: p, base: base, token: c.Tokens[p], timeout: c.Timeout,
+	client := &client{
+		provider: p, base: base, timeout: c.Timeout,
 		transport: transport, breaker: newBreaker(p, c.Breaker, c.Logger, m), metrics: m, lane: new(lane),
 	}
+	client.setToken(c.Tokens[p])
+	return client
 }
+
+func (c *client) setToken(token string) { c.token.Store(&token) }
 
 // newTransport returns the transport of one provider. Unlike the default one, it has no proxy from the environment and
 // no compression. It has no HTTP/2 either: each call has its own connection, so MaxConnsPerHost is the bulkhead.
@@ -167,8 +172,8 @@ func (c *client) request(ctx context.Context, o call) (*http.Request, error) {
 		req.Header.Set("Idempotency-Key", o.key)
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+	if token := *c.token.Load(); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	return req, nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -47,6 +48,8 @@ func AuthMechanisms() []string {
 // mailer hands e-mail to a mail server, one connection for each message.
 type mailer struct {
 	mailSettings
+
+	password atomic.Pointer[string]
 
 	timeout time.Duration
 	breaker *breaker
@@ -128,7 +131,7 @@ func (m *mailer) dialer(s *session) (*gomail.Client, error) {
 		gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(settings),
 	}
 	if m.config.User != "" {
-		options = append(options, gomail.WithUsername(m.config.User), gomail.WithPassword(m.config.Password),
+		options = append(options, gomail.WithUsername(m.config.User), gomail.WithPassword(*m.password.Load()),
 			gomail.WithSMTPAuth(map[string]gomail.SMTPAuthType{
 				"auto": gomail.SMTPAuthAutoDiscover, "plain": gomail.SMTPAuthPlain, "login": gomail.SMTPAuthLogin,
 				"cram-md5": gomail.SMTPAuthCramMD5, "scram-sha-256": gomail.SMTPAuthSCRAMSHA256,

@@ -96,7 +96,12 @@ func New(c Config) (*Clients, error) {
 	if c.SMTP == nil {
 		return &Clients{clients, nil}, nil
 	}
-	return &Clients{clients, &mailer{mail, c.Timeout, newBreaker(orders.Email, c.Breaker, c.Logger, m), m, new(lane)}}, nil
+	mailer := &mailer{
+		mailSettings: mail, timeout: c.Timeout, breaker: newBreaker(orders.Email, c.Breaker, c.Logger, m), metrics: m,
+		lane: new(lane),
+	}
+	mailer.password.Store(&c.SMTP.Password)
+	return &Clients{clients, mailer}, nil
 }
 
 // Send posts the step's request under its idempotency key and returns the provider's answer. The answer's reference is

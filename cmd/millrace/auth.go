@@ -94,8 +94,13 @@ func (c nodeConfig) addresses() []string {
 
 // authenticator makes an authenticator that looks keys up in s.
 func (n *node) authenticator(s *store.Store) *auth.Authenticator {
-	return auth.New(auth.Config{
+	a := auth.New(auth.Config{
 		Keys: s.Credentials, Token: n.config.security.Token, OIDC: n.oidc,
 		Open: n.open, Closed: n.closed, Now: n.clock.Now,
 	})
+	n.onReload(func(c nodeConfig) error {
+		a.SetToken(c.security.Token)
+		return nil
+	})
+	return a
 }

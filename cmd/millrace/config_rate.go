@@ -1,6 +1,9 @@
 package main
 
-import "github.com/millrace-orders/millrace/auth/roles"
+import (
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/auth/roles"
+)
 
 // rateFlags are not part of apiFlags, because dev has a different default.
 type rateFlags struct {
@@ -17,30 +20,14 @@ type roleRateFlags struct {
 	RateLimitAdmin    int  `env:"MILLRACE_RATE_LIMIT_ADMIN" default:"0" min:"0" help:"Limit of one admin; 0 for no limit."`
 }
 
-// rateLimits are the limits of an API: one for each role that has its own, and a base limit for all other callers.
-type rateLimits struct {
-	base  int
-	roles map[roles.Role]int
-}
-
-func (f roleRateFlags) limits(base int) rateLimits {
-	limits := rateLimits{base, map[roles.Role]int{
+func (f roleRateFlags) limits(base int) api.Limits {
+	limits := api.Limits{Base: base, Roles: map[roles.Role]int{
 		roles.Service: f.RateLimitService, roles.Operator: f.RateLimitOperator, roles.Admin: f.RateLimitAdmin,
 	}}
 	for role, limit := range map[roles.Role]*int{roles.Customer: f.RateLimitCustomer, roles.Viewer: f.RateLimitViewer} {
 		if limit != nil {
-			limits.roles[role] = *limit
+			limits.Roles[role] = *limit
 		}
 	}
 	return limits
-}
-
-// none reports whether there are no limits.
-func (l rateLimits) none() bool {
-	for _, limit := range l.roles {
-		if limit > 0 {
-			return false
-		}
-	}
-	return l.base == 0
 }

@@ -25,7 +25,7 @@ type balancer struct {
 	next  int
 }
 
-const lookEvery = 100 * time.Millisecond
+const checkEvery = 100 * time.Millisecond
 
 func (b *balancer) look(t *testing.T, backends []string) {
 	for _, backend := range backends {
@@ -93,7 +93,7 @@ func TestDrainDelay(t *testing.T) {
 	var group sync.WaitGroup
 	var answered, failed atomic.Int64
 	group.Go(func() {
-		for ticker := time.NewTicker(lookEvery); ; {
+		for ticker := time.NewTicker(checkEvery); ; {
 			select {
 			case <-done:
 				return
@@ -142,7 +142,7 @@ func TestDrainDelay(t *testing.T) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			return b.ready[fresh.api] && answered.Load() > before
-		}, time.Minute, lookEvery)
+		}, time.Minute, checkEvery)
 	}
 	close(done)
 	group.Wait()

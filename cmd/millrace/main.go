@@ -91,6 +91,7 @@ type process struct {
 	ctx    context.Context
 	stdout io.Writer
 	stderr io.Writer
+	args   []string // the command line
 }
 
 var errExited = errors.New("exited") // --help and --version: kong has printed and asks to exit
@@ -98,13 +99,14 @@ var errExited = errors.New("exited") // --help and --version: kong has printed a
 func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, *problems, error) {
 	p := &problems{
 		line: map[*kong.Value]error{}, env: map[*kong.Value]error{}, file: map[*kong.Value]error{},
+		resolved: map[*kong.Value]bool{},
 	}
 	parser, err := kong.New(c, kong.Name("millrace"), kong.Writers(stdout, stderr),
 		kong.Description("Order processing on one Postgres."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}), kong.ValueFormatter(describe),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(durations)), kong.PostBuild(dress),
 		kong.Vars{"default_data": defaultData(), "version": versionText()}, kong.Exit(func(int) { panic(errExited) }),
-		kong.Resolvers(kong.ResolverFunc(p.secretFiles)), kong.PostBuild(p.relax))
+		kong.Resolvers(kong.ResolverFunc(p.settingsIn), kong.ResolverFunc(p.secretFiles)), kong.PostBuild(p.relax))
 	return parser, p, err
 }
 
@@ -124,7 +126,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := failpoint.Arm(c.Failpoints); err != nil {
 		return err
 	}
-	return command.Run(&process{ctx, stdout, stderr})
+	return command.Run(&process{ctx, stdout, stderr, args})
 }
 
 // parseOrPrint returns the command of args; nil if they ask for help or the version.
@@ -140,8 +142,11 @@ func parseOrPrint(c *commands, args []string, stdout, stderr io.Writer) (command
 	}, args)
 }
 
-func (f logFlags) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: f.LogLevel}
+func (f logFlags) logger(w io.Writer) *slog.Logger { return f.loggerAt(w, f.LogLevel) }
+
+// loggerAt makes a logger whose level may change.
+func (f logFlags) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if f.LogFormat == "text" || f.LogFormat == "auto" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}

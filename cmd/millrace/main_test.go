@@ -47,6 +47,7 @@ type instance struct {
 	stop                 func() error // as SIGTERM does; waits
 	kill                 func()       // as kill -9 does; waits. nil in this process
 	process              *os.Process  // nil in this process
+	log                  logged       // after it was ready; empty in this process
 }
 
 // startDev runs "millrace dev" in this process.
@@ -145,7 +146,12 @@ func (i *instance) readReady(r io.Reader) {
 		require.NoError(i.t, json.Unmarshal(lines.Bytes(), &entry), lines.Text())
 		if entry.Msg == "ready" {
 			i.api, i.ops = "http://"+entry.API, "http://"+entry.Ops
-			go func() { _, _ = io.Copy(io.Discard, r) }()
+			go func() {
+				for lines.Scan() {
+					_, _ = i.log.Write(append(lines.Bytes(), '\n'))
+				}
+				_, _ = io.Copy(io.Discard, r) // a line that is too long
+			}()
 			return
 		}
 	}

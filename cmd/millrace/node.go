@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -45,10 +48,11 @@ var errNotMigrated = errors.New("the database schema is not up to date: run mill
 type nodeConfig struct {
 	database    databaseFlags
 	connections connectionFlags
-	api         *apiFlags  // nil: no API
-	limits      rateLimits // of the API
+	api         *apiFlags // nil: no API
+	limits      api.Limits
 	work        *workFlags // nil: no workers
 	ops         opsFlags
+	platform    platformFlags
 	webhooks    webhookFlags
 	security    securityFlags
 	dev         bool // an open API is intended, and needs no warning
@@ -65,12 +69,14 @@ type node struct {
 	registry  *prometheus.Registry
 	open      bool // accept requests without a credential, until closed
 	closed    chan struct{}
-	leaving   chan struct{}           // closed when the process is asked to stop
-	leave     []func()                // run at that moment; they do not block
-	oidc      *auth.OIDC              // nil: no identity provider
-	addrs     map[string]string       // where the servers listen, by name
-	listeners map[string]net.Listener // by name
-	failed    chan error              // errors of servers that end by themselves
+	reloads   []func(nodeConfig) error // apply settings that were read again
+	tls       *certificate             // nil without TLS
+	leaving   chan struct{}            // closed when the process is asked to stop
+	leave     []func()                 // run at that moment; they do not block
+	oidc      *auth.OIDC               // nil: no identity provider
+	addrs     map[string]string        // where the servers listen, by name
+	listeners map[string]net.Listener  // by name
+	failed    chan error               // errors of servers that end by themselves
 	recent    *store.Recent
 	clock     *store.Clock
 	writes    *store.Writes
@@ -90,10 +96,11 @@ type node struct {
 // streams close, the listener closes, requests finish, running steps finish, connections close.
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
-		config: c, logger: c.log.logger(p.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2),
+		config: c, registry: prometheus.NewRegistry(), failed: make(chan error, 2),
 		addrs: map[string]string{}, listeners: map[string]net.Listener{}, recent: store.NewRecent(),
 		closed: make(chan struct{}), leaving: make(chan struct{}), writes: store.NewWrites(time.Now),
 	}
+	n.logger = n.reloadableLogger(p.stderr)
 	if n.progress = c.progress; n.progress == nil {
 		n.progress = n.logger
 	}
@@ -102,6 +109,13 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	n.holds = store.NewHolds(store.HoldsConfig{Now: n.clock.Now, Logger: n.logger, Registerer: n.registry})
 	n.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(c))
+	hangups := make(chan os.Signal, 1)
+	if !c.dev { // dev ends with its terminal
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+	}
+	systemd := newNotifier(n.logger, os.Getenv)
+	n.background(systemd.feed) // until everything else has stopped
 	if err := n.start(p.ctx); err != nil {
 		return err
 	}
@@ -110,11 +124,14 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 			return err
 		}
 	}
+	n.followSettings(p.args, hangups, systemd)
 	n.logger.InfoContext(p.ctx, "ready", "version", version, "api", n.addrs["api"], "ops", n.addrs["ops"])
+	systemd.send("READY=1\nSTATUS=%s", version)
 	select {
 	case err = <-n.failed:
 	case <-p.ctx.Done():
 	}
+	systemd.send("STOPPING=1\nSTATUS=stopping")
 	stopped := n.tellStopping()
 	if err == nil {
 		n.depart(c.ops.DrainDelay)
@@ -198,6 +215,9 @@ func (n *node) start(ctx context.Context) error {
 		n.logger.WarnContext(ctx, "log partitions not made yet", "error", err)
 	}
 
+	if n.tls, err = newCertificate(c.platform); err != nil {
+		return err
+	}
 	// A port that is in use stops the process before it works on anything.
 	if err := n.bind(ctx, "ops", c.ops.OpsAddr); err != nil {
 		return err
@@ -237,6 +257,10 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 	n.leave = append(n.leave, server.Leave)
+	n.onReload(func(c nodeConfig) error {
+		server.Reconfigure(c.limits, c.api.AllowedOrigins)
+		return nil
+	})
 	n.background(feed.Run) // after all subscriptions: a cache without the feed would serve stale orders
 	n.serve("api", server, server.Drain, drainTimeout)
 	return nil
@@ -315,7 +339,7 @@ func (n *node) newAPI(
 	return api.New(api.Config{
 		Store: s, Cache: cached, Feed: feed, Now: n.clock.Now, Logger: n.logger, Registerer: n.registry,
 		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
-		Limiter: n.startLimiter(feedPool), RateLimit: c.limits.base, RateLimits: c.limits.roles,
+		Limiter: n.startLimiter(feedPool), Limits: c.limits,
 		TrustedProxies: c.api.TrustedProxies,
 		MaxInFlight:    c.api.MaxInFlight, MaxStreams: c.api.MaxStreams, MaxStreamsEach: c.api.MaxStreamsEach,
 		AllowedOrigins: c.api.AllowedOrigins,
@@ -354,7 +378,12 @@ func (n *node) serve(name string, handler http.Handler, drain func(), patience t
 		ErrorLog: slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),
 	}
 	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		serve := server.Serve
+		if n.tls != nil {
+			server.TLSConfig = n.tls.config()
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			n.failed <- fmt.Errorf("serve %s: %w", name, err)
 		}
 	}()

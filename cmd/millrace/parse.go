@@ -16,7 +16,10 @@ import (
 type problems struct {
 	line map[*kong.Value]error // on the command line
 	env  map[*kong.Value]error // in the environment
-	file map[*kong.Value]error // with the file of a secret
+	file map[*kong.Value]error // with the file of a secret, or with the settings file
+
+	settings map[string]string    // in the settings file, by variable; nil if it was not read
+	resolved map[*kong.Value]bool // from the settings file
 }
 
 // lenient reads a flag's value. If the value is rejected, lenient records the problem and reads the default instead, so
@@ -105,7 +108,7 @@ func (p *problems) all(ctx *kong.Context) (all []error, flags []string) {
 		}
 		for _, flag := range path.Flags {
 			at := p.env
-			if _, ok := given[flag.Name]; ok {
+			if _, ok := given[flag.Name]; ok || p.resolved[flag.Value] {
 				at = p.line
 			}
 			for _, problems := range []map[*kong.Value]error{at, p.file} {

@@ -31,6 +31,9 @@ func (p *problems) secretFiles(ctx *kong.Context, path *kong.Path, flag *kong.Fl
 	i := slices.IndexFunc(path.Flags, func(f *kong.Flag) bool { return f.Name == flag.Name+fileSuffix })
 	file := path.Flags[i]
 	name, _ := ctx.FlagValue(file).(string)
+	if _, set := os.LookupEnv(flag.Envs[0]); name == "" && !set {
+		name = p.settings[file.Envs[0]]
+	}
 	if name == "" {
 		return nil, nil //nolint:nilnil // likewise
 	}

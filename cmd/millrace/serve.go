@@ -11,6 +11,7 @@ type serveCommand struct {
 	webhookFlags    `group:"Webhooks"`
 	workFlags       `group:"Workers"`
 	opsFlags        `group:"Operations"`
+	platformFlags   `group:"Operations"`
 	securityFlags   `group:"Access"`
 	providerFlags   `group:"Providers"`
 	logFlags        `group:"Logs"`
@@ -18,16 +19,18 @@ type serveCommand struct {
 
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.providerFlags.check(), c.securityFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.providerFlags.check(), c.securityFlags.check(), c.platformFlags.check())
 }
 
 // Run serves until the process is told to stop.
-func (c *serveCommand) Run(p *process) error {
-	return runNode(p, nodeConfig{
+func (c *serveCommand) Run(p *process) error { return runNode(p, c.config(), nil) }
+
+func (c *serveCommand) config() nodeConfig {
+	return nodeConfig{
 		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
-		limits: c.limits(c.RateLimit), work: &c.workFlags, ops: c.opsFlags, webhooks: c.webhookFlags,
-		security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
-	}, nil)
+		limits: c.limits(c.RateLimit), work: &c.workFlags, ops: c.opsFlags, platform: c.platformFlags,
+		webhooks: c.webhookFlags, security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
+	}
 }
 
 // apiCommand runs the API alone.
@@ -38,21 +41,25 @@ type apiCommand struct {
 	rateFlags       `group:"Limits"`
 	webhookFlags    `group:"Webhooks"`
 	opsFlags        `group:"Operations"`
+	platformFlags   `group:"Operations"`
 	securityFlags   `group:"Access"`
 	logFlags        `group:"Logs"`
 }
 
 // Validate reports all problems at once.
 func (c *apiCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.securityFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.securityFlags.check(), c.platformFlags.check())
 }
 
 // Run serves until the process is told to stop.
-func (c *apiCommand) Run(p *process) error {
-	return runNode(p, nodeConfig{
+func (c *apiCommand) Run(p *process) error { return runNode(p, c.config(), nil) }
+
+func (c *apiCommand) config() nodeConfig {
+	return nodeConfig{
 		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
-		limits: c.limits(c.RateLimit), ops: c.opsFlags, webhooks: c.webhookFlags, security: c.securityFlags, log: c.logFlags,
-	}, nil)
+		limits: c.limits(c.RateLimit), ops: c.opsFlags, platform: c.platformFlags, webhooks: c.webhookFlags,
+		security: c.securityFlags, log: c.logFlags,
+	}
 }
 
 // workCommand runs the workers alone.
@@ -62,6 +69,7 @@ type workCommand struct {
 	workFlags       `group:"Workers"`
 	webhookFlags    `group:"Webhooks"`
 	opsFlags        `group:"Operations"`
+	platformFlags   `group:"Operations"`
 	securityFlags   `group:"Access"`
 	providerFlags   `group:"Providers"`
 	logFlags        `group:"Logs"`
@@ -69,14 +77,16 @@ type workCommand struct {
 
 // Validate reports all problems at once.
 func (c *workCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.providerFlags.check(), c.securityFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.providerFlags.check(), c.securityFlags.check(), c.platformFlags.check())
 }
 
 // Run works until the process is told to stop.
-func (c *workCommand) Run(p *process) error {
-	return runNode(p, nodeConfig{
+func (c *workCommand) Run(p *process) error { return runNode(p, c.config(), nil) }
+
+func (c *workCommand) config() nodeConfig {
+	return nodeConfig{
 		database: c.databaseFlags, connections: c.connectionFlags, work: &c.workFlags, ops: c.opsFlags,
-		webhooks: c.webhookFlags,
-		security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
-	}, nil)
+		platform: c.platformFlags, webhooks: c.webhookFlags, security: c.securityFlags, providers: c.providerFlags,
+		log: c.logFlags,
+	}
 }

@@ -59,6 +59,7 @@ func (n *node) startJobs(
 		return nil, err
 	}
 	n.onStop(clients.Close)
+	n.onReload(func(c nodeConfig) error { return clients.Rotate(c.providers.config().Tokens, c.providers.SMTPPassword) })
 	n.breakers = func() map[string]string {
 		states := map[string]string{}
 		for provider, state := range clients.States() {
