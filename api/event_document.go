@@ -18,6 +18,7 @@ func streamEvent(r huma.Registry, t EventType, data *huma.Schema) {
 			"data":  data,
 			"retry": {Type: huma.TypeInteger, Description: "Milliseconds to wait before reconnecting"},
 		},
+		Examples: []any{exampleStreamEvent(t)},
 	}
 }
 

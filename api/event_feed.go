@@ -42,6 +42,9 @@ const (
 	eventResync EventType = stream.EventResync
 )
 
+// resyncDetail tells people what to do after a resync.
+const resyncDetail = "Events are missing here: they are no longer kept. Read the orders again."
+
 // Place is where the feed goes on.
 type Place struct {
 	Next   string `json:"next" example:"1-2f4-9a-19c2d7f1e3b" doc:"The place, which is the event's id, too"`
@@ -52,7 +55,7 @@ type Place struct {
 func encodePlace(event string, at store.Cursor) []byte {
 	place := Place{Next: at.String()}
 	if event == stream.EventResync {
-		place.Detail = "Events are missing here: they are no longer kept. Read the orders again."
+		place.Detail = resyncDetail
 	}
 	data, _ := json.Marshal(place) //nolint:errchkjson // texts can be encoded
 	return data

@@ -80,7 +80,7 @@ func TestOpenAPI(t *testing.T) {
 			"createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "rotateWebhookSecret",
 			"pingWebhook", "listWebhookDeliveries", "getWebhookDelivery", "redeliverWebhookDelivery",
 			"redeliverWebhookDeliveries",
-			"getSystemStatus", "getSystemMetrics", "getReconciliation", "getHealth", "getLiveness", "getReadiness",
+			"getSystemStatus", "getSystemMetrics", "getSystemHistory", "getReconciliation", "getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})
 
@@ -124,6 +124,38 @@ func TestOpenAPI(t *testing.T) {
 			require.Equal(t, string(order.Total), strconv.FormatFloat(sum, 'f', 2, 64))
 		})
 		require.Equal(t, 5, n)
+	})
+
+	// A reader of the document without an example shows the first value of each enumeration, such as a pending step with
+	// the reason of a refusal.
+	t.Run("ExamplesWithEnumerations", func(t *testing.T) {
+		t.Parallel()
+		schemas := doc["components"].(map[string]any)["schemas"].(map[string]any)
+		for name, v := range schemas {
+			schema := v.(map[string]any)
+			properties, _ := schema["properties"].(map[string]any)
+			for field, property := range properties {
+				ref, _ := property.(map[string]any)["$ref"].(string)
+				enum := strings.TrimPrefix(ref, "#/components/schemas/")
+				if ref == "" || schemas[enum].(map[string]any)["enum"] == nil || enum == "Condition" { // ok comes first
+					continue
+				}
+				require.NotEmpty(t, schema["examples"], "%s has no example, and %s is an enumeration", name, field)
+			}
+		}
+		for _, name := range []string{
+			"OrderEvent", "OrderCreatedEvent", "OrderStatusUpdatedEvent", "OrderProcessingProgressEvent",
+		} {
+			example := schemas[name].(map[string]any)["examples"].([]any)[0].(map[string]any)
+			if data, ok := example["data"].(map[string]any); ok {
+				require.Equal(t, example["event"], data["type"], name)
+				example = data
+			}
+			require.NotContains(t, example, "reason", "%s: nothing went wrong", name)
+			require.Equal(t, example["kind"] == "order_placed", example["step"] == nil, name)
+		}
+		cursor := schemas["CursorEvent"].(map[string]any)["examples"].([]any)[0].(map[string]any)
+		require.NotContains(t, cursor["data"], "detail")
 	})
 
 	t.Run("Streams", func(t *testing.T) {

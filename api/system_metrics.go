@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/orders"
 )
 
 // SystemMetrics is the most useful metrics as one JSON object. Counts are since the process started.
@@ -55,6 +57,12 @@ type OrderMetrics struct {
 type EndedCount struct {
 	Status OrderStatus `json:"status" example:"completed"`
 	Count  int64       `json:"count" minimum:"0" example:"1100"`
+}
+
+// TransformSchema gives the document a status in which orders end.
+func (EndedCount) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{EndedCount{Status: OrderStatus(orders.Completed), Count: 1100}}
+	return s
 }
 
 // InFlight counts the requests that are being answered.

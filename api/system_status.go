@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -77,6 +78,12 @@ func (SystemStatus) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schem
 type StatusReason struct {
 	Code    ReasonCode `json:"code" example:"breaker_open"`
 	Subject string     `json:"subject,omitempty" example:"payment" doc:"The queue, provider or check that the reason is about"`
+}
+
+// TransformSchema gives the document a reason that has this subject.
+func (StatusReason) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{StatusReason{Code: reasonBreakerOpen, Subject: string(orders.Payment)}}
+	return s
 }
 
 // ReasonCode is a reason to look closer, for programs.

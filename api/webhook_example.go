@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -35,5 +36,12 @@ func (WebhookWithSecret) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.
 // TransformSchema gives the document an example whose fields fit together.
 func (WebhookDelivery) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.Examples = []any{json.RawMessage(exampleDelivery)}
+	return s
+}
+
+// TransformSchema gives the document an example whose fields fit together.
+func (DeliveryAttempt) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	at := time.Date(2026, 11, 22, 12, 0, 1, 0, time.UTC)
+	s.Examples = []any{DeliveryAttempt{Attempt: 1, At: at, DurationSeconds: 0.12, Status: 200, Response: "ok"}}
 	return s
 }

@@ -30,6 +30,16 @@ type Problem struct {
 	headers http.Header
 }
 
+// TransformSchema gives the document a problem whose code has this status.
+func (Problem) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{Problem{
+		Type: "about:blank", Title: Invalid.title(), Status: Invalid.status(), Detail: "The request is not valid.",
+		Code: "validation_failed", RequestID: "0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e",
+		Errors: []ProblemError{{Location: "body.items[0].price", Message: "must have at most 2 decimals in USD"}},
+	}}
+	return s
+}
+
 // ProblemError is one wrong field or parameter.
 type ProblemError struct {
 	Location string `json:"location" example:"body.items[0].price" doc:"The place of the mistake: body, query, path or header, then the path to the field"`
