@@ -18,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/millrace-orders/millrace/auth/roles"
+	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/stream"
 	"github.com/millrace-orders/millrace/web/docs"
 )
@@ -85,7 +86,10 @@ func (s *Server) routes() http.Handler {
 		rates.limits.Store(&limits)
 		origins.set(allowed)
 	}
-	access := &access{auth: c.Auth, audit: c.Store.Audit, cache: c.Cache, rates: rates, load: s.load}
+	access := &access{
+		auth: c.Auth, audit: c.Store.Audit, cache: c.Cache, rates: rates, load: s.load,
+		refusals: limit.New(limit.Config{Logger: c.Logger}),
+	}
 	router.Use(identified, secured, parting(s.leaving), accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured,
 		s.metrics.recovered, access.sheltered, origins.guard, s.load.shed,
 		rates.gated, limited, middleware.GetHead)
@@ -113,10 +117,10 @@ func (s *Server) routes() http.Handler {
 // operations returns all operations of the API, by resource. Each resource gets what its handlers need.
 func (s *Server) operations() []operation {
 	c, db := s.config, s.config.Store
-	lists := orderLists{db.Orders}
+	lists, system := orderLists{db.Orders}, newSystemOperations(c, s.leaving)
 	return slices.Concat(
 		orderOperations{
-			orders: db.Orders, cache: c.Cache, now: c.Now,
+			orders: db.Orders, cache: c.Cache, holds: db.Holds, now: c.Now,
 			waiter: waiter{db.Orders, s.load, s.streams, c.Heartbeat, s.draining},
 		}.all(),
 		lists.all(),
@@ -128,7 +132,8 @@ func (s *Server) operations() []operation {
 		notificationOperations{sent: db.Notifications}.all(),
 		webhookOperations{webhooks: db.Webhooks, deliveries: db.Deliveries, policy: c.Webhooks, now: c.Now}.all(),
 		deliveryOperations{deliveries: db.Deliveries}.all(),
-		newSystemOperations(c, s.leaving).all(),
+		system.all(),
+		leverOperations{levers: db.Levers, holds: db.Holds, system: system}.all(),
 		historyOperations{samples: db.History, processes: db.Processes}.all(),
 		reconciliationOperations{findings: db.Findings}.all(),
 		healthOperations{version: c.Version, ready: c.Ready, schema: c.SchemaVersion, leaving: s.leaving}.all(),

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -28,7 +29,12 @@ type access struct {
 	cache *cache.Orders
 	rates *rates
 	load  *load
+	// refusals bounds how many refused changes of one principal are rows of the audit log.
+	refusals *limit.Limiter
 }
+
+// auditedRefusals is how many refused changes of one principal are audited per minute and process.
+const auditedRefusals = 30
 
 // authorized enforces the permissions that operations declare. An operation without a permission is closed to every
 // caller.
@@ -46,7 +52,8 @@ func (a *access) authorized(hctx huma.Context, next func(huma.Context)) {
 		err = a.load.occupy(x)
 	}
 	if err == nil {
-		err = a.permitted(hctx, x.principal, needed)
+		x.actor = x.principal.Actor(r, x.requestID)
+		err = a.permitted(hctx, x, needed)
 	}
 	if err != nil {
 		writeProblem(w, r, err)
@@ -82,11 +89,29 @@ func (a *access) enter(w http.ResponseWriter, r *http.Request, needed permission
 }
 
 // permitted decides whether the operation may run.
-func (a *access) permitted(hctx huma.Context, p Principal, needed permission) error {
-	if err := p.may(needed); err != nil {
+func (a *access) permitted(hctx huma.Context, x *exchange, needed permission) error {
+	if err := x.principal.may(needed); err != nil {
+		if unaudited := a.refused(hctx, x, needed); unaudited != nil {
+			return unaudited
+		}
 		return err
 	}
-	return a.visible(hctx, p)
+	return a.visible(hctx, x.principal)
+}
+
+// refused writes into the audit log that a caller tried a change that it may not make.
+func (a *access) refused(hctx huma.Context, x *exchange, needed permission) error {
+	if !needed.refusalAudited(x.principal) || !a.refusals.Allow(x.principal.Name, auditedRefusals).Allowed {
+		return nil
+	}
+	return a.audit.Write(hctx.Context(), []store.AuditEntry{{
+		Actor: x.actor, Action: hctx.Operation().OperationID, Target: target(hctx), Detail: map[string]any{"allowed": false},
+	}})
+}
+
+// target returns what a request is about, for the audit log.
+func target(hctx huma.Context) string {
+	return cmp.Or(hctx.Param(paramOrder), hctx.Param("webhookId"), hctx.Param("lane"))
 }
 
 // audited writes the audit log before the operation runs. So everything that was done is in the log, at the price that
@@ -96,8 +121,7 @@ func (a *access) audited(hctx huma.Context, next func(huma.Context)) {
 	x := exchangeOf(r.Context())
 	if declared(hctx.Operation()).permission.audited(x.principal) {
 		if err := a.audit.Write(r.Context(), []store.AuditEntry{{
-			Actor: x.principal.Actor(r, x.requestID), Action: x.operation,
-			Target: cmp.Or(hctx.Param(paramOrder), hctx.Param("webhookId")),
+			Actor: x.actor, Action: x.operation, Target: target(hctx),
 		}}); err != nil {
 			writeProblem(w, r, err)
 			return

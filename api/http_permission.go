@@ -19,6 +19,7 @@ const (
 	permitPlace         permission = "place"          // place orders; a customer for itself only
 	permitChange        permission = "change"         // change an order; a customer its own only. Audited for operators
 	permitSettle        permission = "settle"         // settle orders that need attention. Audited
+	permitOperate       permission = "operate"        // pull levers. The store audits it, together with the change
 	permitObserve       permission = "observe"        // read the state of the whole system
 	permitWebhooks      permission = "webhooks"       // read its own webhooks; an admin reads all
 	permitWebhookChange permission = "webhook_change" // change them, likewise. Audited for operators
@@ -32,7 +33,7 @@ func (p permission) roles() []roles.Role {
 		return []roles.Role{roles.Admin, roles.Service, roles.Customer}
 	case permitChange, permitWebhooks, permitWebhookChange:
 		return []roles.Role{roles.Admin, roles.Operator, roles.Service, roles.Customer}
-	case permitSettle:
+	case permitSettle, permitOperate:
 		return []roles.Role{roles.Admin, roles.Operator}
 	case permitObserve:
 		return []roles.Role{roles.Admin, roles.Operator, roles.Viewer}
@@ -47,7 +48,7 @@ func (p permission) own() []roles.Role {
 		return []roles.Role{roles.Customer}
 	case permitWebhooks, permitWebhookChange:
 		return []roles.Role{roles.Operator, roles.Service, roles.Customer}
-	case permitAnyone, permitBrowse, permitSettle, permitObserve:
+	case permitAnyone, permitBrowse, permitSettle, permitOperate, permitObserve:
 	}
 	return nil
 }
@@ -75,4 +76,11 @@ func (p permission) cells() string {
 		}
 	}
 	return b.String()
+}
+
+// refusalAudited reports whether it goes into the audit log that a known caller was refused: all changes that operators
+// may make do.
+func (p permission) refusalAudited(who Principal) bool {
+	changes := p == permitChange || p == permitSettle || p == permitWebhookChange || p == permitOperate
+	return changes && !who.IsDev()
 }

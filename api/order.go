@@ -17,6 +17,7 @@ const tagOrders = "Orders"
 type orderOperations struct {
 	orders *store.Orders
 	cache  *cache.Orders
+	holds  *store.Holds
 	now    func() time.Time
 	waiter waiter
 }

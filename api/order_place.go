@@ -6,12 +6,18 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 )
+
+// longestStop is the longest time that a stopped intake asks callers to wait: an operator may start it earlier.
+const longestStop = time.Minute
+
+var errIntakeStopped = problems.New(problems.Unavailable, "intake_stopped", "No orders are taken at the moment.")
 
 // Placement is the body of a request to place an order.
 type Placement struct {
@@ -55,7 +61,7 @@ func (o orderOperations) placeOperation() operation {
 			MaxBodyBytes:  -1, // limited does it
 		},
 		permission: permitPlace, action: "create",
-		errors: []*problems.Error{errKeyReused},
+		errors: []*problems.Error{errKeyReused, errIntakeStopped},
 		example: `{"customerId": "1", "items": [` +
 			`{"productId": 1, "quantity": 2, "price": 29.99}, ` +
 			`{"productId": 2, "quantity": 1, "price": 149.99}]}`,
@@ -64,6 +70,9 @@ func (o orderOperations) placeOperation() operation {
 }
 
 func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
+	if stop, stopped := o.holds.Intake(); stopped {
+		return nil, errIntakeStopped.Detailed("%s", stop.Reason).RetryAfter(min(o.holds.Remaining(stop), longestStop))
+	}
 	placement, err := newPlacement(in.Body)
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ const tagOperations = "Operations"
 // systemOperations are the operations on the system as a whole.
 type systemOperations struct {
 	queues   *store.Queues
+	holds    *store.Holds
 	verifier *store.Verifier
 	version  string
 	instance string
@@ -43,7 +44,7 @@ type systemOperations struct {
 
 func newSystemOperations(c Config, leaving <-chan struct{}) systemOperations {
 	return systemOperations{
-		queues: c.Store.Queues, verifier: c.Store.Verifier, version: c.Version, instance: c.Instance, breakers: c.Breakers,
+		queues: c.Store.Queues, holds: c.Store.Holds, verifier: c.Store.Verifier, version: c.Version, instance: c.Instance, breakers: c.Breakers,
 		feed: c.Feed, registry: c.Gatherer, now: c.Now, started: c.Now(), leaving: leaving,
 		shared: &sample[systemSample]{now: c.Now}, gathered: &sample[families]{now: c.Now},
 	}
@@ -65,6 +66,8 @@ type SystemStatus struct {
 	Database      DatabaseStatus  `json:"database"`
 	Feed          *FeedStatus     `json:"feed,omitempty"`
 	Breakers      []BreakerStatus `json:"breakers" doc:"The circuit breakers of this process, by provider; empty if the process runs no workers"`
+	Intake        Intake          `json:"intake" doc:"Whether orders are taken"`
+	PausedLanes   []PausedLane    `json:"pausedLanes" doc:"The lanes that operators pause, sorted by name"`
 	Queues        []QueueStatus   `json:"queues" doc:"The queues of all processes, sorted by name"`
 }
 
@@ -97,6 +100,8 @@ const (
 	reasonNoLeader     ReasonCode = "no_leader"
 	reasonBreakerOpen  ReasonCode = "breaker_open"
 	reasonQueuePaused  ReasonCode = "queue_paused"
+	reasonLanePaused   ReasonCode = "lane_paused"
+	reasonIntakeStop   ReasonCode = "intake_stopped"
 	reasonQueueBehind  ReasonCode = "queue_behind"
 	reasonViolation    ReasonCode = "invariant_violated"
 )
@@ -106,7 +111,7 @@ func (ReasonCode) Schema(r huma.Registry) *huma.Schema {
 	return enum(r, "ReasonCode", "A reason to look closer. Behind: for more than 10 seconds (feed) or a minute (queue)",
 		[]ReasonCode{
 			reasonDraining, reasonDatabaseDown, reasonFeedBehind, reasonNoLeader, reasonBreakerOpen, reasonQueuePaused,
-			reasonQueueBehind, reasonViolation,
+			reasonQueueBehind, reasonViolation, reasonLanePaused, reasonIntakeStop,
 		})
 }
 
@@ -119,6 +124,12 @@ type DatabaseStatus struct {
 // FeedStatus reports how current this process's caches and event streams are.
 type FeedStatus struct {
 	BehindSeconds float64 `json:"behindSeconds" minimum:"0" example:"0.2" doc:"How long there may have been events that this process has not read"`
+}
+
+// PausedLane is a lane that an operator pauses.
+type PausedLane struct {
+	Lane string `json:"lane" example:"payment"`
+	LeverHold
 }
 
 // BreakerStatus is the state of one circuit breaker.
@@ -137,6 +148,7 @@ type QueueStatus struct {
 	Scheduled        int64   `json:"scheduled" minimum:"0" example:"0" doc:"Jobs that wait for their time"`
 	OldestAgeSeconds float64 `json:"oldestAgeSeconds" minimum:"0" example:"0.1" doc:"The age of the oldest unfinished work, whatever it waits for. In a provider's queue it counts from the start of the step, in other queues from the moment the job could run. 0 if there is no work"`
 
+	held   bool // by a lever
 	behind bool // a job has been ready for long, and no process carries it out
 }
 
@@ -165,7 +177,8 @@ func (o systemOperations) status(ctx context.Context, _ *struct{}) (*statusOutpu
 		Version: o.version, Instance: o.instance, Leader: shared.leader,
 		StartedAt: o.started.UTC(), UptimeSeconds: now.Sub(o.started).Seconds(), Reasons: []StatusReason{},
 		Database: DatabaseStatus{Status: condition(shared.err), LatencySeconds: shared.latency.Seconds()},
-		Breakers: []BreakerStatus{}, Queues: newQueues(shared.queues, now),
+		Breakers: []BreakerStatus{}, Queues: newQueues(shared.queues, now), Intake: newIntake(o.holds),
+		PausedLanes: pausedLanes(o.holds),
 	}
 	if o.feed != nil {
 		out.Feed = &FeedStatus{BehindSeconds: o.feed.Behind().Seconds()}
@@ -190,6 +203,16 @@ func (o systemOperations) status(ctx context.Context, _ *struct{}) (*statusOutpu
 	return &statusOutput{out}, nil
 }
 
+func pausedLanes(holds *store.Holds) []PausedLane {
+	list := []PausedLane{}
+	for _, lane := range slices.Sorted(slices.Values(orders.Providers())) {
+		if hold := newLeverHold(holds.Lane(lane)); hold != nil {
+			list = append(list, PausedLane{string(lane), *hold})
+		}
+	}
+	return list
+}
+
 // isLeader reports whether a violation is the one that the code no_leader stands for.
 func isLeader(v store.Violation) bool { return v.Check == "leader" }
 
@@ -207,8 +230,12 @@ func (s *SystemStatus) reasons(unled bool) (list []StatusReason) {
 	for _, b := range s.Breakers {
 		when(b.State == "open", reasonBreakerOpen, b.Provider)
 	}
+	when(s.Intake.Stopped, reasonIntakeStop, "")
+	for _, l := range s.PausedLanes {
+		when(true, reasonLanePaused, l.Lane)
+	}
 	for _, q := range s.Queues {
-		when(q.Paused, reasonQueuePaused, q.Name)
+		when(q.Paused && !q.held, reasonQueuePaused, q.Name)
 		when(!q.Paused && q.behind, reasonQueueBehind, q.Name)
 	}
 	return list
@@ -245,7 +272,7 @@ func newQueues(queues []store.Queue, now time.Time) []QueueStatus {
 	list := make([]QueueStatus, len(queues))
 	for i, q := range queues {
 		list[i] = QueueStatus{
-			Name: q.Name, Paused: q.Paused, Available: q.Available, Running: q.Running, Retryable: q.Retryable,
+			Name: q.Name, Paused: q.Paused || q.Held, held: q.Held && !q.Paused, Available: q.Available, Running: q.Running, Retryable: q.Retryable,
 			Scheduled: q.Scheduled,
 			behind:    !q.Shut && !q.ReadyAt.IsZero() && now.Sub(q.ReadyAt) > jobTooOld,
 		}

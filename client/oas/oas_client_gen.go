@@ -301,6 +301,18 @@ type Invoker interface {
 	//
 	// GET /health
 	GetHealth(ctx context.Context, options ...RequestOption) (GetHealthRes, error)
+	// GetIntake invokes getIntake operation.
+	//
+	// Whether an operator stops the intake, why, and until when.
+	//
+	// GET /api/system/intake
+	GetIntake(ctx context.Context, options ...RequestOption) (*Intake, error)
+	// GetLane invokes getLane operation.
+	//
+	// The lane of one provider.
+	//
+	// GET /api/system/lanes/{lane}
+	GetLane(ctx context.Context, params GetLaneParams, options ...RequestOption) (*Lane, error)
 	// GetLiveness invokes getLiveness operation.
 	//
 	// Checks only the process itself: a restart would not repair a database.
@@ -409,6 +421,13 @@ type Invoker interface {
 	//
 	// GET /api/inventory
 	ListInventory(ctx context.Context, params ListInventoryParams, options ...RequestOption) (*InventoryPageHeaders, error)
+	// ListLanes invokes listLanes operation.
+	//
+	// Each provider has a lane: the queue of its steps. Shows which lanes are paused, and how much work
+	// waits.
+	//
+	// GET /api/system/lanes
+	ListLanes(ctx context.Context, options ...RequestOption) (*Lanes, error)
 	// ListNotifications invokes listNotifications operation.
 	//
 	// The e-mails about orders, with their recipients, times and outcomes. The newest order's e-mails come
@@ -455,6 +474,15 @@ type Invoker interface {
 	//
 	// GET /api/webhooks
 	ListWebhooks(ctx context.Context, params ListWebhooksParams, options ...RequestOption) (*WebhookPageHeaders, error)
+	// PauseLane invokes pauseLane operation.
+	//
+	// No process takes jobs of the lane until the pause ends, in all processes within two seconds. Calls
+	// under way end, and other lanes go on. The deadlines of the lane's steps go on, too: a step past its
+	// deadline is given up after the pause, unless the provider carried it out. A lane that is paused gets
+	// the new reason and the new end.
+	//
+	// POST /api/system/lanes/{lane}/pause
+	PauseLane(ctx context.Context, request *Lever, params PauseLaneParams, options ...RequestOption) (*Lane, error)
 	// PingWebhook invokes pingWebhook operation.
 	//
 	// Sends a message of the type Ping. Read the delivery to see its outcome.
@@ -500,6 +528,13 @@ type Invoker interface {
 	//
 	// POST /api/orders/{id}/refunds
 	RefundOrder(ctx context.Context, request OptRefundRequest, params RefundOrderParams, options ...RequestOption) (*RefundHeaders, error)
+	// ResumeLane invokes resumeLane operation.
+	//
+	// Ends the pause now. A lane that is not paused stays as it is. A queue that was paused in River UI is
+	// resumed there.
+	//
+	// POST /api/system/lanes/{lane}/resume
+	ResumeLane(ctx context.Context, params ResumeLaneParams, options ...RequestOption) (*Lane, error)
 	// RotateWebhookSecret invokes rotateWebhookSecret operation.
 	//
 	// Makes a new secret, which only this answer contains. For a while, messages are signed with both the
@@ -527,6 +562,20 @@ type Invoker interface {
 	//
 	// POST /api/orders/{id}/settle
 	SettleOrder(ctx context.Context, request *Settlement, params SettleOrderParams, options ...RequestOption) (*CancelOrderAcceptedHeaders, error)
+	// StartIntake invokes startIntake operation.
+	//
+	// Orders are taken again. An intake that is not stopped stays as it is.
+	//
+	// POST /api/system/intake/start
+	StartIntake(ctx context.Context, options ...RequestOption) (*Intake, error)
+	// StopIntake invokes stopIntake operation.
+	//
+	// Placements get 503 `intake_stopped`, with Retry-After and the reason, in all processes within two
+	// seconds. Orders that were accepted go on, and everything else is answered. An intake that is stopped
+	// gets the new reason and the new end.
+	//
+	// POST /api/system/intake/stop
+	StopIntake(ctx context.Context, request *Lever, options ...RequestOption) (*Intake, error)
 	// UpdateWebhook invokes updateWebhook operation.
 	//
 	// Changes the webhook's settings. While a webhook is disabled, new events are not sent to it, and not
@@ -1279,6 +1328,212 @@ func (c *Client) sendGetHealth(ctx context.Context, requestOptions ...RequestOpt
 	}
 
 	result, err := decodeGetHealthResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// GetIntake invokes getIntake operation.
+//
+// Whether an operator stops the intake, why, and until when.
+//
+// GET /api/system/intake
+func (c *Client) GetIntake(ctx context.Context, options ...RequestOption) (*Intake, error) {
+	res, err := c.sendGetIntake(ctx, options...)
+	return res, err
+}
+
+func (c *Client) sendGetIntake(ctx context.Context, requestOptions ...RequestOption) (res *Intake, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/system/intake"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, GetIntakeOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeGetIntakeResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// GetLane invokes getLane operation.
+//
+// The lane of one provider.
+//
+// GET /api/system/lanes/{lane}
+func (c *Client) GetLane(ctx context.Context, params GetLaneParams, options ...RequestOption) (*Lane, error) {
+	res, err := c.sendGetLane(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendGetLane(ctx context.Context, params GetLaneParams, requestOptions ...RequestOption) (res *Lane, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [2]string
+	pathParts[0] = "/api/system/lanes/"
+	{
+		// Encode "lane" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "lane",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.StringToString(params.Lane))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, GetLaneOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeGetLaneResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}
@@ -3305,6 +3560,101 @@ func (c *Client) sendListInventory(ctx context.Context, params ListInventoryPara
 	return result, nil
 }
 
+// ListLanes invokes listLanes operation.
+//
+// Each provider has a lane: the queue of its steps. Shows which lanes are paused, and how much work
+// waits.
+//
+// GET /api/system/lanes
+func (c *Client) ListLanes(ctx context.Context, options ...RequestOption) (*Lanes, error) {
+	res, err := c.sendListLanes(ctx, options...)
+	return res, err
+}
+
+func (c *Client) sendListLanes(ctx context.Context, requestOptions ...RequestOption) (res *Lanes, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/system/lanes"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ListLanesOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeListLanesResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
 // ListNotifications invokes listNotifications operation.
 //
 // The e-mails about orders, with their recipients, times and outcomes. The newest order's e-mails come
@@ -4375,6 +4725,125 @@ func (c *Client) sendListWebhooks(ctx context.Context, params ListWebhooksParams
 	return result, nil
 }
 
+// PauseLane invokes pauseLane operation.
+//
+// No process takes jobs of the lane until the pause ends, in all processes within two seconds. Calls
+// under way end, and other lanes go on. The deadlines of the lane's steps go on, too: a step past its
+// deadline is given up after the pause, unless the provider carried it out. A lane that is paused gets
+// the new reason and the new end.
+//
+// POST /api/system/lanes/{lane}/pause
+func (c *Client) PauseLane(ctx context.Context, request *Lever, params PauseLaneParams, options ...RequestOption) (*Lane, error) {
+	res, err := c.sendPauseLane(ctx, request, params, options...)
+	return res, err
+}
+
+func (c *Client) sendPauseLane(ctx context.Context, request *Lever, params PauseLaneParams, requestOptions ...RequestOption) (res *Lane, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [3]string
+	pathParts[0] = "/api/system/lanes/"
+	{
+		// Encode "lane" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "lane",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.StringToString(params.Lane))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	pathParts[2] = "/pause"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "POST", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+	if err := encodePauseLaneRequest(request, r); err != nil {
+		return res, errors.Wrap(err, "encode request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, PauseLaneOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodePauseLaneResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
 // PingWebhook invokes pingWebhook operation.
 //
 // Sends a message of the type Ping. Read the delivery to see its outcome.
@@ -5115,6 +5584,120 @@ func (c *Client) sendRefundOrder(ctx context.Context, request OptRefundRequest, 
 	return result, nil
 }
 
+// ResumeLane invokes resumeLane operation.
+//
+// Ends the pause now. A lane that is not paused stays as it is. A queue that was paused in River UI is
+// resumed there.
+//
+// POST /api/system/lanes/{lane}/resume
+func (c *Client) ResumeLane(ctx context.Context, params ResumeLaneParams, options ...RequestOption) (*Lane, error) {
+	res, err := c.sendResumeLane(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendResumeLane(ctx context.Context, params ResumeLaneParams, requestOptions ...RequestOption) (res *Lane, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [3]string
+	pathParts[0] = "/api/system/lanes/"
+	{
+		// Encode "lane" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "lane",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.StringToString(params.Lane))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	pathParts[2] = "/resume"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "POST", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ResumeLaneOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeResumeLaneResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
 // RotateWebhookSecret invokes rotateWebhookSecret operation.
 //
 // Makes a new secret, which only this answer contains. For a while, messages are signed with both the
@@ -5401,6 +5984,199 @@ func (c *Client) sendSettleOrder(ctx context.Context, request *Settlement, param
 	}
 
 	result, err := decodeSettleOrderResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// StartIntake invokes startIntake operation.
+//
+// Orders are taken again. An intake that is not stopped stays as it is.
+//
+// POST /api/system/intake/start
+func (c *Client) StartIntake(ctx context.Context, options ...RequestOption) (*Intake, error) {
+	res, err := c.sendStartIntake(ctx, options...)
+	return res, err
+}
+
+func (c *Client) sendStartIntake(ctx context.Context, requestOptions ...RequestOption) (res *Intake, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/system/intake/start"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "POST", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, StartIntakeOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeStartIntakeResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// StopIntake invokes stopIntake operation.
+//
+// Placements get 503 `intake_stopped`, with Retry-After and the reason, in all processes within two
+// seconds. Orders that were accepted go on, and everything else is answered. An intake that is stopped
+// gets the new reason and the new end.
+//
+// POST /api/system/intake/stop
+func (c *Client) StopIntake(ctx context.Context, request *Lever, options ...RequestOption) (*Intake, error) {
+	res, err := c.sendStopIntake(ctx, request, options...)
+	return res, err
+}
+
+func (c *Client) sendStopIntake(ctx context.Context, request *Lever, requestOptions ...RequestOption) (res *Intake, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [1]string
+	pathParts[0] = "/api/system/intake/stop"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "POST", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+	if err := encodeStopIntakeRequest(request, r); err != nil {
+		return res, errors.Wrap(err, "encode request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, StopIntakeOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeStopIntakeResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}

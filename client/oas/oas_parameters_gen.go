@@ -45,6 +45,12 @@ type ExportOrdersParams struct {
 	To OptDateTime `json:",omitempty,omitzero"`
 }
 
+// GetLaneParams is parameters of getLane operation.
+type GetLaneParams struct {
+	// The lane's name, which is its provider's.
+	Lane string
+}
+
 // GetOrderParams is parameters of getOrder operation.
 type GetOrderParams struct {
 	// The order's id.
@@ -230,6 +236,12 @@ type ListWebhooksParams struct {
 	Cursor OptString `json:",omitempty,omitzero"`
 }
 
+// PauseLaneParams is parameters of pauseLane operation.
+type PauseLaneParams struct {
+	// The lane's name, which is its provider's.
+	Lane string
+}
+
 // PingWebhookParams is parameters of pingWebhook operation.
 type PingWebhookParams struct {
 	// The webhook's id.
@@ -269,6 +281,12 @@ type RefundOrderParams struct {
 	// Makes it safe to repeat the request: the same request under the same key gets the first answer
 	// again, for a week. 1 to 255 visible ASCII characters.
 	IdempotencyKey OptString `json:",omitempty,omitzero"`
+}
+
+// ResumeLaneParams is parameters of resumeLane operation.
+type ResumeLaneParams struct {
+	// The lane's name, which is its provider's.
+	Lane string
 }
 
 // RotateWebhookSecretParams is parameters of rotateWebhookSecret operation.

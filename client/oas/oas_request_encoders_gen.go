@@ -44,6 +44,20 @@ func encodeCreateWebhookRequest(
 	return nil
 }
 
+func encodePauseLaneRequest(
+	req *Lever,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	e := new(jx.Encoder)
+	{
+		req.Encode(e)
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
 func encodePlaceOrderRequest(
 	req *Placement,
 	r *http.Request,
@@ -128,6 +142,20 @@ func encodeRotateWebhookSecretRequest(
 
 func encodeSettleOrderRequest(
 	req *Settlement,
+	r *http.Request,
+) error {
+	const contentType = "application/json"
+	e := new(jx.Encoder)
+	{
+		req.Encode(e)
+	}
+	encoded := e.Bytes()
+	ht.SetBody(r, bytes.NewReader(encoded), contentType)
+	return nil
+}
+
+func encodeStopIntakeRequest(
+	req *Lever,
 	r *http.Request,
 ) error {
 	const contentType = "application/json"

@@ -1551,6 +1551,34 @@ func (s *InFlight) SetStreams(val int64) {
 	s.Streams = val
 }
 
+// Ref: #/components/schemas/Intake
+type Intake struct {
+	// The stop; absent if there is none.
+	Stop OptLeverHold `json:"stop"`
+	// True if an operator stops the intake: placements get 503, and everything else goes on.
+	Stopped bool `json:"stopped"`
+}
+
+// GetStop returns the value of Stop.
+func (s *Intake) GetStop() OptLeverHold {
+	return s.Stop
+}
+
+// GetStopped returns the value of Stopped.
+func (s *Intake) GetStopped() bool {
+	return s.Stopped
+}
+
+// SetStop sets the value of Stop.
+func (s *Intake) SetStop(val OptLeverHold) {
+	s.Stop = val
+}
+
+// SetStopped sets the value of Stopped.
+func (s *Intake) SetStopped(val bool) {
+	s.Stopped = val
+}
+
 // Ref: #/components/schemas/InventoryPage
 type InventoryPage struct {
 	// How many seconds ago that was.
@@ -1629,6 +1657,74 @@ func (s *InventoryPageHeaders) SetResponse(val InventoryPage) {
 	s.Response = val
 }
 
+// Ref: #/components/schemas/Lane
+type Lane struct {
+	// The lane's name, which is its provider's.
+	Lane string `json:"lane"`
+	// The pause; absent if there is none, or if it was made in River UI.
+	Pause OptLeverHold `json:"pause"`
+	// True if an operator pauses the lane, here or in River UI.
+	Paused bool `json:"paused"`
+	// The lane's queue, up to a second old; absent as long as no process has worked it.
+	Queue OptQueueStatus `json:"queue"`
+}
+
+// GetLane returns the value of Lane.
+func (s *Lane) GetLane() string {
+	return s.Lane
+}
+
+// GetPause returns the value of Pause.
+func (s *Lane) GetPause() OptLeverHold {
+	return s.Pause
+}
+
+// GetPaused returns the value of Paused.
+func (s *Lane) GetPaused() bool {
+	return s.Paused
+}
+
+// GetQueue returns the value of Queue.
+func (s *Lane) GetQueue() OptQueueStatus {
+	return s.Queue
+}
+
+// SetLane sets the value of Lane.
+func (s *Lane) SetLane(val string) {
+	s.Lane = val
+}
+
+// SetPause sets the value of Pause.
+func (s *Lane) SetPause(val OptLeverHold) {
+	s.Pause = val
+}
+
+// SetPaused sets the value of Paused.
+func (s *Lane) SetPaused(val bool) {
+	s.Paused = val
+}
+
+// SetQueue sets the value of Queue.
+func (s *Lane) SetQueue(val OptQueueStatus) {
+	s.Queue = val
+}
+
+// Ref: #/components/schemas/Lanes
+type Lanes struct {
+	// The lanes, sorted by name.
+	Lanes []Lane `json:"lanes"`
+}
+
+// GetLanes returns the value of Lanes.
+func (s *Lanes) GetLanes() []Lane {
+	return s.Lanes
+}
+
+// SetLanes sets the value of Lanes.
+func (s *Lanes) SetLanes(val []Lane) {
+	s.Lanes = val
+}
+
 // Ref: #/components/schemas/Latency
 type Latency struct {
 	// The number of measurements.
@@ -1677,6 +1773,85 @@ func (s *Latency) SetP95Seconds(val float64) {
 // SetP99Seconds sets the value of P99Seconds.
 func (s *Latency) SetP99Seconds(val float64) {
 	s.P99Seconds = val
+}
+
+// Ref: #/components/schemas/Lever
+type Lever struct {
+	// The reason, in one line. Callers of a stopped intake read it.
+	Reason string `json:"reason"`
+	// When it ends by itself: at most 7 days ahead. Default: an hour from now.
+	Until OptDateTime `json:"until"`
+}
+
+// GetReason returns the value of Reason.
+func (s *Lever) GetReason() string {
+	return s.Reason
+}
+
+// GetUntil returns the value of Until.
+func (s *Lever) GetUntil() OptDateTime {
+	return s.Until
+}
+
+// SetReason sets the value of Reason.
+func (s *Lever) SetReason(val string) {
+	s.Reason = val
+}
+
+// SetUntil sets the value of Until.
+func (s *Lever) SetUntil(val OptDateTime) {
+	s.Until = val
+}
+
+// Ref: #/components/schemas/LeverHold
+type LeverHold struct {
+	// The principal that did it.
+	By string `json:"by"`
+	// The operator's reason.
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// It ends by itself then.
+	Until time.Time `json:"until"`
+}
+
+// GetBy returns the value of By.
+func (s *LeverHold) GetBy() string {
+	return s.By
+}
+
+// GetReason returns the value of Reason.
+func (s *LeverHold) GetReason() string {
+	return s.Reason
+}
+
+// GetSince returns the value of Since.
+func (s *LeverHold) GetSince() time.Time {
+	return s.Since
+}
+
+// GetUntil returns the value of Until.
+func (s *LeverHold) GetUntil() time.Time {
+	return s.Until
+}
+
+// SetBy sets the value of By.
+func (s *LeverHold) SetBy(val string) {
+	s.By = val
+}
+
+// SetReason sets the value of Reason.
+func (s *LeverHold) SetReason(val string) {
+	s.Reason = val
+}
+
+// SetSince sets the value of Since.
+func (s *LeverHold) SetSince(val time.Time) {
+	s.Since = val
+}
+
+// SetUntil sets the value of Until.
+func (s *LeverHold) SetUntil(val time.Time) {
+	s.Until = val
 }
 
 // ListEventsOKTextEventStreamClient reads events from the ListEventsOKTextEventStream SSE stream.
@@ -3132,6 +3307,52 @@ func (o OptLatency) Or(d Latency) Latency {
 	return d
 }
 
+// NewOptLeverHold returns new OptLeverHold with value set to v.
+func NewOptLeverHold(v LeverHold) OptLeverHold {
+	return OptLeverHold{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptLeverHold is optional LeverHold.
+type OptLeverHold struct {
+	Value LeverHold
+	Set   bool
+}
+
+// IsSet returns true if OptLeverHold was set.
+func (o OptLeverHold) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptLeverHold) Reset() {
+	var v LeverHold
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptLeverHold) SetTo(v LeverHold) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptLeverHold) Get() (v LeverHold, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptLeverHold) Or(d LeverHold) LeverHold {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
 // NewOptOrderStatus returns new OptOrderStatus with value set to v.
 func NewOptOrderStatus(v OrderStatus) OptOrderStatus {
 	return OptOrderStatus{
@@ -3172,6 +3393,52 @@ func (o OptOrderStatus) Get() (v OrderStatus, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptOrderStatus) Or(d OrderStatus) OrderStatus {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptQueueStatus returns new OptQueueStatus with value set to v.
+func NewOptQueueStatus(v QueueStatus) OptQueueStatus {
+	return OptQueueStatus{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptQueueStatus is optional QueueStatus.
+type OptQueueStatus struct {
+	Value QueueStatus
+	Set   bool
+}
+
+// IsSet returns true if OptQueueStatus was set.
+func (o OptQueueStatus) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptQueueStatus) Reset() {
+	var v QueueStatus
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptQueueStatus) SetTo(v QueueStatus) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptQueueStatus) Get() (v QueueStatus, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptQueueStatus) Or(d QueueStatus) QueueStatus {
 	if v, ok := o.Get(); ok {
 		return v
 	}
@@ -4633,6 +4900,68 @@ func NewOrderProcessingProgressEventOrderStreamEvent(v OrderProcessingProgressEv
 	return s
 }
 
+// Ref: #/components/schemas/PausedLane
+type PausedLane struct {
+	// The principal that did it.
+	By   string `json:"by"`
+	Lane string `json:"lane"`
+	// The operator's reason.
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// It ends by itself then.
+	Until time.Time `json:"until"`
+}
+
+// GetBy returns the value of By.
+func (s *PausedLane) GetBy() string {
+	return s.By
+}
+
+// GetLane returns the value of Lane.
+func (s *PausedLane) GetLane() string {
+	return s.Lane
+}
+
+// GetReason returns the value of Reason.
+func (s *PausedLane) GetReason() string {
+	return s.Reason
+}
+
+// GetSince returns the value of Since.
+func (s *PausedLane) GetSince() time.Time {
+	return s.Since
+}
+
+// GetUntil returns the value of Until.
+func (s *PausedLane) GetUntil() time.Time {
+	return s.Until
+}
+
+// SetBy sets the value of By.
+func (s *PausedLane) SetBy(val string) {
+	s.By = val
+}
+
+// SetLane sets the value of Lane.
+func (s *PausedLane) SetLane(val string) {
+	s.Lane = val
+}
+
+// SetReason sets the value of Reason.
+func (s *PausedLane) SetReason(val string) {
+	s.Reason = val
+}
+
+// SetSince sets the value of Since.
+func (s *PausedLane) SetSince(val time.Time) {
+	s.Since = val
+}
+
+// SetUntil sets the value of Until.
+func (s *PausedLane) SetUntil(val time.Time) {
+	s.Until = val
+}
+
 // Ref: #/components/schemas/Place
 type Place struct {
 	// What to do, for people.
@@ -4981,7 +5310,9 @@ const (
 	ProblemCodeDeliveryNotFound     ProblemCode = "delivery_not_found"
 	ProblemCodeForbidden            ProblemCode = "forbidden"
 	ProblemCodeIdempotencyKeyReused ProblemCode = "idempotency_key_reused"
+	ProblemCodeIntakeStopped        ProblemCode = "intake_stopped"
 	ProblemCodeInternalError        ProblemCode = "internal_error"
+	ProblemCodeLaneNotFound         ProblemCode = "lane_not_found"
 	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
 	ProblemCodeNotAcceptable        ProblemCode = "not_acceptable"
 	ProblemCodeNotFound             ProblemCode = "not_found"
@@ -5022,7 +5353,9 @@ func (ProblemCode) AllValues() []ProblemCode {
 		ProblemCodeDeliveryNotFound,
 		ProblemCodeForbidden,
 		ProblemCodeIdempotencyKeyReused,
+		ProblemCodeIntakeStopped,
 		ProblemCodeInternalError,
+		ProblemCodeLaneNotFound,
 		ProblemCodeMethodNotAllowed,
 		ProblemCodeNotAcceptable,
 		ProblemCodeNotFound,
@@ -5071,7 +5404,11 @@ func (s ProblemCode) MarshalText() ([]byte, error) {
 		return []byte(s), nil
 	case ProblemCodeIdempotencyKeyReused:
 		return []byte(s), nil
+	case ProblemCodeIntakeStopped:
+		return []byte(s), nil
 	case ProblemCodeInternalError:
+		return []byte(s), nil
+	case ProblemCodeLaneNotFound:
 		return []byte(s), nil
 	case ProblemCodeMethodNotAllowed:
 		return []byte(s), nil
@@ -5158,8 +5495,14 @@ func (s *ProblemCode) UnmarshalText(data []byte) error {
 	case ProblemCodeIdempotencyKeyReused:
 		*s = ProblemCodeIdempotencyKeyReused
 		return nil
+	case ProblemCodeIntakeStopped:
+		*s = ProblemCodeIntakeStopped
+		return nil
 	case ProblemCodeInternalError:
 		*s = ProblemCodeInternalError
+		return nil
+	case ProblemCodeLaneNotFound:
+		*s = ProblemCodeLaneNotFound
 		return nil
 	case ProblemCodeMethodNotAllowed:
 		*s = ProblemCodeMethodNotAllowed
@@ -5716,6 +6059,8 @@ const (
 	ReasonCodeQueuePaused       ReasonCode = "queue_paused"
 	ReasonCodeQueueBehind       ReasonCode = "queue_behind"
 	ReasonCodeInvariantViolated ReasonCode = "invariant_violated"
+	ReasonCodeLanePaused        ReasonCode = "lane_paused"
+	ReasonCodeIntakeStopped     ReasonCode = "intake_stopped"
 )
 
 // AllValues returns all ReasonCode values.
@@ -5729,6 +6074,8 @@ func (ReasonCode) AllValues() []ReasonCode {
 		ReasonCodeQueuePaused,
 		ReasonCodeQueueBehind,
 		ReasonCodeInvariantViolated,
+		ReasonCodeLanePaused,
+		ReasonCodeIntakeStopped,
 	}
 }
 
@@ -5750,6 +6097,10 @@ func (s ReasonCode) MarshalText() ([]byte, error) {
 	case ReasonCodeQueueBehind:
 		return []byte(s), nil
 	case ReasonCodeInvariantViolated:
+		return []byte(s), nil
+	case ReasonCodeLanePaused:
+		return []byte(s), nil
+	case ReasonCodeIntakeStopped:
 		return []byte(s), nil
 	default:
 		return nil, errors.Errorf("invalid value: %q", s)
@@ -5782,6 +6133,12 @@ func (s *ReasonCode) UnmarshalText(data []byte) error {
 		return nil
 	case ReasonCodeInvariantViolated:
 		*s = ReasonCodeInvariantViolated
+		return nil
+	case ReasonCodeLanePaused:
+		*s = ReasonCodeLanePaused
+		return nil
+	case ReasonCodeIntakeStopped:
+		*s = ReasonCodeIntakeStopped
 		return nil
 	default:
 		return errors.Errorf("invalid value: %q", data)
@@ -7137,8 +7494,12 @@ type SystemStatus struct {
 	Feed     OptFeedStatus `json:"feed"`
 	// The name of the process that answered.
 	Instance OptString `json:"instance"`
+	// Whether orders are taken.
+	Intake Intake `json:"intake"`
 	// The instance that starts the periodic jobs; absent if there is none or it is unknown.
 	Leader OptString `json:"leader"`
+	// The lanes that operators pause, sorted by name.
+	PausedLanes []PausedLane `json:"pausedLanes"`
 	// The queues of all processes, sorted by name.
 	Queues []QueueStatus `json:"queues"`
 	// Why the system is degraded.
@@ -7174,9 +7535,19 @@ func (s *SystemStatus) GetInstance() OptString {
 	return s.Instance
 }
 
+// GetIntake returns the value of Intake.
+func (s *SystemStatus) GetIntake() Intake {
+	return s.Intake
+}
+
 // GetLeader returns the value of Leader.
 func (s *SystemStatus) GetLeader() OptString {
 	return s.Leader
+}
+
+// GetPausedLanes returns the value of PausedLanes.
+func (s *SystemStatus) GetPausedLanes() []PausedLane {
+	return s.PausedLanes
 }
 
 // GetQueues returns the value of Queues.
@@ -7229,9 +7600,19 @@ func (s *SystemStatus) SetInstance(val OptString) {
 	s.Instance = val
 }
 
+// SetIntake sets the value of Intake.
+func (s *SystemStatus) SetIntake(val Intake) {
+	s.Intake = val
+}
+
 // SetLeader sets the value of Leader.
 func (s *SystemStatus) SetLeader(val OptString) {
 	s.Leader = val
+}
+
+// SetPausedLanes sets the value of PausedLanes.
+func (s *SystemStatus) SetPausedLanes(val []PausedLane) {
+	s.PausedLanes = val
 }
 
 // SetQueues sets the value of Queues.

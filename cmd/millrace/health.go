@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -27,6 +28,19 @@ func feedHealth(feed *store.Feed) error {
 	const tooLong = 10 * time.Second
 	if behind := feed.Behind(); behind > tooLong {
 		return fmt.Errorf("events are left unread: %w", api.ErrDegraded) // slower, but still correct
+	}
+	return nil
+}
+
+// leversHealth fails while an operator pauses a lane or stops the intake: what waits for it is meant to wait.
+func leversHealth(holds *store.Holds) error {
+	if _, stopped := holds.Intake(); stopped {
+		return fmt.Errorf("the intake is stopped: %w", api.ErrDegraded)
+	}
+	for _, lane := range orders.Providers() {
+		if holds.Paused(lane) {
+			return fmt.Errorf("the lane %s is paused: %w", lane, api.ErrDegraded)
+		}
 	}
 	return nil
 }

@@ -85,8 +85,8 @@ type node struct {
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
 	// lanes has what this process has seen of the providers; nil without workers.
 	lanes func() map[orders.Provider]upstream.Lane
-	stops     []func()
-	once      sync.Once
+	stops []func()
+	once  sync.Once
 }
 
 // runNode runs until the process is told to stop or a part fails. ready, if not nil, is called with the addresses once
@@ -348,7 +348,7 @@ func (n *node) newAPI(
 		Ready: func(ctx context.Context) map[string]error {
 			return map[string]error{
 				"database": pulse.Err(), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),
-				"writes": n.writes.Err(),
+				"writes": n.writes.Err(), "levers": leversHealth(n.holds),
 			}
 		},
 	}), nil
