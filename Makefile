@@ -90,6 +90,17 @@ test-alerts: ## Check the alerts, also with promtool, which is installed if ther
 		{ apt-get update -q && apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager; }
 	cd lab/alerts && $(GO) test -count 1 -timeout 10m ./...
 
+.PHONY: image
+image: ## Build the image for amd64 and arm64 into bin/image, an OCI layout, without a daemon
+	@$(GO) run ./gen/image --out bin/image --version $(VERSION)
+
+# DEPLOY=-short leaves out the other architecture.
+.PHONY: test-deploy
+test-deploy: ## Build the image twice, run what is in it, and validate units and manifests, offline
+	@command -v systemd-analyze >/dev/null || ! command -v apt-get >/dev/null || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends systemd; }
+	$(GO) test -tags deploy -timeout 30m $(DEPLOY) ./deploy
+
 .PHONY: soak
 soak: ## Run the long variants of the tests of load
 	$(GO) test -run '^TestCutStreams$$' -timeout 10m ./api -v -cut.streams 2000 -cut.for 1m
@@ -125,6 +136,7 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client, and wh
 	$(OPENAPI) ogen --config client/ogen.yml --loglevel error --target client/oas --package oas --clean api/openapi.yaml
 	$(GO) run ./gen/oaspatch client/oas
 	$(GO) run ./gen/sagadoc > .generated && mv .generated docs/saga.md
+	$(GO) run ./gen/prometheusrule > .generated && mv .generated deploy/kubernetes/base/prometheusrule.yaml
 	$(GO) run ./gen/stepnames > .generated && mv .generated client/step_name.go
 	$(GO) run ./gen/permissions docs/security.md > .generated && mv .generated docs/security.md
 
@@ -138,7 +150,8 @@ lint: ## Run the linters
 	$(call in,$(MODULES),$(LINT) run ./...)
 
 # Generated files are compared with what they are generated from, committed or not.
-GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas client/step_name.go docs/saga.md docs/security.md
+GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas client/step_name.go docs/saga.md \
+	deploy/kubernetes/base/prometheusrule.yaml docs/security.md
 .PHONY: drift
 drift: ## Check that generated files are up to date
 	@rm -rf .drift && mkdir .drift && tar cf - $(GENERATED) | tar xf - -C .drift
