@@ -101,6 +101,20 @@ test-deploy: ## Build the image twice, run what is in it, and validate units and
 		{ apt-get update -q && apt-get install -qy --no-install-recommends systemd; }
 	$(GO) test -tags deploy -timeout 30m $(DEPLOY) ./deploy
 
+.PHONY: test-pooler
+test-pooler: ## Run the store's tests and whole orders through a PgBouncer, which is installed if there is none
+	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends pgbouncer; }
+	MILLRACE_TEST_POOLER=transaction $(GO) test -timeout 10m ./store
+	$(GO) test -run '^TestPool' -timeout 5m ./store ./cmd/millrace
+
+# The programs of a version that is not installed are fetched once, as `millrace dev` does.
+POSTGRES ?= 15 16 17 18
+.PHONY: test-postgres
+test-postgres: ## Run the tests of the store, of the jobs and of whole processes on each version of Postgres
+	@set -e; for version in $(POSTGRES); do (set -x; MILLRACE_TEST_POSTGRES=$$version $(GO) test -timeout 15m -count 1 \
+		./store ./jobs ./cmd/millrace); done
+
 .PHONY: soak
 soak: ## Run the long variants of the tests of load
 	$(GO) test -run '^TestCutStreams$$' -timeout 10m ./api -v -cut.streams 2000 -cut.for 1m

@@ -43,7 +43,11 @@ const (
 
 // Config has what the workers need.
 type Config struct {
-	Pool      *pgxpool.Pool
+	Pool *pgxpool.Pool
+	// Listen is where River listens for notifications. Default Pool.
+	Listen *pgxpool.Pool
+	// PollOnly has River poll instead of listening.
+	PollOnly  bool
 	Store     *store.Store
 	Providers *upstream.Clients
 	// Workers is how many steps of one provider run at a time, per process. Default 200.
@@ -117,6 +121,9 @@ func (c Config) withDefaults() Config {
 	c.KeepEvents = cmp.Or(c.KeepEvents, 90*24*time.Hour)
 	c.KeepCompletedJobs = cmp.Or(c.KeepCompletedJobs, time.Hour)
 	c.KeepFailedJobs = cmp.Or(c.KeepFailedJobs, 7*24*time.Hour)
+	if c.Listen == nil {
+		c.Listen = c.Pool
+	}
 	if c.Clock == nil {
 		c.Clock = store.NewClock(store.ClockConfig{Logger: c.Logger})
 	}
@@ -134,7 +141,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	config := &river.Config{
 		Schema: store.Schema, Workers: river.NewWorkers(), Queues: map[string]river.QueueConfig{},
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
-		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown,
+		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown, PollOnly: c.PollOnly,
 		CompletedJobRetentionPeriod: c.KeepCompletedJobs,
 		CancelledJobRetentionPeriod: c.KeepFailedJobs, DiscardedJobRetentionPeriod: c.KeepFailedJobs,
 		RetryPolicy:         retryPolicy{c.Clock.Now},
@@ -153,7 +160,8 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		config.ID = c.Recovery.id
 		config.Middleware = append(config.Middleware, river.WorkerMiddlewareFunc(c.Recovery.track))
 	}
-	client, err := river.NewClient(gatedDriver{riverpgxv5.New(c.Pool), newGate(c.Providers, c.Store.Holds)}, config)
+	gated := gatedDriver{riverpgxv5.New(c.Pool), newGate(c.Providers, c.Store.Holds)}
+	client, err := river.NewClient(listeningDriver{gated, riverpgxv5.New(c.Listen)}, config)
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)
 	}

@@ -23,12 +23,13 @@ var errBusy = errors.New("no connection in time")
 type impatient struct {
 	pool  *pgxpool.Pool
 	limit time.Duration // of a statement; 0: the caller's own deadline
+	begin pgx.TxOptions
 }
 
 // newImpatient adds no deadlines to a transaction, which has its connection and a deadline already.
 func newImpatient(db DB, limit time.Duration) DB {
 	if pool, ok := db.(*pgxpool.Pool); ok {
-		return impatient{pool, limit}
+		return impatient{pool, limit, pgx.TxOptions{BeginQuery: beginning(pool)}}
 	}
 	return classified{db}
 }
@@ -90,7 +91,7 @@ func soon[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, e
 
 // Begin implements DB. The transaction's deadline is the caller's.
 func (i impatient) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx, err := soon(ctx, i.pool.Begin)
+	tx, err := soon(ctx, func(ctx context.Context) (pgx.Tx, error) { return i.pool.BeginTx(ctx, i.begin) })
 	return tx, classify(err)
 }
 

@@ -24,7 +24,7 @@ func classify(err error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) || !isOutage(err) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", ErrUnavailable, explainRefusal(err))
 }
 
 // lockTimeout is the code of a statement that waited for a lock for longer than lock_timeout.

@@ -9,10 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgxlisten"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/failpoint"
@@ -42,6 +39,7 @@ type Feed struct {
 	begin       func() // closes begun
 	age         prometheus.Histogram
 	clock       *Clock
+	hearing     hearing
 
 	cursor Cursor
 	// mark is a moment, and the transaction that was the next to begin then. Once all transactions before it are over and
@@ -65,8 +63,19 @@ func NewFeed(pool *pgxpool.Pool, logger *slog.Logger, registerer prometheus.Regi
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}),
 	}
+	f.hearing.every, f.hearing.wait = hearingEvery, hearingWait
+	if pool != nil && !Pooled(pool) {
+		f.hearing.pool = pool
+	}
 	if registerer != nil {
 		registerer.MustRegister(f.age, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "millrace_listening", Help: "1 while notifications arrive, 0 while the process polls.",
+		}, func() float64 {
+			if f.Hears() {
+				return 1
+			}
+			return 0
+		}), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "millrace_feed_behind_seconds", Help: "For how long events may have been left unread.",
 		}, func() float64 { return f.Behind().Seconds() }))
 	}
@@ -128,36 +137,6 @@ func (f *Feed) Run(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// listen turns the doorbell into reads. A lost ring costs latency, never events: the reader polls as well.
-func (f *Feed) listen(ctx context.Context) {
-	ring := func(context.Context, *pgconn.Notification, *pgx.Conn) error {
-		select {
-		case f.rung <- struct{}{}:
-		default:
-		}
-		return nil
-	}
-	listener := &pgxlisten.Listener{
-		Connect: func(ctx context.Context) (*pgx.Conn, error) {
-			pool := f.pool.Config()
-			if pool.BeforeConnect != nil {
-				if err := pool.BeforeConnect(ctx, pool.ConnConfig); err != nil {
-					return nil, err
-				}
-			}
-			return pgx.ConnectConfig(ctx, pool.ConnConfig)
-		},
-		LogError: func(ctx context.Context, err error) {
-			if ctx.Err() == nil {
-				f.logger.WarnContext(ctx, "doorbell is not heard", "error", err)
-			}
-		},
-		ReconnectDelay: reconnectDelay,
-	}
-	listener.Handle("millrace_feed", pgxlisten.HandlerFunc(ring))
-	_ = listener.Listen(ctx) // ends with ctx
 }
 
 // catchUp hands out everything up to the oldest transaction that is still running.

@@ -227,6 +227,7 @@ func TestFeed(t *testing.T) {
 
 	t.Run("HealsItsListener", func(t *testing.T) {
 		t.Parallel()
+		storetest.NeedsSessions(t, "nothing listens")
 		pool := storetest.Pool(t)
 		feed := store.NewFeed(pool, slog.New(slog.DiscardHandler), nil)
 		var got reader
@@ -257,6 +258,7 @@ func (u unhurried) Exec(ctx context.Context, sql string, args ...any) (pgconn.Co
 // All NOTIFYs are sent after the commit, over a connection of their own, and few of them however many commits.
 func TestDoorbell(t *testing.T) {
 	t.Parallel()
+	storetest.NeedsSessions(t, "nothing listens")
 	pool := storetest.Pool(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

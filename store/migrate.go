@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -21,52 +22,35 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-const (
-	migrationLock     = 0x6d696c6c72616365 // "millrace"
-	migrationLockPoll = 100 * time.Millisecond
-)
+// MigrateConfig says how Migrate works.
+type MigrateConfig struct {
+	Logger *slog.Logger
+	// Grantees are roles that get what serve needs.
+	Grantees []string
+	// Wait is how long another migration is waited for. Default 10 min.
+	Wait time.Duration
+}
 
-// Migrate brings the schema up to date: River's tables first, then ours. Any number of processes may call it at the
-// same time; one migrates, and the others wait and find nothing to do. It only goes forward. The grantees are roles
-// that get the rights that serve needs.
-//
-// The migration lock is polled. A session that waits for it in Postgres holds a snapshot, and CREATE INDEX CONCURRENTLY
-// waits for all snapshots, so the two would wait for each other for ever.
+// Migrate brings the schema up to date, as MigrateWith does with the defaults.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, grantees ...string) error {
-	conn, err := pool.Acquire(ctx)
+	return MigrateWith(ctx, pool, MigrateConfig{Logger: logger, Grantees: grantees})
+}
+
+// MigrateWith brings the schema up to date: River's tables first, then ours. Any number of processes may call it at the
+// same time; one migrates, the others wait and find nothing to do. It only goes forward.
+func MigrateWith(ctx context.Context, pool *pgxpool.Pool, c MigrateConfig) error {
+	logger, grantees, queries := c.Logger, c.Grantees, dbsqlc.New()
+	lock, err := lockMigrations(ctx, pool, logger, cmp.Or(c.Wait, migrationWait))
 	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return err
 	}
-	defer conn.Release()
-	queries := dbsqlc.New()
-	for waiting := false; ; waiting = true {
-		locked, err := queries.TryMigrationLock(ctx, conn, migrationLock)
-		if err != nil {
-			return fmt.Errorf("lock migrations: %w", err)
-		}
-		if locked {
-			break
-		}
-		if !waiting {
-			pid, err := queries.MigrationLockHolder(ctx, conn, migrationLock)
-			if err != nil {
-				return fmt.Errorf("look for the migrating session: %w", err)
-			}
-			logger.InfoContext(ctx, "waiting for another migration", "pid", pid)
-		}
-		select {
-		case <-time.After(migrationLockPoll):
-		case <-ctx.Done():
-			return fmt.Errorf("lock migrations: %w", ctx.Err())
-		}
-	}
-	defer func() { _ = queries.ReleaseMigrationLock(context.WithoutCancel(ctx), conn, migrationLock) }()
+	defer func() { _ = lock.Rollback(context.WithoutCancel(ctx)) }()
 
 	if err := checkGrantees(ctx, queries, pool, grantees); err != nil {
 		return err
 	}
 	w := &lockWaiter{pool: pool, queries: queries, logger: logger}
-	err = w.retry(ctx, migrationPatience, func() error { return prepareSchema(ctx, conn.Conn(), logger) })
+	err = w.retry(ctx, migrationPatience, func() error { return prepareSchema(ctx, pool, logger) })
 	if err != nil {
 		return fmt.Errorf("prepare schema: %w", err)
 	}

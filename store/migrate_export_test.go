@@ -10,12 +10,7 @@ import (
 // MigrateTo makes the schema as it was at a version.
 func MigrateTo(ctx context.Context, pool *pgxpool.Pool, version int64) error {
 	logger := slog.New(slog.DiscardHandler)
-	conn, err := pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	if err := prepareSchema(ctx, conn.Conn(), logger); err != nil {
+	if err := prepareSchema(ctx, pool, logger); err != nil {
 		return err
 	}
 	if err := migrateRiver(ctx, pool, logger); err != nil {

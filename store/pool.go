@@ -44,10 +44,10 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	c.HealthCheckPeriod = healthCheckPeriod
 	c.PingTimeout = pingTimeout
 	var made atomic.Pointer[pgxpool.Pool] // NewWithConfig connects before it returns
-	prepare := func(c *pgx.ConnConfig) {
+	prepare := func(c *pgx.ConnConfig, through pooler) {
 		c.ConnectTimeout = connectTimeout // per host
 		c.DialFunc = newDialer().DialContext
-		inherit(&c.Config, name)
+		inherit(&c.Config, name, through)
 		c.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
 			if pool := made.Load(); pool != nil && err.Code == readOnly {
 				pool.Reset() // other connections lead to the same server, and those that only read would never find out
@@ -55,7 +55,7 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 			return err.SeverityUnlocalized != "FATAL" && err.Code != readOnly
 		}
 	}
-	prepare(c.ConnConfig)
+	prepare(c.ConnConfig, c.pooler)
 	c.ConnConfig.Tracer = newFailureTracer(name) // PoolCollector exports its counts
 	c.BeforeConnect = func(_ context.Context, conn *pgx.ConnConfig) error {
 		again, err := parseURL(url) // it reads the files of passwords and services
@@ -65,14 +65,14 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 		tracer := conn.Tracer
 		*conn = *again.ConnConfig
 		conn.Tracer = tracer
-		prepare(conn)
+		prepare(conn, again.pooler)
 		return nil
 	}
 	c.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap())
 		return nil
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, c)
+	pool, err := pgxpool.NewWithConfig(ctx, c.Config)
 	if err != nil {
 		return nil, fmt.Errorf("make pool: %w", err)
 	}
@@ -85,8 +85,17 @@ const (
 	migrationConnections = 4
 )
 
-// NewMigrationPool connects for Migrate.
+// NewMigrationPool connects for Migrate. It refuses a pooler in transaction mode: a migration waits for locks as long
+// as its session says, and builds indexes that take longer than a pooler's transactions may.
 func NewMigrationPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	c, err := parseURL(url)
+	if err == nil && c.pooler == transactionPooler {
+		err = &SettingError{"migrate needs a session of its own, which a pooler in transaction mode does not give: set " +
+			"--listen-url or --database-url to Postgres itself"}
+	}
+	if err != nil {
+		return nil, err
+	}
 	return NewPool(ctx, url, migrationPool, migrationConnections)
 }
 
@@ -97,8 +106,12 @@ const readOnly = "25006"
 var errDemoted = fmt.Errorf("%w: the primary has become read-only", ErrUnavailable)
 
 // CheckConnections refuses a role, a database or a server that allows fewer connections than a process needs: the
-// process would start, and then find no connection for its requests.
+// process would start, and then find no connection for its requests. Behind a pooler in transaction mode, the pooler
+// decides how many sessions there are.
 func CheckConnections(ctx context.Context, pool *pgxpool.Pool, needed int) error {
+	if Pooled(pool) {
+		return nil
+	}
 	allowed, err := dbsqlc.New().ConnectionsAllowed(ctx, pool)
 	if err != nil {
 		return fmt.Errorf("read how many connections are allowed: %w", classify(err))

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/sql"
@@ -24,9 +25,9 @@ const versionTable = Schema + ".schema_version"
 
 // prepareSchema makes the schema and the table of its versions, or takes over those that an earlier Millrace made in
 // another schema. It is one transaction, and touches nothing that is not Millrace's.
-func prepareSchema(ctx context.Context, conn *pgx.Conn, logger *slog.Logger) error {
+func prepareSchema(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
 	queries := dbsqlc.New()
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		ready, err := queries.SchemaReady(ctx, tx)
 		if err != nil || ready {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -44,8 +45,14 @@ func limitSettings(migrating bool) map[string]string {
 	return s
 }
 
-// inherit keeps the sessions of a connection's configuration from inheriting a setting that matters.
-func inherit(c *pgconn.Config, name string) {
+// inherit has the sessions of a connection's configuration inherit nothing that matters.
+func inherit(c *pgconn.Config, name string, through pooler) {
+	if through == transactionPooler {
+		c.RuntimeParams = startupSettings()
+		c.RuntimeParams["application_name"] = "millrace-" + name
+		c.ValidateConnect = validatePooled
+		return
+	}
 	given := map[string]string{}
 	for key, value := range c.RuntimeParams { // a name in two spellings would be sent twice, in either order
 		given[strings.ToLower(key)] = value
@@ -67,39 +74,67 @@ func inherit(c *pgconn.Config, name string) {
 		setDefault(given, key, value)
 	}
 	_, limited := given["transaction_timeout"]
+	if through == sessionPooler { // which does not know them, or ignores them
+		maps.Copy(settings, given)
+		clear(given)
+		delete(settings, "application_name")
+		for key := range startupSettings() {
+			delete(settings, key)
+		}
+	}
 	maps.Copy(given, startupSettings())
 	given["application_name"] = "millrace-" + name
 	c.RuntimeParams = given
 
 	var set strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
-		fmt.Fprintf(&set, "SET %s = '%s'; ", key, settings[key])
+		fmt.Fprintf(&set, "SET %s = '%s'; ", key, strings.ReplaceAll(settings[key], "'", "''"))
 	}
 	c.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
 		sql := set.String()
 		if !limited && versionOf(conn) >= 17 {
 			sql += "SET transaction_timeout = 0; "
 		}
-		return validate(ctx, conn, sql)
+		return validate(ctx, conn, sql, through)
 	}
 }
 
-const sessionState = "SELECT current_setting('transaction_read_only'), current_setting('session_replication_role')"
+const (
+	sessionState = "SELECT current_setting('transaction_read_only'), current_setting('session_replication_role'), " +
+		"pg_catalog.pg_backend_pid()"
+	stateColumns = 3
+)
 
 // errReadOnly reports that a server accepts no writes; another server of the URL may.
 var errReadOnly = errors.New("the server is read-only: it is a standby, or default_transaction_read_only is on")
 
-// validate sets the remaining settings, and refuses sessions that cannot work.
-func validate(ctx context.Context, conn *pgconn.PgConn, set string) error {
-	if encoding := conn.ParameterStatus("server_encoding"); encoding != "UTF8" {
-		return &SettingError{fmt.Sprintf("the encoding of the database is %s, in which not every name can be stored: make "+
-			"one with ENCODING 'UTF8' TEMPLATE template0", encoding)}
+// validate sets what remains to be set, and refuses sessions that cannot be right.
+func validate(ctx context.Context, conn *pgconn.PgConn, set string, through pooler) error {
+	if err := checkEncoding(conn); err != nil {
+		return err
 	}
 	results, err := conn.Exec(ctx, set+sessionState).ReadAll()
 	if err != nil {
 		return fmt.Errorf("set up session: %w", err)
 	}
 	row := results[len(results)-1].Rows[0]
+	// A pooler makes up the process id that a client may cancel.
+	if through == direct && string(row[2]) != strconv.FormatUint(uint64(conn.PID()), 10) {
+		return errUndeclared()
+	}
+	return checkState(row)
+}
+
+func checkEncoding(conn *pgconn.PgConn) error {
+	if encoding := conn.ParameterStatus("server_encoding"); encoding != "UTF8" {
+		return &SettingError{fmt.Sprintf("the encoding of the database is %s, in which not every name can be stored: make "+
+			"one with ENCODING 'UTF8' TEMPLATE template0", encoding)}
+	}
+	return nil
+}
+
+// checkState looks at what sessionState returned.
+func checkState(row [][]byte) error {
 	if string(row[0]) != "off" {
 		return errReadOnly
 	}

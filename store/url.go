@@ -22,17 +22,38 @@ func CheckDatabaseURL(text string) error {
 	return err
 }
 
-func parseURL(text string) (*pgxpool.Config, error) {
+// CheckDirectURL reports what is wrong with the URL of Postgres itself. No pooler in transaction mode hands on
+// notifications.
+func CheckDirectURL(text string) error {
+	c, err := parseURL(text)
+	if err == nil && c.pooler == transactionPooler {
+		return errors.New("this URL leads to Postgres itself, without a pooler in transaction mode")
+	}
+	return err
+}
+
+// address is what a database URL says.
+type address struct {
+	*pgxpool.Config
+
+	pooler pooler
+}
+
+func parseURL(text string) (address, error) {
 	text, err := readURL(text)
 	if err != nil {
-		return nil, err
+		return address{}, err
 	}
 	if err := checkReserved(text); err != nil {
-		return nil, err
+		return address{}, err
 	}
 	c, err := pgxpool.ParseConfig(text)
 	if err != nil {
-		return nil, errDatabaseURL // pgx's message may show parts of the password
+		return address{}, errDatabaseURL // pgx's own message may show parts of the password
+	}
+	through, err := takePooler(c, text)
+	if err != nil {
+		return address{}, err
 	}
 	cacheless := func(capacity int, setting string) error {
 		if capacity > 0 {
@@ -51,7 +72,7 @@ func parseURL(text string) (*pgxpool.Config, error) {
 			"Postgres has to say. Use cache_statement or, behind a pooler, cache_describe",
 			strings.ReplaceAll(mode.String(), " ", "_"))
 	}
-	return c, err
+	return address{c, through}, err
 }
 
 // checkReserved is stricter than net/url: it accepts reserved characters in their own role only.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -33,6 +34,27 @@ func (f databaseFlags) source() string {
 		return store.URLFile(f.DatabaseURLFile)
 	}
 	return f.DatabaseURL
+}
+
+// listenFlags name Postgres itself, for a database URL that leads to a pooler.
+type listenFlags struct {
+	ListenURL     string `env:"MILLRACE_LISTEN_URL" secret:"" kind:"database" help:"Postgres itself, if the database URL leads to a pooler: for notifications and migrations."`
+	ListenURLFile string `env:"MILLRACE_LISTEN_URL_FILE" help:"Read that URL from a file."`
+}
+
+func (f listenFlags) check() error {
+	if f.ListenURL == "" {
+		return nil
+	}
+	if err := store.CheckDirectURL(f.ListenURL); err != nil {
+		return fmt.Errorf("--listen-url: %w", err)
+	}
+	return nil
+}
+
+// source returns the URL or, if the URL was read from a file, the file's name.
+func (f listenFlags) source() string {
+	return databaseFlags{DatabaseURL: f.ListenURL, DatabaseURLFile: f.ListenURLFile}.source()
 }
 
 type connectionFlags struct {

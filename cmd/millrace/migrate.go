@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -13,26 +15,29 @@ import (
 // migrateCommand brings the schema up to date and ends.
 type migrateCommand struct {
 	databaseFlags `group:"Database"`
+	listenFlags   `group:"Database"`
 	logFlags      `group:"Logs"`
 
-	Grant  []string `help:"Database role of serve that does not own the tables: migrate grants it what serve needs. May be repeated." placeholder:"ROLE" sep:"none"`
-	Status bool     `help:"List the migrations and change nothing. The exit status is 1 if some are pending."`
-	DryRun bool     `help:"Print the statements of the pending migrations and change nothing."`
+	Wait   time.Duration `default:"10m" min:"1s" help:"How long to wait for another migration."`
+	Grant  []string      `help:"Database role of serve that does not own the tables: migrate grants it what serve needs. May be repeated." placeholder:"ROLE" sep:"none"`
+	Status bool          `help:"List the migrations and change nothing. The exit status is 1 if some are pending."`
+	DryRun bool          `help:"Print the statements of the pending migrations and change nothing."`
 }
 
 var errPending = errors.New("migrations are pending: run millrace migrate")
 
 // Validate reports all problems at once.
 func (c *migrateCommand) Validate() error {
+	problems := errors.Join(c.databaseFlags.check(), c.listenFlags.check())
 	if c.Status && c.DryRun {
-		return errors.Join(c.check(), errors.New("--status and --dry-run exclude each other"))
+		return errors.Join(problems, errors.New("--status and --dry-run exclude each other"))
 	}
-	return c.check()
+	return problems
 }
 
 // Run migrates. Any number of processes may do it at the same time.
 func (c *migrateCommand) Run(p *process) error {
-	pool, err := store.NewMigrationPool(p.ctx, c.DatabaseURL)
+	pool, err := store.NewMigrationPool(p.ctx, cmp.Or(c.ListenURL, c.DatabaseURL))
 	if err != nil {
 		return err
 	}
@@ -43,7 +48,10 @@ func (c *migrateCommand) Run(p *process) error {
 	case c.DryRun:
 		return c.dryRun(p, pool)
 	}
-	if err := store.Migrate(p.ctx, pool, c.logger(p.stderr), c.Grant...); err != nil {
+	err = store.MigrateWith(p.ctx, pool, store.MigrateConfig{
+		Logger: c.logger(p.stderr), Grantees: c.Grant, Wait: c.Wait,
+	})
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(p.stdout, "the schema is up to date")

@@ -47,6 +47,7 @@ var errNotMigrated = errors.New("the database schema is not up to date: run mill
 // nodeConfig configures one process of Millrace: its API, its workers, or both.
 type nodeConfig struct {
 	database    databaseFlags
+	listen      listenFlags
 	connections connectionFlags
 	api         *apiFlags // nil: no API
 	limits      api.Limits
@@ -81,6 +82,8 @@ type node struct {
 	clock     *store.Clock
 	writes    *store.Writes
 	holds     *store.Holds
+	listening *pgxpool.Pool            // where River listens, if not on its own pool; nil without --listen-url
+	polls     bool                     // nothing listens
 	running   func() map[string]int    // running jobs, by queue; nil without workers
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
 	// lanes has what this process has seen of the providers; nil without workers.
@@ -194,6 +197,10 @@ func (n *node) start(ctx context.Context) error {
 	if err := store.CheckConnections(ctx, feedPool, n.connections()); err != nil {
 		return err
 	}
+	listening, err := n.openListener(ctx, feedPool)
+	if err != nil {
+		return err
+	}
 
 	guarding, err := store.New(store.Config{DB: feedPool, Now: n.clock.Now, Wall: time.Now, Holds: n.holds})
 	if err != nil {
@@ -232,6 +239,7 @@ func (n *node) start(ctx context.Context) error {
 	n.background(bell.Run)
 	feed := store.NewFeed(feedPool, n.logger, n.registry)
 	feed.SetClock(n.clock)
+	feed.ListenOn(listening)
 	feed.Subscribe(n.recent.Follow)
 	river, err := n.startJobs(ctx, bell, feed, feedPool)
 	if err != nil {
@@ -293,7 +301,11 @@ func (n *node) connections() int {
 }
 
 func (n *node) pool(ctx context.Context, name string, connections int) (*pgxpool.Pool, error) {
-	pool, err := store.NewPool(ctx, n.config.database.source(), name, connections)
+	return n.poolOf(ctx, n.config.database.source(), name, connections)
+}
+
+func (n *node) poolOf(ctx context.Context, source, name string, connections int) (*pgxpool.Pool, error) {
+	pool, err := store.NewPool(ctx, source, name, connections)
 	if err != nil {
 		return nil, err
 	}

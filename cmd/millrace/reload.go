@@ -65,6 +65,8 @@ func (n *node) isReloadable(flag string) bool {
 		return true
 	case databaseURLFlag:
 		return n.config.database.DatabaseURLFile != "" // each new connection reads it
+	case listenURLFlag:
+		return n.config.listen.ListenURLFile != ""
 	case "token":
 		return !n.open // an open process has to look at its addresses again
 	}

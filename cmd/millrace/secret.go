@@ -123,7 +123,7 @@ func hidden(args, environ []string) (visible, moved []string, found bool) {
 			i++
 			value = args[i]
 		}
-		if name == databaseURLFlag && !hasPassword(value) {
+		if (name == databaseURLFlag || name == listenURLFlag) && !hasPassword(value) {
 			visible = append(visible, "--"+name+"="+value)
 			continue
 		}
@@ -136,7 +136,10 @@ func hidden(args, environ []string) (visible, moved []string, found bool) {
 	return visible, environ, found
 }
 
-const databaseURLFlag = "database-url"
+const (
+	databaseURLFlag = "database-url"
+	listenURLFlag   = "listen-url"
+)
 
 // hasPassword reports whether a database URL contains a password. It errs on the safe side, also for a password that is
 // not percent-encoded.

@@ -5,6 +5,7 @@ import "errors"
 // serveCommand runs the API and the workers in one process.
 type serveCommand struct {
 	databaseFlags   `group:"Database"`
+	listenFlags     `group:"Database"`
 	connectionFlags `group:"Database"`
 	apiFlags        `group:"API"`
 	rateFlags       `group:"Limits"`
@@ -19,7 +20,8 @@ type serveCommand struct {
 
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.providerFlags.check(), c.securityFlags.check(), c.platformFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.providerFlags.check(),
+		c.securityFlags.check(), c.platformFlags.check())
 }
 
 // Run serves until the process is told to stop.
@@ -27,7 +29,7 @@ func (c *serveCommand) Run(p *process) error { return runNode(p, c.config(), nil
 
 func (c *serveCommand) config() nodeConfig {
 	return nodeConfig{
-		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
+		database: c.databaseFlags, listen: c.listenFlags, connections: c.connectionFlags, api: &c.apiFlags,
 		limits: c.limits(c.RateLimit), work: &c.workFlags, ops: c.opsFlags, platform: c.platformFlags,
 		webhooks: c.webhookFlags, security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
 	}
@@ -36,6 +38,7 @@ func (c *serveCommand) config() nodeConfig {
 // apiCommand runs the API alone.
 type apiCommand struct {
 	databaseFlags   `group:"Database"`
+	listenFlags     `group:"Database"`
 	connectionFlags `group:"Database"`
 	apiFlags        `group:"API"`
 	rateFlags       `group:"Limits"`
@@ -48,7 +51,7 @@ type apiCommand struct {
 
 // Validate reports all problems at once.
 func (c *apiCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.securityFlags.check(), c.platformFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.securityFlags.check(), c.platformFlags.check())
 }
 
 // Run serves until the process is told to stop.
@@ -56,7 +59,7 @@ func (c *apiCommand) Run(p *process) error { return runNode(p, c.config(), nil) 
 
 func (c *apiCommand) config() nodeConfig {
 	return nodeConfig{
-		database: c.databaseFlags, connections: c.connectionFlags, api: &c.apiFlags,
+		database: c.databaseFlags, listen: c.listenFlags, connections: c.connectionFlags, api: &c.apiFlags,
 		limits: c.limits(c.RateLimit), ops: c.opsFlags, platform: c.platformFlags, webhooks: c.webhookFlags,
 		security: c.securityFlags, log: c.logFlags,
 	}
@@ -65,6 +68,7 @@ func (c *apiCommand) config() nodeConfig {
 // workCommand runs the workers alone.
 type workCommand struct {
 	databaseFlags   `group:"Database"`
+	listenFlags     `group:"Database"`
 	connectionFlags `group:"Database"`
 	workFlags       `group:"Workers"`
 	webhookFlags    `group:"Webhooks"`
@@ -77,7 +81,8 @@ type workCommand struct {
 
 // Validate reports all problems at once.
 func (c *workCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.providerFlags.check(), c.securityFlags.check(), c.platformFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.providerFlags.check(),
+		c.securityFlags.check(), c.platformFlags.check())
 }
 
 // Run works until the process is told to stop.
@@ -85,7 +90,8 @@ func (c *workCommand) Run(p *process) error { return runNode(p, c.config(), nil)
 
 func (c *workCommand) config() nodeConfig {
 	return nodeConfig{
-		database: c.databaseFlags, connections: c.connectionFlags, work: &c.workFlags, ops: c.opsFlags,
+		database: c.databaseFlags, listen: c.listenFlags, connections: c.connectionFlags,
+		work: &c.workFlags, ops: c.opsFlags,
 		platform: c.platformFlags, webhooks: c.webhookFlags, security: c.securityFlags, providers: c.providerFlags,
 		log: c.logFlags,
 	}

@@ -37,13 +37,14 @@ type finder struct {
 	bin   string // Config.Bin
 	cache string // Config.Cache, if it exists
 	fetch bool   // Config.Fetch
+	major int    // Config.Major
 	owner account
 	log   *slog.Logger
 }
 
 // newFinder checks the cache before any program in it runs. A cache that does not exist is empty.
 func newFinder(c Config, owner account, log *slog.Logger) (finder, error) {
-	f := finder{bin: c.Bin, cache: c.Cache, fetch: c.Fetch, owner: owner, log: log}
+	f := finder{bin: c.Bin, cache: c.Cache, fetch: c.Fetch, major: c.Major, owner: owner, log: log}
 	if f.cache == "" {
 		return f, nil
 	}

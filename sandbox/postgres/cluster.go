@@ -27,7 +27,7 @@ const (
 func (h home) choose(ctx context.Context, f finder) (data string, b binaries, err error) {
 	clusters := h.clusters()
 	if len(clusters) == 0 {
-		b, err = f.find(ctx, 0)
+		b, err = f.find(ctx, f.major)
 		return h.data(b.major), b, err
 	}
 	c := clusters[0]

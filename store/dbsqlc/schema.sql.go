@@ -86,18 +86,31 @@ func (q *Queries) LockHolders(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const migrationLockHolder = `-- name: MigrationLockHolder :one
-SELECT coalesce(max(l.pid), 0)::integer AS pid FROM pg_catalog.pg_locks l
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
-    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
-    AND (l.classid::bigint << 32) + l.objid::bigint = $1::bigint
+SELECT coalesce(max(h.pid), 0)::integer AS pid, coalesce(max(h.session), 'a session that has just ended')::text AS session
+FROM (
+    SELECT l.pid, format('pid %s (%s of %s%s, %s since %s)', l.pid, coalesce(nullif(a.application_name, ''), 'unnamed'),
+        a.usename, ' at ' || host(a.client_addr), coalesce(a.state, 'unknown'),
+        to_char(a.state_change AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')) AS session
+    FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+        AND (l.classid::bigint << 32) + l.objid::bigint = $1::bigint
+    LIMIT 1
+) h
 `
 
-// MigrationLockHolder returns the session that is migrating.
-func (q *Queries) MigrationLockHolder(ctx context.Context, db DBTX, key int64) (int32, error) {
+type MigrationLockHolderRow struct {
+	Pid     int32
+	Session string
+}
+
+// MigrationLockHolder returns the session that is migrating. A session that idles outside of a transaction has a lock
+// that an earlier release left there.
+func (q *Queries) MigrationLockHolder(ctx context.Context, db DBTX, key int64) (MigrationLockHolderRow, error) {
 	row := db.QueryRow(ctx, migrationLockHolder, key)
-	var pid int32
-	err := row.Scan(&pid)
-	return pid, err
+	var i MigrationLockHolderRow
+	err := row.Scan(&i.Pid, &i.Session)
+	return i, err
 }
 
 const schemaApplied = `-- name: SchemaApplied :many

@@ -33,6 +33,9 @@ const ServeRole = "millrace_serve"
 // TestSearchPath.
 const SearchPath = "&search_path=millrace,public"
 
+// postgresEnv is the major version of Postgres that the tests run on. Without it they run on the newest that is found.
+const postgresEnv = "MILLRACE_TEST_POSTGRES"
+
 // mostParallel bounds how many tests run at a time, however many the machine offers. The code under test has deadlines
 // of seconds, which a machine does not keep if each of its cores works on dozens of tests.
 const mostParallel = 8
@@ -55,6 +58,9 @@ func Main(m *testing.M) {
 	if started.Load() {
 		s, err := server()
 		if err == nil {
+			if s.pooler != nil {
+				s.pooler.stop()
+			}
 			_ = s.Stop(context.Background())
 			_ = postgres.Reset(s.dir)
 			_ = os.RemoveAll(s.dir)
@@ -65,7 +71,8 @@ func Main(m *testing.M) {
 
 type testServer struct {
 	*postgres.Server
-	dir string
+	dir    string
+	pooler *Pooler // nil: the tests connect to Postgres itself
 
 	mu sync.Mutex
 	// clean are pools of databases as new, each of one connection: the tests that used them have rolled back.
@@ -82,8 +89,9 @@ func start() (*testServer, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // as root the server runs as another user
 		return nil, err
 	}
+	major, _ := strconv.Atoi(os.Getenv(postgresEnv))
 	s, err := postgres.Start(ctx, postgres.Config{
-		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
+		Dir: dir, Major: major, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
 		// The data is thrown away, so it need not survive a crash of the machine. Vacuum is off, so that it cannot interfere.
 		Settings: map[string]string{
 			"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "500",
@@ -95,6 +103,11 @@ func start() (*testServer, error) {
 		return nil, fmt.Errorf("start Postgres for tests: %w", err)
 	}
 	t := &testServer{Server: s, dir: dir}
+	if mode := os.Getenv(poolerEnv); mode != "" {
+		if t.pooler, err = startPooler(t.socket(), mode, ""); err != nil {
+			return nil, err
+		}
+	}
 	if err := t.exec(ctx, "CREATE DATABASE "+template); err != nil {
 		return nil, err
 	}
@@ -156,7 +169,7 @@ func (t *testServer) take(tb testing.TB) (*pgxpool.Pool, error) {
 		return nil, err
 	}
 	// A test may be held up for longer than a transaction may idle.
-	return store.NewPool(context.Background(), t.DSN(name)+SearchPath+"&idle_in_transaction_session_timeout=0", "test", 1)
+	return store.NewPool(context.Background(), named(t.url(name))+"&idle_in_transaction_session_timeout=0", "test", 1)
 }
 
 // URL returns the address of a fresh, migrated database of the test's own, for tests that must commit or hear NOTIFY.
@@ -183,25 +196,29 @@ func create(t testing.TB, from string) string {
 
 func (t *testServer) create(ctx context.Context, from string) (name string, err error) {
 	name = fmt.Sprintf("test_%d", databases.Add(1))
-	return name, t.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+from+" STRATEGY file_copy")
+	err = t.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+from+" STRATEGY file_copy")
+	if err == nil && Pooled() {
+		err = t.exec(ctx, "ALTER DATABASE "+name+" SET search_path = millrace, public")
+	}
+	return name, err
 }
 
 // Pool connects to a fresh database.
 func Pool(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	return connect(t, URL(t))
+	return connect(t, pooled(t, ""))
 }
 
 // PatientPool connects to a fresh database whose sessions wait for each other's locks without a short limit: for tests
 // in which they have to, on a machine however slow.
 func PatientPool(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	return connect(t, URL(t)+"&lock_timeout=60000&statement_timeout=60000&idle_in_transaction_session_timeout=0")
+	return connect(t, pooled(t, "&lock_timeout=60000&statement_timeout=60000&idle_in_transaction_session_timeout=0"))
 }
 
 func connect(t testing.TB, url string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := store.NewPool(t.Context(), url+SearchPath, "test", 20)
+	pool, err := store.NewPool(t.Context(), named(url), "test", 20)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	return pool
