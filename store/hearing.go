@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -111,7 +112,7 @@ func (f *Feed) isDeaf(ctx context.Context) (deaf, ok bool) {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			return true, context.Cause(ctx) == context.DeadlineExceeded
+			return true, errors.Is(ctx.Err(), context.DeadlineExceeded)
 		}
 	}
 	return false, true

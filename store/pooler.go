@@ -90,8 +90,8 @@ func Pooled(pool *pgxpool.Pool) bool { return beginning(pool) != "" }
 
 // errUndeclared refuses a pooler that the URL does not mention: it would lose settings, notifications and locks.
 func errUndeclared() error {
-	return &SettingError{"a pooler lies between Millrace and Postgres: append pooler=transaction or pooler=session to the " +
-		"parameters of the database URL, as docs/pooler.md says, or connect to Postgres itself"}
+	return &SettingError{"a pooler lies between Millrace and Postgres: append pooler=transaction or pooler=session to " +
+		"the parameters of the database URL, as docs/pooler.md says, or connect to Postgres itself"}
 }
 
 // explainRefusal names the pooler that refuses a connection because of a parameter that Postgres would take.
@@ -156,8 +156,10 @@ func CheckPooler(ctx context.Context, pool *pgxpool.Pool) (missing []string, err
 		set         bool
 		name, value string
 	}{
-		{statement, "statement_timeout", statementTimeout}, {lock, "lock_timeout", lockWait},
-		{idle, "idle_in_transaction_session_timeout", idleInTxTimeout}, {jit, "jit", "off"},
+		{statement, "statement_timeout", statementTimeout},
+		{lock, "lock_timeout", lockWait},
+		{idle, "idle_in_transaction_session_timeout", idleInTxTimeout},
+		{jit, "jit", "off"},
 	} {
 		if !s.set {
 			missing = append(missing, fmt.Sprintf("ALTER ROLE %s SET %s = '%s'", role, s.name, s.value))

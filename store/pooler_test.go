@@ -36,8 +36,8 @@ func TestPoolerSettings(t *testing.T) {
 	tx, err := store.Begin(t.Context(), pool)
 	require.NoError(t, err)
 	var statement, lock, idle, path string
-	require.NoError(t, tx.QueryRow(t.Context(), `SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),
-		current_setting('idle_in_transaction_session_timeout'), current_setting('search_path')`).
+	require.NoError(t, tx.QueryRow(t.Context(), `SELECT current_setting('statement_timeout'),
+		current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), current_setting('search_path')`).
 		Scan(&statement, &lock, &idle, &path))
 	require.Equal(t, []string{"10s", "1s", "10s", "pg_catalog"}, []string{statement, lock, idle, path})
 	require.NoError(t, tx.Rollback(t.Context()))
@@ -107,7 +107,7 @@ func TestMigrationLock(t *testing.T) {
 	err = store.MigrateWith(t.Context(), pool, store.MigrateConfig{Logger: logger, Wait: 200 * time.Millisecond})
 	var busy *store.MigratingError
 	require.ErrorAs(t, err, &busy)
-	require.Equal(t, int32(conn.PgConn().PID()), busy.PID) //nolint:gosec // a process id
+	require.Equal(t, int32(conn.PgConn().PID()), busy.PID)
 	require.ErrorContains(t, err, "unnamed of millrace, idle since ")
 
 	_, err = conn.Exec(t.Context(), "SELECT pg_advisory_unlock_all()")

@@ -101,8 +101,8 @@ func TestPoolerRefused(t *testing.T) {
 	for url, want := range map[string]string{
 		transaction.URL(name, ""): "a pooler lies between Millrace and Postgres",
 		lenient.URL(name, ""):     "a pooler lies between Millrace and Postgres",
-		transaction.URL(name, "transaction") + "&default_query_exec_mode=cache_statement": "does not keep track of prepared " +
-			"statements",
+		transaction.URL(name, "transaction") + "&default_query_exec_mode=cache_statement": "does not keep " +
+			"track of prepared statements",
 	} {
 		err := run(t.Context(), serveArgs(url, "http://127.0.0.1:1"), t.Output(), t.Output())
 		require.ErrorContains(t, err, want, url)

@@ -76,8 +76,8 @@ log_disconnections = 0
 %s
 `, socket, p.dir, poolerPort, filepath.Join(p.dir, "users"), mode, settings)
 	path = filepath.Join(p.dir, "pgbouncer.ini")
-	return path, errors.Join(os.WriteFile(filepath.Join(p.dir, "users"), []byte(list.String()), 0o644), //nolint:gosec // no secret
-		os.WriteFile(path, []byte(config), 0o644)) //nolint:gosec // likewise
+	return path, errors.Join(os.WriteFile(filepath.Join(p.dir, "users"), []byte(list.String()), 0o644),
+		os.WriteFile(path, []byte(config), 0o644))
 }
 
 // socket is the directory of the server's socket.

@@ -89,7 +89,7 @@ func startPooler(socket, mode, settings string) (*Pooler, error) {
 			p.stop()
 			return nil, fmt.Errorf("start pgbouncer (log in %s): %w", log.Name(), err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 }
 
