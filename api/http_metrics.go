@@ -53,6 +53,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "millrace_overload_total", Help: "Requests turned away because too many were in flight.",
 		}),
 	}
+	for _, subject := range []string{"principal", "address"} {
+		m.limited.WithLabelValues(subject)
+	}
 	if registerer != nil {
 		registerer.MustRegister(m.duration, m.requests, m.inFlight, m.streams, m.panics, m.limited, m.overload)
 	}

@@ -104,6 +104,9 @@ func New(c Config) (*Orders, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "millrace_cache_requests_total", Help: "Reads of orders through the cache.",
 	}, []string{"result"})
+	for _, result := range []string{"hit", "miss", "bypass"} {
+		requests.WithLabelValues(result)
+	}
 	if c.Registerer != nil {
 		c.Registerer.MustRegister(requests)
 	}

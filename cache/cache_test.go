@@ -89,7 +89,7 @@ func TestGet(t *testing.T) {
 		require.Equal(t, version, get(t, c, id))
 		n, err := testutil.GatherAndCount(registry, "millrace_cache_requests_total")
 		require.NoError(t, err)
-		require.Equal(t, 2, n) // hit and miss
+		require.Equal(t, 3, n) // hit, miss and bypass
 	})
 
 	t.Run("AMissingOrderIsKeptUntilItIsThere", func(t *testing.T) {

@@ -26,6 +26,16 @@ func newWebhookMetrics(registerer prometheus.Registerer) *webhookMetrics {
 			Name: "millrace_webhook_endpoints_disabled_total", Help: "Endpoints that Millrace disabled, by reason.",
 		}, []string{"reason"}),
 	}
+	// An alert sees a counter rise only if the counter was there before.
+	for _, state := range []store.DeliveryState{store.DeliveryFailed, store.DeliveryBlocked} {
+		m.given.WithLabelValues(string(state))
+	}
+	for _, reason := range []store.DisabledReason{store.DisabledGone, store.DisabledFailing} {
+		m.disabled.WithLabelValues(string(reason))
+	}
+	for _, outcome := range []string{"delivered", "failed", "unanswered", "blocked"} {
+		m.duration.WithLabelValues(outcome)
+	}
 	if registerer != nil {
 		registerer.MustRegister(m.duration, m.given, m.disabled)
 	}

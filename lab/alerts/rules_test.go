@@ -160,12 +160,12 @@ func TestPromtool(t *testing.T) {
 func TestScale(t *testing.T) {
 	t.Parallel()
 	for expr, want := range map[string]string{
-		`sum(rate(a[5m])) > 0.05`:                             `sum(rate(a[2s500ms])) > 0.05`,
+		`sum(rate(a[5m])) > 0.05`:                             `sum(rate(a[3s])) > 0.05`,
 		`time() - max(b_timestamp_seconds) > 300`:             `time() - max(b_timestamp_seconds) > 2.5`,
 		`max(c_oldest_unfinished_age_seconds) > 3600`:         `max(c_oldest_unfinished_age_seconds) > 30`,
 		`max(d_behind_seconds) > 10`:                          `max(d_behind_seconds) > 10`,
 		`max(e_bytes) > 1e9`:                                  `max(e_bytes) > 1000000000`,
-		`max by (p) (max_over_time(f[2m])) == 2 or absent(g)`: `max by (p) (max_over_time(f[1s])) == 2 or absent(g)`,
+		`max by (p) (max_over_time(f[1h])) == 2 or absent(g)`: `max by (p) (max_over_time(f[30s])) == 2 or absent(g)`,
 	} {
 		scaled, err := scaleExpr(expr, 120)
 		require.NoError(t, err)

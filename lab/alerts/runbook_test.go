@@ -43,7 +43,7 @@ func TestRunbook(t *testing.T) {
 var (
 	apiPath = regexp.MustCompile(`\$MILLRACE(/[a-z/-]+)`)
 	opsPath = regexp.MustCompile(`\$OPS(/[a-z/]+)`)
-	program = regexp.MustCompile(`^millrace ([a-z]+(?: [a-z]+)?)`)
+	cliCall = regexp.MustCompile(`^millrace ([a-z]+(?: [a-z]+)?)`)
 )
 
 // exists checks that a command calls an operation of the API, a page of the operations address, a command of Millrace, or a
@@ -55,8 +55,8 @@ func exists(t *testing.T, command, api, help string) {
 		require.Contains(t, api, "\n  "+apiPath.FindStringSubmatch(command)[1]+":\n", command)
 	case opsPath.MatchString(command):
 		require.Contains(t, []string{"/metrics", "/debug/pprof/heap"}, opsPath.FindStringSubmatch(command)[1], command)
-	case program.MatchString(command):
-		require.Regexp(t, `(?m)^  `+program.FindStringSubmatch(command)[1]+` `, help, command)
+	case cliCall.MatchString(command):
+		require.Regexp(t, `(?m)^  `+cliCall.FindStringSubmatch(command)[1]+` `, help, command)
 	default:
 		require.True(t, strings.HasPrefix(command, `psql "$DATABASE_URL" -Atc "`) || command == "date -u", command)
 	}

@@ -9,13 +9,18 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// leastScaled is the shortest threshold of an age that scale divides. Shorter ones are waited for as they are.
-const leastScaled = 300 // seconds
+const (
+	// leastScaled is the shortest threshold of an age, in seconds, that scale divides. Shorter ones stay as they are.
+	leastScaled = 300
+	// leastWindow is the shortest window that scale makes: a rate needs a few scrapes.
+	leastWindow = 3 * time.Second
+)
 
 var aged = regexp.MustCompile(`(_age|_behind|_timestamp)_seconds$`)
 
 // scale returns the same rules with shorter times, for drills: every window and every "for" is divided by factor, and so
-// is every threshold of five minutes or more that an age is compared with. Nothing else changes.
+// is every threshold of five minutes or more that an age is compared with. No window becomes shorter than three seconds.
+// Nothing else changes.
 func (f rulesFile) scale(factor int) (rulesFile, error) {
 	var scaled rulesFile
 	for _, g := range f.Groups {
@@ -52,7 +57,7 @@ func scaleExpr(text string, factor int) (string, error) {
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		switch n := node.(type) {
 		case *parser.MatrixSelector:
-			n.Range = time.Duration(shorter(n.Range, factor))
+			n.Range = max(time.Duration(shorter(n.Range, factor)), leastWindow)
 		case *parser.BinaryExpr:
 			limit, ok := n.RHS.(*parser.NumberLiteral)
 			if ok && n.Op.IsComparisonOperator() && limit.Val >= leastScaled && isAge(n.LHS) {

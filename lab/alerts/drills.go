@@ -1,0 +1,416 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
+	"github.com/millrace-orders/millrace/sandbox/postgres"
+)
+
+// undrilled are the alerts without a drill, and why. Their cases in promtool's tests show that they fire.
+func undrilled() map[string]string {
+	return map[string]string{
+		"MillraceReconcileStale":     "records are compared a minute late, which is longer than the shortened threshold",
+		"MillracePostgresWraparound": "it takes a billion transactions",
+		"MillracePanics":             "no request is known to make Millrace panic",
+		"MillraceMemoryHigh":         "no request is known to take a gigabyte",
+		"MillraceClockSkew":          "row F40 of the fault matrix sets a process's clock",
+	}
+}
+
+func nothing(context.Context, *lab) error { return nil }
+
+// drills are in the order in which they disturb each other least.
+func drills() []drill {
+	return []drill{
+		{
+			name: "down", cause: "the API's process is killed", alerts: []string{"MillraceDown"},
+			inject: func(_ context.Context, l *lab) error { l.api.Kill(); return nil },
+			undo:   func(ctx context.Context, l *lab) error { return l.begin(ctx, l.api) },
+		},
+		{
+			name: "workers", cause: "the only process with workers stops", alerts: []string{"MillraceNoWorkers"},
+			inject: func(_ context.Context, l *lab) error { return l.work.Stop(syscall.SIGTERM, patience) },
+			undo:   func(ctx context.Context, l *lab) error { return l.begin(ctx, l.work) },
+		},
+		{
+			name: "lost", cause: "a second process with workers is killed", alerts: []string{"MillraceInstanceLost"},
+			inject: func(ctx context.Context, l *lab) error {
+				n, err := l.add(ctx, l.binary, "work", l.workArgs()...)
+				if err != nil {
+					return err
+				}
+				return l.remove(n, syscall.SIGKILL)
+			},
+			undo: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, "DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '9 s'")
+			},
+		},
+		{
+			name: "refused", cause: "the database refuses every order, as with a full disk",
+			alerts: []string{"MillraceWritesRefused", "MillraceDatabaseRefuses"},
+			inject: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, `CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
+					$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$`,
+					"CREATE TRIGGER refuse BEFORE INSERT ON millrace.orders FOR EACH ROW EXECUTE FUNCTION public.refuse()")
+			},
+			undo: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, "DROP FUNCTION public.refuse() CASCADE")
+			},
+		},
+		{
+			name: "slow", cause: "a session locks the orders", alerts: []string{"MillraceDatabaseSlow"},
+			inject: func(ctx context.Context, l *lab) error { return l.hold(ctx, "LOCK TABLE millrace.orders") },
+			undo:   nothing,
+		},
+		{
+			name: "violated", cause: "the audit log's guard is disabled", alerts: []string{"MillraceInvariantViolated"},
+			inject: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, "ALTER TABLE millrace.audit_log DISABLE TRIGGER USER")
+			},
+			undo: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, "ALTER TABLE millrace.audit_log ENABLE TRIGGER USER")
+			},
+		},
+		{
+			name: "leader", cause: "the lead is held by a process that does not live",
+			alerts: []string{"MillraceNoLeader", "MillraceVerificationStale"},
+			inject: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, "UPDATE millrace.river_leader SET leader_id = 'ghost', expires_at = now() + interval '1 hour'")
+			},
+			undo: func(ctx context.Context, l *lab) error { return l.sql(ctx, "DELETE FROM millrace.river_leader") },
+		},
+		{
+			name: "attention", cause: "reservations are refused, and then the undoing of the payment",
+			alerts: []string{"MillraceOrderNeedsAttention", "MillraceProviderRefuses"},
+			inject: func(ctx context.Context, l *lab) error {
+				return l.setFaults(ctx, faults{
+					"inventory": {"refuseRate": 1.0, "operations": []string{"reserve"}},
+					"payment":   {"refuseRate": 1.0, "operations": []string{"void"}},
+				})
+			},
+			undo: redrive,
+		},
+		{
+			name: "wrong", cause: "a process with workers has a wrong URL of the payment provider",
+			alerts: []string{"MillraceProviderMisconfigured"},
+			inject: func(ctx context.Context, l *lab) error {
+				args := l.workArgs()
+				args[1] = "http://" + launch.Address(l.simPort) + "/nowhere"
+				return l.addExtra(ctx, l.binary, "work", args...)
+			},
+			undo: removeExtra,
+		},
+		{
+			name: "paused", cause: "the queues of the payment provider and of webhooks are paused",
+			alerts: []string{"MillraceQueueBehind", "MillraceWebhooksBehind"},
+			inject: func(ctx context.Context, l *lab) error {
+				_, err := l.register(ctx, l.hooks.url)
+				return errors.Join(err, launch.Pause(ctx, 2*time.Second),
+					l.pause(ctx, "payment", true), l.pause(ctx, "webhooks", true))
+			},
+			undo: func(ctx context.Context, l *lab) error {
+				return errors.Join(l.pause(ctx, "payment", false), l.pause(ctx, "webhooks", false))
+			},
+		},
+		{
+			name: "overload", cause: "many requests at once at a process that takes one at a time",
+			alerts: []string{"MillraceOverloaded"}, inject: overload, undo: removeExtra,
+		},
+		{
+			name: "drift", cause: "the payment provider has an authorisation of an unknown order",
+			alerts: []string{"MillraceReconcileDrift"},
+			inject: func(ctx context.Context, l *lab) error {
+				order := uuid.NewString()
+				body := newOrder("card_visa")
+				delete(body, "items")
+				body["orderId"], body["amount"] = order, 12.5
+				return l.ask(ctx, http.MethodPost, "http://"+launch.Address(l.simPort)+"/payments/authorizations", body, nil,
+					"Idempotency-Key", order+":stranger:1")
+			},
+			undo: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, "UPDATE millrace.reconciliation_findings SET state = 'accepted' WHERE state = 'open'")
+			},
+		},
+		{
+			name: "mail", cause: "the e-mail provider refuses every message", alerts: []string{"MillraceMailFailing"},
+			inject: func(ctx context.Context, l *lab) error {
+				return l.setFaults(ctx, faults{"email": {"refuseRate": 1.0}})
+			},
+			undo: heal,
+		},
+		{
+			name: "hooks", cause: "a receiver answers 410, and another is at an address that workers must not reach",
+			alerts: []string{"MillraceWebhookDisabled", "MillraceWebhooksGivenUp"},
+			inject: func(ctx context.Context, l *lab) error {
+				_, gone := l.register(ctx, l.hooks.url+"/gone")
+				_, blocked := l.register(ctx, strings.Replace(l.hooks.url, "127.0.0.1", "127.0.0.2", 1))
+				return errors.Join(gone, blocked)
+			},
+			undo: unregister,
+		},
+		{
+			name: "events", cause: "the fan-out's cursor is of another history", alerts: []string{"MillraceWebhookEventsLost"},
+			inject: func(ctx context.Context, l *lab) error {
+				if _, err := l.register(ctx, l.hooks.url); err != nil {
+					return err
+				}
+				return l.sql(ctx, "UPDATE millrace.feed_cursors SET epoch = epoch - 1 WHERE name = 'webhooks'")
+			},
+			undo: unregister,
+		},
+		{
+			name: "connections", cause: "another program takes most connections", alerts: []string{"MillracePostgresConnections"},
+			inject: crowd, undo: nothing,
+		},
+		{
+			name: "partition", cause: "the partition of next week is dropped",
+			alerts: []string{"MillraceLogPartitionsMissing"},
+			inject: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, `DO $$ BEGIN
+					EXECUTE (SELECT 'DROP TABLE millrace.' || name FROM millrace.log_partitions() WHERE starts > now());
+				END $$`)
+			},
+			undo: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, `SELECT millrace.log_partition_create(
+					(date_trunc('week', now() AT TIME ZONE 'UTC') + interval '7 days') AT TIME ZONE 'UTC')`)
+			},
+		},
+		{
+			name: "sync", cause: "commits wait for a standby that is not there", alerts: []string{"MillraceStandbyMissing"},
+			inject: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+			},
+			undo: func(ctx context.Context, l *lab) error {
+				return l.sql(ctx, "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+			},
+		},
+		{
+			name: "lag", cause: "a standby does not replay, and 320 MB are written", alerts: []string{"MillraceReplicationLag"},
+			inject: lag, undo: nothing,
+		},
+		{
+			name: "versions", cause: "a process of another version runs", alerts: []string{"MillraceVersionsMixed"},
+			inject: func(ctx context.Context, l *lab) error { return l.addExtra(ctx, l.other, "api") },
+			undo:   removeExtra,
+		},
+		{
+			name: "provider", cause: "the payment provider is down for 65 s",
+			alerts: []string{"MillraceBreakerOpen", "MillraceOrdersStuck", "MillraceCompletionFast", "MillraceCompletionSlow"},
+			inject: func(ctx context.Context, l *lab) error {
+				return errors.Join(l.setFaults(ctx, faults{"payment": {"down": true}}), launch.Pause(ctx, 65*time.Second),
+					l.setFaults(ctx, nil))
+			},
+			undo: nothing,
+		},
+		{
+			name: "feed", cause: "a transaction that has written stays open until the feed is 10 s behind",
+			alerts: []string{
+				"MillraceFeedBehind", "MillracePostgresOldTransaction", "MillraceFreshnessFast", "MillraceFreshnessSlow",
+			},
+			inject: func(ctx context.Context, l *lab) error {
+				err := l.hold(ctx, "SELECT pg_current_xact_id()")
+				if err == nil {
+					err = l.awaitFired(ctx, "MillraceFeedBehind", "MillracePostgresOldTransaction")
+				}
+				for _, end := range l.end { // only then events are heard of, late
+					end()
+				}
+				l.end = nil
+				return err
+			},
+			undo: nothing,
+		},
+		{
+			name: "latency", cause: "the orders are locked for 0.6 s, again and again",
+			alerts: []string{"MillraceIntakeLatencyFast", "MillraceIntakeLatencySlow"},
+			inject: func(ctx context.Context, l *lab) error {
+				for range 30 {
+					if err := l.sql(ctx, "DO $$ BEGIN LOCK TABLE millrace.orders IN SHARE MODE; PERFORM pg_sleep(0.6); END $$"); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+			undo: nothing,
+		},
+		{
+			name: "database", cause: "Postgres is killed, and is back after 12 s",
+			alerts: []string{"MillraceDatabaseUnavailable", "MillraceIntakeErrorsFast", "MillraceIntakeErrorsSlow"},
+			inject: func(ctx context.Context, l *lab) error {
+				if err := syscall.Kill(l.server.PID(), syscall.SIGKILL); err != nil {
+					return err
+				}
+				<-l.server.Done()
+				return errors.Join(launch.Pause(ctx, 12*time.Second), l.startDatabase(context.WithoutCancel(ctx)))
+			},
+			undo: nothing,
+		},
+	}
+}
+
+func heal(ctx context.Context, l *lab) error { return l.setFaults(ctx, nil) }
+
+// hold runs a statement in a transaction that stays open until the drill ends.
+func (l *lab) hold(ctx context.Context, statement string) error {
+	conn, err := l.connect(ctx)
+	if err != nil {
+		return err
+	}
+	l.end = append(l.end, func() { _ = conn.Close(context.WithoutCancel(ctx)) })
+	_, err = conn.Exec(ctx, "BEGIN; "+statement)
+	return err
+}
+
+// crowd opens connections until few are left.
+func crowd(ctx context.Context, l *lab) error {
+	for range 100 {
+		conn, err := l.connect(ctx)
+		if err != nil {
+			return err
+		}
+		l.end = append(l.end, func() { _ = conn.Close(context.WithoutCancel(ctx)) })
+		var taken int
+		if err := conn.QueryRow(ctx, "SELECT sum(numbackends) FROM pg_stat_database").Scan(&taken); err != nil {
+			return err
+		}
+		if taken >= 93 {
+			return nil
+		}
+	}
+	return errors.New("there are too many connections")
+}
+
+func (l *lab) addExtra(ctx context.Context, binary, command string, args ...string) (err error) {
+	l.extra, err = l.add(ctx, binary, command, args...)
+	return err
+}
+
+func removeExtra(_ context.Context, l *lab) error {
+	if l.extra == nil {
+		return nil
+	}
+	n := l.extra
+	l.extra = nil
+	return l.remove(n, syscall.SIGTERM)
+}
+
+// overload asks a process that answers one request at a time for lists, from many goroutines.
+func overload(ctx context.Context, l *lab) error {
+	if err := l.addExtra(ctx, l.binary, "api", "--max-in-flight", "1", "--rate-limit", "0"); err != nil {
+		return err
+	}
+	busy, cancel := context.WithCancel(ctx)
+	l.end = append(l.end, cancel)
+	n := l.extra
+	for range 16 {
+		go func() {
+			for busy.Err() == nil {
+				_ = l.ask(busy, http.MethodGet, n.url("/api/orders?limit=100"), nil, nil)
+				_ = launch.Pause(busy, 20*time.Millisecond)
+			}
+		}()
+	}
+	return nil
+}
+
+// redrive has the providers work again, and every order that needs attention tried again.
+func redrive(ctx context.Context, l *lab) error {
+	if err := l.setFaults(ctx, nil); err != nil {
+		return err
+	}
+	for range 30 {
+		err := l.ask(ctx, http.MethodPost, l.api.url("/api/dead-letters/redrive"),
+			map[string]any{"ratePerSecond": 50, "reason": "the drill is over"}, nil)
+		if err != nil {
+			return err
+		}
+		var left struct {
+			Items []any
+		}
+		if err := launch.Pause(ctx, 3*time.Second); err != nil {
+			return err
+		}
+		if err := l.ask(ctx, http.MethodGet, l.api.url("/api/dead-letters/orders?limit=1"), nil, &left); err != nil {
+			return err
+		}
+		if len(left.Items) == 0 {
+			return nil
+		}
+	}
+	return errors.New("orders still need attention")
+}
+
+func (l *lab) register(ctx context.Context, url string) (id string, err error) {
+	var made struct{ WebhookID string }
+	err = l.ask(ctx, http.MethodPost, l.api.url("/api/webhooks"), map[string]any{"url": url}, &made)
+	return made.WebhookID, err
+}
+
+// unregister deletes all webhooks.
+func unregister(ctx context.Context, l *lab) error {
+	var list struct{ Items []struct{ WebhookID string } }
+	if err := l.ask(ctx, http.MethodGet, l.api.url("/api/webhooks"), nil, &list); err != nil {
+		return err
+	}
+	for _, w := range list.Items {
+		if err := l.ask(ctx, http.MethodDelete, l.api.url("/api/webhooks/"+w.WebhookID), nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newHooks takes messages to webhooks. At /gone it answers 410.
+func newHooks() (*receiver, error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &receiver{url: "http://" + listener.Addr().String()}
+	r.server = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(
+		func(w http.ResponseWriter, request *http.Request) {
+			if request.URL.Path == "/gone" {
+				w.WriteHeader(http.StatusGone)
+			}
+		})}
+	go func() { _ = r.server.Serve(listener) }()
+	return r, nil
+}
+
+// lag adds a standby that does not replay what it gets.
+func lag(ctx context.Context, l *lab) error {
+	dir := l.deployment.dir + "/standby"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	primary := fmt.Sprintf("host=127.0.0.1 port=%d user=%s application_name=standby", l.config.Port, postgres.User)
+	if err := l.server.Clone(ctx, dir, primary); err != nil {
+		return err
+	}
+	config := l.config
+	config.Dir, config.Port = dir, 0
+	standby, err := postgres.Start(ctx, config)
+	if err != nil {
+		return err
+	}
+	l.end = append(l.end, func() {
+		_ = standby.Stop(context.WithoutCancel(ctx))
+		_ = postgres.Reset(dir)
+	})
+	behind := &deployment{server: standby}
+	if err := behind.sql(ctx, "SELECT pg_wal_replay_pause()"); err != nil {
+		return err
+	}
+	return l.sql(ctx, "SELECT count(pg_logical_emit_message(false, 'drill', repeat('x', 1000000))) FROM generate_series(1, 320)")
+}
