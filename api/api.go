@@ -1,7 +1,7 @@
 // Package api serves orders over HTTP: Huma operations on a chi router, described by an OpenAPI 3.1 document.
 //
 // It imports orders, store, cache, limit and stream, and knows neither workers nor providers. An effect outside is
-// stored as an intent, and the answer only says that it will happen.
+// stored as an intent, and the answer confirms only that it will happen.
 package api
 
 import (

@@ -94,7 +94,7 @@ func TestDeadLetters(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity,
 		h.do(t, http.MethodPost, "/api/dead-letters/redrive", `{"code":"c"}`).status, "it needs a reason")
 	for body, wrong := range map[string]string{
-		`{"reason":"r","orderIds":[]}`: "body.orderIds", // nobody's are not everybody's
+		`{"reason":"r","orderIds":[]}`: "body.orderIds", // an empty list does not mean all orders
 		`{"reason":"r","code":""}`:     "body.code",
 		`{"reason":"r","step":""}`:     "body.step",
 		`{"reason":"r","state":"no"}`:  "body.state",

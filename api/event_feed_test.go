@@ -287,7 +287,7 @@ func TestStreamsEach(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, got.status, "waiting is like streaming")
 	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/api/events", "", service[2:]...).status)
 
-	// Others have their own, customers of one service as well, and where nobody is known nobody is limited.
+	// Other principals have their own share, and so do customers of one service. Unknown callers are not limited.
 	for _, customer := range []string{ownCustomer, otherCustomer} {
 		ticket := h.ticket(t, `{"customerId":"`+customer+`"}`, service[2:]...)
 		for range 2 {

@@ -238,7 +238,7 @@ func TestAccess(t *testing.T) {
 	require.GreaterOrEqual(t, pairs, 5*len(roles.All()))
 }
 
-// requireAllowed says that who asked did not matter.
+// requireAllowed requires that the caller's role did not matter.
 func requireAllowed(t *testing.T, got answer, op operation, role roles.Role) {
 	t.Helper()
 	for _, refused := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound} {
@@ -281,7 +281,7 @@ func TestCustomer(t *testing.T) {
 	require.Equal(t, "forbidden", got.problem(t).Code)
 	require.Equal(t, http.StatusAccepted, h.do(t, http.MethodPost, "/api/orders", body, as(roles.Service)...).status)
 
-	// An idempotency key belongs to whoever sent it.
+	// An idempotency key belongs to the principal that sent it.
 	key := []string{"Idempotency-Key", "k"}
 	first := h.do(t, http.MethodPost, "/api/orders", seedBody, append(key, as(roles.Customer)...)...).order(t)
 	second := h.do(t, http.MethodPost, "/api/orders", seedBody, append(key, as(roles.Service)...)...).order(t)

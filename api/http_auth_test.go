@@ -86,13 +86,13 @@ func TestVerifiedForASecond(t *testing.T) {
 	require.Equal(t, before, db.reads.Load())
 }
 
-// A key is not called wrong because nobody can tell.
+// A key that cannot be checked is not reported as wrong.
 func TestAuthenticationDuringOutage(t *testing.T) {
 	t.Parallel()
 	verify, db, key, now := keyed(t)
 	require.NoError(t, verify(key))
 	db.down.Store(true)
-	require.NoError(t, verify(key), "for a second nobody needs to ask")
+	require.NoError(t, verify(key), "a verified key is not looked up again for a second")
 	now.Store(int64(time.Second))
 	require.ErrorIs(t, verify(key), store.ErrUnavailable)
 	require.NotErrorIs(t, verify(key), auth.ErrUnauthorized)
@@ -109,8 +109,8 @@ func TestAuthenticationDuringOutage(t *testing.T) {
 	require.Empty(t, got.header.Get("WWW-Authenticate"))
 }
 
-// Two servers on one database: what one was told to forget, the other forgets.
-func TestRevocationReachesEverybody(t *testing.T) {
+// Two servers on one database: a key that is revoked through one is refused by both.
+func TestRevocationReachesEveryServer(t *testing.T) {
 	t.Parallel()
 	start, passed := time.Now(), new(atomic.Int64)
 	h := live(t, func(c *api.Config) {
@@ -166,7 +166,7 @@ func TestUnauthorizedTellsNothing(t *testing.T) {
 	require.NotContains(t, h.log.String(), revoked[16:])
 }
 
-// Without an authenticator nobody gets in, and where nobody needs a credential a wrong one is still wrong.
+// Without an authenticator every request is refused. An open server still refuses a wrong credential.
 func TestDefaultDeny(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t), func(c *api.Config) { c.Auth = nil })

@@ -80,7 +80,8 @@ func TestOpenAPI(t *testing.T) {
 			"createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "rotateWebhookSecret",
 			"pingWebhook", "listWebhookDeliveries", "getWebhookDelivery", "redeliverWebhookDelivery",
 			"redeliverWebhookDeliveries",
-			"getSystemStatus", "getSystemMetrics", "getSystemHistory", "getReconciliation", "getHealth", "getLiveness", "getReadiness",
+			"getSystemStatus", "getSystemMetrics", "getSystemHistory", "getReconciliation",
+			"getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})
 

@@ -63,7 +63,7 @@ func badInput(of string) (scenarios []scenario) {
 		{"NotJSON", `{"customerId"`, 400, "is not complete JSON"},
 		{"Syntax", `{"a":}`, 400, "mistake at byte 6"},
 		{"TwoValues", seedBody + `{}`, 400, "nothing after it"},
-		{"NoBody", "", 400, "bad_request"},
+		{"WithoutABody", "", 400, "bad_request"},
 		{"NotUTF8", order(`"paymentMethod":"` + "\xff" + `"`), 400, "UTF-8"},
 		{"Deep", strings.Repeat("[", 20000), 400, "mistake at byte 10001"},
 		{"Null", `null`, 422, `"location":"body"`},

@@ -92,7 +92,8 @@ func TestRateLimitBehindProxy(t *testing.T) {
 	}
 }
 
-// A principal is limited wherever it comes from, and whoever guesses is, without holding up who knows.
+// A principal is limited from every address. A caller that guesses credentials is limited, and does not hold up callers
+// with a right credential.
 func TestRateLimitByPrincipal(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t), limited(2, nil), func(c *api.Config) {

@@ -224,7 +224,7 @@ func TestForgedTokens(t *testing.T) {
 		"OtherKey":      sign(t, stranger, i.claims(nil)),
 		"EmbeddedKey":   selfMade,
 		"UnknownKid": sign(t, jose.SigningKey{
-			Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: private, KeyID: "nobody"},
+			Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: private, KeyID: "unknown"},
 		}, i.claims(nil)),
 		"KidTraversal": sign(t, jose.SigningKey{
 			Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: private, KeyID: "../../../../etc/passwd"},
@@ -274,7 +274,7 @@ func TestForgedTokensAllocateLittle(t *testing.T) { //nolint:paralleltest // it 
 	}
 }
 
-// FuzzToken: no text that the issuer has not signed lets anybody in, or fails in another way.
+// FuzzToken: a text that the issuer has not signed is refused as such.
 func FuzzToken(f *testing.F) {
 	i := newIssuer(f)
 	valid := sign(f, i.signer(f, "rsa", jose.RS256), i.claims(nil))
@@ -325,7 +325,7 @@ func TestKeyRotation(t *testing.T) {
 	i.down.Store(false)
 }
 
-// Millrace starts while the provider is down, and says that it cannot tell.
+// Millrace starts while the provider is down, and reports that it cannot check tokens.
 func TestIssuerDown(t *testing.T) {
 	t.Parallel()
 	var passed atomic.Int64

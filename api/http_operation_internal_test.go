@@ -31,7 +31,7 @@ func TestOperationWithoutPermission(t *testing.T) {
 	require.Equal(t, permitRead, declared(api.OpenAPI().Paths["/x"].Get).permission)
 }
 
-// An operation that gets into the API without being declared is closed to everybody, an admin included.
+// An operation that gets into the API without being declared is closed to all callers, admins included.
 func TestUndeclaredOperationIsClosed(t *testing.T) {
 	t.Parallel()
 	rates := new(rates)

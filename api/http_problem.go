@@ -46,7 +46,7 @@ var (
 		"A page of another site sent this request. Add the site to --allowed-origins to allow it.")
 
 	errRateLimited = problems.New(problems.TooMany, "rate_limited",
-		"Too many requests. Retry-After says how many seconds to wait.")
+		"Too many requests. Retry-After has the number of seconds to wait.")
 	errOverloaded = problems.New(problems.Unavailable, "overloaded",
 		"Too many requests are being answered. Try again soon.").RetryAfter(time.Second)
 	errTooManyOwnRequests = problems.New(problems.TooMany, "too_many_in_flight",

@@ -28,7 +28,7 @@ func TestProblemCodes(t *testing.T) {
 			continue
 		}
 		for _, m := range made.FindAllStringSubmatch(string(source), -1) {
-			if m[1] != "client_gone" { // nobody receives it
+			if m[1] != "client_gone" { // clients never receive it
 				inSource = append(inSource, m[1])
 			}
 		}

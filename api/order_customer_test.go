@@ -57,8 +57,8 @@ func TestCustomerOrders(t *testing.T) {
 	}
 	require.Equal(t, want, got)
 	require.Equal(t, 3, pages)
-	nobody := h.do(t, http.MethodGet, "/api/customers/nobody/orders", "")
-	require.JSONEq(t, `{"orders":[]}`, nobody.body)
+	unknown := h.do(t, http.MethodGet, "/api/customers/unknown/orders", "")
+	require.JSONEq(t, `{"orders":[]}`, unknown.body)
 	for _, bad := range []string{"a%00b", "%FF", strings.Repeat("x", 201)} {
 		for _, path := range []string{"/api/customers/" + bad + "/orders", "/api/orders/user/" + bad} {
 			status := h.do(t, http.MethodGet, path, "").status

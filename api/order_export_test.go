@@ -109,7 +109,7 @@ func TestExport(t *testing.T) {
 }
 
 // An export holds a page in memory, however many orders there are.
-func TestExportMemory(t *testing.T) { //nolint:paralleltest // it measures the heap, which is everybody's
+func TestExportMemory(t *testing.T) { //nolint:paralleltest // it measures the heap, which all tests share
 	tx := storetest.Tx(t)
 	h := serve(t, tx)
 	manyOrders(t, tx, 20_000, time.Now().Add(-time.Hour))
@@ -231,7 +231,7 @@ func TestExportReaders(t *testing.T) {
 		response := get(h)
 		defer response.Body.Close()
 		return response.StatusCode == http.StatusOK
-	}, time.Minute, 20*time.Millisecond, "who leaves makes room, although nobody is cut off")
+	}, time.Minute, 20*time.Millisecond, "a client that leaves makes room, and no other client is cut off")
 
 	log := h.log
 	h = serve(t, pool, func(c *api.Config) { c.SlowReader = 100 * time.Millisecond })

@@ -125,7 +125,7 @@ func TestGet(t *testing.T) {
 		require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, path, "", "If-None-Match", other).status, other)
 	}
 
-	// Somebody else has written, and the cache has not heard of it.
+	// A different process has written, and the cache has not heard of it.
 	quoted := storetest.Outcome(o.ID, orders.QuoteShipping, orders.StepSucceeded)
 	_, err := h.store.Orders.Apply(t.Context(), []orders.Event{quoted})
 	require.NoError(t, err)
@@ -185,7 +185,7 @@ func TestList(t *testing.T) {
 	require.Equal(t, want, got)
 	require.Equal(t, 2, pages, "a last page that is full has no next one")
 
-	empty := h.do(t, http.MethodGet, "/api/orders?customerId=nobody", "")
+	empty := h.do(t, http.MethodGet, "/api/orders?customerId=unknown", "")
 	require.JSONEq(t, `{"orders":[]}`, empty.body)
 }
 

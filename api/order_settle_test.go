@@ -120,8 +120,8 @@ func TestSettle(t *testing.T) {
 	})
 }
 
-// The order's history says who settled it and why, to everybody but its customer, who is told why. It is in the audit
-// log, too.
+// The order's history names the operator that settled it and the reason. Its customer sees the reason only. The audit
+// log has both.
 func TestSettlingIsOnRecord(t *testing.T) {
 	t.Parallel()
 	h, keys := secured(t)

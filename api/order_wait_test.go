@@ -45,7 +45,7 @@ func (h *harness) placeWaiting(t *testing.T, header ...string) placing {
 	return p
 }
 
-// soon is the answer, which must come sooner than anybody's patience ends.
+// soon returns the answer, which must come before any limit of time.
 func (p placing) soon() answer {
 	p.t.Helper()
 	select {
@@ -152,7 +152,7 @@ func TestPreferWait(t *testing.T) {
 		require.Empty(t, got.header.Get("Preference-Applied"))
 	})
 
-	// Without a feed somebody looks again now and then.
+	// Without a feed the order is read again now and then.
 	t.Run("Fallback", func(t *testing.T) {
 		t.Parallel()
 		h := serve(t, storetest.Pool(t), func(c *api.Config) { c.Heartbeat = 50 * time.Millisecond })

@@ -71,7 +71,7 @@ func TestUnavailable(t *testing.T) {
 
 	t.Run("Down", func(t *testing.T) {
 		t.Parallel()
-		pool, err := store.NewPool(t.Context(), "postgres://nobody@127.0.0.1:1/none", "test", 1)
+		pool, err := store.NewPool(t.Context(), "postgres://none@127.0.0.1:1/none", "test", 1)
 		require.NoError(t, err)
 		t.Cleanup(pool.Close)
 		h := serve(t, pool)

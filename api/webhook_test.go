@@ -132,7 +132,7 @@ func TestWebhookDeliveries(t *testing.T) {
 	require.Zero(t, since(""))
 }
 
-// Nobody sees or touches another's webhooks, and a customer hears of nobody else's orders.
+// An owner neither sees nor changes webhooks of other owners, and a customer hears only of its own orders.
 func TestWebhooksAreTheirOwners(t *testing.T) {
 	t.Parallel()
 	h, keys := secured(t)

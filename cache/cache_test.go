@@ -155,7 +155,7 @@ func TestGet(t *testing.T) {
 		})
 		get(t, c, id)
 		behind.Store(int64(3 * time.Second))
-		for range 3 { // changes that nobody tells the cache of
+		for range 3 { // changes that the cache does not hear of
 			require.Equal(t, db.write(id), get(t, c, id))
 		}
 	})
@@ -177,7 +177,7 @@ func TestGet(t *testing.T) {
 		})
 	})
 
-	t.Run("ACallerWhoLeavesTakesNobodyAlong", func(t *testing.T) {
+	t.Run("ACallerThatLeavesEndsNoOtherCall", func(t *testing.T) {
 		t.Parallel()
 		c, db, id := setup(t, nil)
 		release := make(chan struct{})
@@ -196,7 +196,8 @@ func TestGet(t *testing.T) {
 	})
 }
 
-// A load that read before a change must neither stay in the cache after it, nor be handed to whoever made it.
+// A load that read before a change must not stay in the cache after the change, nor be returned to the caller that
+// made the change.
 func TestFillThatRacesWithAChange(t *testing.T) {
 	t.Parallel()
 	c, db, id := setup(t, nil)
@@ -224,7 +225,7 @@ func TestFillThatRacesWithAChange(t *testing.T) {
 	}
 }
 
-// Writers and readers at full speed: nobody may read something older than what it wrote itself.
+// Writers and readers at full speed: a caller never reads an order that is older than its own write.
 func TestReadYourOwnWrites(t *testing.T) {
 	t.Parallel()
 	c, db, _ := setup(t, nil)

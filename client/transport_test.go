@@ -220,7 +220,7 @@ func TestHungServer(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestServerMissing(t *testing.T) {
 	t.Parallel()
 	c, err := New("http://127.0.0.1:1", WithRetry(2))
 	require.NoError(t, err)

@@ -28,7 +28,7 @@ func TestTally(t *testing.T) {
 	require.Contains(t, out.String(), "step=x count=500")
 }
 
-// What River says of every failed run, and every five seconds, is for those who debug.
+// River's lines about every failed run, and every five seconds, are DEBUG lines.
 func TestRiverIsQuiet(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -143,8 +143,8 @@ func TestMailIsRefused(t *testing.T) {
 	require.Empty(t, server.Messages())
 }
 
-// The process goes away in the middle of a session, at any moment. Whoever carries on sends what was certainly not
-// sent, and nothing else.
+// The process dies in the middle of a session, at any moment. The process that continues sends only a message that was
+// certainly not sent.
 func TestMailAfterACrash(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -37,9 +37,9 @@ type system struct {
 	ahead atomic.Int64
 	// onCall, if set, sees every call before the provider does.
 	onCall func(*http.Request)
-	// lies, if set, says that the provider does what it is asked and answers that it refused it.
+	// lies, if set, selects calls that the provider carries out and answers with a refusal.
 	lies func(*http.Request) bool
-	// silent, if set, says that the provider does nothing and answers 503.
+	// silent, if set, selects calls that the provider ignores and answers with 503.
 	silent func(*http.Request) bool
 	// garbles, if set, chooses calls that are answered so, and whether the provider does what it is asked.
 	garbles func(*http.Request) (answer *garbled, does bool)

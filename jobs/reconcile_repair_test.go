@@ -19,7 +19,7 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// isPost says that a request is a step of a path.
+// isPost selects the requests of a step, by its path.
 func isPost(path string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Path == path }
 }
@@ -50,7 +50,7 @@ func (s *system) awaitResolved(key string) {
 	}, time.Minute, 50*time.Millisecond, "waiting for the finding to resolve")
 }
 
-// sound says that the order's log makes the order, and that it breaks no rule.
+// sound requires that the order's log folds to the order, and that the order breaks no rule.
 func (s *system) sound(o orders.Order) {
 	s.t.Helper()
 	events, err := s.store.Orders.Events(s.t.Context(), o.ID, 0, int(o.Version)) // there may be more by now
@@ -279,7 +279,7 @@ func TestNotUndone(t *testing.T) {
 		s.untouched()
 	})
 
-	t.Run("Capture", func(t *testing.T) { // somebody may have given it back by hand
+	t.Run("Capture", func(t *testing.T) { // an operator may have refunded it by hand
 		t.Parallel()
 		s := newReconciled(t, true)
 		s.lies = isPost("/payments/captures")
@@ -329,7 +329,7 @@ func TestNotUndone(t *testing.T) {
 		s.untouched()
 		require.Equal(t, 0, s.effects(id)["void"])
 
-		require.NoError(t, s.simulator.SetFaults(nil)) // once somebody has settled it, the rest goes by itself
+		require.NoError(t, s.simulator.SetFaults(nil)) // once an operator has settled it, the rest follows
 		s.apply(orders.Event{OrderID: id, Kind: orders.RetryRequested, Reason: "fixed"})
 		s.awaitResolved(key)
 		s.awaitStatus(id, orders.Failed)

@@ -121,7 +121,7 @@ func TestReconcile(t *testing.T) {
 	second := orders.StepKey(completed, orders.AuthorizePayment, 2)
 	s.plant("/payments/authorizations", second, money, completed, "209.97")
 	s.plant("/payments/authorizations", "not-ours", money, completed, "1.00")
-	// The order says that more was captured than the provider did.
+	// The order has a larger capture than the provider.
 	capture := orders.StepKey(completed, orders.CapturePayment, 1)
 	s.exec("UPDATE order_steps SET amount_minor = 20998 WHERE order_id = $1 AND step = 'capture_payment'", completed)
 	// A refused reservation that took effect nevertheless.
@@ -149,14 +149,14 @@ func TestReconcile(t *testing.T) {
 	require.Equal(t, want, kinds(s.findings()))
 	require.Equal(t, want, kinds(s.findings()), "they are seen again, and are no more than before")
 
-	// What is put right is resolved, what cannot be is accepted by somebody.
+	// A difference that is put right is resolved. An operator accepts the others.
 	require.NoError(t, s.simulator.SetFaults(nil))
 	require.Equal(t, http.StatusOK, s.plantStep(lost, orders.QuoteShipping)) // as a late try of its job would send it
 	s.exec(`INSERT INTO order_steps (order_id, step, generation, state, amount_minor, request, reference, reason,
 			started_at, deadline_at, settled_at)
 		VALUES ($1, 'release_inventory', 1, 'succeeded', 0, '', '', '', now(), now(), now())`, failed)
 	accepted, err := s.store.Findings.Accept(t.Context(), orders.Payment, orphan, "refunded by hand", store.Actor{
-		Name: "somebody", Role: roles.Operator,
+		Name: "7kq2mxw5a3fd", Role: roles.Operator,
 	})
 	require.NoError(t, err)
 	require.Len(t, accepted, 1)
@@ -171,7 +171,8 @@ func TestReconcile(t *testing.T) {
 	require.Equal(t, "findings.accept", log[0].Action)
 }
 
-// TestReconcileWithoutAList: a provider need not list anything, and may be down; both are visible, and hold up nobody.
+// TestReconcileWithoutAList: a provider need not have a list, and may be down. Both are visible, and hold up no other
+// provider.
 func TestReconcileWithoutAList(t *testing.T) {
 	t.Parallel()
 	s := newReconciled(t, true)

@@ -115,7 +115,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// An authorisation that expires before its capture undoes the order, and nobody has paid.
+// An authorisation that expires before its capture undoes the order, and no money was taken.
 func TestExpiredAuthorization(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -129,7 +129,7 @@ func TestExpiredAuthorization(t *testing.T) {
 	require.Equal(t, map[string]int{"authorize": 1, "reserve": 1, "quote": 1, "release": 1}, effects)
 }
 
-// A provider that is down delays its steps, and nobody else's.
+// A provider that is down delays its own steps only.
 func TestProviderDown(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -195,7 +195,7 @@ func TestCancel(t *testing.T) {
 		s.awaitStatus(id, orders.Cancelled)
 		effects := s.effects(id)
 		delete(effects, "email")
-		require.Empty(t, effects, "steps that nobody wants any more are not sent")
+		require.Empty(t, effects, "steps that are no longer needed are not sent")
 	})
 
 	t.Run("WhileTheCaptureIsUnderWay", func(t *testing.T) {
@@ -274,8 +274,8 @@ func TestStuckAnswer(t *testing.T) {
 	require.Equal(t, 1, s.effects(id)["capture"])
 }
 
-// A provider that has forgotten what it did cannot undo it, and must not be believed when it says that there was
-// nothing to undo.
+// A provider that has forgotten a key cannot undo its effect. Its answer that there was nothing to undo must not be
+// believed.
 func TestForgottenKey(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -306,8 +306,8 @@ func TestIntentBeforeCall(t *testing.T) {
 		var stored bool
 		err1 := s.pool.QueryRow(r.Context(), `SELECT EXISTS (SELECT FROM order_steps WHERE request = $1
 			AND order_id || ':' || step || ':' || generation = $2)`, body, r.Header.Get("Idempotency-Key")).Scan(&stored)
-		// Outcomes of the order's other steps may be locking it for a moment. Whoever made this call would lock it
-		// until the call ends, and the request with it.
+		// Outcomes of the order's other steps may lock it for a moment. A worker that held the lock during this call would
+		// hold it until the call ends.
 		err2 := pgx.BeginFunc(r.Context(), s.pool, func(tx pgx.Tx) error {
 			_, err := tx.Exec(r.Context(), "SET LOCAL lock_timeout = 0")
 			if err == nil {

@@ -38,9 +38,9 @@ type outbox struct {
 	bell  *store.Doorbell
 	// providers are down: the tests make the events.
 	providers *upstream.Clients
-	// ahead is how far everybody's clock is. It stands still until a test moves it, so that no pause and no claim ends
-	// because the machine is slow. A claim that ends while its message is being sent has it sent twice: move the clock
-	// when nothing is.
+	// ahead is how far all clocks are ahead. They stand still until a test moves them, so that no pause and no claim
+	// ends because the machine is slow. A message whose claim ends during its send is sent twice: move the clock only
+	// between sends.
 	began   time.Time
 	ahead   atomic.Int64
 	timeout time.Duration
@@ -235,7 +235,7 @@ func TestWebhooks(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)
 	all, own, placed := newReceiver(t, nil), newReceiver(t, nil), newReceiver(t, nil)
-	o.order("before") // which nobody hears of
+	o.order("before") // no webhook hears of it
 	o.awaitLog(7)
 	o.endpoint(all.URL)
 	o.endpoint(own.URL, func(n *store.NewWebhook) { n.CustomerID = "ada" })
@@ -315,7 +315,7 @@ func TestWebhooksSurviveKills(t *testing.T) {
 	o.eventually("all messages", complete)
 }
 
-// Endpoints that hang hold up nobody else, although there are more of them than workers.
+// Webhooks that hang hold up no other webhooks, although there are more of them than workers.
 func TestHangingWebhooks(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)
@@ -414,7 +414,7 @@ func TestWebhookSchedule(t *testing.T) {
 	o.eventually("another", func() bool { return len(poor.messages()) == orders.WebhookAttempts+2 })
 }
 
-// An endpoint that says that it is gone, or fails for days, is disabled, and its owner's other endpoints hear of it.
+// A webhook whose receiver is gone (410), or fails for days, is disabled, and its owner's other webhooks hear of it.
 func TestWebhooksAreDisabled(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)

@@ -143,7 +143,7 @@ func TestTwoLimiters(t *testing.T) {
 }
 
 // TestBound lets any number of limiters count and flush in any order. Together they never admit more in a window
-// than each of them the limit, and whoever flushes after the limit is reached admits nothing more.
+// than each of them the limit, and a limiter that flushes after the limit is reached admits nothing more.
 func TestBound(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -175,7 +175,7 @@ func TestBound(t *testing.T) {
 				share.fail = false
 			}
 		}
-		// Everybody tells, and hears of, everything.
+		// All limiters share all their counts.
 		for _, l := range limiters {
 			l.Flush()
 		}

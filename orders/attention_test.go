@@ -158,7 +158,7 @@ func TestKeyOfAnotherTry(t *testing.T) {
 }
 
 // bank is what the providers know of one order, by the contract of docs/providers.md: each key has one outcome, an undo
-// bars what it undoes, and nobody gets back more than was taken.
+// bars what it undoes, and no more is refunded than was captured.
 type bank struct {
 	outcomes map[string]bool // by key: it took effect, or was refused
 	done     map[orders.StepName]bool
@@ -168,7 +168,7 @@ type bank struct {
 
 func keyOf(s orders.Step) string { return orders.StepKey(orders.ID{}, s.Name, s.KeyGeneration) }
 
-// send is what a send of a step does, whoever makes it and however late.
+// send is the effect of a send of a step, from any worker and at any time.
 func (b *bank) send(s orders.Step, total orders.Money, refuse bool) (ok bool) {
 	if ok, known := b.outcomes[keyOf(s)]; known {
 		return ok
@@ -264,7 +264,7 @@ func TestSettledOrders(t *testing.T) {
 				outcome(s, orders.StepRefused)
 			}
 		}
-		// declare says how it was, or first does by hand what was not done.
+		// declare declares the true outcome of a step, or first carries the step out by hand.
 		declare := func(s orders.Step, byHand bool) {
 			done := b.outcomes[keyOf(s)]
 			if !done && byHand {
@@ -311,7 +311,7 @@ func TestSettledOrders(t *testing.T) {
 				if steps := undeclared(); len(steps) > 0 {
 					b.send(rapid.SampledFrom(steps).Draw(t, "zombie"), o.Total, false)
 				}
-			case "defy": // of a capture it is for a person, and nobody could tell how it ends
+			case "defy": // a capture needs an operator, and its end is unknown
 				for _, s := range undeclared() {
 					if spec, _ := s.Name.Spec(); spec.Undo != "" && s.Name != orders.CapturePayment && b.barred[s.Name] {
 						b.defy(s)
@@ -383,7 +383,7 @@ func TestSettledOrders(t *testing.T) {
 			for status, n := range mails {
 				require.Equal(t, 1, n, "mails that the order is %s", status)
 			}
-			require.Positive(t, mails[o.Status], "nobody has written that the order is %s", o.Status)
+			require.Positive(t, mails[o.Status], "there is no mail that the order is %s", o.Status)
 		}
 		folded, err := orders.Fold(o, log)
 		require.NoError(t, err)

@@ -34,8 +34,8 @@ func (w world) send(name orders.StepName) (took bool) {
 }
 
 // TestSaga runs orders against random providers: answers in any order, refused, lost before or after they took
-// effect, delivered twice, or late; customers who cancel at any moment. Whatever happens, the order comes to rest,
-// and at rest nobody has paid for goods that were not sent, nor holds stock for nothing.
+// effect, delivered twice, or late; customers who cancel at any moment. Whatever happens, the order comes to rest.
+// At rest no customer has paid for goods that were not sent, and no stock is reserved in vain.
 func TestSaga(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -82,7 +82,7 @@ func TestSaga(t *testing.T) {
 				if spec.Role == orders.Forward || undoFails {
 					apply(orders.Event{Kind: orders.StepRefused, Step: name, Reason: "no"})
 				}
-			case "lose": // it took effect and nobody knows
+			case "lose": // it took effect, and its answer was lost
 				if spec.Role == orders.Forward {
 					w.send(name)
 					apply(orders.Event{Kind: orders.StepUnknown, Step: name, Reason: "deadline"})

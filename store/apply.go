@@ -36,8 +36,8 @@ func (s *Orders) Apply(ctx context.Context, events []orders.Event) ([]Applied, e
 	if len(events) == 0 {
 		return nil, nil
 	}
-	// Those who come about one order at the same time, as its first three steps do, share a commit in one lane. In two
-	// lanes one commit would wait for the other.
+	// Concurrent calls for one order, such as its first three steps, share a commit in one lane. In two lanes one commit
+	// would wait for the other.
 	id := events[0].OrderID
 	return s.applying[id[len(id)-1]%groupLanes].do(ctx, events)
 }
@@ -190,8 +190,8 @@ func changedOrders(applied []Applied) (changed []orders.Order) {
 	return changed
 }
 
-// errOwnStep says that an event settles a step that is started by the same transaction: its statement does not see the
-// row yet. In another transaction, it does.
+// errOwnStep reports that an event settles a step that the same transaction starts: its statement does not see the row
+// yet. In a later transaction it does.
 var errOwnStep = errors.New("the step is being started by the same transaction")
 
 // updateParams lays decisions out in columns. Of several decisions on one order the last has its final row, and so it

@@ -102,7 +102,7 @@ func TestApply(t *testing.T) {
 	})
 }
 
-// I4 and I5: whoever applies what, at the same time and in any order, an order's versions are 1, 2, 3 … without a
+// I4 and I5: for any concurrent events in any sequence, an order's versions are 1, 2, 3 … without a
 // gap, each outcome counts once, and the log folds to the state.
 func TestApplyManyAtOnce(t *testing.T) {
 	t.Parallel()
@@ -153,7 +153,7 @@ func TestApplyManyAtOnce(t *testing.T) {
 	}
 }
 
-// A lock that somebody holds on one order fails that order's events, and nobody else's.
+// A session that holds a lock on one order fails that order's events, and no others.
 func TestApplyBesideALockedOrder(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)

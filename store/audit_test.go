@@ -41,7 +41,7 @@ func TestAudit(t *testing.T) {
 func TestAuditIsAppendOnly(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{
-		`UPDATE audit_log SET actor = 'somebody else'`, `DELETE FROM audit_log`, `TRUNCATE audit_log`,
+		`UPDATE audit_log SET actor = 'another'`, `DELETE FROM audit_log`, `TRUNCATE audit_log`,
 		`DELETE FROM audit_log WHERE false`,
 	} {
 		tx := storetest.Tx(t)

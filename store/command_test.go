@@ -167,7 +167,7 @@ func TestCommands(t *testing.T) {
 		require.Equal(t, o.Total-997, refunding.Refundable())
 	})
 
-	// One key for one refund, whoever asks at the same time and for whichever order.
+	// One key is one refund, for any concurrent callers and any of the orders.
 	t.Run("ManyAtOnce", func(t *testing.T) {
 		t.Parallel()
 		pool := storetest.PatientPool(t)

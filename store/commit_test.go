@@ -102,7 +102,7 @@ func (p *proxy) pass(client net.Conn, network, address string) {
 				if p.leave.Load() {
 					_ = client.Close()
 				}
-				<-answered // it is committed, and nobody hears of it
+				<-answered // it is committed, and the answer is lost
 			}
 			return
 		}
@@ -174,7 +174,7 @@ func TestCommitCutOffAgain(t *testing.T) {
 	}
 }
 
-// If the database stays away nobody can say what became of the commit, and that is the answer.
+// While the database stays away the outcome of the commit is unknown, and the answer reports that.
 func TestCommitUnknown(t *testing.T) {
 	t.Parallel()
 	pool, proxy := throughProxy(t, "")
@@ -199,8 +199,8 @@ func TestCommitUnknown(t *testing.T) {
 	require.Equal(t, 1, count(t, pool, "SELECT count(*) FROM orders"))
 }
 
-// TestCommitUnderWay cuts connections while the server is still committing, as it is when its standby is slow. Whoever
-// does it again then waits for the first commit, in vain. However many callers shared it, no order is stored twice.
+// TestCommitUnderWay cuts connections while the server is still committing, as it is when its standby is slow. A
+// repeated call then waits for the first commit, in vain. However many callers shared it, no order is stored twice.
 func TestCommitUnderWay(t *testing.T) {
 	t.Parallel()
 	pool, proxy := throughProxy(t, "")

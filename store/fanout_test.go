@@ -261,7 +261,7 @@ func (r meanwhileRow) Scan(values ...any) error {
 	return r.Row.Scan(values...)
 }
 
-// An endpoint that is made while the fan-out skips what nobody hears of hears of what happens from then on.
+// A webhook that is made while the fan-out skips events without a webhook hears of events from then on.
 func TestFanOutFirstEndpoint(t *testing.T) {
 	t.Parallel()
 	// What happens below has to be in the log before the fan-out has taken too long, whatever other tests are doing.
@@ -286,7 +286,7 @@ func TestFanOutFirstEndpoint(t *testing.T) {
 	require.Len(t, deliveriesOf(t, s, w), 1)
 }
 
-// The endpoints of a key that ends hear nothing any more, and whoever may enable one takes it over.
+// The webhooks of a key that ends are disabled, and a caller that enables one becomes its owner.
 func TestWebhookOfEndedKey(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Pool(t))
@@ -345,10 +345,10 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 	}
 	taken := take()
 	require.Len(t, taken, 2)
-	require.Empty(t, take(), "what is taken is nobody else's")
+	require.Empty(t, take(), "a message that is taken is not taken again")
 	settle(taken[first.ID], store.DeliveryPending, time.Now().Add(time.Hour))
 	settle(taken[second.ID], store.DeliveryDelivered, time.Now())
-	settle(taken[second.ID], store.DeliveryFailed, time.Now()) // by somebody who is late
+	settle(taken[second.ID], store.DeliveryFailed, time.Now()) // by a worker that is late
 	taken = take()
 	require.Len(t, taken, 1)
 	require.EqualValues(t, 2, taken[second.ID].Version)
@@ -364,7 +364,7 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 	require.Zero(t, done.Jobs, "what has to wait is no work")
 	due, err := s.Deliveries.OldestDue(t.Context())
 	require.NoError(t, err)
-	require.False(t, due.Before(now), "and nobody is late with it")
+	require.False(t, due.Before(now), "and it is not late")
 }
 
 // Old deliveries are forgotten, and deleted endpoints with all of theirs.

@@ -71,8 +71,8 @@ func (*readCounter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndD
 func TestFeed(t *testing.T) {
 	t.Parallel()
 
-	// I15: writers whose transactions commit in another order than they wrote in. Whoever follows the id alone
-	// loses events here; the control shows that this run would have lost some.
+	// I15: writers whose transactions commit in a different sequence than they wrote. A reader that follows the
+	// id alone loses events here; the control shows that this run would have lost some.
 	t.Run("LosesNothing", func(t *testing.T) {
 		t.Parallel()
 		pool := storetest.PatientPool(t)
@@ -243,7 +243,7 @@ func TestFeed(t *testing.T) {
 			WHERE datname = current_database() AND query ILIKE 'listen %'`)
 		require.NoError(t, err)
 		storetest.Order(t, storetest.New(t, pool))
-		eventually(t, func() bool { return len(got.all()) == 1 }, "nothing is lost while nobody listens")
+		eventually(t, func() bool { return len(got.all()) == 1 }, "nothing is lost while no process listens")
 		eventually(t, listening)
 	})
 }

@@ -83,7 +83,7 @@ func TestGrantRefuses(t *testing.T) {
 	t.Parallel()
 	pool := migrationPool(t, storetest.EmptyURL(t))
 	logger := slog.New(slog.DiscardHandler)
-	for _, role := range []string{"nobody_here", "", "public", `x"; DROP SCHEMA public; --`} {
+	for _, role := range []string{"missing_role", "", "public", `x"; DROP SCHEMA public; --`} {
 		require.ErrorContains(t, store.Migrate(t.Context(), pool, logger, role), "has no such role")
 	}
 	super := storetest.NewRole(t, "SUPERUSER")

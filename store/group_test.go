@@ -61,7 +61,7 @@ func (g *groupTest) waitQueued(t *testing.T, n int) {
 func TestGroup(t *testing.T) {
 	t.Parallel()
 
-	t.Run("ALoneCallerWaitsForNobody", func(t *testing.T) {
+	t.Run("ALoneCallerDoesNotWait", func(t *testing.T) {
 		t.Parallel()
 		g := newGroupTest(2)
 		g.release <- struct{}{}
@@ -147,7 +147,7 @@ func TestGroup(t *testing.T) {
 		}
 	})
 
-	t.Run("APoisonedMemberFailsNobodyElse", func(t *testing.T) {
+	t.Run("APoisonedMemberFailsNoOtherMember", func(t *testing.T) {
 		t.Parallel()
 		g := newGroupTest(1)
 		var wg sync.WaitGroup
@@ -246,7 +246,7 @@ func TestGroup(t *testing.T) {
 	})
 
 	// A pool without connections fails a batch after seconds. Those behind it must not wait for that once each.
-	t.Run("WithoutConnectionsNobodyWaitsInLine", func(t *testing.T) {
+	t.Run("WithoutConnectionsNoCallerWaitsInLine", func(t *testing.T) {
 		t.Parallel()
 		g := newGroupTest(1)
 		flushes := 0

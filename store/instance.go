@@ -51,7 +51,7 @@ func (s *Instances) Attend(ctx context.Context, worked ...string) error {
 	return nil
 }
 
-// Leave says that an instance has ended in order: it runs no job any more.
+// Leave records that an instance has ended in order: it no longer runs jobs.
 func (s *Instances) Leave(ctx context.Context, id string) error {
 	if err := s.queries.InstanceLeave(ctx, s.db, id); err != nil {
 		return fmt.Errorf("leave: %w", err)
@@ -59,9 +59,9 @@ func (s *Instances) Leave(ctx context.Context, id string) error {
 	return nil
 }
 
-// Recover gives new jobs to the steps of instances that have been silent for 10 s, and to those whose jobs self is
-// said to run and does not know of. It costs in proportion to those jobs, and not to the steps that are pending. The
-// instance must have sent heartbeats for as long itself: after an outage of the database everybody has been silent.
+// Recover gives new jobs to the steps of instances that have been silent for 10 s, and to steps whose jobs self runs
+// according to River, but does not know. Its cost grows with these jobs, and not with the pending steps. self must have
+// sent heartbeats for as long: after an outage of the database all instances have been silent.
 //
 // An instance that was only frozen, or cut off, does no harm when it comes back: its steps are settled then, or settled
 // by whichever is first, and the provider has seen one key.

@@ -182,7 +182,7 @@ func TestMaintainLog(t *testing.T) {
 }
 
 // A partition is made while others write: it must not wait for them, nor they for it.
-func TestMaintainLogWaitsForNobody(t *testing.T) {
+func TestMaintainLogDoesNotWait(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
 	writer := hold(t, pool)

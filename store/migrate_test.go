@@ -118,7 +118,7 @@ func TestMigrateDuringBackup(t *testing.T) {
 		"SELECT count(*) FROM pg_inherits WHERE inhparent = 'millrace.order_events'::regclass"))
 }
 
-// TestNewerSchema refuses a schema that a later release has migrated, unless that says that this one may still run.
+// TestNewerSchema refuses a schema that a later release has migrated, unless that release allows this one.
 func TestNewerSchema(t *testing.T) {
 	t.Parallel()
 	pool := migrationPool(t, storetest.URL(t))

@@ -94,7 +94,7 @@ func TestUnreadableOrderFailsAlone(t *testing.T) {
 	require.Len(t, compared.Findings, 1)
 }
 
-// A placement whose key is held by an order that cannot be read is answered, and fails nobody.
+// A placement whose key is held by an order that cannot be read is answered, and fails no other placement.
 func TestRepeatedPlacementOfUnreadableOrder(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)

@@ -84,7 +84,7 @@ func TestRatesManyAtOnce(t *testing.T) {
 
 func TestRatesUnavailable(t *testing.T) {
 	t.Parallel()
-	pool, err := store.NewPool(t.Context(), "postgres://nobody@127.0.0.1:1/none", "test", 1)
+	pool, err := store.NewPool(t.Context(), "postgres://none@127.0.0.1:1/none", "test", 1)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	rates := store.NewRates(pool)

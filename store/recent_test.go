@@ -41,7 +41,7 @@ func TestRecentIsWhatIsStored(t *testing.T) {
 	}
 }
 
-// An order that somebody else has changed meanwhile is decided on as it is, not as it was.
+// An order that a different process has changed meanwhile is decided on in its present state.
 func TestRecentIsOld(t *testing.T) {
 	t.Parallel()
 	db := storetest.Tx(t)
@@ -128,7 +128,7 @@ func TestRecall(t *testing.T) {
 	require.True(t, ok, "this process's own change")
 	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 2}}})
 	_, ok = s.Orders.Recall(job)
-	require.False(t, ok, "somebody else has changed it")
+	require.False(t, ok, "a different process has changed it")
 
 	job.OrderID = storetest.Order(t, s).ID
 	pass(2*time.Second + 1)

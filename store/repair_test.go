@@ -58,7 +58,7 @@ func TestRepair(t *testing.T) {
 		tx := storetest.Tx(t)
 		s := storetest.New(t, tx)
 		e := refused(t, s)
-		_, err := s.Findings.Repair(t.Context(), e, store.AuditEntry{Action: "by nobody"})
+		_, err := s.Findings.Repair(t.Context(), e, store.AuditEntry{Action: "unnamed"})
 		require.Error(t, err)
 		o, err := s.Orders.Get(t.Context(), e.OrderID)
 		require.NoError(t, err)

@@ -82,7 +82,7 @@ func TestSearchPath(t *testing.T) {
 		require.NoError(t, err)
 		found, err := s.Verifier.Verify(t.Context(), store.VerifyOptions{Deep: true})
 		require.NoError(t, err)
-		require.Equal(t, []string{"leader"}, checks(found), "nobody works here")
+		require.Equal(t, []string{"leader"}, checks(found), "there are no workers")
 		migrated, err := store.Migrated(t.Context(), pool)
 		require.NoError(t, err)
 		require.True(t, migrated)
@@ -249,7 +249,7 @@ func TestMigrateMoves(t *testing.T) {
 			require.NoError(t, err)
 			found, err := s.Verifier.Verify(t.Context(), store.VerifyOptions{Deep: true})
 			require.NoError(t, err)
-			require.Equal(t, []string{"leader"}, checks(found), "nobody works here")
+			require.Equal(t, []string{"leader"}, checks(found), "there are no workers")
 			left := 0
 			if schema == "public" {
 				left = 1

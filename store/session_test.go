@@ -108,7 +108,7 @@ func requireWorks(t *testing.T, pool store.DB) {
 	require.NoError(t, err)
 	found, err := s.Verifier.Verify(t.Context(), store.VerifyOptions{Deep: true})
 	require.NoError(t, err)
-	require.Equal(t, []string{"leader"}, checks(found), "nobody works here")
+	require.Equal(t, []string{"leader"}, checks(found), "there are no workers")
 	require.Equal(t, 1, count(t, pool, "SELECT (current_setting('idle_session_timeout') = '0')::int"))
 	require.Equal(t, 2, count(t, pool, `SELECT count(*) FROM pg_catalog.pg_class
 		WHERE relispartition AND relkind = 'r' AND relname <> 'order_events_default'

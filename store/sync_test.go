@@ -18,7 +18,7 @@ import (
 // wait for the standby and leaves that behind. The answer must not be that it is done.
 func TestSynchronousStandby(t *testing.T) {
 	t.Parallel()
-	server := ownServer(t, map[string]string{"fsync": "off", "synchronous_standby_names": "nobody"})
+	server := ownServer(t, map[string]string{"fsync": "off", "synchronous_standby_names": "missing"})
 	alone := func() *store.Store {
 		url := server.DSN("postgres") + storetest.SearchPath + "&synchronous_commit=local"
 		pool, err := store.NewPool(t.Context(), url, "test", 4)

@@ -16,7 +16,7 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// deployment is a database in which all is well: an order of each kind, and somebody who leads.
+// deployment is a database without violations: it has an order of each kind, and a leader.
 type deployment struct {
 	pool  *pgxpool.Pool
 	store *store.Store
@@ -283,7 +283,7 @@ func TestVerifySessions(t *testing.T) {
 	require.Equal(t, []string{"old_snapshot"}, verify(store.Limits{Snapshot: time.Nanosecond, Writer: time.Nanosecond}))
 	end()
 
-	// A session that listens and then sits in a transaction keeps everything that anybody notifies.
+	// A session that listens and then sits in a transaction keeps the notifications of all sessions.
 	listener, err := d.pool.Acquire(t.Context())
 	require.NoError(t, err)
 	defer listener.Release()

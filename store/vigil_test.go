@@ -172,7 +172,7 @@ func TestVerifyVigil(t *testing.T) {
 			"leader",
 		},
 		{
-			"NobodyWorks", "DELETE FROM instances; DELETE FROM river_leader",
+			"WithoutWorkers", "DELETE FROM instances; DELETE FROM river_leader",
 			"leader",
 		},
 		{

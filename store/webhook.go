@@ -167,7 +167,7 @@ func (s *Webhooks) Get(ctx context.Context, owner Owner, id orders.ID) (Webhook,
 
 func (s *Webhooks) get(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.ID) (dbsqlc.WebhookEndpoint, error) {
 	row, err := s.queries.WebhookRead(ctx, db, &dbsqlc.WebhookReadParams{
-		ID: id, Everybody: o.Everybody, Principal: o.Principal, OwnerCustomerID: o.CustomerID,
+		ID: id, AllOwners: o.Everybody, Principal: o.Principal, OwnerCustomerID: o.CustomerID,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, ErrWebhookNotFound

@@ -66,7 +66,7 @@ func serveSource(t *testing.T, source Source, allowed func() error) *served {
 
 func always() error { return nil }
 
-// TestStreamCatchingUpEnds: there may be hours' worth of log, which must not go to somebody who is not let in any more.
+// TestStreamCatchingUpEnds: there may be hours of log, which must not go to a client whose credential has ended.
 func TestStreamCatchingUpEnds(t *testing.T) {
 	t.Parallel()
 	endless := scripted(func() (bool, bool, error) { return true, false, nil })
@@ -109,7 +109,7 @@ func readAll(t *testing.T, url string) error {
 	return err
 }
 
-// TestStreamPanic: nobody but the stream itself can rescue a stream that is off net/http.
+// TestStreamPanic: only the stream itself can recover from a panic after it has left net/http.
 func TestStreamPanic(t *testing.T) {
 	t.Parallel()
 	s := serveSource(t, scripted(func() (bool, bool, error) { panic("test") }), always)
@@ -119,8 +119,8 @@ func TestStreamPanic(t *testing.T) {
 		time.Minute, time.Millisecond, "it leaves its slot")
 }
 
-// TestStreamsDuringDrain: clients whose streams were ended come back at once. The race detector sees a WaitGroup that
-// counts up while somebody waits.
+// TestStreamsDuringDrain: clients whose streams were ended reconnect at once. The race detector reports a WaitGroup that
+// counts up during Wait.
 func TestStreamsDuringDrain(t *testing.T) {
 	t.Parallel()
 	s := serveSource(t, scripted(func() (bool, bool, error) { return false, false, nil }), always)

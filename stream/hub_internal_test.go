@@ -23,7 +23,7 @@ func entries(after uint64, customer string, n int) (list []store.Entry) {
 	return list
 }
 
-// Customers are not told who works at the shop, although they share the ring with those who are.
+// Customers do not see the names of the shop's people, although they share the ring with readers that do.
 func TestItemIsDiscreet(t *testing.T) {
 	t.Parallel()
 	item := newItem(store.Entry{Event: orders.Event{Principal: "7kq2mxw5a3fd"}}, encode)
@@ -116,7 +116,7 @@ func TestHub(t *testing.T) {
 		}
 	})
 
-	t.Run("NobodyListens", func(t *testing.T) {
+	t.Run("WithoutListeners", func(t *testing.T) {
 		t.Parallel()
 		h, all, one, idle := setup()
 		all.Close()

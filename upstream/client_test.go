@@ -112,8 +112,8 @@ func TestHarmlessInterimAnswers(t *testing.T) {
 	require.Equal(t, "1", reference)
 }
 
-// A body that ignores the call's context is closed when the time is up, whatever the transport is.
-func TestEveryBodyHasADeadline(t *testing.T) {
+// A body that ignores the call's context is closed at the call's deadline, with any transport.
+func TestBodiesHaveADeadline(t *testing.T) {
 	t.Parallel()
 
 	reader, writer := io.Pipe()

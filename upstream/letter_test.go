@@ -130,7 +130,7 @@ func TestInjection(t *testing.T) {
 	server := smtptest.Start(t, smtptest.Config{})
 	c, ledger := mailing(t, server)
 	for to, code := range map[string]string{
-		"": orders.NoAddress, "nobody": "bad_address", "a@b.example\r\nRCPT TO:<eve@example.com>": "bad_address",
+		"": orders.NoAddress, "no-at-sign": "bad_address", "a@b.example\r\nRCPT TO:<eve@example.com>": "bad_address",
 		"a@b.example, eve@example.com": "bad_address",
 	} {
 		body, err := json.Marshal(map[string]any{"to": to, "template": "order_failed", "currency": "USD", "amount": 1})

@@ -287,7 +287,7 @@ func TestMailCannotConnect(t *testing.T) {
 	require.NoError(t, err)
 	server := &smtptest.Server{Host: listener.Addr().String()}
 	c, ledger := mailing(t, server, func(c *upstream.Config) { c.Timeout = time.Second })
-	_, err = sendMail(t, c) // nobody accepts
+	_, err = sendMail(t, c) // the server never accepts
 	require.ErrorContains(t, err, "no answer in time")
 	require.Zero(t, ledger.handed.Load())
 
@@ -326,7 +326,7 @@ func TestMailOnce(t *testing.T) {
 
 	answer, err := c.Ask(t.Context(), orders.SendEmail, mailKey, nil)
 	require.NoError(t, err)
-	require.Equal(t, orders.StateUnknown, answer.State, "there is nobody to ask")
+	require.Equal(t, orders.StateUnknown, answer.State, "a mail server cannot be asked")
 }
 
 // What is wrong with one recipient says nothing of the server, however many there are.

@@ -103,7 +103,7 @@ func TestNamesThatLeadInside(t *testing.T) {
 	}
 }
 
-// leadingTo is a resolver whose name server says that every name is at addr.
+// leadingTo returns a resolver that resolves every name to addr.
 func leadingTo(t *testing.T, addr netip.Addr) *net.Resolver {
 	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")

@@ -407,9 +407,9 @@ type Invoker interface {
 	// What happens to all orders that the caller may see: at least once, each order's events in order,
 	// none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent
 	// events, live and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the
-	// next one begins. A place whose events are no longer kept is 410, and on a stream the event `resync`,
-	// whose id is a new place: read the orders again then. The event `cursor` only says how far a stream
-	// has come, for `Last-Event-ID`.
+	// next one begins. A cursor whose events are no longer kept is 410, and on a stream the event
+	// `resync`, whose id is a new cursor: read the orders again then. The event `cursor` has the stream's
+	// current position, for `Last-Event-ID`.
 	//
 	// GET /api/events
 	ListEvents(ctx context.Context, params ListEventsParams, options ...RequestOption) (ListEventsRes, error)
@@ -3137,9 +3137,9 @@ func (c *Client) sendListDeadLetters(ctx context.Context, requestOptions ...Requ
 // What happens to all orders that the caller may see: at least once, each order's events in order,
 // none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent
 // events, live and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the
-// next one begins. A place whose events are no longer kept is 410, and on a stream the event `resync`,
-// whose id is a new place: read the orders again then. The event `cursor` only says how far a stream
-// has come, for `Last-Event-ID`.
+// next one begins. A cursor whose events are no longer kept is 410, and on a stream the event
+// `resync`, whose id is a new cursor: read the orders again then. The event `cursor` has the stream's
+// current position, for `Last-Event-ID`.
 //
 // GET /api/events
 func (c *Client) ListEvents(ctx context.Context, params ListEventsParams, options ...RequestOption) (ListEventsRes, error) {

@@ -122,7 +122,7 @@ func shop(t *testing.T, m *instance, program string, printed chan<- string) (add
 	t.Helper()
 	base, err := url.Parse(m.api)
 	require.NoError(t, err)
-	// An open server refuses what says that a proxy forwarded it, and knows itself by its own name only.
+	// An open server refuses requests that a proxy forwarded, and requests for a host name that is not its own.
 	proxy := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(base) }}
 	mux := http.NewServeMux()
 	mux.Handle("/api/", proxy)
@@ -167,7 +167,7 @@ func waitFor(t *testing.T, printed <-chan string, want string) {
 	}
 }
 
-// heard says whether all of it was printed, in any order, before nothing more was for a while.
+// heard reports whether all wanted lines were printed, in any order, before the output paused.
 func heard(t *testing.T, printed <-chan string, wanted []string) bool {
 	t.Helper()
 	for len(wanted) > 0 {

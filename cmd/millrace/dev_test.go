@@ -17,7 +17,7 @@ func dataDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "millrace-dev-") //nolint:usetesting // t.TempDir is closed to other users
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) // as root, Postgres runs as somebody else
+	require.NoError(t, os.Chmod(dir, 0o755)) // as root, Postgres runs as a different user
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
@@ -46,7 +46,7 @@ func TestDev(t *testing.T) {
 		`"customerId": "1", "paymentMethod": "card_declined"`, 1))
 	m.await(declined.OrderID, "failed")
 
-	// Nobody can invent a price: the provider compares it with its own, before any money moves.
+	// A client cannot invent a price: the provider compares it with its own, before any money moves.
 	status, _, body := do(t, http.MethodPut, m.simulators+"/inventory/prices", `{"productId":2,"price":150}`)
 	require.Less(t, status, 300, string(body))
 	invented := m.place(seedOrder)
@@ -81,7 +81,7 @@ func TestDev(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, status)
 	require.Empty(t, effects(t, empty.simulators))
 	status, _, _ = do(t, http.MethodGet, empty.api+"/api/orders", "")
-	require.Equal(t, http.StatusTooManyRequests, status, "dev limits nobody unless it is asked to")
+	require.Equal(t, http.StatusTooManyRequests, status, "dev has no limits by default")
 }
 
 // readStream reads an event stream until the server ends it and returns the events' names.

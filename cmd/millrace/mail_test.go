@@ -44,8 +44,8 @@ func (i *instance) notifications() []notification {
 	return page.Notifications
 }
 
-// TestMailKilled kills a process that is sending e-mail. What the mail server had is not sent again; what it surely had
-// not, is; and what nobody can know is told as such.
+// TestMailKilled kills a process that is sending e-mail. A message that the mail server had is not
+// sent again. A message that it certainly did not have is sent. Any other message is reported as unknown.
 func TestMailKilled(t *testing.T) {
 	t.Parallel()
 	const all = 60

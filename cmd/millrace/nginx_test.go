@@ -96,7 +96,7 @@ func startNginx(t *testing.T, m *instance) (socket, dir string) {
 	dir = t.TempDir()
 	shipped, err := os.ReadFile("../../deploy/nginx.conf")
 	require.NoError(t, err)
-	socket = filepath.Join(dir, "nginx.sock") // somebody else could take a port before nginx does
+	socket = filepath.Join(dir, "nginx.sock") // a different program could take a port before nginx does
 	writeCertificate(t, dir)
 	config := strings.NewReplacer(
 		"listen 443", "listen unix:"+socket, "127.0.0.1:8080", strings.TrimPrefix(m.api, "http://"),

@@ -121,7 +121,7 @@ func TestOperations(t *testing.T) {
 	t.Run("Browser", func(t *testing.T) {
 		t.Parallel()
 		login := func(password string) []string {
-			return []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("anybody:"+password))}
+			return []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("any user:"+password))}
 		}
 		status, _, _ := do(t, http.MethodGet, m.ops+"/riverui/", "", login(keys["viewer"])...)
 		require.Equal(t, http.StatusOK, status)

@@ -38,7 +38,7 @@ func TestVerifyCommand(t *testing.T) {
 	}
 	out, status := verify("--database-url", database, "--deep")
 	require.Equal(t, 1, status, out)
-	require.Contains(t, out, "leader L9: 1\n", "nobody works here")
+	require.Contains(t, out, "leader L9: 1\n", "there are no workers")
 	out, status = verify("--database-url", database, "--skip", "leader")
 	require.Equal(t, 0, status, out)
 	require.Contains(t, out, "checked 1 orders and 1 events")
@@ -160,7 +160,7 @@ func TestFindingsCommand(t *testing.T) {
 	require.Regexp(t, `payment +no_intent +k +- +d`, out)
 	_, err = findings("accept", "payment", "k")
 	require.ErrorContains(t, err, "--reason")
-	_, err = findings("accept", "nobody", "k", "--reason", "r")
+	_, err = findings("accept", "unknown", "k", "--reason", "r")
 	require.ErrorContains(t, err, "<provider>: ")
 	_, err = findings("accept", "payment", "other", "--reason", "r")
 	require.ErrorContains(t, err, "no open finding")

@@ -81,7 +81,7 @@ type VersionError struct {
 
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("the data in %s was written by PostgreSQL %[2]d, and no other version can read it: install "+
-		"PostgreSQL %[2]d, or choose the directory of its binaries; docs/configuration.md says how to upgrade: %[3]v",
+		"PostgreSQL %[2]d, or choose the directory of its binaries; docs/configuration.md explains the upgrade: %[3]v",
 		e.Dir, e.Data, e.Err)
 }
 

@@ -21,10 +21,10 @@ INSERT INTO millrace.webhook_endpoints (
 ) RETURNING *;
 
 -- name: WebhookRead :one
--- WebhookRead reads an endpoint if the owner has it. An empty owner has all endpoints.
+-- WebhookRead reads a webhook if the owner has it, or if all owners are asked for.
 SELECT * FROM millrace.webhook_endpoints
 WHERE id = @id AND state <> 'deleted' AND (
-    @everybody::boolean
+    @all_owners::boolean
     OR owner_customer_id = '' AND principal = @principal AND @owner_customer_id::text = ''
     OR owner_customer_id <> '' AND owner_customer_id = @owner_customer_id);
 

@@ -310,16 +310,16 @@ WHERE id = $1 AND state <> 'deleted' AND (
 
 type WebhookReadParams struct {
 	ID              uuid.UUID
-	Everybody       bool
+	AllOwners       bool
 	Principal       string
 	OwnerCustomerID string
 }
 
-// WebhookRead reads an endpoint if the owner has it. An empty owner has all endpoints.
+// WebhookRead reads a webhook if the owner has it, or if all owners are asked for.
 func (q *Queries) WebhookRead(ctx context.Context, db DBTX, arg *WebhookReadParams) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookRead,
 		arg.ID,
-		arg.Everybody,
+		arg.AllOwners,
 		arg.Principal,
 		arg.OwnerCustomerID,
 	)
