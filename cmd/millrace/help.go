@@ -90,6 +90,9 @@ millrace migrate
 millrace migrate --status
 millrace migrate --dry-run > pending.sql
 millrace migrate --grant millrace_serve`,
+		"doctor": `
+millrace doctor
+millrace doctor --processes 4 --json`,
 		"verify": `
 millrace verify
 millrace verify --deep --json > verification.json

@@ -54,10 +54,10 @@ func advice(err error) string {
 	return ""
 }
 
-// exitStatus is 1 for an error in general. It is 2 for a wrong setting and for a verification that could not be done:
-// after verify, 1 means that invariants are violated.
+// exitStatus is 1 for an error in general. It is 2 for a wrong setting and for a verification or an examination that
+// could not be done: after verify, 1 means that invariants are violated, and after doctor that checks failed.
 func exitStatus(err error) int {
-	if _, wrong := errors.AsType[settingsError](err); wrong || errors.Is(err, errNotVerified) {
+	if _, wrong := errors.AsType[settingsError](err); wrong || errors.Is(err, errNotVerified) || errors.Is(err, errNotExamined) {
 		return 2
 	}
 	return 1
@@ -72,6 +72,7 @@ type commands struct {
 	Simulate simulateCommand `cmd:"" group:"Start" help:"Run the four provider simulators."`
 
 	Migrate  migrateCommand  `cmd:"" group:"Operate" help:"Bring the database schema up to date."`
+	Doctor   doctorCommand   `cmd:"" group:"Operate" help:"Check the database and the providers before going live."`
 	Verify   verifyCommand   `cmd:"" group:"Operate" help:"Check that nothing is lost, doubled or stuck."`
 	Findings findingsCommand `cmd:"" group:"Operate" help:"List and accept differences between the providers' records and the orders."`
 	Keys     keysCommand     `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
