@@ -90,14 +90,6 @@ type Webhook struct {
 	UpdatedAt      time.Time
 }
 
-// Secrets returns the secrets that sign messages at a moment.
-func (w Webhook) Secrets(now time.Time) [][]byte {
-	if w.PreviousSecret != nil && now.Before(w.PreviousUntil) {
-		return [][]byte{w.Secret, w.PreviousSecret}
-	}
-	return [][]byte{w.Secret}
-}
-
 // NewWebhook is a request to make a webhook. It must be valid.
 type NewWebhook struct {
 	Owner
@@ -199,109 +191,6 @@ func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int
 		list[i] = decodeWebhook(row)
 	}
 	return list, nil
-}
-
-// WebhookChange has the new values of a webhook; nil leaves a value.
-type WebhookChange struct {
-	URL         *string
-	EventTypes  *[]string
-	Description *string
-	Enabled     *bool
-}
-
-// Change changes a webhook. A caller that enables a webhook whose key has ended becomes its owner. Error:
-// ErrWebhookNotFound.
-func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookChange) (Webhook, error) {
-	var row dbsqlc.WebhookEndpoint
-	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
-		p := &dbsqlc.WebhookUpdateParams{
-			ID: id, Principal: was.Principal, Url: was.Url, EventTypes: was.EventTypes, Description: was.Description,
-			State: was.State, DisabledReason: was.DisabledReason, At: timestamp(s.now()),
-		}
-		if c.URL != nil {
-			p.Url = *c.URL
-		}
-		if c.EventTypes != nil {
-			p.EventTypes = texts(*c.EventTypes)
-		}
-		if c.Description != nil {
-			p.Description = *c.Description
-		}
-		switch {
-		case c.Enabled != nil && *c.Enabled:
-			p.State, p.DisabledReason = string(WebhookEnabled), ""
-			if was.DisabledReason == string(DisabledKeyEnded) {
-				p.Principal = o.Principal
-			}
-		case c.Enabled != nil && was.State == string(WebhookEnabled):
-			p.State, p.DisabledReason = string(WebhookDisabled), string(DisabledByOwner)
-		}
-		row, err = s.queries.WebhookUpdate(ctx, tx, p)
-		return err
-	})
-	if err != nil {
-		return Webhook{}, fmt.Errorf("change webhook: %w", err)
-	}
-	return decodeWebhook(row), nil
-}
-
-// Delete deletes a webhook: no further send to it begins. Error: ErrWebhookNotFound.
-func (s *Webhooks) Delete(ctx context.Context, o Owner, id orders.ID) error {
-	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, _ dbsqlc.WebhookEndpoint) error {
-		_, err := s.queries.WebhookDelete(ctx, tx, &dbsqlc.WebhookDeleteParams{ID: id, At: timestamp(s.now())})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("delete webhook: %w", err)
-	}
-	return nil
-}
-
-// Rotate gives a webhook a new secret. The secret before stays valid during overlap, and messages are signed with both;
-// an overlap of 0 ends it at once. A repeat with the idempotency key of the last rotation changes nothing.
-//
-// Errors: ErrWebhookNotFound; ErrRotating, unless overlap is 0.
-func (s *Webhooks) Rotate(
-	ctx context.Context, o Owner, id orders.ID, secret []byte, key string, overlap time.Duration,
-) (Webhook, error) {
-	var row dbsqlc.WebhookEndpoint
-	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
-		now := timestamp(s.now())
-		switch {
-		case key != "" && key == was.RotationKey:
-			row = was
-			return nil
-		case overlap > 0 && was.PreviousExpiresAt.Valid && was.PreviousExpiresAt.Time.After(now):
-			return ErrRotating
-		}
-		row, err = s.queries.WebhookRotate(ctx, tx, &dbsqlc.WebhookRotateParams{
-			ID: id, Secret: secret, RotationKey: key, PreviousExpiresAt: now.Add(overlap), At: now,
-		})
-		return err
-	})
-	if err != nil {
-		return Webhook{}, fmt.Errorf("rotate webhook's secret: %w", err)
-	}
-	return decodeWebhook(row), nil
-}
-
-// changing runs fn in a transaction that has locked the webhook.
-func (s *Webhooks) changing(
-	ctx context.Context, o Owner, id orders.ID, fn func(context.Context, pgx.Tx, dbsqlc.WebhookEndpoint) error,
-) error {
-	return s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := s.get(ctx, tx, o, id); err != nil {
-			return err
-		}
-		row, err := s.queries.WebhookLockRow(ctx, tx, id)
-		switch {
-		case err != nil:
-			return err
-		case row.State == "deleted":
-			return ErrWebhookNotFound
-		}
-		return fn(ctx, tx, row)
-	})
 }
 
 func decodeWebhook(row dbsqlc.WebhookEndpoint) Webhook {

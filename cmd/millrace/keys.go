@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/user"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/millrace-orders/millrace/auth/roles"
@@ -144,25 +143,4 @@ func withStore(ctx context.Context, f databaseFlags, fn func(*store.Store) error
 		return err
 	}
 	return fn(s)
-}
-
-func printTable(out io.Writer, header string, rows func(io.Writer)) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, header)
-	rows(w)
-	return w.Flush()
-}
-
-func at(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-orders/millrace/api"
+	"github.com/millrace-orders/millrace/cache"
+	"github.com/millrace-orders/millrace/store"
+)
+
+func (n *node) newAPI(
+	ctx context.Context, bell *store.Doorbell, feed *store.Feed, feedPool *pgxpool.Pool, instance string, pulse *pulse,
+) (*api.Server, error) {
+	c := n.config
+	pool, err := n.pool(ctx, "api", c.connections.APIConnections)
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.New(store.Config{
+		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("api"),
+		Alone: c.connections.CommitAlone, Writes: n.writes, Holds: n.holds,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.watchWrites(s)
+	cached, err := cache.New(cache.Config{
+		Load: s.Orders.Get, Behind: feed.Behind, MaxBytes: int64(c.api.CacheSize), TTL: c.api.CacheTTL,
+		Registerer: n.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.onStop(cached.Close)
+	feed.Subscribe(func(entries []store.Entry) {
+		for _, e := range entries {
+			cached.Forget(e.OrderID)
+		}
+	})
+	return api.New(api.Config{
+		Store: s, Cache: cached, Feed: feed, Now: n.clock.Now, Logger: n.logger, Registerer: n.registry,
+		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
+		Limiter: n.startLimiter(feedPool), Limits: c.limits,
+		TrustedProxies: c.api.TrustedProxies,
+		MaxInFlight:    c.api.MaxInFlight, MaxStreams: c.api.MaxStreams, MaxStreamsEach: c.api.MaxStreamsEach,
+		AllowedOrigins: c.api.AllowedOrigins,
+		Webhooks:       c.webhooks.policy(),
+		SchemaVersion:  pulse.schema.Load,
+		Ready: func(ctx context.Context) map[string]error {
+			return map[string]error{
+				"database": pulse.Err(), "feed": feedHealth(feed), "invariants": invariantsHealth(ctx, s),
+				"writes": n.writes.Err(), "levers": leversHealth(n.holds),
+			}
+		},
+	}), nil
+}
+
+// bind listens on a server's address. serve answers there.
+func (n *node) bind(ctx context.Context, name, addr string) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen for %s (is another millrace running? --%s-addr chooses another address): %w",
+			name, name, err)
+	}
+	n.addrs[name] = listener.Addr().String()
+	n.listeners[name] = listener
+	n.onStop(func() { _ = listener.Close() })
+	return nil
+}
+
+// serve serves HTTP on the listener of that name, until the process stops. Then it calls drain, and waits up to
+// patience for the server's requests.
+func (n *node) serve(name string, handler http.Handler, drain func(), patience time.Duration) {
+	listener := n.listeners[name]
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		serve := server.Serve
+		if n.tls != nil {
+			server.TLSConfig = n.tls.config()
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			n.failed <- fmt.Errorf("serve %s: %w", name, err)
+		}
+	}()
+	n.onStop(func() {
+		drain()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			n.logger.Warn("requests cut off", "server", name, "error", err)
+			_ = server.Close()
+		}
+	})
+}

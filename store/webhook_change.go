@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// WebhookChange has the new values of a webhook; nil leaves a value.
+type WebhookChange struct {
+	URL         *string
+	EventTypes  *[]string
+	Description *string
+	Enabled     *bool
+}
+
+// Change changes a webhook. A caller that enables a webhook whose key has ended becomes its owner. Error:
+// ErrWebhookNotFound.
+func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookChange) (Webhook, error) {
+	var row dbsqlc.WebhookEndpoint
+	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
+		p := &dbsqlc.WebhookUpdateParams{
+			ID: id, Principal: was.Principal, Url: was.Url, EventTypes: was.EventTypes, Description: was.Description,
+			State: was.State, DisabledReason: was.DisabledReason, At: timestamp(s.now()),
+		}
+		if c.URL != nil {
+			p.Url = *c.URL
+		}
+		if c.EventTypes != nil {
+			p.EventTypes = texts(*c.EventTypes)
+		}
+		if c.Description != nil {
+			p.Description = *c.Description
+		}
+		switch {
+		case c.Enabled != nil && *c.Enabled:
+			p.State, p.DisabledReason = string(WebhookEnabled), ""
+			if was.DisabledReason == string(DisabledKeyEnded) {
+				p.Principal = o.Principal
+			}
+		case c.Enabled != nil && was.State == string(WebhookEnabled):
+			p.State, p.DisabledReason = string(WebhookDisabled), string(DisabledByOwner)
+		}
+		row, err = s.queries.WebhookUpdate(ctx, tx, p)
+		return err
+	})
+	if err != nil {
+		return Webhook{}, fmt.Errorf("change webhook: %w", err)
+	}
+	return decodeWebhook(row), nil
+}
+
+// Delete deletes a webhook: no further send to it begins. Error: ErrWebhookNotFound.
+func (s *Webhooks) Delete(ctx context.Context, o Owner, id orders.ID) error {
+	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, _ dbsqlc.WebhookEndpoint) error {
+		_, err := s.queries.WebhookDelete(ctx, tx, &dbsqlc.WebhookDeleteParams{ID: id, At: timestamp(s.now())})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete webhook: %w", err)
+	}
+	return nil
+}
+
+// changing runs fn in a transaction that has locked the webhook.
+func (s *Webhooks) changing(
+	ctx context.Context, o Owner, id orders.ID, fn func(context.Context, pgx.Tx, dbsqlc.WebhookEndpoint) error,
+) error {
+	return s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := s.get(ctx, tx, o, id); err != nil {
+			return err
+		}
+		row, err := s.queries.WebhookLockRow(ctx, tx, id)
+		switch {
+		case err != nil:
+			return err
+		case row.State == "deleted":
+			return ErrWebhookNotFound
+		}
+		return fn(ctx, tx, row)
+	})
+}
