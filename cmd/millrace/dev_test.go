@@ -156,7 +156,7 @@ func checkSystem(t *testing.T, m *instance) {
 	}, time.Minute, 100*time.Millisecond)
 	require.Positive(t, metrics.Orders.Processing.P99Seconds)
 	require.Len(t, metrics.Orders.Ended, 2)
-	require.Len(t, metrics.Pools, 3)
+	require.Len(t, metrics.Pools, 4)
 	require.Positive(t, metrics.Process.Goroutines)
 	require.NotNil(t, metrics.Cache.HitRatio)
 
