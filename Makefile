@@ -115,6 +115,13 @@ test-postgres: ## Run the tests of the store, of the jobs and of whole processes
 	@set -e; for version in $(POSTGRES); do (set -x; MILLRACE_TEST_POSTGRES=$$version $(GO) test -timeout 15m -count 1 \
 		./store ./jobs ./cmd/millrace); done
 
+# DRILLS=down,workers runs some; lab/alerts -list has their names.
+.PHONY: drills
+drills: ## Have each alert fire and clear beside a real Prometheus, and put the table into docs/reliability.md
+	@command -v prometheus >/dev/null && command -v prometheus-alertmanager >/dev/null || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager; }
+	cd lab/alerts && $(GO) run . -drills '$(DRILLS)' -publish ../../docs/reliability.md
+
 .PHONY: soak
 soak: ## Run the long variants of the tests of load
 	$(GO) test -run '^TestCutStreams$$' -timeout 10m ./api -v -cut.streams 2000 -cut.for 1m

@@ -24,7 +24,7 @@ func undrilled() map[string]string {
 		"MillracePostgresWraparound": "it takes a billion transactions",
 		"MillracePanics":             "no request is known to make Millrace panic",
 		"MillraceMemoryHigh":         "no request is known to take a gigabyte",
-		"MillraceClockSkew":          "row F40 of the fault matrix sets a process's clock",
+		"MillraceClockSkew":          "row F28 of the fault matrix sets the database's clock",
 	}
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -29,14 +30,14 @@ func main() {
 	}
 	results, err := runDrills(ctx, *names)
 	if len(results) > 0 {
-		fmt.Print("\n" + table(results))
+		fmt.Print("\n" + table(results, ""))
 	}
 	if err == nil && *publish != "" {
 		err = publishTable(*publish, results)
 	}
 	for _, r := range results {
 		if r.err != nil || !r.noticed {
-			err = fmt.Errorf("not all drills passed")
+			err = errors.New("not all drills passed")
 		}
 	}
 	if err != nil {

@@ -25,37 +25,57 @@ func (r result) String() string {
 		r.alert, seconds(r.fire), seconds(r.clear), r.noticed, r.commands)
 }
 
-// table returns the results as Markdown, and below it the alerts without a drill.
-func table(results []result) string {
-	var b strings.Builder
-	b.WriteString("| alert | cause | seconds to fire | seconds to clear | removal noticed |\n| --- | --- | --- | --- | --- |\n")
+// row returns the result as a row of the table.
+func (r result) row() string {
+	fire, clear, noticed := seconds(r.fire), seconds(r.clear), "yes"
+	if r.err != nil {
+		fire, clear = "failed", "failed"
+	}
+	if !r.noticed {
+		noticed = "no"
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |", r.alert, r.cause, fire, clear, noticed)
+}
+
+// table returns the results as Markdown, in the order of the drills. Alerts without a result keep the row that they have
+// in an earlier table. Below them are the alerts without a drill.
+func table(results []result, earlier string) string {
+	rows := map[string]string{}
+	for _, line := range strings.Split(earlier, "\n") {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			rows[strings.TrimSpace(cells[1])] = line
+		}
+	}
 	for _, r := range results {
-		fire, clear, noticed := seconds(r.fire), seconds(r.clear), "yes"
-		if r.err != nil {
-			fire, clear = "failed", "failed"
+		rows[r.alert] = r.row()
+	}
+	lines := []string{
+		"| alert | cause | seconds to fire | seconds to clear | removal noticed |", "| --- | --- | --- | --- | --- |",
+	}
+	for _, d := range drills() {
+		for _, alert := range d.alerts {
+			if row := rows[alert]; row != "" {
+				lines = append(lines, row)
+			}
 		}
-		if !r.noticed {
-			noticed = "no"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.alert, r.cause, fire, clear, noticed)
 	}
 	without := undrilled()
 	for _, alert := range slices.Sorted(maps.Keys(without)) {
-		fmt.Fprintf(&b, "| %s | not drilled: %s | | | by promtool |\n", alert, without[alert])
+		lines = append(lines, fmt.Sprintf("| %s | not drilled: %s | | | by promtool |", alert, without[alert]))
 	}
-	return b.String()
+	return strings.Join(lines, "\n") + "\n"
 }
 
-// publishTable writes the table between the marks of a file. Alerts that were not drilled this time keep their rows.
+// publishTable writes the table between the marks of a file.
 func publishTable(path string, results []result) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	before, rest, ok := strings.Cut(string(content), tableBegin)
-	_, after, closed := strings.Cut(rest, tableEnd)
+	earlier, after, closed := strings.Cut(rest, tableEnd)
 	if !ok || !closed {
 		return fmt.Errorf("%s has no %s", path, tableBegin)
 	}
-	return os.WriteFile(path, []byte(before+tableBegin+"\n\n"+table(results)+"\n"+tableEnd+after), 0o644)
+	return os.WriteFile(path, []byte(before+tableBegin+"\n\n"+table(results, earlier)+"\n"+tableEnd+after), 0o644)
 }
