@@ -25,6 +25,7 @@ type drill struct {
 	alerts []string
 	inject func(context.Context, *lab) error
 	undo   func(context.Context, *lab) error
+	passed bool // the cause is gone when inject returns, or its alert looks back at a window
 }
 
 // lab is what a drill works with.
@@ -85,6 +86,9 @@ func (l *lab) run(ctx context.Context, d drill) (results []result) {
 	if err == nil {
 		err = launch.Pause(ctx, lesserGrace)
 	}
+	if err == nil && !d.passed { // a scrape that failed may have cleared it in between
+		err = l.awaitFiring(ctx, d.alerts...)
+	}
 	over := time.Now()
 	for _, fn := range l.end {
 		fn()
@@ -135,6 +139,17 @@ func (l *lab) awaitFired(ctx context.Context, alerts ...string) error {
 	return nil
 }
 
+// awaitFiring waits until alerts fire at the same time.
+func (l *lab) awaitFiring(ctx context.Context, alerts ...string) error {
+	if !launch.Eventually(ctx, firePatience, func() bool {
+		firing := l.firing()
+		return !slices.ContainsFunc(alerts, func(alert string) bool { return !slices.Contains(firing, alert) })
+	}) {
+		return fmt.Errorf("%s cleared while the cause was there", strings.Join(alerts, ", "))
+	}
+	return nil
+}
+
 // look runs the commands of the runbook's sections, as a person would who was woken.
 func (l *lab) look(ctx context.Context, alerts []string) (map[string]int, error) {
 	counts := map[string]int{}
@@ -149,11 +164,15 @@ func (l *lab) look(ctx context.Context, alerts []string) (map[string]int, error)
 	return counts, nil
 }
 
-// shell runs a command of the runbook. An answer of 4xx or 5xx, and a database that is down, are findings, not failures.
+// shell runs a command of the runbook. An answer of 4xx or 5xx, and a database that is down, are findings and no
+// failures.
 func (l *lab) shell(ctx context.Context, command string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	const api = `api() { curl -fsS -m 20 -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' "$@"; }` + "\n"
+	const api = `api() {
+	curl -fsS -m 20 -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' "$@"
+}
+`
 	cmd := exec.CommandContext(ctx, "sh", "-c", api+`millrace() { `+l.binary+` "$@"; }`+"\n"+command)
 	cmd.Dir = l.deployment.dir
 	cmd.Env = []string{

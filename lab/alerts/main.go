@@ -1,5 +1,5 @@
-// Command alerts drills the alerts of deploy/prometheus: it brings about the cause of each beside a real Prometheus and a
-// real Alertmanager, and looks whether the alert arrives, and clears once the cause is gone.
+// Command alerts drills the alerts of deploy/prometheus. It brings about the cause of each beside a real Prometheus and
+// a real Alertmanager, and looks whether the alert arrives, and clears once the cause is gone.
 package main
 
 import (

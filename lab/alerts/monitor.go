@@ -230,7 +230,7 @@ func (m *monitor) take(ctx context.Context, alerts ...string) error {
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Timeout: 30 * time.Second}).Do(request)
 	if err != nil {
 		return err
 	}

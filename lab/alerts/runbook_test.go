@@ -46,8 +46,8 @@ var (
 	cliCall = regexp.MustCompile(`^millrace ([a-z]+(?: [a-z]+)?)`)
 )
 
-// exists checks that a command calls an operation of the API, a page of the operations address, a command of Millrace, or a
-// program of the system.
+// exists checks that a command calls an operation of the API, a page of the operations address, a command of Millrace,
+// or a program of the system.
 func exists(t *testing.T, command, api, help string) {
 	t.Helper()
 	switch {

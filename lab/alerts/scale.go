@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -18,8 +19,8 @@ const (
 
 var aged = regexp.MustCompile(`(_age|_behind|_timestamp)_seconds$`)
 
-// scale returns the same rules with shorter times, for drills: every window and every "for" is divided by factor, and so
-// is every threshold of five minutes or more that an age is compared with. No window becomes shorter than three seconds.
+// scale returns the same rules with shorter times, for drills. It divides every window and every "for" by factor, and
+// every threshold of five minutes or more that an age is compared with. No window becomes shorter than three seconds.
 // Nothing else changes.
 func (f rulesFile) scale(factor int) (rulesFile, error) {
 	var scaled rulesFile
@@ -71,12 +72,7 @@ func scaleExpr(text string, factor int) (string, error) {
 
 // isAge reports whether an expression is about a metric that is an age or a moment.
 func isAge(expr parser.Expr) bool {
-	for _, name := range metricsOf(expr) {
-		if aged.MatchString(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(metricsOf(expr), aged.MatchString)
 }
 
 // parse parses an expression as Prometheus does.

@@ -37,11 +37,11 @@ func (r result) row() string {
 	return fmt.Sprintf("| %s | %s | %s | %s | %s |", r.alert, r.cause, fire, clear, noticed)
 }
 
-// table returns the results as Markdown, in the order of the drills. Alerts without a result keep the row that they have
-// in an earlier table. Below them are the alerts without a drill.
+// table returns the results as Markdown, in the order of the drills. Alerts without a result keep the row that they
+// have in an earlier table. Below them are the alerts without a drill.
 func table(results []result, earlier string) string {
 	rows := map[string]string{}
-	for _, line := range strings.Split(earlier, "\n") {
+	for line := range strings.SplitSeq(earlier, "\n") {
 		if cells := strings.Split(line, "|"); len(cells) > 2 {
 			rows[strings.TrimSpace(cells[1])] = line
 		}

@@ -45,7 +45,8 @@ func TestPublish(t *testing.T) {
 	}))
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Contains(t, string(content), "| MillraceDown | killed | 4 | 3 | yes |\n| MillraceNoWorkers | stopped | failed |")
+	require.Contains(t, string(content),
+		"| MillraceDown | killed | 4 | 3 | yes |\n| MillraceNoWorkers | stopped | failed |")
 	require.Regexp(t, "^a\n(?s:.*)\nb\n$", string(content))
 	require.Error(t, publishTable("../../go.mod", nil))
 }
