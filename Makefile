@@ -90,6 +90,13 @@ test-alerts: ## Check the alerts, also with promtool, which is installed if ther
 		{ apt-get update -q && apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager; }
 	cd lab/alerts && $(GO) test -count 1 -timeout 10m ./...
 
+# RESTARTS=2 is for CI.
+.PHONY: test-scale
+test-scale: ## Restart processes under load behind nginx and HAProxy, which are installed if they are missing
+	@{ command -v nginx || [ -x /usr/sbin/nginx ]; } >/dev/null && { command -v haproxy || [ -x /usr/sbin/haproxy ]; } >/dev/null || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends nginx-light haproxy; }
+	$(GO) test -tags scale -run '^TestScale$$' -timeout 30m ./cmd/millrace -v $(if $(RESTARTS),-scale.restarts $(RESTARTS))
+
 .PHONY: image
 image: ## Build the image for amd64 and arm64 into bin/image, an OCI layout, without a daemon
 	@$(GO) run ./gen/image --out bin/image --version $(VERSION)
