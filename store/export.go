@@ -80,7 +80,7 @@ func (s *Orders) exportSettled(ctx context.Context, e Export, settled time.Time)
 			PlacedFrom: e.From, PlacedTo: to, PageSize: int32(e.Limit),
 		})
 	case e.Status != "":
-		rows, err = s.queries.OrdersExportByStatus(ctx, s.db, &dbsqlc.OrdersExportByStatusParams{
+		rows, err = s.queries.OrdersExportByStatus(ctx, planned{s.db}, &dbsqlc.OrdersExportByStatusParams{
 			Status: string(e.Status), After: after, Before: before,
 			PlacedFrom: e.From, PlacedTo: to, PageSize: int32(e.Limit),
 		})

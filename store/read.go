@@ -83,7 +83,7 @@ func (s *Orders) List(ctx context.Context, f Filter) ([]orders.Order, error) {
 			After: after, PlacedFrom: f.From, PlacedTo: to, Skip: int32(f.Skip), PageSize: int32(f.Limit),
 		})
 	case f.Status != "":
-		rows, err = s.queries.OrdersListByStatus(ctx, s.db, &dbsqlc.OrdersListByStatusParams{
+		rows, err = s.queries.OrdersListByStatus(ctx, planned{s.db}, &dbsqlc.OrdersListByStatusParams{
 			Status: string(f.Status), CauseStep: string(f.Cause.Step), CauseState: string(f.Cause.State),
 			CauseCode: f.Cause.Code, Before: before,
 			After: after, PlacedFrom: f.From, PlacedTo: to, PageSize: int32(f.Limit),

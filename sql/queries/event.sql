@@ -15,12 +15,13 @@ FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz A
 -- name: LogRead :many
 -- LogRead reads the log of all orders after a cursor and below a bound. It reads every partition, by its index: no
 -- clock decides what is read. If steps is not empty, events that are about no step of it are left out. The LIMIT 1
--- keeps the planner from reading all orders to join them.
+-- keeps the planner from reading all orders to join them. The planner does not look into the SELECTs of the cursor: when
+-- its statistics say that little lies behind a cursor, it would read and sort all of that for each page.
 SELECT sqlc.embed(e), o.customer_id, o.principal
 FROM millrace.order_events e, LATERAL (
     SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
 ) o
-WHERE (e.txid, e.id) > (@txid::xid8, @id::bigint) AND e.txid < @below::xid8
+WHERE (e.txid, e.id) > ((SELECT @txid::xid8), (SELECT @id::bigint)) AND e.txid < (SELECT @below::xid8)
     AND (coalesce(cardinality(@steps::text[]), 0) = 0 OR e.step = ANY(@steps::text[]))
 ORDER BY e.txid, e.id LIMIT @page_size;
 

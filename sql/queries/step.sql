@@ -102,8 +102,10 @@ DELETE FROM millrace.sweep_progress WHERE step = @step;
 SELECT pg_try_advisory_xact_lock(@key::bigint);
 
 -- name: SweepPlan :exec
--- SweepPlan keeps Postgres from compiling a query that takes a few milliseconds. With old statistics it would.
-SET LOCAL jit = off;
+-- SweepPlan is for the transactions that read pages of pending steps. It keeps Postgres from compiling a query that
+-- takes a few milliseconds: with old statistics it would. And it has Postgres plan for the page's real size: a plan for
+-- any size reads and sorts all pending steps for each page, which takes more than a second for a million.
+SELECT set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true);
 
 -- name: StepHandOver :execrows
 -- StepHandOver records that a pending step is about to be handed over. It returns no row if that was recorded before.

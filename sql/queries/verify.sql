@@ -47,15 +47,18 @@ WHERE i.order_id > @after::uuid AND i.order_id <= @up_to::uuid
 LIMIT @most;
 
 -- name: VerifyStuck :many
--- VerifyStuck finds, among the oldest unfinished orders, those without any step that they could wait for.
+-- VerifyStuck finds, among the oldest unfinished orders, those without any step that they could wait for. The LIMIT 1
+-- keeps the planner from reading all pending steps to join them: the steps of each order are looked up.
 SELECT o.id, o.status FROM (
     (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT @scan_size)
     UNION ALL
     (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT @scan_size)
-) o WHERE NOT EXISTS (
-    SELECT FROM millrace.order_steps s
-    WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL(@notices::text[])
-);
+) o
+LEFT JOIN LATERAL (
+    SELECT true AS waits FROM millrace.order_steps s
+    WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL(@notices::text[]) LIMIT 1
+) w ON true
+WHERE w.waits IS NULL;
 
 -- name: VerifyLongJobs :many
 -- VerifyLongJobs lists jobs that have run for longer than they may. The log's upkeep has a limit of its own.

@@ -289,7 +289,7 @@ SELECT e.id, e.txid, e.logged_at, e.order_id, e.version, e.kind, e.amount_minor,
 FROM millrace.order_events e, LATERAL (
     SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
 ) o
-WHERE (e.txid, e.id) > ($1::xid8, $2::bigint) AND e.txid < $3::xid8
+WHERE (e.txid, e.id) > ((SELECT $1::xid8), (SELECT $2::bigint)) AND e.txid < (SELECT $3::xid8)
     AND (coalesce(cardinality($4::text[]), 0) = 0 OR e.step = ANY($4::text[]))
 ORDER BY e.txid, e.id LIMIT $5
 `
@@ -310,7 +310,8 @@ type LogReadRow struct {
 
 // LogRead reads the log of all orders after a cursor and below a bound. It reads every partition, by its index: no
 // clock decides what is read. If steps is not empty, events that are about no step of it are left out. The LIMIT 1
-// keeps the planner from reading all orders to join them.
+// keeps the planner from reading all orders to join them. The planner does not look into the SELECTs of the cursor: when
+// its statistics say that little lies behind a cursor, it would read and sort all of that for each page.
 func (q *Queries) LogRead(ctx context.Context, db DBTX, arg *LogReadParams) ([]LogReadRow, error) {
 	rows, err := db.Query(ctx, logRead,
 		arg.Txid,

@@ -397,10 +397,12 @@ func (q *Queries) StepsUnwanted(ctx context.Context, db DBTX, arg *StepsUnwanted
 }
 
 const sweepPlan = `-- name: SweepPlan :exec
-SET LOCAL jit = off
+SELECT set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)
 `
 
-// SweepPlan keeps Postgres from compiling a query that takes a few milliseconds. With old statistics it would.
+// SweepPlan is for the transactions that read pages of pending steps. It keeps Postgres from compiling a query that
+// takes a few milliseconds: with old statistics it would. And it has Postgres plan for the page's real size: a plan for
+// any size reads and sorts all pending steps for each page, which takes more than a second for a million.
 func (q *Queries) SweepPlan(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, sweepPlan)
 	return err

@@ -638,10 +638,12 @@ SELECT o.id, o.status FROM (
     (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT $1)
     UNION ALL
     (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT $1)
-) o WHERE NOT EXISTS (
-    SELECT FROM millrace.order_steps s
-    WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL($2::text[])
-)
+) o
+LEFT JOIN LATERAL (
+    SELECT true AS waits FROM millrace.order_steps s
+    WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL($2::text[]) LIMIT 1
+) w ON true
+WHERE w.waits IS NULL
 `
 
 type VerifyStuckParams struct {
@@ -654,7 +656,8 @@ type VerifyStuckRow struct {
 	Status string
 }
 
-// VerifyStuck finds, among the oldest unfinished orders, those without any step that they could wait for.
+// VerifyStuck finds, among the oldest unfinished orders, those without any step that they could wait for. The LIMIT 1
+// keeps the planner from reading all pending steps to join them: the steps of each order are looked up.
 func (q *Queries) VerifyStuck(ctx context.Context, db DBTX, arg *VerifyStuckParams) ([]VerifyStuckRow, error) {
 	rows, err := db.Query(ctx, verifyStuck, arg.ScanSize, arg.Notices)
 	if err != nil {

@@ -1,0 +1,98 @@
+package store_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+// manyOrders adds orders, of which few are of some statuses, each with a step that was just started. Postgres has counted
+// them all.
+const manyOrders = `
+INSERT INTO millrace.orders (id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor,
+	payment_method, version, status, goal, reason, placed_at, updated_at)
+SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'many', n::text, sha256(n::text::bytea), 'c' || n % 500,
+	'USD', 100, '', 9, CASE n % 1000 WHEN 0 THEN 'failed' WHEN 1 THEN 'completed' ELSE 'processing' END, 'complete', '',
+	now() - n * interval '1 second', now()
+FROM generate_series(1, 20000) AS n;
+INSERT INTO millrace.order_steps (order_id, step, generation, state, amount_minor, request, reference, reason,
+	started_at, deadline_at)
+SELECT id, 'book_shipment', 1, 'pending', 100, '{}', '', '', now(), placed_at + interval '3 days'
+FROM millrace.orders;
+INSERT INTO millrace.order_events (order_id, version, kind, amount_minor, step, generation, reference, reason, status,
+	progress, status_changed, at)
+SELECT id, 1, 'order_placed', 0, '', 0, '', '', 'pending', 0, true, now() FROM millrace.orders;
+ANALYZE millrace.orders; ANALYZE millrace.order_steps; ANALYZE millrace.order_events`
+
+// rowsRead returns how many rows of a table the transaction has read so far, in any way.
+func rowsRead(t *testing.T, tx pgx.Tx, table string) (rows int) {
+	t.Helper()
+	require.NoError(t, tx.QueryRow(t.Context(), `SELECT pg_stat_get_xact_tuples_returned(c.oid) + (
+			SELECT sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) FROM pg_index i WHERE i.indrelid = c.oid
+		) + pg_stat_get_xact_tuples_fetched(c.oid) FROM pg_class c WHERE c.oid = ('millrace.' || $1)::regclass`,
+		table).Scan(&rows))
+	return rows
+}
+
+// TestPagesReadLittle reads pages more often than it takes for Postgres to consider a plan for any parameters.
+func TestPagesReadLittle(t *testing.T) {
+	t.Parallel()
+	tx := storetest.Tx(t)
+	s := storetest.New(t, tx)
+	_, err := tx.Exec(t.Context(), manyOrders, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+	var txid uint64
+	require.NoError(t, tx.QueryRow(t.Context(), "SELECT pg_current_xact_id()").Scan(&txid))
+	_, err = tx.Exec(t.Context(), "SET LOCAL jit = on")
+	require.NoError(t, err)
+	tests := []struct {
+		name, table string
+		read        func() error
+		most        int
+	}{
+		{"ListByStatus", "orders", func() error {
+			_, err := s.Orders.List(t.Context(), store.Filter{Status: orders.Failed, Limit: 10})
+			return err
+		}, 100},
+		{"ExportByStatus", "orders", func() error {
+			_, err := s.Orders.Export(t.Context(), store.Export{Status: orders.Failed, Limit: 10})
+			return err
+		}, 100},
+		{"Sweep", "order_steps", func() error { // two pages of each kind, and the job of each step
+			_, err := s.Steps.Sweep(t.Context(), time.Minute)
+			return err
+		}, 60_000},
+		{"Stuck", "order_steps", func() error { // the steps of 10,000 orders
+			_, err := dbsqlc.New().VerifyStuck(t.Context(), tx, &dbsqlc.VerifyStuckParams{ScanSize: 100})
+			return err
+		}, 400},
+		{"Log", "orders", func() error { // the customers of the events on the page
+			_, err := dbsqlc.New().LogRead(t.Context(), tx, &dbsqlc.LogReadParams{
+				Txid: txid, Below: math.MaxInt64, PageSize: 100,
+			})
+			return err
+		}, 300},
+	}
+	for _, tt := range tests {
+		for range 10 {
+			before := rowsRead(t, tx, tt.table)
+			require.NoError(t, tt.read(), tt.name)
+			n := rowsRead(t, tx, tt.table) - before
+			require.LessOrEqual(t, n, tt.most, tt.name)
+		}
+	}
+	// 20,000 steps are too few for Postgres to choose a bad plan of the sweep.
+	for name, want := range map[string]string{"jit": "off", "plan_cache_mode": "force_custom_plan"} {
+		var got string
+		require.NoError(t, tx.QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&got))
+		require.Equal(t, want, got, "the sweep has set %s for its transaction", name)
+	}
+}
