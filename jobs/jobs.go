@@ -138,6 +138,9 @@ func (c Config) withDefaults() Config {
 func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	c = c.withDefaults()
 	s := &shared{Config: c, metrics: newMetrics(c.Registerer), tally: newTally(time.Now, c.Logger)}
+	if c.KeepIndexes {
+		c.Logger.Info("river does not rebuild its indexes: the database's role does not own its tables")
+	}
 	config := &river.Config{
 		Schema: store.Schema, Workers: river.NewWorkers(), Queues: map[string]river.QueueConfig{},
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,

@@ -48,6 +48,7 @@ type instance struct {
 	kill                 func()       // as kill -9 does; waits. nil in this process
 	process              *os.Process  // nil in this process
 	log                  logged       // after it was ready; empty in this process
+	said                 []string     // what it logged until it was ready
 }
 
 // startDev runs "millrace dev" in this process.
@@ -144,6 +145,7 @@ func (i *instance) readReady(r io.Reader) {
 	for lines.Scan() {
 		var entry struct{ Msg, API, Ops string }
 		require.NoError(i.t, json.Unmarshal(lines.Bytes(), &entry), lines.Text())
+		i.said = append(i.said, entry.Msg)
 		if entry.Msg == "ready" {
 			i.api, i.ops = "http://"+entry.API, "http://"+entry.Ops
 			go func() {
