@@ -58,6 +58,10 @@ type Limits struct {
 
 	SlotWAL       int64 // bytes of WAL that a replication slot keeps; 10 GiB
 	UnusedSlotWAL int64 // the same for a slot that has been unused for 10 min; 1 GiB
+	// SlotRows and SlotCatalogRows are the transactions whose dead rows a slot or a standby keeps. A million is as much as
+	// a busy shop makes within minutes. Of the catalog's, a hundred million is half of what makes Postgres freeze tables by
+	// force (autovacuum_freeze_max_age).
+	SlotRows, SlotCatalogRows int64
 }
 
 // Verification is the result of Verify.
@@ -90,6 +94,7 @@ func (s *Verifier) Verify(ctx context.Context, options VerifyOptions) (Verificat
 	limits.Job, limits.Writer = cmp.Or(limits.Job, 90*time.Second), cmp.Or(limits.Writer, 10*time.Second)
 	limits.Snapshot, limits.Notifications = cmp.Or(limits.Snapshot, 5*time.Minute), cmp.Or(limits.Notifications, 0.01)
 	limits.SlotWAL, limits.UnusedSlotWAL = cmp.Or(limits.SlotWAL, 10<<30), cmp.Or(limits.UnusedSlotWAL, 1<<30)
+	limits.SlotRows, limits.SlotCatalogRows = cmp.Or(limits.SlotRows, 1e6), cmp.Or(limits.SlotCatalogRows, 1e8)
 	v := &verification{
 		verifier: s, options: options, found: map[string]*Violation{},
 		Verification: Verification{StartedAt: timestamp(s.now()), Deep: options.Deep, Violations: []Violation{}},

@@ -186,7 +186,7 @@ func (v *verification) transactions(ctx context.Context, tx pgx.Tx, now time.Tim
 func (v *verification) slots(ctx context.Context, tx pgx.Tx, _ time.Time) error {
 	rows, err := v.verifier.queries.VerifySlots(ctx, tx, &dbsqlc.VerifySlotsParams{
 		Unused: interval(slotUnused), MostRetained: v.options.Limits.SlotWAL, MostUnused: v.options.Limits.UnusedSlotWAL,
-		MostHorizon: slotHorizon, MostCatalogHorizon: slotCatalogHorizon, Most: verifyMost,
+		MostHorizon: v.options.Limits.SlotRows, MostCatalogHorizon: v.options.Limits.SlotCatalogRows, Most: verifyMost,
 	})
 	for _, row := range rows {
 		use := "in use"
