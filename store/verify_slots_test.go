@@ -96,6 +96,7 @@ func replicate(t *testing.T, url string, pool *pgxpool.Pool, slot string) standb
 	t.Helper()
 	conn, err := pgconn.Connect(t.Context(), url+"&replication=true&application_name=test")
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Conn().Close() }) // or the server waits for it when it stops
 	var at string
 	require.NoError(t, pool.QueryRow(t.Context(), "SELECT pg_current_wal_flush_lsn()::text").Scan(&at))
 	conn.Frontend().SendQuery(&pgproto3.Query{String: fmt.Sprintf("START_REPLICATION %s PHYSICAL %s", slot, at)})
