@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,9 @@ func (g *generator) request(ctx context.Context, route routers.Route) *http.Requ
 	for _, ref := range route.Operation.Parameters {
 		parameter := ref.Value
 		value := g.text(parameter.Schema.Value)
+		if _, err := strconv.ParseUint(value, 10, 64); err == nil && parameter.Name == "wait" {
+			value = strconv.Itoa(g.IntN(20) / 19) // seconds, in which the test would do nothing else
+		}
 		switch known := !g.one(8); {
 		case known && route.Operation.OperationID == "settleOrder" && parameter.Name == "id":
 			value = g.stuck[g.IntN(len(g.stuck))]

@@ -8,9 +8,9 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// planned has Postgres plan each query for its parameters. A prepared statement gets one plan for any parameters as soon
-// as that looks no dearer. For a page of the orders with a status, that plan reads all orders from the newest on, which
-// takes seconds for a status that few orders have.
+// planned has Postgres plan each query for its parameters. A prepared statement gets one plan for any parameters as
+// soon as that looks no dearer. For a page of the orders with a status, that plan reads all orders from the newest on,
+// which takes seconds for a status that few orders have.
 type planned struct{ dbsqlc.DBTX }
 
 // Query sends a query without a name, and in one round trip: the description of its parameters is remembered.

@@ -14,13 +14,14 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// manyOrders adds orders, of which few are of some statuses, each with a step that was just started. Postgres has counted
-// them all.
+// manyOrders adds orders, of which few are of some statuses, each with a step that was just started. Postgres has
+// counted them all.
 const manyOrders = `
 INSERT INTO millrace.orders (id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor,
 	payment_method, version, status, goal, reason, placed_at, updated_at)
-SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'many', n::text, sha256(n::text::bytea), 'c' || n % 500,
-	'USD', 100, '', 9, CASE n % 1000 WHEN 0 THEN 'failed' WHEN 1 THEN 'completed' ELSE 'processing' END, 'complete', '',
+SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'many', n::text, sha256(n::text::bytea),
+	'c' || n % 500, 'USD', 100, '', 9, CASE n % 1000 WHEN 0 THEN 'failed' WHEN 1 THEN 'completed' ELSE 'processing' END,
+	'complete', '',
 	now() - n * interval '1 second', now()
 FROM generate_series(1, 20000) AS n;
 INSERT INTO millrace.order_steps (order_id, step, generation, state, amount_minor, request, reference, reason,

@@ -58,9 +58,9 @@ type Limits struct {
 
 	SlotWAL       int64 // bytes of WAL that a replication slot keeps; 10 GiB
 	UnusedSlotWAL int64 // the same for a slot that has been unused for 10 min; 1 GiB
-	// SlotRows and SlotCatalogRows are the transactions whose dead rows a slot or a standby keeps. A million is as much as
-	// a busy shop makes within minutes. Of the catalog's, a hundred million is half of what makes Postgres freeze tables by
-	// force (autovacuum_freeze_max_age).
+	// SlotRows and SlotCatalogRows count the transactions whose dead rows a slot or a standby keeps. A million is what a
+	// busy shop makes within minutes. Of the catalog's rows it is a hundred million: half of what makes Postgres freeze
+	// tables by force (autovacuum_freeze_max_age).
 	SlotRows, SlotCatalogRows int64
 }
 

@@ -110,7 +110,7 @@ func replicate(t *testing.T, url string, pool *pgxpool.Pool, slot string) standb
 // keepRows asks for the rows that a transaction which begins now can see, as a standby with hot_standby_feedback does.
 func (s standby) keepRows(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
-	oldest := uint32(count(t, pool, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int")) //nolint:gosec // few
+	oldest := uint32(count(t, pool, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int"))
 	message := binary.BigEndian.AppendUint32(append([]byte{'h'}, make([]byte, 8)...), oldest)
 	message = append(message, make([]byte, 12)...) // no epoch; nothing of the catalog
 	s.Frontend().Send(&pgproto3.CopyData{Data: message})

@@ -25,11 +25,6 @@ const (
 	deadRowsLeast   = 50_000
 	longestDump     = 24 * time.Hour   // a dump is one transaction
 	slotUnused      = 10 * time.Minute // longer than a standby takes to restart
-	// slotHorizon is in transactions: as many as a busy shop makes within minutes. Vacuum keeps the rows that die after
-	// it.
-	slotHorizon = 1_000_000
-	// slotCatalogHorizon is half of the age at which Postgres freezes tables by force (autovacuum_freeze_max_age).
-	slotCatalogHorizon = 100_000_000
 	// verifyScan is how many of the oldest orders of each unfinished status are checked for being stuck. In an outage
 	// there may be any number, and stuck orders are among the oldest.
 	verifyScan = 5000

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// TestWhoRebuildsIndexes: River rebuilds its indexes at midnight. It must not try as a role that may not, which would be
-// an error each night.
+// TestWhoRebuildsIndexes: River rebuilds its indexes at midnight. It must not try as a role that may not, which would
+// be an error each night.
 func TestWhoRebuildsIndexes(t *testing.T) {
 	t.Parallel()
 	database, simulators := storetest.URL(t), newSimulators(t)

@@ -58,7 +58,7 @@ type growthCommand struct {
 	Orders  int    `default:"1000000" help:"Orders in the one that has grown; it has ten times as many events."`
 	Few     int    `default:"10000" help:"Orders in the other."`
 	Pending int    `default:"1000000" help:"Orders with a pending step, and as many messages that wait, when the plans are looked at."`
-	Plans   bool   `help:"Look at the plans, and measure nothing."`
+	Plans   bool   `help:"Look at the plans, and measure nothing. The plans are printed, unless --results has a directory for them."`
 	Queries string `required:"" help:"Directory with the queries." type:"existingdir"`
 	Code    string `required:"" help:"Directory with the Go code that is generated from them." type:"existingdir"`
 	Docs    string `help:"Directory whose performance.md is written." type:"existingdir"`
@@ -127,10 +127,14 @@ func (c *growthCommand) plans(ctx context.Context, b *bench, d *database) error 
 		return err
 	}
 	failed := seen.check()
+	_, _ = fmt.Fprint(b.log, seen.times(own))
 	maps.Copy(seen, generic)
-	if c.Results != "" {
-		text := seen.markdown(c.Orders, c.Pending, own)
+	text := seen.markdown(c.Orders, c.Pending, own)
+	switch {
+	case c.Results != "":
 		err = os.WriteFile(filepath.Join(c.Results, "plans.md"), []byte(text), 0o644)
+	case c.Plans:
+		_, err = fmt.Print(text)
 	}
 	return errors.Join(err, failed, seen.missing(own))
 }

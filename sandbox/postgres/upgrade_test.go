@@ -39,7 +39,7 @@ func TestUpgrade(t *testing.T) {
 	if from >= 18 || to < 18 { // as the text says
 		asOwner = strings.Replace(asOwner, " --no-data-checksums", "", 1)
 	}
-	script := asRoot + asOwner
+	var script string
 	if os.Geteuid() == 0 {
 		script = strings.Replace(asRoot, "bash postgres\n", "bash postgres -c '\nset -eu\n", 1) + asOwner + "'"
 	} else {
