@@ -121,11 +121,7 @@ func (r *Redrive) cause() orders.Cause {
 // newRedriveOrder finds what a redrive does to an order: it makes the decision and does not store it.
 func newRedriveOrder(o orders.Order, job orders.RedriveJob) RedriveOrder {
 	out := RedriveOrder{OrderID: o.ID, Steps: []RedriveStep{}}
-	decision, err := orders.Decide(o, job.Event(o.ID, job.At))
-	if err != nil || orders.Admit(&o, decision.Event) != nil {
-		return out // settled since it was found, or retried too often
-	}
-	for _, step := range decision.Started {
+	for _, step := range job.Preview(o) {
 		out.Steps = append(out.Steps, RedriveStep{
 			Step: StepName(step.Name), Generation: step.Generation, AsksFirst: step.KeyGeneration != step.Generation,
 		})

@@ -19,6 +19,16 @@ type RedriveJob struct {
 // Kind names the job.
 func (RedriveJob) Kind() string { return "redrive" }
 
+// Preview returns the steps that the redrive starts of an order, without doing anything. There are none if the order was
+// settled since it was found, or was retried too often.
+func (j RedriveJob) Preview(o Order) []Step {
+	decision, err := Decide(o, j.Event(o.ID, j.At))
+	if err != nil || Admit(&o, decision.Event) != nil {
+		return nil
+	}
+	return decision.Started
+}
+
 // Event returns the redrive's settlement of one order.
 func (j RedriveJob) Event(id ID, at time.Time) Event {
 	return Event{

@@ -7,18 +7,22 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/google/uuid"
 
 	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/auth/roles"
+	"github.com/millrace-orders/millrace/board"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
 )
@@ -49,7 +53,13 @@ const (
 
 var errOpsLimited = errors.New("too many requests")
 
-type operatorKey struct{}
+type callerKey struct{}
+
+// opsCaller returns the caller whom the guard let pass.
+func opsCaller(r *http.Request) board.Caller {
+	caller, _ := r.Context().Value(callerKey{}).(board.Caller)
+	return caller
+}
 
 // ServeHTTP lets operators do everything and viewers read. Every change is in the audit log before it happens, and so
 // is every attempt by a principal without the permission.
@@ -84,7 +94,8 @@ func (g *guard) serve(w http.ResponseWriter, r *http.Request, who auth.Principal
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return
 	}
-	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, operator)))
+	caller := board.Caller{Actor: who.Actor(r, id), Operates: operator}
+	g.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 }
 
 // log logs a refused request, as the API does. It does not log answered requests: River UI sends some every two
@@ -144,8 +155,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// audit records the principal and the request, with the body, which has the ids of jobs. River UI's bodies are JSON. Of
-// any other body it records only the size, and of a long body also the beginning. It records no body of a refused
+// audit records the principal and the request, with the body, which has the ids of jobs. River UI's bodies are JSON, and
+// the board's are forms. Of any other body it records only the size, and of a long body also the beginning. It records no body of a refused
 // request: its sender must not fill the log.
 func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, allowed bool) error {
 	entry := store.AuditEntry{
@@ -162,25 +173,46 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 	switch {
 	case len(body) > maxOpsDetail:
 		entry.Detail["bytes"], entry.Detail["cut"] = len(body), true
-		entry.Detail["beginning"] = strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) { // jsonb rejects some of them
-				return -1
-			}
-			return r
-		}, strings.ToValidUTF8(string(body[:maxOpsDetail]), ""))
+		entry.Detail["beginning"] = printable(string(body[:maxOpsDetail])) // jsonb rejects some other characters
 	case json.Valid(body) && !bytes.Contains(body, []byte(`\u0000`)): // jsonb rejects this
 		entry.Detail["body"] = json.RawMessage(body)
+	case isForm(r) && utf8.Valid(body):
+		entry.Detail["form"] = formOf(string(body))
 	case len(body) > 0:
 		entry.Detail["bytes"] = len(body)
 	}
 	return g.store.Audit.Write(r.Context(), []store.AuditEntry{entry})
 }
 
+func isForm(r *http.Request) bool {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && mediaType == "application/x-www-form-urlencoded"
+}
+
+// formOf returns the fields of a form, without characters that jsonb rejects. A form that cannot be parsed has none.
+func formOf(body string) map[string]string {
+	fields := map[string]string{}
+	values, _ := url.ParseQuery(body)
+	for name, list := range values {
+		fields[printable(name)] = printable(strings.Join(list, ", "))
+	}
+	return fields
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+}
+
 // profile restricts profiles to operators: they show the process's memory. A profile is also too expensive to be
 // triggered by a page of another site: a picture with this address would make the operator's browser send the password.
 func profile(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if operator, _ := r.Context().Value(operatorKey{}).(bool); !operator {
+		if !opsCaller(r).Operates {
 			http.Error(w, "forbidden", http.StatusForbidden)
 			return
 		}

@@ -83,6 +83,7 @@ type node struct {
 	polls     bool                     // nothing listens
 	running   func() map[string]int    // running jobs, by queue; nil without workers
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
+	opsPool   *pgxpool.Pool            // of the operators' pages: the workers' own, or one for this alone
 	// lanes has what this process has seen of the providers; nil without workers.
 	lanes func() map[orders.Provider]upstream.Lane
 	stops []func()

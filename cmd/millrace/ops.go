@@ -12,13 +12,14 @@ import (
 	"github.com/riverqueue/river"
 	"riverqueue.com/riverui"
 
+	"github.com/millrace-orders/millrace/board"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
 )
 
 const riverPrefix = "/riverui"
 
-// startOps serves the operators' pages on a separate address: River UI, metrics and profiles.
+// startOps serves the operators' pages on a separate address: the board, River UI, metrics and profiles.
 func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *store.Store) error {
 	ui, err := riverui.NewHandler(&riverui.HandlerOpts{
 		Endpoints: riverui.NewEndpoints(client, nil), Prefix: riverPrefix, Logger: n.logger,
@@ -42,6 +43,13 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *st
 	mux.Handle("GET /debug/pprof/symbol", profile(pprof.Symbol))
 	mux.Handle("GET /debug/pprof/trace", profile(pprof.Trace))
 	mux.HandleFunc("GET /{$}", opsIndex)
+	looking, err := store.New(store.Config{DB: n.opsPool, Now: n.clock.Now, Wall: time.Now})
+	if err != nil {
+		return err
+	}
+	mux.Handle(board.Prefix, board.New(board.Config{
+		Store: looking, Caller: opsCaller, Now: n.clock.Now, Logger: n.logger, Version: version,
+	}))
 
 	auth := n.authenticator(s)
 	limiter := limit.New(limit.Config{Logger: n.logger})
@@ -56,7 +64,8 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *st
 func opsIndex(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>Millrace operations</title><h1>Millrace operations</h1>
-<ul><li><a href="/riverui/">River UI</a>: jobs and queues<li><a href="/metrics">Metrics</a>
+<ul><li><a href="/board/">The board</a>: where everything stands, and what needs a person
+<li><a href="/riverui/">River UI</a>: jobs and queues<li><a href="/metrics">Metrics</a>
 <li><a href="/debug/pprof/">Profiles</a></ul></html>
 `)
 }

@@ -30,6 +30,7 @@ func (n *node) startJobs(
 		if err != nil {
 			return nil, err
 		}
+		n.opsPool = pool
 		looking, err := store.New(store.Config{DB: feedPool, Now: n.clock.Now, Wall: time.Now})
 		if err != nil {
 			return nil, err
@@ -41,6 +42,7 @@ func (n *node) startJobs(
 	if err != nil {
 		return nil, err
 	}
+	n.opsPool = pool
 	s, err := store.New(store.Config{
 		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("work"),
 		Alone: n.config.connections.CommitAlone, Holds: n.holds,

@@ -1,0 +1,99 @@
+package board
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace-orders/millrace/orders"
+)
+
+// mostEvents is how many events a page of an order has. An order has some ten.
+const mostEvents = 500
+
+type orderData struct {
+	orders.Order
+
+	At     time.Time
+	Events []orders.Event
+	More   bool // there are more events than the page has
+	Waits  []orders.Step
+}
+
+// Money formats an amount in the order's currency.
+func (d orderData) Money(m orders.Money) string {
+	return d.Currency.Format(m) + " " + string(d.Currency)
+}
+
+// Key is the idempotency key of a step at its provider.
+func (d orderData) Key(s orders.Step) string { return orders.StepKey(d.ID, s.Name, s.KeyGeneration) }
+
+// Tone chooses how the order's status is marked.
+func (d orderData) Tone() string {
+	switch d.Status {
+	case orders.Completed, orders.Refunded, orders.Cancelled:
+		return "good"
+	case orders.NeedsAttention:
+		return "bad"
+	case orders.Failed:
+		return "warn"
+	case orders.Pending, orders.Processing:
+	}
+	return ""
+}
+
+// Overdue reports whether a step is past its deadline. It is then given up within the next minute.
+func (d orderData) Overdue(s orders.Step) bool { return s.DeadlineAt.Before(d.At) }
+
+// Standing says where the order stands, in one sentence.
+func (d orderData) Standing() string {
+	switch {
+	case d.Status == orders.NeedsAttention:
+		return "Millrace cannot go on by itself: " + d.Reason + "."
+	case len(d.Waits) > 0:
+		oldest := d.Waits[0]
+		spec, _ := oldest.Name.Spec()
+		return fmt.Sprintf("It waits for %s at %s since %s, until %s at the latest.", words(oldest.Name), spec.Provider,
+			moment(oldest.StartedAt), moment(oldest.DeadlineAt))
+	case d.Reason != "":
+		return fmt.Sprintf("It ended as %s: %s.", words(d.Status), d.Reason)
+	}
+	return "It ended as " + words(d.Status) + ", and nothing of it is under way."
+}
+
+func (b *board) order(w http.ResponseWriter, r *http.Request) {
+	id, err := uuid.Parse(r.PathValue("id"))
+	if err != nil {
+		b.missing(w, r, "This is no id of an order.")
+		return
+	}
+	ctx, cancel := b.timeout(r)
+	defer cancel()
+	d := orderData{At: b.config.Now()}
+	d.Order, err = b.config.Store.Orders.Get(ctx, id)
+	if errors.Is(err, orders.ErrNotFound) {
+		b.missing(w, r, "There is no order with this id.")
+		return
+	}
+	if err == nil {
+		d.Events, err = b.config.Store.Orders.Events(ctx, id, 0, mostEvents+1)
+	}
+	if err != nil {
+		b.fail(w, r, err)
+		return
+	}
+	if d.More = len(d.Events) > mostEvents; d.More {
+		d.Events = d.Events[:mostEvents]
+	}
+	for _, s := range d.Steps {
+		if s.State == orders.StatePending {
+			d.Waits = append(d.Waits, s)
+		}
+	}
+	slices.SortFunc(d.Waits, func(a, b orders.Step) int { return a.DeadlineAt.Compare(b.DeadlineAt) })
+	b.show(w, r, http.StatusOK, "order", "Order "+id.String(), d)
+}

@@ -1,0 +1,23 @@
+-- name: OrdersByReference :many
+-- OrdersByReference finds the orders with a step that a provider knows by a reference. The steps are those of the
+-- index.
+SELECT DISTINCT s.order_id FROM millrace.order_steps s
+WHERE s.reference = @reference AND s.reference <> ''
+    AND s.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
+LIMIT @most;
+
+-- name: WebhooksFailing :many
+-- WebhooksFailing lists the endpoints that fail, or that Millrace disabled because they failed, longest first.
+SELECT * FROM millrace.webhook_endpoints
+WHERE failing_since IS NOT NULL AND state <> 'deleted' ORDER BY failing_since LIMIT @most;
+
+-- name: DeadLetterGroupsLatest :many
+-- DeadLetterGroupsLatest counts the latest orders that need attention by cause, largest group first.
+SELECT d.cause_step, d.cause_state, d.cause_code, count(*) AS orders,
+    min(d.updated_at)::timestamptz AS first_at, max(d.updated_at)::timestamptz AS last_at
+FROM (
+    SELECT o.cause_step, o.cause_state, o.cause_code, o.updated_at FROM millrace.orders o
+    WHERE o.status = 'needs_attention' ORDER BY o.id DESC LIMIT @latest
+) d
+GROUP BY d.cause_step, d.cause_state, d.cause_code
+ORDER BY count(*) DESC, d.cause_step, d.cause_state, d.cause_code LIMIT @most;
