@@ -46,6 +46,7 @@ type board struct {
 	assets map[string]asset
 	quick  *sample[quick]
 	slow   *sample[slow]
+	hour   *sample[store.Heard]
 }
 
 // New makes the handler of everything below Prefix. It panics if an embedded page is wrong, which any test finds.
@@ -54,6 +55,7 @@ func New(c Config) http.Handler {
 	b.pages = loadPages(b.assets)
 	b.quick = &sample[quick]{now: time.Now, least: quickFor, measure: b.readQuick}
 	b.slow = &sample[slow]{now: time.Now, least: slowFor, measure: b.readSlow}
+	b.hour = &sample[store.Heard]{now: time.Now, least: hourFor, measure: b.readHour}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Prefix+"{$}", b.overview)

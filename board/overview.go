@@ -33,7 +33,6 @@ type slow struct {
 	Findings     []store.Finding
 	Webhooks     []store.Webhook
 	Audit        []store.AuditEntry
-	Hour         store.Sample // the last hour
 }
 
 func (b *board) readQuick(ctx context.Context) (q quick, err error) {
@@ -61,19 +60,22 @@ func (b *board) readSlow(ctx context.Context) (s slow, err error) {
 	if s.Webhooks, err = db.Webhooks.Failing(ctx, mostRows); err != nil {
 		return s, err
 	}
-	if s.Audit, err = db.Audit.List(ctx, few); err != nil {
-		return s, err
-	}
-	now := b.config.Now()
-	minutes, err := db.History.Read(ctx, store.Minute, now.Add(-time.Hour), now, 60)
-	for _, minute := range minutes {
-		s.Hour.Placed += minute.Placed
-		s.Hour.Completed += minute.Completed
-		s.Hour.Failed += minute.Failed
-		s.Hour.Cancelled += minute.Cancelled
-		s.Hour.DurationP95Seconds = max(s.Hour.DurationP95Seconds, minute.DurationP95Seconds)
-	}
+	s.Audit, err = db.Audit.List(ctx, few)
 	return s, err
+}
+
+// readHour sums up what happened in the last hour. There is a new sample every ten seconds.
+func (b *board) readHour(ctx context.Context) (hour store.Heard, err error) {
+	now := b.config.Now()
+	samples, err := b.config.Store.History.Read(ctx, store.TenSeconds, now.Add(-time.Hour), now, mostSamples)
+	for _, s := range samples {
+		hour.Placed += s.Placed
+		hour.Completed += s.Completed
+		hour.Failed += s.Failed
+		hour.Cancelled += s.Cancelled
+		hour.DurationP95Seconds = max(hour.DurationP95Seconds, s.DurationP95Seconds)
+	}
+	return hour, err
 }
 
 // overviewData is what the overview shows.
@@ -81,6 +83,7 @@ type overviewData struct {
 	Seen string // the fingerprint of the rest: a page that has seen it needs no new one
 	quick
 	slow
+	Hour    store.Heard // of the last hour
 	Worries []worry
 	Ranges  []string
 	Range   string
@@ -120,6 +123,9 @@ func (b *board) look(ctx context.Context) (d overviewData, err error) {
 	if d.slow, err = b.slow.get(ctx); err != nil {
 		return d, err
 	}
+	if d.Hour, err = b.hour.get(ctx); err != nil {
+		return d, err
+	}
 	d.Worries = worries(d.quick, d.slow)
 	d.Ranges = ranges()
 	return d, d.fingerprint()
@@ -137,7 +143,7 @@ func (d *overviewData) fingerprint() error {
 		}
 		q.Processes = append(q.Processes, p)
 	}
-	shown, err := json.Marshal([]any{q, d.slow, d.Worries})
+	shown, err := json.Marshal([]any{q, d.slow, d.Hour, d.Worries})
 	if err != nil {
 		return err
 	}

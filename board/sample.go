@@ -10,6 +10,7 @@ import (
 const (
 	quickFor = 500 * time.Millisecond
 	slowFor  = time.Second
+	hourFor  = 5 * time.Second
 	// restFor is how many times as long as a measurement took the next one waits: a board must not weigh on a database
 	// that is slow already.
 	restFor  = 5

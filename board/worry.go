@@ -58,7 +58,7 @@ func worries(q quick, s slow) (list []worry) {
 		switch row.State() {
 		case stateOpen:
 			add(lane.Open == lane.Workers, link, "Ask the provider. Steps wait, and go on by themselves when it answers.",
-				"The breaker of %s is open in %d of %d processes.", lane.Provider, lane.Open, lane.Workers)
+				"The breaker of %s is open%s.", lane.Provider, partly(lane.Open, lane.Workers))
 		case statePaused:
 			add(false, link, "Resume it in River UI when the reason is gone.", "The lane of %s is paused.", lane.Provider)
 		case stateBehind:
@@ -98,6 +98,14 @@ func worries(q quick, s slow) (list []worry) {
 		return 1
 	})
 	return list
+}
+
+// partly says in how many processes, unless it is all of them.
+func partly(n, all int) string {
+	if n == all {
+		return ""
+	}
+	return fmt.Sprintf(" in %d of %d processes", n, all)
 }
 
 // sentence gives a text of a check its capital and its full stop.

@@ -98,6 +98,7 @@ func (c *devCommand) Run(p *process) (err error) {
 	}, func(addrs map[string]string) error {
 		_, err := fmt.Fprintf(p.stdout, `API          http://%[1]s/api/orders
 Reference    http://%[1]s/docs/
+Board        http://%[2]s/board/
 River UI     http://%[2]s/riverui/
 Metrics      http://%[2]s/metrics
 Simulators   http://%[3]s/ledger

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,18 @@ func TestOperations(t *testing.T) {
 		{"GET", "/", "", reading},
 		{"GET", "/metrics", "", reading},
 		{"GET", "/riverui/", "", reading},
+		{"GET", "/board/", "", reading},
+		{"GET", "/board/now", "", reading},
+		{"GET", "/board/history", "", reading},
+		{"GET", "/board/lanes/payment", "", reading},
+		{"GET", "/board/attention", "", reading},
+		{"GET", "/board/findings", "", reading},
+		{"GET", "/board/webhooks", "", reading},
+		{"GET", "/board/audit", "", reading},
+		{"GET", "/board/search?q=1", "", reading},
+		{"GET", "/board/assets/board.css", "", reading},
+		{"POST", "/board/attention/dry-run", "step=void_payment&reason=r&rate=1", acting},
+		{"POST", "/board/attention/redrive", "step=void_payment&reason=r&rate=1", acting},
 		{"GET", "/riverui/api/queues", "", reading},
 		{"HEAD", "/riverui/api/queues", "", want{"": 401, "viewer": passed}},
 		{"GET", "/debug/pprof/", "", profiling},
@@ -132,6 +145,17 @@ func TestOperations(t *testing.T) {
 		status, _, _ = do(t, http.MethodPost, m.ops+"/riverui/api/jobs/retry", `{"ids":["1"]}`,
 			append(login(keys["operator"]), "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")...)
 		require.Equal(t, http.StatusForbidden, status, "another site must not act with the operator's browser")
+		for _, form := range []string{"dry-run", "redrive"} {
+			for _, header := range [][]string{
+				{"Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site"},
+				{"Origin", "https://elsewhere.example"}, // a browser without Sec-Fetch-Site
+				{"Sec-Fetch-Site", "same-site"},
+			} {
+				status, _, _ = do(t, http.MethodPost, m.ops+"/board/attention/"+form, "reason=r&rate=1", slices.Concat(
+					login(keys["operator"]), header, []string{"Content-Type", "application/x-www-form-urlencoded"})...)
+				require.Equal(t, http.StatusForbidden, status, "another site's form must not redrive: %v", header)
+			}
+		}
 		status, _, _ = do(t, http.MethodGet, m.ops+"/debug/pprof/profile?seconds=60", "",
 			append(login(keys["operator"]), "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors")...)
 		require.Equal(t, http.StatusForbidden, status, "nor have it take profiles")
