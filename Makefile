@@ -58,11 +58,18 @@ hunt: ## Run all tests RUNS times, in turn as they are, beside two busy loops, a
 		fi; \
 	done; [ $$failed = 0 ]
 
+# axe looks for what keeps people from using a page. It lives in the user's cache: only this test needs it.
+AXE     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace-axe/4.14.1
+AXE_SUM := e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
+# SCREENSHOTS=/tmp keeps pictures of the board there.
 .PHONY: test-browser
 test-browser: ## Look at the pages in a headless Chromium, which is installed if there is none
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		{ apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
-	$(GO) test -tags browser -run '^TestBrowser' -timeout 5m ./cmd/millrace
+	@[ -f '$(AXE)/package/axe.min.js' ] || { mkdir -p '$(AXE)' && npm pack --silent --pack-destination '$(AXE)' axe-core@4.14.1 && \
+		echo '$(AXE_SUM)  $(AXE)/axe-core-4.14.1.tgz' | sha256sum -c && tar xzf '$(AXE)/axe-core-4.14.1.tgz' -C '$(AXE)'; }
+	$(GO) test -tags browser -run '^TestBrowser' -timeout 10m ./cmd/millrace -axe '$(AXE)/package/axe.min.js' \
+		$(if $(SCREENSHOTS),-screenshots '$(abspath $(SCREENSHOTS))')
 
 # BENCH is for further flags, such as BENCH='--rounds 1'.
 .PHONY: bench
@@ -167,6 +174,23 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client, and wh
 	$(GO) run ./gen/prometheusrule > .generated && mv .generated deploy/kubernetes/base/prometheusrule.yaml
 	$(GO) run ./gen/stepnames > .generated && mv .generated client/step_name.go
 	$(GO) run ./gen/permissions docs/security.md > .generated && mv .generated docs/security.md
+
+# The files of the board that come from npm, at the versions that board/npm has. board/npm/SHA256SUMS has their checksums,
+# and a test compares them.
+HTMX  := htmx.org@2.0.11
+UPLOT := uplot@1.6.32
+.PHONY: board-assets
+board-assets: ## Fetch the board's files of npm again, and check their checksums
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+		for package in $(HTMX) $(UPLOT); do \
+			mkdir "$$dir/$${package%@*}"; \
+			npm pack --silent --pack-destination "$$dir" $$package | xargs -I'{}' tar xzf "$$dir/{}" -C "$$dir/$${package%@*}"; \
+		done; \
+		cp "$$dir/htmx.org/package/dist/htmx.min.js" board/npm/; \
+		cp "$$dir/htmx.org/package/LICENSE" board/npm/htmx.LICENSE; \
+		cp "$$dir/uplot/package/dist/uPlot.iife.min.js" "$$dir/uplot/package/dist/uPlot.min.css" board/npm/; \
+		cp "$$dir/uplot/package/LICENSE" board/npm/uPlot.LICENSE; \
+		cd board/npm && sha256sum -c SHA256SUMS
 
 .PHONY: fmt
 fmt: ## Format the code

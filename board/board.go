@@ -62,6 +62,8 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET "+Prefix+"now", b.now)
 	mux.HandleFunc("GET "+Prefix+"history", b.history)
 	mux.HandleFunc("GET "+Prefix+"lanes/{provider}", b.lane)
+	mux.HandleFunc("POST "+Prefix+"lanes/{provider}/pause", b.pauseLane)
+	mux.HandleFunc("POST "+Prefix+"lanes/{provider}/resume", b.resumeLane)
 	mux.HandleFunc("GET "+Prefix+"attention", b.attention)
 	mux.HandleFunc("POST "+Prefix+"attention/dry-run", b.dryRun)
 	mux.HandleFunc("POST "+Prefix+"attention/redrive", b.redrive)

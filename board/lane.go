@@ -24,12 +24,17 @@ const (
 type laneRow struct {
 	store.LaneState
 
-	At     time.Time // of the snapshot
-	Queued bool      // an operator paused its queue in River UI
+	At     time.Time   // of the snapshot
+	Hold   *store.Hold // nil: no operator pauses the lane
+	Queued bool        // an operator paused its queue in River UI
 }
 
 func newLaneRow(lane store.LaneState, q quick) laneRow {
-	return laneRow{LaneState: lane, At: q.At, Queued: q.Paused[string(lane.Provider)]}
+	row := laneRow{LaneState: lane, At: q.At, Queued: q.Paused[string(lane.Provider)]}
+	if hold, held := q.Held.Lanes[lane.Provider]; held {
+		row.Hold = &hold
+	}
+	return row
 }
 
 // State sums up a lane in a word or two: the first of these that is true.
@@ -37,7 +42,7 @@ func (l laneRow) State() string {
 	switch {
 	case l.Workers == 0:
 		return stateIdle
-	case l.Queued:
+	case l.Hold != nil || l.Queued:
 		return statePaused
 	case l.Open > 0:
 		return stateOpen
@@ -67,27 +72,44 @@ type laneData struct {
 	Processes []store.Process // those that call the provider
 	Ranges    []string
 	Range     string
+	Pauses    []pause
+
+	Reason  string // of the form
+	Problem string // with the form
 }
 
 func (b *board) lane(w http.ResponseWriter, r *http.Request) {
-	provider := orders.Provider(r.PathValue("provider"))
-	i := slices.Index(orders.Providers(), provider)
-	if i < 0 {
+	if _, known := laneOf(r); !known {
 		b.missing(w, r, "There is no such lane.")
 		return
 	}
+	b.showLane(w, r, http.StatusOK, "", "")
+}
+
+// laneOf is the lane that a request names.
+func laneOf(r *http.Request) (orders.Provider, bool) {
+	provider := orders.Provider(r.PathValue("provider"))
+	return provider, slices.Contains(orders.Providers(), provider)
+}
+
+func (b *board) showLane(w http.ResponseWriter, r *http.Request, status int, reason, problem string) {
+	provider, _ := laneOf(r)
+	i := slices.Index(orders.Providers(), provider)
 	q, err := b.quick.get(r.Context())
 	if err != nil {
 		b.fail(w, r, err)
 		return
 	}
-	d := laneData{laneRow: newLaneRow(q.Lanes[i], q), Ranges: ranges(), Range: rangeOf(r)}
+	d := laneData{
+		laneRow: newLaneRow(q.Lanes[i], q), Ranges: ranges(), Range: rangeOf(r), Pauses: pauses(), Reason: reason,
+		Problem: problem,
+	}
 	for _, p := range q.Processes {
 		if _, calls := p.Lanes[provider]; calls && p.Live {
 			d.Processes = append(d.Processes, p)
 		}
 	}
-	b.show(w, r, http.StatusOK, "lane", "Lane "+string(provider), d)
+	b.show(w, r, status, "lane", "Lane "+string(provider), d)
 }
 
 // View is what one process has seen of the lane.

@@ -22,6 +22,7 @@ const (
 type quick struct {
 	store.Snapshot
 
+	Held   store.Held      // the levers that operators have pulled
 	Paused map[string]bool // queues that an operator paused in River UI
 }
 
@@ -37,6 +38,9 @@ type slow struct {
 
 func (b *board) readQuick(ctx context.Context) (q quick, err error) {
 	if q.Snapshot, err = b.config.Store.Processes.Snapshot(ctx); err != nil {
+		return q, err
+	}
+	if q.Held, err = b.config.Store.Levers.Read(ctx); err != nil {
 		return q, err
 	}
 	q.Paused, err = b.config.Store.Queues.Paused(ctx)

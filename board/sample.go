@@ -29,6 +29,13 @@ type sample[T any] struct {
 	err   error
 }
 
+// forget makes the next caller measure.
+func (s *sample[T]) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.until = time.Time{}
+}
+
 // get returns the latest measurement, or takes a new one if that is too old. The measurement goes on if the caller that
 // started it leaves.
 func (s *sample[T]) get(ctx context.Context) (T, error) {

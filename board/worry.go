@@ -46,6 +46,10 @@ func worries(q quick, s slow) (list []worry) {
 		add(true, "#processes", "Start a process with workers: millrace serve, or millrace work.",
 			"No process with workers is alive: no order makes progress.")
 	}
+	if hold := q.Held.Intake; hold != nil {
+		add(true, "", "Start it again when the reason is gone: millrace intake start.",
+			"No orders are taken until %s: %s", moment(hold.Until), sentence(hold.Reason))
+	}
 	for _, v := range s.Verification.Violations {
 		if v.Check == "reconciliation" {
 			continue // the findings say more
@@ -60,7 +64,13 @@ func worries(q quick, s slow) (list []worry) {
 			add(lane.Open == lane.Workers, link, "Ask the provider. Steps wait, and go on by themselves when it answers.",
 				"The breaker of %s is open%s.", lane.Provider, partly(lane.Open, lane.Workers))
 		case statePaused:
-			add(false, link, "Resume it in River UI when the reason is gone.", "The lane of %s is paused.", lane.Provider)
+			if row.Hold == nil {
+				add(false, link, "Resume its queue in River UI when the reason is gone.", "The queue of %s is paused in River UI.",
+					lane.Provider)
+				continue
+			}
+			add(false, link, "Resume it when the reason is gone.", "The lane of %s is paused until %s: %s", lane.Provider,
+				moment(row.Hold.Until), sentence(row.Hold.Reason))
 		case stateBehind:
 			add(false, link, "Look at its last error and its backlog.",
 				"A step at %s has had no outcome since %s.", lane.Provider, moment(lane.OldestAt))

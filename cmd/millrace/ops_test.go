@@ -62,6 +62,8 @@ func TestOperations(t *testing.T) {
 		{"GET", "/board/audit", "", reading},
 		{"GET", "/board/search?q=1", "", reading},
 		{"GET", "/board/assets/board.css", "", reading},
+		{"POST", "/board/lanes/payment/pause", "{}", acting},
+		{"POST", "/board/lanes/payment/resume", "", acting},
 		{"POST", "/board/attention/dry-run", "step=void_payment&reason=r&rate=1", acting},
 		{"POST", "/board/attention/redrive", "step=void_payment&reason=r&rate=1", acting},
 		{"GET", "/riverui/api/queues", "", reading},

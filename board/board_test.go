@@ -1,0 +1,344 @@
+package board_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/auth/roles"
+	"github.com/millrace-orders/millrace/board"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// desk is a board with its store, seen by one caller.
+type desk struct {
+	url   string
+	store *store.Store
+	db    store.DB
+}
+
+func open(t *testing.T, db store.DB, operates bool) desk {
+	t.Helper()
+	s := storetest.New(t, db)
+	server := httptest.NewServer(board.New(board.Config{
+		Store: s, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Version: "1.0.0",
+		Caller: func(*http.Request) board.Caller {
+			return board.Caller{Actor: store.Actor{Name: "ann", Role: roles.Operator}, Operates: operates}
+		},
+	}))
+	t.Cleanup(server.Close)
+	return desk{server.URL, s, db}
+}
+
+type page struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (d desk) send(t *testing.T, r *http.Request) page {
+	t.Helper()
+	response, err := http.DefaultTransport.RoundTrip(r)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return page{response.StatusCode, response.Header, string(body)}
+}
+
+func (d desk) get(t *testing.T, path string) page {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+path, nil)
+	require.NoError(t, err)
+	return d.send(t, r)
+}
+
+func (d desk) post(t *testing.T, path string, form ...string) page {
+	t.Helper()
+	values := url.Values{}
+	for i := 0; i+1 < len(form); i += 2 {
+		values.Set(form[i], form[i+1])
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+path, strings.NewReader(values.Encode()))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return d.send(t, r)
+}
+
+func (d desk) exec(t *testing.T, sql string, args ...any) {
+	t.Helper()
+	_, err := d.db.Exec(t.Context(), sql, args...)
+	require.NoError(t, err)
+}
+
+// attention makes an order that needs a decision.
+func (d desk) attention(t *testing.T, customer string) orders.ID {
+	t.Helper()
+	placement := storetest.Placement()
+	placement.CustomerID = customer
+	placed, err := d.store.Orders.Place(t.Context(), []orders.Placement{placement})
+	require.NoError(t, err)
+	id := placed[0].Order.ID
+	authorised := storetest.Outcome(id, orders.AuthorizePayment, orders.StepSucceeded)
+	authorised.Reference = "pay_1"
+	for _, e := range []orders.Event{
+		authorised, storetest.Outcome(id, orders.QuoteShipping, orders.StepSucceeded),
+		storetest.Outcome(id, orders.ReserveInventory, orders.StepRefused),
+		storetest.Outcome(id, orders.VoidPayment, orders.StepRefused),
+	} {
+		_, err := d.store.Orders.Apply(t.Context(), []orders.Event{e})
+		require.NoError(t, err)
+	}
+	return id
+}
+
+// hostile is what a stranger may have typed anywhere.
+const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
+
+// TestHostile puts HTML wherever a text of someone else can be, and looks at every page.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Tx(t), true)
+	id := d.attention(t, hostile)
+	d.exec(t, `UPDATE orders SET reason = $1, cause_code = left($1, 64)`, hostile)
+	d.exec(t, `UPDATE order_steps SET reference = $1, reason = $1`, hostile)
+	d.exec(t, `UPDATE order_events SET reference = $1, reason = $1, actor = $1`, hostile)
+	d.exec(t, `INSERT INTO reconciliation_findings
+			(provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at)
+		VALUES ('payment', 'amount', $1, $1, $1, 'open', now(), now(), now())`, hostile)
+	d.exec(t, `INSERT INTO webhook_endpoints (id, principal, customer_id, owner_customer_id, url, event_types, description,
+			secret, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at)
+		VALUES (gen_random_uuid(), $1, '', '', $1, '{}', $1, decode(repeat('00', 32), 'hex'), '', 'enabled', '', 9, now(),
+			now(), now(), now())`, hostile)
+	d.exec(t, `INSERT INTO verification (started_at, duration_seconds, orders, events, violations)
+		VALUES (now(), 1, 1, 1, jsonb_build_array(jsonb_build_object('check', $1::text, 'count', 1, 'means', $1::text,
+			'do', $1::text)))`, hostile)
+	require.NoError(t, d.store.Audit.Write(t.Context(), []store.AuditEntry{{
+		Actor: store.Actor{Name: hostile, Role: "admin"}, Action: hostile, Target: hostile,
+		Detail: map[string]any{hostile: hostile, "allowed": false},
+	}}))
+	require.NoError(t, d.store.Processes.Report(t.Context(), store.Process{
+		ID: hostile, Version: hostile, Role: "serve", StartedAt: time.Now(),
+		ProcessReport: store.ProcessReport{Lanes: map[orders.Provider]store.LaneView{
+			orders.Payment: {Breaker: hostile, LastError: hostile, LastErrorAt: time.Now()},
+		}},
+	}))
+	_, err := d.store.Levers.PauseLane(t.Context(), orders.Email, store.NewHold{Reason: hostile}, store.Actor{Name: "x"})
+	require.NoError(t, err)
+
+	cause := url.Values{"step": {"void_payment"}, "state": {"refused"}, "code": {hostile[:min(len(hostile), 64)]}}
+	for path, shows := range map[string]int{
+		"/board/": 8, "/board/now": 8, "/board/lanes/payment": 2, "/board/lanes/email": 1, "/board/attention": 1,
+		"/board/attention?" + cause.Encode(): 3, "/board/findings": 3, "/board/webhooks": 3, "/board/audit": 4,
+		"/board/search?q=" + url.QueryEscape(hostile): 3, "/board/orders/" + id.String(): 8,
+		"/board/search?q=" + url.QueryEscape(hostile+hostile+hostile+hostile): 1,
+	} {
+		got := d.get(t, path)
+		require.Contains(t, []int{http.StatusOK, http.StatusUnprocessableEntity}, got.status, path)
+		require.NotContains(t, got.body, "<script>alert", path)
+		require.NotContains(t, got.body, "<img src=x", path)
+		require.GreaterOrEqual(t, strings.Count(got.body, "&lt;script&gt;alert"), shows, path)
+		require.Contains(t, got.header.Get("Content-Security-Policy"), "script-src 'self'; style-src 'self'", path)
+		require.NotRegexp(t, `(?i)<script[^>]*>[^<]|\sstyle=|\son[a-z]+=["']|javascript:`, scriptless(got.body), path)
+	}
+}
+
+// scriptless takes what is escaped out of a page, so that what is left is the page's own.
+func scriptless(body string) string {
+	return regexp.MustCompile(`&lt;script.*?alert\(2\)(&gt;|%3e|>)?`).ReplaceAllString(body, "")
+}
+
+// TestRefresh gives a page a new part when something has changed, and nothing otherwise.
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Pool(t), true)
+	seen := func(body string) string {
+		found := regexp.MustCompile(`seen=([0-9a-f]+)`).FindStringSubmatch(body)
+		require.NotNil(t, found)
+		return found[1]
+	}
+	first := d.get(t, "/board/")
+	require.Equal(t, http.StatusOK, first.status)
+	require.Contains(t, first.body, "No process with workers is alive", "the worst comes first")
+	unchanged := d.get(t, "/board/now?seen="+seen(first.body))
+	require.Equal(t, http.StatusNoContent, unchanged.status)
+	require.Empty(t, unchanged.body)
+
+	storetest.Order(t, d.store)
+	require.Eventually(t, func() bool {
+		got := d.get(t, "/board/now?seen="+seen(first.body))
+		return got.status == http.StatusOK && strings.Contains(got.body, "<dt>Pending</dt><dd>1</dd>") &&
+			!strings.Contains(got.body, "<html")
+	}, time.Minute, 50*time.Millisecond)
+}
+
+// TestRedrive dry-runs and redrives the orders of one cause.
+func TestRedrive(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Pool(t), true)
+	id := d.attention(t, "1")
+	cause := []string{"step", "void_payment", "state", "refused", "code", "refused", "rate", "5", "reason", "It is up again"}
+	jobs := func() (n int) {
+		require.NoError(t, d.db.QueryRow(t.Context(),
+			"SELECT count(*) FROM river_job WHERE kind = 'redrive'").Scan(&n))
+		return n
+	}
+	for name, form := range map[string][]string{
+		"reason": {"reason", ""}, "lines": {"reason", "a\nb"}, "rate": {"rate", "1000"}, "cause": {"code", "none"},
+	} {
+		got := d.post(t, "/board/attention/redrive", append(append([]string{}, cause...), form...)...)
+		require.Equal(t, http.StatusUnprocessableEntity, got.status, name)
+	}
+	got := d.post(t, "/board/attention/dry-run", cause...)
+	require.Equal(t, http.StatusOK, got.status)
+	require.Contains(t, got.body, "A redrive would try 1 order. Nothing was done.")
+	require.Contains(t, got.body, "void payment, attempt 2")
+	require.Contains(t, got.body, `value="It is up again"`, "the form keeps what was typed")
+	require.Zero(t, jobs())
+
+	got = d.post(t, "/board/attention/redrive", cause...)
+	require.Equal(t, http.StatusOK, got.status)
+	require.Contains(t, got.body, "The redrive of 1 order has begun.")
+	require.Contains(t, got.body, id.String())
+	require.Equal(t, 1, jobs())
+	var principal, reason string
+	require.NoError(t, d.db.QueryRow(t.Context(),
+		"SELECT args ->> 'principal', args ->> 'reason' FROM river_job WHERE kind = 'redrive'").Scan(&principal, &reason))
+	require.Equal(t, "ann", principal)
+	require.Equal(t, "It is up again", reason)
+}
+
+// TestPause pauses a lane and resumes it; both are in the audit log.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Pool(t), true)
+	require.Contains(t, d.get(t, "/board/lanes/payment").body, "Pause the lane")
+	for name, form := range map[string][]string{
+		"reason": {"reason", "", "for", "1h"}, "blank": {"reason", " ", "for", "1h"}, "lines": {"reason", "a\nb", "for", "1h"},
+	} {
+		got := d.post(t, "/board/lanes/payment/pause", form...)
+		require.Equal(t, http.StatusUnprocessableEntity, got.status, name)
+		require.Contains(t, got.body, "The reason must", name)
+	}
+	got := d.post(t, "/board/lanes/payment/pause", "reason", "The bank is down", "for", "4h")
+	require.Equal(t, http.StatusSeeOther, got.status, got.body)
+	require.Equal(t, "/board/lanes/payment", got.header.Get("Location"))
+	shown := d.get(t, "/board/lanes/payment").body
+	require.Contains(t, shown, "The bank is down")
+	require.Contains(t, shown, "Resume the lane")
+	held, err := d.store.Levers.Read(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "ann", held.Lanes[orders.Payment].Actor)
+	require.WithinDuration(t, time.Now().Add(4*time.Hour), held.Lanes[orders.Payment].Until, time.Minute)
+
+	got = d.post(t, "/board/lanes/payment/resume")
+	require.Equal(t, http.StatusSeeOther, got.status)
+	require.NotContains(t, d.get(t, "/board/lanes/payment").body, "The bank is down")
+	log, err := d.store.Audit.List(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, log, 2)
+	require.Equal(t, "lanes.resume", log[0].Action)
+	require.Equal(t, "lanes.pause", log[1].Action)
+	require.Equal(t, http.StatusNotFound, d.post(t, "/board/lanes/bank/pause", "reason", "r", "for", "1h").status)
+	require.Equal(t, http.StatusNotFound, d.post(t, "/board/lanes/bank/resume").status)
+}
+
+// TestViewer sees every page and no form, and is refused again behind the operations address.
+func TestViewer(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Tx(t), false)
+	id := d.attention(t, "1")
+	cause := "?step=void_payment&state=refused&code=refused"
+	for _, path := range []string{
+		"/board/", "/board/lanes/payment", "/board/attention" + cause, "/board/findings", "/board/webhooks", "/board/audit",
+		"/board/orders/" + id.String(), "/board/search?q=1",
+	} {
+		got := d.get(t, path)
+		require.Equal(t, http.StatusOK, got.status, path)
+		require.NotContains(t, got.body, `method="post"`, path)
+		require.Contains(t, got.body, "you may look, and not act", path)
+	}
+	for _, path := range []string{
+		"/board/lanes/payment/pause", "/board/lanes/payment/resume", "/board/attention/dry-run", "/board/attention/redrive",
+	} {
+		got := d.post(t, path, "step", "void_payment", "state", "refused", "code", "refused", "reason", "r", "rate", "1")
+		require.Equal(t, http.StatusForbidden, got.status, path)
+	}
+	held, err := d.store.Levers.Read(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, held.Lanes)
+}
+
+// TestSearch leads to an order from its id, a step's key and a provider's reference, and lists a customer's orders.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Tx(t), true)
+	id := d.attention(t, "linus")
+	for _, query := range []string{
+		id.String(), " " + strings.ToUpper(id.String()) + " ", id.String() + ":capture_payment:1", "pay_1",
+	} {
+		got := d.get(t, "/board/search?q="+url.QueryEscape(query))
+		require.Equal(t, http.StatusSeeOther, got.status, query)
+		require.Equal(t, "/board/orders/"+id.String(), got.header.Get("Location"), query)
+	}
+	require.Contains(t, d.get(t, "/board/search?q=linus").body, id.String())
+	require.Contains(t, d.get(t, "/board/search?q=nobody").body, "Nothing was found")
+	require.Equal(t, http.StatusUnprocessableEntity, d.get(t, "/board/search?q=%00").status)
+	require.Equal(t, http.StatusUnprocessableEntity, d.get(t, "/board/search?q=%ff").status)
+	require.Equal(t, http.StatusUnprocessableEntity, d.get(t, "/board/search").status)
+
+	order := d.get(t, "/board/orders/"+id.String())
+	require.Contains(t, order.body, "Millrace cannot go on by itself")
+	require.Contains(t, order.body, "Order was placed")
+	require.Contains(t, order.body, "pay_1")
+	require.Contains(t, order.body, id.String()+":void_payment:1")
+	fresh := d.get(t, "/board/orders/"+storetest.Order(t, d.store).ID.String())
+	require.Contains(t, fresh.body, "It waits for")
+	require.Contains(t, fresh.body, "Waiting for authorize payment")
+	require.Equal(t, http.StatusNotFound, d.get(t, "/board/orders/"+orders.NewID().String()).status)
+	require.Equal(t, http.StatusNotFound, d.get(t, "/board/orders/x").status)
+	require.Equal(t, http.StatusNotFound, d.get(t, "/board/lanes/x").status)
+}
+
+// TestHistory answers with columns that the charts take.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Tx(t), true)
+	storetest.Order(t, d.store)
+	require.NoError(t, d.store.History.Take(t.Context(), time.Now(), store.Heard{Placed: 20}))
+	got := d.get(t, "/board/history?range=1h")
+	require.Equal(t, "application/json", got.header.Get("Content-Type"))
+	require.Contains(t, got.body, `"span":10,`)
+	require.Contains(t, got.body, `"placed":[2]`)
+	require.Contains(t, got.body, `"payment.backlog":[1]`)
+	require.Contains(t, d.get(t, "/board/history?range=90d").body, `"span":3600,`)
+	require.Contains(t, d.get(t, "/board/history?range=hostile").body, `"span":10,`)
+}
+
+// TestUnavailable is what an operator sees when the database is down.
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	d := open(t, pool, true)
+	pool.Close()
+	for _, path := range []string{
+		"/board/", "/board/now", "/board/lanes/payment", "/board/attention", "/board/findings", "/board/webhooks",
+		"/board/audit", "/board/search?q=1", "/board/orders/" + orders.NewID().String(), "/board/history",
+	} {
+		got := d.get(t, path)
+		require.Equal(t, http.StatusServiceUnavailable, got.status, path)
+		require.Contains(t, got.body, "database does not answer", path)
+	}
+}
