@@ -43,7 +43,7 @@ func TestLookIndexed(t *testing.T) {
 		"deadLetterGroupsLatest": {10, 20},
 		"laneSteps":              {[]string{"authorize_payment", "book_shipment"}, 100},
 		"historyRead":            {10, now, now, 100},
-		"historyPrune":           {10, now},
+		"historyPrune":           {10, now.Add(-10000 * time.Hour)},
 		"historyDue":             {10, now, "me"},
 	} {
 		rows, err := tx.Query(t.Context(), "EXPLAIN "+all[name], args...)

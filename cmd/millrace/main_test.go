@@ -121,7 +121,7 @@ func startProcessWith(t *testing.T, environment []string, args ...string) *insta
 func (i *instance) readAddresses(r io.Reader) {
 	i.t.Helper()
 	lines := bufio.NewScanner(r)
-	for range 5 {
+	for range 6 {
 		require.True(i.t, lines.Scan(), "it ended before it was ready")
 		name, url, ok := strings.Cut(lines.Text(), "http://")
 		require.True(i.t, ok, lines.Text())
