@@ -65,6 +65,7 @@ type Store struct {
 	Processes     *Processes
 	History       *History
 	Verifier      *Verifier
+	Customers     *Customers
 	Levers        *Levers
 	Holds         *Holds // as in Config
 }
@@ -95,7 +96,7 @@ func New(c Config) (*Store, error) {
 		Deliveries: &Deliveries{d, log, webhooks}, Notifications: &Notifications{d}, Inventory: &Inventory{d},
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
 		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Server: &Server{d}, Processes: &Processes{d},
-		History: &History{d}, Verifier: &Verifier{d, steps},
+		History: &History{d}, Verifier: &Verifier{d, steps}, Customers: &Customers{d},
 		Levers: &Levers{d}, Holds: c.Holds,
 	}, nil
 }

@@ -97,6 +97,7 @@ millrace doctor --processes 4 --json`,
 millrace verify
 millrace verify --deep --json > verification.json
 millrace verify --skip leader,backlog    # while all processes are stopped`,
+		"customers forget": `millrace customers forget 42`,
 		"findings list": `
 millrace findings list
 millrace findings list --state accepted --limit 20`,

@@ -71,12 +71,13 @@ type commands struct {
 	Work     workCommand     `cmd:"" group:"Start" help:"Run only the workers."`
 	Simulate simulateCommand `cmd:"" group:"Start" help:"Run the four provider simulators."`
 
-	Migrate  migrateCommand  `cmd:"" group:"Operate" help:"Bring the database schema up to date."`
-	Doctor   doctorCommand   `cmd:"" group:"Operate" help:"Check the database and the providers before going live."`
-	Verify   verifyCommand   `cmd:"" group:"Operate" help:"Check that nothing is lost, doubled or stuck."`
-	Findings findingsCommand `cmd:"" group:"Operate" help:"List and accept differences between the providers' records and the orders."`
-	Keys     keysCommand     `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
-	Audit    auditCommand    `cmd:"" group:"Operate" help:"Show the operators' actions, newest first."`
+	Migrate   migrateCommand   `cmd:"" group:"Operate" help:"Bring the database schema up to date."`
+	Doctor    doctorCommand    `cmd:"" group:"Operate" help:"Check the database and the providers before going live."`
+	Verify    verifyCommand    `cmd:"" group:"Operate" help:"Check that nothing is lost, doubled or stuck."`
+	Findings  findingsCommand  `cmd:"" group:"Operate" help:"List and accept differences between the providers' records and the orders."`
+	Customers customersCommand `cmd:"" group:"Operate" help:"Forget a customer."`
+	Keys      keysCommand      `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
+	Audit     auditCommand     `cmd:"" group:"Operate" help:"Show the operators' actions, newest first."`
 
 	OpenAPI    openAPICommand    `cmd:"" group:"Print" name:"openapi" help:"Print the OpenAPI document."`
 	Completion completionCommand `cmd:"" group:"Print" help:"Print the completion script of a shell."`
