@@ -1,5 +1,6 @@
-// Package jobs carries out what orders decides. One River worker serves all steps of the saga. A periodic sweep makes
-// sure that no step waits for a missing job. Another periodic job copies the inventory for the API to show.
+// Package jobs carries out what orders decides. One River job carries an order: it carries out the pending steps, and goes
+// on with the steps that their outcomes start. A step that cannot go on gets a job of its own in its provider's queue. A
+// periodic sweep makes sure that no step waits for a missing job.
 //
 // A worker sends the stored intent, and applies the outcome in a separate transaction: no transaction is open during a
 // call. River is only the trigger; the order's tables are the truth. So a job that runs twice, late, or at the same
@@ -15,7 +16,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
@@ -34,7 +34,7 @@ const (
 	jobTimeout  = 30 * time.Second
 	rescueAfter = 90 * time.Second
 	// longestRun is how long the sweep trusts that a running job is alive.
-	longestRun = jobTimeout + 15*time.Second
+	longestRun = carryTimeout + 15*time.Second
 	// softStop leaves a call to a provider, of 12 s at most, time to end when the process stops.
 	softStop      = 15 * time.Second
 	pollInterval  = 500 * time.Millisecond
@@ -50,7 +50,8 @@ type Config struct {
 	PollOnly  bool
 	Store     *store.Store
 	Providers *upstream.Clients
-	// Workers is how many steps of one provider run at a time, per process. Default 200.
+	// Workers is how many calls of one provider run at a time, per process. Four times as many orders are carried at a
+	// time. Default 200.
 	Workers int
 	// SweepEvery is how often the sweep looks for stranded steps. Default 15 s.
 	SweepEvery time.Duration
@@ -100,8 +101,10 @@ type Webhooks struct {
 type shared struct {
 	Config
 
-	metrics *metrics
-	tally   *tally
+	metrics  *metrics
+	tally    *tally
+	paused   *pauses
+	stopping <-chan struct{} // closed when the workers begin to stop
 }
 
 // rebuilt lists the indexes that River rebuilds each day. River takes an empty list as none, and nil as all its own.
@@ -133,11 +136,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// NewClient makes the River client that works all queues. The caller starts and stops it. Stopping waits for running
-// steps for up to 20 s, then cancels them without using up an attempt.
-func NewClient(c Config) (*river.Client[pgx.Tx], error) {
+// NewClient makes the client that works all queues. The caller starts and stops it. Stopping waits for running steps for
+// up to 20 s, then cancels them without using up an attempt.
+func NewClient(c Config) (*Client, error) {
 	c = c.withDefaults()
-	s := &shared{Config: c, metrics: newMetrics(c.Registerer), tally: newTally(time.Now, c.Logger)}
+	paused, stopping := &pauses{store: c.Store, logger: c.Logger}, make(chan struct{})
+	s := &shared{
+		Config: c, metrics: newMetrics(c.Registerer), tally: newTally(time.Now, c.Logger), paused: paused, stopping: stopping,
+	}
+	carrier := newCarrier(s)
 	if c.KeepIndexes {
 		c.Logger.Info("river does not rebuild its indexes: the database's role does not own its tables")
 	}
@@ -154,7 +161,7 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 		Logger:              slog.New(riverHandler{c.Logger.Handler()}),
 	}
 	for _, j := range []job{
-		s.steps(), s.sweep(), s.syncInventory(), s.logUpkeep(), s.redrive(), s.verification(), s.reconciliation(),
+		s.carry(carrier), s.steps(carrier), s.sweep(), s.syncInventory(), s.logUpkeep(), s.redrive(), s.verification(), s.reconciliation(),
 		s.webhooks(),
 	} {
 		j.addTo(config)
@@ -168,5 +175,5 @@ func NewClient(c Config) (*river.Client[pgx.Tx], error) {
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)
 	}
-	return client, nil
+	return &Client{Client: client, paused: paused, stopping: stopping}, nil
 }

@@ -9,10 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/jobs"
@@ -32,7 +30,7 @@ type system struct {
 	store     *store.Store
 	simulator *simulator.Simulator
 	providers *upstream.Clients
-	client    *river.Client[pgx.Tx]
+	client    *jobs.Client
 	// ahead is how far the workers' clock is ahead of the real one.
 	ahead atomic.Int64
 	// onCall, if set, sees every call before the provider does.

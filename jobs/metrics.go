@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,10 @@ type metrics struct {
 	ended      *prometheus.CounterVec
 	swept      prometheus.Counter
 	notified   *prometheus.CounterVec
+	attempts   *prometheus.HistogramVec
+	steps      *prometheus.HistogramVec
+	handed     *prometheus.CounterVec
+	lanes      *laneCollector
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -45,13 +50,27 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "millrace_notifications_total", Help: "E-mails, by state.",
 		}, []string{"state"}),
 	}
+	m.attempts = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "millrace_step_attempt_duration_seconds", Help: "Duration of one attempt at a step, its calls included.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
+	}, []string{"step", "outcome"})
+	m.steps = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "millrace_step_duration_seconds", Help: "Time from a step's start to its outcome.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200},
+	}, []string{"step", "outcome"})
+	m.handed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "millrace_steps_handed_over_total",
+		Help: "Steps that the job carrying their order left to a job in their provider's queue, by reason.",
+	}, []string{"step", "reason"})
+	m.lanes = newLaneCollector()
 	for _, state := range orders.NotificationStates() {
 		if state != orders.NotificationPending {
 			m.notified.WithLabelValues(string(state))
 		}
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.duration, m.wait, m.processing, m.ended, m.swept, m.notified)
+		registerer.MustRegister(
+			m.duration, m.wait, m.processing, m.ended, m.swept, m.notified, m.attempts, m.steps, m.handed, m.lanes)
 	}
 	return m
 }
@@ -71,6 +90,44 @@ func (m *metrics) observe(ctx context.Context, job *rivertype.JobRow, work func(
 	}
 	m.duration.WithLabelValues(job.Kind, outcome).Observe(time.Since(start).Seconds())
 	return err
+}
+
+// attempted measures an attempt.
+func (m *metrics) attempted(r result, took time.Duration) {
+	outcome := "failed"
+	switch {
+	case r.event.Kind != "":
+		outcome = outcomeName(r.event.Kind)
+	case r.err != nil && leaves(r.err):
+		outcome = "not_sent"
+	}
+	m.attempts.WithLabelValues(string(r.Step), outcome).Observe(took.Seconds())
+}
+
+// settled measures a step that has its outcome.
+func (m *metrics) settled(o *orders.Order, e orders.Event) {
+	if s := o.Step(e.Step, e.Generation); s != nil {
+		m.steps.WithLabelValues(string(e.Step), outcomeName(e.Kind)).Observe(s.SettledAt.Sub(s.StartedAt).Seconds())
+	}
+}
+
+func outcomeName(kind orders.EventKind) string { return strings.TrimPrefix(string(kind), "step_") }
+
+// handedOver counts a step that is handed over.
+func (m *metrics) handedOver(t task) {
+	reason := "late"
+	switch {
+	case t.err == nil:
+	case errors.Is(t.err, errLaneFull):
+		reason = "lane_full"
+	case errors.Is(t.err, errPaused):
+		reason = "paused"
+	case leaves(t.err):
+		reason = "breaker_open"
+	default:
+		reason = "failed"
+	}
+	m.handed.WithLabelValues(string(t.Step), reason).Inc()
 }
 
 func (m *metrics) finished(o orders.Order) {

@@ -3,7 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -22,10 +22,10 @@ const (
 	askFor = 15 * time.Minute
 )
 
-// steps declares all jobs of the saga. One worker and one type of arguments serve them all: the kind is the step's
+// steps declares the jobs of single steps. One worker and one type of arguments serve them all: the kind is the step's
 // name, and river.AddWorker would need a Go type for each kind.
-func (s *shared) steps() job {
-	worker := &stepWorker{shared: s}
+func (s *shared) steps(c *carrier) job {
+	worker := &stepWorker{carrier: c}
 	j := job{queues: map[string]int{}, register: func(workers *river.Workers) {
 		for _, spec := range orders.Specs() {
 			river.AddWorkerArgs(workers, orders.StepJob{Step: spec.Name}, worker)
@@ -37,75 +37,47 @@ func (s *shared) steps() job {
 	return j
 }
 
-// stepWorker carries out any step of the saga.
+// stepWorker carries out a step that waited for its provider, and goes on with the steps that its outcome starts.
 type stepWorker struct {
 	river.WorkerDefaults[orders.StepJob]
-	*shared
+
+	carrier *carrier
 }
 
-// Work sends the step and applies its outcome. Every path ends either in an event or in a retry of the job.
+// Timeout implements river.Worker.
+func (w *stepWorker) Timeout(*river.Job[orders.StepJob]) time.Duration { return carryTimeout }
+
+// Work implements river.Worker.
 func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) error {
 	failpoint.Hit("step.begin")
-	intent, err := w.intent(ctx, job)
+	own := task{StepJob: job.Args, tries: job.Args.Tries + job.Attempt - 1 + snoozes(job.JobRow)}
+	own.Tries = 0
+	left, err := w.carrier.carry(ctx, []task{own})
 	switch {
-	case errors.Is(err, orders.ErrNotFound):
-		return river.JobCancel(err)
 	case err != nil:
 		return err
-	case intent.State != orders.StatePending:
-		return nil // another run of this step was first
+	case len(left) == 1 && left[0].StepJob == own.StepJob:
+		return w.carrier.tryAgain(left[0])
 	}
-
-	failpoint.Hit("step.intended")
-	outcome, err := w.carryOut(ctx, job, intent)
-	if err != nil {
-		failpoint.Hit("step.failed")
-		return w.tryAgain(ctx, job.Args, intent, err)
-	}
-	outcome.OrderID, outcome.Step, outcome.Generation = job.Args.OrderID, job.Args.Step, job.Args.Generation
-	outcome.At = w.Now()
-
-	failpoint.Hit("step.before_apply")
-	applied, err := w.Store.Orders.Apply(ctx, []orders.Event{outcome})
-	if err != nil {
-		return err
-	}
-	failpoint.Hit("step.applied")
-	w.report(ctx, applied[0])
-	return applied[0].Err
+	return handOver(ctx, w.carrier, job, left)
 }
 
-// intent returns the stored intent. Only a first attempt may use the process's memory. Before a retry, the memory may
-// be stale, whatever the failure was.
-func (w *stepWorker) intent(ctx context.Context, job *river.Job[orders.StepJob]) (store.Intent, error) {
-	if job.Attempt+snoozes(job.JobRow) == 1 {
-		if intent, ok := w.Store.Orders.Recall(job.Args); ok {
-			return intent, nil
-		}
-	}
-	return w.Store.Orders.Intent(ctx, job.Args)
-}
-
-// carryOut makes the calls that lead to the step's outcome. An error means that the outcome is still unknown.
-func (w *stepWorker) carryOut(
-	ctx context.Context, job *river.Job[orders.StepJob], intent store.Intent,
+// carryOut makes the calls that lead to the step's outcome; tries counts the attempts with this one. An error means that
+// the outcome is still unknown.
+func (c *carrier) carryOut(
+	ctx context.Context, step orders.StepName, tries int, intent store.Intent,
 ) (orders.Event, error) {
-	step := job.Args.Step
-	spec, ok := step.Spec()
-	if !ok {
-		return orders.Event{}, fmt.Errorf("step %q is not in this version's saga", step)
-	}
-	tries := job.Attempt + snoozes(job.JobRow)
+	spec, _ := step.Spec()
 	unwanted := spec.Role == orders.Forward && intent.Goal != orders.GoalComplete
 	if unwanted && (intent.Goal == orders.GoalCancel || tries > 1) {
 		return abandoned(), nil
 	}
 
-	late := w.Now().Sub(intent.DeadlineAt)
+	late := c.Now().Sub(intent.DeadlineAt)
 	ask := late >= 0 || tries >= askAfter || intent.Again
 	if ask {
 		failpoint.Hit("step.before_ask")
-		answer, err := w.Providers.Ask(ctx, step, intent.Key, intent.Request)
+		answer, err := c.Providers.Ask(ctx, step, intent.Key, intent.Request)
 		failpoint.Hit("step.asked")
 		switch {
 		case err == nil && answer.State != orders.StateUnknown:
@@ -118,7 +90,7 @@ func (w *stepWorker) carryOut(
 	}
 
 	failpoint.Hit("step.before_send")
-	answer, err := w.Providers.Send(ctx, step, intent.Key, intent.Request)
+	answer, err := c.Providers.Send(ctx, step, intent.Key, intent.Request)
 	failpoint.Hit("step.sent")
 	if refused, ok := errors.AsType[*upstream.RefusedError](err); ok {
 		return orders.Event{Kind: orders.StepRefused, Reason: refused.Code}, nil
@@ -128,15 +100,18 @@ func (w *stepWorker) carryOut(
 	}
 	if unavailable, ok := errors.AsType[*upstream.UnavailableError](err); ok && unavailable.Unclear && !ask {
 		// The answer is an error, yet the step may have taken effect. No run asks twice: it has time for two calls.
-		if asked, failure := w.Providers.Ask(ctx, step, intent.Key, intent.Request); failure == nil &&
+		if asked, failure := c.Providers.Ask(ctx, step, intent.Key, intent.Request); failure == nil &&
 			asked.State != orders.StateUnknown {
 			return outcomeOf(asked, intent), nil
 		}
 	}
-	if err != nil && unwanted {
+	switch {
+	case err != nil && unwanted:
 		return abandoned(), nil
+	case err != nil:
+		return orders.Event{}, err
 	}
-	return outcomeOf(answer, intent), err
+	return outcomeOf(answer, intent), nil
 }
 
 // abandoned is the outcome of a step that its order no longer needs, because the order is being undone. Whether an
@@ -160,6 +135,9 @@ func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
 func (s *shared) report(ctx context.Context, a store.Applied) {
 	if a.Ended {
 		s.metrics.finished(a.Order)
+	}
+	if a.Changed && strings.HasPrefix(string(a.Event.Kind), "step_") {
+		s.metrics.settled(&a.Order, a.Event)
 	}
 	if a.Changed && a.Event.Step == orders.SendEmail {
 		step := a.Order.Step(a.Event.Step, a.Event.Generation)

@@ -40,38 +40,20 @@ type sweepWorker struct {
 
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepJob]) error {
 	failpoint.Hit("sweep.begin")
-	settled := errors.Join(w.expire(ctx), w.abandon(ctx))
-	swept, err := w.Store.Steps.Sweep(ctx, longestRun)
-	if swept > 0 {
-		w.metrics.swept.Add(float64(swept))
-		w.Logger.WarnContext(ctx, "stranded steps rescheduled", "steps", swept)
+	swept, err := w.Store.Steps.Sweep(ctx, longestRun, w.Now().Add(-askFor-carryTimeout))
+	if swept.Stranded > 0 {
+		w.metrics.swept.Add(float64(swept.Stranded))
+		w.Logger.WarnContext(ctx, "stranded steps rescheduled", "steps", swept.Stranded)
 	}
-	return errors.Join(settled, err, w.Store.Orders.PurgeCommands(ctx),
-		w.Store.Deliveries.Purge(ctx, w.Now().Add(-w.Webhooks.keep())))
-}
-
-// expire settles steps past their deadline whose jobs do not run, because the provider's breaker is open.
-func (w *sweepWorker) expire(ctx context.Context) error {
-	overdue, err := w.Store.Steps.Overdue(ctx, w.Now().Add(-askFor-jobTimeout), settleMost)
-	if err != nil {
-		return err
-	}
-	return w.settle(ctx, overdue, "deadline")
-}
-
-// abandon settles steps that their orders no longer need and whose jobs no process fetches. Their orders can then be
-// undone, and the customer does not wait for the provider.
-func (w *sweepWorker) abandon(ctx context.Context) error {
-	unwanted, err := w.Store.Steps.Unwanted(ctx)
-	if err != nil {
-		return err
-	}
-	return w.settle(ctx, unwanted[:min(len(unwanted), settleMost)], "abandoned")
+	// No job would settle these: their provider's breaker is open, so no process fetches their jobs. Unwanted steps are
+	// given up so that their orders can be undone, and the customer does not wait for the provider.
+	return errors.Join(err, w.settle(ctx, swept.Overdue, "deadline"), w.settle(ctx, swept.Unwanted, "abandoned"),
+		w.Store.Orders.PurgeCommands(ctx), w.Store.Deliveries.Purge(ctx, w.Now().Add(-w.Webhooks.keep())))
 }
 
 // settle gives up steps without an answer.
 func (w *sweepWorker) settle(ctx context.Context, steps []orders.StepJob, reason string) error {
-	for batch := range slices.Chunk(steps, settleBatch) {
+	for batch := range slices.Chunk(steps[:min(len(steps), settleMost)], settleBatch) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -17,9 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/jobs"
@@ -104,7 +102,7 @@ func (o *outbox) start() (kill func()) {
 	return kill
 }
 
-func stopClient(client *river.Client[pgx.Tx]) {
+func stopClient(client *jobs.Client) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_ = client.StopAndCancel(ctx)

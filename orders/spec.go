@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Provider is a service that steps call. It is also the name of the River queue of its steps: one queue, one breaker
-// and one connection pool each, so that a slow provider holds up no other provider's steps.
+// Provider is a service that steps call. It is also the name of the River queue of the steps that wait for it: one
+// queue, one lane, one breaker and one connection pool each, so that a slow provider holds up no other provider's steps.
 type Provider string
 
 // The providers.
@@ -87,6 +87,9 @@ func (n StepName) movesMoney() bool {
 	spec, _ := n.Spec()
 	return spec.MovesMoney
 }
+
+// Begins reports whether the step is among an order's first, which Place starts.
+func (s Spec) Begins() bool { return s.Role == Forward && len(s.After) == 0 }
 
 // Undoes returns the step that this one compensates; empty if it is not a compensation.
 func (n StepName) Undoes() StepName {

@@ -77,17 +77,6 @@ func (s *Step) mayHaveTakenEffect() bool { return s.State == StateSucceeded || s
 // problem describes in one line why a step did not succeed.
 func (s *Step) problem() string { return fmt.Sprintf("%s %s: %s", s.Name, s.State, s.Reason) }
 
-// StepJob is the args of the River job that carries out one step. It has ids only: River UI shows args to operators.
-// It satisfies river.JobArgs by structure, so store can enqueue it without knowing any worker.
-type StepJob struct {
-	OrderID    ID       `json:"order_id"`
-	Step       StepName `json:"step"`
-	Generation int      `json:"generation"`
-}
-
-// Kind returns the step's name, so that River UI counts and filters by step.
-func (j StepJob) Kind() string { return string(j.Step) }
-
 // SortSteps sorts steps by their start, and steps with equal starts by their place in the saga.
 func SortSteps(steps []Step) {
 	slices.SortFunc(steps, func(a, b Step) int { return a.compare(&b) })

@@ -15,10 +15,11 @@ import (
 
 // Applied is the answer to one event.
 type Applied struct {
-	Order   orders.Order // after the event
-	Event   orders.Event // as it is in the log; meaningful only if Changed
-	Ended   bool         // the order has come to rest with the event
-	Changed bool         // false: the event changed nothing, for example because it had been applied before
+	Order   orders.Order  // after the event
+	Event   orders.Event  // as it is in the log; meaningful only if Changed
+	Ended   bool          // the order has come to rest with the event
+	Changed bool          // false: the event changed nothing, for example because it had been applied before
+	Started []orders.Step // the steps that the event started
 	// Replayed: the same was asked before under the same idempotency key. Order is as it was after that.
 	Replayed bool
 	// Err is orders.ErrNotFound, orders.ErrIdempotencyMismatch, why the order's state rules the event out (see
@@ -26,37 +27,58 @@ type Applied struct {
 	Err error
 }
 
-// Apply makes events happen: it locks their orders, decides, and writes the new states, the log, the next steps and
-// their jobs, in one commit for all of them. Events of one order are applied in the order given.
+// Apply makes events happen: it locks their orders, decides, and writes the new states, the log, the next steps and the
+// jobs that carry them out, in one commit for all of them. Events of one order are applied in the order given.
 //
 // Concurrent callers share a commit. The outcome of a step may be applied any number of times, and so may a
 // cancellation, or a refund under an idempotency key: callers may repeat them after any error. An event can be about
 // steps that earlier calls started, not about one that is started by the same call.
 func (s *Orders) Apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
+	return s.change(ctx, events, false)
+}
+
+// Carry is Apply for a caller that carries out the started steps itself: they get no job.
+func (s *Orders) Carry(ctx context.Context, events []orders.Event) ([]Applied, error) {
+	return s.change(ctx, events, true)
+}
+
+// change is an event, and whether the job that reports it carries on with the steps that it starts.
+type change struct {
+	orders.Event
+
+	carried bool
+}
+
+func (s *Orders) change(ctx context.Context, events []orders.Event, carried bool) ([]Applied, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
-	// Concurrent calls for one order, such as its first three steps, share a commit in one lane. In two lanes one commit
-	// would wait for the other.
+	changes := make([]change, len(events))
+	for i, e := range events {
+		changes[i] = change{e, carried}
+	}
+	// Callers that apply events to one order at the same time share a commit in one lane. In two lanes, one commit would
+	// wait for the other.
 	id := events[0].OrderID
-	return s.applying[id[len(id)-1]%groupLanes].do(ctx, events)
+	return s.applying[id[len(id)-1]%groupLanes].do(ctx, changes)
 }
 
-func (s *Orders) apply(ctx context.Context, events []orders.Event) ([]Applied, error) {
-	return s.applyWith(ctx, events, nil)
+func (s *Orders) apply(ctx context.Context, changes []change) ([]Applied, error) {
+	return s.applyWith(ctx, changes, nil)
 }
 
 // applyWith applies events; also, if given, is done in the same transaction, if they change anything.
 func (s *Orders) applyWith(
-	ctx context.Context, events []orders.Event, also func(context.Context, pgx.Tx) error,
+	ctx context.Context, changes []change, also func(context.Context, pgx.Tx) error,
 ) ([]Applied, error) {
-	ids := make([]orders.ID, len(events))
-	for i, e := range events {
-		ids[i] = e.OrderID
+	ids, events := make([]orders.ID, len(changes)), make([]orders.Event, len(changes))
+	for i, c := range changes {
+		ids[i], events[i] = c.OrderID, c.Event
 	}
 
 	applied := make([]Applied, len(events))
 	var started []orders.StepJob
+	var carried []orders.CarryJob
 	failpoint.Hit("apply.begin")
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := s.queries.OrdersQueue(ctx, tx, ids); err != nil {
@@ -72,6 +94,7 @@ func (s *Orders) applyWith(
 		}
 
 		var decisions []orders.Decision
+		idle := make(map[orders.ID]bool, len(current)) // before the first event
 		started = started[:0]
 		for i, e := range events {
 			order, ok := current[e.OrderID]
@@ -105,10 +128,17 @@ func (s *Orders) applyWith(
 				}
 				continue
 			}
-			applied[i] = Applied{Order: decision.Order, Event: decision.Event, Ended: decision.Ended, Changed: true}
+			applied[i] = Applied{
+				Order: decision.Order, Event: decision.Event, Ended: decision.Ended, Changed: true, Started: decision.Started,
+			}
+			if _, seen := idle[e.OrderID]; !seen {
+				idle[e.OrderID] = order.Idle()
+			}
 			current[e.OrderID] = readOrder{Order: decision.Order}
 			decisions = append(decisions, decision)
-			started = appendJobs(started, decision)
+			if !changes[i].carried {
+				started = appendJobs(started, decision)
+			}
 		}
 		if len(decisions) == 0 {
 			return nil
@@ -116,6 +146,15 @@ func (s *Orders) applyWith(
 		params, err := updateParams(decisions)
 		if err != nil {
 			return err
+		}
+		for id, before := range idle {
+			order := current[id]
+			switch after := order.Idle(); {
+			case after && !before:
+				params.Closed = append(params.Closed, id)
+			case before && !after:
+				params.Opened = append(params.Opened, id)
+			}
 		}
 		if err := s.queries.OrdersUpdate(ctx, tx, params); err != nil {
 			return fmt.Errorf("update orders: %w", err)
@@ -135,7 +174,8 @@ func (s *Orders) applyWith(
 				return err
 			}
 		}
-		if err := s.enqueue(ctx, tx, started); err != nil {
+		carried = carrying(started)
+		if err := s.enqueue(ctx, tx, carried, priorityBegun); err != nil {
 			return err
 		}
 		failpoint.Hit("apply.before_commit")
@@ -147,7 +187,7 @@ func (s *Orders) applyWith(
 	failpoint.Hit("apply.committed")
 	if changed := changedOrders(applied); len(changed) > 0 {
 		s.recent.remember(changed)
-		s.bell.Ring(started)
+		s.bell.Ring(queuesOf(carried)...)
 	}
 	return applied, nil
 }

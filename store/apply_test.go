@@ -4,9 +4,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -41,7 +39,8 @@ func TestApply(t *testing.T) {
 		require.Equal(t, int64(4), stored.Version)
 		require.Equal(t, orders.Processing, stored.Status)
 		require.Equal(t, orders.StatePending, stored.Latest(orders.CapturePayment).State)
-		require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job WHERE kind = 'capture_payment'`))
+		require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job WHERE kind = 'carry_order'
+			AND args -> 'steps' = '["capture_payment:1"]' AND priority = 1`))
 
 		events, err := s.Orders.Events(t.Context(), a.ID, 1, 10)
 		require.NoError(t, err)
@@ -88,7 +87,7 @@ func TestApply(t *testing.T) {
 		tx := storetest.Tx(t)
 		s := storetest.New(t, tx)
 		o := storetest.Order(t, s)
-		_, err := tx.Exec(t.Context(), `ALTER TABLE river_job ADD CONSTRAINT no_void CHECK (kind <> 'void_payment')`)
+		_, err := tx.Exec(t.Context(), `ALTER TABLE river_job ADD CONSTRAINT no_void CHECK (NOT args ? 'steps')`)
 		require.NoError(t, err)
 		events := []orders.Event{
 			outcome(o.ID, orders.AuthorizePayment), outcome(o.ID, orders.QuoteShipping),
@@ -183,68 +182,4 @@ func TestApplyBesideALockedOrder(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func TestSweep(t *testing.T) {
-	t.Parallel()
-	const longest = 45 * time.Second
-	// Each has a database of its own: one sweep at a time is made in each.
-	setup := func(t *testing.T) (*pgxpool.Pool, *store.Store) {
-		t.Helper()
-		tx := storetest.Pool(t)
-		now := time.Now()
-		s, err := store.New(store.Config{DB: tx, Now: func() time.Time { return now }})
-		require.NoError(t, err)
-		storetest.Order(t, s)
-		now = now.Add(time.Minute)
-		return tx, s
-	}
-	sweep := func(t *testing.T, s *store.Store) int {
-		t.Helper()
-		n, err := s.Steps.Sweep(t.Context(), longest)
-		require.NoError(t, err)
-		return n
-	}
-	exec := func(t *testing.T, tx *pgxpool.Pool, sql string) {
-		t.Helper()
-		_, err := tx.Exec(t.Context(), sql)
-		require.NoError(t, err)
-	}
-
-	t.Run("LeavesLiveJobsAlone", func(t *testing.T) {
-		t.Parallel()
-		tx, s := setup(t)
-		exec(t, tx, `UPDATE river_job SET state = 'running', attempted_at = now() + interval '50 seconds'
-			WHERE kind = 'quote_shipping'`)
-		exec(t, tx, `UPDATE river_job SET state = 'retryable' WHERE kind = 'reserve_inventory'`)
-		require.Zero(t, sweep(t, s))
-	})
-
-	for name, sql := range map[string]string{
-		"Deleted":   `DELETE FROM river_job WHERE kind = 'quote_shipping'`,
-		"Completed": `UPDATE river_job SET state = 'completed', finalized_at = now() WHERE kind = 'quote_shipping'`,
-		"Discarded": `UPDATE river_job SET state = 'discarded', finalized_at = now() WHERE kind = 'quote_shipping'`,
-		"ProcessKilled": `UPDATE river_job SET state = 'running', attempted_at = now() - interval '1 minute'
-			WHERE kind = 'quote_shipping'`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			tx, s := setup(t)
-			exec(t, tx, sql)
-			require.Equal(t, 1, sweep(t, s))
-			require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job
-				WHERE kind = 'quote_shipping' AND state = 'available' AND queue = 'shipping'`))
-			require.Zero(t, sweep(t, s), "the new job counts")
-		})
-	}
-
-	t.Run("LeavesNewStepsAlone", func(t *testing.T) {
-		t.Parallel()
-		tx, now := storetest.Pool(t), time.Now()
-		s, err := store.New(store.Config{DB: tx, Now: func() time.Time { return now }})
-		require.NoError(t, err)
-		storetest.Order(t, s)
-		exec(t, tx, "DELETE FROM river_job")
-		require.Zero(t, sweep(t, s))
-	})
 }

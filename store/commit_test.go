@@ -146,7 +146,7 @@ func TestCommitCutOff(t *testing.T) {
 		}
 	}
 	require.Equal(t, all, count(t, pool, "SELECT count(*) FROM orders"))
-	require.Equal(t, 3*all, count(t, pool, "SELECT count(*) FROM river_job"))
+	require.Equal(t, all, count(t, pool, "SELECT count(*) FROM river_job"))
 }
 
 // TestCommitCutOffAgain cuts the repetitions of a placement as well, all but the last. The caller still gets an order.

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
@@ -48,33 +47,32 @@ func NewDoorbell(db dbsqlc.DBTX, logger *slog.Logger) *Doorbell {
 	return &Doorbell{db: db, logger: logger, queries: dbsqlc.New(), feed: make(bell, 1), jobs: make(bell, 1)}
 }
 
-// Ring announces events and the given jobs. It never waits.
-func (d *Doorbell) Ring(jobs []orders.StepJob) {
+// Ring announces new events, and new jobs in some queues. It never waits.
+func (d *Doorbell) Ring(queues ...string) {
 	if d == nil {
 		return
 	}
 	d.feed.ring()
-	queues := make([]string, len(jobs))
-	for i, job := range jobs {
-		spec, _ := job.Step.Spec()
-		queues[i] = string(spec.Provider)
-	}
 	d.RingQueues(queues)
 }
 
-// RingQueues announces new jobs in some queues. It never waits.
+// RingQueues announces new jobs in some queues; an empty name is left out. It never waits.
 func (d *Doorbell) RingQueues(queues []string) {
-	if d == nil || len(queues) == 0 {
+	if d == nil {
 		return
 	}
+	rung := false
 	d.mu.Lock()
 	for _, queue := range queues {
-		if !slices.Contains(d.queues, queue) {
+		if queue != "" && !slices.Contains(d.queues, queue) {
 			d.queues = append(d.queues, queue)
 		}
+		rung = rung || queue != ""
 	}
 	d.mu.Unlock()
-	d.jobs.ring()
+	if rung {
+		d.jobs.ring()
+	}
 }
 
 // Run sends the rings until ctx ends.

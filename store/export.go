@@ -81,7 +81,7 @@ func (s *Orders) exportSettled(ctx context.Context, e Export, settled time.Time)
 		})
 	case e.Status != "":
 		rows, err = s.queries.OrdersExportByStatus(ctx, planned{s.db}, &dbsqlc.OrdersExportByStatusParams{
-			Status: string(e.Status), After: after, Before: before,
+			Standing: standing(e.Status), Status: string(e.Status), After: after, Before: before,
 			PlacedFrom: e.From, PlacedTo: to, PageSize: int32(e.Limit),
 		})
 	default:

@@ -2,13 +2,11 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
@@ -57,42 +55,6 @@ func (s *Instances) Leave(ctx context.Context, id string) error {
 		return fmt.Errorf("leave: %w", err)
 	}
 	return nil
-}
-
-// Recover gives new jobs to the steps of instances that have been silent for 10 s, and to steps whose jobs self runs
-// according to River, but does not know. Its cost grows with these jobs, and not with the pending steps. self must have
-// sent heartbeats for as long: after an outage of the database all instances have been silent.
-//
-// An instance that was only frozen, or cut off, does no harm when it comes back: its steps are settled then, or settled
-// by whichever is first, and the provider has seen one key.
-func (s *Steps) Recover(ctx context.Context, self Instance) (recovered int, err error) {
-	lost, err := s.lost(ctx, self)
-	if err != nil || len(lost) == 0 {
-		return 0, err
-	}
-	failpoint.Hit("recovery.found")
-	recovered, err = s.replace(ctx, lost)
-	if errors.Is(err, errTurnTaken) { // the next try comes with the next heartbeat
-		err = nil
-	}
-	if err != nil {
-		return recovered, fmt.Errorf("recover: %w", err)
-	}
-	return recovered, nil
-}
-
-func (s *Steps) lost(ctx context.Context, self Instance) ([]int64, error) {
-	active := self.Active
-	if active == nil {
-		active = []int64{}
-	}
-	lost, err := s.queries.JobsLost(ctx, s.db, &dbsqlc.JobsLostParams{
-		Self: self.ID, Active: active, Silence: interval(silence),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find lost jobs: %w", err)
-	}
-	return lost, nil
 }
 
 // Count counts the instances that are alive, and those that fell silent within the last hour.

@@ -39,7 +39,7 @@ func TestRecover(t *testing.T) {
 			now = now.Add(time.Minute)
 			var job int64
 			require.NoError(t, db.QueryRow(t.Context(), `UPDATE river_job SET state = 'running', attempted_by = $1,
-				attempted_at = now() - $2::interval WHERE kind = 'quote_shipping' RETURNING id`,
+				attempted_at = now() - $2::interval RETURNING id`,
 				tt.attemptedBy, tt.since).Scan(&job))
 			for id, age := range tt.beats {
 				require.NoError(t, s.Instances.Beat(t.Context(), id))
@@ -54,7 +54,7 @@ func TestRecover(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tt.want, n)
 			require.Equal(t, tt.want, count(t, db, `SELECT count(*) FROM river_job
-				WHERE kind = 'quote_shipping' AND state = 'available'`))
+				WHERE kind = 'carry_order' AND state = 'available'`))
 			n, err = s.Steps.Recover(t.Context(), self)
 			require.NoError(t, err)
 			require.Zero(t, n, "the new job counts")

@@ -20,9 +20,98 @@ type Intent struct {
 	Undone     orders.StepState // of the step that this one undoes; empty if it undoes none
 }
 
-// Recall is the intent of a step that this process has started a moment ago, without reading it. It may have been
-// settled since, or the order cancelled, by another process: good enough for a first try, which that can cross anyway.
-func (s *Orders) Recall(job orders.StepJob) (Intent, bool) { return s.recent.intent(job) }
+// Pending is a pending step, with its intent.
+type Pending struct {
+	orders.StepJob
+
+	Intent Intent
+}
+
+// IntentOf returns the intent of a step of an order in memory; ok is false if it must be read: the step is settled, or
+// it uses the key and the bytes of an earlier try.
+func IntentOf(o *orders.Order, step *orders.Step) (intent Intent, ok bool) {
+	if step.State != orders.StatePending || step.KeyGeneration != step.Generation || step.Request == nil {
+		return Intent{}, false
+	}
+	intent = Intent{
+		State: orders.StatePending, Key: orders.StepKey(o.ID, step.Name, step.Generation), Request: step.Request,
+		DeadlineAt: step.DeadlineAt, Goal: o.Goal,
+	}
+	if undone := o.Step(step.Name.Undoes(), 1); undone != nil {
+		intent.Undone = undone.State
+	}
+	return intent, true
+}
+
+// First returns the first steps of an order that this process placed a moment ago, without reading them. One may have
+// been settled since, or the order cancelled, by another process. A first attempt can cross such a change in any case.
+func (s *Orders) First(id orders.ID) (pending []Pending, ok bool) { return s.recent.first(id) }
+
+// Pending reads the pending steps of an order that no other job than the given one is to carry out. Concurrent callers
+// share a query. An order without such a step, or a missing order, has none.
+func (s *Orders) Pending(ctx context.Context, id orders.ID, job int64) ([]Pending, error) {
+	found, err := s.resuming.do(ctx, []carriage{{id, job}})
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// carriage is a job that carries an order.
+type carriage struct {
+	orderID orders.ID
+	jobID   int64
+}
+
+func (s *Orders) pending(ctx context.Context, jobs []carriage) ([][]Pending, error) {
+	params := new(dbsqlc.OrdersPendingParams)
+	for _, spec := range orders.Specs() {
+		if spec.Undo != "" {
+			params.Compensations = append(params.Compensations, string(spec.Undo))
+			params.Undone = append(params.Undone, string(spec.Name))
+		}
+	}
+	for _, job := range jobs {
+		params.OrderIds, params.JobIds = append(params.OrderIds, job.orderID), append(params.JobIds, job.jobID)
+	}
+	var rows []dbsqlc.OrdersPendingRow
+	err := unwritten(func() (err error) {
+		rows, err = s.queries.OrdersPending(ctx, s.db, params)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read pending steps: %w", err)
+	}
+	found := make(map[carriage][]Pending, len(jobs))
+	for _, row := range rows {
+		if row.Taken {
+			continue
+		}
+		job, intent := stored(dbsqlc.StepsReadRow{
+			OrderID: row.OrderID, Step: row.Step, Generation: row.Generation, State: row.State,
+			KeyGeneration: row.KeyGeneration, Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: row.Goal,
+			UndoneState: row.UndoneState,
+		})
+		of := carriage{row.OrderID, row.JobID}
+		found[of] = append(found[of], Pending{job, intent})
+	}
+	pending := make([][]Pending, len(jobs))
+	for i, job := range jobs {
+		pending[i] = found[job]
+	}
+	return pending, nil
+}
+
+// stored decodes a step with its intent.
+func stored(row dbsqlc.StepsReadRow) (orders.StepJob, Intent) {
+	job := orders.StepJob{OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation)}
+	return job, Intent{
+		State: orders.StepState(row.State), Again: row.KeyGeneration != row.Generation,
+		Key:     orders.StepKey(job.OrderID, job.Step, int(row.KeyGeneration)),
+		Request: row.Request, DeadlineAt: row.DeadlineAt.UTC(), Goal: orders.Goal(row.Goal),
+		Undone: orders.StepState(row.UndoneState),
+	}
+}
 
 // Intent reads the stored intent of a step's call. Concurrent callers share a query. Error: orders.ErrNotFound.
 func (s *Orders) Intent(ctx context.Context, job orders.StepJob) (Intent, error) {
@@ -54,16 +143,12 @@ func (s *Orders) intents(ctx context.Context, jobs []orders.StepJob) ([]Intent, 
 	}
 	found := make(map[orders.StepJob]Intent, len(rows))
 	for _, row := range rows {
-		job := orders.StepJob{OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation)}
-		found[job] = Intent{
-			State: orders.StepState(row.State), Again: row.KeyGeneration != row.Generation,
-			Key:     orders.StepKey(job.OrderID, job.Step, int(row.KeyGeneration)),
-			Request: row.Request, DeadlineAt: row.DeadlineAt.UTC(), Goal: orders.Goal(row.Goal),
-			Undone: orders.StepState(row.UndoneState),
-		}
+		job, intent := stored(row)
+		found[job] = intent
 	}
 	intents := make([]Intent, len(jobs))
 	for i, job := range jobs {
+		job.Tries = 0
 		intents[i] = found[job]
 	}
 	return intents, nil

@@ -19,8 +19,9 @@ type Orders struct {
 	sealed atomic.Int64  // orders before this moment are sealed, as far as this process knows; in milliseconds
 
 	placing  *group[orders.Placement, Placed]
-	applying [groupLanes]*group[orders.Event, Applied] // by order
+	applying [groupLanes]*group[change, Applied] // by order
 	reading  *group[orders.StepJob, Intent]
+	resuming *group[carriage, []Pending]
 }
 
 func newOrders(d *database, c Config) *Orders {
@@ -40,12 +41,15 @@ func newOrders(d *database, c Config) *Orders {
 		weight: placementWeight,
 	}
 	for i := range s.applying {
-		s.applying[i] = &group[orders.Event, Applied]{
+		s.applying[i] = &group[change, Applied]{
 			flush: s.apply, lanes: 1, alone: c.Alone, callers: callers.WithLabelValues("apply"), panics: panics,
 		}
 	}
 	s.reading = &group[orders.StepJob, Intent]{
 		flush: s.intents, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_step"), panics: panics,
+	}
+	s.resuming = &group[carriage, []Pending]{
+		flush: s.pending, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_order"), panics: panics,
 	}
 	return s
 }

@@ -35,23 +35,28 @@ type silentDriver struct{ *riverpgxv5.Driver }
 func (silentDriver) SupportsListener() bool     { return false }
 func (silentDriver) SupportsListenNotify() bool { return false }
 
-// enqueue inserts the jobs of started steps. A failure must fail the transaction.
-func (s *database) enqueue(ctx context.Context, tx pgx.Tx, jobs []orders.StepJob) error {
-	if len(jobs) == 0 {
+// Priorities in the queue of carrying jobs: orders that have begun are finished before new ones are begun.
+const (
+	priorityBegun = 1
+	priorityNew   = 2
+)
+
+// enqueue inserts jobs that carry orders. A failure must fail the transaction.
+func (s *database) enqueue(ctx context.Context, tx pgx.Tx, jobs []orders.CarryJob, priority int) error {
+	params := make([]river.InsertManyParams, len(jobs))
+	for i, job := range jobs {
+		params[i] = river.InsertManyParams{Args: job, InsertOpts: &river.InsertOpts{
+			Queue: orders.CarryQueue, Priority: priority, MaxAttempts: maxAttempts,
+		}}
+	}
+	return s.insert(ctx, tx, params)
+}
+
+func (s *database) insert(ctx context.Context, tx pgx.Tx, params []river.InsertManyParams) error {
+	if len(params) == 0 {
 		return nil
 	}
 	failpoint.Hit("enqueue.begin")
-	params := make([]river.InsertManyParams, len(jobs))
-	for i, job := range jobs {
-		spec, _ := job.Step.Spec()
-		priority := 1
-		if spec.Role == orders.Forward && len(spec.After) == 0 {
-			priority = 2 // orders that have begun are finished before new ones are begun
-		}
-		params[i] = river.InsertManyParams{Args: job, InsertOpts: &river.InsertOpts{
-			Queue: string(spec.Provider), Priority: priority, MaxAttempts: maxAttempts,
-		}}
-	}
 	if _, err := s.jobs.InsertManyFastTx(ctx, tx, params); err != nil {
 		return fmt.Errorf("enqueue jobs: %w", err)
 	}
@@ -59,9 +64,31 @@ func (s *database) enqueue(ctx context.Context, tx pgx.Tx, jobs []orders.StepJob
 	return nil
 }
 
+// carrying returns the jobs that carry out started steps: one for each order, which names the steps.
+func carrying(started []orders.StepJob) (jobs []orders.CarryJob) {
+	place := make(map[orders.ID]int, len(started))
+	for _, step := range started {
+		i, ok := place[step.OrderID]
+		if !ok {
+			i = len(jobs)
+			place[step.OrderID], jobs = i, append(jobs, orders.CarryJob{OrderID: step.OrderID})
+		}
+		jobs[i].Steps = append(jobs[i].Steps, step.Name())
+	}
+	return jobs
+}
+
+// queuesOf returns the queue of carrying jobs, if there are any.
+func queuesOf(jobs []orders.CarryJob) []string {
+	if len(jobs) == 0 {
+		return nil
+	}
+	return []string{orders.CarryQueue}
+}
+
 func appendJobs(jobs []orders.StepJob, d orders.Decision) []orders.StepJob {
-	for _, step := range d.Started {
-		jobs = append(jobs, orders.StepJob{OrderID: d.Order.ID, Step: step.Name, Generation: step.Generation})
+	for i := range d.Started {
+		jobs = append(jobs, orders.JobOf(d.Order.ID, &d.Started[i]))
 	}
 	return jobs
 }

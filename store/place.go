@@ -26,8 +26,8 @@ type Placed struct {
 	Err      error        // orders.ErrIdempotencyMismatch: the key had placed another order; or why that cannot be read
 }
 
-// Place stores new orders. The order, its items, its first event, its first steps and their jobs become visible
-// together, in one commit for all placements. The placements must be valid.
+// Place stores new orders. The order, its items, its first event, its first steps and the job that carries it become
+// visible together, in one commit for all placements. The placements must be valid.
 //
 // Concurrent callers share a commit. The answers are in the order of the placements. An error means that nothing is
 // known to be stored; if it is ErrUnavailable or ctx's own, everything may be.
@@ -63,7 +63,7 @@ func (s *Orders) placeOnce(ctx context.Context, placements []orders.Placement) (
 	}
 
 	placed := make([]Placed, len(placements))
-	var started []orders.StepJob
+	var carried []orders.CarryJob
 	var stored []orders.Order
 	failpoint.Hit("place.begin")
 	begun := false
@@ -81,11 +81,11 @@ func (s *Orders) placeOnce(ctx context.Context, placements []orders.Placement) (
 
 		var repeated []int
 		var unstored []orders.ID
-		started, stored = started[:0], stored[:0]
+		carried, stored = carried[:0], stored[:0]
 		for i, d := range decisions {
 			placed[i] = Placed{Order: d.Order} // if it is not stored now and has no key, the first try has stored it
 			if isStored[d.Order.ID] {
-				started, stored = appendJobs(started, d), append(stored, d.Order)
+				carried, stored = append(carried, orders.CarryJob{OrderID: d.Order.ID}), append(stored, d.Order)
 			} else if placements[i].IdempotencyKey != "" {
 				repeated = append(repeated, i)
 			} else {
@@ -111,7 +111,7 @@ func (s *Orders) placeOnce(ctx context.Context, placements []orders.Placement) (
 				return fmt.Errorf("confirm orders: %w", err)
 			}
 		}
-		if err := s.enqueue(ctx, tx, started); err != nil {
+		if err := s.enqueue(ctx, tx, carried, priorityNew); err != nil {
 			return err
 		}
 		failpoint.Hit("place.before_commit")
@@ -139,7 +139,7 @@ func (s *Orders) placeOnce(ctx context.Context, placements []orders.Placement) (
 		s.writes.note(nil)
 	}
 	s.recent.remember(stored)
-	s.bell.Ring(started)
+	s.bell.Ring(queuesOf(carried)...)
 	return placed, nil
 }
 

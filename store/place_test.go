@@ -50,9 +50,9 @@ func TestPlace(t *testing.T) {
 			Status: orders.Pending, StatusChanged: true,
 		}}, events)
 
-		require.Equal(t, 3, count(t, tx, `SELECT count(*) FROM river_job WHERE args->>'order_id' = $1
-			AND state = 'available' AND kind IN ('authorize_payment', 'reserve_inventory', 'quote_shipping')
-			AND queue IN ('payment', 'inventory', 'shipping')`, order.ID.String()))
+		require.Equal(t, 1, count(t, tx, "SELECT count(*) FROM river_job"))
+		require.Equal(t, 1, count(t, tx, `SELECT count(*) FROM river_job WHERE args = jsonb_build_object('order_id', $1::text)
+			AND state = 'available' AND kind = 'carry_order' AND queue = 'orders' AND priority = 2`, order.ID.String()))
 	})
 
 	t.Run("NothingIsLeftOfAFailure", func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestPlaceIdempotently(t *testing.T) {
 		require.Equal(t, first[0].Order, again[0].Order, "the first answer, though the order has moved on")
 		require.False(t, again[1].Replayed)
 		require.Equal(t, 2, count(t, tx, "SELECT count(*) FROM orders"))
-		require.Equal(t, 6, count(t, tx, "SELECT count(*) FROM river_job"))
+		require.Equal(t, 2, count(t, tx, "SELECT count(*) FROM river_job"))
 	})
 
 	t.Run("OtherRequest", func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestPlaceIdempotently(t *testing.T) {
 		}
 		wg.Wait()
 		require.Equal(t, len(keys), count(t, pool, "SELECT count(*) FROM orders"))
-		require.Equal(t, 3*len(keys), count(t, pool, "SELECT count(*) FROM river_job"))
+		require.Equal(t, len(keys), count(t, pool, "SELECT count(*) FROM river_job"))
 	})
 
 	// Two batches with the same keys in opposite orders would each hold what the other waits for, were they not sorted.

@@ -84,7 +84,8 @@ func (s *Orders) List(ctx context.Context, f Filter) ([]orders.Order, error) {
 		})
 	case f.Status != "":
 		rows, err = s.queries.OrdersListByStatus(ctx, planned{s.db}, &dbsqlc.OrdersListByStatusParams{
-			Status: string(f.Status), CauseStep: string(f.Cause.Step), CauseState: string(f.Cause.State),
+			Standing: standing(f.Status), Status: string(f.Status),
+			CauseStep: string(f.Cause.Step), CauseState: string(f.Cause.State),
 			CauseCode: f.Cause.Code, Before: before,
 			After: after, PlacedFrom: f.From, PlacedTo: to, PageSize: int32(f.Limit),
 		})
@@ -144,4 +145,13 @@ func (s *Queues) UnfinishedOrders(ctx context.Context) (map[orders.Status]int64,
 		counts[orders.Status(row.Status)] = row.Orders
 	}
 	return counts, nil
+}
+
+// standing is the value of orders.standing for a status: what lists are indexed by. The statuses under way share one,
+// so that an order is updated in place until it comes to rest.
+func standing(s orders.Status) string {
+	if s == orders.Pending || s == orders.Processing {
+		return "open"
+	}
+	return string(s)
 }

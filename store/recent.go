@@ -68,26 +68,26 @@ func (r *Recent) order(id orders.ID, version int64, updatedAt time.Time) (orders
 	return o.Order, ok && o.Version == version && o.UpdatedAt.Equal(updatedAt)
 }
 
-// intent is that of a step which this process has started a moment ago.
-func (r *Recent) intent(job orders.StepJob) (Intent, bool) {
+// first returns the first steps of an order that this process has placed a moment ago, if none has an outcome yet.
+func (r *Recent) first(id orders.ID) (pending []Pending, ok bool) {
 	r.mu.Lock()
-	o, ok := r.orders.Get(job.OrderID)
+	o, ok := r.orders.Get(id)
 	r.mu.Unlock()
 	if !ok || r.now().Sub(o.at) > recentAge {
-		return Intent{}, false
+		return nil, false
 	}
-	step := o.Step(job.Step, job.Generation)
-	if step == nil || step.State != orders.StatePending || step.KeyGeneration != step.Generation || step.Request == nil {
-		return Intent{}, false // what is over is looked up, and so is whose key another try of a step has
+	for i := range o.Steps {
+		step := &o.Steps[i]
+		if spec, _ := step.Name.Spec(); !spec.Begins() {
+			continue // another job carries it out
+		}
+		intent, ok := IntentOf(&o.Order, step)
+		if !ok {
+			return nil, false
+		}
+		pending = append(pending, Pending{orders.JobOf(id, step), intent})
 	}
-	intent := Intent{
-		State: orders.StatePending, Key: orders.StepKey(o.ID, step.Name, step.Generation), Request: step.Request,
-		DeadlineAt: step.DeadlineAt, Goal: o.Goal,
-	}
-	if undone := o.Step(job.Step.Undoes(), 1); undone != nil {
-		intent.Undone = undone.State
-	}
-	return intent, true
+	return pending, true
 }
 
 // Follow forgets orders that have changed since: another process has done so. It subscribes to the feed.

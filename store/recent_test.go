@@ -84,7 +84,8 @@ func TestRecentOfLostHistory(t *testing.T) {
 	require.Equal(t, orders.StateRefused, applied[0].Order.Latest(orders.AuthorizePayment).State)
 }
 
-func TestRecall(t *testing.T) {
+// TestFirst: a process knows the first steps of an order that it placed a moment ago, and nothing else unread.
+func TestFirst(t *testing.T) {
 	t.Parallel()
 	db := storetest.Tx(t)
 	recent := store.NewRecent()
@@ -92,46 +93,74 @@ func TestRecall(t *testing.T) {
 	s, err := store.New(store.Config{DB: db, Recent: recent})
 	require.NoError(t, err)
 	order := storetest.Order(t, s)
-	job := orders.StepJob{OrderID: order.ID, Step: orders.ReserveInventory, Generation: 1}
-	recalled, ok := s.Orders.Recall(job)
+	first, ok := s.Orders.First(order.ID)
 	require.True(t, ok)
-	read, err := storetest.New(t, db).Orders.Intent(t.Context(), job)
+	read, err := s.Orders.Pending(t.Context(), order.ID, 0)
 	require.NoError(t, err)
-	require.Equal(t, read, recalled)
+	require.Empty(t, read, "the job that Place has made carries the order")
+	_, err = db.Exec(t.Context(), "DELETE FROM river_job")
+	require.NoError(t, err)
+	read, err = s.Orders.Pending(t.Context(), order.ID, 0)
+	require.NoError(t, err)
+	require.ElementsMatch(t, read, first)
 
-	_, ok = s.Orders.Recall(orders.StepJob{OrderID: order.ID, Step: orders.CapturePayment, Generation: 1})
-	require.False(t, ok, "not started")
+	_, err = s.Orders.Apply(t.Context(), []orders.Event{{OrderID: order.ID, Kind: orders.CancelRequested, At: time.Now()}})
+	require.NoError(t, err)
+	first, ok = s.Orders.First(order.ID)
+	require.True(t, ok)
+	require.Len(t, first, 3)
+	require.Equal(t, orders.GoalCancel, first[0].Intent.Goal, "a cancellation in this process is known")
+
+	_, err = s.Orders.Apply(t.Context(), []orders.Event{
+		storetest.Outcome(order.ID, orders.QuoteShipping, orders.StepSucceeded),
+	})
+	require.NoError(t, err)
+	_, ok = s.Orders.First(order.ID)
+	require.False(t, ok, "a step has an outcome")
+
+	order = storetest.Order(t, s)
+	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 1}}})
+	pass(2 * time.Second)
+	_, ok = s.Orders.First(order.ID)
+	require.True(t, ok, "this process's own change")
+	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 2}}})
+	_, ok = s.Orders.First(order.ID)
+	require.False(t, ok, "another process has changed it")
+
+	order = storetest.Order(t, s)
+	pass(2*time.Second + 1)
+	_, ok = s.Orders.First(order.ID)
+	require.False(t, ok, "only what happened a moment ago goes unread")
+}
+
+// TestRetryKeepsItsKey: another try of a step without an answer is asked about first, and sent under the first try's key.
+func TestRetryKeepsItsKey(t *testing.T) {
+	t.Parallel()
+	s := storetest.New(t, storetest.Tx(t))
+	order := storetest.Order(t, s)
 	for _, e := range []orders.Event{
 		storetest.Outcome(order.ID, orders.QuoteShipping, orders.StepSucceeded),
 		storetest.Outcome(order.ID, orders.AuthorizePayment, orders.StepSucceeded),
 		storetest.Outcome(order.ID, orders.ReserveInventory, orders.StepRefused),
 		storetest.Outcome(order.ID, orders.VoidPayment, orders.StepUnknown),
-		{OrderID: order.ID, Kind: orders.RetryRequested, At: time.Now()},
 	} {
 		_, err := s.Orders.Apply(t.Context(), []orders.Event{e})
 		require.NoError(t, err)
 	}
-	_, ok = s.Orders.Recall(job)
-	require.False(t, ok, "it is over")
+	applied, err := s.Orders.Carry(t.Context(), []orders.Event{
+		{OrderID: order.ID, Kind: orders.RetryRequested, At: time.Now()},
+	})
+	require.NoError(t, err)
+	require.Len(t, applied[0].Started, 1)
+	_, ok := store.IntentOf(&applied[0].Order, &applied[0].Started[0])
+	require.False(t, ok, "it must be read")
 	again := orders.StepJob{OrderID: order.ID, Step: orders.VoidPayment, Generation: 2}
-	_, ok = s.Orders.Recall(again)
-	require.False(t, ok, "it is asked about first, and sent under the key of generation 1")
-	read, err = s.Orders.Intent(t.Context(), again)
+	read, err := s.Orders.Intent(t.Context(), again)
 	require.NoError(t, err)
 	require.True(t, read.Again)
-
-	order = storetest.Order(t, s)
-	job.OrderID = order.ID
-	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 1}}})
-	pass(2 * time.Second)
-	_, ok = s.Orders.Recall(job)
-	require.True(t, ok, "this process's own change")
-	recent.Follow([]store.Entry{{Event: orders.Event{OrderID: order.ID, Version: 2}}})
-	_, ok = s.Orders.Recall(job)
-	require.False(t, ok, "a different process has changed it")
-
-	job.OrderID = storetest.Order(t, s).ID
-	pass(2*time.Second + 1)
-	_, ok = s.Orders.Recall(job)
-	require.False(t, ok, "it is no more than a moment ago that goes unread")
+	require.Equal(t, orders.StepKey(order.ID, orders.VoidPayment, 1), read.Key)
+	pending, err := s.Orders.Pending(t.Context(), order.ID, 1<<40)
+	require.NoError(t, err)
+	require.Len(t, pending, 1)
+	require.Equal(t, read, pending[0].Intent)
 }

@@ -14,7 +14,7 @@ import (
 // Repair applies an event that no operator asked for, and writes the audit log in the same commit if the event changed
 // the order. An order that has moved on since it was read is not changed.
 func (s *Findings) Repair(ctx context.Context, e orders.Event, entry AuditEntry) (Applied, error) {
-	applied, err := s.orders.applyWith(ctx, []orders.Event{e}, func(ctx context.Context, tx pgx.Tx) error {
+	applied, err := s.orders.applyWith(ctx, []change{{Event: e}}, func(ctx context.Context, tx pgx.Tx) error {
 		return s.audit(ctx, tx, []AuditEntry{entry})
 	})
 	if err != nil {

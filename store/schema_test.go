@@ -76,7 +76,7 @@ func TestSearchPath(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, applied[0].Changed)
 		fanOutAll(t, s, 2)
-		_, err = s.Steps.Sweep(t.Context(), time.Minute)
+		_, err = s.Steps.Sweep(t.Context(), time.Minute, time.Time{})
 		require.NoError(t, err)
 		_, err = s.Log.Maintain(t.Context(), time.Hour)
 		require.NoError(t, err)

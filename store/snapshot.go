@@ -6,15 +6,17 @@ import (
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
+
+// laneOrders is how many open orders a snapshot looks at. One is taken every few seconds.
+const laneOrders = 10_000
 
 // LaneState is how one provider's steps are doing, over all processes.
 type LaneState struct {
 	Provider orders.Provider
-	// Backlog counts the steps that have begun and have no outcome, up to 100,000 of each kind.
+	// Backlog counts the steps of the oldest 10,000 open orders that have begun and have no outcome.
 	Backlog int64
-	// OldestAt is since when the step with the earliest deadline has been pending; zero if there is none.
+	// OldestAt is since when the oldest of them has been pending; zero if there is none.
 	OldestAt time.Time
 	LaneView
 	Open    int // processes whose breaker is open or half open
@@ -41,7 +43,7 @@ func (s *Processes) Snapshot(ctx context.Context) (snapshot Snapshot, err error)
 	if snapshot.At.IsZero() { // no process has reported
 		snapshot.At = s.now()
 	}
-	steps, err := s.queries.LaneSteps(ctx, s.db, &dbsqlc.LaneStepsParams{Steps: stepNames(), Most: countMost})
+	steps, err := s.queries.LaneSteps(ctx, s.db, laneOrders)
 	if err != nil {
 		return snapshot, fmt.Errorf("count pending steps: %w", err)
 	}

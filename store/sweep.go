@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,61 +14,48 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Steps finds steps that wait for a job that does not exist, or for none, and gives them one.
+// Steps finds pending steps that no job will carry out.
 type Steps struct {
 	*database
 }
 
 const (
 	sweepLock = 0x6d696c6c73776565 // "millswee"
-	sweepPage = 1000               // steps
-	// sweepPages is how many pages of each step a sweep looks at; the next one goes on there. In an outage any number
-	// of steps may be pending, and a sweep must not cost more for it.
+	sweepPage = 1000               // orders
+	// sweepPages is how many pages a sweep reads. The next sweep goes on there. In an outage any number of orders may be
+	// open, and a sweep must not cost more for it.
 	sweepPages = 50
 	lostPage   = 500 // jobs
 	// strandedAfter leaves a step that was just started alone.
 	strandedAfter = 10 * time.Second
 )
 
+// The walks of a sweep, each with a cursor of its own.
+const (
+	walkOpen     = "open"     // over the open orders
+	walkUnopened = "unopened" // over the orders under way that may be missing from them
+)
+
 // errTurnTaken ends a sweep because another one is under way: both would find the same steps.
 var errTurnTaken = errors.New("another sweep is under way")
 
-// place is where a walk over the pending steps of one kind is. The zero place is the beginning.
-type place struct {
-	deadlineAt time.Time
-	orderID    orders.ID
-	generation int32
+// Swept is what a sweep found.
+type Swept struct {
+	Stranded int // steps whose orders got a job that carries them
+	// Overdue are steps past their deadline, and Unwanted are steps that their orders do not want any more, in queues
+	// from which every live process keeps away because the provider's breaker is open. No job will settle them soon.
+	Overdue, Unwanted []orders.StepJob
 }
 
-// Sweep gives a new job to every pending step that has none which could still carry it out, and returns how many
-// there were. River is the trigger and our tables are the truth: whatever becomes of River's rows, an unfinished
-// order goes on. A job that turns out to be a duplicate finds its step settled and does nothing.
+// Sweep gives a carrying job to every order with a pending step that no job can carry out any more. River is the trigger
+// and the order's tables are the truth: whatever becomes of River's rows, an unfinished order goes on. A job that turns
+// out to be a duplicate finds its steps settled and does nothing.
 //
-// A job that has been running for longer than longest counts as dead: its process was killed. Recover finds that out
-// sooner. Of each kind of step a bounded number is looked at; the next sweep goes on behind them.
-func (s *Steps) Sweep(ctx context.Context, longest time.Duration) (swept int, err error) {
-	overrun, err := s.overrun(ctx, longest)
-	if err == nil {
-		swept, err = s.replace(ctx, overrun)
-	}
-	var progress map[orders.StepName]place
-	if err == nil {
-		progress, err = s.sweepProgress(ctx)
-	}
-	for _, spec := range orders.Specs() {
-		at := progress[spec.Name]
-		for pages := 0; err == nil && pages < sweepPages; pages++ {
-			if err = ctx.Err(); err != nil {
-				break
-			}
-			var n int
-			n, at, err = s.sweepPage(ctx, spec.Name, at, longest)
-			swept += n
-			if at == (place{}) {
-				break
-			}
-		}
-	}
+// A job that has been running for longer than longest counts as dead: its process was killed. Recover finds it sooner.
+// A step is overdue if its deadline was before overdue. A bounded number of open orders is looked at; the next sweep
+// goes on behind them.
+func (s *Steps) Sweep(ctx context.Context, longest time.Duration, overdue time.Time) (swept Swept, err error) {
+	err = s.sweep(ctx, longest, overdue, &swept)
 	if errors.Is(err, errTurnTaken) {
 		err = nil
 	}
@@ -79,52 +65,104 @@ func (s *Steps) Sweep(ctx context.Context, longest time.Duration) (swept int, er
 	return swept, nil
 }
 
-// sweepPage looks at a page of the pending steps of one kind, and returns where the next one begins.
-func (s *Steps) sweepPage(
-	ctx context.Context, step orders.StepName, after place, longest time.Duration,
-) (swept int, next place, err error) {
-	swept, err = s.giveJobs(ctx, func(ctx context.Context, tx pgx.Tx) ([]orders.StepJob, error) {
-		page, err := s.steps(ctx, tx, step, after, longest, strandedAfter)
+func (s *Steps) sweep(ctx context.Context, longest time.Duration, overdue time.Time, swept *Swept) error {
+	overrun, err := s.queries.JobsOverrun(ctx, s.db, interval(longest))
+	if err != nil {
+		return fmt.Errorf("find jobs that run for too long: %w", err)
+	}
+	replaced, err := s.replace(ctx, overrun)
+	swept.Stranded += replaced
+	if err != nil {
+		return err
+	}
+	shut, err := s.queries.QueuesShut(ctx, s.db, interval(silence))
+	if err != nil {
+		return fmt.Errorf("list shut queues: %w", err)
+	}
+	if err := s.walk(ctx, walkUnopened, s.openPage); err != nil {
+		return err
+	}
+	return s.walk(ctx, walkOpen, func(ctx context.Context, tx pgx.Tx, after orders.ID) (orders.ID, error) {
+		page, err := s.steps(ctx, tx, after, longest, strandedAfter)
 		if err != nil {
-			return nil, err
+			return orders.ID{}, err
 		}
 		failpoint.Hit("sweep.found")
-		next = page.next
-		switch {
-		case next != place{}:
-			err = s.queries.SweepProgressWrite(ctx, tx, &dbsqlc.SweepProgressWriteParams{
-				Step: string(step), DeadlineAt: next.deadlineAt, OrderID: next.orderID, Generation: next.generation,
-			})
-		case after != place{}:
-			err = s.queries.SweepProgressForget(ctx, tx, string(step))
+		swept.give(page, shut, overdue)
+		if err := s.tidy(ctx, tx, page.idle); err != nil {
+			return orders.ID{}, err
 		}
-		return page.stranded, err
+		swept.Stranded += len(page.stranded)
+		return page.next, s.carryAll(ctx, tx, page.stranded)
 	})
-	return swept, next, err
 }
 
-// replace gives new jobs to the steps of jobs that run only by River's account.
-func (s *Steps) replace(ctx context.Context, lost []int64) (replaced int, err error) {
-	for ids := range slices.Chunk(lost, lostPage) {
-		if err := ctx.Err(); err != nil {
-			return replaced, err
+// give notes the steps of a page that are to be given up.
+func (s *Swept) give(page stepPage, shut []string, overdue time.Time) {
+	for _, step := range page.pending {
+		spec, _ := step.Step.Spec()
+		if !slices.Contains(shut, string(spec.Provider)) {
+			continue
 		}
-		n, err := s.giveJobs(ctx, func(ctx context.Context, tx pgx.Tx) ([]orders.StepJob, error) {
-			return s.unreplaced(ctx, tx, ids)
-		})
-		replaced += n
-		if err != nil {
-			return replaced, err
+		switch {
+		case step.deadlineAt.Before(overdue):
+			s.Overdue = append(s.Overdue, step.StepJob)
+		case spec.Role == orders.Forward && step.goal != orders.GoalComplete:
+			s.Unwanted = append(s.Unwanted, step.StepJob)
 		}
 	}
-	return replaced, nil
 }
 
-// giveJobs inserts jobs for the steps that find returns, in the same transaction.
-func (s *Steps) giveJobs(
-	ctx context.Context, find func(context.Context, pgx.Tx) ([]orders.StepJob, error),
-) (int, error) {
-	var jobs []orders.StepJob
+// walk reads pages, each in a transaction, from where the walk stopped. The zero order is its beginning and its end.
+func (s *Steps) walk(
+	ctx context.Context, name string, page func(context.Context, pgx.Tx, orders.ID) (next orders.ID, err error),
+) error {
+	at, err := s.cursor(ctx, name)
+	if err != nil {
+		return err
+	}
+	for range sweepPages {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var next orders.ID
+		err := s.inTurn(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			if next, err = page(ctx, tx, at); err != nil {
+				return err
+			}
+			switch {
+			case next != orders.ID{}:
+				err = s.queries.SweepCursorWrite(ctx, tx, &dbsqlc.SweepCursorWriteParams{Walk: name, OrderID: next})
+			case at != orders.ID{}:
+				err = s.queries.SweepCursorForget(ctx, tx, name)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if at = next; at == (orders.ID{}) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (s *Steps) cursor(ctx context.Context, walk string) (at orders.ID, err error) {
+	rows, err := s.queries.SweepCursors(ctx, s.db)
+	if err != nil {
+		return orders.ID{}, fmt.Errorf("read cursors: %w", err)
+	}
+	for _, row := range rows {
+		if row.Walk == walk {
+			at = row.OrderID
+		}
+	}
+	return at, nil
+}
+
+// inTurn runs fn in a transaction, if no other sweep is under way.
+func (s *Steps) inTurn(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		mine, err := s.queries.TakeTurn(ctx, tx, sweepLock)
 		if err != nil {
@@ -133,105 +171,32 @@ func (s *Steps) giveJobs(
 		if !mine {
 			return errTurnTaken
 		}
-		if jobs, err = find(ctx, tx); err != nil {
-			return err
+		if err := s.queries.SweepPlan(ctx, tx); err != nil {
+			return fmt.Errorf("plan: %w", err)
 		}
-		if err := s.enqueue(ctx, tx, jobs); err != nil {
+		if err := fn(ctx, tx); err != nil {
 			return err
 		}
 		failpoint.Hit("sweep.before_commit")
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	failpoint.Hit("sweep.committed")
-	if len(jobs) > 0 {
-		s.bell.Ring(jobs)
-	}
-	return len(jobs), nil
+	s.bell.RingQueues([]string{orders.CarryQueue})
+	return nil
 }
 
-// stepPage is a page of the pending steps of one kind.
-type stepPage struct {
-	stranded []orders.StepJob // that no job can carry out any more
-	next     place            // of the last one; zero if there are no more
-}
-
-func (s *Steps) steps(
-	ctx context.Context, tx pgx.Tx, step orders.StepName, after place, longest, strandedAfter time.Duration,
-) (page stepPage, err error) {
-	if err := s.queries.SweepPlan(ctx, tx); err != nil {
-		return stepPage{}, fmt.Errorf("plan: %w", err)
-	}
-	rows, err := s.queries.StepsSweep(ctx, tx, &dbsqlc.StepsSweepParams{
-		Step: string(step), AfterDeadlineAt: after.deadlineAt, AfterOrderID: after.orderID,
-		AfterGeneration: after.generation, StartedBefore: s.now().Add(-strandedAfter), LongestRun: interval(longest),
-		PageSize: sweepPage,
-	})
-	if err != nil {
-		return stepPage{}, fmt.Errorf("read pending steps: %w", err)
-	}
-	for _, row := range rows {
-		if row.Stranded {
-			page.stranded = append(page.stranded, orders.StepJob{
-				OrderID: row.OrderID, Step: step, Generation: int(row.Generation),
-			})
+// carryAll gives the orders of steps a job that carries out whatever no other job does.
+func (s *Steps) carryAll(ctx context.Context, tx pgx.Tx, steps []orders.StepJob) error {
+	var jobs []orders.CarryJob
+	seen := map[orders.ID]bool{}
+	for _, step := range steps {
+		if !seen[step.OrderID] {
+			seen[step.OrderID] = true
+			jobs = append(jobs, orders.CarryJob{OrderID: step.OrderID})
 		}
-		page.next = place{row.DeadlineAt, row.OrderID, row.Generation}
 	}
-	if len(rows) < sweepPage {
-		page.next = place{}
-	}
-	return page, nil
-}
-
-// unreplaced are the steps of running jobs that are pending and have been given no other job since.
-func (s *Steps) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) ([]orders.StepJob, error) {
-	if err := s.queries.SweepPlan(ctx, tx); err != nil {
-		return nil, fmt.Errorf("plan: %w", err)
-	}
-	rows, err := s.queries.JobsUnreplaced(ctx, tx, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read jobs: %w", err)
-	}
-	params := new(dbsqlc.StepsPendingParams)
-	for _, row := range rows {
-		var job orders.StepJob
-		if err := json.Unmarshal(row.Args, &job); err != nil || string(job.Step) != row.Kind {
-			continue // the job of no step
-		}
-		params.OrderIds = append(params.OrderIds, job.OrderID)
-		params.Steps = append(params.Steps, row.Kind)
-		params.Generations = append(params.Generations, int32(job.Generation))
-	}
-	pending, err := s.queries.StepsPending(ctx, tx, params)
-	if err != nil {
-		return nil, fmt.Errorf("read steps: %w", err)
-	}
-	jobs := make([]orders.StepJob, len(pending))
-	for i, row := range pending {
-		jobs[i] = orders.StepJob{OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation)}
-	}
-	return jobs, nil
-}
-
-func (s *Steps) overrun(ctx context.Context, longest time.Duration) ([]int64, error) {
-	ids, err := s.queries.JobsOverrun(ctx, s.db, interval(longest))
-	if err != nil {
-		return nil, fmt.Errorf("find jobs that run for too long: %w", err)
-	}
-	return ids, nil
-}
-
-func (s *Steps) sweepProgress(ctx context.Context) (map[orders.StepName]place, error) {
-	rows, err := s.queries.SweepProgress(ctx, s.db)
-	if err != nil {
-		return nil, fmt.Errorf("read progress: %w", err)
-	}
-	progress := make(map[orders.StepName]place, len(rows))
-	for _, row := range rows {
-		progress[orders.StepName(row.Step)] = place{row.DeadlineAt, row.OrderID, row.Generation}
-	}
-	return progress, nil
+	return s.enqueue(ctx, tx, jobs, priorityBegun)
 }

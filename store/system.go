@@ -36,6 +36,10 @@ func (s *Queues) OwnsJobs(ctx context.Context) (bool, error) {
 	return owns, nil
 }
 
+// oldestOrders is how many open orders are checked for the oldest work of each provider. In an outage of a provider, the
+// oldest open orders wait for it.
+const oldestOrders = 2000
+
 // Queue is the work that waits in a queue.
 type Queue struct {
 	Name   string
@@ -48,8 +52,23 @@ type Queue struct {
 	// ReadyAt is when the oldest available job became ready; zero if there is none.
 	ReadyAt time.Time
 	// OldestAt is when the oldest unfinished work began to wait, for any reason. For a step that is its start, and for any
-	// other job the time from which it could run. Zero if there is none.
+	// other job the time from which it could run. Zero if there is none. Only the steps of the oldest 2,000 open orders
+	// count.
 	OldestAt time.Time
+}
+
+// Paused lists the queues that an operator has paused.
+func (s *Queues) Paused(ctx context.Context) (paused []string, err error) {
+	known, err := s.queries.QueuesPaused(ctx, s.db, interval(silence))
+	if err != nil {
+		return nil, fmt.Errorf("read queues: %w", err)
+	}
+	for _, q := range known {
+		if q.Paused {
+			paused = append(paused, q.Name)
+		}
+	}
+	return paused, nil
 }
 
 // List lists by name the queues that a process works or that have unfinished jobs.
@@ -88,7 +107,7 @@ func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 			q.Scheduled += d.Jobs
 		}
 	}
-	oldest, err := s.queries.StepsOldest(ctx, s.db, stepNames())
+	oldest, err := s.queries.StepsOldest(ctx, s.db, oldestOrders)
 	if err != nil {
 		return nil, fmt.Errorf("read oldest steps: %w", err)
 	}
@@ -100,12 +119,4 @@ func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 	}
 	slices.SortFunc(queues, func(a, b Queue) int { return cmp.Compare(a.Name, b.Name) })
 	return queues, nil
-}
-
-// stepNames returns the names of all steps of the saga.
-func stepNames() (names []string) {
-	for _, spec := range orders.Specs() {
-		names = append(names, string(spec.Name))
-	}
-	return names
 }

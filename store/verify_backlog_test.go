@@ -13,18 +13,18 @@ import (
 func TestVerifyQueues(t *testing.T) {
 	t.Parallel()
 	const (
-		ready   = "UPDATE river_job SET scheduled_at = now() - interval '1 hour' WHERE queue = 'payment';"
+		ready   = "UPDATE river_job SET scheduled_at = now() - interval '1 hour' WHERE queue = 'orders';"
 		overdue = `UPDATE order_steps SET started_at = started_at - interval '2 hours',
 			deadline_at = now() - interval '1 hour' WHERE order_id = 'PROCESSING';
 			UPDATE orders SET placed_at = placed_at - interval '2 hours' WHERE id = 'PROCESSING';`
 		paused = `INSERT INTO river_queue (name, paused_at, updated_at)
-			SELECT unnest(ARRAY['payment', 'inventory', 'shipping']), now(), now();`
+			SELECT unnest(ARRAY['orders', 'payment', 'inventory', 'shipping']), now(), now();`
 		held = `INSERT INTO levers (kind, lane, reason, actor, began_at, ends_at) SELECT 'lane',
 			unnest(ARRAY['payment', 'inventory', 'shipping']), 'r', 'a', now() - interval '2 days', now() `
 		young = `DELETE FROM instances; INSERT INTO instances (id, started_at, heartbeat_at)
 			VALUES ('test', now() - interval '30 seconds', now() + interval '1 hour');`
-		attended = `INSERT INTO queue_attendance (queue, paused_at, shut_at, worked_at) SELECT unnest(ARRAY['payment',
-			'inventory', 'shipping']), `
+		attended = `INSERT INTO queue_attendance (queue, paused_at, shut_at, worked_at) SELECT unnest(ARRAY['orders',
+			'payment', 'inventory', 'shipping']), `
 	)
 	tests := []struct {
 		name, sql string

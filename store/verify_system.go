@@ -25,11 +25,11 @@ const (
 	deadRowsLeast   = 50_000
 	longestDump     = 24 * time.Hour   // a dump is one transaction
 	slotUnused      = 10 * time.Minute // longer than a standby takes to restart
-	// verifyScan is how many of the oldest orders of each unfinished status are checked for being stuck. In an outage
-	// there may be any number, and stuck orders are among the oldest.
-	verifyScan = 5000
-	// verifyStepPages is how many pages of pending steps of each kind are checked for having a job.
-	verifyStepPages = 50
+	// verifyScan is how many of the oldest orders under way are checked for being stuck. In an outage there may be any
+	// number, and stuck orders are among the oldest.
+	verifyScan = 10_000
+	// verifyPages is how many pages of open orders are checked for having jobs.
+	verifyPages = 50
 	// verifyMost bounds what one check of the whole system reports.
 	verifyMost = 1000
 )
@@ -50,7 +50,6 @@ func (v *verification) system(ctx context.Context, tx pgx.Tx) error {
 	}{
 		{checkGuards, v.guards},
 		{string(orders.RuleStuck), v.stuck},
-		{checkOverdue, v.overdue},
 		{checkLongJob, v.longJobs},
 		{checkBacklog, v.backlog},
 		{checkLeader, func(ctx context.Context, tx pgx.Tx, _ time.Time) error { return v.vigil(ctx, tx) }},
@@ -85,33 +84,63 @@ func (v *verification) stuck(ctx context.Context, tx pgx.Tx, _ time.Time) error 
 	return err
 }
 
-// jobs looks for pending steps without a job, with a transaction for each page. It checks the steps of each kind whose
-// deadline is nearest, or all with Deep.
+// jobs checks the pending steps of the open orders, oldest orders first, with a transaction for each page: each step must
+// have a job, and must have ended by its deadline. It checks 50 pages, or all with Deep.
 func (v *verification) jobs(ctx context.Context) error {
 	longest := v.options.Limits.Job + longJobGrace
-	for _, spec := range orders.Specs() {
-		var at place
-		for pages := 0; pages < verifyStepPages || v.options.Deep; pages++ {
-			err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
-				page, err := v.verifier.steps.steps(ctx, tx, spec.Name, at, longest, jobWithin)
-				for _, job := range page.stranded {
-					v.report(checkJob, job.OrderID, "%s:%d has no job", job.Step, job.Generation)
-				}
-				at = page.next
+	var late lateness
+	err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		late, err = v.lateness(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("check %s: %w", checkOverdue, err)
+	}
+	var at orders.ID
+	for pages := 0; pages < verifyPages || v.options.Deep; pages++ {
+		err := v.transaction(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			if err := v.verifier.queries.SweepPlan(ctx, tx); err != nil {
 				return err
-			})
-			if err != nil {
-				return fmt.Errorf("check %s: %w", checkJob, err)
 			}
-			if at == (place{}) {
-				break
+			page, err := v.verifier.steps.steps(ctx, tx, at, longest, jobWithin)
+			for _, job := range page.stranded {
+				v.report(checkJob, job.OrderID, "%s has no job", job.Name())
 			}
+			for _, step := range page.pending {
+				if late.is(step) {
+					v.report(checkOverdue, step.OrderID, "%s should have ended by %s", step.Name(),
+						step.deadlineAt.UTC().Format(time.RFC3339))
+				}
+			}
+			at = page.next
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("check %s: %w", checkJob, err)
+		}
+		if at == (orders.ID{}) {
+			break
 		}
 	}
 	return nil
 }
 
-func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) error {
+// lateness tells which steps are overdue.
+type lateness struct {
+	before  time.Time
+	resumed []string // queues whose steps may still be late: they were resumed, or their processes started, just now
+}
+
+func (l lateness) is(step openStep) bool {
+	spec, known := step.Step.Spec()
+	return known && step.deadlineAt.Before(l.before) && !slices.Contains(l.resumed, string(spec.Provider))
+}
+
+func (v *verification) lateness(ctx context.Context, tx pgx.Tx) (lateness, error) {
+	now, err := v.verifier.queries.Now(ctx, tx)
+	if err != nil {
+		return lateness{}, err
+	}
 	providers := orders.Providers()
 	queues := make([]string, len(providers))
 	for i, provider := range providers {
@@ -120,21 +149,7 @@ func (v *verification) overdue(ctx context.Context, tx pgx.Tx, now time.Time) er
 	resumed, err := v.verifier.queries.VerifyResumed(ctx, tx, &dbsqlc.VerifyResumedParams{
 		Queues: queues, After: now.Add(-overduePatience), Silence: interval(silence),
 	})
-	if err != nil {
-		return err
-	}
-	params := &dbsqlc.StepsOverdueParams{Before: now.Add(-overdueAfter), MostEach: verifyMost}
-	for _, spec := range orders.Specs() {
-		if !slices.Contains(resumed, string(spec.Provider)) {
-			params.Steps = append(params.Steps, string(spec.Name))
-		}
-	}
-	rows, err := v.verifier.queries.StepsOverdue(ctx, tx, params)
-	for _, row := range rows {
-		v.report(checkOverdue, row.OrderID, "%s:%d should have ended by %s", row.Step, row.Generation,
-			row.DeadlineAt.UTC().Format(time.RFC3339))
-	}
-	return err
+	return lateness{now.Add(-overdueAfter), resumed}, err
 }
 
 func (v *verification) longJobs(ctx context.Context, tx pgx.Tx, now time.Time) error {

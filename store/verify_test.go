@@ -212,13 +212,13 @@ func TestVerify(t *testing.T) {
 				WHERE args ->> 'order_id' = 'PROCESSING'`, []string{"long_job"}, "PROCESSING",
 		},
 		{
-			"Backlog", "UPDATE river_job SET scheduled_at = now() - interval '2 minutes' WHERE queue = 'payment'",
+			"Backlog", "UPDATE river_job SET scheduled_at = now() - interval '2 minutes' WHERE queue = 'orders'",
 			[]string{"backlog"},
 			"",
 		},
 		{
-			"BacklogOfAPausedQueue", `UPDATE river_job SET scheduled_at = now() - interval '2 minutes' WHERE queue = 'shipping';
-				INSERT INTO river_queue (name, paused_at, updated_at) VALUES ('shipping', now(), now())`, nil, "",
+			"BacklogOfAPausedQueue", `UPDATE river_job SET scheduled_at = now() - interval '2 minutes' WHERE queue = 'orders';
+				INSERT INTO river_queue (name, paused_at, updated_at) VALUES ('orders', now(), now())`, nil, "",
 		},
 		{
 			"DeadRows", `ALTER TABLE audit_log SET (autovacuum_enabled = off);

@@ -94,7 +94,7 @@ func (s *Orders) ProbeWrites(ctx context.Context) error {
 		if _, err := s.queries.OrdersInsert(ctx, tx, insertParams(probe, decisions)); err != nil {
 			return err
 		}
-		if err := s.enqueue(ctx, tx, appendJobs(nil, decisions[0])); err != nil {
+		if err := s.enqueue(ctx, tx, []orders.CarryJob{{OrderID: decisions[0].Order.ID}}, priorityNew); err != nil {
 			return err
 		}
 		return errTakenBack

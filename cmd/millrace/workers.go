@@ -121,5 +121,5 @@ func (n *node) startJobs(
 	n.onStop(stop)
 	n.background(fanOut.Run)
 	n.background(sampler.Run)
-	return client, nil
+	return client.Client, nil
 }

@@ -23,17 +23,11 @@ WHERE resolution = @resolution AND at >= @since AND at < @before ORDER BY at DES
 DELETE FROM millrace.history_samples WHERE resolution = @resolution AND at < @before;
 
 -- name: LaneSteps :many
--- LaneSteps counts the pending steps of each kind, up to a maximum, and returns since when the step with the earliest
--- deadline has been pending.
-SELECT w.step::text AS step, c.steps, d.started_at
-FROM (SELECT unnest(@steps::text[]) AS step) w
+-- LaneSteps counts the pending steps of the oldest open orders by kind, and returns since when the oldest of each has
+-- been pending.
+SELECT s.step::text AS step, count(*) AS steps, min(s.started_at)::timestamptz AS started_at
+FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT @most) o
 CROSS JOIN LATERAL (
-    SELECT s.started_at FROM millrace.order_steps s
-    WHERE s.step = w.step AND s.state = 'pending' ORDER BY s.deadline_at, s.order_id LIMIT 1
-) d
-CROSS JOIN LATERAL (
-    SELECT count(*) AS steps FROM (
-        SELECT FROM millrace.order_steps n WHERE n.step = w.step AND n.state = 'pending'
-        ORDER BY n.deadline_at, n.order_id, n.generation LIMIT @most
-    ) l
-) c;
+    SELECT p.step, p.started_at FROM millrace.order_steps p WHERE p.order_id = o.order_id AND p.state = 'pending' OFFSET 0
+) s
+GROUP BY s.step;

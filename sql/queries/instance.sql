@@ -47,13 +47,15 @@ LIMIT 10000;
 SELECT id FROM millrace.river_job WHERE state = 'running' AND attempted_at < now() - @longest_run::interval LIMIT 10000;
 
 -- name: JobsUnreplaced :many
--- JobsUnreplaced returns those of some running jobs whose step has got no other job since.
+-- JobsUnreplaced returns those of some running jobs whose work has got no other job since: for a step a job of its own,
+-- and for any job one that carries the whole order.
 SELECT j.id, j.kind, j.args FROM millrace.river_job j
 LEFT JOIN LATERAL (
     SELECT n.id FROM millrace.river_job n
     WHERE n.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-        AND n.args ->> 'order_id' = j.args ->> 'order_id' AND n.args ->> 'generation' = j.args ->> 'generation'
-        AND n.kind || '' = j.kind AND n.id + 0 > j.id -- indexes over these find as many jobs as there are
+        AND n.args ->> 'order_id' = j.args ->> 'order_id' AND n.id + 0 > j.id -- indexes over these find as many jobs as there are
+        AND (n.kind || '' = 'carry_order' AND NOT n.args ? 'steps'
+            OR n.kind || '' = j.kind AND n.args ->> 'generation' = j.args ->> 'generation')
     LIMIT 1
 ) newer ON true
 WHERE j.id = ANY(@ids::bigint[]) AND j.state = 'running' AND newer.id IS NULL;

@@ -28,15 +28,14 @@ CROSS JOIN LATERAL (
 WHERE f.queue IS NOT NULL;
 
 -- name: UnfinishedOrders :many
--- UnfinishedOrders counts the orders that are not at rest, and those that need attention, each up to a maximum.
-SELECT s.status::text AS status, c.orders
-FROM (VALUES ('pending'), ('processing'), ('needs_attention')) AS s (status)
+-- UnfinishedOrders counts the orders that are under way, and those that need attention, by status. It looks at a
+-- maximum of each.
+SELECT l.status::text AS status, count(*) AS orders
+FROM unnest('{open,needs_attention}'::text[]) AS s (standing)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS orders FROM (
-        SELECT FROM millrace.orders o WHERE o.status = s.status ORDER BY o.id DESC LIMIT @most
-    ) l
-) c
-WHERE c.orders > 0;
+    SELECT o.status FROM millrace.orders o WHERE o.standing = s.standing ORDER BY o.id DESC LIMIT @most
+) l
+GROUP BY l.status;
 
 -- name: Now :one
 SELECT clock_timestamp()::timestamptz;

@@ -7,12 +7,12 @@ WITH seal AS MATERIALIZED (
 ), placed AS (
     INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
-        shipping_address, customer_email, version, status, goal, reason, placed_at, updated_at
+        shipping_address, customer_email, version, status, standing, goal, reason, placed_at, updated_at
     )
     SELECT
         u.id, u.principal, nullif(u.idempotency_key, ''), nullif(u.fingerprint, ''), u.customer_id, u.currency,
-        u.total_minor, u.payment_method, nullif(u.shipping_address, '')::jsonb, u.customer_email, 1, 'pending', 'complete',
-        '', u.placed_at, u.placed_at
+        u.total_minor, u.payment_method, nullif(u.shipping_address, '')::jsonb, u.customer_email, 1, 'pending', 'open',
+        'complete', '', u.placed_at, u.placed_at
     FROM (
         SELECT
             unnest(@ids::uuid[]) AS id, unnest(@principals::text[]) AS principal,
@@ -26,6 +26,8 @@ WITH seal AS MATERIALIZED (
         AND ('x' || left(replace(u.id::text, '-', ''), 12))::bit(48)::bigint >= floor(extract(epoch FROM seal.at) * 1000)
     ON CONFLICT DO NOTHING
     RETURNING orders.id
+), opened AS (
+    INSERT INTO millrace.open_orders (order_id) SELECT placed.id FROM placed
 ), items AS (
     INSERT INTO millrace.order_items (order_id, line, product_id, quantity, price_minor)
     SELECT i.order_id, i.line, i.product_id, i.quantity, i.price_minor
@@ -107,9 +109,11 @@ SELECT id, version, updated_at FROM millrace.orders WHERE id = ANY(@ids::uuid[])
 
 -- name: OrdersUpdate :exec
 -- OrdersUpdate writes the result of events on locked orders: the rows, the settled and started steps, and the log.
+-- closed are the orders that are idle now, and opened those that were idle before.
 WITH changed AS (
     UPDATE millrace.orders o
-    SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
+    SET version = u.version, status = u.status, goal = u.goal,
+        standing = CASE WHEN u.status IN ('pending', 'processing') THEN 'open' ELSE u.status END, reason = u.reason, refunded_minor = u.refunded_minor,
         updated_at = u.updated_at, cause_step = u.cause_step, cause_state = u.cause_state, cause_code = u.cause_code
     FROM (
         SELECT
@@ -119,6 +123,10 @@ WITH changed AS (
             unnest(@cause_steps::text[]) AS cause_step, unnest(@cause_states::text[]) AS cause_state,
             unnest(@cause_codes::text[]) AS cause_code
     ) u WHERE o.id = u.id
+), closed AS (
+    DELETE FROM millrace.open_orders p WHERE p.order_id = ANY(@closed::uuid[])
+), opened AS (
+    INSERT INTO millrace.open_orders (order_id) SELECT unnest(@opened::uuid[]) ON CONFLICT DO NOTHING
 ), settled AS (
     UPDATE millrace.order_steps s
     SET state = u.state, reference = u.reference, reason = u.reason, settled_at = u.settled_at
@@ -164,7 +172,7 @@ ORDER BY id DESC LIMIT @page_size;
 -- OrdersListByStatus reads a page of the orders with a status. For orders that need attention, a step, state and code
 -- filter unless they are empty.
 SELECT * FROM millrace.order_documents
-WHERE status = @status AND id < @before::uuid AND (@cause_step::text = '' OR cause_step = @cause_step::text)
+WHERE standing = @standing::text AND status = @status AND id < @before::uuid AND (@cause_step::text = '' OR cause_step = @cause_step::text)
     AND (@cause_state::text = '' OR cause_state = @cause_state::text)
     AND (@cause_code::text = '' OR cause_code = @cause_code::text)
     AND id > @after::uuid AND placed_at >= @placed_from AND placed_at < @placed_to
@@ -186,7 +194,7 @@ ORDER BY id LIMIT @page_size;
 
 -- name: OrdersExportByStatus :many
 SELECT * FROM millrace.order_documents
-WHERE status = @status AND id > @after::uuid AND id < @before::uuid
+WHERE standing = @standing::text AND status = @status AND id > @after::uuid AND id < @before::uuid
     AND placed_at >= @placed_from AND placed_at < @placed_to
 ORDER BY id LIMIT @page_size;
 

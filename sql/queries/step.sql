@@ -16,32 +16,77 @@ JOIN millrace.order_steps k
     ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
 LEFT JOIN millrace.order_steps u ON u.order_id = s.order_id AND u.step = w.undoes AND u.generation = 1;
 
--- name: StepsSweep :many
--- StepsSweep reads a page of the pending steps of one kind, after a given step, and reports which are stranded. A
--- stranded step was started before a moment and has no job that could carry it out: River's row was pruned, discarded
--- or deleted, or its process has been silent for longer than any job may take. The job is looked up for each step by
--- itself. The limits keep the planner from joining: its statistics are from when no step was pending.
+-- name: OrdersPending :many
+-- OrdersPending reads the pending steps of some orders for the jobs that carry them: what StepsRead reads, and whether
+-- another live job is to carry the step out: a job of the step's own, a carrying job that names the step, or a later
+-- one that names none.
+SELECT
+    w.job_id, s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
+    coalesce(u.state, '')::text AS undone_state,
+    EXISTS (
+        SELECT FROM millrace.river_job j
+        WHERE j.args ->> 'order_id' = s.order_id::text
+            AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled') AND j.id <> w.job_id
+            AND (j.kind || '' = s.step AND j.args ->> 'generation' = s.generation::text
+                OR j.kind || '' = 'carry_order' AND CASE WHEN j.args ? 'steps'
+                    THEN j.args -> 'steps' ? concat(s.step, ':', s.generation) ELSE j.id > w.job_id END)
+    )::boolean AS taken
+FROM (SELECT unnest(@order_ids::uuid[]) AS order_id, unnest(@job_ids::bigint[])::bigint AS job_id) w
+JOIN millrace.orders o ON o.id = w.order_id
+JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.state = 'pending'
+JOIN millrace.order_steps k
+    ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
+LEFT JOIN (SELECT unnest(@compensations::text[]) AS step, unnest(@undone::text[]) AS undone) c ON c.step = s.step
+LEFT JOIN millrace.order_steps u ON u.order_id = s.order_id AND u.step = c.undone AND u.generation = 1;
+
+-- name: OpenSteps :many
+-- OpenSteps reads a page of the open orders with their pending steps, after a given order. A stranded step was started
+-- before a moment, and no job can carry it out: neither a job of its own nor one that carries its order. River's row was
+-- pruned, discarded or deleted, or its process has been silent for longer than any job may take. An order without a
+-- pending step has an empty step. Steps and jobs are looked up for each order by itself. The limits and offsets keep the
+-- planner from joining: its statistics are from when no order was open.
 WITH page AS (
-    SELECT s.order_id, s.generation, s.deadline_at, s.started_at FROM millrace.order_steps s
-    WHERE s.step = @step AND s.state = 'pending'
-        AND (s.deadline_at, s.order_id, s.generation)
-            > (@after_deadline_at::timestamptz, @after_order_id::uuid, @after_generation::integer)
-    ORDER BY s.deadline_at, s.order_id, s.generation LIMIT @page_size
+    SELECT p.order_id FROM millrace.open_orders p WHERE p.order_id > @after::uuid ORDER BY p.order_id LIMIT @page_size
 )
 SELECT
-    page.order_id, page.generation, page.deadline_at,
-    (page.started_at < @started_before::timestamptz AND live.id IS NULL)::boolean AS stranded
+    page.order_id, coalesce(s.step, '')::text AS step, coalesce(s.generation, 0)::integer AS generation,
+    coalesce(s.deadline_at, 'epoch')::timestamptz AS deadline_at, coalesce(o.goal, '')::text AS goal,
+    coalesce(s.started_at < @started_before::timestamptz AND live.id IS NULL, false)::boolean AS stranded
 FROM page
 LEFT JOIN LATERAL (
+    SELECT p.step, p.generation, p.started_at, p.deadline_at FROM millrace.order_steps p
+    WHERE p.order_id = page.order_id AND p.state = 'pending' OFFSET 0
+) s ON true
+LEFT JOIN LATERAL (SELECT g.goal FROM millrace.orders g WHERE g.id = page.order_id LIMIT 1) o ON true
+LEFT JOIN LATERAL (
     SELECT j.id FROM millrace.river_job j
-    WHERE page.started_at < @started_before::timestamptz
+    WHERE s.started_at < @started_before::timestamptz
         AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-        AND j.args ->> 'order_id' = page.order_id::text AND j.args ->> 'generation' = page.generation::text
-        AND j.kind || '' = @step -- an index over kinds finds as many jobs as there are
+        AND j.args ->> 'order_id' = page.order_id::text
+        AND (j.kind || '' = 'carry_order' -- an index over kinds finds as many jobs as there are
+            OR j.kind || '' = s.step AND j.args ->> 'generation' = s.generation::text)
         AND (j.state <> 'running' OR j.attempted_at > now() - @longest_run::interval)
     LIMIT 1
 ) live ON true
-ORDER BY page.deadline_at, page.order_id, page.generation;
+ORDER BY page.order_id;
+
+-- name: OrdersUnopened :many
+-- OrdersUnopened reads a page of the orders that are under way, after a given order, and reports which are missing from
+-- the open orders: programs of an earlier version do not add them.
+SELECT o.id, NOT EXISTS (SELECT FROM millrace.open_orders p WHERE p.order_id = o.id) AS missing
+FROM millrace.orders o WHERE o.standing = 'open' AND o.id > @after::uuid ORDER BY o.id LIMIT @page_size;
+
+-- name: OrdersOpen :exec
+-- OrdersOpen adds those of some locked orders that are not idle to the open orders, and removes the others.
+WITH o AS (
+    SELECT i.id, (r.standing = 'open' OR EXISTS (
+        SELECT FROM millrace.order_steps s WHERE s.order_id = i.id AND s.state = 'pending'
+    )) AS open
+    FROM (SELECT unnest(@ids::uuid[]) AS id) i JOIN millrace.orders r ON r.id = i.id
+), closed AS (
+    DELETE FROM millrace.open_orders p USING o WHERE p.order_id = o.id AND NOT o.open
+)
+INSERT INTO millrace.open_orders (order_id) SELECT o.id FROM o WHERE o.open ON CONFLICT DO NOTHING;
 
 -- name: StepsPending :many
 -- StepsPending returns those of some steps that are pending.
@@ -52,50 +97,25 @@ SELECT s.order_id, s.step, s.generation FROM (
 JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
 WHERE s.state = 'pending';
 
--- name: StepsOverdue :many
--- StepsOverdue lists the steps of some kinds that are pending although their deadline was before a moment, for each
--- kind the earliest deadlines first.
-SELECT d.order_id, w.step::text AS step, d.generation, d.deadline_at
-FROM (SELECT unnest(@steps::text[]) AS step) w
-CROSS JOIN LATERAL (
-    SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
-    WHERE s.step = w.step AND s.state = 'pending' AND s.deadline_at < @before
-    ORDER BY s.deadline_at, s.order_id LIMIT @most_each
-) d;
-
--- name: StepsUnwanted :many
--- StepsUnwanted reads the same page as StepsSweep, and reports which steps their orders do not want any more.
-WITH page AS (
-    SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
-    WHERE s.step = @step AND s.state = 'pending'
-        AND (s.deadline_at, s.order_id, s.generation)
-            > (@after_deadline_at::timestamptz, @after_order_id::uuid, @after_generation::integer)
-    ORDER BY s.deadline_at, s.order_id, s.generation LIMIT @page_size
-)
-SELECT page.order_id, page.generation, page.deadline_at, coalesce(o.goal <> 'complete', false)::boolean AS unwanted
-FROM page
-LEFT JOIN LATERAL (SELECT g.goal FROM millrace.orders g WHERE g.id = page.order_id LIMIT 1) o ON true
-ORDER BY page.deadline_at, page.order_id, page.generation;
-
 -- name: StepsOldest :many
--- StepsOldest returns, for each of some kinds, since when the pending step with the earliest deadline has been pending.
-SELECT w.step::text AS step, d.started_at
-FROM (SELECT unnest(@steps::text[]) AS step) w
+-- StepsOldest returns, for each kind of step that is pending in one of the oldest open orders, since when it has been
+-- pending there.
+SELECT s.step::text AS step, min(s.started_at)::timestamptz AS started_at
+FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT @most) o
 CROSS JOIN LATERAL (
-    SELECT s.started_at FROM millrace.order_steps s
-    WHERE s.step = w.step AND s.state = 'pending' ORDER BY s.deadline_at, s.order_id LIMIT 1
-) d;
+    SELECT p.step, p.started_at FROM millrace.order_steps p WHERE p.order_id = o.order_id AND p.state = 'pending' OFFSET 0
+) s
+GROUP BY s.step;
 
--- name: SweepProgress :many
-SELECT * FROM millrace.sweep_progress;
+-- name: SweepCursors :many
+SELECT * FROM millrace.sweep_cursor;
 
--- name: SweepProgressWrite :exec
-INSERT INTO millrace.sweep_progress (step, deadline_at, order_id, generation) VALUES (@step, @deadline_at, @order_id, @generation)
-ON CONFLICT ON CONSTRAINT sweep_progress_pkey DO UPDATE
-SET deadline_at = EXCLUDED.deadline_at, order_id = EXCLUDED.order_id, generation = EXCLUDED.generation;
+-- name: SweepCursorWrite :exec
+INSERT INTO millrace.sweep_cursor (walk, order_id) VALUES (@walk, @order_id)
+ON CONFLICT ON CONSTRAINT sweep_cursor_pkey DO UPDATE SET order_id = EXCLUDED.order_id;
 
--- name: SweepProgressForget :exec
-DELETE FROM millrace.sweep_progress WHERE step = @step;
+-- name: SweepCursorForget :exec
+DELETE FROM millrace.sweep_cursor WHERE walk = @walk;
 
 -- name: TakeTurn :one
 -- TakeTurn takes the turn of a kind of work until the transaction ends, and returns false if another process has it.

@@ -50,9 +50,7 @@ LIMIT @most;
 -- VerifyStuck finds, among the oldest unfinished orders, those without any step that they could wait for. The LIMIT 1
 -- keeps the planner from reading all pending steps to join them: the steps of each order are looked up.
 SELECT o.id, o.status FROM (
-    (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT @scan_size)
-    UNION ALL
-    (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT @scan_size)
+    SELECT p.id, p.status FROM millrace.orders p WHERE p.standing = 'open' ORDER BY p.id LIMIT @scan_size
 ) o
 LEFT JOIN LATERAL (
     SELECT true AS waits FROM millrace.order_steps s

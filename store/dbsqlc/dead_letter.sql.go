@@ -15,7 +15,7 @@ import (
 const deadLetterGroups = `-- name: DeadLetterGroups :many
 SELECT cause_step, cause_state, cause_code, count(*) AS orders,
     min(updated_at)::timestamptz AS first_at, max(updated_at)::timestamptz AS last_at
-FROM millrace.orders WHERE status = 'needs_attention' GROUP BY cause_step, cause_state, cause_code
+FROM millrace.orders WHERE standing = 'needs_attention' GROUP BY cause_step, cause_state, cause_code
 ORDER BY count(*) DESC, cause_step, cause_state, cause_code LIMIT $1
 `
 
@@ -58,7 +58,7 @@ func (q *Queries) DeadLetterGroups(ctx context.Context, db DBTX, pageSize int32)
 
 const deadLetters = `-- name: DeadLetters :many
 SELECT id FROM millrace.orders
-WHERE status = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR cause_step = $2::text)
+WHERE standing = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR cause_step = $2::text)
     AND ($3::text = '' OR cause_state = $3::text)
     AND ($4::text = '' OR cause_code = $4::text)
     AND (cardinality($5::uuid[]) = 0 OR id = ANY($5::uuid[])) AND id > $6::uuid
@@ -107,7 +107,7 @@ func (q *Queries) DeadLetters(ctx context.Context, db DBTX, arg *DeadLettersPara
 
 const deadLettersCount = `-- name: DeadLettersCount :one
 SELECT count(*) FROM millrace.orders
-WHERE status = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR cause_step = $2::text)
+WHERE standing = 'needs_attention' AND updated_at <= $1 AND ($2::text = '' OR cause_step = $2::text)
     AND ($3::text = '' OR cause_state = $3::text)
     AND ($4::text = '' OR cause_code = $4::text)
     AND (cardinality($5::uuid[]) = 0 OR id = ANY($5::uuid[]))

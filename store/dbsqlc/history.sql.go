@@ -116,24 +116,13 @@ func (q *Queries) HistoryWrite(ctx context.Context, db DBTX, arg *HistoryWritePa
 }
 
 const laneSteps = `-- name: LaneSteps :many
-SELECT w.step::text AS step, c.steps, d.started_at
-FROM (SELECT unnest($1::text[]) AS step) w
+SELECT s.step::text AS step, count(*) AS steps, min(s.started_at)::timestamptz AS started_at
+FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT $1) o
 CROSS JOIN LATERAL (
-    SELECT s.started_at FROM millrace.order_steps s
-    WHERE s.step = w.step AND s.state = 'pending' ORDER BY s.deadline_at, s.order_id LIMIT 1
-) d
-CROSS JOIN LATERAL (
-    SELECT count(*) AS steps FROM (
-        SELECT FROM millrace.order_steps n WHERE n.step = w.step AND n.state = 'pending'
-        ORDER BY n.deadline_at, n.order_id, n.generation LIMIT $2
-    ) l
-) c
+    SELECT p.step, p.started_at FROM millrace.order_steps p WHERE p.order_id = o.order_id AND p.state = 'pending' OFFSET 0
+) s
+GROUP BY s.step
 `
-
-type LaneStepsParams struct {
-	Steps []string
-	Most  int32
-}
 
 type LaneStepsRow struct {
 	Step      string
@@ -141,10 +130,10 @@ type LaneStepsRow struct {
 	StartedAt time.Time
 }
 
-// LaneSteps counts the pending steps of each kind, up to a maximum, and returns since when the step with the earliest
-// deadline has been pending.
-func (q *Queries) LaneSteps(ctx context.Context, db DBTX, arg *LaneStepsParams) ([]LaneStepsRow, error) {
-	rows, err := db.Query(ctx, laneSteps, arg.Steps, arg.Most)
+// LaneSteps counts the pending steps of the oldest open orders by kind, and returns since when the oldest of each has
+// been pending.
+func (q *Queries) LaneSteps(ctx context.Context, db DBTX, most int32) ([]LaneStepsRow, error) {
+	rows, err := db.Query(ctx, laneSteps, most)
 	if err != nil {
 		return nil, err
 	}

@@ -95,14 +95,12 @@ func (q *Queries) TryMigrationLock(ctx context.Context, db DBTX, key int64) (boo
 }
 
 const unfinishedOrders = `-- name: UnfinishedOrders :many
-SELECT s.status::text AS status, c.orders
-FROM (VALUES ('pending'), ('processing'), ('needs_attention')) AS s (status)
+SELECT l.status::text AS status, count(*) AS orders
+FROM unnest('{open,needs_attention}'::text[]) AS s (standing)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS orders FROM (
-        SELECT FROM millrace.orders o WHERE o.status = s.status ORDER BY o.id DESC LIMIT $1
-    ) l
-) c
-WHERE c.orders > 0
+    SELECT o.status FROM millrace.orders o WHERE o.standing = s.standing ORDER BY o.id DESC LIMIT $1
+) l
+GROUP BY l.status
 `
 
 type UnfinishedOrdersRow struct {
@@ -110,7 +108,8 @@ type UnfinishedOrdersRow struct {
 	Orders int64
 }
 
-// UnfinishedOrders counts the orders that are not at rest, and those that need attention, each up to a maximum.
+// UnfinishedOrders counts the orders that are under way, and those that need attention, by status. It looks at a
+// maximum of each.
 func (q *Queries) UnfinishedOrders(ctx context.Context, db DBTX, most int32) ([]UnfinishedOrdersRow, error) {
 	rows, err := db.Query(ctx, unfinishedOrders, most)
 	if err != nil {

@@ -60,11 +60,9 @@ type Lever struct {
 	EndsAt  time.Time
 }
 
-type MillraceSweepProgress struct {
-	Step       string
-	DeadlineAt time.Time
-	OrderID    uuid.UUID
-	Generation int32
+type MillraceSweepCursor struct {
+	Walk    string
+	OrderID uuid.UUID
 }
 
 type MillraceVersionMark struct {
@@ -106,6 +104,7 @@ type OrderDocument struct {
 	CauseStep       string
 	CauseState      string
 	CauseCode       string
+	Standing        pgtype.Text
 }
 
 type OrderEvent struct {

@@ -99,7 +99,7 @@ func (q *Queries) OrdersByIdempotencyKey(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExport = `-- name: OrdersExport :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
 WHERE id > $1::uuid AND id < $2::uuid AND placed_at >= $3 AND placed_at < $4
 ORDER BY id LIMIT $5
 `
@@ -150,6 +150,7 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 			&i.CauseStep,
 			&i.CauseState,
 			&i.CauseCode,
+			&i.Standing,
 		); err != nil {
 			return nil, err
 		}
@@ -162,7 +163,7 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 }
 
 const ordersExportByCustomer = `-- name: OrdersExportByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
 WHERE customer_id = $1 AND ($2::text = '' OR status = $2::text)
     AND id > $3::uuid AND id < $4::uuid AND placed_at >= $5 AND placed_at < $6
 ORDER BY id LIMIT $7
@@ -216,6 +217,7 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 			&i.CauseStep,
 			&i.CauseState,
 			&i.CauseCode,
+			&i.Standing,
 		); err != nil {
 			return nil, err
 		}
@@ -228,13 +230,14 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExportByStatus = `-- name: OrdersExportByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
-WHERE status = $1 AND id > $2::uuid AND id < $3::uuid
-    AND placed_at >= $4 AND placed_at < $5
-ORDER BY id LIMIT $6
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
+WHERE standing = $1::text AND status = $2 AND id > $3::uuid AND id < $4::uuid
+    AND placed_at >= $5 AND placed_at < $6
+ORDER BY id LIMIT $7
 `
 
 type OrdersExportByStatusParams struct {
+	Standing   string
 	Status     string
 	After      uuid.UUID
 	Before     uuid.UUID
@@ -245,6 +248,7 @@ type OrdersExportByStatusParams struct {
 
 func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *OrdersExportByStatusParams) ([]OrderDocument, error) {
 	rows, err := db.Query(ctx, ordersExportByStatus,
+		arg.Standing,
 		arg.Status,
 		arg.After,
 		arg.Before,
@@ -280,6 +284,7 @@ func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *Orders
 			&i.CauseStep,
 			&i.CauseState,
 			&i.CauseCode,
+			&i.Standing,
 		); err != nil {
 			return nil, err
 		}
@@ -297,12 +302,12 @@ WITH seal AS MATERIALIZED (
 ), placed AS (
     INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
-        shipping_address, customer_email, version, status, goal, reason, placed_at, updated_at
+        shipping_address, customer_email, version, status, standing, goal, reason, placed_at, updated_at
     )
     SELECT
         u.id, u.principal, nullif(u.idempotency_key, ''), nullif(u.fingerprint, ''), u.customer_id, u.currency,
-        u.total_minor, u.payment_method, nullif(u.shipping_address, '')::jsonb, u.customer_email, 1, 'pending', 'complete',
-        '', u.placed_at, u.placed_at
+        u.total_minor, u.payment_method, nullif(u.shipping_address, '')::jsonb, u.customer_email, 1, 'pending', 'open',
+        'complete', '', u.placed_at, u.placed_at
     FROM (
         SELECT
             unnest($1::uuid[]) AS id, unnest($2::text[]) AS principal,
@@ -316,6 +321,8 @@ WITH seal AS MATERIALIZED (
         AND ('x' || left(replace(u.id::text, '-', ''), 12))::bit(48)::bigint >= floor(extract(epoch FROM seal.at) * 1000)
     ON CONFLICT DO NOTHING
     RETURNING orders.id
+), opened AS (
+    INSERT INTO millrace.open_orders (order_id) SELECT placed.id FROM placed
 ), items AS (
     INSERT INTO millrace.order_items (order_id, line, product_id, quantity, price_minor)
     SELECT i.order_id, i.line, i.product_id, i.quantity, i.price_minor
@@ -425,7 +432,7 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 }
 
 const ordersList = `-- name: OrdersList :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
 WHERE id < $1::uuid AND id > $2::uuid AND placed_at >= $3 AND placed_at < $4
 ORDER BY id DESC LIMIT $5
 `
@@ -476,6 +483,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 			&i.CauseStep,
 			&i.CauseState,
 			&i.CauseCode,
+			&i.Standing,
 		); err != nil {
 			return nil, err
 		}
@@ -488,7 +496,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 }
 
 const ordersListByCustomer = `-- name: OrdersListByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
 WHERE customer_id = $1 AND id < $2::uuid AND ($3::text = '' OR status = $3::text)
     AND id > $4::uuid AND placed_at >= $5 AND placed_at < $6
 ORDER BY id DESC LIMIT $8 OFFSET $7
@@ -545,6 +553,7 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 			&i.CauseStep,
 			&i.CauseState,
 			&i.CauseCode,
+			&i.Standing,
 		); err != nil {
 			return nil, err
 		}
@@ -557,15 +566,16 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 }
 
 const ordersListByStatus = `-- name: OrdersListByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents
-WHERE status = $1 AND id < $2::uuid AND ($3::text = '' OR cause_step = $3::text)
-    AND ($4::text = '' OR cause_state = $4::text)
-    AND ($5::text = '' OR cause_code = $5::text)
-    AND id > $6::uuid AND placed_at >= $7 AND placed_at < $8
-ORDER BY id DESC LIMIT $9
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
+WHERE standing = $1::text AND status = $2 AND id < $3::uuid AND ($4::text = '' OR cause_step = $4::text)
+    AND ($5::text = '' OR cause_state = $5::text)
+    AND ($6::text = '' OR cause_code = $6::text)
+    AND id > $7::uuid AND placed_at >= $8 AND placed_at < $9
+ORDER BY id DESC LIMIT $10
 `
 
 type OrdersListByStatusParams struct {
+	Standing   string
 	Status     string
 	Before     uuid.UUID
 	CauseStep  string
@@ -581,6 +591,7 @@ type OrdersListByStatusParams struct {
 // filter unless they are empty.
 func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersListByStatusParams) ([]OrderDocument, error) {
 	rows, err := db.Query(ctx, ordersListByStatus,
+		arg.Standing,
 		arg.Status,
 		arg.Before,
 		arg.CauseStep,
@@ -619,6 +630,7 @@ func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersLi
 			&i.CauseStep,
 			&i.CauseState,
 			&i.CauseCode,
+			&i.Standing,
 		); err != nil {
 			return nil, err
 		}
@@ -705,7 +717,7 @@ func (q *Queries) OrdersQueue(ctx context.Context, db DBTX, ids []uuid.UUID) err
 }
 
 const ordersRead = `-- name: OrdersRead :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code FROM millrace.order_documents WHERE id = ANY($1::uuid[])
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents WHERE id = ANY($1::uuid[])
 `
 
 func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrderDocument, error) {
@@ -738,6 +750,7 @@ func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 			&i.CauseStep,
 			&i.CauseState,
 			&i.CauseCode,
+			&i.Standing,
 		); err != nil {
 			return nil, err
 		}
@@ -752,7 +765,8 @@ func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 const ordersUpdate = `-- name: OrdersUpdate :exec
 WITH changed AS (
     UPDATE millrace.orders o
-    SET version = u.version, status = u.status, goal = u.goal, reason = u.reason, refunded_minor = u.refunded_minor,
+    SET version = u.version, status = u.status, goal = u.goal,
+        standing = CASE WHEN u.status IN ('pending', 'processing') THEN 'open' ELSE u.status END, reason = u.reason, refunded_minor = u.refunded_minor,
         updated_at = u.updated_at, cause_step = u.cause_step, cause_state = u.cause_state, cause_code = u.cause_code
     FROM (
         SELECT
@@ -762,15 +776,19 @@ WITH changed AS (
             unnest($21::text[]) AS cause_step, unnest($22::text[]) AS cause_state,
             unnest($23::text[]) AS cause_code
     ) u WHERE o.id = u.id
+), closed AS (
+    DELETE FROM millrace.open_orders p WHERE p.order_id = ANY($24::uuid[])
+), opened AS (
+    INSERT INTO millrace.open_orders (order_id) SELECT unnest($25::uuid[]) ON CONFLICT DO NOTHING
 ), settled AS (
     UPDATE millrace.order_steps s
     SET state = u.state, reference = u.reference, reason = u.reason, settled_at = u.settled_at
     FROM (
         SELECT
-            unnest($24::uuid[]) AS order_id, unnest($25::text[]) AS step,
-            unnest($26::integer[]) AS generation, unnest($27::text[]) AS state,
-            unnest($28::text[]) AS reference, unnest($29::text[]) AS reason,
-            unnest($30::timestamptz[]) AS settled_at
+            unnest($26::uuid[]) AS order_id, unnest($27::text[]) AS step,
+            unnest($28::integer[]) AS generation, unnest($29::text[]) AS state,
+            unnest($30::text[]) AS reference, unnest($31::text[]) AS reason,
+            unnest($32::timestamptz[]) AS settled_at
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
 ), started AS (
     INSERT INTO millrace.order_steps (
@@ -778,9 +796,9 @@ WITH changed AS (
         deadline_at
     )
     SELECT
-        unnest($31::uuid[]), unnest($32::text[]), unnest($33::integer[]),
-        nullif(unnest($34::integer[]), 0), 'pending', unnest($35::bigint[]), unnest($36::bytea[]), '', '',
-        unnest($37::timestamptz[]), unnest($38::timestamptz[])
+        unnest($33::uuid[]), unnest($34::text[]), unnest($35::integer[]),
+        nullif(unnest($36::integer[]), 0), 'pending', unnest($37::bigint[]), unnest($38::bytea[]), '', '',
+        unnest($39::timestamptz[]), unnest($40::timestamptz[])
 )
 INSERT INTO millrace.order_events (
     order_id, version, kind, actor, amount_minor, step, generation, reference, reason, status, progress,
@@ -818,6 +836,8 @@ type OrdersUpdateParams struct {
 	CauseSteps         []string
 	CauseStates        []string
 	CauseCodes         []string
+	Closed             []uuid.UUID
+	Opened             []uuid.UUID
 	SettledOrderIds    []uuid.UUID
 	SettledNames       []string
 	SettledGenerations []int32
@@ -836,6 +856,7 @@ type OrdersUpdateParams struct {
 }
 
 // OrdersUpdate writes the result of events on locked orders: the rows, the settled and started steps, and the log.
+// closed are the orders that are idle now, and opened those that were idle before.
 func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdateParams) error {
 	_, err := db.Exec(ctx, ordersUpdate,
 		arg.EventOrderIds,
@@ -861,6 +882,8 @@ func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdatePa
 		arg.CauseSteps,
 		arg.CauseStates,
 		arg.CauseCodes,
+		arg.Closed,
+		arg.Opened,
 		arg.SettledOrderIds,
 		arg.SettledNames,
 		arg.SettledGenerations,

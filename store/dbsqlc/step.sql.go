@@ -13,6 +13,223 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const openSteps = `-- name: OpenSteps :many
+WITH page AS (
+    SELECT p.order_id FROM millrace.open_orders p WHERE p.order_id > $3::uuid ORDER BY p.order_id LIMIT $4
+)
+SELECT
+    page.order_id, coalesce(s.step, '')::text AS step, coalesce(s.generation, 0)::integer AS generation,
+    coalesce(s.deadline_at, 'epoch')::timestamptz AS deadline_at, coalesce(o.goal, '')::text AS goal,
+    coalesce(s.started_at < $1::timestamptz AND live.id IS NULL, false)::boolean AS stranded
+FROM page
+LEFT JOIN LATERAL (
+    SELECT p.step, p.generation, p.started_at, p.deadline_at FROM millrace.order_steps p
+    WHERE p.order_id = page.order_id AND p.state = 'pending' OFFSET 0
+) s ON true
+LEFT JOIN LATERAL (SELECT g.goal FROM millrace.orders g WHERE g.id = page.order_id LIMIT 1) o ON true
+LEFT JOIN LATERAL (
+    SELECT j.id FROM millrace.river_job j
+    WHERE s.started_at < $1::timestamptz
+        AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+        AND j.args ->> 'order_id' = page.order_id::text
+        AND (j.kind || '' = 'carry_order' -- an index over kinds finds as many jobs as there are
+            OR j.kind || '' = s.step AND j.args ->> 'generation' = s.generation::text)
+        AND (j.state <> 'running' OR j.attempted_at > now() - $2::interval)
+    LIMIT 1
+) live ON true
+ORDER BY page.order_id
+`
+
+type OpenStepsParams struct {
+	StartedBefore time.Time
+	LongestRun    pgtype.Interval
+	After         uuid.UUID
+	PageSize      int32
+}
+
+type OpenStepsRow struct {
+	OrderID    uuid.UUID
+	Step       string
+	Generation int32
+	DeadlineAt time.Time
+	Goal       string
+	Stranded   bool
+}
+
+// OpenSteps reads a page of the open orders with their pending steps, after a given order. A stranded step was started
+// before a moment, and no job can carry it out: neither a job of its own nor one that carries its order. River's row was
+// pruned, discarded or deleted, or its process has been silent for longer than any job may take. An order without a
+// pending step has an empty step. Steps and jobs are looked up for each order by itself. The limits and offsets keep the
+// planner from joining: its statistics are from when no order was open.
+func (q *Queries) OpenSteps(ctx context.Context, db DBTX, arg *OpenStepsParams) ([]OpenStepsRow, error) {
+	rows, err := db.Query(ctx, openSteps,
+		arg.StartedBefore,
+		arg.LongestRun,
+		arg.After,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OpenStepsRow
+	for rows.Next() {
+		var i OpenStepsRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Step,
+			&i.Generation,
+			&i.DeadlineAt,
+			&i.Goal,
+			&i.Stranded,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersOpen = `-- name: OrdersOpen :exec
+WITH o AS (
+    SELECT i.id, (r.standing = 'open' OR EXISTS (
+        SELECT FROM millrace.order_steps s WHERE s.order_id = i.id AND s.state = 'pending'
+    )) AS open
+    FROM (SELECT unnest($1::uuid[]) AS id) i JOIN millrace.orders r ON r.id = i.id
+), closed AS (
+    DELETE FROM millrace.open_orders p USING o WHERE p.order_id = o.id AND NOT o.open
+)
+INSERT INTO millrace.open_orders (order_id) SELECT o.id FROM o WHERE o.open ON CONFLICT DO NOTHING
+`
+
+// OrdersOpen adds those of some locked orders that are not idle to the open orders, and removes the others.
+func (q *Queries) OrdersOpen(ctx context.Context, db DBTX, ids []uuid.UUID) error {
+	_, err := db.Exec(ctx, ordersOpen, ids)
+	return err
+}
+
+const ordersPending = `-- name: OrdersPending :many
+SELECT
+    w.job_id, s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
+    coalesce(u.state, '')::text AS undone_state,
+    EXISTS (
+        SELECT FROM millrace.river_job j
+        WHERE j.args ->> 'order_id' = s.order_id::text
+            AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled') AND j.id <> w.job_id
+            AND (j.kind || '' = s.step AND j.args ->> 'generation' = s.generation::text
+                OR j.kind || '' = 'carry_order' AND CASE WHEN j.args ? 'steps'
+                    THEN j.args -> 'steps' ? concat(s.step, ':', s.generation) ELSE j.id > w.job_id END)
+    )::boolean AS taken
+FROM (SELECT unnest($1::uuid[]) AS order_id, unnest($2::bigint[])::bigint AS job_id) w
+JOIN millrace.orders o ON o.id = w.order_id
+JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.state = 'pending'
+JOIN millrace.order_steps k
+    ON k.order_id = s.order_id AND k.step = s.step AND k.generation = coalesce(s.key_generation, s.generation)
+LEFT JOIN (SELECT unnest($3::text[]) AS step, unnest($4::text[]) AS undone) c ON c.step = s.step
+LEFT JOIN millrace.order_steps u ON u.order_id = s.order_id AND u.step = c.undone AND u.generation = 1
+`
+
+type OrdersPendingParams struct {
+	OrderIds      []uuid.UUID
+	JobIds        []int64
+	Compensations []string
+	Undone        []string
+}
+
+type OrdersPendingRow struct {
+	JobID         int64
+	OrderID       uuid.UUID
+	Step          string
+	Generation    int32
+	State         string
+	KeyGeneration int32
+	Request       []byte
+	DeadlineAt    time.Time
+	Goal          string
+	UndoneState   string
+	Taken         bool
+}
+
+// OrdersPending reads the pending steps of some orders for the jobs that carry them: what StepsRead reads, and whether
+// another live job is to carry the step out: a job of the step's own, a carrying job that names the step, or a later
+// one that names none.
+func (q *Queries) OrdersPending(ctx context.Context, db DBTX, arg *OrdersPendingParams) ([]OrdersPendingRow, error) {
+	rows, err := db.Query(ctx, ordersPending,
+		arg.OrderIds,
+		arg.JobIds,
+		arg.Compensations,
+		arg.Undone,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrdersPendingRow
+	for rows.Next() {
+		var i OrdersPendingRow
+		if err := rows.Scan(
+			&i.JobID,
+			&i.OrderID,
+			&i.Step,
+			&i.Generation,
+			&i.State,
+			&i.KeyGeneration,
+			&i.Request,
+			&i.DeadlineAt,
+			&i.Goal,
+			&i.UndoneState,
+			&i.Taken,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersUnopened = `-- name: OrdersUnopened :many
+SELECT o.id, NOT EXISTS (SELECT FROM millrace.open_orders p WHERE p.order_id = o.id) AS missing
+FROM millrace.orders o WHERE o.standing = 'open' AND o.id > $1::uuid ORDER BY o.id LIMIT $2
+`
+
+type OrdersUnopenedParams struct {
+	After    uuid.UUID
+	PageSize int32
+}
+
+type OrdersUnopenedRow struct {
+	ID      uuid.UUID
+	Missing bool
+}
+
+// OrdersUnopened reads a page of the orders that are under way, after a given order, and reports which are missing from
+// the open orders: programs of an earlier version do not add them.
+func (q *Queries) OrdersUnopened(ctx context.Context, db DBTX, arg *OrdersUnopenedParams) ([]OrdersUnopenedRow, error) {
+	rows, err := db.Query(ctx, ordersUnopened, arg.After, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrdersUnopenedRow
+	for rows.Next() {
+		var i OrdersUnopenedRow
+		if err := rows.Scan(&i.ID, &i.Missing); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const stepHandOver = `-- name: StepHandOver :execrows
 UPDATE millrace.order_steps SET handed_over_at = $1
 WHERE order_id = $2 AND step = $3 AND generation = $4
@@ -58,12 +275,12 @@ func (q *Queries) StepTakeBack(ctx context.Context, db DBTX, arg *StepTakeBackPa
 }
 
 const stepsOldest = `-- name: StepsOldest :many
-SELECT w.step::text AS step, d.started_at
-FROM (SELECT unnest($1::text[]) AS step) w
+SELECT s.step::text AS step, min(s.started_at)::timestamptz AS started_at
+FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT $1) o
 CROSS JOIN LATERAL (
-    SELECT s.started_at FROM millrace.order_steps s
-    WHERE s.step = w.step AND s.state = 'pending' ORDER BY s.deadline_at, s.order_id LIMIT 1
-) d
+    SELECT p.step, p.started_at FROM millrace.order_steps p WHERE p.order_id = o.order_id AND p.state = 'pending' OFFSET 0
+) s
+GROUP BY s.step
 `
 
 type StepsOldestRow struct {
@@ -71,9 +288,10 @@ type StepsOldestRow struct {
 	StartedAt time.Time
 }
 
-// StepsOldest returns, for each of some kinds, since when the pending step with the earliest deadline has been pending.
-func (q *Queries) StepsOldest(ctx context.Context, db DBTX, steps []string) ([]StepsOldestRow, error) {
-	rows, err := db.Query(ctx, stepsOldest, steps)
+// StepsOldest returns, for each kind of step that is pending in one of the oldest open orders, since when it has been
+// pending there.
+func (q *Queries) StepsOldest(ctx context.Context, db DBTX, most int32) ([]StepsOldestRow, error) {
+	rows, err := db.Query(ctx, stepsOldest, most)
 	if err != nil {
 		return nil, err
 	}
@@ -82,56 +300,6 @@ func (q *Queries) StepsOldest(ctx context.Context, db DBTX, steps []string) ([]S
 	for rows.Next() {
 		var i StepsOldestRow
 		if err := rows.Scan(&i.Step, &i.StartedAt); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const stepsOverdue = `-- name: StepsOverdue :many
-SELECT d.order_id, w.step::text AS step, d.generation, d.deadline_at
-FROM (SELECT unnest($1::text[]) AS step) w
-CROSS JOIN LATERAL (
-    SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
-    WHERE s.step = w.step AND s.state = 'pending' AND s.deadline_at < $2
-    ORDER BY s.deadline_at, s.order_id LIMIT $3
-) d
-`
-
-type StepsOverdueParams struct {
-	Steps    []string
-	Before   time.Time
-	MostEach int32
-}
-
-type StepsOverdueRow struct {
-	OrderID    uuid.UUID
-	Step       string
-	Generation int32
-	DeadlineAt time.Time
-}
-
-// StepsOverdue lists the steps of some kinds that are pending although their deadline was before a moment, for each
-// kind the earliest deadlines first.
-func (q *Queries) StepsOverdue(ctx context.Context, db DBTX, arg *StepsOverdueParams) ([]StepsOverdueRow, error) {
-	rows, err := db.Query(ctx, stepsOverdue, arg.Steps, arg.Before, arg.MostEach)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []StepsOverdueRow
-	for rows.Next() {
-		var i StepsOverdueRow
-		if err := rows.Scan(
-			&i.OrderID,
-			&i.Step,
-			&i.Generation,
-			&i.DeadlineAt,
-		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -257,135 +425,44 @@ func (q *Queries) StepsRead(ctx context.Context, db DBTX, arg *StepsReadParams) 
 	return items, nil
 }
 
-const stepsSweep = `-- name: StepsSweep :many
-WITH page AS (
-    SELECT s.order_id, s.generation, s.deadline_at, s.started_at FROM millrace.order_steps s
-    WHERE s.step = $2 AND s.state = 'pending'
-        AND (s.deadline_at, s.order_id, s.generation)
-            > ($4::timestamptz, $5::uuid, $6::integer)
-    ORDER BY s.deadline_at, s.order_id, s.generation LIMIT $7
-)
-SELECT
-    page.order_id, page.generation, page.deadline_at,
-    (page.started_at < $1::timestamptz AND live.id IS NULL)::boolean AS stranded
-FROM page
-LEFT JOIN LATERAL (
-    SELECT j.id FROM millrace.river_job j
-    WHERE page.started_at < $1::timestamptz
-        AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-        AND j.args ->> 'order_id' = page.order_id::text AND j.args ->> 'generation' = page.generation::text
-        AND j.kind || '' = $2 -- an index over kinds finds as many jobs as there are
-        AND (j.state <> 'running' OR j.attempted_at > now() - $3::interval)
-    LIMIT 1
-) live ON true
-ORDER BY page.deadline_at, page.order_id, page.generation
+const sweepCursorForget = `-- name: SweepCursorForget :exec
+DELETE FROM millrace.sweep_cursor WHERE walk = $1
 `
 
-type StepsSweepParams struct {
-	StartedBefore   time.Time
-	Step            string
-	LongestRun      pgtype.Interval
-	AfterDeadlineAt time.Time
-	AfterOrderID    uuid.UUID
-	AfterGeneration int32
-	PageSize        int32
+func (q *Queries) SweepCursorForget(ctx context.Context, db DBTX, walk string) error {
+	_, err := db.Exec(ctx, sweepCursorForget, walk)
+	return err
 }
 
-type StepsSweepRow struct {
-	OrderID    uuid.UUID
-	Generation int32
-	DeadlineAt time.Time
-	Stranded   bool
+const sweepCursorWrite = `-- name: SweepCursorWrite :exec
+INSERT INTO millrace.sweep_cursor (walk, order_id) VALUES ($1, $2)
+ON CONFLICT ON CONSTRAINT sweep_cursor_pkey DO UPDATE SET order_id = EXCLUDED.order_id
+`
+
+type SweepCursorWriteParams struct {
+	Walk    string
+	OrderID uuid.UUID
 }
 
-// StepsSweep reads a page of the pending steps of one kind, after a given step, and reports which are stranded. A
-// stranded step was started before a moment and has no job that could carry it out: River's row was pruned, discarded
-// or deleted, or its process has been silent for longer than any job may take. The job is looked up for each step by
-// itself. The limits keep the planner from joining: its statistics are from when no step was pending.
-func (q *Queries) StepsSweep(ctx context.Context, db DBTX, arg *StepsSweepParams) ([]StepsSweepRow, error) {
-	rows, err := db.Query(ctx, stepsSweep,
-		arg.StartedBefore,
-		arg.Step,
-		arg.LongestRun,
-		arg.AfterDeadlineAt,
-		arg.AfterOrderID,
-		arg.AfterGeneration,
-		arg.PageSize,
-	)
+func (q *Queries) SweepCursorWrite(ctx context.Context, db DBTX, arg *SweepCursorWriteParams) error {
+	_, err := db.Exec(ctx, sweepCursorWrite, arg.Walk, arg.OrderID)
+	return err
+}
+
+const sweepCursors = `-- name: SweepCursors :many
+SELECT walk, order_id FROM millrace.sweep_cursor
+`
+
+func (q *Queries) SweepCursors(ctx context.Context, db DBTX) ([]MillraceSweepCursor, error) {
+	rows, err := db.Query(ctx, sweepCursors)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []StepsSweepRow
+	var items []MillraceSweepCursor
 	for rows.Next() {
-		var i StepsSweepRow
-		if err := rows.Scan(
-			&i.OrderID,
-			&i.Generation,
-			&i.DeadlineAt,
-			&i.Stranded,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const stepsUnwanted = `-- name: StepsUnwanted :many
-WITH page AS (
-    SELECT s.order_id, s.generation, s.deadline_at FROM millrace.order_steps s
-    WHERE s.step = $1 AND s.state = 'pending'
-        AND (s.deadline_at, s.order_id, s.generation)
-            > ($2::timestamptz, $3::uuid, $4::integer)
-    ORDER BY s.deadline_at, s.order_id, s.generation LIMIT $5
-)
-SELECT page.order_id, page.generation, page.deadline_at, coalesce(o.goal <> 'complete', false)::boolean AS unwanted
-FROM page
-LEFT JOIN LATERAL (SELECT g.goal FROM millrace.orders g WHERE g.id = page.order_id LIMIT 1) o ON true
-ORDER BY page.deadline_at, page.order_id, page.generation
-`
-
-type StepsUnwantedParams struct {
-	Step            string
-	AfterDeadlineAt time.Time
-	AfterOrderID    uuid.UUID
-	AfterGeneration int32
-	PageSize        int32
-}
-
-type StepsUnwantedRow struct {
-	OrderID    uuid.UUID
-	Generation int32
-	DeadlineAt time.Time
-	Unwanted   bool
-}
-
-// StepsUnwanted reads the same page as StepsSweep, and reports which steps their orders do not want any more.
-func (q *Queries) StepsUnwanted(ctx context.Context, db DBTX, arg *StepsUnwantedParams) ([]StepsUnwantedRow, error) {
-	rows, err := db.Query(ctx, stepsUnwanted,
-		arg.Step,
-		arg.AfterDeadlineAt,
-		arg.AfterOrderID,
-		arg.AfterGeneration,
-		arg.PageSize,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []StepsUnwantedRow
-	for rows.Next() {
-		var i StepsUnwantedRow
-		if err := rows.Scan(
-			&i.OrderID,
-			&i.Generation,
-			&i.DeadlineAt,
-			&i.Unwanted,
-		); err != nil {
+		var i MillraceSweepCursor
+		if err := rows.Scan(&i.Walk, &i.OrderID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -405,67 +482,6 @@ SELECT set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_cust
 // any size reads and sorts all pending steps for each page, which takes more than a second for a million.
 func (q *Queries) SweepPlan(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, sweepPlan)
-	return err
-}
-
-const sweepProgress = `-- name: SweepProgress :many
-SELECT step, deadline_at, order_id, generation FROM millrace.sweep_progress
-`
-
-func (q *Queries) SweepProgress(ctx context.Context, db DBTX) ([]MillraceSweepProgress, error) {
-	rows, err := db.Query(ctx, sweepProgress)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []MillraceSweepProgress
-	for rows.Next() {
-		var i MillraceSweepProgress
-		if err := rows.Scan(
-			&i.Step,
-			&i.DeadlineAt,
-			&i.OrderID,
-			&i.Generation,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const sweepProgressForget = `-- name: SweepProgressForget :exec
-DELETE FROM millrace.sweep_progress WHERE step = $1
-`
-
-func (q *Queries) SweepProgressForget(ctx context.Context, db DBTX, step string) error {
-	_, err := db.Exec(ctx, sweepProgressForget, step)
-	return err
-}
-
-const sweepProgressWrite = `-- name: SweepProgressWrite :exec
-INSERT INTO millrace.sweep_progress (step, deadline_at, order_id, generation) VALUES ($1, $2, $3, $4)
-ON CONFLICT ON CONSTRAINT sweep_progress_pkey DO UPDATE
-SET deadline_at = EXCLUDED.deadline_at, order_id = EXCLUDED.order_id, generation = EXCLUDED.generation
-`
-
-type SweepProgressWriteParams struct {
-	Step       string
-	DeadlineAt time.Time
-	OrderID    uuid.UUID
-	Generation int32
-}
-
-func (q *Queries) SweepProgressWrite(ctx context.Context, db DBTX, arg *SweepProgressWriteParams) error {
-	_, err := db.Exec(ctx, sweepProgressWrite,
-		arg.Step,
-		arg.DeadlineAt,
-		arg.OrderID,
-		arg.Generation,
-	)
 	return err
 }
 

@@ -635,9 +635,7 @@ func (q *Queries) VerifySlots(ctx context.Context, db DBTX, arg *VerifySlotsPara
 
 const verifyStuck = `-- name: VerifyStuck :many
 SELECT o.id, o.status FROM (
-    (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'pending' ORDER BY p.id LIMIT $1)
-    UNION ALL
-    (SELECT p.id, p.status FROM millrace.orders p WHERE p.status = 'processing' ORDER BY p.id LIMIT $1)
+    SELECT p.id, p.status FROM millrace.orders p WHERE p.standing = 'open' ORDER BY p.id LIMIT $1
 ) o
 LEFT JOIN LATERAL (
     SELECT true AS waits FROM millrace.order_steps s

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/failpoint"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// Recover gives new jobs to the orders whose jobs run on instances that have been silent for 10 s, and to those whose
+// jobs run on self according to River only. It costs in proportion to those jobs, and not to the orders that are open.
+// The instance must have sent heartbeats for as long itself: after an outage of the database all instances have been
+// silent. It returns how many jobs it replaced.
+//
+// An instance that was only frozen, or cut off, does no harm when it comes back: its steps are settled then, or settled
+// by whichever is first, and the provider has seen one key.
+func (s *Steps) Recover(ctx context.Context, self Instance) (recovered int, err error) {
+	lost, err := s.lost(ctx, self)
+	if err != nil || len(lost) == 0 {
+		return 0, err
+	}
+	failpoint.Hit("recovery.found")
+	recovered, err = s.replace(ctx, lost)
+	if errors.Is(err, errTurnTaken) { // the next try comes with the next heartbeat
+		err = nil
+	}
+	if err != nil {
+		return recovered, fmt.Errorf("recover: %w", err)
+	}
+	return recovered, nil
+}
+
+func (s *Steps) lost(ctx context.Context, self Instance) ([]int64, error) {
+	active := self.Active
+	if active == nil {
+		active = []int64{}
+	}
+	lost, err := s.queries.JobsLost(ctx, s.db, &dbsqlc.JobsLostParams{
+		Self: self.ID, Active: active, Silence: interval(silence),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find lost jobs: %w", err)
+	}
+	return lost, nil
+}
+
+// replace gives carrying jobs to the orders of jobs that run according to River only.
+func (s *Steps) replace(ctx context.Context, lost []int64) (replaced int, err error) {
+	for ids := range slices.Chunk(lost, lostPage) {
+		if err := ctx.Err(); err != nil {
+			return replaced, err
+		}
+		var work []orders.StepJob
+		err := s.inTurn(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+			if work, err = s.unreplaced(ctx, tx, ids); err != nil {
+				return err
+			}
+			return s.carryAll(ctx, tx, work)
+		})
+		if err != nil {
+			return replaced, err
+		}
+		replaced += len(work)
+	}
+	return replaced, nil
+}
+
+// unreplaced returns the work of running jobs that has got no other job since: the pending step of a step's job, and the
+// order of a carrying job, which has an empty step.
+func (s *Steps) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) (work []orders.StepJob, err error) {
+	rows, err := s.queries.JobsUnreplaced(ctx, tx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
+	}
+	params := new(dbsqlc.StepsPendingParams)
+	for _, row := range rows {
+		var job orders.StepJob // a carrying job has no more than the order
+		if err := json.Unmarshal(row.Args, &job); err != nil {
+			continue
+		}
+		switch {
+		case row.Kind == (orders.CarryJob{}).Kind():
+			work = append(work, orders.StepJob{OrderID: job.OrderID})
+		case string(job.Step) == row.Kind:
+			params.OrderIds = append(params.OrderIds, job.OrderID)
+			params.Steps = append(params.Steps, row.Kind)
+			params.Generations = append(params.Generations, int32(job.Generation))
+		}
+	}
+	pending, err := s.queries.StepsPending(ctx, tx, params)
+	if err != nil {
+		return nil, fmt.Errorf("read steps: %w", err)
+	}
+	for _, row := range pending {
+		work = append(work, orders.StepJob{
+			OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation),
+		})
+	}
+	return work, nil
+}
