@@ -85,8 +85,11 @@ func handOver[T river.JobArgs](ctx context.Context, c *carrier, job *river.Job[T
 	}
 	left := make([]store.Left, len(tasks))
 	for i, t := range tasks {
-		left[i] = store.Left{StepJob: t.StepJob, Wait: c.handOverWait(ctx, t)}
+		left[i] = store.Left{StepJob: t.StepJob}
 		left[i].Tries = t.tries
+		if wait := c.handOverWait(ctx, t); wait > 0 {
+			left[i].RunAt = c.Clock.Now().Add(wait)
+		}
 		c.metrics.handedOver(t)
 	}
 	failpoint.Hit("carry.before_hand_over")

@@ -16,7 +16,7 @@ import (
 type Left struct {
 	orders.StepJob
 
-	Wait time.Duration // before the step's own job runs; 0: it may run at once
+	RunAt time.Time // when the step's own job runs; zero: at once
 }
 
 // HandOver gives steps jobs of their own, in their providers' queues. complete ends the job that had them, in the same
@@ -33,8 +33,8 @@ func (s *Orders) HandOver(ctx context.Context, left []Left, complete func(contex
 		params[i] = river.InsertManyParams{Args: step.StepJob, InsertOpts: &river.InsertOpts{
 			Queue: string(spec.Provider), Priority: priority, MaxAttempts: maxAttempts,
 		}}
-		if step.Wait > 0 {
-			params[i].InsertOpts.ScheduledAt = s.now().Add(step.Wait)
+		if !step.RunAt.IsZero() {
+			params[i].InsertOpts.ScheduledAt = step.RunAt
 		} else {
 			queues[i] = string(spec.Provider)
 		}

@@ -36,6 +36,9 @@ func TestUnreachable(t *testing.T) {
 			continue
 		}
 		noun, name := nouns.Field(i), nouns.Type().Field(i).Name
+		if name == "Holds" {
+			continue // what this process knows, without the database
+		}
 		require.LessOrEqual(t, noun.NumMethod(), 20, "%s has many methods: it may be two nouns", name)
 		for m := range noun.NumMethod() {
 			method, label := noun.Method(m), name+"."+noun.Type().Method(m).Name
@@ -70,6 +73,8 @@ func call(t *testing.T, method reflect.Value, text string) []reflect.Value {
 			in = append(in, reflect.ValueOf(t.Context()))
 		case of.Kind() == reflect.String:
 			in = append(in, reflect.ValueOf(text).Convert(of))
+		case of == reflect.TypeFor[store.NewHold]():
+			in = append(in, reflect.ValueOf(store.NewHold{Reason: "test"}))
 		case kind.IsVariadic() && i == kind.NumIn()-1:
 		case of.Kind() == reflect.Slice:
 			list := reflect.MakeSlice(of, 1, 1)
