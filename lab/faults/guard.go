@@ -52,8 +52,8 @@ func guards() []guard {
 		},
 		{
 			id: "G5", name: "the bytes of a call are made before the call", file: "store/intent.go", seenBy: "F29",
-			with:    "Request: row.Request,",
-			without: `Request: fmt.Appendf(nil, "%*s", len(row.Request)+int(time.Now().UnixNano()%97), row.Request),`,
+			with:    "Request: row.Request, DeadlineAt: row.DeadlineAt.UTC(),",
+			without: `DeadlineAt: row.DeadlineAt.UTC(), Request: fmt.Appendf(nil, "%*s", len(row.Request)+int(time.Now().UnixNano()%97), row.Request),`,
 		},
 		{
 			id: "G6", name: "the log is read below the oldest transaction", file: "store/log.go", seenBy: "F20", atLength: true,
@@ -61,11 +61,11 @@ func guards() []guard {
 		},
 		{
 			id: "G7", name: "the sweep", file: "jobs/sweep.go", seenBy: "F6",
-			with: "w.Store.Steps.Sweep(ctx, longestRun)", without: "0, error(nil)",
+			with: "w.Store.Steps.Sweep(ctx, longestRun, w.Now().Add(-askFor-carryTimeout))", without: "store.Swept{}, error(nil)",
 		},
 		{
 			id: "G8", name: "nothing is sent after its deadline", file: "jobs/step.go", seenBy: "F33",
-			with: "late := w.Now().Sub(intent.DeadlineAt)", without: "late := time.Duration(-1)",
+			with: "late := c.Now().Sub(intent.DeadlineAt)", without: "late := time.Duration(-1)",
 		},
 		{
 			id: "G9", name: "a provider is asked after failures", file: "jobs/step.go", seenBy: "F33",
@@ -113,6 +113,19 @@ func guards() []guard {
 
 // judgeAsk`,
 			without: "	return m.done(), nil\n}\n\n// judgeAsk",
+		},
+		{
+			id: "G16", name: "a job ends in the commit that hands over its steps", file: "store/hand_over.go", seenBy: "F30",
+			with: `		if err := s.insert(ctx, tx, params); err != nil {
+			return err
+		}
+		failpoint.Hit("hand_over.inserted")
+`,
+			without: `		go func() {
+			<-time.After(500 * time.Millisecond)
+			_ = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return s.insert(ctx, tx, params) })
+		}()
+`,
 		},
 	}
 }

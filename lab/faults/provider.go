@@ -64,15 +64,39 @@ func providerDown(ctx context.Context, r *run) error {
 	}
 	l := usual(size(r, 60, 1200), 10)
 	l.refunded = 0 // no order is completed
-	if err := r.serve(ctx, l, nil); err != nil {
+	var jobless int
+	err := r.serve(ctx, l, func(ctx context.Context) (err error) {
+		jobless, err = r.jobless(ctx)
+		return err
+	})
+	if err != nil {
 		return err
 	}
+	r.figure("steps without a job", "%d", jobless)
+	r.expect(jobless == 0, "%d steps were seen that no job could carry out", jobless)
 	pause(ctx, size(r, 10*time.Second, 2*time.Minute))
 	const deadlines = "SELECT count(*) FROM millrace.order_steps WHERE state = 'unknown' AND reason = 'deadline'"
 	gaveUp, err := r.primary().number(ctx, deadlines)
 	r.figure("given up", "%d", gaveUp)
 	r.expect(gaveUp == 0, "%d steps were given up", gaveUp)
 	return err
+}
+
+// jobless looks again and again for pending steps that neither a job of their own nor a job that carries their order can
+// carry out, and returns the most it has seen at a time. Each look is one snapshot.
+func (r *run) jobless(ctx context.Context) (most int, err error) {
+	const look = `SELECT count(*) FROM millrace.order_steps s WHERE s.state = 'pending' AND NOT EXISTS (
+		SELECT FROM millrace.river_job j WHERE j.args ->> 'order_id' = s.order_id::text
+			AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+			AND (j.kind = 'carry_order' OR j.kind = s.step AND j.args ->> 'generation' = s.generation::text))`
+	for pause(ctx, 50*time.Millisecond) {
+		n, err := r.primary().number(context.WithoutCancel(ctx), look)
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, n)
+	}
+	return most, nil
 }
 
 func flapping(ctx context.Context, r *run) error {
