@@ -81,6 +81,7 @@ func TestOpenAPI(t *testing.T) {
 			"pingWebhook", "listWebhookDeliveries", "getWebhookDelivery", "redeliverWebhookDelivery",
 			"redeliverWebhookDeliveries",
 			"getSystemStatus", "getSystemMetrics", "getSystemHistory", "getReconciliation",
+			"listLanes", "getLane", "pauseLane", "resumeLane", "getIntake", "stopIntake", "startIntake",
 			"getHealth", "getLiveness", "getReadiness",
 		}, ids)
 	})
