@@ -16,7 +16,7 @@ type exchange struct {
 	operation string     // the operation's id, or the name of a different route; empty if nothing matched
 	declared  *operation // nil if the request is not for an operation of the API
 	principal Principal
-	actor     store.Actor // the principal, for the audit log
+	actor     store.Actor              // the principal, for the audit log
 	streaming bool                     // the answer is an event stream, or waits for an event
 	rated     bool                     // the request was counted against a rate limit
 	inFlight  stream.Holder            // the share that the request occupies while it is being answered

@@ -62,7 +62,7 @@ type voyage struct {
 
 	began   time.Time
 	results chan result
-	flying  int                          // attempts that have not sent their result
+	flying  int                         // attempts that have not sent their result
 	goal    atomic.Pointer[orders.Goal] // of the order after the latest outcome; nil before
 	left    []task
 }

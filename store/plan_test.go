@@ -67,8 +67,8 @@ func TestPagesReadLittle(t *testing.T) {
 			_, err := s.Orders.Export(t.Context(), store.Export{Status: orders.Failed, Limit: 10})
 			return err
 		}, 100},
-		{"Sweep", "order_steps", func() error { // two pages of each kind, and the job of each step
-			_, err := s.Steps.Sweep(t.Context(), time.Minute)
+		{"Sweep", "order_steps", func() error { // the pages of open orders, with their steps
+			_, err := s.Steps.Sweep(t.Context(), time.Minute, time.Time{})
 			return err
 		}, 60_000},
 		{"Stuck", "order_steps", func() error { // the steps of 10,000 orders
