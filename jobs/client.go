@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,13 +69,13 @@ const (
 type pauses struct {
 	store  *store.Store
 	logger *slog.Logger
-	queues atomic.Pointer[[]string]
+	queues atomic.Pointer[map[string]bool]
 	fails  streak
 }
 
 func (p *pauses) has(provider orders.Provider) bool {
 	queues := p.queues.Load()
-	return queues != nil && slices.Contains(*queues, string(provider))
+	return queues != nil && (*queues)[string(provider)]
 }
 
 // follow reads the pauses every second until done is closed.

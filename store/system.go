@@ -57,20 +57,6 @@ type Queue struct {
 	OldestAt time.Time
 }
 
-// Paused lists the queues that an operator has paused.
-func (s *Queues) Paused(ctx context.Context) (paused []string, err error) {
-	known, err := s.queries.QueuesPaused(ctx, s.db, interval(silence))
-	if err != nil {
-		return nil, fmt.Errorf("read queues: %w", err)
-	}
-	for _, q := range known {
-		if q.Paused {
-			paused = append(paused, q.Name)
-		}
-	}
-	return paused, nil
-}
-
 // List lists by name the queues that a process works or that have unfinished jobs.
 func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 	depths, err := s.Depths(ctx)

@@ -17,7 +17,7 @@ SELECT d.cause_step, d.cause_state, d.cause_code, count(*) AS orders,
     min(d.updated_at)::timestamptz AS first_at, max(d.updated_at)::timestamptz AS last_at
 FROM (
     SELECT o.cause_step, o.cause_state, o.cause_code, o.updated_at FROM millrace.orders o
-    WHERE o.status = 'needs_attention' ORDER BY o.id DESC LIMIT @latest
+    WHERE o.standing = 'needs_attention' ORDER BY o.id DESC LIMIT @latest
 ) d
 GROUP BY d.cause_step, d.cause_state, d.cause_code
 ORDER BY count(*) DESC, d.cause_step, d.cause_state, d.cause_code LIMIT @most;
