@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +40,8 @@ type Recovery struct {
 	give         func(ctx context.Context) error
 	shut         func() []string // the queues that this process does not work now
 
+	beaten atomic.Int64 // when the latest heartbeat was sent, or the process started, in Unix nanoseconds
+
 	id     string // also the River client's
 	mu     sync.Mutex
 	active map[int64]string // the jobs that run in this process
@@ -63,6 +66,7 @@ func NewRecovery(
 		}),
 	}
 	r.give = r.recover
+	r.beaten.Store(time.Now().UnixNano())
 	if registerer != nil {
 		registerer.MustRegister(r.recovered)
 	}
@@ -104,6 +108,9 @@ func (r *Recovery) Running() map[string]int {
 	}
 	return running
 }
+
+// Silence returns the time since the latest heartbeat.
+func (r *Recovery) Silence() time.Duration { return time.Since(time.Unix(0, r.beaten.Load())) }
 
 // tell reports the queues that this process has worked since the last report.
 func (r *Recovery) tell(ctx context.Context) error {
@@ -156,6 +163,7 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 		}
 		if err == nil {
 			last = now
+			r.beaten.Store(now.UnixNano())
 			if now.Sub(trusted) >= r.trust {
 				select {
 				case turns <- struct{}{}:

@@ -109,7 +109,10 @@ millrace keys create --role customer --customer 42 --expires 30d`,
 		"keys list":   `millrace keys list`,
 		"keys revoke": `millrace keys revoke abcdefghijkl`,
 		"audit":       `millrace audit --limit 10`,
-		"openapi":     `millrace openapi --format json > openapi.json`,
+		"health": `
+millrace health                                   # the operations address of this machine
+millrace health --live http://127.0.0.1:8080`,
+		"openapi": `millrace openapi --format json > openapi.json`,
 		"completion": `
 source <(millrace completion bash)                                     # bash: into ~/.bashrc
 millrace completion zsh > "${fpath[1]}/_millrace"                       # zsh

@@ -79,8 +79,10 @@ type node struct {
 	clock     *store.Clock
 	writes    *store.Writes
 	holds     *store.Holds
-	listening *pgxpool.Pool            // where River listens, if not on its own pool; nil without --listen-url
-	polls     bool                     // nothing listens
+	listening *pgxpool.Pool // where River listens, if not on its own pool; nil without --listen-url
+	polls     bool          // nothing listens
+	level     *logLevel
+	silence   func() time.Duration     // since the latest heartbeat; nil without workers
 	running   func() map[string]int    // running jobs, by queue; nil without workers
 	breakers  func() map[string]string // the states of this process's breakers by provider; nil without workers
 	opsPool   *pgxpool.Pool            // of the operators' pages: the workers' own, or one for this alone
@@ -247,16 +249,16 @@ func (n *node) start(ctx context.Context) error {
 	n.every(holdsEvery, func(ctx context.Context) {
 		_ = n.holds.Follow(ctx, guarding.Levers) // other parts report an outage of the database
 	})
-	if err := n.startOps(ctx, river, guarding); err != nil {
+	pulse, err := n.watchDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.startOps(ctx, river, guarding, pulse); err != nil {
 		return err
 	}
 	if c.api == nil {
 		n.background(feed.Run)
 		return nil
-	}
-	pulse, err := n.watchDatabase(ctx)
-	if err != nil {
-		return err
 	}
 	server, err := n.newAPI(ctx, bell, feed, feedPool, river.ID(), pulse)
 	if err != nil {
@@ -288,9 +290,9 @@ func (n *node) background(fn func(context.Context)) {
 
 // connections returns the most connections that the process may hold: its pools, and one for each listener.
 func (n *node) connections() int {
-	c, all := n.config, feedConnections+2
+	c, all := n.config, feedConnections+pulseConnections+2
 	if c.api != nil {
-		all += c.connections.APIConnections + pulseConnections
+		all += c.connections.APIConnections
 	}
 	if c.work == nil {
 		return all + opsConnections

@@ -20,7 +20,9 @@ import (
 const riverPrefix = "/riverui"
 
 // startOps serves the operators' pages on a separate address: the board, River UI, metrics and profiles.
-func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *store.Store) error {
+func (n *node) startOps(
+	ctx context.Context, client *river.Client[pgx.Tx], s *store.Store, database *pulse,
+) error {
 	ui, err := riverui.NewHandler(&riverui.HandlerOpts{
 		Endpoints: riverui.NewEndpoints(client, nil), Prefix: riverPrefix, Logger: n.logger,
 	})
@@ -42,6 +44,8 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *st
 	mux.Handle("GET /debug/pprof/profile", profile(pprof.Profile))
 	mux.Handle("GET /debug/pprof/symbol", profile(pprof.Symbol))
 	mux.Handle("GET /debug/pprof/trace", profile(pprof.Trace))
+	mux.HandleFunc("GET /log-level", n.level.show)
+	mux.HandleFunc("PUT /log-level", n.level.change)
 	mux.HandleFunc("GET /{$}", opsIndex)
 	looking, err := store.New(store.Config{DB: n.opsPool, Now: n.clock.Now, Wall: time.Now})
 	if err != nil {
@@ -56,7 +60,7 @@ func (n *node) startOps(ctx context.Context, client *river.Client[pgx.Tx], s *st
 	n.background(limiter.Run)
 	g := &guard{auth: auth, store: s, limiter: limiter, logger: n.logger, next: mux}
 	// River UI accepts a POST of any content type from any site, with the browser's credentials.
-	handler := hardened(localOnly(auth.IsOpen, http.NewCrossOriginProtection().Handler(g)))
+	handler := hardened(localOnly(auth.IsOpen, http.NewCrossOriginProtection().Handler(n.newProbes(database, g))))
 	n.serve("ops", handler, func() {}, time.Second)
 	return nil
 }

@@ -77,13 +77,13 @@ func (n *node) onReload(fn func(nodeConfig) error) { n.reloads = append(n.reload
 
 // reloadableLogger makes the process's logger.
 func (n *node) reloadableLogger(w io.Writer) *slog.Logger {
-	level := new(slog.LevelVar)
-	level.Set(n.config.log.LogLevel)
+	n.level = new(logLevel)
+	n.level.configure(n.config.log.LogLevel)
 	n.onReload(func(c nodeConfig) error {
-		level.Set(c.log.LogLevel)
+		n.level.configure(c.log.LogLevel)
 		return nil
 	})
-	return n.config.log.loggerAt(w, level)
+	return n.config.log.loggerAt(w, n.level)
 }
 
 // followSettings reads the settings again on SIGHUP, and when one of their files changes.

@@ -77,7 +77,7 @@ func (n *node) startJobs(
 		return nil, err
 	}
 	recovery := jobs.NewRecovery(recovering, clients, n.logger, n.registry)
-	n.running, n.lanes = recovery.Running, clients.Lanes
+	n.running, n.silence, n.lanes = recovery.Running, recovery.Silence, clients.Lanes
 	owns, err := s.Queues.OwnsJobs(ctx)
 	if err != nil {
 		return nil, err
