@@ -13,8 +13,9 @@ import (
 // envPrefix is the prefix of Millrace's own variables.
 const envPrefix = "MILLRACE_"
 
-// foreign lists variables with the prefix that are not settings: the documentation names them for users of the client.
-func foreign() []string { return []string{"MILLRACE_URL", "MILLRACE_WEBHOOK_SECRET"} }
+// foreign lists variables with the prefix that have no flag: the key of commands that call the API, and a variable that
+// the documentation names for users of the client.
+func foreign() []string { return []string{keyVariable, "MILLRACE_WEBHOOK_SECRET"} }
 
 // serviceVariable matches the variables that Kubernetes sets for a Service whose name begins with "millrace".
 var serviceVariable = regexp.MustCompile(

@@ -109,6 +109,14 @@ millrace keys create --role customer --customer 42 --expires 30d`,
 		"keys list":   `millrace keys list`,
 		"keys revoke": `millrace keys revoke abcdefghijkl`,
 		"audit":       `millrace audit --limit 10`,
+		"lanes list": `
+export MILLRACE_URL=https://orders.example MILLRACE_KEY_FILE=/run/secrets/operator
+millrace lanes list --json`,
+		"lanes pause":  `millrace lanes pause payment --for 2h --reason 'the bank is moving'`,
+		"lanes resume": `millrace lanes resume payment`,
+		"intake show":  `millrace intake show`,
+		"intake stop":  `millrace intake stop --for 30m --reason 'We are moving. Back at noon'`,
+		"intake start": `millrace intake start`,
 		"health": `
 millrace health                                   # the operations address of this machine
 millrace health --live http://127.0.0.1:8080`,

@@ -78,7 +78,9 @@ type commands struct {
 	Customers customersCommand `cmd:"" group:"Operate" help:"Forget a customer."`
 	Keys      keysCommand      `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
 	Audit     auditCommand     `cmd:"" group:"Operate" help:"Show the operators' actions, newest first."`
-	Health   healthCommand   `cmd:"" group:"Operate" help:"Ask a process whether it is ready, as a health check."`
+	Lanes     lanesCommand     `cmd:"" group:"Operate" help:"List, pause and resume the lanes of the providers."`
+	Intake    intakeCommand    `cmd:"" group:"Operate" help:"Stop and start the intake of orders."`
+	Health    healthCommand    `cmd:"" group:"Operate" help:"Ask a process whether it is ready, as a health check."`
 
 	OpenAPI    openAPICommand    `cmd:"" group:"Print" name:"openapi" help:"Print the OpenAPI document."`
 	Completion completionCommand `cmd:"" group:"Print" help:"Print the completion script of a shell."`

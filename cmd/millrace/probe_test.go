@@ -49,19 +49,19 @@ func TestLogLevel(t *testing.T) {
 	database := storetest.URL(t)
 	operator, viewer := createKey(t, database, "operator"), createKey(t, database, "viewer")
 	m := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole),
-		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--log-level", "WARN")
+		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
 	as := func(key, method, body string) (int, string) {
 		status, _, answer := do(t, method, m.ops+"/log-level", body, "Authorization", "Bearer "+key)
 		return status, string(answer)
 	}
 	status, body := as(viewer, http.MethodGet, "")
 	require.Equal(t, http.StatusOK, status)
-	require.JSONEq(t, `{"level":"WARN","configured":"WARN"}`, body)
+	require.JSONEq(t, `{"level":"INFO","configured":"INFO"}`, body)
 	status, _ = as(viewer, http.MethodPut, `{"level":"DEBUG"}`)
 	require.Equal(t, http.StatusForbidden, status)
 	status, body = as(operator, http.MethodPut, `{"level":"DEBUG"}`)
 	require.Equal(t, http.StatusOK, status, body)
-	require.Contains(t, body, `"level":"DEBUG","configured":"WARN","until":"`)
+	require.Contains(t, body, `"level":"DEBUG","configured":"INFO","until":"`)
 	status, _ = as(operator, http.MethodPut, `{"level":null}`)
 	require.Equal(t, http.StatusUnprocessableEntity, status)
 	status, _ = as(operator, http.MethodPut, `{"level":"`+strings.Repeat("x", 20<<10)+`"}`)
