@@ -111,7 +111,8 @@ func (o leverOperations) all() []operation {
 				"after the pause, unless the provider carried it out. A lane that is paused gets the new reason and the new end."),
 			errLaneNotFound)), o.pause),
 		declare(of(described("resumeLane", http.MethodPost, lanePath+"/resume", "Resume a lane",
-			"Ends the pause now. A lane that is not paused stays as it is. A queue that was paused in River UI is resumed there."),
+			"Ends the pause now. A lane that is not paused stays as it is. A queue that was paused in River UI is resumed "+
+				"there."),
 			errLaneNotFound), o.resume),
 		declare(described("getIntake", http.MethodGet, intakePath, "Get whether orders are taken",
 			"Whether an operator stops the intake, why, and until when."), o.intake),

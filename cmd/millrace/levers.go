@@ -108,7 +108,9 @@ type stopIntakeCommand struct {
 // Run prints a line.
 func (c *stopIntakeCommand) Run(p *process) error {
 	var intake api.Intake
-	return c.call(p, http.MethodPost, intakePath+"/stop", c.body(), &intake, func() error { return printIntake(p, intake) })
+	return c.call(p, http.MethodPost, intakePath+"/stop", c.body(), &intake, func() error {
+		return printIntake(p, intake)
+	})
 }
 
 type startIntakeCommand struct{ remoteFlags }

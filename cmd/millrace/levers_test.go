@@ -55,7 +55,10 @@ func TestLevers(t *testing.T) {
 	_, err = command("operator", "intake", "stop", "--reason", "Back at noon")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, place(first), "the process that was asked follows at once")
-	require.Eventually(t, func() bool { return place(second) == http.StatusServiceUnavailable }, time.Minute, 50*time.Millisecond)
+	becomes := func(status int) {
+		require.Eventually(t, func() bool { return place(second) == status }, time.Minute, 50*time.Millisecond)
+	}
+	becomes(http.StatusServiceUnavailable)
 	require.Equal(t, http.StatusServiceUnavailable, place(start()), "before its first order")
 	status, _, body := do(t, http.MethodGet, second.api+"/health", "")
 	require.Equal(t, http.StatusOK, status)
@@ -66,5 +69,5 @@ func TestLevers(t *testing.T) {
 	_, err = command("operator", "intake", "start")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusAccepted, place(first))
-	require.Eventually(t, func() bool { return place(second) == http.StatusAccepted }, time.Minute, 50*time.Millisecond)
+	becomes(http.StatusAccepted)
 }

@@ -18,7 +18,7 @@ const (
 	longestHealth = 64 << 10
 )
 
-var errUnhealthy = errors.New("the process is not healthy")
+var errNotHealthy = errors.New("the process is not healthy")
 
 // healthCommand asks a process for its health. An image without a shell can use it as its health check.
 type healthCommand struct {
@@ -47,7 +47,7 @@ func (c *healthCommand) Run(p *process) error {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnhealthy, err)
+		return fmt.Errorf("%w: %w", errNotHealthy, err)
 	}
 	defer response.Body.Close()
 	var health api.Health
@@ -56,7 +56,7 @@ func (c *healthCommand) Run(p *process) error {
 		fmt.Fprintf(p.stdout, "%s %s\n", check.Name, check.Status)
 	}
 	if response.StatusCode != http.StatusOK || err != nil {
-		return fmt.Errorf("%w: it answered %s", errUnhealthy, response.Status)
+		return fmt.Errorf("%w: it answered %s", errNotHealthy, response.Status)
 	}
 	fmt.Fprintln(p.stdout, health.Status)
 	return nil

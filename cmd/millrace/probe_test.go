@@ -36,10 +36,10 @@ func TestWorkersAreProbed(t *testing.T) {
 	require.Equal(t, "database ok\nheartbeat ok\nok\n", out.String())
 	require.NoError(t, run(t.Context(), []string{"health", "--live", m.ops}, &out, &out))
 	err := run(t.Context(), []string{"health", m.ops + "/metrics"}, &out, &out)
-	require.ErrorIs(t, err, errUnhealthy)
+	require.ErrorIs(t, err, errNotHealthy)
 	require.NoError(t, m.stop())
 	err = run(t.Context(), []string{"health", m.ops}, &out, &out)
-	require.ErrorIs(t, err, errUnhealthy)
+	require.ErrorIs(t, err, errNotHealthy)
 	require.Equal(t, 1, exitStatus(err))
 }
 
