@@ -69,6 +69,14 @@ func openTab(t *testing.T) *tab {
 // call has the browser do something, and collects its complaints meanwhile.
 func (p *tab) call(method string, params map[string]any) json.RawMessage {
 	p.t.Helper()
+	result, problem := p.ask(method, params)
+	require.Empty(p.t, problem, method)
+	return result
+}
+
+// ask is call for what the browser may refuse; problem says why it did.
+func (p *tab) ask(method string, params map[string]any) (result json.RawMessage, problem string) {
+	p.t.Helper()
 	p.last++
 	if params == nil {
 		params = map[string]any{}
@@ -80,8 +88,10 @@ func (p *tab) call(method string, params map[string]any) json.RawMessage {
 		require.NoError(p.t, websocket.JSON.Receive(p.conn, &m), method)
 		switch {
 		case m.ID == p.last:
-			require.Nil(p.t, m.Error, "%s: %v", method, m.Error)
-			return m.Result
+			if m.Error != nil {
+				return nil, m.Error.Message
+			}
+			return m.Result, ""
 		case m.Method == "Runtime.exceptionThrown", m.Method == "Log.entryAdded" && strings.Contains(string(m.Params), `"error"`):
 			p.errors = append(p.errors, string(m.Params))
 		}
@@ -105,16 +115,15 @@ func (p *tab) eval(program string, value any) {
 	}
 }
 
-// until waits for a condition in the page.
+// until waits for a condition in the page. A page that is being replaced meets no condition.
 func (p *tab) until(condition string) {
 	p.t.Helper()
-	var met bool
-	p.eval(fmt.Sprintf(`new Promise((done) => {
-		const end = Date.now() + 60000;
-		const look = () => { if (%s) done(true); else if (Date.now() > end) done(false); else setTimeout(look, 20); };
-		look();
-	})`, condition), &met)
-	require.True(p.t, met, condition)
+	require.Eventually(p.t, func() bool {
+		result, problem := p.ask("Runtime.evaluate", map[string]any{
+			"expression": "Boolean(" + condition + ")", "returnByValue": true,
+		})
+		return problem == "" && strings.Contains(string(result), `"value":true`)
+	}, time.Minute, 50*time.Millisecond, condition)
 }
 
 // visit loads a page.
