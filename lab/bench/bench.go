@@ -23,6 +23,7 @@ import (
 type bench struct {
 	log      io.Writer
 	millrace string // the binary
+	before   string // the binary of the version before; empty for none
 	self     string // this binary, whose commands are the baselines
 	dir      string // of the run; deleted at its end
 	cache    string // fetched programs, kept between runs
@@ -50,6 +51,11 @@ func (b *bench) open(ctx context.Context) (err error) {
 	}
 	if b.millrace, err = filepath.Abs(b.millrace); err != nil {
 		return err
+	}
+	if b.before != "" {
+		if b.before, err = filepath.Abs(b.before); err != nil {
+			return err
+		}
 	}
 	if b.cache, err = private.Dir(postgres.DefaultDir("millrace-bench"), 0o755); err != nil { // its programs are run
 		return err
@@ -89,6 +95,9 @@ func (b *bench) prepare(ctx context.Context) error {
 	url := b.cluster.server.DSN(template)
 	if out, err := exec.CommandContext(ctx, b.millrace, "migrate", "--database-url", url).CombinedOutput(); err != nil {
 		return fmt.Errorf("migrate: %w\n%s", err, out)
+	}
+	if err := b.prepareBefore(ctx); err != nil {
+		return err
 	}
 	conn, err := pgx.Connect(ctx, b.cluster.server.DSN(baselineTemplate))
 	if err != nil {

@@ -23,6 +23,7 @@ type commands struct {
 // common has the settings of every run.
 type common struct {
 	Millrace string        `required:"" help:"The millrace binary." type:"existingfile"`
+	Before   string        `help:"The binary of the version before, to measure beside it." type:"existingfile"`
 	Rounds   int           `default:"5" help:"How often everything is measured."`
 	Warmup   time.Duration `default:"500ms" help:"How long each load runs before it is measured."`
 	Measured time.Duration `default:"3s" help:"How long each load is measured."`
@@ -39,7 +40,7 @@ func (c common) open(ctx context.Context) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{
-		log: os.Stderr, millrace: c.Millrace, rounds: c.Rounds, span: span{c.Warmup, c.Measured}, whole: c.Whole,
+		log: os.Stderr, millrace: c.Millrace, before: c.Before, rounds: c.Rounds, span: span{c.Warmup, c.Measured}, whole: c.Whole,
 		fresh: c.Fresh, steady: c.Steady,
 		only: only, profiles: c.Profiles,
 	}

@@ -85,13 +85,13 @@ func (b *bench) compareWhole(ctx context.Context, redis *redisServer) error {
 	if err != nil {
 		return err
 	}
-	all := append(b.wholeOrders([]contender{
-		b.millraceContender(millrace), b.millraceContender(millraceAlone), b.dbosContender(),
+	all := append(b.wholeOrders(append(b.versions(),
+		b.millraceContender(millraceAlone), b.dbosContender(),
 		b.rabbitContender(rabbitContender, rabbit, redis), b.rabbitContender(rabbitWithHistory, rabbit, redis),
-	}), measurement{"whole orders, " + millraceReaders, func(ctx context.Context) error {
+	)), measurement{"whole orders, " + millraceReaders, func(ctx context.Context) error {
 		return b.measureWhole(ctx, b.readersContender(), 0)
 	}})
-	return errors.Join(b.measure(ctx, all), rabbit.stop())
+	return errors.Join(b.measure(ctx, append(all, b.lones()...)), rabbit.stop())
 }
 
 // watch makes the long measurements, once.

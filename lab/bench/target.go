@@ -19,10 +19,13 @@ func targets() []target {
 	get := func(contender string) point {
 		return point{getSection, contender, connectionsLabel(getConnections), rate}
 	}
+	whole := func(contender, condition, metric string) point {
+		return point{wholeSection, contender, condition, metric}
+	}
 	all := []target{
 		{ratio{
 			"intake, 64 connections, against a transaction each",
-			intake(millrace, at64, rate), intake(millraceAlone, at64, rate), 4,
+			intake(millrace, at64, rate), intake(millraceAlone, at64, rate), 4.5,
 		}, false},
 		{ratio{"its p99", intake(millrace, at64, p99), intake(millraceAlone, at64, p99), 1.0 / 3}, true},
 		{ratio{
@@ -31,22 +34,39 @@ func targets() []target {
 		}, false},
 		{ratio{
 			"intake, one connection, against a transaction each",
-			intake(millrace, at1, rate), intake(millraceAlone, at1, rate), 0.95,
+			intake(millrace, at1, rate), intake(millraceAlone, at1, rate), 0.98,
 		}, false},
 	}
 	for _, condition := range []string{latencyLabel(0), latencyLabel(slowProviders)} {
-		for _, other := range []string{dbosContender, rabbitContender, rabbitWithHistory} {
+		ours := "whole orders, " + condition
+		for _, other := range []struct {
+			name  string
+			least float64
+		}{{millraceBefore, 1.4}, {dbosContender, 3.5}, {rabbitContender, 1.1}, {rabbitWithHistory, 2}} {
 			all = append(all, target{ratio{
-				"whole orders, " + condition + ", against " + other,
-				point{wholeSection, millrace, condition, rate},
-				point{wholeSection, other, condition, rate},
-				2,
+				ours + ", against " + other.name,
+				whole(millrace, condition, rate), whole(other.name, condition, rate), other.least,
 			}, false})
 		}
+		all = append(all,
+			target{ratio{ours + ", KB of WAL each", whole(millrace, condition, walKB), point{}, 10}, true},
+			target{ratio{
+				ours + ", Postgres's CPU against " + millraceBefore,
+				whole(millrace, condition, postgresCPU), whole(millraceBefore, condition, postgresCPU), 0.6,
+			}, true},
+			target{ratio{
+				ours + ", the server's CPU against " + millraceBefore,
+				whole(millrace, condition, serverCPU), whole(millraceBefore, condition, serverCPU), 0.75,
+			}, true})
 	}
+	lone := point{loneSection, millrace, latencyLabel(0), p50}
+	loneMost := lone
+	loneMost.Metric = p99
 	return append(all,
-		target{ratio{"cached GET, against a " + humaHandler, get(millrace), get(humaHandler), 0.8}, false},
-		target{ratio{"cached GET, against a " + redisOrders, get(millrace), get(redisOrders), 2}, false},
+		target{ratio{"lone order, providers take 0 ms, p50 ms", lone, point{}, 25}, true},
+		target{ratio{"its p99", loneMost, point{}, 60}, true},
+		target{ratio{"cached GET, against a " + humaHandler, get(millrace), get(humaHandler), 0.9}, false},
+		target{ratio{"cached GET, against a " + redisOrders, get(millrace), get(redisOrders), 2.2}, false},
 		target{ratio{"cached GET, against a " + redisHandler, get(millrace), get(redisHandler), 2}, false},
 	)
 }
