@@ -46,7 +46,7 @@ func TestSystemStatus(t *testing.T) {
 		require.NoError(t, h.store.Instances.Beat(t.Context(), "other"))
 		exec(t, pool, `INSERT INTO river_queue (name, updated_at) VALUES ('email', now()), ('payment', now())`)
 		storetest.Order(t, h.store)
-		exec(t, pool, `UPDATE river_job SET state = 'running', attempt = 1, attempted_at = now() WHERE queue = 'shipping'`)
+		exec(t, pool, `UPDATE river_job SET state = 'running', attempt = 1, attempted_at = now() WHERE queue = 'orders'`)
 		s := h.systemStatus(t)
 		require.Equal(t, "test", s.Version)
 		require.Equal(t, "me", s.Instance)
@@ -57,14 +57,12 @@ func TestSystemStatus(t *testing.T) {
 		require.Positive(t, s.Database.LatencySeconds)
 		require.Positive(t, s.UptimeSeconds)
 		require.Equal(t, []api.BreakerStatus{{"email", "closed"}, {"shipping", "half_open"}}, s.Breakers)
-		require.Len(t, s.Queues, 4)
+		require.Len(t, s.Queues, 5)
 		require.Equal(t, api.QueueStatus{Name: "email"}, s.Queues[0])
-		require.Equal(t, "payment", s.Queues[2].Name)
-		require.Equal(t, int64(1), s.Queues[2].Available)
-		require.Positive(t, s.Queues[2].OldestAgeSeconds)
+		require.Equal(t, api.QueueStatus{Name: "orders", Running: 1}, s.Queues[2])
 		require.Positive(t, s.Queues[3].OldestAgeSeconds, "a step that is being carried out is still pending")
 		s.Queues[3].OldestAgeSeconds = 0
-		require.Equal(t, api.QueueStatus{Name: "shipping", Running: 1}, s.Queues[3])
+		require.Equal(t, api.QueueStatus{Name: "payment"}, s.Queues[3])
 	})
 
 	t.Run("Ill", func(t *testing.T) {
@@ -78,7 +76,7 @@ func TestSystemStatus(t *testing.T) {
 			VALUES (now(), now() - '1 s'::interval, 'x')`)
 		exec(t, pool, `INSERT INTO river_queue (name, updated_at, paused_at) VALUES ('email', now(), now())`)
 		storetest.Order(t, h.store)
-		exec(t, pool, `UPDATE river_job SET scheduled_at = now() - '2 min'::interval WHERE queue = 'inventory'`)
+		exec(t, pool, `UPDATE river_job SET scheduled_at = now() - '2 min'::interval WHERE queue = 'orders'`)
 		h.api.Drain()
 		s := h.systemStatus(t)
 		require.True(t, s.Degraded)
@@ -88,9 +86,9 @@ func TestSystemStatus(t *testing.T) {
 			{Code: "no_leader"},
 			{Code: "breaker_open", Subject: "payment"},
 			{Code: "queue_paused", Subject: "email"},
-			{Code: "queue_behind", Subject: "inventory"},
+			{Code: "queue_behind", Subject: "orders"},
 		}, s.Reasons)
-		require.InDelta(t, 120, s.Queues[1].OldestAgeSeconds, 60)
+		require.InDelta(t, 120, s.Queues[2].OldestAgeSeconds, 60)
 	})
 
 	t.Run("DatabaseDown", func(t *testing.T) {
@@ -119,7 +117,7 @@ func TestSystemIsMeasuredOnce(t *testing.T) {
 	storetest.Order(t, h.store)
 	require.Empty(t, h.systemStatus(t).Queues)
 	passed.Store(int64(time.Second) + 1)
-	require.Len(t, h.systemStatus(t).Queues, 3)
+	require.Len(t, h.systemStatus(t).Queues, 4)
 }
 
 func TestSystemMetrics(t *testing.T) {
@@ -145,8 +143,8 @@ func TestSystemMetrics(t *testing.T) {
 	require.Positive(t, m.Latency[0].P50Seconds)
 	require.LessOrEqual(t, m.Latency[0].P50Seconds, m.Latency[0].P99Seconds)
 	require.Equal(t, int64(1), m.InFlight.Requests, "this one")
-	require.Len(t, m.Queues, 3)
-	require.Equal(t, int64(3), m.Queues[0].Available)
+	require.Len(t, m.Queues, 4)
+	require.Equal(t, int64(3), m.Queues[1].Available)
 	require.Nil(t, m.Orders.Processing)
 	require.Nil(t, m.Cache.HitRatio)
 	require.Positive(t, m.Process.Goroutines)
