@@ -79,12 +79,13 @@ FROM millrace.orders o WHERE o.standing = 'open' AND o.id > @after::uuid ORDER B
 -- name: OrdersOpen :exec
 -- OrdersOpen adds those of some locked orders that are not idle to the open orders, and removes the others.
 WITH o AS (
-    SELECT i.id, (r.standing = 'open' OR EXISTS (
-        SELECT FROM millrace.order_steps s WHERE s.order_id = i.id AND s.state = 'pending'
+    SELECT r.id, (r.standing = 'open' OR EXISTS (
+        SELECT FROM millrace.order_steps s WHERE s.order_id = r.id AND s.state = 'pending'
     )) AS open
     FROM (SELECT unnest(@ids::uuid[]) AS id) i JOIN millrace.orders r ON r.id = i.id
 ), closed AS (
-    DELETE FROM millrace.open_orders p USING o WHERE p.order_id = o.id AND NOT o.open
+    DELETE FROM millrace.open_orders p USING unnest(@ids::uuid[]) AS i (id)
+    WHERE p.order_id = i.id AND NOT EXISTS (SELECT FROM o WHERE o.id = i.id AND o.open)
 )
 INSERT INTO millrace.open_orders (order_id) SELECT o.id FROM o WHERE o.open ON CONFLICT DO NOTHING;
 
