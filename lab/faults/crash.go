@@ -66,7 +66,7 @@ func (r *run) crashAt(ctx context.Context, to *receiver, point string, round int
 		return r.crashCommand(ctx, point, round)
 	}
 	if family, _, _ := strings.Cut(point, "."); family == "hand_over" || point == "carry.before_hand_over" ||
-		point == "step.before_ask" || point == "step.asked" || point == "step.failed" {
+		point == "step.begin" || point == "step.before_ask" || point == "step.asked" || point == "step.failed" {
 		// the point is reached only after failures
 		if err := r.setFaults(ctx, faults{"payment": {"errorRate": 0.8}}); err != nil {
 			return false, err
