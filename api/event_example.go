@@ -25,13 +25,13 @@ func exampleEvents() map[EventType]OrderEvent {
 	return examples
 }
 
-// examplePlace returns an event of the feed's own.
-func examplePlace(t EventType) Place {
-	place := Place{Next: exampleCursor}
+// exampleFeedCursor returns the data of an event of the feed itself.
+func exampleFeedCursor(t EventType) Place {
+	cursor := Place{Next: exampleCursor}
 	if t == eventResync {
-		place.Detail = resyncDetail
+		cursor.Detail = resyncDetail
 	}
-	return place
+	return cursor
 }
 
 // exampleStreamEvent returns an event as a stream sends it.
@@ -39,7 +39,7 @@ func exampleStreamEvent(t EventType) map[string]any {
 	if event, ok := exampleEvents()[t]; ok {
 		return map[string]any{"id": strconv.FormatInt(event.Version, 10), "event": t, "data": event}
 	}
-	return map[string]any{"id": exampleCursor, "event": t, "data": examplePlace(t)}
+	return map[string]any{"id": exampleCursor, "event": t, "data": exampleFeedCursor(t)}
 }
 
 // TransformSchema gives the document an example whose fields fit together.
@@ -50,6 +50,6 @@ func (OrderEvent) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema 
 
 // TransformSchema gives the document the example of a cursor, which has no detail.
 func (Place) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	s.Examples = []any{examplePlace(stream.EventCursor)}
+	s.Examples = []any{exampleFeedCursor(stream.EventCursor)}
 	return s
 }

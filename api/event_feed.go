@@ -38,7 +38,7 @@ type EventPage struct {
 
 // The words of the feed's stream. Unlike the others they are about no order.
 const (
-	eventPlace  EventType = stream.EventCursor
+	eventCursor EventType = stream.EventCursor
 	eventResync EventType = stream.EventResync
 )
 
@@ -51,13 +51,13 @@ type Place struct {
 	Detail string `json:"detail,omitempty" example:"Events are missing here. Read the orders again." doc:"What to do, for people"`
 }
 
-// encodePlace returns the data of an event of the feed's own.
-func encodePlace(event string, at store.Cursor) []byte {
-	place := Place{Next: at.String()}
+// encodeFeedCursor returns the data of an event of the feed itself.
+func encodeFeedCursor(event string, at store.Cursor) []byte {
+	cursor := Place{Next: at.String()}
 	if event == stream.EventResync {
-		place.Detail = resyncDetail
+		cursor.Detail = resyncDetail
 	}
-	data, _ := json.Marshal(place) //nolint:errchkjson // texts can be encoded
+	data, _ := json.Marshal(cursor) //nolint:errchkjson // texts can be encoded
 	return data
 }
 
@@ -94,7 +94,7 @@ func (o eventOperations) feed(ctx context.Context, in *feedInput) (*huma.StreamR
 		return nil, err
 	}
 	if wantsStream(in.Accept) {
-		return o.follow(ctx, &stream.Feed{Reader: reader, End: o.log.End, Place: encodePlace})
+		return o.follow(ctx, &stream.Feed{Reader: reader, End: o.log.End, Cursor: encodeFeedCursor})
 	}
 	page, err := o.pull(ctx, reader, in.Limit, time.Duration(in.Wait)*time.Second)
 	if err != nil {
@@ -103,7 +103,7 @@ func (o eventOperations) feed(ctx context.Context, in *feedInput) (*huma.StreamR
 	return jsonResponse(page), nil
 }
 
-// newFeedReader returns the caller's place in the feed, and what of the feed concerns the caller.
+// newFeedReader returns the caller's position in the feed, and its selection of events.
 func (o eventOperations) newFeedReader(ctx context.Context, in *feedInput) (r stream.Reader, err error) {
 	types := in.Type
 	r = stream.Reader{Log: o.log.Read, Selects: func(e store.Entry) bool {
@@ -195,9 +195,9 @@ func (o eventOperations) pull(
 
 // feedResponses describes both forms of the feed, whose stream has words of its own. eventsResponses comes first.
 func feedResponses(r huma.Registry) map[string]*huma.Response {
-	for _, t := range []EventType{eventPlace, eventResync} {
+	for _, t := range []EventType{eventCursor, eventResync} {
 		streamEvent(r, t, r.Schema(reflect.TypeFor[Place](), true, ""))
 	}
-	types := append(eventTypes(), eventPlace, eventResync)
+	types := append(eventTypes(), eventCursor, eventResync)
 	return streamResponses(r, "FeedStreamEvent", types, reflect.TypeFor[EventPage]())
 }

@@ -34,7 +34,7 @@ func TestReconciliation(t *testing.T) {
 		Provider: orders.Payment, State: store.ReconciliationBehind, To: at, Cursor: end,
 	}
 	finding := store.Finding{
-		Provider: orders.Payment, Kind: orders.DriftUnknownOrder, Key: "k", OrderID: "o\x00",
+		Provider: orders.Payment, Kind: orders.FindingUnknownOrder, Key: "k", OrderID: "o\x00",
 		Detail: "there is no such order",
 	}
 	fresh, err := h.store.Findings.SaveProgress(t.Context(), progress,

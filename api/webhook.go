@@ -57,7 +57,7 @@ func (o webhookOperations) all() []operation {
 
 // owner returns the owner whose webhooks the principal may see and change.
 func (p Principal) owner() store.Owner {
-	o := store.Owner{Principal: p.Name, Everybody: p.Role == roles.Admin}
+	o := store.Owner{Principal: p.Name, All: p.Role == roles.Admin}
 	if p.Role == roles.Customer {
 		o.CustomerID = p.CustomerID
 	}

@@ -26,7 +26,7 @@ func (o webhookOperations) pingWebhook(ctx context.Context, in *WebhookInput) (*
 	if err != nil {
 		return nil, err
 	}
-	body := webhook.NoticeBody(webhook.Ping, id, "", o.now())
+	body := webhook.BodyAboutWebhook(webhook.Ping, id, "", o.now())
 	made, err := o.deliveries.Notify(ctx, exchangeOf(ctx).principal.owner(), id, webhook.Ping, body)
 	if err != nil {
 		return nil, err

@@ -98,7 +98,7 @@ func TestWebhookDeliveries(t *testing.T) {
 			attempted[i].State, attempted[i].Error, attempted[i].Status = store.DeliveryDelivered, "", 200
 		}
 	}
-	require.NoError(t, h.store.Deliveries.Settle(t.Context(), w.ID, attempted, store.Health{}, "", ""))
+	require.NoError(t, h.store.Deliveries.Record(t.Context(), w.ID, attempted, store.Health{}, "", ""))
 
 	var got []orders.ID
 	for next := path + "/deliveries?limit=2&state=failed"; next != ""; {

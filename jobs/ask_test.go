@@ -43,7 +43,7 @@ func TestAcceptLateAnswers(t *testing.T) {
 				`{"orderId":%q,"customerId":"1","amount":5.00,"currency":"USD","captureKey":%q}`, id,
 				orders.StepKey(id, orders.CapturePayment, 1))))
 			require.Eventually(s.t, func() bool {
-				return kinds(s.findings())[orders.StepKey(id, step, 1)] == orders.DriftAmount
+				return kinds(s.findings())[orders.StepKey(id, step, 1)] == orders.FindingAmount
 			}, time.Minute, 50*time.Millisecond)
 		}},
 	}

@@ -35,7 +35,7 @@ func (s *system) mute(path string, step orders.StepName) (answer func()) {
 }
 
 // awaitRuns waits until reconciliation has run from its beginning to its end.
-func (s *system) awaitRuns() (open map[string]orders.Drift) {
+func (s *system) awaitRuns() (open map[string]orders.FindingKind) {
 	s.t.Helper()
 	s.findings() // what runs now is not over
 	return kinds(s.findings())
@@ -187,7 +187,7 @@ func TestUndoCannotBeDone(t *testing.T) {
 	o := s.awaitStatus(id, orders.NeedsAttention)
 	require.Equal(t, "void_payment refused: provider_refused", o.Reason)
 	key := orders.StepKey(id, orders.AuthorizePayment, 1)
-	require.Equal(t, map[string]orders.Drift{key: orders.DriftNotUndone}, s.awaitRuns())
+	require.Equal(t, map[string]orders.FindingKind{key: orders.FindingNotUndone}, s.awaitRuns())
 	require.NoError(t, s.simulator.SetFaults(nil))
 	s.apply(orders.Event{OrderID: id, Kind: orders.RetryRequested, Reason: "fixed"})
 	o = s.awaitStatus(id, orders.Failed)
@@ -233,7 +233,7 @@ func TestUndoneTooEarly(t *testing.T) {
 		s.awaitStatus(id, orders.Refunded)
 		s.exec(earlier, id, "refund_payment")
 		key := orders.StepKey(id, orders.CapturePayment, 1)
-		require.Eventually(t, func() bool { return s.awaitRuns()[key] == orders.DriftNotUndone }, time.Minute,
+		require.Eventually(t, func() bool { return s.awaitRuns()[key] == orders.FindingNotUndone }, time.Minute,
 			50*time.Millisecond)
 		s.awaitRuns()
 		s.untouched()
@@ -273,7 +273,7 @@ func TestNotUndone(t *testing.T) {
 		s.start()
 		id := s.place(nil)
 		s.awaitStatus(id, orders.Failed)
-		want := map[string]orders.Drift{orders.StepKey(id, orders.AuthorizePayment, 1): orders.DriftNotUndone}
+		want := map[string]orders.FindingKind{orders.StepKey(id, orders.AuthorizePayment, 1): orders.FindingNotUndone}
 		require.Eventually(t, func() bool { return len(s.findings()) > 0 }, time.Minute, 50*time.Millisecond)
 		require.Equal(t, want, s.awaitRuns())
 		s.untouched()
@@ -288,7 +288,7 @@ func TestNotUndone(t *testing.T) {
 		s.awaitStatus(id, orders.Failed)
 		key := orders.StepKey(id, orders.CapturePayment, 1)
 		require.Eventually(t, func() bool { return len(s.findings()) > 0 }, time.Minute, 50*time.Millisecond)
-		require.Equal(t, map[string]orders.Drift{key: orders.DriftNotUndone}, s.awaitRuns())
+		require.Equal(t, map[string]orders.FindingKind{key: orders.FindingNotUndone}, s.awaitRuns())
 		s.untouched()
 		require.Zero(t, s.effects(id)["refund"])
 
@@ -306,7 +306,7 @@ func TestNotUndone(t *testing.T) {
 		id := s.place(nil)
 		s.awaitStatus(id, orders.Completed)
 		s.apply(orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 997})
-		want := map[string]orders.Drift{orders.StepKey(id, orders.RefundPayment, 1): orders.DriftNotUndone}
+		want := map[string]orders.FindingKind{orders.StepKey(id, orders.RefundPayment, 1): orders.FindingNotUndone}
 		require.Eventually(t, func() bool { return len(s.findings()) > 0 }, time.Minute, 50*time.Millisecond)
 		require.Equal(t, want, s.awaitRuns())
 		require.Equal(t, orders.Money(0), s.awaitStatus(id, orders.Completed).Refunded)
@@ -325,7 +325,7 @@ func TestNotUndone(t *testing.T) {
 		s.awaitStatus(id, orders.NeedsAttention)
 		key := orders.StepKey(id, orders.AuthorizePayment, 1)
 		require.Eventually(t, func() bool { return len(s.findings()) > 0 }, time.Minute, 50*time.Millisecond)
-		require.Equal(t, map[string]orders.Drift{key: orders.DriftNotUndone}, s.awaitRuns())
+		require.Equal(t, map[string]orders.FindingKind{key: orders.FindingNotUndone}, s.awaitRuns())
 		s.untouched()
 		require.Equal(t, 0, s.effects(id)["void"])
 
@@ -346,7 +346,7 @@ func TestNotUndone(t *testing.T) {
 			WHERE order_id = $1 AND step = 'authorize_payment'`, id)
 		s.exec("DELETE FROM order_steps WHERE order_id = $1 AND step = 'void_payment'", id)
 		key := orders.StepKey(id, orders.AuthorizePayment, 1)
-		require.Eventually(t, func() bool { return s.awaitRuns()[key] == orders.DriftAmount }, time.Minute,
+		require.Eventually(t, func() bool { return s.awaitRuns()[key] == orders.FindingAmount }, time.Minute,
 			50*time.Millisecond)
 		s.awaitRuns()
 		s.untouched()

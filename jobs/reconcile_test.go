@@ -65,8 +65,8 @@ func (s *system) findings() []store.Finding {
 	return open
 }
 
-func kinds(findings []store.Finding) map[string]orders.Drift {
-	byKey := map[string]orders.Drift{}
+func kinds(findings []store.Finding) map[string]orders.FindingKind {
+	byKey := map[string]orders.FindingKind{}
 	for _, f := range findings {
 		byKey[f.Key] = f.Kind
 	}
@@ -139,10 +139,10 @@ func TestReconcile(t *testing.T) {
 	})
 	require.NoError(t, err)
 
-	want := map[string]orders.Drift{
-		orphan: orders.DriftUnknownOrder, second: orders.DriftNoIntent, "not-ours": orders.DriftNoIntent,
-		capture: orders.DriftAmount, reserve: orders.DriftNotUndone, missing: orders.DriftMissing,
-		orders.StepKey(failed, orders.ReleaseInventory, 1): orders.DriftNoIntent,
+	want := map[string]orders.FindingKind{
+		orphan: orders.FindingUnknownOrder, second: orders.FindingNoIntent, "not-ours": orders.FindingNoIntent,
+		capture: orders.FindingAmount, reserve: orders.FindingNotUndone, missing: orders.FindingMissing,
+		orders.StepKey(failed, orders.ReleaseInventory, 1): orders.FindingNoIntent,
 	}
 	// An event is read only when no older transaction is running, so one may be compared a little later.
 	require.Eventually(t, func() bool { return len(s.findings()) == len(want) }, time.Minute, 50*time.Millisecond)

@@ -65,8 +65,8 @@ func TestUnsettled(t *testing.T) {
 	s.comparedTo(time.Now().Add(59 * time.Minute))
 	open, err = s.store.Findings.List(t.Context(), store.FindingOpen, 10)
 	require.NoError(t, err)
-	require.Equal(t, map[string]orders.Drift{
-		orders.StepKey(id, orders.AuthorizePayment, 1): orders.DriftNotUndone,
+	require.Equal(t, map[string]orders.FindingKind{
+		orders.StepKey(id, orders.AuthorizePayment, 1): orders.FindingNotUndone,
 	}, kinds(open))
 	require.Zero(t, s.unsettled())
 }

@@ -78,7 +78,7 @@ func (c *VerifyCollector) collectReconciliation(ctx context.Context, ch chan<- p
 		}
 		p := string(r.Provider)
 		ch <- prometheus.MustNewConstMetric(c.reconciled, prometheus.GaugeValue, unixSeconds(r.To), p)
-		for _, kind := range orders.Drifts() {
+		for _, kind := range orders.FindingKinds() {
 			ch <- prometheus.MustNewConstMetric(c.drift, prometheus.GaugeValue, float64(open[r.Provider][kind]), p, string(kind))
 		}
 	}

@@ -76,8 +76,8 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 		outcomes := w.send(ctx, endpoint, list, until)
 		failpoint.Hit("webhook.sent")
 		health := w.judge(endpoint, outcomes)
-		err = w.store.Deliveries.Settle(ctx, endpoint.ID, w.attempted(list, outcomes), health, webhook.EndpointDisabled,
-			webhook.NoticeBody(webhook.EndpointDisabled, endpoint.ID, string(health.DisabledReason), w.now()))
+		err = w.store.Deliveries.Record(ctx, endpoint.ID, w.attempted(list, outcomes), health, webhook.EndpointDisabled,
+			webhook.BodyAboutWebhook(webhook.EndpointDisabled, endpoint.ID, string(health.DisabledReason), w.now()))
 		if err != nil {
 			return err
 		}

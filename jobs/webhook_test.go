@@ -141,7 +141,7 @@ func (o *outbox) order(customer string) orders.ID {
 
 func (o *outbox) deliveries(w store.Webhook, state store.DeliveryState) []store.Delivery {
 	o.t.Helper()
-	list, err := o.store.Deliveries.List(o.t.Context(), store.Owner{Everybody: true}, w.ID,
+	list, err := o.store.Deliveries.List(o.t.Context(), store.Owner{All: true}, w.ID,
 		store.DeliveryFilter{State: state, Limit: 10_000})
 	require.NoError(o.t, err)
 	slices.Reverse(list)
@@ -336,7 +336,7 @@ func TestHangingWebhooks(t *testing.T) {
 	stop := o.start()
 	o.order("1")
 	o.eventually("failures", func() bool {
-		list, err := o.store.Webhooks.List(t.Context(), store.Owner{Everybody: true}, orders.ID{}, 100)
+		list, err := o.store.Webhooks.List(t.Context(), store.Owner{All: true}, orders.ID{}, 100)
 		require.NoError(t, err)
 		return !slices.ContainsFunc(list, func(w store.Webhook) bool { return w.Failures == 0 })
 	})

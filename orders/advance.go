@@ -155,7 +155,7 @@ func (o *Order) begin(name StepName, amount Money, at time.Time) {
 		step.Generation = last.Generation + 1
 	}
 	step.KeyGeneration = step.Generation
-	step.Request = o.request(step)
+	step.Request = o.body(step)
 	o.start(step, at)
 }
 

@@ -2,8 +2,8 @@ package orders
 
 import "encoding/json"
 
-// request returns the body of a step. It is stored once, and every send uses the stored bytes.
-func (o *Order) request(step Step) []byte {
+// body returns the body of a step. It is stored once, and every send uses the stored bytes.
+func (o *Order) body(step Step) []byte {
 	spec, _ := step.Name.Spec()
 	b, err := json.Marshal(spec.Body(o, step))
 	if err != nil {

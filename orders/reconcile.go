@@ -16,45 +16,45 @@ type Effect struct {
 	At        time.Time
 }
 
-// Drift is a kind of difference between a provider's records and the orders.
-type Drift string
+// FindingKind is a kind of difference between a provider's records and the orders.
+type FindingKind string
 
-// DriftMissing is found from the order, all others from the provider's list.
+// FindingMissing is found from the order, all others from the provider's list.
 const (
-	DriftUnknownOrder Drift = "unknown_order" // the effect of an unknown order
-	DriftNoIntent     Drift = "no_intent"     // the order has no such step
-	DriftAmount       Drift = "amount"        // a different amount or currency
-	DriftNotUndone    Drift = "not_undone"    // an effect that an order at rest should not have, or have undone
-	DriftLate         Drift = "late"          // an effect after the step's deadline
-	DriftMissing      Drift = "missing"       // a step that succeeded has no effect
+	FindingUnknownOrder FindingKind = "unknown_order" // the effect of an unknown order
+	FindingNoIntent     FindingKind = "no_intent"     // the order has no such step
+	FindingAmount       FindingKind = "amount"        // a different amount or currency
+	FindingNotUndone    FindingKind = "not_undone"    // an effect that an order at rest should not have, or have undone
+	FindingLate         FindingKind = "late"          // an effect after the step's deadline
+	FindingMissing      FindingKind = "missing"       // a step that succeeded has no effect
 )
 
-// Drifts lists all drifts.
-func Drifts() []Drift {
-	return []Drift{DriftUnknownOrder, DriftNoIntent, DriftAmount, DriftNotUndone, DriftLate, DriftMissing}
+// FindingKinds lists all kinds.
+func FindingKinds() []FindingKind {
+	return []FindingKind{FindingUnknownOrder, FindingNoIntent, FindingAmount, FindingNotUndone, FindingLate, FindingMissing}
 }
 
 // Compare returns how an effect disagrees with the order, and the detail; empty if they agree. A step without an
 // outcome disagrees only about its amount. An order that is not at rest may still undo its effects.
-func (o *Order) Compare(e Effect) (Drift, string) {
+func (o *Order) Compare(e Effect) (FindingKind, string) {
 	key, err := ParseStepKey(e.Key)
 	if err != nil {
-		return DriftNoIntent, "the key is not one of Millrace's"
+		return FindingNoIntent, "the key is not one of Millrace's"
 	}
 	name, generation := key.Step, key.Generation
 	s := o.sentUnder(name, generation)
 	if s == nil {
-		return DriftNoIntent, fmt.Sprintf("the order has no %s:%d", name, generation)
+		return FindingNoIntent, fmt.Sprintf("the order has no %s:%d", name, generation)
 	}
 	if name.movesMoney() && e.Currency != "" && (e.Currency != o.Currency || e.Amount != s.Amount) {
-		return DriftAmount, fmt.Sprintf("%s %s, meant was %s %s", e.Currency.Format(e.Amount), e.Currency,
+		return FindingAmount, fmt.Sprintf("%s %s, meant was %s %s", e.Currency.Format(e.Amount), e.Currency,
 			o.Currency.Format(s.Amount), o.Currency)
 	}
 	if o.Status.AtRest() && o.isLeft(s, e) {
-		return DriftNotUndone, fmt.Sprintf("%s:%d is %s, and the order is %s", name, generation, s.State, o.Status)
+		return FindingNotUndone, fmt.Sprintf("%s:%d is %s, and the order is %s", name, generation, s.State, o.Status)
 	}
 	if late := e.At.Sub(s.DeadlineAt); late > clockSlack {
-		return DriftLate, fmt.Sprintf("%s after the deadline", late.Round(time.Second))
+		return FindingLate, fmt.Sprintf("%s after the deadline", late.Round(time.Second))
 	}
 	return "", ""
 }

@@ -18,7 +18,7 @@ func TestCompare(t *testing.T) {
 		name     string
 		outcomes []string
 		change   func(*orders.Effect)
-		want     orders.Drift
+		want     orders.FindingKind
 		open     bool // it may come to disagree by itself
 	}{
 		{"Pending", nil, func(*orders.Effect) {}, "", true},

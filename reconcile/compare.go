@@ -154,7 +154,7 @@ func (c *Comparer) lookUp(
 		return store.Finding{}, err
 	}
 	return store.Finding{
-		Provider: p, Kind: orders.DriftMissing, Key: key, OrderID: e.OrderID.String(),
+		Provider: p, Kind: orders.FindingMissing, Key: key, OrderID: e.OrderID.String(),
 		Detail: strings.TrimSpace(fmt.Sprintf(
 			"the order has it as succeeded, the provider as %s %s", answer.State, answer.Code)),
 	}, nil

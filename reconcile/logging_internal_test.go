@@ -18,8 +18,8 @@ func TestFindingsAreLoggedByKind(t *testing.T) {
 	r := New(Config{Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	var found []store.Finding
 	for range 300 {
-		found = append(found, store.Finding{Kind: orders.DriftUnknownOrder, Key: "k"},
-			store.Finding{Kind: orders.DriftLate, Key: "l"})
+		found = append(found, store.Finding{Kind: orders.FindingUnknownOrder, Key: "k"},
+			store.Finding{Kind: orders.FindingLate, Key: "l"})
 	}
 	r.reportFindings(t.Context(), orders.Payment, found)
 	require.Equal(t, 2, strings.Count(out.String(), "\n"))

@@ -26,7 +26,7 @@ func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (b
 	turn, cancel := context.WithTimeout(ctx, share)
 	defer cancel()
 	end := r.Now().Add(-r.Grace)
-	if err := r.settle(ctx, from.Provider); err != nil {
+	if err := r.judgeUnsettled(ctx, from.Provider); err != nil {
 		return false, err
 	}
 	for {
@@ -78,11 +78,11 @@ func (r *Reconciler) provider(ctx context.Context, from store.Reconciliation) (b
 
 // reportFindings logs one line for each kind of finding: if two deployments are mixed up, there may be thousands.
 func (r *Reconciler) reportFindings(ctx context.Context, p orders.Provider, fresh []store.Finding) {
-	keys := map[orders.Drift][]string{}
+	keys := map[orders.FindingKind][]string{}
 	for _, f := range fresh {
 		keys[f.Kind] = append(keys[f.Kind], f.Key)
 	}
-	for _, kind := range orders.Drifts() {
+	for _, kind := range orders.FindingKinds() {
 		if n := len(keys[kind]); n > 0 {
 			r.Logger.ErrorContext(ctx, "provider records disagree", "provider", p, "kind", kind, "count", n,
 				"keys", keys[kind][:min(n, loggedKeys)])

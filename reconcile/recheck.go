@@ -32,7 +32,7 @@ func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 		}
 		var looked, resolved []store.Finding
 		for _, f := range page {
-			if f.Kind == orders.DriftMissing && b.isSpent(f.Provider) {
+			if f.Kind == orders.FindingMissing && b.isSpent(f.Provider) {
 				continue // it is among the first in the next run
 			}
 			agrees, err := r.agrees(turn, f, b)
@@ -70,7 +70,7 @@ func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 func (r *Reconciler) agrees(ctx context.Context, f store.Finding, b *budget) (bool, error) {
 	effect := orders.Effect{Provider: f.Provider, Key: f.Key, OrderID: f.OrderID, At: f.FirstSeenAt}
 	switch f.Kind {
-	case orders.DriftMissing:
+	case orders.FindingMissing:
 		step, err := orders.ParseStepKey(f.Key)
 		if err != nil {
 			return false, err
@@ -80,12 +80,12 @@ func (r *Reconciler) agrees(ctx context.Context, f store.Finding, b *budget) (bo
 			return false, errNotAsked
 		}
 		return answer.State == orders.StateSucceeded, err
-	case orders.DriftUnknownOrder, orders.DriftNoIntent:
+	case orders.FindingUnknownOrder, orders.FindingNoIntent:
 		c, err := r.Store.Findings.Compare(ctx, []orders.Effect{effect})
 		return len(c.Unsettled) == 0 && !slices.ContainsFunc(c.Findings, func(left store.Finding) bool {
-			return left.Kind != orders.DriftLate // not decidable here: the effect's time was not kept
+			return left.Kind != orders.FindingLate // not decidable here: the effect's time was not kept
 		}), err
-	case orders.DriftNotUndone:
+	case orders.FindingNotUndone:
 		step, err := orders.ParseStepKey(f.Key)
 		if err != nil {
 			return false, err
@@ -98,7 +98,7 @@ func (r *Reconciler) agrees(ctx context.Context, f store.Finding, b *budget) (bo
 			return err == nil, err
 		}
 		return false, r.undo(ctx, f.Provider, &order, step, b)
-	case orders.DriftAmount, orders.DriftLate: // the past does not change
+	case orders.FindingAmount, orders.FindingLate: // the past does not change
 	}
 	return false, nil
 }

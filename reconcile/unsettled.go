@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// settleShare is the part of a provider's share for effects that could not be decided before. The next run begins
+	// unsettledShare is the part of a provider's share for effects that could not be decided before. The next run begins
 	// with the rest.
-	settleShare = 3 * time.Second
-	settlePage  = 500 // effects
+	unsettledShare = 3 * time.Second
+	unsettledPage  = 500 // effects
 	// unsettledEvery is how often such an effect is looked at.
 	unsettledEvery = 5 * time.Minute
 )
 
-// settle looks again at a provider's effects that could not be decided when they were compared.
-func (r *Reconciler) settle(ctx context.Context, p orders.Provider) error {
+// judgeUnsettled looks again at a provider's effects that could not be judged when they were compared.
+func (r *Reconciler) judgeUnsettled(ctx context.Context, p orders.Provider) error {
 	begun := r.Now()
-	for start := time.Now(); time.Since(start) < settleShare; {
-		page, err := r.Store.Findings.Unsettled(ctx, p, begun, settlePage)
+	for start := time.Now(); time.Since(start) < unsettledShare; {
+		page, err := r.Store.Findings.Unsettled(ctx, p, begun, unsettledPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -28,12 +28,12 @@ func (r *Reconciler) settle(ctx context.Context, p orders.Provider) error {
 		if err != nil {
 			return err
 		}
-		fresh, err := r.Store.Findings.Settle(ctx, p, page, found, begun.Add(unsettledEvery))
+		fresh, err := r.Store.Findings.SaveUnsettled(ctx, p, page, found, begun.Add(unsettledEvery))
 		if err != nil {
 			return err
 		}
 		r.reportFindings(ctx, p, fresh)
-		if len(page) < settlePage {
+		if len(page) < unsettledPage {
 			return nil
 		}
 	}

@@ -72,10 +72,10 @@ type Health struct {
 	Recovered      bool           // it had been down: waiting deliveries are tried at once
 }
 
-// Settle stores the outcomes of a webhook's deliveries, and the webhook's health. If the health disables the webhook,
-// notice is the body of a message to its owner's other webhooks that want messages of that type.
-func (s *Deliveries) Settle(
-	ctx context.Context, endpoint orders.ID, made []Attempted, h Health, noticeType, notice string,
+// Record stores the outcomes of a webhook's deliveries, and the webhook's health. If the health disables the webhook,
+// body is the body of a message to its owner's other webhooks that want messages of messageType.
+func (s *Deliveries) Record(
+	ctx context.Context, endpoint orders.ID, made []Attempted, h Health, messageType, body string,
 ) error {
 	p := &dbsqlc.DeliveriesSettleParams{EndpointID: endpoint}
 	for _, m := range made {
@@ -110,7 +110,7 @@ func (s *Deliveries) Settle(
 		if h.DisabledReason == "" {
 			return nil
 		}
-		return s.noticeSiblings(ctx, tx, endpoint, noticeType, notice)
+		return s.tellSiblings(ctx, tx, endpoint, messageType, body)
 	})
 	if err != nil {
 		return fmt.Errorf("settle deliveries: %w", err)
@@ -118,7 +118,7 @@ func (s *Deliveries) Settle(
 	return nil
 }
 
-func (s *Deliveries) noticeSiblings(ctx context.Context, tx pgx.Tx, endpoint orders.ID, eventType, body string) error {
+func (s *Deliveries) tellSiblings(ctx context.Context, tx pgx.Tx, endpoint orders.ID, eventType, body string) error {
 	siblings, err := s.queries.WebhookSiblings(ctx, tx, endpoint)
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 		return nil, fmt.Errorf("export orders: %w", err)
 	}
 	settled := seal.SettledTo
-	page, err := s.exportSettled(ctx, e, settled)
+	page, err := s.exportSealed(ctx, e, settled)
 	// so that it includes the orders that this process has stored
 	now := s.now().Truncate(time.Millisecond).Add(time.Millisecond)
 	wanted := now
@@ -42,8 +42,8 @@ func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 		wanted = past
 	}
 	if err == nil && len(page) < e.Limit && settled.Before(wanted) {
-		if settled, err = s.settle(ctx, wanted); err == nil && settled.After(seal.SettledTo) {
-			page, err = s.exportSettled(ctx, e, settled)
+		if settled, err = s.sealBefore(ctx, wanted); err == nil && settled.After(seal.SettledTo) {
+			page, err = s.exportSealed(ctx, e, settled)
 		}
 	}
 	switch {
@@ -55,8 +55,8 @@ func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 	return page, nil
 }
 
-// exportSettled reads a page of the orders that are settled.
-func (s *Orders) exportSettled(ctx context.Context, e Export, settled time.Time) ([]orders.Order, error) {
+// exportSealed reads a page of the orders that are sealed.
+func (s *Orders) exportSealed(ctx context.Context, e Export, settled time.Time) ([]orders.Order, error) {
 	after, before := e.After, firstID(settled)
 	if !e.From.IsZero() {
 		if first := firstID(e.From.Add(-idSlack)); bytes.Compare(first[:], after[:]) > 0 {

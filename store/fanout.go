@@ -122,7 +122,7 @@ func (f *fanOut) events(ctx context.Context) error {
 		return err
 	}
 	f.out.More = f.out.More || len(entries) == limit
-	read, err := f.deliver(ctx, entries)
+	read, err := f.write(ctx, entries)
 	if err != nil {
 		return err
 	}
@@ -158,9 +158,9 @@ func (f *fanOut) listening(ctx context.Context, entries []Entry) (map[string][]d
 	return byCustomer, err
 }
 
-// deliver writes a message for each event and each webhook that wants it. A message names the one before it. read is
+// write writes a message for each event and each webhook that wants it. A message names the one before it. read is
 // the number of events that were handled: with many webhooks, some events are left to the next transaction.
-func (f *fanOut) deliver(ctx context.Context, entries []Entry) (read int, err error) {
+func (f *fanOut) write(ctx context.Context, entries []Entry) (read int, err error) {
 	if len(entries) == 0 {
 		return 0, nil
 	}

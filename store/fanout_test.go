@@ -305,7 +305,7 @@ func TestWebhookOfEndedKey(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, ok)
 
-	admin, enabled := store.Owner{Principal: "admin", Everybody: true}, true
+	admin, enabled := store.Owner{Principal: "admin", All: true}, true
 	w, err = s.Webhooks.Change(t.Context(), admin, w.ID, store.WebhookChange{Enabled: &enabled})
 	require.NoError(t, err)
 	require.Equal(t, "admin", w.Principal)
@@ -339,7 +339,7 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 		return taken
 	}
 	settle := func(d store.Delivery, state store.DeliveryState, next time.Time) {
-		require.NoError(t, s.Deliveries.Settle(t.Context(), w.ID, []store.Attempted{{
+		require.NoError(t, s.Deliveries.Record(t.Context(), w.ID, []store.Attempted{{
 			ID: d.ID, State: state, NextAttemptAt: next, Attempt: store.Attempt{Number: d.Attempts + 1, At: time.Now()},
 		}}, store.Health{}, "", ""))
 	}

@@ -31,7 +31,7 @@ const (
 // Finding is one difference between a provider's records and ours.
 type Finding struct {
 	Provider    orders.Provider
-	Kind        orders.Drift
+	Kind        orders.FindingKind
 	Key         string // the idempotency key that it is about
 	OrderID     string // as the provider has it; empty if the provider does not have it
 	Detail      string
@@ -50,7 +50,7 @@ func (s *Findings) write(ctx context.Context, tx pgx.Tx, findings []Finding) (fr
 	params := &dbsqlc.FindingsWriteParams{At: timestamp(s.now())}
 	var unique []Finding
 	type identity struct {
-		kind orders.Drift
+		kind orders.FindingKind
 		key  string
 	}
 	seen := map[identity]bool{}
@@ -95,7 +95,7 @@ func (s *Findings) Accept(
 	ctx context.Context, p orders.Provider, key, reason string, who Actor,
 ) (accepted []Finding, err error) {
 	var asked []Finding
-	for _, kind := range orders.Drifts() {
+	for _, kind := range orders.FindingKinds() {
 		asked = append(asked, Finding{Provider: p, Kind: kind, Key: key})
 	}
 	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -133,18 +133,18 @@ func findingColumns(findings []Finding) (providers, kinds, keys []string) {
 }
 
 // CountOpen counts the open findings by provider and kind.
-func (s *Findings) CountOpen(ctx context.Context) (map[orders.Provider]map[orders.Drift]int64, error) {
+func (s *Findings) CountOpen(ctx context.Context) (map[orders.Provider]map[orders.FindingKind]int64, error) {
 	rows, err := s.queries.FindingsOpen(ctx, s.db)
 	if err != nil {
 		return nil, fmt.Errorf("count findings: %w", err)
 	}
-	counts := map[orders.Provider]map[orders.Drift]int64{}
+	counts := map[orders.Provider]map[orders.FindingKind]int64{}
 	for _, row := range rows {
 		p := orders.Provider(row.Provider)
 		if counts[p] == nil {
-			counts[p] = map[orders.Drift]int64{}
+			counts[p] = map[orders.FindingKind]int64{}
 		}
-		counts[p][orders.Drift(row.Kind)] = row.Findings
+		counts[p][orders.FindingKind(row.Kind)] = row.Findings
 	}
 	return counts, nil
 }
@@ -153,7 +153,7 @@ func decodeFindings(rows []dbsqlc.ReconciliationFinding) []Finding {
 	list := make([]Finding, len(rows))
 	for i, row := range rows {
 		list[i] = Finding{
-			Provider: orders.Provider(row.Provider), Kind: orders.Drift(row.Kind), Key: row.Key, OrderID: row.OrderID,
+			Provider: orders.Provider(row.Provider), Kind: orders.FindingKind(row.Kind), Key: row.Key, OrderID: row.OrderID,
 			Detail: row.Detail, State: FindingState(row.State),
 			FirstSeenAt: row.FirstSeenAt.UTC(), LastSeenAt: row.LastSeenAt.UTC(), RecheckedAt: row.RecheckedAt.UTC(),
 		}

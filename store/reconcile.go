@@ -79,7 +79,7 @@ func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comp
 		return Comparison{}, fmt.Errorf("read orders: %w", err)
 	}
 	for _, e := range effects {
-		kind, detail := orders.DriftUnknownOrder, "there is no such order"
+		kind, detail := orders.FindingUnknownOrder, "there is no such order"
 		switch order, there := found[owner(e)]; {
 		case there && order.err != nil: // one such order must not hold up the comparison of all others
 			detail = "its order cannot be read"

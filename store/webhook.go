@@ -68,7 +68,7 @@ func DisabledReasons() []DisabledReason {
 type Owner struct {
 	Principal  string
 	CustomerID string // of a customer
-	Everybody  bool   // sees all webhooks
+	All        bool   // sees all webhooks
 }
 
 // Webhook is an address that events are sent to.
@@ -159,7 +159,7 @@ func (s *Webhooks) Get(ctx context.Context, owner Owner, id orders.ID) (Webhook,
 
 func (s *Webhooks) get(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.ID) (dbsqlc.WebhookEndpoint, error) {
 	row, err := s.queries.WebhookRead(ctx, db, &dbsqlc.WebhookReadParams{
-		ID: id, AllOwners: o.Everybody, Principal: o.Principal, OwnerCustomerID: o.CustomerID,
+		ID: id, AllOwners: o.All, Principal: o.Principal, OwnerCustomerID: o.CustomerID,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, ErrWebhookNotFound
@@ -172,7 +172,7 @@ func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int
 	var rows []dbsqlc.WebhookEndpoint
 	var err error
 	switch {
-	case o.Everybody:
+	case o.All:
 		rows, err = s.queries.WebhooksListAll(ctx, s.db, &dbsqlc.WebhooksListAllParams{After: after, PageSize: int32(limit)})
 	case o.CustomerID != "":
 		rows, err = s.queries.WebhooksListByCustomer(ctx, s.db, &dbsqlc.WebhooksListByCustomerParams{

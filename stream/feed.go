@@ -50,9 +50,9 @@ type Feed struct {
 
 	// End returns the end of the log.
 	End func(context.Context) (store.Cursor, error)
-	// Place returns the data of an EventCursor or an EventResync. It must not be empty: many clients ignore an id that
+	// Cursor returns the data of an EventCursor or an EventResync. It must not be empty: many clients ignore an id that
 	// comes without data.
-	Place func(event string, at store.Cursor) []byte
+	Cursor func(event string, at store.Cursor) []byte
 
 	told store.Cursor // the last cursor that the client got
 }
@@ -92,7 +92,7 @@ func (f *Feed) resync(ctx context.Context, to *stream) error {
 // tell returns an event of the stream itself, with a cursor for the client.
 func (f *Feed) tell(event string) []byte {
 	f.told = f.At
-	return fmt.Appendf(nil, "id: %s\nevent: %s\ndata: %s\n\n", f.At, event, f.Place(event, f.At))
+	return fmt.Appendf(nil, "id: %s\nevent: %s\ndata: %s\n\n", f.At, event, f.Cursor(event, f.At))
 }
 
 // pass leaves out the events that catchUp has sent already.

@@ -98,7 +98,7 @@ func readTemplate(own fs.FS, name string) (string, error) {
 //
 // Errors: *RefusedError, if the address or the content is missing; *MisconfiguredError, if a template fails.
 func (l *letters) compose(from *mail.Address, key string, body []byte) (message, error) {
-	var r request
+	var r mailRequest
 	if err := json.Unmarshal(body, &r); err != nil {
 		return message{}, &RefusedError{"bad_request"}
 	}
@@ -155,8 +155,8 @@ func (l *letters) render(name string, letter letter) (subject, text, html string
 	return strings.Join(strings.Fields(subject), " "), strings.TrimSpace(text) + "\n", rich.String(), nil
 }
 
-// request is the body of the step send_email.
-type request struct {
+// mailRequest is the body of the step send_email.
+type mailRequest struct {
 	OrderID  string          `json:"orderId"`
 	To       string          `json:"to"`
 	Template string          `json:"template"`
@@ -171,7 +171,7 @@ type request struct {
 	} `json:"items"`
 }
 
-func (r *request) letter() letter {
+func (r *mailRequest) letter() letter {
 	money := func(m orders.Money) string { return r.Currency.Format(m) + " " + string(r.Currency) }
 	parse := func(n json.Number) orders.Money {
 		m, _ := r.Currency.Parse(string(n)) // it was written by Format

@@ -67,8 +67,8 @@ func Body(e orders.Event, customerID string, previous orders.ID) string {
 	return encode(string(data.Type), data.Timestamp, data)
 }
 
-// NoticeBody returns the body of a message about an endpoint. reason is why it was disabled; empty in a ping.
-func NoticeBody(messageType string, endpoint orders.ID, reason string, at time.Time) string {
+// BodyAboutWebhook returns the body of a message about a webhook. reason is why it was disabled; empty in a ping.
+func BodyAboutWebhook(messageType string, endpoint orders.ID, reason string, at time.Time) string {
 	return encode(messageType, at.UTC(), struct {
 		WebhookID orders.ID `json:"webhookId"`
 		Reason    string    `json:"reason,omitempty"`

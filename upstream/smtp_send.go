@@ -34,13 +34,13 @@ func (m *mailer) guarded(ctx context.Context, key string, body []byte) (Answer, 
 	if err != nil {
 		return Answer{}, err
 	}
-	return m.breaker.do(func() (Answer, error) { return m.deliver(ctx, key, message) })
+	return m.breaker.do(func() (Answer, error) { return m.transmit(ctx, key, message) })
 }
 
-// deliver runs one SMTP session. Until the final dot of the message it is certain that nothing was sent, whatever
+// transmit runs one SMTP session. Until the final dot of the message it is certain that nothing was sent, whatever
 // fails. After the server's answer to the dot, the outcome is certain (RFC 5321, 4.1.1.4 and 6.1). In between, the
 // outcome is unknown.
-func (m *mailer) deliver(parent context.Context, key string, message message) (Answer, error) {
+func (m *mailer) transmit(parent context.Context, key string, message message) (Answer, error) {
 	ctx, cancel := context.WithTimeout(parent, m.timeout)
 	defer cancel()
 	s := &session{parent: parent, ctx: ctx}

@@ -74,7 +74,7 @@ func TestStaleFindings(t *testing.T) {
 	var findings []store.Finding
 	for i := range 5 {
 		findings = append(findings, store.Finding{
-			Provider: orders.Payment, Kind: orders.DriftLate, Key: fmt.Sprint(i),
+			Provider: orders.Payment, Kind: orders.FindingLate, Key: fmt.Sprint(i),
 		})
 	}
 	start, err := s.Log.Start(t.Context())

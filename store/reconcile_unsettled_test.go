@@ -50,8 +50,8 @@ func TestUnsettledEffects(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, none)
 
-	finding := store.Finding{Provider: orders.Payment, Kind: orders.DriftNotUndone, Key: "k0000"}
-	fresh, err := s.Findings.Settle(t.Context(), orders.Payment, page, store.Comparison{
+	finding := store.Finding{Provider: orders.Payment, Kind: orders.FindingNotUndone, Key: "k0000"}
+	fresh, err := s.Findings.SaveUnsettled(t.Context(), orders.Payment, page, store.Comparison{
 		Findings: []store.Finding{finding}, Unsettled: page[5:],
 	}, soon.Add(time.Minute))
 	require.NoError(t, err)

@@ -33,9 +33,9 @@ func (s *Findings) Unsettled(
 	return effects, nil
 }
 
-// Settle stores the result of judging unsettled effects of a provider again. Effects that still cannot be judged are
+// SaveUnsettled stores the result of judging unsettled effects of a provider again. Effects that still cannot be judged are
 // due again at a moment, and the others are deleted. It returns the findings that are new.
-func (s *Findings) Settle(
+func (s *Findings) SaveUnsettled(
 	ctx context.Context, p orders.Provider, looked []orders.Effect, found Comparison, due time.Time,
 ) (fresh []Finding, err error) {
 	still, decided := effectKeys(found.Unsettled), effectKeys(looked)
@@ -53,7 +53,7 @@ func (s *Findings) Settle(
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("settle effects: %w", err)
+		return nil, fmt.Errorf("save unsettled effects: %w", err)
 	}
 	return fresh, nil
 }

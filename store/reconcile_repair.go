@@ -27,7 +27,7 @@ func (s *Findings) Repair(ctx context.Context, e orders.Event, entry AuditEntry)
 // resolved itself.
 func (s *Findings) Drifted(ctx context.Context, p orders.Provider, key string) (bool, error) {
 	known, err := s.queries.FindingsKnown(ctx, s.db, &dbsqlc.FindingsKnownParams{
-		Provider: string(p), Kind: string(orders.DriftAmount), Key: key,
+		Provider: string(p), Kind: string(orders.FindingAmount), Key: key,
 	})
 	if err != nil {
 		return false, fmt.Errorf("look for findings: %w", err)
