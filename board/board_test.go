@@ -294,7 +294,7 @@ func TestSearch(t *testing.T) {
 		require.Equal(t, "/board/orders/"+id.String(), got.header.Get("Location"), query)
 	}
 	require.Contains(t, d.get(t, "/board/search?q=linus").body, id.String())
-	require.Contains(t, d.get(t, "/board/search?q=nobody").body, "Nothing was found")
+	require.Contains(t, d.get(t, "/board/search?q=grace").body, "Nothing was found")
 	require.Equal(t, http.StatusUnprocessableEntity, d.get(t, "/board/search?q=%00").status)
 	require.Equal(t, http.StatusUnprocessableEntity, d.get(t, "/board/search?q=%ff").status)
 	require.Equal(t, http.StatusUnprocessableEntity, d.get(t, "/board/search").status)

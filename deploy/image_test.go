@@ -92,7 +92,7 @@ func images(t *testing.T, layout string) (byArch map[string]descriptor, bills ma
 	return byArch, bills
 }
 
-// TestImage: the image has every architecture, runs as nobody in particular, lists what is in it, and is the same when
+// TestImage: the image has every architecture, runs as a user without rights, lists what is in it, and is the same when
 // it is built again, from another directory.
 func TestImage(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ type Customers struct {
 	*database
 }
 
-// An UnfinishedError says that a customer has orders that still need what is to be forgotten.
+// An UnfinishedError reports that a customer has orders that still need what is to be forgotten.
 type UnfinishedError struct {
 	CustomerID string
 	Orders     int64

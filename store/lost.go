@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Recover gives new jobs to the orders whose jobs run on instances that have been silent for 10 s, and to those whose
-// jobs run on self according to River only. It costs in proportion to those jobs, and not to the orders that are open.
+// Recover gives new jobs to the orders whose jobs run on instances that have been silent for 10 s, and to the orders
+// whose jobs run on self according to River only. It costs in proportion to those jobs, and not to the open orders.
 // The instance must have sent heartbeats for as long itself: after an outage of the database all instances have been
 // silent. It returns how many jobs it replaced.
 //

@@ -22,7 +22,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// MigrateConfig says how Migrate works.
+// MigrateConfig is how Migrate works.
 type MigrateConfig struct {
 	Logger *slog.Logger
 	// Grantees are roles that get what serve needs.

@@ -24,7 +24,7 @@ const (
 		"SET LOCAL tcp_keepalives_idle = 60; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 6"
 )
 
-// A MigratingError says that another migration did not end in time.
+// A MigratingError reports that another migration did not end in time.
 type MigratingError struct {
 	By     string // the session that has the lock, as a sentence names it
 	PID    int32

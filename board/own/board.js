@@ -145,7 +145,7 @@ async function refresh() {
     latest = await answer.json();
     draw();
   } catch {
-    // The warning above says that nothing answers.
+    // The warning above reports that nothing answers.
   }
 }
 

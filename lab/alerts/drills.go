@@ -187,7 +187,7 @@ func drills() []drill {
 		{
 			name: "sync", cause: "commits wait for a standby that is not there", alerts: []string{"MillraceStandbyMissing"},
 			inject: func(ctx context.Context, l *lab) error {
-				return l.sql(ctx, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+				return l.sql(ctx, "ALTER SYSTEM SET synchronous_standby_names = 'missing'", "SELECT pg_reload_conf()")
 			},
 			undo: func(ctx context.Context, l *lab) error {
 				return l.sql(ctx, "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")

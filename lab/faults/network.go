@@ -195,7 +195,8 @@ func lostCommits(ctx context.Context, r *run) error {
 	return err
 }
 
-// unanswered counts the operations without an answer, and those whose repetition found what they had done.
+// unanswered counts the operations without an answer, and the operations whose repetition found the effect of the
+// first try.
 func (r *run) unanswered() (unanswered, replayed int) {
 	for _, o := range r.journal.operations() {
 		if !o.answered() {

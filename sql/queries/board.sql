@@ -7,7 +7,7 @@ WHERE s.reference = @reference AND s.reference <> ''
 LIMIT @most;
 
 -- name: WebhooksFailing :many
--- WebhooksFailing lists the endpoints that fail, or that Millrace disabled because they failed, longest first.
+-- WebhooksFailing lists the webhooks that fail, or that Millrace disabled because they failed, longest first.
 SELECT * FROM millrace.webhook_endpoints
 WHERE failing_since IS NOT NULL AND state <> 'deleted' ORDER BY failing_since LIMIT @most;
 

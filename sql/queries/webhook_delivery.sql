@@ -10,7 +10,7 @@ SELECT
 ON CONFLICT ON CONSTRAINT webhook_deliveries_once DO NOTHING;
 
 -- name: DeliveriesBefore :many
--- DeliveriesBefore finds each endpoint's last message about an order before a version.
+-- DeliveriesBefore finds each webhook's last message about an order before a version.
 SELECT w.endpoint_id::uuid AS endpoint_id, w.order_id::uuid AS order_id, d.id
 FROM (
     SELECT unnest(@endpoint_ids::uuid[]) AS endpoint_id, unnest(@order_ids::uuid[]) AS order_id,
@@ -25,7 +25,7 @@ CROSS JOIN LATERAL (
 -- name: DeliveriesClaim :many
 -- DeliveriesClaim takes messages to send, at most one of each order: while one waits, later messages about its order
 -- wait, too. Until claimed_until no other worker takes them. Here and below the ids are an array, which is read once. A
--- join may read them again for every row of the endpoint, if the statistics are from when the endpoint had few.
+-- join may read them again for every row of the webhook, if the statistics are from when the webhook had few.
 UPDATE millrace.webhook_deliveries c SET next_attempt_at = @claimed_until
 WHERE c.endpoint_id = @endpoint_id AND c.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
@@ -61,7 +61,7 @@ SELECT @endpoint_id::uuid, m.id, m.attempt, m.at, m.duration_ms, m.status, m.err
 FROM made m JOIN settled s ON s.id = m.id WHERE m.attempt > 0;
 
 -- name: DeliveriesHasten :execrows
--- DeliveriesHasten makes messages that wait for their next attempt due at once: the endpoint works again.
+-- DeliveriesHasten makes messages that wait for their next attempt due at once: the webhook works again.
 UPDATE millrace.webhook_deliveries h SET next_attempt_at = @at
 WHERE h.endpoint_id = @endpoint_id AND h.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
@@ -111,7 +111,7 @@ WHERE r.endpoint_id = @endpoint_id AND r.id = ANY(ARRAY(
 RETURNING r.id;
 
 -- name: DeliveriesPurge :execrows
--- DeliveriesPurge deletes messages that were finished long ago, and messages of endpoints that have been disabled for
+-- DeliveriesPurge deletes messages that were finished long ago, and messages of webhooks that have been disabled for
 -- as long.
 DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
     SELECT d.ctid FROM millrace.webhook_deliveries d WHERE d.finished_at < @before
@@ -119,8 +119,8 @@ DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
 )) AND finished_at < @before;
 
 -- name: DeliveriesPurgeDeleted :execrows
--- DeliveriesPurgeDeleted deletes messages that will not be sent: those of deleted endpoints, and those that have waited
--- for a disabled endpoint for a long time. Ids begin with the time at which they were made. below follows from before,
+-- DeliveriesPurgeDeleted deletes messages that will not be sent: those of deleted webhooks, and those that have waited
+-- for a disabled webhook for a long time. Ids begin with the time at which they were made. below follows from before,
 -- and lets an index find the old messages among the waiting ones.
 DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
     SELECT d.ctid FROM millrace.webhook_endpoints e
@@ -138,7 +138,7 @@ DELETE FROM millrace.webhook_deliveries WHERE ctid = ANY(ARRAY(
 ));
 
 -- name: DeliveriesOldestDue :one
--- DeliveriesOldestDue returns since when the message that has waited longest could have been sent, for endpoints that
+-- DeliveriesOldestDue returns since when the message that has waited longest could have been sent, for webhooks that
 -- work.
 SELECT coalesce(min(due.next_attempt_at), @at)::timestamptz FROM millrace.webhook_endpoints e
 CROSS JOIN LATERAL (

@@ -1,5 +1,5 @@
 -- name: WebhookLock :exec
--- WebhookLock makes requests that create endpoints for one owner take turns, so that the endpoints are counted
+-- WebhookLock makes requests that create webhooks for one owner take turns, so that the webhooks are counted
 -- correctly.
 SELECT pg_advisory_xact_lock(hashtextextended(@owner::text, 6));
 
@@ -29,7 +29,7 @@ WHERE id = @id AND state <> 'deleted' AND (
     OR owner_customer_id <> '' AND owner_customer_id = @owner_customer_id);
 
 -- name: WebhookLockRow :one
--- WebhookLockRow keeps other transactions from changing an endpoint until this one ends. New deliveries, which refer to
+-- WebhookLockRow keeps other transactions from changing a webhook until this one ends. New deliveries, which refer to
 -- the row, can still be stored.
 SELECT * FROM millrace.webhook_endpoints WHERE id = @id FOR NO KEY UPDATE;
 
@@ -47,7 +47,7 @@ WHERE state <> 'deleted' AND owner_customer_id = @owner_customer_id AND owner_cu
 ORDER BY id LIMIT @page_size;
 
 -- name: WebhookUpdate :one
--- WebhookUpdate changes the fields that an owner can change. An endpoint that is enabled again starts without failures.
+-- WebhookUpdate changes the fields that an owner can change. A webhook that is enabled again starts without failures.
 UPDATE millrace.webhook_endpoints SET
     principal = @principal, url = @url, event_types = @event_types, description = @description, state = @state,
     disabled_reason = @disabled_reason, updated_at = @at,
@@ -59,7 +59,7 @@ UPDATE millrace.webhook_endpoints SET
 WHERE id = @id RETURNING *;
 
 -- name: WebhookDelete :execrows
--- WebhookDelete hides an endpoint. Its deliveries are deleted later, a bounded number at a time.
+-- WebhookDelete hides a webhook. Its deliveries are deleted later, a bounded number at a time.
 UPDATE millrace.webhook_endpoints SET state = 'deleted', disabled_reason = '', idempotency_key = NULL, fingerprint = NULL,
     updated_at = @at
 WHERE id = @id AND state <> 'deleted';
@@ -74,17 +74,17 @@ UPDATE millrace.webhook_endpoints SET
 WHERE id = @id RETURNING *;
 
 -- name: WebhooksIdle :one
--- WebhooksIdle reports whether no endpoint is to be sent anything.
+-- WebhooksIdle reports whether no webhook is to be sent anything.
 SELECT NOT EXISTS (SELECT FROM millrace.webhook_endpoints WHERE state = 'enabled');
 
 -- name: WebhooksListening :many
--- WebhooksListening lists the endpoints that hear of the orders of the given customers. With an empty customer among
--- them, it adds the endpoints that hear of all orders.
+-- WebhooksListening lists the webhooks that hear of the orders of the given customers. With an empty customer among
+-- them, it adds the webhooks that hear of all orders.
 SELECT id, customer_id, event_types FROM millrace.webhook_endpoints
 WHERE state = 'enabled' AND customer_id = ANY(@customer_ids::text[]) ORDER BY id;
 
 -- name: WebhooksWithoutKey :many
--- WebhooksWithoutKey disables the endpoints of keys that were revoked or have expired: the former holder of a key must
+-- WebhooksWithoutKey disables the webhooks of keys that were revoked or have expired: the former holder of a key must
 -- not go on hearing of orders.
 UPDATE millrace.webhook_endpoints e SET state = 'disabled', disabled_reason = 'key_ended', updated_at = @at
 FROM millrace.api_keys k
@@ -92,7 +92,7 @@ WHERE e.state = 'enabled' AND k.id = e.principal AND (k.revoked_at IS NOT NULL O
 RETURNING e.id;
 
 -- name: WebhooksDue :many
--- WebhooksDue lists the endpoints for which a message can be sent and which no worker is serving. A message that waits
+-- WebhooksDue lists the webhooks for which a message can be sent and which no worker is serving. A message that waits
 -- for an earlier one cannot be sent. An owner is a customer, or else a principal.
 SELECT e.id, e.failures,
     CASE WHEN e.owner_customer_id <> '' THEN 'customer ' || e.owner_customer_id ELSE 'principal ' || e.principal END::text AS owner
@@ -113,12 +113,12 @@ ORDER BY e.busy_until LIMIT @batch_size;
 UPDATE millrace.webhook_endpoints SET busy_until = @busy_until WHERE id = ANY(@ids::uuid[]);
 
 -- name: WebhookTake :one
--- WebhookTake keeps other workers from sending to an endpoint for a while. It returns no row if the endpoint gets no
+-- WebhookTake keeps other workers from sending to a webhook for a while. It returns no row if the webhook gets no
 -- messages.
 UPDATE millrace.webhook_endpoints SET busy_until = @busy_until WHERE id = @id AND state = 'enabled' RETURNING *;
 
 -- name: WebhookHealth :exec
--- WebhookHealth records the state of an endpoint.
+-- WebhookHealth records the state of a webhook.
 UPDATE millrace.webhook_endpoints SET
     failures = @failures, busy_until = @busy_until, failing_since = nullif(@failing_since::timestamptz, '0001-01-01 00:00:00Z'),
     state = CASE WHEN state = 'enabled' AND @disabled_reason::text <> '' THEN 'disabled' ELSE state END,
@@ -126,14 +126,14 @@ UPDATE millrace.webhook_endpoints SET
 WHERE id = @id;
 
 -- name: WebhookSiblings :many
--- WebhookSiblings lists the other enabled endpoints of an endpoint's owner.
+-- WebhookSiblings lists the other enabled webhooks of a webhook's owner.
 SELECT o.id, o.event_types FROM millrace.webhook_endpoints e
 JOIN millrace.webhook_endpoints o ON o.state = 'enabled' AND o.id <> e.id AND o.owner_customer_id = e.owner_customer_id
     AND (o.principal = e.principal OR e.owner_customer_id <> '')
 WHERE e.id = @id;
 
 -- name: WebhooksPurge :exec
--- WebhooksPurge deletes the rows of deleted endpoints whose messages are all gone.
+-- WebhooksPurge deletes the rows of deleted webhooks whose messages are all gone.
 DELETE FROM millrace.webhook_endpoints e
 WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM millrace.webhook_deliveries d WHERE d.endpoint_id = e.id);
 

@@ -104,7 +104,7 @@ SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_
 WHERE failing_since IS NOT NULL AND state <> 'deleted' ORDER BY failing_since LIMIT $1
 `
 
-// WebhooksFailing lists the endpoints that fail, or that Millrace disabled because they failed, longest first.
+// WebhooksFailing lists the webhooks that fail, or that Millrace disabled because they failed, longest first.
 func (q *Queries) WebhooksFailing(ctx context.Context, db DBTX, most int32) ([]WebhookEndpoint, error) {
 	rows, err := db.Query(ctx, webhooksFailing, most)
 	if err != nil {

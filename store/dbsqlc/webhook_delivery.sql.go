@@ -119,7 +119,7 @@ type DeliveriesBeforeRow struct {
 	ID         uuid.UUID
 }
 
-// DeliveriesBefore finds each endpoint's last message about an order before a version.
+// DeliveriesBefore finds each webhook's last message about an order before a version.
 func (q *Queries) DeliveriesBefore(ctx context.Context, db DBTX, arg *DeliveriesBeforeParams) ([]DeliveriesBeforeRow, error) {
 	rows, err := db.Query(ctx, deliveriesBefore, arg.EndpointIds, arg.OrderIds, arg.Versions)
 	if err != nil {
@@ -163,7 +163,7 @@ type DeliveriesClaimParams struct {
 
 // DeliveriesClaim takes messages to send, at most one of each order: while one waits, later messages about its order
 // wait, too. Until claimed_until no other worker takes them. Here and below the ids are an array, which is read once. A
-// join may read them again for every row of the endpoint, if the statistics are from when the endpoint had few.
+// join may read them again for every row of the webhook, if the statistics are from when the webhook had few.
 func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesClaimParams) ([]WebhookDelivery, error) {
 	rows, err := db.Query(ctx, deliveriesClaim,
 		arg.ClaimedUntil,
@@ -217,7 +217,7 @@ type DeliveriesHastenParams struct {
 	BatchSize  int32
 }
 
-// DeliveriesHasten makes messages that wait for their next attempt due at once: the endpoint works again.
+// DeliveriesHasten makes messages that wait for their next attempt due at once: the webhook works again.
 func (q *Queries) DeliveriesHasten(ctx context.Context, db DBTX, arg *DeliveriesHastenParams) (int64, error) {
 	result, err := db.Exec(ctx, deliveriesHasten, arg.At, arg.EndpointID, arg.BatchSize)
 	if err != nil {
@@ -374,7 +374,7 @@ CROSS JOIN LATERAL (
 WHERE e.state = 'enabled' AND e.failures = 0
 `
 
-// DeliveriesOldestDue returns since when the message that has waited longest could have been sent, for endpoints that
+// DeliveriesOldestDue returns since when the message that has waited longest could have been sent, for webhooks that
 // work.
 func (q *Queries) DeliveriesOldestDue(ctx context.Context, db DBTX, at time.Time) (time.Time, error) {
 	row := db.QueryRow(ctx, deliveriesOldestDue, at)
@@ -395,7 +395,7 @@ type DeliveriesPurgeParams struct {
 	BatchSize int32
 }
 
-// DeliveriesPurge deletes messages that were finished long ago, and messages of endpoints that have been disabled for
+// DeliveriesPurge deletes messages that were finished long ago, and messages of webhooks that have been disabled for
 // as long.
 func (q *Queries) DeliveriesPurge(ctx context.Context, db DBTX, arg *DeliveriesPurgeParams) (int64, error) {
 	result, err := db.Exec(ctx, deliveriesPurge, arg.Before, arg.BatchSize)
@@ -428,8 +428,8 @@ type DeliveriesPurgeDeletedParams struct {
 	Before    time.Time
 }
 
-// DeliveriesPurgeDeleted deletes messages that will not be sent: those of deleted endpoints, and those that have waited
-// for a disabled endpoint for a long time. Ids begin with the time at which they were made. below follows from before,
+// DeliveriesPurgeDeleted deletes messages that will not be sent: those of deleted webhooks, and those that have waited
+// for a disabled webhook for a long time. Ids begin with the time at which they were made. below follows from before,
 // and lets an index find the old messages among the waiting ones.
 func (q *Queries) DeliveriesPurgeDeleted(ctx context.Context, db DBTX, arg *DeliveriesPurgeDeletedParams) (int64, error) {
 	result, err := db.Exec(ctx, deliveriesPurgeDeleted, arg.BatchSize, arg.Below, arg.Before)

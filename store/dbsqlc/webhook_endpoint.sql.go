@@ -154,7 +154,7 @@ type WebhookDeleteParams struct {
 	ID uuid.UUID
 }
 
-// WebhookDelete hides an endpoint. Its deliveries are deleted later, a bounded number at a time.
+// WebhookDelete hides a webhook. Its deliveries are deleted later, a bounded number at a time.
 func (q *Queries) WebhookDelete(ctx context.Context, db DBTX, arg *WebhookDeleteParams) (int64, error) {
 	result, err := db.Exec(ctx, webhookDelete, arg.At, arg.ID)
 	if err != nil {
@@ -179,7 +179,7 @@ type WebhookHealthParams struct {
 	ID             uuid.UUID
 }
 
-// WebhookHealth records the state of an endpoint.
+// WebhookHealth records the state of a webhook.
 func (q *Queries) WebhookHealth(ctx context.Context, db DBTX, arg *WebhookHealthParams) error {
 	_, err := db.Exec(ctx, webhookHealth,
 		arg.Failures,
@@ -259,7 +259,7 @@ const webhookLock = `-- name: WebhookLock :exec
 SELECT pg_advisory_xact_lock(hashtextextended($1::text, 6))
 `
 
-// WebhookLock makes requests that create endpoints for one owner take turns, so that the endpoints are counted
+// WebhookLock makes requests that create webhooks for one owner take turns, so that the webhooks are counted
 // correctly.
 func (q *Queries) WebhookLock(ctx context.Context, db DBTX, owner string) error {
 	_, err := db.Exec(ctx, webhookLock, owner)
@@ -270,7 +270,7 @@ const webhookLockRow = `-- name: WebhookLockRow :one
 SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
 `
 
-// WebhookLockRow keeps other transactions from changing an endpoint until this one ends. New deliveries, which refer to
+// WebhookLockRow keeps other transactions from changing a webhook until this one ends. New deliveries, which refer to
 // the row, can still be stored.
 func (q *Queries) WebhookLockRow(ctx context.Context, db DBTX, id uuid.UUID) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookLockRow, id)
@@ -413,7 +413,7 @@ type WebhookSiblingsRow struct {
 	EventTypes []string
 }
 
-// WebhookSiblings lists the other enabled endpoints of an endpoint's owner.
+// WebhookSiblings lists the other enabled webhooks of a webhook's owner.
 func (q *Queries) WebhookSiblings(ctx context.Context, db DBTX, id uuid.UUID) ([]WebhookSiblingsRow, error) {
 	rows, err := db.Query(ctx, webhookSiblings, id)
 	if err != nil {
@@ -443,7 +443,7 @@ type WebhookTakeParams struct {
 	ID        uuid.UUID
 }
 
-// WebhookTake keeps other workers from sending to an endpoint for a while. It returns no row if the endpoint gets no
+// WebhookTake keeps other workers from sending to a webhook for a while. It returns no row if the webhook gets no
 // messages.
 func (q *Queries) WebhookTake(ctx context.Context, db DBTX, arg *WebhookTakeParams) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookTake, arg.BusyUntil, arg.ID)
@@ -496,7 +496,7 @@ type WebhookUpdateParams struct {
 	ID             uuid.UUID
 }
 
-// WebhookUpdate changes the fields that an owner can change. An endpoint that is enabled again starts without failures.
+// WebhookUpdate changes the fields that an owner can change. A webhook that is enabled again starts without failures.
 func (q *Queries) WebhookUpdate(ctx context.Context, db DBTX, arg *WebhookUpdateParams) (WebhookEndpoint, error) {
 	row := db.QueryRow(ctx, webhookUpdate,
 		arg.Principal,
@@ -576,7 +576,7 @@ type WebhooksDueRow struct {
 	Owner    string
 }
 
-// WebhooksDue lists the endpoints for which a message can be sent and which no worker is serving. A message that waits
+// WebhooksDue lists the webhooks for which a message can be sent and which no worker is serving. A message that waits
 // for an earlier one cannot be sent. An owner is a customer, or else a principal.
 func (q *Queries) WebhooksDue(ctx context.Context, db DBTX, arg *WebhooksDueParams) ([]WebhooksDueRow, error) {
 	rows, err := db.Query(ctx, webhooksDue, arg.At, arg.BatchSize)
@@ -602,7 +602,7 @@ const webhooksIdle = `-- name: WebhooksIdle :one
 SELECT NOT EXISTS (SELECT FROM millrace.webhook_endpoints WHERE state = 'enabled')
 `
 
-// WebhooksIdle reports whether no endpoint is to be sent anything.
+// WebhooksIdle reports whether no webhook is to be sent anything.
 func (q *Queries) WebhooksIdle(ctx context.Context, db DBTX) (bool, error) {
 	row := db.QueryRow(ctx, webhooksIdle)
 	var not_exists bool
@@ -777,8 +777,8 @@ type WebhooksListeningRow struct {
 	EventTypes []string
 }
 
-// WebhooksListening lists the endpoints that hear of the orders of the given customers. With an empty customer among
-// them, it adds the endpoints that hear of all orders.
+// WebhooksListening lists the webhooks that hear of the orders of the given customers. With an empty customer among
+// them, it adds the webhooks that hear of all orders.
 func (q *Queries) WebhooksListening(ctx context.Context, db DBTX, customerIds []string) ([]WebhooksListeningRow, error) {
 	rows, err := db.Query(ctx, webhooksListening, customerIds)
 	if err != nil {
@@ -804,7 +804,7 @@ DELETE FROM millrace.webhook_endpoints e
 WHERE e.state = 'deleted' AND NOT EXISTS (SELECT FROM millrace.webhook_deliveries d WHERE d.endpoint_id = e.id)
 `
 
-// WebhooksPurge deletes the rows of deleted endpoints whose messages are all gone.
+// WebhooksPurge deletes the rows of deleted webhooks whose messages are all gone.
 func (q *Queries) WebhooksPurge(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, webhooksPurge)
 	return err
@@ -817,7 +817,7 @@ WHERE e.state = 'enabled' AND k.id = e.principal AND (k.revoked_at IS NOT NULL O
 RETURNING e.id
 `
 
-// WebhooksWithoutKey disables the endpoints of keys that were revoked or have expired: the former holder of a key must
+// WebhooksWithoutKey disables the webhooks of keys that were revoked or have expired: the former holder of a key must
 // not go on hearing of orders.
 func (q *Queries) WebhooksWithoutKey(ctx context.Context, db DBTX, at time.Time) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, webhooksWithoutKey, at)
