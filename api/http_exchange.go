@@ -18,6 +18,7 @@ type exchange struct {
 	principal Principal
 	actor     store.Actor              // the principal, for the audit log
 	streaming bool                     // the answer is an event stream, or waits for an event
+	stopped   bool                     // the request is refused because an operator stopped the intake
 	rated     bool                     // the request was counted against a rate limit
 	inFlight  stream.Holder            // the share that the request occupies while it is being answered
 	control   *http.ResponseController // sets the connection's deadlines

@@ -73,7 +73,7 @@ func (m *metrics) measured(next http.Handler) http.Handler {
 		defer func() {
 			code := status(recorder)
 			if x.declared != nil && x.declared.action != "" {
-				m.requests.WithLabelValues(x.declared.action, orderOutcome(code)).Inc()
+				m.requests.WithLabelValues(x.declared.action, orderOutcome(code, x.stopped)).Inc()
 			}
 			if x.streaming {
 				return
@@ -89,8 +89,12 @@ func (m *metrics) measured(next http.Handler) http.Handler {
 	})
 }
 
-func orderOutcome(code int) string {
+// orderOutcome names the outcome of a request about orders. A stopped intake is an operator's decision and no error: an
+// alert on errors would page for it.
+func orderOutcome(code int, stopped bool) string {
 	switch {
+	case stopped:
+		return "stopped"
 	case code < http.StatusBadRequest:
 		return "success"
 	case code == http.StatusNotFound:

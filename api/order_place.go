@@ -71,6 +71,7 @@ func (o orderOperations) placeOperation() operation {
 
 func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	if stop, stopped := o.holds.Intake(); stopped {
+		exchangeOf(ctx).stopped = true
 		return nil, errIntakeStopped.Detailed("%s", stop.Reason).RetryAfter(min(o.holds.Remaining(stop), longestStop))
 	}
 	placement, err := newPlacement(in.Body)

@@ -68,6 +68,8 @@ func TestIntake(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 60, wait, "an operator may start the intake before its hour is over")
 	}
+	require.Contains(t, h.metrics(t), `order_requests_total{action="create",status="stopped"} 2`)
+	require.NotContains(t, h.metrics(t), `order_requests_total{action="create",status="error"}`)
 	require.Equal(t, http.StatusUnprocessableEntity, h.do(t, http.MethodPost, "/api/orders", `{}`).status,
 		"a request that is wrong is wrong")
 	path := "/api/orders/" + placed.OrderID.String()
