@@ -137,7 +137,7 @@ func checkSystem(t *testing.T, m *instance) {
 	}
 	require.Eventually(t, func() bool {
 		get(t, m.api+"/api/system/status", &status)
-		return status.Leader != "" && status.Leader == status.Instance && len(status.Reasons) == 0 && len(status.Queues) == 8
+		return status.Leader != "" && status.Leader == status.Instance && len(status.Reasons) == 0 && len(status.Queues) == 9
 	}, time.Minute, 100*time.Millisecond, "this process leads")
 	require.Len(t, status.Breakers, 4)
 

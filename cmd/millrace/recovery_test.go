@@ -31,8 +31,8 @@ func twins(t *testing.T) (first, second *instance, simulators string, ids []stri
 	works := func() bool {
 		var steps int
 		err := conn.QueryRow(t.Context(), `SELECT count(*) FROM millrace.river_job j
-			JOIN millrace.order_steps s ON s.order_id = (j.args->>'order_id')::uuid AND s.step = j.kind AND s.state = 'pending'
-			WHERE j.state = 'running' AND j.attempted_by[array_upper(j.attempted_by, 1)] = $1`,
+			JOIN millrace.order_steps s ON s.order_id = (j.args->>'order_id')::uuid AND s.state = 'pending'
+			WHERE j.kind = 'carry_order' AND j.state = 'running' AND j.attempted_by[array_upper(j.attempted_by, 1)] = $1`,
 			system.Instance).Scan(&steps)
 		return err == nil && steps > 10 // more than may just be ending
 	}

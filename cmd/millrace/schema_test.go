@@ -32,7 +32,7 @@ func TestStrangersTables(t *testing.T) {
 	for _, path := range []string{"/riverui/api/queues?limit=20", "/riverui/api/jobs?state=completed&limit=20"} {
 		require.Eventually(t, func() bool { // River completes jobs a moment after their work is done
 			status, _, body := do(t, http.MethodGet, m.ops+path, "")
-			return status == http.StatusOK && strings.Contains(string(body), "payment")
+			return status == http.StatusOK && strings.Contains(string(body), "orders")
 		}, time.Minute, 50*time.Millisecond, path)
 	}
 	require.NoError(t, m.stop())

@@ -34,17 +34,18 @@ func (b binaries) env() []string {
 
 // finder looks for binaries.
 type finder struct {
-	bin   string // Config.Bin
-	cache string // Config.Cache, if it exists
-	fetch bool   // Config.Fetch
-	major int    // Config.Major
+	bin   string   // Config.Bin
+	cache string   // Config.Cache, if it exists
+	fetch bool     // Config.Fetch
+	major int      // Config.Major
+	tools []string // Config.Tools
 	owner account
 	log   *slog.Logger
 }
 
 // newFinder checks the cache before any program in it runs. A cache that does not exist is empty.
 func newFinder(c Config, owner account, log *slog.Logger) (finder, error) {
-	f := finder{bin: c.Bin, cache: c.Cache, fetch: c.Fetch, major: c.Major, owner: owner, log: log}
+	f := finder{bin: c.Bin, cache: c.Cache, fetch: c.Fetch, major: c.Major, tools: c.Tools, owner: owner, log: log}
 	if f.cache == "" {
 		return f, nil
 	}
@@ -148,7 +149,7 @@ func (f finder) inspect(ctx context.Context, dir string) (binaries, error) {
 	if err != nil {
 		return binaries{}, err
 	}
-	for _, name := range []string{"initdb", "postgres"} {
+	for _, name := range append([]string{"initdb", "postgres"}, f.tools...) {
 		if _, err := f.owner.mayRun(filepath.Join(dir, name)); err != nil {
 			return binaries{}, err
 		}

