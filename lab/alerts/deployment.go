@@ -81,7 +81,7 @@ func (d *deployment) start(ctx context.Context) (err error) {
 	}
 	d.config = postgres.Config{
 		Dir: filepath.Join(d.dir, "db"), Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
-		Tools: []string{"pg_basebackup"},
+		Tools:  []string{"pg_basebackup"},
 		Logger: slog.New(slog.DiscardHandler), Settings: map[string]string{"shared_buffers": "64MB"},
 	}
 	if d.config.Port, err = launch.FreePort(ctx); err != nil {

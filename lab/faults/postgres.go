@@ -32,7 +32,7 @@ func newDatabase(ctx context.Context, dir, name string) (*database, error) {
 	}
 	d := &database{config: postgres.Config{
 		Dir: filepath.Join(dir, name), Port: port, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
-		Tools: []string{"pg_basebackup"},
+		Tools:  []string{"pg_basebackup"},
 		Logger: slog.New(slog.DiscardHandler),
 		// A lost standby must be noticed within seconds, not within the usual minute.
 		Settings: map[string]string{
