@@ -68,8 +68,8 @@ func (s *Server) Reconfigure(limits Limits, allowedOrigins []string) {
 	s.reconfigure(limits, allowedOrigins)
 }
 
-// Leave makes /health/ready fail, and has each answer close its connection. Requests are still answered, and streams stay
-// open: a balancer needs time to notice that this process is leaving. Call Drain afterwards.
+// Leave makes /health/ready fail, and has each answer close its connection. Requests are still answered, and streams
+// stay open: a balancer needs time to notice that this process is leaving. Call Drain afterwards.
 func (s *Server) Leave() { s.leave() }
 
 // Drain makes /health/ready fail, ends all event streams and exports, and answers all waiting placements. The clients

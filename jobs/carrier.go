@@ -67,9 +67,9 @@ type voyage struct {
 	left    []task
 }
 
-// carry carries out tasks of an order side by side, applies their outcomes, and goes on with the steps that these start.
-// It returns the tasks that it cannot finish now. After an error all steps that have no outcome in the database are
-// still pending there.
+// carry carries out tasks of an order side by side, applies their outcomes, and goes on with the steps that these
+// start. It returns the tasks that it cannot finish now. After an error all steps that have no outcome in the database
+// are still pending there.
 func (c *carrier) carry(ctx context.Context, tasks []task) (left []task, err error) {
 	c.busy.Add(1)
 	defer c.busy.Add(-1)

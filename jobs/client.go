@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// Client is the River client that works all queues. When it stops, carrying jobs learn of it at once, and hand over what
-// is left of their orders.
+// Client is the River client that works all queues. When it stops, carrying jobs learn of it at once, and hand over
+// what is left of their orders.
 type Client struct {
 	*river.Client[pgx.Tx]
 

@@ -1,6 +1,6 @@
-// Package jobs carries out what orders decides. One River job carries an order: it carries out the pending steps, and goes
-// on with the steps that their outcomes start. A step that cannot go on gets a job of its own in its provider's queue. A
-// periodic sweep makes sure that no step waits for a missing job.
+// Package jobs carries out what orders decides. One River job carries an order: it carries out the pending steps, and
+// goes on with the steps that their outcomes start. A step that cannot go on gets a job of its own in its provider's
+// queue. A periodic sweep makes sure that no step waits for a missing job.
 //
 // A worker sends the stored intent, and applies the outcome in a separate transaction: no transaction is open during a
 // call. River is only the trigger; the order's tables are the truth. So a job that runs twice, late, or at the same
@@ -136,8 +136,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// NewClient makes the client that works all queues. The caller starts and stops it. Stopping waits for running steps for
-// up to 20 s, then cancels them without using up an attempt.
+// NewClient makes the client that works all queues. The caller starts and stops it. Stopping waits for running steps
+// for up to 20 s, then cancels them without using up an attempt.
 func NewClient(c Config) (*Client, error) {
 	c = c.withDefaults()
 	paused, stopping := &pauses{store: c.Store, logger: c.Logger}, make(chan struct{})

@@ -17,9 +17,9 @@ const (
 // errLaneFull leaves a step to its provider's queue.
 var errLaneFull = errors.New("the provider's lane is full")
 
-// lane is the bulkhead of a provider: a bounded number of calls at a time. Steps that wait for room are let in by class:
-// the steps of orders that have begun before the steps of new orders. A step is turned away if it would have to wait
-// for longer than laneWait, so a provider that hangs holds up no more carrying jobs than the lane has room.
+// lane is the bulkhead of a provider: a bounded number of calls at a time. Steps that wait for room are let in by
+// class: the steps of orders that have begun before the steps of new orders. A step is turned away if it would have to
+// wait for longer than laneWait, so a provider that hangs holds up no more carrying jobs than the lane has room.
 type lane struct {
 	capacity int
 

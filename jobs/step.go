@@ -62,8 +62,8 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[orders.StepJob]) e
 	return handOver(ctx, w.carrier, job, left)
 }
 
-// carryOut makes the calls that lead to the step's outcome; tries counts the attempts with this one. An error means that
-// the outcome is still unknown.
+// carryOut makes the calls that lead to the step's outcome; tries counts the attempts with this one. An error means
+// that the outcome is still unknown.
 func (c *carrier) carryOut(
 	ctx context.Context, step orders.StepName, tries int, intent store.Intent,
 ) (orders.Event, error) {

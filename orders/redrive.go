@@ -19,8 +19,8 @@ type RedriveJob struct {
 // Kind names the job.
 func (RedriveJob) Kind() string { return "redrive" }
 
-// Preview returns the steps that the redrive starts of an order, without doing anything. There are none if the order was
-// settled since it was found, or was retried too often.
+// Preview returns the steps that the redrive starts of an order, without doing anything. There are none if the order
+// was settled since it was found, or was retried too often.
 func (j RedriveJob) Preview(o Order) []Step {
 	decision, err := Decide(o, j.Event(o.ID, j.At))
 	if err != nil || Admit(&o, decision.Event) != nil {

@@ -7,7 +7,8 @@ import (
 )
 
 // Provider is a service that steps call. It is also the name of the River queue of the steps that wait for it: one
-// queue, one lane, one breaker and one connection pool each, so that a slow provider holds up no other provider's steps.
+// queue, one lane, one breaker and one connection pool each, so that a slow provider holds up no other provider's
+// steps.
 type Provider string
 
 // The providers.

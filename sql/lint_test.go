@@ -15,7 +15,8 @@ import (
 	"github.com/millrace-orders/millrace/sql"
 )
 
-// rulesSince is the first migration that the rules apply to. Earlier ones ran before the first release, on small tables.
+// rulesSince is the first migration that the rules apply to. Earlier ones ran before the first release, on small
+// tables.
 const rulesSince = 31
 
 // rule is what a statement of a migration must not do. CONTRIBUTING.md explains the rules. A line

@@ -41,8 +41,8 @@ func (s *Customers) Unfinished(ctx context.Context, customerID string) (int64, e
 }
 
 // Forget removes the e-mail address, the address and all names of a customer from the customer's orders, and from what
-// was stored with the orders. Money, products, the sequence of events and the customer's id stay. It needs the role that
-// owns the tables. It may be repeated, also after a crash. It returns how many orders it changed.
+// was stored with the orders. Money, products, the sequence of events and the customer's id stay. It needs the role
+// that owns the tables. It may be repeated, also after a crash. It returns how many orders it changed.
 //
 // It refuses a customer with unfinished orders. An order may be placed meanwhile, and then stays as it is.
 func (s *Customers) Forget(ctx context.Context, customerID string, by Actor) (changed int64, err error) {

@@ -72,8 +72,8 @@ func (s *Steps) replace(ctx context.Context, lost []int64) (replaced int, err er
 	return replaced, nil
 }
 
-// unreplaced returns the work of running jobs that has got no other job since: the pending step of a step's job, and the
-// order of a carrying job, which has an empty step.
+// unreplaced returns the work of running jobs that has got no other job since: the pending step of a step's job, and
+// the order of a carrying job, which has an empty step.
 func (s *Steps) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) (work []orders.StepJob, err error) {
 	rows, err := s.queries.JobsUnreplaced(ctx, tx, ids)
 	if err != nil {

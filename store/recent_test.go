@@ -133,7 +133,8 @@ func TestFirst(t *testing.T) {
 	require.False(t, ok, "only what happened a moment ago goes unread")
 }
 
-// TestRetryKeepsItsKey: another try of a step without an answer is asked about first, and sent under the first try's key.
+// TestRetryKeepsItsKey: another try of a step without an answer is asked about first, and sent under the first try's
+// key.
 func TestRetryKeepsItsKey(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Tx(t))

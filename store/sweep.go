@@ -47,9 +47,9 @@ type Swept struct {
 	Overdue, Unwanted []orders.StepJob
 }
 
-// Sweep gives a carrying job to every order with a pending step that no job can carry out any more. River is the trigger
-// and the order's tables are the truth: whatever becomes of River's rows, an unfinished order goes on. A job that turns
-// out to be a duplicate finds its steps settled and does nothing.
+// Sweep gives a carrying job to every order with a pending step that no job can carry out any more. River is the
+// trigger and the order's tables are the truth: whatever becomes of River's rows, an unfinished order goes on. A job
+// that turns out to be a duplicate finds its steps settled and does nothing.
 //
 // A job that has been running for longer than longest counts as dead: its process was killed. Recover finds it sooner.
 // A step is overdue if its deadline was before overdue. A bounded number of open orders is looked at; the next sweep

@@ -181,8 +181,8 @@ const makeOpen = `WITH o AS (SELECT md5(i::text)::uuid AS id FROM generate_serie
 	SELECT id, 'send_email', 1, 'pending', 0, '', '', '', now() - interval '1 hour', now() FROM o`
 
 // TestSweepInAnOutage: in an outage of a provider any number of orders is open, each with its job. A sweep looks at a
-// bounded number of them, here all but some, and the next one goes on there. What a process that died was doing is found
-// at once.
+// bounded number of them, here all but some, and the next one goes on there. What a process that died was doing is
+// found at once.
 func TestSweepInAnOutage(t *testing.T) {
 	t.Parallel()
 	pool := storetest.PatientPool(t)

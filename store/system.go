@@ -36,8 +36,8 @@ func (s *Queues) OwnsJobs(ctx context.Context) (bool, error) {
 	return owns, nil
 }
 
-// oldestOrders is how many open orders are checked for the oldest work of each provider. In an outage of a provider, the
-// oldest open orders wait for it.
+// oldestOrders is how many open orders are checked for the oldest work of each provider. In an outage of a provider,
+// the oldest open orders wait for it.
 const oldestOrders = 2000
 
 // Queue is the work that waits in a queue.

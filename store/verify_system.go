@@ -84,8 +84,8 @@ func (v *verification) stuck(ctx context.Context, tx pgx.Tx, _ time.Time) error 
 	return err
 }
 
-// jobs checks the pending steps of the open orders, oldest orders first, with a transaction for each page: each step must
-// have a job, and must have ended by its deadline. It checks 50 pages, or all with Deep.
+// jobs checks the pending steps of the open orders, oldest orders first, with a transaction for each page: each step
+// must have a job, and must have ended by its deadline. It checks 50 pages, or all with Deep.
 func (v *verification) jobs(ctx context.Context) error {
 	longest := v.options.Limits.Job + longJobGrace
 	var late lateness

@@ -119,8 +119,8 @@ func TestStreamPanic(t *testing.T) {
 		time.Minute, time.Millisecond, "it leaves its slot")
 }
 
-// TestStreamsDuringDrain: clients whose streams were ended reconnect at once. The race detector reports a WaitGroup that
-// counts up during Wait.
+// TestStreamsDuringDrain: clients whose streams were ended reconnect at once. The race detector reports a WaitGroup
+// that counts up during Wait.
 func TestStreamsDuringDrain(t *testing.T) {
 	t.Parallel()
 	s := serveSource(t, scripted(func() (bool, bool, error) { return false, false, nil }), always)

@@ -155,9 +155,9 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// audit records the principal and the request, with the body, which has the ids of jobs. River UI's bodies are JSON, and
-// the board's are forms. Of any other body it records only the size, and of a long body also the beginning. It records no body of a refused
-// request: its sender must not fill the log.
+// audit records the principal and the request, with the body, which has the ids of jobs. River UI's bodies are JSON,
+// and the board's are forms. Of any other body it records only the size, and of a long body also the beginning. It
+// records no body of a refused request: its sender must not fill the log.
 func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, allowed bool) error {
 	entry := store.AuditEntry{
 		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: map[string]any{"allowed": allowed},

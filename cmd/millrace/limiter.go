@@ -7,7 +7,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// startLimiter starts the rate limiter, even if there are no limits yet: a reload may bring some. It shares the feed's connections, which requests do not use up.
+// startLimiter starts the rate limiter, even if there are no limits yet: a reload may bring some. It shares the feed's
+// connections, which requests do not use up.
 func (n *node) startLimiter(pool *pgxpool.Pool) *limit.Limiter {
 	rates := store.NewRates(pool)
 	limiter := limit.New(limit.Config{

@@ -96,8 +96,8 @@ func (l *logLevel) change(w http.ResponseWriter, r *http.Request) {
 	l.show(w, r)
 }
 
-// parseLevel reads a body such as {"level": "DEBUG", "until": "2026-11-28T14:00:00Z"}. It returns what is wrong with the
-// body.
+// parseLevel reads a body such as {"level": "DEBUG", "until": "2026-11-28T14:00:00Z"}. It returns what is wrong with
+// the body.
 func parseLevel(body []byte, now time.Time) (level slog.Level, until time.Time, problem string) {
 	var fields map[string]jsontext.Value
 	if jsonv2.Unmarshal(body, &fields) != nil {

@@ -95,8 +95,8 @@ type node struct {
 // runNode runs until the process is told to stop or a part fails. ready, if not nil, is called with the addresses once
 // everything works.
 //
-// It stops in the order that loses nothing: readiness ends and workers fetch nothing more, the drain delay passes, event
-// streams close, the listener closes, requests finish, running steps finish, connections close.
+// It stops in the order that loses nothing: readiness ends and workers fetch nothing more, the drain delay passes,
+// event streams close, the listener closes, requests finish, running steps finish, connections close.
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
 		config: c, registry: prometheus.NewRegistry(), failed: make(chan error, 2),
@@ -161,8 +161,8 @@ func (n *node) stop() {
 	})
 }
 
-// depart makes the process not ready, and has the workers fetch nothing more. Then it waits: requests are answered until
-// every balancer has noticed.
+// depart makes the process not ready, and has the workers fetch nothing more. Then it waits: requests are answered
+// until every balancer has noticed.
 func (n *node) depart(delay time.Duration) {
 	close(n.leaving)
 	for _, fn := range n.leave {

@@ -13,7 +13,8 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// TestSystemd plays systemd's part: a process with NOTIFY_SOCKET reports that it is ready, alive, reloading and stopping.
+// TestSystemd plays systemd's part: a process with NOTIFY_SOCKET reports that it is ready, alive, reloading and
+// stopping.
 func TestSystemd(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "notify")

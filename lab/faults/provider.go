@@ -82,8 +82,8 @@ func providerDown(ctx context.Context, r *run) error {
 	return err
 }
 
-// jobless looks again and again for pending steps that neither a job of their own nor a job that carries their order can
-// carry out, and returns the most it has seen at a time. Each look is one snapshot.
+// jobless looks again and again for pending steps that neither a job of their own nor a job that carries their order
+// can carry out, and returns the most it has seen at a time. Each look is one snapshot.
 func (r *run) jobless(ctx context.Context) (most int, err error) {
 	const look = `SELECT count(*) FROM millrace.order_steps s WHERE s.state = 'pending' AND NOT EXISTS (
 		SELECT FROM millrace.river_job j WHERE j.args ->> 'order_id' = s.order_id::text
