@@ -80,8 +80,8 @@ func (o eventOperations) feedOperation() operation {
 			Description: "What happens to all orders that the caller may see: at least once, each order's events in order, " +
 				"none left out, and for as long as they are kept. With `Accept: text/event-stream` as server-sent events, live " +
 				"and without end; `Last-Event-ID` resumes after hours. Otherwise a page, and where the next one begins. A " +
-				"cursor whose events are no longer kept is 410, and on a stream the event `resync`, whose id is a new cursor: read " +
-				"the orders again then. The event `cursor` has the stream's current position, for `Last-Event-ID`.",
+				"cursor whose events are no longer kept is 410, and on a stream the event `resync`, whose id is a new cursor: " +
+				"read the orders again then. The event `cursor` has the stream's current position, for `Last-Event-ID`.",
 		},
 		permission: permitFollow, action: "events",
 		errors: []*problems.Error{errTooManyStreams, errTooManyOwnStreams, errCursorExpired}, responses: feedResponses,

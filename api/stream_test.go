@@ -307,7 +307,9 @@ func TestLeave(t *testing.T) {
 		caughtUp = m.event != ""
 	}
 	closes := func() bool {
-		response, err := http.Get(h.URL + "/health/live") //nolint:noctx // it answers at once
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+"/health/live", nil)
+		require.NoError(t, err)
+		response, err := h.Client().Do(request)
 		require.NoError(t, err)
 		defer func() { _ = response.Body.Close() }()
 		return response.Close

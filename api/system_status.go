@@ -43,8 +43,9 @@ type systemOperations struct {
 
 func newSystemOperations(c Config, leaving <-chan struct{}) systemOperations {
 	return systemOperations{
-		queues: c.Store.Queues, holds: c.Store.Holds, verifier: c.Store.Verifier, version: c.Version, instance: c.Instance, breakers: c.Breakers,
-		feed: c.Feed, registry: c.Gatherer, now: c.Now, started: c.Now(), leaving: leaving,
+		queues: c.Store.Queues, holds: c.Store.Holds, verifier: c.Store.Verifier, version: c.Version,
+		instance: c.Instance, breakers: c.Breakers, feed: c.Feed, registry: c.Gatherer,
+		now: c.Now, started: c.Now(), leaving: leaving,
 		shared: &sample[systemSample]{now: c.Now}, gathered: &sample[families]{now: c.Now},
 	}
 }
@@ -244,9 +245,9 @@ func newQueues(queues []store.Queue, now time.Time) []QueueStatus {
 	list := make([]QueueStatus, len(queues))
 	for i, q := range queues {
 		list[i] = QueueStatus{
-			Name: q.Name, Paused: q.Paused || q.Held, held: q.Held && !q.Paused, Available: q.Available, Running: q.Running, Retryable: q.Retryable,
-			Scheduled: q.Scheduled,
-			behind:    !q.Shut && !q.ReadyAt.IsZero() && now.Sub(q.ReadyAt) > jobTooOld,
+			Name: q.Name, Paused: q.Paused || q.Held, held: q.Held && !q.Paused,
+			Available: q.Available, Running: q.Running, Retryable: q.Retryable, Scheduled: q.Scheduled,
+			behind: !q.Shut && !q.ReadyAt.IsZero() && now.Sub(q.ReadyAt) > jobTooOld,
 		}
 		if !q.OldestAt.IsZero() {
 			list[i].OldestAgeSeconds = max(now.Sub(q.OldestAt), 0).Seconds()
