@@ -49,7 +49,7 @@ func (attentionData) Query(cause orders.Cause) string {
 }
 
 func (b *board) attention(w http.ResponseWriter, r *http.Request) {
-	d, err := b.readAttention(r, r.URL.Query())
+	d, err := b.readAttention(r.Context(), r.URL.Query())
 	if err != nil {
 		b.fail(w, r, err)
 		return
@@ -57,8 +57,8 @@ func (b *board) attention(w http.ResponseWriter, r *http.Request) {
 	b.show(w, r, http.StatusOK, "attention", "Orders that need a decision", d)
 }
 
-func (b *board) readAttention(r *http.Request, chosen url.Values) (d attentionData, err error) {
-	ctx, cancel := b.timeout(r)
+func (b *board) readAttention(ctx context.Context, chosen url.Values) (d attentionData, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	d = attentionData{Rate: 10, Cause: orders.Cause{
 		Step: orders.StepName(chosen.Get("step")), State: orders.StepState(chosen.Get("state")), Code: chosen.Get("code"),
@@ -92,7 +92,7 @@ func (b *board) act(w http.ResponseWriter, r *http.Request, dry bool) {
 		b.missing(w, r, "The form could not be read.")
 		return
 	}
-	d, err := b.readAttention(r, r.PostForm)
+	d, err := b.readAttention(r.Context(), r.PostForm)
 	if err != nil {
 		b.fail(w, r, err)
 		return

@@ -6,7 +6,6 @@
 package board
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -102,8 +101,4 @@ func (b *board) operates(w http.ResponseWriter, r *http.Request) bool {
 	}
 	b.show(w, r, http.StatusForbidden, "missing", "Forbidden", "Your key may look at the board, and not act.")
 	return false
-}
-
-func (b *board) timeout(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.Context(), readTimeout)
 }

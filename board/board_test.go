@@ -189,7 +189,9 @@ func TestRedrive(t *testing.T) {
 	t.Parallel()
 	d := open(t, storetest.Pool(t), true)
 	id := d.attention(t, "1")
-	cause := []string{"step", "void_payment", "state", "refused", "code", "refused", "rate", "5", "reason", "It is up again"}
+	cause := []string{
+		"step", "void_payment", "state", "refused", "code", "refused", "rate", "5", "reason", "It is up again",
+	}
 	jobs := func() (n int) {
 		require.NoError(t, d.db.QueryRow(t.Context(),
 			"SELECT count(*) FROM river_job WHERE kind = 'redrive'").Scan(&n))
@@ -226,7 +228,9 @@ func TestPause(t *testing.T) {
 	d := open(t, storetest.Pool(t), true)
 	require.Contains(t, d.get(t, "/board/lanes/payment").body, "Pause the lane")
 	for name, form := range map[string][]string{
-		"reason": {"reason", "", "for", "1h"}, "blank": {"reason", " ", "for", "1h"}, "lines": {"reason", "a\nb", "for", "1h"},
+		"reason": {"reason", "", "for", "1h"},
+		"blank":  {"reason", " ", "for", "1h"},
+		"lines":  {"reason", "a\nb", "for", "1h"},
 	} {
 		got := d.post(t, "/board/lanes/payment/pause", form...)
 		require.Equal(t, http.StatusUnprocessableEntity, got.status, name)

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -52,7 +53,7 @@ type mark struct {
 
 // history answers with what the charts of a page show.
 func (b *board) history(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := b.timeout(r)
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	resolution, length := span(rangeOf(r))
 	now := b.config.Now()

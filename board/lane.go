@@ -88,8 +88,12 @@ func (b *board) lane(w http.ResponseWriter, r *http.Request) {
 
 // laneOf is the lane that a request names.
 func laneOf(r *http.Request) (orders.Provider, bool) {
-	provider := orders.Provider(r.PathValue("provider"))
-	return provider, slices.Contains(orders.Providers(), provider)
+	for _, provider := range orders.Providers() {
+		if string(provider) == r.PathValue("provider") {
+			return provider, true
+		}
+	}
+	return "", false
 }
 
 func (b *board) showLane(w http.ResponseWriter, r *http.Request, status int, reason, problem string) {

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -36,7 +37,7 @@ func (b *board) webhooks(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *board) audit(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := b.timeout(r)
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	entries, err := b.config.Store.Audit.List(ctx, mostRows)
 	if err != nil {

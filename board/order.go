@@ -1,6 +1,7 @@
 package board
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -71,7 +72,7 @@ func (b *board) order(w http.ResponseWriter, r *http.Request) {
 		b.missing(w, r, "This is no id of an order.")
 		return
 	}
-	ctx, cancel := b.timeout(r)
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	d := orderData{At: b.config.Now()}
 	d.Order, err = b.config.Store.Orders.Get(ctx, id)

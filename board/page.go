@@ -21,7 +21,8 @@ func loadPages(assets map[string]asset) *pages {
 		"moment": moment, "clock": clock, "number": number, "count": count, "counted": counted, "seconds": seconds,
 		"words": words, "date": date,
 	}
-	shared := template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "page/layout.html", "page/part_*.html"))
+	shared := template.Must(template.New("layout.html").Funcs(functions).
+		ParseFS(files, "page/layout.html", "page/part_*.html"))
 	names, err := fs.Glob(files, "page/*.html")
 	if err != nil {
 		panic(err)

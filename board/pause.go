@@ -49,7 +49,7 @@ func (b *board) pauseLane(w http.ResponseWriter, r *http.Request) {
 		b.showLane(w, r, http.StatusUnprocessableEntity, request.Reason, problemOf(invalid))
 		return
 	}
-	b.leave(w, r, err)
+	b.leave(w, r, provider, err)
 }
 
 // resumeLane lets all processes work a lane again.
@@ -62,17 +62,18 @@ func (b *board) resumeLane(w http.ResponseWriter, r *http.Request) {
 		b.missing(w, r, "There is no such lane.")
 		return
 	}
-	b.leave(w, r, b.config.Store.Levers.ResumeLane(r.Context(), provider, b.config.Caller(r).Actor))
+	err := b.config.Store.Levers.ResumeLane(r.Context(), provider, b.config.Caller(r).Actor)
+	b.leave(w, r, provider, err)
 }
 
 // leave sends the browser to the lane's page after a change. The page then shows the change and not an older sample.
-func (b *board) leave(w http.ResponseWriter, r *http.Request, err error) {
+func (b *board) leave(w http.ResponseWriter, r *http.Request, lane orders.Provider, err error) {
 	if err != nil {
 		b.fail(w, r, err)
 		return
 	}
 	b.quick.forget()
-	http.Redirect(w, r, Prefix+"lanes/"+r.PathValue("provider"), http.StatusSeeOther)
+	http.Redirect(w, r, Prefix+"lanes/"+string(lane), http.StatusSeeOther)
 }
 
 func problemOf(invalid *orders.InvalidError) string {
