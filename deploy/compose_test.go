@@ -62,14 +62,17 @@ func TestCompose(t *testing.T) {
 
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", millrace.Process.Pid))
 	require.NoError(t, err)
-	for _, want := range []string{"Uid:\t65532\t65532", "Gid:\t65532\t65532", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"} {
+	for _, want := range []string{
+		"Uid:\t65532\t65532", "Gid:\t65532\t65532", "CapEff:\t0000000000000000", "NoNewPrivs:\t1",
+	} {
 		require.Contains(t, string(status), want)
 	}
 	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", millrace.Process.Pid))
 	require.NoError(t, err)
 	require.Regexp(t, ` / ro,`, string(mounts), "the root is read-only")
 
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+ports["8080"]+"/api/orders",
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://127.0.0.1:"+ports["8080"]+"/api/orders",
 		strings.NewReader(`{"customerId":"1","items":[{"productId":1,"quantity":2,"price":29.99}]}`))
 	require.NoError(t, err)
 	for name, value := range map[string]string{

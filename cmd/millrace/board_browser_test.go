@@ -103,7 +103,8 @@ func TestBrowserBoard(t *testing.T) {
 	p.eval(`document.getElementById("reason").focus()`, nil)
 	p.call("Input.insertText", map[string]any{"text": "The mail server moves"})
 	p.press("Enter", 13)
-	p.until(`document.readyState === "complete" && document.getElementById("hold")?.innerText.includes("The mail server moves")`)
+	p.until(`document.readyState === "complete" &&
+		document.getElementById("hold")?.innerText.includes("The mail server moves")`)
 	begin := time.Now()
 	other.until(`document.getElementById("now").innerText.includes("The mail server moves")`)
 	t.Logf("the other page showed it %s later", time.Since(begin).Round(time.Millisecond))

@@ -92,7 +92,8 @@ func (p *tab) ask(method string, params map[string]any) (result json.RawMessage,
 				return nil, m.Error.Message
 			}
 			return m.Result, ""
-		case m.Method == "Runtime.exceptionThrown", m.Method == "Log.entryAdded" && strings.Contains(string(m.Params), `"error"`):
+		case m.Method == "Runtime.exceptionThrown",
+			m.Method == "Log.entryAdded" && strings.Contains(string(m.Params), `"error"`):
 			p.errors = append(p.errors, string(m.Params))
 		}
 	}
@@ -145,5 +146,6 @@ func (p *tab) press(key string, code int) {
 	}
 	event := map[string]any{"key": key, "code": key, "windowsVirtualKeyCode": code, "text": text, "type": "keyDown"}
 	p.call("Input.dispatchKeyEvent", event)
-	p.call("Input.dispatchKeyEvent", map[string]any{"key": key, "code": key, "windowsVirtualKeyCode": code, "type": "keyUp"})
+	event = map[string]any{"key": key, "code": key, "windowsVirtualKeyCode": code, "type": "keyUp"}
+	p.call("Input.dispatchKeyEvent", event)
 }

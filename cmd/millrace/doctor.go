@@ -86,8 +86,8 @@ func (c *doctorCommand) providers(ctx context.Context) (checks []store.Diagnosis
 		}
 		d := store.Diagnosis{Check: string(provider), State: store.DiagnosisOK}
 		ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
-		switch {
-		case address == "":
+		switch address {
+		case "":
 			d.State, d.Details = store.DiagnosisWarning, "its URL is not set here"
 			d.Do = fmt.Sprintf("Run doctor with the settings of the workers: the %s provider was not checked.", provider)
 		default:

@@ -20,16 +20,22 @@ import (
 
 // balancer sends each request to the next process that was ready at its latest look, and repeats none.
 type balancer struct {
-	mu    sync.Mutex
-	ready map[string]bool
-	next  int
+	client http.Client
+	mu     sync.Mutex
+	ready  map[string]bool
+	next   int
 }
 
 const checkEvery = 100 * time.Millisecond
 
 func (b *balancer) look(t *testing.T, backends []string) {
+	t.Helper()
 	for _, backend := range backends {
-		response, err := http.Get(backend + "/health/ready") //nolint:noctx // a process that is gone refuses
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, backend+"/health/ready", nil)
+		if err != nil {
+			panic(err)
+		}
+		response, err := b.client.Do(request)
 		ready := err == nil && response.StatusCode == http.StatusOK
 		if err == nil {
 			_ = response.Body.Close()
@@ -117,7 +123,7 @@ func TestDrainDelay(t *testing.T) {
 				}
 				request.Header.Set("Content-Type", "application/json")
 				request.Header.Set("Idempotency-Key", uuid.NewString())
-				response, err := http.DefaultClient.Do(request)
+				response, err := proxy.Client().Do(request)
 				if err != nil || response.StatusCode != http.StatusAccepted {
 					t.Log("failed:", err, response)
 					failed.Add(1)

@@ -57,7 +57,8 @@ func advice(err error) string {
 // exitStatus is 1 for an error in general. It is 2 for a wrong setting and for a verification or an examination that
 // could not be done: after verify, 1 means that invariants are violated, and after doctor that checks failed.
 func exitStatus(err error) int {
-	if _, wrong := errors.AsType[settingsError](err); wrong || errors.Is(err, errNotVerified) || errors.Is(err, errNotExamined) {
+	_, wrong := errors.AsType[settingsError](err)
+	if wrong || errors.Is(err, errNotVerified) || errors.Is(err, errNotExamined) {
 		return 2
 	}
 	return 1

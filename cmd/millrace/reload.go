@@ -32,7 +32,7 @@ func readAgain(args []string) (r reading, err error) {
 	if err != nil {
 		return r, err
 	}
-	command, ok := ctx.Selected().Target.Addr().Interface().(interface{ config() nodeConfig })
+	command, ok := reflect.TypeAssert[interface{ config() nodeConfig }](ctx.Selected().Target.Addr())
 	if !ok {
 		return r, errNoReload
 	}

@@ -37,7 +37,8 @@ func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	settings, token := filepath.Join(dir, "settings"), filepath.Join(dir, "token")
 	first, second, third := strings.Repeat("first-", 6), strings.Repeat("second-", 6), strings.Repeat("third-", 6)
-	write(t, settings, "# ours\nMILLRACE_TOKEN_FILE="+token+"\nMILLRACE_RATE_LIMIT_ADMIN=\"500\"\nMILLRACE_LOG_LEVEL=DEBUG\n")
+	write(t, settings, "# ours\nMILLRACE_TOKEN_FILE="+token+
+		"\nMILLRACE_RATE_LIMIT_ADMIN=\"500\"\nMILLRACE_LOG_LEVEL=DEBUG\n")
 	write(t, token, first+"\n")
 	database := storetest.URL(t)
 	m := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole),
@@ -105,9 +106,10 @@ func TestSettingsFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "settings")
 	args := []string{"api", "--database-url=postgres://db/shop", "--settings-file", file}
 	require.Contains(t, settingsProblems(t, args...)[0], "--settings-file: ")
+	const unnamed = " is not NAME=value with the name of a setting"
 	for content, want := range map[string]string{
-		"MILLRACE_RATE_LIMTI=3\n":        "--settings-file: line 1 of " + file + " is not NAME=value with the name of a setting",
-		"\n# x\nMILLRACE_RATE_LIMIT\n":   "--settings-file: line 3 of " + file + " is not NAME=value with the name of a setting",
+		"MILLRACE_RATE_LIMTI=3\n":        "--settings-file: line 1 of " + file + unnamed,
+		"\n# x\nMILLRACE_RATE_LIMIT\n":   "--settings-file: line 3 of " + file + unnamed,
 		"MILLRACE_RATE_LIMIT=many":       `--rate-limit: "many" is not accepted; use a whole number, at least 0`,
 		"MILLRACE_MAX_IN_FLIGHT=0":       `--max-in-flight: "0" is not accepted; use a whole number, at least 1`,
 		"MILLRACE_TOKEN=short-s3cr3t":    "--token must have at least 32 characters",
@@ -116,7 +118,8 @@ func TestSettingsFile(t *testing.T) {
 		write(t, file, content)
 		require.Equal(t, []string{want}, settingsProblems(t, args...), content)
 	}
-	write(t, file, "MILLRACE_RATE_LIMIT=3\nMILLRACE_ALLOWED_ORIGINS='https://a.example,https://b.example'\nMILLRACE_SEED=4")
+	write(t, file, "MILLRACE_RATE_LIMIT=3\n"+
+		"MILLRACE_ALLOWED_ORIGINS='https://a.example,https://b.example'\nMILLRACE_SEED=4")
 	r, err := readAgain(append(args, "--rate-limit-service=5"))
 	require.NoError(t, err)
 	require.Equal(t, 3, r.config.limits.Base)
@@ -149,7 +152,8 @@ func TestTLS(t *testing.T) {
 	ask := func(url string) (serial int64, protocol int) {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 		defer transport.CloseIdleConnections()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(url, "http:", "https:", 1), nil)
+		url = strings.Replace(url, "http:", "https:", 1)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		require.NoError(t, err)
 		response, err := transport.RoundTrip(request)
 		require.NoError(t, err)

@@ -86,9 +86,10 @@ func remoteError(response *http.Response, body []byte) error {
 	if json.Unmarshal(body, &problem) != nil || problem.Code == "" {
 		return fmt.Errorf("the server answered %s", response.Status)
 	}
-	text := fmt.Sprintf("%d %s: %s", problem.Status, problem.Code, problem.Detail)
+	var fields strings.Builder
 	for _, field := range problem.Errors {
-		text += fmt.Sprintf("; %s %s", field.Location, field.Message)
+		fmt.Fprintf(&fields, "; %s %s", field.Location, field.Message)
 	}
-	return fmt.Errorf("%s (request %s)", text, problem.RequestID)
+	return fmt.Errorf("%d %s: %s%s (request %s)", problem.Status, problem.Code, problem.Detail, fields.String(),
+		problem.RequestID)
 }

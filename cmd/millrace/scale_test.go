@@ -26,7 +26,8 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-var scaleRestarts = flag.Int("scale.restarts", 20, "restarts of an API process and a worker process, behind each balancer")
+var scaleRestarts = flag.Int("scale.restarts", 20,
+	"restarts of an API process and a worker process, behind each balancer")
 
 // TestScale runs two API processes and two worker processes behind nginx and behind HAProxy, and restarts all of them
 // in turn under load. No client repeats a request, and no request fails. Every order that was accepted is completed.
@@ -104,7 +105,8 @@ func (l *scaleLoad) run(t *testing.T) (stop func()) {
 // send sends one request and returns the answer's Location.
 func (l *scaleLoad) send(t *testing.T, client *http.Client, method, path, body string, want int) string {
 	// net/http repeats a request whose body it could read again.
-	request, err := http.NewRequestWithContext(context.Background(), method, l.url+path, io.NopCloser(strings.NewReader(body)))
+	request, err := http.NewRequestWithContext(context.Background(), method, l.url+path,
+		io.NopCloser(strings.NewReader(body)))
 	if err != nil {
 		panic(err)
 	}
@@ -137,8 +139,8 @@ func awaitCompleted(t *testing.T, database string, placed int64) {
 	defer func() { _ = conn.Close(t.Context()) }()
 	var all, completed int64
 	require.Eventually(t, func() bool {
-		err := conn.QueryRow(t.Context(), "SELECT count(*), count(*) FILTER (WHERE status = 'completed') FROM millrace.orders").
-			Scan(&all, &completed)
+		err := conn.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE status = 'completed')
+			FROM millrace.orders`).Scan(&all, &completed)
 		return err == nil && completed == placed
 	}, 3*time.Minute, 100*time.Millisecond)
 	require.Equal(t, placed, all)
