@@ -101,14 +101,15 @@ func (l *layout) add(arch, binary string, authorities, bill []byte) error {
 	}
 	referrer, err := l.json(typeManifest, document{
 		"schemaVersion": 2, "mediaType": typeManifest, "artifactType": typeBill, "config": empty,
-		"layers": []descriptor{content}, "subject": descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size},
+		"layers":  []descriptor{content},
+		"subject": descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size},
 	})
 	if err != nil {
 		return err
 	}
 	referrer.ArtifactType = typeBill
 	l.bills = append(l.bills, referrer)
-	return os.WriteFile(filepath.Join(l.dir, "sbom-"+arch+".cdx.json"), bill, 0o644) //nolint:gosec // public
+	return os.WriteFile(filepath.Join(l.dir, "sbom-"+arch+".cdx.json"), bill, 0o644)
 }
 
 // finish writes the index of all architectures.
@@ -126,8 +127,10 @@ func (l *layout) finish() error {
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{"index.json": top, "oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`)} {
-		if err := os.WriteFile(filepath.Join(l.dir, name), content, 0o644); err != nil { //nolint:gosec // public
+	for name, content := range map[string][]byte{
+		"index.json": top, "oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`),
+	} {
+		if err := os.WriteFile(filepath.Join(l.dir, name), content, 0o644); err != nil {
 			return err
 		}
 	}
@@ -136,7 +139,7 @@ func (l *layout) finish() error {
 
 // layer makes the only layer: the binary, and the authorities whose certificates it trusts.
 func (l *layout) layer(binary string, authorities []byte) (tarball []byte, d descriptor, err error) {
-	program, err := os.ReadFile(binary) //nolint:gosec // just built
+	program, err := os.ReadFile(binary)
 	if err != nil {
 		return nil, d, err
 	}
@@ -195,7 +198,7 @@ func (l *layout) json(mediaType string, v any) (descriptor, error) {
 func (l *layout) blob(mediaType string, content []byte) (descriptor, error) {
 	sum := sha256.Sum256(content)
 	name := hex.EncodeToString(sum[:])
-	err := os.WriteFile(filepath.Join(l.dir, "blobs", "sha256", name), content, 0o644) //nolint:gosec // public
+	err := os.WriteFile(filepath.Join(l.dir, "blobs", "sha256", name), content, 0o644)
 	if err != nil {
 		return descriptor{}, fmt.Errorf("write blob: %w", err)
 	}

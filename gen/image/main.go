@@ -10,7 +10,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +25,8 @@ func main() {
 	roots := flag.String("roots", "/etc/ssl/certs/ca-certificates.crt", "certificates of the authorities to trust")
 	flag.Parse()
 	if err := build(context.Background(), *out, *version, *roots, strings.Split(*arches, ",")); err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "image:", err)
+		os.Exit(1)
 	}
 }
 
@@ -34,10 +34,10 @@ func build(ctx context.Context, out, version, roots string, arches []string) err
 	if err := os.RemoveAll(out); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(out, "blobs", "sha256"), 0o755); err != nil { //nolint:gosec // an image is public
+	if err := os.MkdirAll(filepath.Join(out, "blobs", "sha256"), 0o755); err != nil {
 		return err
 	}
-	authorities, err := os.ReadFile(roots) //nolint:gosec // the caller chooses it
+	authorities, err := os.ReadFile(roots)
 	if err != nil {
 		return fmt.Errorf("read the authorities: %w", err)
 	}
@@ -66,9 +66,9 @@ func build(ctx context.Context, out, version, roots string, arches []string) err
 
 // compile builds a static binary. Nothing of the machine goes into it.
 func compile(ctx context.Context, to, arch, version string) error {
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", //nolint:gosec // our own arguments
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -X main.version="+version, "-o", to, "./cmd/millrace")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOFLAGS=")
+	command.Env = append(command.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOFLAGS=")
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("build for %s: %w", arch, err)
@@ -78,7 +78,7 @@ func compile(ctx context.Context, to, arch, version string) error {
 
 // committed is the time of the commit, or SOURCE_DATE_EPOCH: the time of the build would differ each time.
 func committed(ctx context.Context) time.Time {
-	text := os.Getenv("SOURCE_DATE_EPOCH")
+	text := os.Getenv("SOURCE_DATE_EPOCH") //nolint:forbidigo // where every build that can be repeated finds its time
 	if text == "" {
 		output, _ := exec.CommandContext(ctx, "git", "log", "-1", "--format=%ct").Output() // outside of git: 1970
 		text = strings.TrimSpace(string(output))
