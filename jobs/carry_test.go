@@ -164,7 +164,8 @@ func TestPausedQueueIsNotCalled(t *testing.T) {
 	s.await(id, "another provider", func(o orders.Order) bool {
 		return o.Latest(orders.QuoteShipping).State == orders.StateSucceeded
 	})
-	require.Eventually(t, func() bool { return s.scan(stepJobs+" AND state = 'available'") == 1 }, time.Minute, time.Millisecond)
+	available := func() bool { return s.scan(stepJobs+" AND state = 'available'") == 1 }
+	require.Eventually(t, available, time.Minute, time.Millisecond)
 	require.Zero(t, calls.Load())
 	require.NoError(t, s.client.QueueResume(t.Context(), "payment", nil))
 	s.awaitStatus(id, orders.Completed)

@@ -28,7 +28,7 @@ type Client struct {
 // Start starts the workers.
 func (c *Client) Start(ctx context.Context) error {
 	c.paused.read(ctx)
-	c.ended.Go(func() { c.paused.follow(c.stopping) })
+	c.ended.Go(func() { c.paused.follow(context.WithoutCancel(ctx), c.stopping) })
 	return c.Client.Start(ctx)
 }
 
@@ -79,13 +79,13 @@ func (p *pauses) has(provider orders.Provider) bool {
 }
 
 // follow reads the pauses every second until done is closed.
-func (p *pauses) follow(done <-chan struct{}) {
+func (p *pauses) follow(ctx context.Context, done <-chan struct{}) {
 	ticker := time.NewTicker(pausesEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			p.read(context.Background())
+			p.read(ctx)
 		case <-done:
 			return
 		}

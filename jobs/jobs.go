@@ -161,8 +161,8 @@ func NewClient(c Config) (*Client, error) {
 		Logger:              slog.New(riverHandler{c.Logger.Handler()}),
 	}
 	for _, j := range []job{
-		s.carry(carrier), s.steps(carrier), s.sweep(), s.syncInventory(), s.logUpkeep(), s.redrive(), s.verification(), s.reconciliation(),
-		s.webhooks(),
+		s.carry(carrier), s.steps(carrier), s.sweep(), s.syncInventory(), s.logUpkeep(), s.redrive(), s.verification(),
+		s.reconciliation(), s.webhooks(),
 	} {
 		j.addTo(config)
 	}

@@ -50,7 +50,7 @@ func TestLaneOfAHangingProvider(t *testing.T) {
 		began := time.Now()
 		require.ErrorIs(t, l.enter(t.Context(), classNew), errLaneFull)
 		require.Equal(t, laneWait, time.Since(began))
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		began = time.Now()
 		require.ErrorIs(t, l.enter(t.Context(), classBegun), errLaneFull)
 		require.Zero(t, time.Since(began), "nothing has moved for a second")

@@ -31,7 +31,9 @@ const (
 
 // FindingKinds lists all kinds.
 func FindingKinds() []FindingKind {
-	return []FindingKind{FindingUnknownOrder, FindingNoIntent, FindingAmount, FindingNotUndone, FindingLate, FindingMissing}
+	return []FindingKind{
+		FindingUnknownOrder, FindingNoIntent, FindingAmount, FindingNotUndone, FindingLate, FindingMissing,
+	}
 }
 
 // Compare returns how an effect disagrees with the order, and the detail; empty if they agree. A step without an

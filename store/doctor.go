@@ -114,7 +114,10 @@ func durability(s dbsqlc.DoctorServerRow) Diagnosis {
 	details := fmt.Sprintf("fsync=%s, full_page_writes=%s, synchronous_commit=%s", s.Fsync, s.FullPageWrites,
 		s.SynchronousCommit)
 	if s.Fsync != "on" || s.FullPageWrites != "on" || s.SynchronousCommit == "off" {
-		return Diagnosis{"durability", DiagnosisFailed, details, "A crash loses orders that were answered 202: set all three on."}
+		return Diagnosis{
+			"durability", DiagnosisFailed, details,
+			"A crash loses orders that were answered 202: set all three on.",
+		}
 	}
 	return ok("durability", "%s", details)
 }
@@ -133,7 +136,9 @@ func replication(s dbsqlc.DoctorServerRow) Diagnosis {
 
 func upkeepOf(s dbsqlc.DoctorServerRow) Diagnosis {
 	if s.Autovacuum != "on" {
-		return Diagnosis{"autovacuum", DiagnosisFailed, "autovacuum is off", "Set it on: the queue's table bloats within hours."}
+		return Diagnosis{
+			"autovacuum", DiagnosisFailed, "autovacuum is off", "Set it on: the queue's table bloats within hours.",
+		}
 	}
 	return ok("autovacuum", "on")
 }

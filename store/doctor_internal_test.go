@@ -13,37 +13,42 @@ import (
 func TestDiagnoses(t *testing.T) {
 	t.Parallel()
 	good := dbsqlc.DoctorServerRow{
-		Version: 180004, Product: "PostgreSQL 18.4 on x86_64-pc-linux-gnu", Connections: 97, Fsync: "on", FullPageWrites: "on",
-		SynchronousCommit: "on", SynchronousStandbyNames: "ANY 1 (a, b)", Synchronous: 1, Autovacuum: "on", ReadsStats: true,
+		Version: 180004, Product: "PostgreSQL 18.4 on x86_64-pc-linux-gnu", Connections: 97,
+		Fsync: "on", FullPageWrites: "on", SynchronousCommit: "on", SynchronousStandbyNames: "ANY 1 (a, b)",
+		Synchronous: 1, Autovacuum: "on", ReadsStats: true,
+	}
+	type server = dbsqlc.DoctorServerRow
+	room := func(needed int) func(server) Diagnosis {
+		return func(s server) Diagnosis { return capacity(s, needed) }
 	}
 	for name, tt := range map[string]struct {
-		change func(*dbsqlc.DoctorServerRow)
-		check  func(dbsqlc.DoctorServerRow) Diagnosis
+		change func(*server)
+		check  func(server) Diagnosis
 		want   DiagnosisState
 	}{
-		"good":              {func(*dbsqlc.DoctorServerRow) {}, version, DiagnosisOK},
-		"old":               {func(s *dbsqlc.DoctorServerRow) { s.Version = 140012 }, version, DiagnosisFailed},
-		"new":               {func(s *dbsqlc.DoctorServerRow) { s.Version = 190000 }, version, DiagnosisWarning},
-		"standby":           {func(s *dbsqlc.DoctorServerRow) { s.Standby = true }, version, DiagnosisFailed},
-		"Citus":             {func(s *dbsqlc.DoctorServerRow) { s.Citus = true }, version, DiagnosisWarning},
-		"Yugabyte":          {func(s *dbsqlc.DoctorServerRow) { s.Product = "PostgreSQL 15.2-YB-2.25 on x" }, version, DiagnosisFailed},
-		"durable":           {func(*dbsqlc.DoctorServerRow) {}, durability, DiagnosisOK},
-		"fsync":             {func(s *dbsqlc.DoctorServerRow) { s.Fsync = "off" }, durability, DiagnosisFailed},
-		"torn pages":        {func(s *dbsqlc.DoctorServerRow) { s.FullPageWrites = "off" }, durability, DiagnosisFailed},
-		"asynchronous":      {func(s *dbsqlc.DoctorServerRow) { s.SynchronousCommit = "off" }, durability, DiagnosisFailed},
-		"replicated":        {func(*dbsqlc.DoctorServerRow) {}, replication, DiagnosisOK},
-		"alone":             {func(s *dbsqlc.DoctorServerRow) { s.SynchronousStandbyNames = "" }, replication, DiagnosisWarning},
-		"standby is gone":   {func(s *dbsqlc.DoctorServerRow) { s.Synchronous = 0 }, replication, DiagnosisFailed},
-		"not asked":         {func(s *dbsqlc.DoctorServerRow) { s.SynchronousCommit = "local" }, replication, DiagnosisWarning},
-		"vacuumed":          {func(*dbsqlc.DoctorServerRow) {}, upkeepOf, DiagnosisOK},
-		"never vacuumed":    {func(s *dbsqlc.DoctorServerRow) { s.Autovacuum = "off" }, upkeepOf, DiagnosisFailed},
-		"room":              {func(*dbsqlc.DoctorServerRow) {}, func(s dbsqlc.DoctorServerRow) Diagnosis { return capacity(s, 48) }, DiagnosisOK},
-		"hardly any room":   {func(*dbsqlc.DoctorServerRow) {}, func(s dbsqlc.DoctorServerRow) Diagnosis { return capacity(s, 96) }, DiagnosisWarning},
-		"no room for three": {func(*dbsqlc.DoctorServerRow) {}, func(s dbsqlc.DoctorServerRow) Diagnosis { return capacity(s, 144) }, DiagnosisFailed},
+		"good":              {func(*server) {}, version, DiagnosisOK},
+		"old":               {func(s *server) { s.Version = 140012 }, version, DiagnosisFailed},
+		"new":               {func(s *server) { s.Version = 190000 }, version, DiagnosisWarning},
+		"standby":           {func(s *server) { s.Standby = true }, version, DiagnosisFailed},
+		"Citus":             {func(s *server) { s.Citus = true }, version, DiagnosisWarning},
+		"Yugabyte":          {func(s *server) { s.Product = "PostgreSQL 15.2-YB-2.25 on x" }, version, DiagnosisFailed},
+		"durable":           {func(*server) {}, durability, DiagnosisOK},
+		"fsync":             {func(s *server) { s.Fsync = "off" }, durability, DiagnosisFailed},
+		"torn pages":        {func(s *server) { s.FullPageWrites = "off" }, durability, DiagnosisFailed},
+		"asynchronous":      {func(s *server) { s.SynchronousCommit = "off" }, durability, DiagnosisFailed},
+		"replicated":        {func(*server) {}, replication, DiagnosisOK},
+		"alone":             {func(s *server) { s.SynchronousStandbyNames = "" }, replication, DiagnosisWarning},
+		"standby is gone":   {func(s *server) { s.Synchronous = 0 }, replication, DiagnosisFailed},
+		"not asked":         {func(s *server) { s.SynchronousCommit = "local" }, replication, DiagnosisWarning},
+		"vacuumed":          {func(*server) {}, upkeepOf, DiagnosisOK},
+		"never vacuumed":    {func(s *server) { s.Autovacuum = "off" }, upkeepOf, DiagnosisFailed},
+		"room":              {func(*server) {}, room(48), DiagnosisOK},
+		"hardly any room":   {func(*server) {}, room(96), DiagnosisWarning},
+		"no room for three": {func(*server) {}, room(144), DiagnosisFailed},
 	} {
-		server := good
-		tt.change(&server)
-		got := tt.check(server)
+		changed := good
+		tt.change(&changed)
+		got := tt.check(changed)
 		require.Equal(t, tt.want, got.State, "%s: %s", name, got.Details)
 		require.Equal(t, tt.want == DiagnosisOK, got.Do == "", name)
 	}

@@ -27,8 +27,9 @@ func TestLookIndexed(t *testing.T) {
 			CASE status WHEN 'completed' THEN 'ref_' || id ELSE '' END, '', now(), now(),
 			CASE status WHEN 'completed' THEN now() END
 		FROM orders, unnest('{authorize_payment,capture_payment,book_shipment}'::text[]) AS step`)
-	exec(t, tx, `INSERT INTO webhook_endpoints (id, principal, customer_id, owner_customer_id, url, event_types, description,
-			secret, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at)
+	exec(t, tx, `INSERT INTO webhook_endpoints (id, principal, customer_id, owner_customer_id, url, event_types,
+			description, secret, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at,
+			updated_at)
 		SELECT gen_random_uuid(), 'p' || n, '', '', 'https://a.example', '{}', '', decode(repeat('00', 32), 'hex'), '',
 			'enabled', '', 0, CASE n % 500 WHEN 0 THEN now() END, now(), now(), now()
 		FROM generate_series(1, 5000) AS n`)

@@ -37,7 +37,8 @@ func TestPoolerSettings(t *testing.T) {
 	require.NoError(t, err)
 	var statement, lock, idle, path string
 	require.NoError(t, tx.QueryRow(t.Context(), `SELECT current_setting('statement_timeout'),
-		current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), current_setting('search_path')`).
+		current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'),
+		current_setting('search_path')`).
 		Scan(&statement, &lock, &idle, &path))
 	require.Equal(t, []string{"10s", "1s", "10s", "pg_catalog"}, []string{statement, lock, idle, path})
 	require.NoError(t, tx.Rollback(t.Context()))

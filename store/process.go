@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -107,8 +108,8 @@ func (s *Processes) Versions(ctx context.Context, since time.Time, limit int) ([
 		return nil, fmt.Errorf("read versions: %w", err)
 	}
 	marks := make([]VersionMark, 0, len(rows))
-	for i := len(rows) - 1; i >= 0; i-- {
-		mark := VersionMark{rows[i].At.UTC(), rows[i].Version}
+	for _, row := range slices.Backward(rows) {
+		mark := VersionMark{row.At.UTC(), row.Version}
 		if last := len(marks) - 1; last >= 0 && marks[last].Version == mark.Version {
 			continue // two processes of one version that started at once
 		}

@@ -33,8 +33,8 @@ func (s *Findings) Unsettled(
 	return effects, nil
 }
 
-// SaveUnsettled stores the result of judging unsettled effects of a provider again. Effects that still cannot be judged are
-// due again at a moment, and the others are deleted. It returns the findings that are new.
+// SaveUnsettled stores the result of judging unsettled effects of a provider again. Effects that still cannot be judged
+// are due again at a moment, and the others are deleted. It returns the findings that are new.
 func (s *Findings) SaveUnsettled(
 	ctx context.Context, p orders.Provider, looked []orders.Effect, found Comparison, due time.Time,
 ) (fresh []Finding, err error) {

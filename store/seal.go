@@ -20,8 +20,8 @@ const (
 // errSealed reports that an order would be stored from before the seal: an export has taken that time for complete.
 var errSealed = errors.New("the order is from before the seal")
 
-// sealBefore waits until every order from before a moment is stored or never will be, and returns the moment up to which
-// that holds. The moment is earlier than asked for if a transaction that stores orders takes long.
+// sealBefore waits until every order from before a moment is stored or never will be, and returns the moment up to
+// which that holds. The moment is earlier than asked for if a transaction that stores orders takes long.
 //
 // Processes make an order's id and time before its commit. Their clocks differ, and a process may be frozen in between.
 // So a bound by the transactions that are running now is not enough: the next transaction to begin may bring an earlier

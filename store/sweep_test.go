@@ -132,7 +132,8 @@ func TestOpenOrders(t *testing.T) {
 	}
 	require.Equal(t, 1, open())
 	apply(outcome(s.order, orders.AuthorizePayment), outcome(s.order, orders.ReserveInventory),
-		outcome(s.order, orders.QuoteShipping), outcome(s.order, orders.CapturePayment), outcome(s.order, orders.BookShipment))
+		outcome(s.order, orders.QuoteShipping), outcome(s.order, orders.CapturePayment),
+		outcome(s.order, orders.BookShipment))
 	require.Equal(t, 1, open(), "the e-mail is left")
 	apply(outcome(s.order, orders.SendEmail))
 	require.Zero(t, open())
@@ -196,7 +197,8 @@ func TestSweepInAnOutage(t *testing.T) {
 	exec(`INSERT INTO river_job (args, kind, max_attempts, queue, state)
 		SELECT jsonb_build_object('order_id', order_id, 'step', step, 'generation', 1), step, 9, 'email', 'retryable'
 		FROM order_steps WHERE order_id NOT IN (
-			(SELECT order_id FROM open_orders ORDER BY order_id DESC LIMIT 1), (SELECT order_id FROM open_orders ORDER BY order_id LIMIT 1))`)
+			(SELECT order_id FROM open_orders ORDER BY order_id DESC LIMIT 1),
+			(SELECT order_id FROM open_orders ORDER BY order_id LIMIT 1))`)
 	exec(`INSERT INTO river_job (args, kind, max_attempts, queue, state, attempted_at, attempted_by)
 		SELECT jsonb_build_object('order_id', order_id), 'carry_order', 9, 'orders', 'running', now() - interval '20 seconds',
 			'{dead}' FROM open_orders ORDER BY order_id LIMIT 1`)

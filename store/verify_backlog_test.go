@@ -26,6 +26,7 @@ func TestVerifyQueues(t *testing.T) {
 		attended = `INSERT INTO queue_attendance (queue, paused_at, shut_at, worked_at) SELECT unnest(ARRAY['orders',
 			'payment', 'inventory', 'shipping']), `
 	)
+	payment := "UPDATE river_job SET queue = 'payment';" + strings.ReplaceAll(ready, "orders", "payment")
 	tests := []struct {
 		name, sql string
 		checks    []string
@@ -35,8 +36,8 @@ func TestVerifyQueues(t *testing.T) {
 			"NeglectedForLong", ready + attended + strings.Repeat("now() - interval '2 min', ", 2) + "now() - interval '2 min'",
 			[]string{"backlog"},
 		},
-		{"PausedByALever", "UPDATE river_job SET queue = 'payment';" + strings.ReplaceAll(ready, "orders", "payment") + held + "+ interval '1 min'", nil},
-		{"PausedUntilLongAgo", "UPDATE river_job SET queue = 'payment';" + strings.ReplaceAll(ready, "orders", "payment") + held + "- interval '2 min'", []string{"backlog"}},
+		{"PausedByALever", payment + held + "+ interval '1 min'", nil},
+		{"PausedUntilLongAgo", payment + held + "- interval '2 min'", []string{"backlog"}},
 		{"Resumed", ready + attended + "now() - interval '50 s', NULL, NULL", nil},
 		{"OpenedByItsBreaker", ready + attended + "NULL, now() - interval '50 s', NULL", nil},
 		{"WorkedAndBehind", ready + attended + "NULL, NULL, now() - interval '50 s'", nil},

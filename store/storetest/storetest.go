@@ -29,7 +29,7 @@ const template = "millrace_template"
 // ServeRole does not own the tables of the test databases, and has the rights that docs/security.md lists.
 const ServeRole = "millrace_serve"
 
-// SearchPath, at the end of a URL, lets tests name tables without their schema. The product's statements name it:
+// SearchPath at the end of a URL lets tests name tables without their schema. The product's statements name it:
 // TestSearchPath.
 const SearchPath = "&search_path=millrace,public"
 
