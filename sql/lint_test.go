@@ -35,29 +35,63 @@ type rule struct {
 func rules() []rule {
 	re := func(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?is)` + pattern) }
 	return []rule{
-		{"index", re(`^CREATE\s+(UNIQUE\s+)?INDEX\b`), re(`\bCONCURRENTLY\b`), false,
-			"an index that is not made CONCURRENTLY stops all writes to its table meanwhile"},
-		{"drop-index", re(`^DROP\s+INDEX\b`), re(`\bCONCURRENTLY\b`), false,
-			"an index that is not dropped CONCURRENTLY waits for every reader, and every reader waits for it"},
-		{"validate", re(`\bADD\s+CONSTRAINT\b.*\b(CHECK|FOREIGN\s+KEY)\b|\bADD\s+(CHECK|FOREIGN\s+KEY)\b`), re(`\bNOT\s+VALID\b`), false,
-			"a constraint that is not NOT VALID at first reads the whole table under a lock: validate it in a statement of its own"},
-		{"unique", re(`\bADD\s+CONSTRAINT\b.*\b(UNIQUE|PRIMARY\s+KEY|EXCLUDE)\b`), re(`\bUSING\s+INDEX\b`), false,
-			"a unique constraint builds its index under a lock: make the index CONCURRENTLY and add it USING INDEX"},
-		{"not-null", re(`\bSET\s+NOT\s+NULL\b`), nil, false,
-			"SET NOT NULL reads the whole table under a lock: add a CHECK that is NOT VALID, and validate it"},
-		{"rewrite", re(`\bALTER\s+(COLUMN\s+)?\S+\s+(SET\s+DATA\s+)?TYPE\b|^CLUSTER\b|^VACUUM\s+FULL\b|\bSET\s+(LOGGED|UNLOGGED)\b`),
-			nil, false, "it writes the whole table again under a lock"},
-		{"default", re(`\bADD\s+(COLUMN\s+)?[^,]*\bDEFAULT\s+(now|clock_timestamp|statement_timestamp|random|gen_random_uuid|nextval)\b`),
-			re(`\bDEFAULT\s+now\b`), false, "a volatile default writes the whole table again under a lock"},
-		{"lock", re(`^LOCK\s+TABLE\b`), nil, false, "it stops everything else on the table until the migration ends"},
-		{"update", re(`^(UPDATE|DELETE)\b`), nil, false,
-			"one transaction that changes many rows holds back vacuum, the feed and every writer of these rows: do it in batches, in jobs"},
-		{"required", re(`\bADD\s+COLUMN\b[^,]*\bNOT\s+NULL\b`), re(`\bDEFAULT\b`), true,
-			"inserts of the version before do not have the column"},
-		{"drop", re(`\bDROP\s+(TABLE|VIEW|FUNCTION|TYPE|SCHEMA|SEQUENCE|COLUMN)\b`), nil, true,
-			"the version before reads it"},
-		{"rename", re(`\bRENAME\s+(TO|COLUMN|CONSTRAINT)\b|\bRENAME\s+\S+\s+TO\b`), nil, true,
-			"the version before knows the old name"},
+		{
+			"index", re(`^CREATE\s+(UNIQUE\s+)?INDEX\b`), re(`\bCONCURRENTLY\b`), false,
+			"an index that is not made CONCURRENTLY stops all writes to its table meanwhile",
+		},
+		{
+			"drop-index", re(`^DROP\s+INDEX\b`), re(`\bCONCURRENTLY\b`), false,
+			"an index that is not dropped CONCURRENTLY waits for every reader, and every reader waits for it",
+		},
+		{
+			"validate",
+			re(`\bADD\s+CONSTRAINT\b.*\b(CHECK|FOREIGN\s+KEY)\b|\bADD\s+(CHECK|FOREIGN\s+KEY)\b`),
+			re(`\bNOT\s+VALID\b`), false,
+			"a constraint that is not NOT VALID at first reads the whole table under a lock: " +
+				"validate it in a statement of its own",
+		},
+		{
+			"unique",
+			re(`\bADD\s+CONSTRAINT\b.*\b(UNIQUE|PRIMARY\s+KEY|EXCLUDE)\b`), re(`\bUSING\s+INDEX\b`), false,
+			"a unique constraint builds its index under a lock: make the index CONCURRENTLY and add it USING INDEX",
+		},
+		{
+			"not-null", re(`\bSET\s+NOT\s+NULL\b`), nil, false,
+			"SET NOT NULL reads the whole table under a lock: add a CHECK that is NOT VALID, and validate it",
+		},
+		{
+			"rewrite",
+			re(`\bALTER\s+(COLUMN\s+)?\S+\s+(SET\s+DATA\s+)?TYPE\b|` +
+				`^CLUSTER\b|^VACUUM\s+FULL\b|\bSET\s+(LOGGED|UNLOGGED)\b`),
+			nil, false, "it writes the whole table again under a lock",
+		},
+		{
+			"default",
+			re(`\bADD\s+(COLUMN\s+)?[^,]*\bDEFAULT\s+` +
+				`(now|clock_timestamp|statement_timestamp|random|gen_random_uuid|nextval)\b`),
+			re(`\bDEFAULT\s+now\b`), false, "a volatile default writes the whole table again under a lock",
+		},
+		{
+			"lock", re(`^LOCK\s+TABLE\b`), nil, false,
+			"it stops everything else on the table until the migration ends",
+		},
+		{
+			"update", re(`^(UPDATE|DELETE)\b`), nil, false,
+			"one transaction that changes many rows holds back vacuum, the feed and every writer of these rows: " +
+				"do it in batches, in jobs",
+		},
+		{
+			"required", re(`\bADD\s+COLUMN\b[^,]*\bNOT\s+NULL\b`), re(`\bDEFAULT\b`), true,
+			"inserts of the version before do not have the column",
+		},
+		{
+			"drop", re(`\bDROP\s+(TABLE|VIEW|FUNCTION|TYPE|SCHEMA|SEQUENCE|COLUMN)\b`), nil, true,
+			"the version before reads it",
+		},
+		{
+			"rename", re(`\bRENAME\s+(TO|COLUMN|CONSTRAINT)\b|\bRENAME\s+\S+\s+TO\b`), nil, true,
+			"the version before knows the old name",
+		},
 	}
 }
 
@@ -68,9 +102,10 @@ func lint(file, content string) (problems []string) {
 		allowed[match[1]] = true
 	}
 	statements := split(content)
+	create := regexp.MustCompile(`(?i)^CREATE\s+TABLE\s+(IF\s+NOT\s+EXISTS\s+)?([\w.]+)`)
 	var made []string // an empty table has nothing to lock
 	for _, s := range statements {
-		if match := regexp.MustCompile(`(?i)^CREATE\s+TABLE\s+(IF\s+NOT\s+EXISTS\s+)?([\w.]+)`).FindStringSubmatch(s); match != nil {
+		if match := create.FindStringSubmatch(s); match != nil {
 			made = append(made, strings.ToLower(match[2]))
 		}
 	}
@@ -158,19 +193,20 @@ func TestMigrationRules(t *testing.T) {
 		"create unique index i on millrace.orders (a)":               "index",
 		"DROP INDEX millrace.i":                                      "drop-index",
 		"ALTER TABLE millrace.orders ADD CONSTRAINT c CHECK (a > 0)": "validate",
-		"ALTER TABLE millrace.orders ADD COLUMN b int CONSTRAINT x CHECK (b > 0), ADD CONSTRAINT c\nFOREIGN KEY (a) REFERENCES millrace.o": "validate",
-		"ALTER TABLE millrace.orders ADD CONSTRAINT c UNIQUE (a)":                                                                          "unique",
-		"ALTER TABLE millrace.orders ALTER COLUMN a SET NOT NULL":                                                                          "not-null",
-		"ALTER TABLE millrace.orders ALTER a TYPE bigint":                                                                                  "rewrite",
-		"VACUUM FULL millrace.orders":                                                                                                      "rewrite",
-		"ALTER TABLE millrace.orders ADD COLUMN a uuid DEFAULT gen_random_uuid()":                                                          "default",
-		"LOCK TABLE millrace.orders":                                                                                                       "lock",
-		"UPDATE millrace.orders SET a = 1":                                                                                                 "update",
-		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL":                                                                            "required",
-		"ALTER TABLE millrace.orders DROP COLUMN a":                                                                                        "drop",
-		"DROP TABLE millrace.orders":                                                                                                       "drop",
-		"ALTER TABLE millrace.orders RENAME COLUMN a TO b":                                                                                 "rename",
-		"ALTER TABLE millrace.orders RENAME TO o":                                                                                          "rename",
+		`ALTER TABLE millrace.orders ADD COLUMN b int CONSTRAINT x CHECK (b > 0), ADD CONSTRAINT c
+			FOREIGN KEY (a) REFERENCES millrace.o`: "validate",
+		"ALTER TABLE millrace.orders ADD CONSTRAINT c UNIQUE (a)":                 "unique",
+		"ALTER TABLE millrace.orders ALTER COLUMN a SET NOT NULL":                 "not-null",
+		"ALTER TABLE millrace.orders ALTER a TYPE bigint":                         "rewrite",
+		"VACUUM FULL millrace.orders":                                             "rewrite",
+		"ALTER TABLE millrace.orders ADD COLUMN a uuid DEFAULT gen_random_uuid()": "default",
+		"LOCK TABLE millrace.orders":                                              "lock",
+		"UPDATE millrace.orders SET a = 1":                                        "update",
+		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL":                   "required",
+		"ALTER TABLE millrace.orders DROP COLUMN a":                               "drop",
+		"DROP TABLE millrace.orders":                                              "drop",
+		"ALTER TABLE millrace.orders RENAME COLUMN a TO b":                        "rename",
+		"ALTER TABLE millrace.orders RENAME TO o":                                 "rename",
 	} {
 		found := lint("0099_x.sql", "-- +goose Up\n"+statement+";"+compatible)
 		require.Len(t, found, 1, statement)
@@ -179,7 +215,8 @@ func TestMigrationRules(t *testing.T) {
 	}
 	for _, fine := range []string{
 		"-- +goose NO TRANSACTION\nCREATE INDEX CONCURRENTLY i ON millrace.orders (a);",
-		"CREATE TABLE millrace.t (a int NOT NULL CHECK (a > 0)); CREATE INDEX i ON millrace.t (a); UPDATE millrace.t SET a = 1;",
+		`CREATE TABLE millrace.t (a int NOT NULL CHECK (a > 0));
+			CREATE INDEX i ON millrace.t (a); UPDATE millrace.t SET a = 1;`,
 		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL DEFAULT 0;" + compatible,
 		"ALTER TABLE millrace.orders ADD CONSTRAINT c CHECK (a > 0) NOT VALID;",
 		"ALTER TABLE millrace.orders VALIDATE CONSTRAINT c;",
