@@ -40,9 +40,8 @@ func (c common) open(ctx context.Context) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{
-		log: os.Stderr, millrace: c.Millrace, before: c.Before, rounds: c.Rounds, span: span{c.Warmup, c.Measured}, whole: c.Whole,
-		fresh: c.Fresh, steady: c.Steady,
-		only: only, profiles: c.Profiles,
+		log: os.Stderr, millrace: c.Millrace, before: c.Before, rounds: c.Rounds, span: span{c.Warmup, c.Measured},
+		whole: c.Whole, fresh: c.Fresh, steady: c.Steady, only: only, profiles: c.Profiles,
 	}
 	return b, b.open(ctx)
 }

@@ -23,13 +23,15 @@ const explained = `2026-11-22 08:00:00.000 UTC [1] LOG:  duration: 0.100 ms  pla
 	Query Text: -- name: OrdersRead :many
 	SELECT * FROM orders
 	Limit  (cost=0.43..226.82 rows=1 width=195) (actual time=32.175..469.704 rows=21 loops=1)
-	  ->  Index Scan Backward using orders_pkey on orders o  (cost=0.43..1.0 rows=10 width=195) (actual time=32.1..33.1 rows=21 loops=1)
+	  ->  Index Scan Backward using orders_pkey on orders o  (cost=0.43..1.0 rows=10 width=195)` +
+	` (actual time=32.1..33.1 rows=21 loops=1)
 	        Filter: (status = $1)
 	        Rows Removed by Filter: 1999979
 2026-11-22 08:00:00.004 UTC [1] LOG:  duration: 20.000 ms  plan:
 	Query Text: -- name: VerifyStuck :many
 	SELECT * FROM orders
-	Index Only Scan using order_steps_due_idx on order_steps s  (cost=0.42..1.0 rows=1 width=16) (actual time=2.3..3.1 rows=100001 loops=1)
+	Index Only Scan using order_steps_due_idx on order_steps s  (cost=0.42..1.0 rows=1 width=16)` +
+	` (actual time=2.3..3.1 rows=100001 loops=1)
 `
 
 // TestPlans finds the slowest of three plans, and what any of them scans of a large table, by an index as well.

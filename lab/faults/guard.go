@@ -52,8 +52,9 @@ func guards() []guard {
 		},
 		{
 			id: "G5", name: "the bytes of a call are made before the call", file: "store/intent.go", seenBy: "F29",
-			with:    "Request: row.Request, DeadlineAt: row.DeadlineAt.UTC(),",
-			without: `DeadlineAt: row.DeadlineAt.UTC(), Request: fmt.Appendf(nil, "%*s", len(row.Request)+int(time.Now().UnixNano()%97), row.Request),`,
+			with: "Request: row.Request, DeadlineAt: row.DeadlineAt.UTC(),",
+			without: `DeadlineAt: row.DeadlineAt.UTC(), ` +
+				`Request: fmt.Appendf(nil, "%*s", len(row.Request)+int(time.Now().UnixNano()%97), row.Request),`,
 		},
 		{
 			id: "G6", name: "the log is read below the oldest transaction", file: "store/log.go", seenBy: "F20", atLength: true,
@@ -61,7 +62,8 @@ func guards() []guard {
 		},
 		{
 			id: "G7", name: "the sweep", file: "jobs/sweep.go", seenBy: "F6",
-			with: "w.Store.Steps.Sweep(ctx, longestRun, w.Now().Add(-askFor-carryTimeout))", without: "store.Swept{}, error(nil)",
+			with:    "w.Store.Steps.Sweep(ctx, longestRun, w.Now().Add(-askFor-carryTimeout))",
+			without: "store.Swept{}, error(nil)",
 		},
 		{
 			id: "G8", name: "nothing is sent after its deadline", file: "jobs/step.go", seenBy: "F33",
