@@ -19,8 +19,11 @@ type pause struct {
 
 func pauses() []pause {
 	return []pause{
-		{"15m", 15 * time.Minute, "15 minutes"}, {"1h", time.Hour, "1 hour"}, {"4h", 4 * time.Hour, "4 hours"},
-		{"1d", 24 * time.Hour, "1 day"}, {"3d", 3 * 24 * time.Hour, "3 days"},
+		{"15m", 15 * time.Minute, "15 minutes"},
+		{"1h", time.Hour, "1 hour"},
+		{"4h", 4 * time.Hour, "4 hours"},
+		{"1d", 24 * time.Hour, "1 day"},
+		{"3d", 3 * 24 * time.Hour, "3 days"},
 	}
 }
 

@@ -92,8 +92,10 @@ func version(s dbsqlc.DoctorServerRow) Diagnosis {
 	case major > newestServer:
 		return Diagnosis{"version", DiagnosisWarning, product, "Millrace was tested with PostgreSQL 15 to 18."}
 	case s.Citus:
-		return Diagnosis{"version", DiagnosisWarning, product + " with Citus",
-			"Leave Millrace's tables undistributed: its transactions span all of them."}
+		return Diagnosis{
+			"version", DiagnosisWarning, product + " with Citus",
+			"Leave Millrace's tables undistributed: its transactions span all of them.",
+		}
 	}
 	return ok("version", "%s", product)
 }
@@ -125,11 +127,15 @@ func durability(s dbsqlc.DoctorServerRow) Diagnosis {
 func replication(s dbsqlc.DoctorServerRow) Diagnosis {
 	switch named := s.SynchronousStandbyNames != "" && s.SynchronousCommit != "local"; {
 	case !named:
-		return Diagnosis{"replication", DiagnosisWarning, "no standby confirms commits",
-			"A failover may lose orders that were answered 202: see docs/operations.md."}
+		return Diagnosis{
+			"replication", DiagnosisWarning, "no standby confirms commits",
+			"A failover may lose orders that were answered 202: see docs/operations.md.",
+		}
 	case s.Synchronous == 0 && s.ReadsStats:
-		return Diagnosis{"replication", DiagnosisFailed, "synchronous_standby_names is set and no such standby is connected",
-			"Every commit waits: start a standby, or remove it from synchronous_standby_names."}
+		return Diagnosis{
+			"replication", DiagnosisFailed, "synchronous_standby_names is set and no such standby is connected",
+			"Every commit waits: start a standby, or remove it from synchronous_standby_names.",
+		}
 	}
 	return ok("replication", "%d synchronous standbys", s.Synchronous)
 }
@@ -146,8 +152,10 @@ func upkeepOf(s dbsqlc.DoctorServerRow) Diagnosis {
 func clockOf(at, begun, ended time.Time) Diagnosis {
 	skew := begun.Add(ended.Sub(begun) / 2).Sub(at).Round(time.Millisecond)
 	if skew.Abs() > mostClockSkew {
-		return Diagnosis{"clock", DiagnosisFailed, fmt.Sprintf("this machine is %s ahead of the database", skew),
-			"Set the machine's clock: processes refuse to start."}
+		return Diagnosis{
+			"clock", DiagnosisFailed, fmt.Sprintf("this machine is %s ahead of the database", skew),
+			"Set the machine's clock: processes refuse to start.",
+		}
 	}
 	return ok("clock", "this machine is %s ahead of the database", skew)
 }
@@ -181,8 +189,10 @@ func poolerOf(ctx context.Context, pool *pgxpool.Pool, queries *dbsqlc.Queries) 
 	if uint32(pid) == conn.Conn().PgConn().PID() { //nolint:gosec // a process id is positive
 		return ok("pooler", "none"), nil
 	}
-	return Diagnosis{"pooler", DiagnosisWarning, "a pooler such as PgBouncer is in between",
-		"Connect directly if you can. In transaction mode, notifications and the limits of sessions are lost."}, nil
+	return Diagnosis{
+		"pooler", DiagnosisWarning, "a pooler such as PgBouncer is in between",
+		"Connect directly if you can. In transaction mode, notifications and the limits of sessions are lost.",
+	}, nil
 }
 
 // listening reports whether a notification arrives. Without, everything is polled for, and orders take a second longer.
@@ -201,8 +211,10 @@ func listening(ctx context.Context, pool *pgxpool.Pool, queries *dbsqlc.Queries)
 	hearing, cancel := context.WithTimeout(ctx, hearWithin)
 	defer cancel()
 	if _, err := conn.Conn().WaitForNotification(hearing); err != nil {
-		return Diagnosis{"listen", DiagnosisWarning, "a notification did not arrive",
-			"Everything works by polling, and an order takes a second longer. Connect without a pooler."}, nil
+		return Diagnosis{
+			"listen", DiagnosisWarning, "a notification did not arrive",
+			"Everything works by polling, and an order takes a second longer. Connect without a pooler.",
+		}, nil
 	}
 	_, _ = conn.Exec(ctx, "UNLISTEN millrace_doctor")
 	return ok("listen", "a notification arrived"), nil
@@ -217,12 +229,16 @@ func rightsOf(
 	}
 	switch {
 	case len(missing) > 0:
-		return Diagnosis{"privileges", DiagnosisFailed,
+		return Diagnosis{
+			"privileges", DiagnosisFailed,
 			fmt.Sprintf("the role %s lacks rights on %s", s.Role, strings.Join(missing, ", ")),
-			"Run millrace migrate --grant " + s.Role + "."}, nil
+			"Run millrace migrate --grant " + s.Role + ".",
+		}, nil
 	case !s.ReadsStats:
-		return Diagnosis{"privileges", DiagnosisWarning, fmt.Sprintf("the role %s does not have pg_read_all_stats", s.Role),
-			"Verification cannot see other roles' transactions: GRANT pg_read_all_stats TO " + s.Role + "."}, nil
+		return Diagnosis{
+			"privileges", DiagnosisWarning, fmt.Sprintf("the role %s does not have pg_read_all_stats", s.Role),
+			"Verification cannot see other roles' transactions: GRANT pg_read_all_stats TO " + s.Role + ".",
+		}, nil
 	}
 	return ok("privileges", "the role %s has what it needs", s.Role), nil
 }
