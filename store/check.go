@@ -103,7 +103,8 @@ func Checks() []Check {
 		{
 			checkOverdue, "L7", "A step is pending half an hour after its deadline. Paused queues are left out, " +
 				"and for 5 min also queues that were resumed or whose processes have just started",
-			"Look the step's job up in River UI: the job's errors say why it has not ended",
+			"Look the job up in River UI, in the queue of the step's provider or in `orders`: the job's errors say why the " +
+				"step has not ended",
 		},
 		{
 			checkLongJob, "L2", "A job has been running for longer than any job may, and was not rescued",
