@@ -3,8 +3,11 @@ package jobs_test
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,11 +16,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/jobs"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
+	"github.com/millrace-orders/millrace/webhook"
 )
 
 // silenceCase is where a check is seen to report something, and in which part of TestVerifySilence it is closest to
@@ -40,15 +43,15 @@ func silenceCases() map[string]silenceCase {
 		"steps":             {planted + ": CapturedBeforeItMay", "slow"},
 		"money":             {planted + ": CapturedTooMuch", "slow"},
 		"rest":              {planted + ": NotUndone", "slow"},
-		"stuck":             {planted + ": Stuck", "breaker"},
-		"reconciliation":    {planted + ": Finding", "slow"},
+		"stuck":             {planted + ": Stuck", "waiting"},
+		"reconciliation":    {planted + ": Finding", "compared"},
 		"idempotency_key":   {planted + ": SameKeyTwice", "slow"},
 		"feed_order":        {planted + ": FeedOutOfOrder", "slow"},
 		"orphan":            {planted + ": OrderGone", "slow"},
 		"job":               {planted + ": NoJob", "restart"},
-		"overdue":           {queues + ": OverdueLongAfter", "paused"},
-		"long_job":          {planted + ": LongJob", "slow"},
-		"backlog":           {queues + ": NeglectedForLong", "breaker"},
+		"overdue":           {queues + ": OverdueLongAfter", "waiting"},
+		"long_job":          {planted + ": LongJob", "webhooks"},
+		"backlog":           {queues + ": NeglectedForLong", "waiting"},
 		"leader":            {"../store/vigil_test.go: NoLeader", "restart"},
 		"verification":      {"../store/vigil_test.go: VerificationIsOld", "slow"},
 		"log_upkeep":        {"../store/vigil_test.go: UpkeepFails", "upkeep"},
@@ -80,51 +83,28 @@ func TestEveryCheckHasItsCases(t *testing.T) {
 	}
 }
 
-// node is a process with workers: its own clock, providers, breakers and heartbeats, on the database of a system.
-type node struct {
-	store     *store.Store
-	providers *upstream.Clients
-	stop      func()
-	pause     func(queue string, paused bool) error
+// slowReceiver is the other end of a webhook: it takes 300 ms for each message.
+func slowReceiver(t *testing.T) *receiver {
+	t.Helper()
+	return newReceiver(t, func(http.ResponseWriter, received) { <-time.After(300 * time.Millisecond) })
 }
 
-func (s *system) node(skew time.Duration, config upstream.Config) *node {
-	s.t.Helper()
-	wall := func() time.Time { return time.Now().Add(skew) }
-	logger := slog.New(slog.DiscardHandler)
-	own, err := store.New(store.Config{DB: s.pool, Now: wall, Wall: wall})
-	require.NoError(s.t, err)
-	providers, err := upstream.New(config)
-	require.NoError(s.t, err)
-	recovery := jobs.NewRecovery(own, providers, logger, nil)
-	client, err := jobs.NewClient(jobs.Config{
-		Pool: s.pool, Store: own, Providers: providers, Recovery: recovery, Now: wall, Logger: logger,
-		Clock: store.NewClock(store.ClockConfig{Wall: wall}), Workers: 2, SweepEvery: time.Second,
-	})
-	require.NoError(s.t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	var ended sync.WaitGroup
-	ended.Go(func() { recovery.Run(ctx) })
-	require.NoError(s.t, client.Start(context.Background()))
-	n := &node{store: own, providers: providers}
-	n.stop = sync.OnceFunc(func() {
-		_ = client.Stop(context.Background())
-		cancel()
-		ended.Wait()
-		providers.Close()
-	})
-	n.pause = func(queue string, paused bool) error {
-		if paused {
-			return client.QueuePause(context.Background(), queue, nil)
-		}
-		return client.QueueResume(context.Background(), queue, nil)
-	}
-	s.t.Cleanup(n.stop)
-	return n
+// hangingReceiver is the other end of a webhook that never answers. It counts the messages.
+func hangingReceiver(t *testing.T) (url string, asked *atomic.Int64) {
+	t.Helper()
+	asked = new(atomic.Int64)
+	r := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		asked.Add(1)
+		_, _ = io.Copy(io.Discard, request.Body) // the server notices that the sender is gone only after the body
+		<-request.Context().Done()
+	}))
+	t.Cleanup(r.Close)
+	return r.URL, asked
 }
 
-// TestVerifySilence verifies over and over while two processes with clocks that are nearly four seconds apart go
-// through what happens to a deployment in its life, and expects no finding.
+// TestVerifySilence verifies over and over while two processes, which share nothing but the database and have clocks
+// that are two seconds apart, go through what happens to a deployment in its life. Providers and webhooks are slow, and
+// everything is compared with the providers each second. It expects no finding.
 func TestVerifySilence(t *testing.T) {
 	t.Parallel()
 	var config upstream.Config
@@ -132,7 +112,15 @@ func TestVerifySilence(t *testing.T) {
 	slow := simulator.Fault{LatencyMs: 100, JitterMs: 200}
 	faults := simulator.Faults{orders.Payment: slow, orders.Inventory: slow, orders.Shipping: slow, orders.Email: slow}
 	require.NoError(t, s.simulator.SetFaults(faults))
-	first, second := s.node(1900*time.Millisecond, config), s.node(-1900*time.Millisecond, config)
+	slowly := slowReceiver(t)
+	silent, asked := hangingReceiver(t)
+	for _, url := range []string{slowly.URL, silent} {
+		_, err := s.store.Webhooks.Make(t.Context(), store.NewWebhook{
+			Owner: store.Owner{Principal: url}, URL: url, Secret: webhook.NewSecret(),
+		})
+		require.NoError(t, err)
+	}
+	first, second := s.node(time.Second, config), s.node(-time.Second, config)
 	eventually := func(what string, condition func() bool) {
 		t.Helper()
 		require.Eventually(t, condition, time.Minute, 20*time.Millisecond, "waiting for %s", what)
@@ -176,7 +164,7 @@ func TestVerifySilence(t *testing.T) {
 		eventually("verifications", func() bool { return verified.Load() >= want || t.Failed() })
 	}
 	place := func() (ids []orders.ID) {
-		for range 15 {
+		for range 10 {
 			ids = append(ids, s.place(nil))
 		}
 		return ids
@@ -193,32 +181,34 @@ func TestVerifySilence(t *testing.T) {
 		s.exec(`UPDATE river_job SET scheduled_at = scheduled_at - interval '1 hour'
 			WHERE state = 'available' AND queue = $1`, queue)
 	}
+	var compare time.Time
 	parts := []struct {
 		name string
 		do   func()
 	}{
-		{"slow", func() { complete(place()) }},
-		{"breaker", func() {
+		{"slow", func() {
+			complete(place())
+			compare = time.Now()
+		}},
+		{"waiting", func() { // for a provider that is down, and for one whose queue is paused
 			faults[orders.Payment] = simulator.Fault{Down: true}
 			require.NoError(t, s.simulator.SetFaults(faults))
+			require.NoError(t, first.pause("shipping", true))
 			ids := place()
-			eventually("a shut queue", func() bool {
-				return s.scan("SELECT count(*) FROM queue_attendance WHERE queue = 'payment' AND shut_at IS NOT NULL") == 1
-			})
-			age("payment")
+			for queue, since := range map[string]string{"payment": "shut_at", "shipping": "paused_at"} {
+				eventually(since+" of "+queue, func() bool {
+					return s.scan("SELECT count(*) FROM queue_attendance WHERE queue = '"+queue+"' AND "+since+" IS NOT NULL") == 1
+				})
+				// Carrying jobs learn of a pause up to a second late: orders go by before.
+				require.Eventually(t, func() bool {
+					ids = append(ids, s.place(nil))
+					return s.scan("SELECT count(*) FROM river_job WHERE finalized_at IS NULL AND queue = '"+queue+"'") > 0
+				}, time.Minute, 250*time.Millisecond, "waiting for jobs of %s", queue)
+				age(queue)
+			}
 			seen(3)
 			faults[orders.Payment] = slow
 			require.NoError(t, s.simulator.SetFaults(faults))
-			complete(ids)
-		}},
-		{"paused", func() {
-			require.NoError(t, first.pause("shipping", true))
-			eventually("a paused queue", func() bool {
-				return s.scan("SELECT count(*) FROM queue_attendance WHERE queue = 'shipping' AND paused_at IS NOT NULL") == 1
-			})
-			ids := place()
-			age("shipping")
-			seen(3)
 			require.NoError(t, first.pause("shipping", false))
 			complete(ids)
 		}},
@@ -234,8 +224,18 @@ func TestVerifySilence(t *testing.T) {
 		{"restart", func() {
 			ids := place()
 			first.stop()
-			s.node(1900*time.Millisecond, config)
+			s.node(time.Second, config)
 			complete(ids)
+		}},
+		{"compared", func() {
+			eventually("the comparison", func() bool {
+				list, err := s.store.Findings.Progress(t.Context())
+				return err == nil && len(list) == len(orders.Providers()) &&
+					!slices.ContainsFunc(list, func(r store.Reconciliation) bool { return r.To.Before(compare) })
+			})
+		}},
+		{"webhooks", func() {
+			eventually("messages", func() bool { return len(slowly.messages()) >= 10 && asked.Load() > 1 })
 		}},
 	}
 	done := map[string]bool{}
