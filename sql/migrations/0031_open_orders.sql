@@ -104,3 +104,6 @@ FROM millrace.orders o;
 ALTER TABLE millrace.order_steps SET (fillfactor = 60);
 
 RESET lock_timeout;
+
+-- Programs of the version before may run beside this one: see the top.
+INSERT INTO millrace.schema_compatibility (version_id, runs_with) VALUES (31, 30) ON CONFLICT DO NOTHING;

@@ -21,3 +21,6 @@ CREATE TABLE millrace.levers (
     CONSTRAINT levers_actor_length CHECK (char_length(actor) BETWEEN 1 AND 200),
     CONSTRAINT levers_ends_at_range CHECK (ends_at > began_at AND ends_at <= began_at + interval '7 days')
 );
+
+-- Programs of the version before need not know of levers.
+INSERT INTO millrace.schema_compatibility (version_id, runs_with) VALUES (33, 30) ON CONFLICT DO NOTHING;

@@ -1,10 +1,6 @@
 -- name: OrdersByReference :many
--- OrdersByReference finds the orders with a step that a provider knows by a reference. The steps are those of the
--- index.
-SELECT DISTINCT s.order_id FROM millrace.order_steps s
-WHERE s.reference = @reference AND s.reference <> ''
-    AND s.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
-LIMIT @most;
+-- OrdersByReference finds the orders with a payment or shipment that a provider knows by a reference.
+SELECT r.order_id FROM millrace.order_references r WHERE r.reference = @reference LIMIT @most;
 
 -- name: WebhooksFailing :many
 -- WebhooksFailing lists the webhooks that fail, or that Millrace disabled because they failed, longest first.

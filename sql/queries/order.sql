@@ -137,6 +137,15 @@ WITH changed AS (
             unnest(@settled_references::text[]) AS reference, unnest(@settled_reasons::text[]) AS reason,
             unnest(@settled_at::timestamptz[]) AS settled_at
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
+), referenced AS (
+    INSERT INTO millrace.order_references (reference, order_id)
+    SELECT r.reference, r.order_id FROM (
+        SELECT
+            unnest(@settled_references::text[]) AS reference, unnest(@settled_order_ids::uuid[]) AS order_id,
+            unnest(@settled_names::text[]) AS step
+    ) r
+    WHERE r.reference <> '' AND r.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
+    ON CONFLICT DO NOTHING
 ), started AS (
     INSERT INTO millrace.order_steps (
         order_id, step, generation, key_generation, state, amount_minor, request, reference, reason, started_at,

@@ -66,10 +66,7 @@ func (q *Queries) DeadLetterGroupsLatest(ctx context.Context, db DBTX, arg *Dead
 }
 
 const ordersByReference = `-- name: OrdersByReference :many
-SELECT DISTINCT s.order_id FROM millrace.order_steps s
-WHERE s.reference = $1 AND s.reference <> ''
-    AND s.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
-LIMIT $2
+SELECT r.order_id FROM millrace.order_references r WHERE r.reference = $1 LIMIT $2
 `
 
 type OrdersByReferenceParams struct {
@@ -77,8 +74,7 @@ type OrdersByReferenceParams struct {
 	Most      int32
 }
 
-// OrdersByReference finds the orders with a step that a provider knows by a reference. The steps are those of the
-// index.
+// OrdersByReference finds the orders with a payment or shipment that a provider knows by a reference.
 func (q *Queries) OrdersByReference(ctx context.Context, db DBTX, arg *OrdersByReferenceParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, ordersByReference, arg.Reference, arg.Most)
 	if err != nil {

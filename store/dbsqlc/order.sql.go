@@ -790,6 +790,15 @@ WITH changed AS (
             unnest($30::text[]) AS reference, unnest($31::text[]) AS reason,
             unnest($32::timestamptz[]) AS settled_at
     ) u WHERE s.order_id = u.order_id AND s.step = u.step AND s.generation = u.generation
+), referenced AS (
+    INSERT INTO millrace.order_references (reference, order_id)
+    SELECT r.reference, r.order_id FROM (
+        SELECT
+            unnest($30::text[]) AS reference, unnest($26::uuid[]) AS order_id,
+            unnest($27::text[]) AS step
+    ) r
+    WHERE r.reference <> '' AND r.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
+    ON CONFLICT DO NOTHING
 ), started AS (
     INSERT INTO millrace.order_steps (
         order_id, step, generation, key_generation, state, amount_minor, request, reference, reason, started_at,
