@@ -73,7 +73,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 		require.ElementsMatch(t, []string{
 			"placeOrder", "getOrder", "listOrders", "listOrderEvents", "listEvents", "createStreamTicket",
-			"cancelOrder", "refundOrder", "settleOrder",
+			"cancelOrder", "refundOrder", "settleOrder", "explainOrder",
 			"listDeadLetters", "listDeadLetterOrders", "redriveDeadLetters",
 			"exportOrders", "listCustomerOrders", "listUserOrders", "listInventory", "getProduct",
 			"listNotifications",

@@ -25,6 +25,7 @@ type orderOperations struct {
 func (o orderOperations) all() []operation {
 	return []operation{
 		o.placeOperation(), o.getOperation(), o.cancelOperation(), o.refundOperation(), o.settleOperation(),
+		o.explainOperation(),
 	}
 }
 

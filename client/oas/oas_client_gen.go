@@ -280,6 +280,14 @@ type Invoker interface {
 	//
 	// DELETE /api/webhooks/{webhookId}
 	DeleteWebhook(ctx context.Context, params DeleteWebhookParams, options ...RequestOption) error
+	// ExplainOrder invokes explainOrder operation.
+	//
+	// What the order waits for and why, what happens next if nobody does anything, and when at the latest,
+	// what may be done, and what belongs to it. It is read from the database, and not from a cache.
+	// Callers that may not observe the system get it without internals.
+	//
+	// GET /api/orders/{id}/explain
+	ExplainOrder(ctx context.Context, params ExplainOrderParams, options ...RequestOption) (*Explanation, error)
 	// ExportOrders invokes exportOrders operation.
 	//
 	// All orders that match the filters, oldest first, as one JSON object per line (NDJSON), without a
@@ -1076,6 +1084,121 @@ func (c *Client) sendDeleteWebhook(ctx context.Context, params DeleteWebhookPara
 	}
 
 	result, err := decodeDeleteWebhookResponse(resp)
+	if err != nil {
+		return res, errors.Wrap(err, "decode response")
+	}
+
+	return result, nil
+}
+
+// ExplainOrder invokes explainOrder operation.
+//
+// What the order waits for and why, what happens next if nobody does anything, and when at the latest,
+// what may be done, and what belongs to it. It is read from the database, and not from a cache.
+// Callers that may not observe the system get it without internals.
+//
+// GET /api/orders/{id}/explain
+func (c *Client) ExplainOrder(ctx context.Context, params ExplainOrderParams, options ...RequestOption) (*Explanation, error) {
+	res, err := c.sendExplainOrder(ctx, params, options...)
+	return res, err
+}
+
+func (c *Client) sendExplainOrder(ctx context.Context, params ExplainOrderParams, requestOptions ...RequestOption) (res *Explanation, err error) {
+
+	var reqCfg requestConfig
+	reqCfg.setDefaults(c.baseClient)
+	for _, o := range requestOptions {
+		o(&reqCfg)
+	}
+
+	u := c.serverURL
+	if override := reqCfg.ServerURL; override != nil {
+		u = override
+	}
+	u = uri.Clone(u)
+	var pathParts [3]string
+	pathParts[0] = "/api/orders/"
+	{
+		// Encode "id" parameter.
+		e := uri.NewPathEncoder(uri.PathEncoderConfig{
+			Param:   "id",
+			Style:   uri.PathStyleSimple,
+			Explode: false,
+		})
+		if err := func() error {
+			return e.EncodeValue(conv.UUIDToString(params.ID))
+		}(); err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		encoded, err := e.Result()
+		if err != nil {
+			return res, errors.Wrap(err, "encode path")
+		}
+		pathParts[1] = encoded
+	}
+	pathParts[2] = "/explain"
+	uri.AddPathParts(u, pathParts[:]...)
+
+	r, err := ht.NewRequest(ctx, "GET", u)
+	if err != nil {
+		return res, errors.Wrap(err, "create request")
+	}
+
+	{
+		type bitset = [1]uint8
+		var satisfied bitset
+		{
+
+			switch err := c.securityBearer(ctx, ExplainOrderOperation, r); {
+			case err == nil: // if NO error
+				satisfied[0] |= 1 << 0
+			case errors.Is(err, ogenerrors.ErrSkipClientSecurity):
+				// Skip this security.
+			default:
+				return res, errors.Wrap(err, "security \"Bearer\"")
+			}
+		}
+
+		if ok := func() bool {
+		nextRequirement:
+			for _, requirement := range []bitset{
+				{0b00000001},
+			} {
+				for i, mask := range requirement {
+					if satisfied[i]&mask != mask {
+						continue nextRequirement
+					}
+				}
+				return true
+			}
+			return false
+		}(); !ok {
+			return res, ogenerrors.ErrSecurityRequirementIsNotSatisfied
+		}
+	}
+
+	if err := reqCfg.onRequest(r); err != nil {
+		return res, errors.Wrap(err, "edit request")
+	}
+
+	resp, err := reqCfg.Client.Do(r)
+	if err != nil {
+		return res, errors.Wrap(err, "do request")
+	}
+	body := resp.Body
+	defer func() {
+		// Drain the body to EOF before closing, so the underlying
+		// connection can be reused by the Transport regardless of the
+		// response status code. See https://github.com/ogen-go/ogen/issues/1670.
+		_, _ = io.Copy(io.Discard, body)
+		_ = body.Close()
+	}()
+
+	if err := reqCfg.onResponse(resp); err != nil {
+		return res, errors.Wrap(err, "edit response")
+	}
+
+	result, err := decodeExplainOrderResponse(resp)
 	if err != nil {
 		return res, errors.Wrap(err, "decode response")
 	}

@@ -10,6 +10,7 @@ const (
 	CreateStreamTicketOperation         OperationName = "CreateStreamTicket"
 	CreateWebhookOperation              OperationName = "CreateWebhook"
 	DeleteWebhookOperation              OperationName = "DeleteWebhook"
+	ExplainOrderOperation               OperationName = "ExplainOrder"
 	ExportOrdersOperation               OperationName = "ExportOrders"
 	GetHealthOperation                  OperationName = "GetHealth"
 	GetIntakeOperation                  OperationName = "GetIntake"

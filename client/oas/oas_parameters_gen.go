@@ -31,6 +31,12 @@ type DeleteWebhookParams struct {
 	WebhookID uuid.UUID
 }
 
+// ExplainOrderParams is parameters of explainOrder operation.
+type ExplainOrderParams struct {
+	// The order's id.
+	ID uuid.UUID
+}
+
 // ExportOrdersParams is parameters of exportOrders operation.
 type ExportOrdersParams struct {
 	// Only orders placed after this order: the last order of the previous export.

@@ -119,6 +119,70 @@ func (s *Bearer) SetRoles(val []string) {
 	s.Roles = val
 }
 
+// Ref: #/components/schemas/Belongings
+type Belongings struct {
+	// The ids of up to 20 entries about it among the latest 1,000 of the audit log.
+	AuditIds []int64 `json:"auditIds"`
+	// The latest 20 findings of reconciliation about its steps.
+	Findings []ExplainedFinding `json:"findings"`
+	// Its e-mails.
+	Notifications []ExplainedNotification `json:"notifications"`
+	// Messages to webhooks, by state; at most 100 of each endpoint are counted.
+	Webhooks BelongingsWebhooks `json:"webhooks"`
+}
+
+// GetAuditIds returns the value of AuditIds.
+func (s *Belongings) GetAuditIds() []int64 {
+	return s.AuditIds
+}
+
+// GetFindings returns the value of Findings.
+func (s *Belongings) GetFindings() []ExplainedFinding {
+	return s.Findings
+}
+
+// GetNotifications returns the value of Notifications.
+func (s *Belongings) GetNotifications() []ExplainedNotification {
+	return s.Notifications
+}
+
+// GetWebhooks returns the value of Webhooks.
+func (s *Belongings) GetWebhooks() BelongingsWebhooks {
+	return s.Webhooks
+}
+
+// SetAuditIds sets the value of AuditIds.
+func (s *Belongings) SetAuditIds(val []int64) {
+	s.AuditIds = val
+}
+
+// SetFindings sets the value of Findings.
+func (s *Belongings) SetFindings(val []ExplainedFinding) {
+	s.Findings = val
+}
+
+// SetNotifications sets the value of Notifications.
+func (s *Belongings) SetNotifications(val []ExplainedNotification) {
+	s.Notifications = val
+}
+
+// SetWebhooks sets the value of Webhooks.
+func (s *Belongings) SetWebhooks(val BelongingsWebhooks) {
+	s.Webhooks = val
+}
+
+// Messages to webhooks, by state; at most 100 of each endpoint are counted.
+type BelongingsWebhooks map[string]int64
+
+func (s *BelongingsWebhooks) init() BelongingsWebhooks {
+	m := *s
+	if m == nil {
+		m = map[string]int64{}
+		*s = m
+	}
+	return m
+}
+
 // Ref: #/components/schemas/BreakerStatus
 type BreakerStatus struct {
 	Provider string `json:"provider"`
@@ -885,6 +949,677 @@ func (s *EventType) UnmarshalText(data []byte) error {
 	default:
 		return errors.Errorf("invalid value: %q", data)
 	}
+}
+
+// Why a step has no outcome yet. For operators.
+// Ref: #/components/schemas/ExplainCause
+type ExplainCause string
+
+const (
+	ExplainCauseRunning      ExplainCause = "running"
+	ExplainCauseCarrier      ExplainCause = "carrier"
+	ExplainCauseQueued       ExplainCause = "queued"
+	ExplainCauseBackoff      ExplainCause = "backoff"
+	ExplainCauseBreakerOpen  ExplainCause = "breaker_open"
+	ExplainCauseLanePaused   ExplainCause = "lane_paused"
+	ExplainCauseQueuePaused  ExplainCause = "queue_paused"
+	ExplainCauseNoWorker     ExplainCause = "no_worker"
+	ExplainCauseJobLost      ExplainCause = "job_lost"
+	ExplainCauseProcessLost  ExplainCause = "process_lost"
+	ExplainCauseProcessStuck ExplainCause = "process_stuck"
+)
+
+// AllValues returns all ExplainCause values.
+func (ExplainCause) AllValues() []ExplainCause {
+	return []ExplainCause{
+		ExplainCauseRunning,
+		ExplainCauseCarrier,
+		ExplainCauseQueued,
+		ExplainCauseBackoff,
+		ExplainCauseBreakerOpen,
+		ExplainCauseLanePaused,
+		ExplainCauseQueuePaused,
+		ExplainCauseNoWorker,
+		ExplainCauseJobLost,
+		ExplainCauseProcessLost,
+		ExplainCauseProcessStuck,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ExplainCause) MarshalText() ([]byte, error) {
+	switch s {
+	case ExplainCauseRunning:
+		return []byte(s), nil
+	case ExplainCauseCarrier:
+		return []byte(s), nil
+	case ExplainCauseQueued:
+		return []byte(s), nil
+	case ExplainCauseBackoff:
+		return []byte(s), nil
+	case ExplainCauseBreakerOpen:
+		return []byte(s), nil
+	case ExplainCauseLanePaused:
+		return []byte(s), nil
+	case ExplainCauseQueuePaused:
+		return []byte(s), nil
+	case ExplainCauseNoWorker:
+		return []byte(s), nil
+	case ExplainCauseJobLost:
+		return []byte(s), nil
+	case ExplainCauseProcessLost:
+		return []byte(s), nil
+	case ExplainCauseProcessStuck:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ExplainCause) UnmarshalText(data []byte) error {
+	switch ExplainCause(data) {
+	case ExplainCauseRunning:
+		*s = ExplainCauseRunning
+		return nil
+	case ExplainCauseCarrier:
+		*s = ExplainCauseCarrier
+		return nil
+	case ExplainCauseQueued:
+		*s = ExplainCauseQueued
+		return nil
+	case ExplainCauseBackoff:
+		*s = ExplainCauseBackoff
+		return nil
+	case ExplainCauseBreakerOpen:
+		*s = ExplainCauseBreakerOpen
+		return nil
+	case ExplainCauseLanePaused:
+		*s = ExplainCauseLanePaused
+		return nil
+	case ExplainCauseQueuePaused:
+		*s = ExplainCauseQueuePaused
+		return nil
+	case ExplainCauseNoWorker:
+		*s = ExplainCauseNoWorker
+		return nil
+	case ExplainCauseJobLost:
+		*s = ExplainCauseJobLost
+		return nil
+	case ExplainCauseProcessLost:
+		*s = ExplainCauseProcessLost
+		return nil
+	case ExplainCauseProcessStuck:
+		*s = ExplainCauseProcessStuck
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// What happens next to a step. Outcome: the try under way ends, with an outcome or with another wait.
+// Attempt: a process tries the step. New job: its order gets a new job. Given up: it is settled as
+// unknown, unless the provider answers before.
+// Ref: #/components/schemas/ExplainEvent
+type ExplainEvent string
+
+const (
+	ExplainEventOutcome ExplainEvent = "outcome"
+	ExplainEventAttempt ExplainEvent = "attempt"
+	ExplainEventNewJob  ExplainEvent = "new_job"
+	ExplainEventGivenUp ExplainEvent = "given_up"
+)
+
+// AllValues returns all ExplainEvent values.
+func (ExplainEvent) AllValues() []ExplainEvent {
+	return []ExplainEvent{
+		ExplainEventOutcome,
+		ExplainEventAttempt,
+		ExplainEventNewJob,
+		ExplainEventGivenUp,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ExplainEvent) MarshalText() ([]byte, error) {
+	switch s {
+	case ExplainEventOutcome:
+		return []byte(s), nil
+	case ExplainEventAttempt:
+		return []byte(s), nil
+	case ExplainEventNewJob:
+		return []byte(s), nil
+	case ExplainEventGivenUp:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ExplainEvent) UnmarshalText(data []byte) error {
+	switch ExplainEvent(data) {
+	case ExplainEventOutcome:
+		*s = ExplainEventOutcome
+		return nil
+	case ExplainEventAttempt:
+		*s = ExplainEventAttempt
+		return nil
+	case ExplainEventNewJob:
+		*s = ExplainEventNewJob
+		return nil
+	case ExplainEventGivenUp:
+		*s = ExplainEventGivenUp
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Ref: #/components/schemas/ExplainedCall
+type ExplainedCall struct {
+	// The address that has the path.
+	Address OptExplainedCallAddress `json:"address"`
+	// The body as JSON. REASON stands for the caller's own words.
+	Body OptString `json:"body"`
+	// The command, if it is no call.
+	Command OptString `json:"command"`
+	Method  OptString `json:"method"`
+	Path    OptString `json:"path"`
+	// What it does, in one sentence.
+	What string `json:"what"`
+}
+
+// GetAddress returns the value of Address.
+func (s *ExplainedCall) GetAddress() OptExplainedCallAddress {
+	return s.Address
+}
+
+// GetBody returns the value of Body.
+func (s *ExplainedCall) GetBody() OptString {
+	return s.Body
+}
+
+// GetCommand returns the value of Command.
+func (s *ExplainedCall) GetCommand() OptString {
+	return s.Command
+}
+
+// GetMethod returns the value of Method.
+func (s *ExplainedCall) GetMethod() OptString {
+	return s.Method
+}
+
+// GetPath returns the value of Path.
+func (s *ExplainedCall) GetPath() OptString {
+	return s.Path
+}
+
+// GetWhat returns the value of What.
+func (s *ExplainedCall) GetWhat() string {
+	return s.What
+}
+
+// SetAddress sets the value of Address.
+func (s *ExplainedCall) SetAddress(val OptExplainedCallAddress) {
+	s.Address = val
+}
+
+// SetBody sets the value of Body.
+func (s *ExplainedCall) SetBody(val OptString) {
+	s.Body = val
+}
+
+// SetCommand sets the value of Command.
+func (s *ExplainedCall) SetCommand(val OptString) {
+	s.Command = val
+}
+
+// SetMethod sets the value of Method.
+func (s *ExplainedCall) SetMethod(val OptString) {
+	s.Method = val
+}
+
+// SetPath sets the value of Path.
+func (s *ExplainedCall) SetPath(val OptString) {
+	s.Path = val
+}
+
+// SetWhat sets the value of What.
+func (s *ExplainedCall) SetWhat(val string) {
+	s.What = val
+}
+
+// The address that has the path.
+type ExplainedCallAddress string
+
+const (
+	ExplainedCallAddressAPI        ExplainedCallAddress = "api"
+	ExplainedCallAddressOperations ExplainedCallAddress = "operations"
+)
+
+// AllValues returns all ExplainedCallAddress values.
+func (ExplainedCallAddress) AllValues() []ExplainedCallAddress {
+	return []ExplainedCallAddress{
+		ExplainedCallAddressAPI,
+		ExplainedCallAddressOperations,
+	}
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s ExplainedCallAddress) MarshalText() ([]byte, error) {
+	switch s {
+	case ExplainedCallAddressAPI:
+		return []byte(s), nil
+	case ExplainedCallAddressOperations:
+		return []byte(s), nil
+	default:
+		return nil, errors.Errorf("invalid value: %q", s)
+	}
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *ExplainedCallAddress) UnmarshalText(data []byte) error {
+	switch ExplainedCallAddress(data) {
+	case ExplainedCallAddressAPI:
+		*s = ExplainedCallAddressAPI
+		return nil
+	case ExplainedCallAddressOperations:
+		*s = ExplainedCallAddressOperations
+		return nil
+	default:
+		return errors.Errorf("invalid value: %q", data)
+	}
+}
+
+// Ref: #/components/schemas/ExplainedFinding
+type ExplainedFinding struct {
+	Key      string `json:"key"`
+	Kind     string `json:"kind"`
+	Provider string `json:"provider"`
+	State    string `json:"state"`
+}
+
+// GetKey returns the value of Key.
+func (s *ExplainedFinding) GetKey() string {
+	return s.Key
+}
+
+// GetKind returns the value of Kind.
+func (s *ExplainedFinding) GetKind() string {
+	return s.Kind
+}
+
+// GetProvider returns the value of Provider.
+func (s *ExplainedFinding) GetProvider() string {
+	return s.Provider
+}
+
+// GetState returns the value of State.
+func (s *ExplainedFinding) GetState() string {
+	return s.State
+}
+
+// SetKey sets the value of Key.
+func (s *ExplainedFinding) SetKey(val string) {
+	s.Key = val
+}
+
+// SetKind sets the value of Kind.
+func (s *ExplainedFinding) SetKind(val string) {
+	s.Kind = val
+}
+
+// SetProvider sets the value of Provider.
+func (s *ExplainedFinding) SetProvider(val string) {
+	s.Provider = val
+}
+
+// SetState sets the value of State.
+func (s *ExplainedFinding) SetState(val string) {
+	s.State = val
+}
+
+// Ref: #/components/schemas/ExplainedNext
+type ExplainedNext struct {
+	// When it has happened, at the latest.
+	By    time.Time    `json:"by"`
+	Event ExplainEvent `json:"event"`
+	Step  StepName     `json:"step"`
+}
+
+// GetBy returns the value of By.
+func (s *ExplainedNext) GetBy() time.Time {
+	return s.By
+}
+
+// GetEvent returns the value of Event.
+func (s *ExplainedNext) GetEvent() ExplainEvent {
+	return s.Event
+}
+
+// GetStep returns the value of Step.
+func (s *ExplainedNext) GetStep() StepName {
+	return s.Step
+}
+
+// SetBy sets the value of By.
+func (s *ExplainedNext) SetBy(val time.Time) {
+	s.By = val
+}
+
+// SetEvent sets the value of Event.
+func (s *ExplainedNext) SetEvent(val ExplainEvent) {
+	s.Event = val
+}
+
+// SetStep sets the value of Step.
+func (s *ExplainedNext) SetStep(val StepName) {
+	s.Step = val
+}
+
+// Ref: #/components/schemas/ExplainedNotification
+type ExplainedNotification struct {
+	Generation int64  `json:"generation"`
+	State      string `json:"state"`
+}
+
+// GetGeneration returns the value of Generation.
+func (s *ExplainedNotification) GetGeneration() int64 {
+	return s.Generation
+}
+
+// GetState returns the value of State.
+func (s *ExplainedNotification) GetState() string {
+	return s.State
+}
+
+// SetGeneration sets the value of Generation.
+func (s *ExplainedNotification) SetGeneration(val int64) {
+	s.Generation = val
+}
+
+// SetState sets the value of State.
+func (s *ExplainedNotification) SetState(val string) {
+	s.State = val
+}
+
+// Ref: #/components/schemas/ExplainedStep
+type ExplainedStep struct {
+	// Runs of the step's job, with a run under way. Several tries within one run count once. For operators.
+	Attempts OptInt64 `json:"attempts"`
+	// When the event has happened, at the latest; absent if it does not happen by itself.
+	By OptDateTime `json:"by"`
+	// It is not sent after this.
+	DeadlineAt time.Time    `json:"deadlineAt"`
+	Event      ExplainEvent `json:"event"`
+	Generation int64        `json:"generation"`
+	// The class of the latest error: of the step's own job, or else of the lane since the step started.
+	// For operators.
+	LastError OptString `json:"lastError"`
+	// Why an operator pauses the lane. For operators.
+	PauseReason OptString `json:"pauseReason"`
+	// The process that carries the step out, or did when it fell silent. For operators.
+	Process OptString `json:"process"`
+	// The queue that its job waits in. For operators.
+	Queue OptString `json:"queue"`
+	// Since when it waits for this reason, if that is known. For operators.
+	Since     OptDateTime `json:"since"`
+	StartedAt time.Time   `json:"startedAt"`
+	Step      StepName    `json:"step"`
+	// The end of the pause, or the time of the next try. For operators.
+	Until OptDateTime     `json:"until"`
+	Why   OptExplainCause `json:"why"`
+}
+
+// GetAttempts returns the value of Attempts.
+func (s *ExplainedStep) GetAttempts() OptInt64 {
+	return s.Attempts
+}
+
+// GetBy returns the value of By.
+func (s *ExplainedStep) GetBy() OptDateTime {
+	return s.By
+}
+
+// GetDeadlineAt returns the value of DeadlineAt.
+func (s *ExplainedStep) GetDeadlineAt() time.Time {
+	return s.DeadlineAt
+}
+
+// GetEvent returns the value of Event.
+func (s *ExplainedStep) GetEvent() ExplainEvent {
+	return s.Event
+}
+
+// GetGeneration returns the value of Generation.
+func (s *ExplainedStep) GetGeneration() int64 {
+	return s.Generation
+}
+
+// GetLastError returns the value of LastError.
+func (s *ExplainedStep) GetLastError() OptString {
+	return s.LastError
+}
+
+// GetPauseReason returns the value of PauseReason.
+func (s *ExplainedStep) GetPauseReason() OptString {
+	return s.PauseReason
+}
+
+// GetProcess returns the value of Process.
+func (s *ExplainedStep) GetProcess() OptString {
+	return s.Process
+}
+
+// GetQueue returns the value of Queue.
+func (s *ExplainedStep) GetQueue() OptString {
+	return s.Queue
+}
+
+// GetSince returns the value of Since.
+func (s *ExplainedStep) GetSince() OptDateTime {
+	return s.Since
+}
+
+// GetStartedAt returns the value of StartedAt.
+func (s *ExplainedStep) GetStartedAt() time.Time {
+	return s.StartedAt
+}
+
+// GetStep returns the value of Step.
+func (s *ExplainedStep) GetStep() StepName {
+	return s.Step
+}
+
+// GetUntil returns the value of Until.
+func (s *ExplainedStep) GetUntil() OptDateTime {
+	return s.Until
+}
+
+// GetWhy returns the value of Why.
+func (s *ExplainedStep) GetWhy() OptExplainCause {
+	return s.Why
+}
+
+// SetAttempts sets the value of Attempts.
+func (s *ExplainedStep) SetAttempts(val OptInt64) {
+	s.Attempts = val
+}
+
+// SetBy sets the value of By.
+func (s *ExplainedStep) SetBy(val OptDateTime) {
+	s.By = val
+}
+
+// SetDeadlineAt sets the value of DeadlineAt.
+func (s *ExplainedStep) SetDeadlineAt(val time.Time) {
+	s.DeadlineAt = val
+}
+
+// SetEvent sets the value of Event.
+func (s *ExplainedStep) SetEvent(val ExplainEvent) {
+	s.Event = val
+}
+
+// SetGeneration sets the value of Generation.
+func (s *ExplainedStep) SetGeneration(val int64) {
+	s.Generation = val
+}
+
+// SetLastError sets the value of LastError.
+func (s *ExplainedStep) SetLastError(val OptString) {
+	s.LastError = val
+}
+
+// SetPauseReason sets the value of PauseReason.
+func (s *ExplainedStep) SetPauseReason(val OptString) {
+	s.PauseReason = val
+}
+
+// SetProcess sets the value of Process.
+func (s *ExplainedStep) SetProcess(val OptString) {
+	s.Process = val
+}
+
+// SetQueue sets the value of Queue.
+func (s *ExplainedStep) SetQueue(val OptString) {
+	s.Queue = val
+}
+
+// SetSince sets the value of Since.
+func (s *ExplainedStep) SetSince(val OptDateTime) {
+	s.Since = val
+}
+
+// SetStartedAt sets the value of StartedAt.
+func (s *ExplainedStep) SetStartedAt(val time.Time) {
+	s.StartedAt = val
+}
+
+// SetStep sets the value of Step.
+func (s *ExplainedStep) SetStep(val StepName) {
+	s.Step = val
+}
+
+// SetUntil sets the value of Until.
+func (s *ExplainedStep) SetUntil(val OptDateTime) {
+	s.Until = val
+}
+
+// SetWhy sets the value of Why.
+func (s *ExplainedStep) SetWhy(val OptExplainCause) {
+	s.Why = val
+}
+
+// Ref: #/components/schemas/Explanation
+type Explanation struct {
+	// What may be done. For customers and services: what they may do themselves.
+	Actions []ExplainedCall `json:"actions"`
+	// The moment that this is about, by the database's clock.
+	At time.Time `json:"at"`
+	// What belongs to the order; for operators.
+	Belongs OptBelongings `json:"belongs"`
+	// What happens next if nobody does anything; absent if nothing does.
+	Next    OptExplainedNext `json:"next"`
+	OrderID uuid.UUID        `json:"orderId"`
+	// Where the order stands, in one sentence.
+	Standing string      `json:"standing"`
+	Status   OrderStatus `json:"status"`
+	// The order's version that this is about.
+	Version int64 `json:"version"`
+	// The open steps, and why each has no outcome yet.
+	Waits []ExplainedStep `json:"waits"`
+}
+
+// GetActions returns the value of Actions.
+func (s *Explanation) GetActions() []ExplainedCall {
+	return s.Actions
+}
+
+// GetAt returns the value of At.
+func (s *Explanation) GetAt() time.Time {
+	return s.At
+}
+
+// GetBelongs returns the value of Belongs.
+func (s *Explanation) GetBelongs() OptBelongings {
+	return s.Belongs
+}
+
+// GetNext returns the value of Next.
+func (s *Explanation) GetNext() OptExplainedNext {
+	return s.Next
+}
+
+// GetOrderID returns the value of OrderID.
+func (s *Explanation) GetOrderID() uuid.UUID {
+	return s.OrderID
+}
+
+// GetStanding returns the value of Standing.
+func (s *Explanation) GetStanding() string {
+	return s.Standing
+}
+
+// GetStatus returns the value of Status.
+func (s *Explanation) GetStatus() OrderStatus {
+	return s.Status
+}
+
+// GetVersion returns the value of Version.
+func (s *Explanation) GetVersion() int64 {
+	return s.Version
+}
+
+// GetWaits returns the value of Waits.
+func (s *Explanation) GetWaits() []ExplainedStep {
+	return s.Waits
+}
+
+// SetActions sets the value of Actions.
+func (s *Explanation) SetActions(val []ExplainedCall) {
+	s.Actions = val
+}
+
+// SetAt sets the value of At.
+func (s *Explanation) SetAt(val time.Time) {
+	s.At = val
+}
+
+// SetBelongs sets the value of Belongs.
+func (s *Explanation) SetBelongs(val OptBelongings) {
+	s.Belongs = val
+}
+
+// SetNext sets the value of Next.
+func (s *Explanation) SetNext(val OptExplainedNext) {
+	s.Next = val
+}
+
+// SetOrderID sets the value of OrderID.
+func (s *Explanation) SetOrderID(val uuid.UUID) {
+	s.OrderID = val
+}
+
+// SetStanding sets the value of Standing.
+func (s *Explanation) SetStanding(val string) {
+	s.Standing = val
+}
+
+// SetStatus sets the value of Status.
+func (s *Explanation) SetStatus(val OrderStatus) {
+	s.Status = val
+}
+
+// SetVersion sets the value of Version.
+func (s *Explanation) SetVersion(val int64) {
+	s.Version = val
+}
+
+// SetWaits sets the value of Waits.
+func (s *Explanation) SetWaits(val []ExplainedStep) {
+	s.Waits = val
 }
 
 type ExportOrdersOK struct {
@@ -2801,6 +3536,52 @@ func (o OptAddress) Or(d Address) Address {
 	return d
 }
 
+// NewOptBelongings returns new OptBelongings with value set to v.
+func NewOptBelongings(v Belongings) OptBelongings {
+	return OptBelongings{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptBelongings is optional Belongings.
+type OptBelongings struct {
+	Value Belongings
+	Set   bool
+}
+
+// IsSet returns true if OptBelongings was set.
+func (o OptBelongings) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptBelongings) Reset() {
+	var v Belongings
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptBelongings) SetTo(v Belongings) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptBelongings) Get() (v Belongings, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptBelongings) Or(d Belongings) Belongings {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
 // NewOptBool returns new OptBool with value set to v.
 func NewOptBool(v bool) OptBool {
 	return OptBool{
@@ -2979,6 +3760,144 @@ func (o OptDeliveryState) Get() (v DeliveryState, ok bool) {
 
 // Or returns value if set, or given parameter if does not.
 func (o OptDeliveryState) Or(d DeliveryState) DeliveryState {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptExplainCause returns new OptExplainCause with value set to v.
+func NewOptExplainCause(v ExplainCause) OptExplainCause {
+	return OptExplainCause{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptExplainCause is optional ExplainCause.
+type OptExplainCause struct {
+	Value ExplainCause
+	Set   bool
+}
+
+// IsSet returns true if OptExplainCause was set.
+func (o OptExplainCause) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptExplainCause) Reset() {
+	var v ExplainCause
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptExplainCause) SetTo(v ExplainCause) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptExplainCause) Get() (v ExplainCause, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptExplainCause) Or(d ExplainCause) ExplainCause {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptExplainedCallAddress returns new OptExplainedCallAddress with value set to v.
+func NewOptExplainedCallAddress(v ExplainedCallAddress) OptExplainedCallAddress {
+	return OptExplainedCallAddress{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptExplainedCallAddress is optional ExplainedCallAddress.
+type OptExplainedCallAddress struct {
+	Value ExplainedCallAddress
+	Set   bool
+}
+
+// IsSet returns true if OptExplainedCallAddress was set.
+func (o OptExplainedCallAddress) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptExplainedCallAddress) Reset() {
+	var v ExplainedCallAddress
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptExplainedCallAddress) SetTo(v ExplainedCallAddress) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptExplainedCallAddress) Get() (v ExplainedCallAddress, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptExplainedCallAddress) Or(d ExplainedCallAddress) ExplainedCallAddress {
+	if v, ok := o.Get(); ok {
+		return v
+	}
+	return d
+}
+
+// NewOptExplainedNext returns new OptExplainedNext with value set to v.
+func NewOptExplainedNext(v ExplainedNext) OptExplainedNext {
+	return OptExplainedNext{
+		Value: v,
+		Set:   true,
+	}
+}
+
+// OptExplainedNext is optional ExplainedNext.
+type OptExplainedNext struct {
+	Value ExplainedNext
+	Set   bool
+}
+
+// IsSet returns true if OptExplainedNext was set.
+func (o OptExplainedNext) IsSet() bool { return o.Set }
+
+// Reset unsets value.
+func (o *OptExplainedNext) Reset() {
+	var v ExplainedNext
+	o.Value = v
+	o.Set = false
+}
+
+// SetTo sets value to v.
+func (o *OptExplainedNext) SetTo(v ExplainedNext) {
+	o.Set = true
+	o.Value = v
+}
+
+// Get returns value and boolean that denotes whether value was set.
+func (o OptExplainedNext) Get() (v ExplainedNext, ok bool) {
+	if !o.Set {
+		return v, false
+	}
+	return o.Value, true
+}
+
+// Or returns value if set, or given parameter if does not.
+func (o OptExplainedNext) Or(d ExplainedNext) ExplainedNext {
 	if v, ok := o.Get(); ok {
 		return v
 	}

@@ -23,6 +23,7 @@ var operationRolesBearer = map[string][]string{
 	CreateStreamTicketOperation:         []string{},
 	CreateWebhookOperation:              []string{},
 	DeleteWebhookOperation:              []string{},
+	ExplainOrderOperation:               []string{},
 	ExportOrdersOperation:               []string{},
 	GetIntakeOperation:                  []string{},
 	GetLaneOperation:                    []string{},

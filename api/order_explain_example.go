@@ -1,0 +1,46 @@
+package api
+
+import (
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace-orders/millrace/explain"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
+)
+
+// exampleExplanation explains an order whose payment waits, because an operator pauses the lane.
+func exampleExplanation() Explanation {
+	order := exampleOrder(orders.ReserveInventory, orders.QuoteShipping)
+	at := order.PlacedAt.Add(30 * time.Second)
+	hold := store.Hold{Reason: "The bank is moving", Since: order.PlacedAt, Until: order.PlacedAt.Add(time.Hour)}
+	x := newExplanation(explain.Of(store.Evidence{
+		Order: order, At: at, Workers: []store.Worker{{ID: "web1_2026_11_22T11_59_00_000000", HeartbeatAt: at, Live: true}},
+		Holds: map[string]store.Hold{string(orders.Payment): hold},
+		Jobs: []store.LiveJob{{
+			Kind: string(orders.AuthorizePayment), Queue: string(orders.Payment), State: "available", Generation: "1",
+			ScheduledAt: order.PlacedAt,
+		}},
+	}), true)
+	x.Belongs = newBelongings(order, store.Belongings{Deliveries: map[string]int64{"delivered": order.Version}})
+	return x
+}
+
+// TransformSchema gives the document an example whose fields fit together.
+func (Explanation) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{exampleExplanation()}
+	return s
+}
+
+// TransformSchema gives the document an example whose fields fit together.
+func (ExplainedStep) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{exampleExplanation().Waits[0]}
+	return s
+}
+
+// TransformSchema gives the document an example whose fields fit together.
+func (ExplainedNext) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{*exampleExplanation().Next}
+	return s
+}
