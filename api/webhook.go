@@ -57,7 +57,9 @@ func (o webhookOperations) all() []operation {
 
 // owner returns the owner whose webhooks the principal may see and change.
 func (p Principal) owner() store.Owner {
-	o := store.Owner{Principal: p.Name, All: p.Role == roles.Admin}
+	o := store.Owner{
+		Principal: p.Name, All: p.Role == roles.Admin, Operator: p.Role == roles.Admin || p.Role == roles.Operator,
+	}
 	if p.Role == roles.Customer {
 		o.CustomerID = p.CustomerID
 	}

@@ -20,7 +20,8 @@ type WebhookEventType string
 func (WebhookEventType) Schema(r huma.Registry) *huma.Schema {
 	return enum(r, "WebhookEventType",
 		"The type of a message: an EventType, Ping for a test, or EndpointDisabled if a different webhook of the same "+
-			"owner was disabled", webhook.Types())
+			"owner was disabled. The other types tell operators of the system: only webhooks of an operator or an admin for "+
+			"all customers get them", webhook.Types())
 }
 
 // WebhookDisabledReason is why a webhook is disabled.

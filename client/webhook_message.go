@@ -21,7 +21,7 @@ const webhookTolerance = 5 * time.Minute
 // ErrWebhook reports that a message is not from Millrace, or is too old: answer 401 and do nothing else.
 var ErrWebhook = errors.New("webhook is not authentic")
 
-// MessageType is the type of a message: an [EventType], or one of the two below. More may be added.
+// MessageType is the type of a message: an [EventType], or one of those below. More may be added.
 type MessageType = oas.WebhookEventType
 
 // The types of messages that are not about an order.
@@ -29,6 +29,21 @@ const (
 	Ping             = oas.WebhookEventTypePing
 	EndpointDisabled = oas.WebhookEventTypeEndpointDisabled
 )
+
+// The types of messages to operators, which have a [Notice].
+const (
+	NoticeNeedsAttention    = oas.WebhookEventTypeNeedsAttention
+	NoticeInvariantViolated = oas.WebhookEventTypeInvariantViolated
+	NoticeBreakerOpen       = oas.WebhookEventTypeBreakerOpen
+	NoticeInstanceLost      = oas.WebhookEventTypeInstanceLost
+)
+
+// Notice tells operators of something that needs them.
+type Notice struct {
+	Cause   string // such as a provider, a check or a process
+	Message string
+	Runbook string // the section of Millrace's docs/runbook.md
+}
 
 // Message is a message to a webhook.
 type Message struct {
@@ -44,6 +59,8 @@ type Message struct {
 	// PreviousID is the ID of the message before this one about the same order; empty if there is none. If you do not
 	// have that message, it was missed or is late: read the order itself.
 	PreviousID string
+	// Notice is what operators are told; nil in other messages.
+	Notice *Notice
 	// Body is the request's body as received.
 	Body []byte
 }
@@ -93,6 +110,9 @@ func newMessage(id string, body []byte) (*Message, error) {
 		OrderID         string `json:"orderId"`
 		CustomerID      string `json:"customerId"`
 		PreviousEventID string `json:"previousEventId"`
+		Cause           string `json:"cause"`
+		Message         string `json:"message"`
+		Runbook         string `json:"runbook"`
 	}
 	if len(sent.Data) > 0 {
 		if err := json.Unmarshal(sent.Data, &about); err != nil {
@@ -109,6 +129,8 @@ func newMessage(id string, body []byte) (*Message, error) {
 			return nil, fmt.Errorf("decode webhook's event: %w", err)
 		}
 		m.Event = new(newEvent(&event))
+	} else if about.Runbook != "" {
+		m.Notice = &Notice{about.Cause, about.Message, about.Runbook}
 	}
 	return m, nil
 }

@@ -5,10 +5,12 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-orders/millrace/store"
 )
 
 const (
-	maintenanceQueue = "maintenance"
+	maintenanceQueue = store.MaintenanceQueue
 	// maintenanceWorkers lets the sweep run while another periodic job takes long.
 	maintenanceWorkers = 4
 )

@@ -162,7 +162,7 @@ func NewClient(c Config) (*Client, error) {
 	}
 	for _, j := range []job{
 		s.carry(carrier), s.steps(carrier), s.sweep(), s.syncInventory(), s.logUpkeep(), s.redrive(), s.verification(),
-		s.reconciliation(), s.webhooks(),
+		s.reconciliation(), s.webhooks(), s.operatorMail(),
 	} {
 		j.addTo(config)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/webhook"
 )
 
 // VerifyJob checks the invariants, and stores the result for all processes to show. The leader enqueues it.
@@ -38,5 +39,5 @@ func (w *verifyWorker) Work(ctx context.Context, _ *river.Job[VerifyJob]) error 
 		w.Logger.ErrorContext(ctx, "invariant violated", "check", violation.Check, "count", violation.Count,
 			"details", violation.Details)
 	}
-	return w.Store.Verifier.Save(ctx, v)
+	return w.Store.Verifier.Save(ctx, v, webhook.OperatorBody)
 }

@@ -41,6 +41,8 @@ type Config struct {
 	Writes *Writes
 	// VerifyEvery is how often this process verifies while it leads. Its heartbeats carry it. 0: never.
 	VerifyEvery time.Duration
+	// MailsOperator enqueues an e-mail for each message to operators.
+	MailsOperator bool
 	// Alone gives each call a transaction of its own. For comparison: it costs most of the throughput.
 	Alone      bool
 	Registerer prometheus.Registerer // may be nil
@@ -54,6 +56,7 @@ type Store struct {
 	Log           *Log
 	Webhooks      *Webhooks
 	Deliveries    *Deliveries
+	Notices       *Notices
 	Notifications *Notifications
 	Inventory     *Inventory
 	Findings      *Findings
@@ -91,12 +94,14 @@ func New(c Config) (*Store, error) {
 	}
 	orders, steps, log := newOrders(d, c), &Steps{d}, &Log{d}
 	webhooks := &Webhooks{d, log}
+	deliveries := &Deliveries{d, log, webhooks}
+	notices := &Notices{d, deliveries, c.MailsOperator}
 	return &Store{
 		Orders: orders, Steps: steps, DeadLetters: &DeadLetters{d}, Log: log, Webhooks: webhooks,
-		Deliveries: &Deliveries{d, log, webhooks}, Notifications: &Notifications{d}, Inventory: &Inventory{d},
+		Deliveries: deliveries, Notices: notices, Notifications: &Notifications{d}, Inventory: &Inventory{d},
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
 		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Server: &Server{d}, Processes: &Processes{d},
-		History: &History{d}, Verifier: &Verifier{d, steps}, Customers: &Customers{d},
+		History: &History{d}, Verifier: &Verifier{d, steps, notices}, Customers: &Customers{d},
 		Levers: &Levers{d}, Holds: c.Holds,
 	}, nil
 }

@@ -19,7 +19,8 @@ import (
 type Verifier struct {
 	*database
 
-	steps *Steps
+	steps   *Steps
+	notices *Notices
 }
 
 const (
@@ -190,17 +191,21 @@ func (v *verification) report(check string, id orders.ID, format string, args ..
 	}
 }
 
-// Save stores a verification as the latest one, unless a later one is stored.
-func (s *Verifier) Save(ctx context.Context, v Verification) error {
+// Save stores a verification as the latest one, unless a later one is stored, and tells operators of the violations that
+// they do not know of. body makes the messages to webhooks.
+func (s *Verifier) Save(ctx context.Context, v Verification, body NoticeBody) error {
 	violations, err := json.Marshal(v.Violations)
 	if err != nil {
 		return fmt.Errorf("encode violations: %w", err)
 	}
 	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		return s.queries.VerificationWrite(ctx, tx, &dbsqlc.VerificationWriteParams{
+		if err := s.queries.VerificationWrite(ctx, tx, &dbsqlc.VerificationWriteParams{
 			StartedAt: v.StartedAt, DurationSeconds: v.DurationSeconds, Orders: v.Orders, Events: v.Events,
 			Violations: violations,
-		})
+		}); err != nil {
+			return err
+		}
+		return s.notices.violations(ctx, tx, v.Violations, body)
 	})
 	if err != nil {
 		return fmt.Errorf("save verification: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -69,6 +70,7 @@ type Owner struct {
 	Principal  string
 	CustomerID string // of a customer
 	All        bool   // sees all webhooks
+	Operator   bool   // may be told of the whole system
 }
 
 // Webhook is an address that events are sent to.
@@ -76,6 +78,7 @@ type Webhook struct {
 	ID             orders.ID
 	Principal      string // the principal that made it
 	CustomerID     string // the customer whose orders it hears of; empty: all customers
+	ForOperators   bool   // it is told of the whole system, too
 	URL            string
 	EventTypes     []string // empty: all
 	Description    string
@@ -105,8 +108,12 @@ type NewWebhook struct {
 // Make makes a webhook, which hears of events from then on. A repeat under the same idempotency key returns the webhook
 // that the first request made.
 //
-// Errors: ErrTooManyWebhooks, orders.ErrIdempotencyMismatch.
+// Errors: ErrTooManyWebhooks, orders.ErrIdempotencyMismatch, *orders.InvalidError for types that it may not hear of.
 func (s *Webhooks) Make(ctx context.Context, n NewWebhook) (Webhook, error) {
+	forOperators := n.Operator && n.CustomerID == ""
+	if err := mayHear(n.EventTypes, forOperators); err != nil {
+		return Webhook{}, err
+	}
 	if err := s.startCursor(ctx); err != nil {
 		return Webhook{}, err
 	}
@@ -138,7 +145,7 @@ func (s *Webhooks) Make(ctx context.Context, n NewWebhook) (Webhook, error) {
 		row, err = s.queries.WebhookInsert(ctx, tx, &dbsqlc.WebhookInsertParams{
 			ID: orders.NewID(), Principal: n.Principal, IdempotencyKey: n.IdempotencyKey, Fingerprint: n.Fingerprint,
 			CustomerID: n.CustomerID, OwnerCustomerID: n.Owner.CustomerID, Url: n.URL, EventTypes: texts(n.EventTypes),
-			Description: n.Description, Secret: n.Secret, At: timestamp(s.now()),
+			Description: n.Description, Secret: n.Secret, At: timestamp(s.now()), ForOperators: forOperators,
 		})
 		return err
 	})
@@ -146,6 +153,18 @@ func (s *Webhooks) Make(ctx context.Context, n NewWebhook) (Webhook, error) {
 		return Webhook{}, fmt.Errorf("make webhook: %w", err)
 	}
 	return decodeWebhook(row), nil
+}
+
+// mayHear reports a type that only webhooks for operators may ask for. They would wait for it in vain.
+func mayHear(types []string, forOperators bool) error {
+	for _, t := range orders.NoticeTypes() {
+		if !forOperators && slices.Contains(types, string(t)) {
+			return &orders.InvalidError{Fields: []orders.FieldError{{
+				Field: "eventTypes", Message: string(t) + " is only for webhooks of operators for all customers",
+			}}}
+		}
+	}
+	return nil
 }
 
 // Get reads a webhook. Error: ErrWebhookNotFound.
@@ -195,8 +214,8 @@ func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int
 
 func decodeWebhook(row dbsqlc.WebhookEndpoint) Webhook {
 	return Webhook{
-		ID: row.ID, Principal: row.Principal, CustomerID: row.CustomerID, URL: row.Url, EventTypes: row.EventTypes,
-		Description: row.Description, Secret: row.Secret, PreviousSecret: row.PreviousSecret,
+		ID: row.ID, Principal: row.Principal, CustomerID: row.CustomerID, ForOperators: row.ForOperators, URL: row.Url,
+		EventTypes: row.EventTypes, Description: row.Description, Secret: row.Secret, PreviousSecret: row.PreviousSecret,
 		PreviousUntil: row.PreviousExpiresAt.Time.UTC(), State: WebhookState(row.State),
 		DisabledReason: DisabledReason(row.DisabledReason), Failures: int(row.Failures),
 		FailingSince: row.FailingSince.Time.UTC(), CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),

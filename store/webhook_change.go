@@ -18,14 +18,15 @@ type WebhookChange struct {
 	Enabled     *bool
 }
 
-// Change changes a webhook. A caller that enables a webhook whose key has ended becomes its owner. Error:
-// ErrWebhookNotFound.
+// Change changes a webhook. A caller that enables a webhook whose key has ended becomes its owner. Errors:
+// ErrWebhookNotFound, *orders.InvalidError for types that it may not hear of.
 func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookChange) (Webhook, error) {
 	var row dbsqlc.WebhookEndpoint
 	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
 		p := &dbsqlc.WebhookUpdateParams{
 			ID: id, Principal: was.Principal, Url: was.Url, EventTypes: was.EventTypes, Description: was.Description,
 			State: was.State, DisabledReason: was.DisabledReason, At: timestamp(s.now()),
+			ForOperators: was.ForOperators,
 		}
 		if c.URL != nil {
 			p.Url = *c.URL
@@ -40,10 +41,15 @@ func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookC
 		case c.Enabled != nil && *c.Enabled:
 			p.State, p.DisabledReason = string(WebhookEnabled), ""
 			if was.DisabledReason == string(DisabledKeyEnded) {
-				p.Principal = o.Principal
+				p.Principal, p.ForOperators = o.Principal, o.Operator && was.CustomerID == ""
 			}
 		case c.Enabled != nil && was.State == string(WebhookEnabled):
 			p.State, p.DisabledReason = string(WebhookDisabled), string(DisabledByOwner)
+		}
+		if c.EventTypes != nil {
+			if err := mayHear(p.EventTypes, p.ForOperators); err != nil {
+				return err
+			}
 		}
 		row, err = s.queries.WebhookUpdate(ctx, tx, p)
 		return err

@@ -119,6 +119,11 @@ func (l *letters) compose(from *mail.Address, key string, body []byte) (message,
 	if err != nil {
 		return message{}, &RefusedError{"bad_address"}
 	}
+	return newMessage(from, to, key, subject, text, html)
+}
+
+// newMessage makes a message; html may be empty.
+func newMessage(from, to *mail.Address, key, subject, text, html string) (message, error) {
 	_, domain, _ := strings.Cut(from.Address, "@")
 	m := message{to: to.Address, id: strings.ReplaceAll(key, ":", ".") + "@" + domain}
 	mime := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
@@ -129,7 +134,9 @@ func (l *letters) compose(from *mail.Address, key string, body []byte) (message,
 	mime.SetMessageIDWithValue(m.id)
 	mime.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office replies
 	mime.SetBodyString(gomail.TypeTextPlain, text)
-	mime.AddAlternativeString(gomail.TypeTextHTML, html)
+	if html != "" {
+		mime.AddAlternativeString(gomail.TypeTextHTML, html)
+	}
 	var out bytes.Buffer
 	if _, err := mime.WriteTo(&out); err != nil {
 		return message{}, fmt.Errorf("write message: %w", err)

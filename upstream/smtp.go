@@ -29,6 +29,8 @@ type SMTP struct {
 	Plaintext bool
 	// From is the sender, such as "The Shop <orders@shop.example>".
 	From string
+	// Operator, if set, is the address of MailOperator.
+	Operator string
 	// Templates has files that replace the built-in ones of the same name; nil: none.
 	Templates fs.FS
 	// HandOver durably records that the message of a key is about to be given to the server. first is false if that was
@@ -64,6 +66,7 @@ type mailSettings struct {
 	port     int
 	implicit bool          // TLS from the first byte
 	from     *mail.Address // its domain is ASCII
+	operator *mail.Address // likewise; nil: none
 	letters  *letters
 }
 
@@ -103,11 +106,20 @@ func (s SMTP) check() (mailSettings, error) {
 	if err != nil {
 		problems = append(problems, errors.New("the sender of e-mail must be like The Shop <orders@shop.example>"))
 	}
+	var operator *mail.Address
+	if s.Operator != "" {
+		if operator, err = mail.ParseAddress(s.Operator); err == nil {
+			operator.Address, err = asciiMailbox(operator.Address)
+		}
+		if err != nil {
+			problems = append(problems, errors.New("the operator's address must be like ops@shop.example"))
+		}
+	}
 	letters, err := newLetters(s.Templates)
 	if err = errors.Join(append(problems, err)...); err != nil {
 		return mailSettings{}, err
 	}
-	return mailSettings{s, host, port, u.Scheme == "smtps", from, letters}, nil
+	return mailSettings{s, host, port, u.Scheme == "smtps", from, operator, letters}, nil
 }
 
 // dialer makes go-mail's client for one session.

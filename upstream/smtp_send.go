@@ -34,13 +34,23 @@ func (m *mailer) guarded(ctx context.Context, key string, body []byte) (Answer, 
 	if err != nil {
 		return Answer{}, err
 	}
-	return m.breaker.do(func() (Answer, error) { return m.transmit(ctx, key, message) })
+	once := ledger{
+		func(ctx context.Context) (bool, error) { return m.config.HandOver(ctx, key) },
+		func(ctx context.Context) error { return m.config.TakeBack(ctx, key) },
+	}
+	return m.breaker.do(func() (Answer, error) { return m.transmit(ctx, once, message) })
+}
+
+// ledger records whether a message was given to the server, as SMTP's HandOver and TakeBack do for a key.
+type ledger struct {
+	handOver func(ctx context.Context) (first bool, err error)
+	takeBack func(ctx context.Context) error
 }
 
 // transmit runs one SMTP session. Until the final dot of the message it is certain that nothing was sent, whatever
 // fails. After the server's answer to the dot, the outcome is certain (RFC 5321, 4.1.1.4 and 6.1). In between, the
 // outcome is unknown.
-func (m *mailer) transmit(parent context.Context, key string, message message) (Answer, error) {
+func (m *mailer) transmit(parent context.Context, once ledger, message message) (Answer, error) {
 	ctx, cancel := context.WithTimeout(parent, m.timeout)
 	defer cancel()
 	s := &session{parent: parent, ctx: ctx}
@@ -75,19 +85,19 @@ func (m *mailer) transmit(parent context.Context, key string, message message) (
 		return Answer{}, s.rejected("message", err)
 	}
 
-	switch first, err := m.config.HandOver(ctx, key); {
+	switch first, err := once.handOver(ctx); {
 	case err != nil:
 		return Answer{}, &ledgerError{err}
 	case !first:
 		return Answer{}, &UncertainError{orders.Email, interrupted}
 	}
 	if _, err := content.Write(message.bytes); err != nil {
-		return Answer{}, errors.Join(s.failed(err), m.config.TakeBack(ctx, key)) // there was no dot
+		return Answer{}, errors.Join(s.failed(err), once.takeBack(ctx)) // there was no dot
 	}
 	if err := content.Close(); err != nil {
 		err = s.answered(err)
 		if !isSettled(err) {
-			err = errors.Join(err, m.config.TakeBack(ctx, key))
+			err = errors.Join(err, once.takeBack(ctx))
 		}
 		return Answer{}, err
 	}

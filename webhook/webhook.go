@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// The types of messages that are not about an order.
+// The types of messages to any owner that are not about an order. orders.NoticeTypes has those to operators.
 const (
 	Ping             = "Ping"             // a test that a caller requested
 	EndpointDisabled = "EndpointDisabled" // a different endpoint of the same owner was disabled
@@ -27,7 +27,11 @@ func Types() []string {
 	for _, t := range orders.EventTypes() {
 		list = append(list, string(t))
 	}
-	return append(list, Ping, EndpointDisabled)
+	list = append(list, Ping, EndpointDisabled)
+	for _, t := range orders.NoticeTypes() {
+		list = append(list, string(t))
+	}
+	return list
 }
 
 // envelope is the body of every message.
@@ -73,6 +77,15 @@ func BodyAboutWebhook(messageType string, endpoint orders.ID, reason string, at 
 		WebhookID orders.ID `json:"webhookId"`
 		Reason    string    `json:"reason,omitempty"`
 	}{endpoint, reason})
+}
+
+// OperatorBody returns the body of a message to operators.
+func OperatorBody(n orders.OperatorNotice) string {
+	return encode(string(n.Type), n.At.UTC(), struct {
+		Cause   string `json:"cause"`
+		Message string `json:"message"`
+		Runbook string `json:"runbook"`
+	}{n.Cause, n.Message, n.Type.Runbook()})
 }
 
 func encode(messageType string, at time.Time, data any) string {

@@ -15590,6 +15590,14 @@ func (s *WebhookEventType) Decode(d *jx.Decoder) error {
 		*s = WebhookEventTypePing
 	case WebhookEventTypeEndpointDisabled:
 		*s = WebhookEventTypeEndpointDisabled
+	case WebhookEventTypeNeedsAttention:
+		*s = WebhookEventTypeNeedsAttention
+	case WebhookEventTypeInvariantViolated:
+		*s = WebhookEventTypeInvariantViolated
+	case WebhookEventTypeBreakerOpen:
+		*s = WebhookEventTypeBreakerOpen
+	case WebhookEventTypeInstanceLost:
+		*s = WebhookEventTypeInstanceLost
 	default:
 		*s = WebhookEventType(v)
 	}

@@ -9057,7 +9057,8 @@ func (s *WebhookDisabledReason) UnmarshalText(data []byte) error {
 }
 
 // The type of a message: an EventType, Ping for a test, or EndpointDisabled if a different webhook of
-// the same owner was disabled.
+// the same owner was disabled. The other types tell operators of the system: only webhooks of an
+// operator or an admin for all customers get them.
 // Ref: #/components/schemas/WebhookEventType
 type WebhookEventType string
 
@@ -9067,6 +9068,10 @@ const (
 	WebhookEventTypeOrderProcessingProgress WebhookEventType = "OrderProcessingProgress"
 	WebhookEventTypePing                    WebhookEventType = "Ping"
 	WebhookEventTypeEndpointDisabled        WebhookEventType = "EndpointDisabled"
+	WebhookEventTypeNeedsAttention          WebhookEventType = "NeedsAttention"
+	WebhookEventTypeInvariantViolated       WebhookEventType = "InvariantViolated"
+	WebhookEventTypeBreakerOpen             WebhookEventType = "BreakerOpen"
+	WebhookEventTypeInstanceLost            WebhookEventType = "InstanceLost"
 )
 
 // AllValues returns all WebhookEventType values.
@@ -9077,6 +9082,10 @@ func (WebhookEventType) AllValues() []WebhookEventType {
 		WebhookEventTypeOrderProcessingProgress,
 		WebhookEventTypePing,
 		WebhookEventTypeEndpointDisabled,
+		WebhookEventTypeNeedsAttention,
+		WebhookEventTypeInvariantViolated,
+		WebhookEventTypeBreakerOpen,
+		WebhookEventTypeInstanceLost,
 	}
 }
 
@@ -9092,6 +9101,14 @@ func (s WebhookEventType) MarshalText() ([]byte, error) {
 	case WebhookEventTypePing:
 		return []byte(s), nil
 	case WebhookEventTypeEndpointDisabled:
+		return []byte(s), nil
+	case WebhookEventTypeNeedsAttention:
+		return []byte(s), nil
+	case WebhookEventTypeInvariantViolated:
+		return []byte(s), nil
+	case WebhookEventTypeBreakerOpen:
+		return []byte(s), nil
+	case WebhookEventTypeInstanceLost:
 		return []byte(s), nil
 	default:
 		return nil, errors.Errorf("invalid value: %q", s)
@@ -9115,6 +9132,18 @@ func (s *WebhookEventType) UnmarshalText(data []byte) error {
 		return nil
 	case WebhookEventTypeEndpointDisabled:
 		*s = WebhookEventTypeEndpointDisabled
+		return nil
+	case WebhookEventTypeNeedsAttention:
+		*s = WebhookEventTypeNeedsAttention
+		return nil
+	case WebhookEventTypeInvariantViolated:
+		*s = WebhookEventTypeInvariantViolated
+		return nil
+	case WebhookEventTypeBreakerOpen:
+		*s = WebhookEventTypeBreakerOpen
+		return nil
+	case WebhookEventTypeInstanceLost:
+		*s = WebhookEventTypeInstanceLost
 		return nil
 	default:
 		return errors.Errorf("invalid value: %q", data)

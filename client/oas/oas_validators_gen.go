@@ -6115,6 +6115,14 @@ func (s WebhookEventType) Validate() error {
 		return nil
 	case "EndpointDisabled":
 		return nil
+	case "NeedsAttention":
+		return nil
+	case "InvariantViolated":
+		return nil
+	case "BreakerOpen":
+		return nil
+	case "InstanceLost":
+		return nil
 	default:
 		return nil
 	}

@@ -16,6 +16,7 @@ type smtpFlags struct {
 	SMTPAuth         string `env:"MILLRACE_SMTP_AUTH" name:"smtp-auth" enum:"auto,plain,login,cram-md5,scram-sha-256" default:"auto" help:"How to log in. auto takes the strongest way that the mail server offers."`
 	SMTPPlaintext    bool   `env:"MILLRACE_SMTP_PLAINTEXT" name:"smtp-plaintext" help:"Send without TLS and without a password, for a relay on this machine."`
 	EmailFrom        string `env:"MILLRACE_EMAIL_FROM" kind:"sender" help:"Sender of e-mail, needed with --smtp-url: The Shop <orders@shop.example>."`
+	OperatorEmail    string `env:"MILLRACE_OPERATOR_EMAIL" help:"Address that messages to operators go to, with --smtp-url: ops@shop.example."`
 	EmailTemplates   string `env:"MILLRACE_EMAIL_TEMPLATES" type:"existingdir" help:"Directory of templates that replace the built-in ones, with --smtp-url."`
 }
 
@@ -23,6 +24,9 @@ func (f smtpFlags) check() error {
 	var problems []error
 	if f.SMTPURL != "" && f.EmailFrom == "" {
 		problems = append(problems, errors.New("the sender of e-mail is missing: set --email-from"))
+	}
+	if f.OperatorEmail != "" && f.SMTPURL == "" {
+		problems = append(problems, errors.New("--operator-email needs a mail server: set --smtp-url"))
 	}
 	if (f.SMTPUser == "") != (f.SMTPPassword == "") {
 		problems = append(problems, errors.New("--smtp-user and --smtp-password must be set together"))
@@ -36,7 +40,7 @@ func (f smtpFlags) check() error {
 func (f smtpFlags) config() *upstream.SMTP {
 	c := &upstream.SMTP{
 		URL: f.SMTPURL, User: f.SMTPUser, Password: f.SMTPPassword, Auth: f.SMTPAuth, Plaintext: f.SMTPPlaintext,
-		From: f.EmailFrom,
+		From: f.EmailFrom, Operator: f.OperatorEmail,
 	}
 	if f.EmailTemplates != "" {
 		c.Templates = os.DirFS(f.EmailTemplates)

@@ -46,6 +46,7 @@ func (n *node) startJobs(
 	s, err := store.New(store.Config{
 		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("work"),
 		Alone: n.config.connections.CommitAlone, Holds: n.holds,
+		MailsOperator: n.config.providers.OperatorEmail != "",
 	})
 	if err != nil {
 		return nil, err
@@ -121,5 +122,6 @@ func (n *node) startJobs(
 	n.onStop(stop)
 	n.background(fanOut.Run)
 	n.background(sampler.Run)
+	n.background(jobs.NewLookout(s, client.ID(), n.logger).Run)
 	return client.Client, nil
 }

@@ -14,10 +14,10 @@ SELECT * FROM millrace.webhook_endpoints WHERE principal = @principal AND idempo
 -- name: WebhookInsert :one
 INSERT INTO millrace.webhook_endpoints (
     id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret,
-    rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at
+    rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at, for_operators
 ) VALUES (
     @id, @principal, nullif(@idempotency_key::text, ''), @fingerprint, @customer_id, @owner_customer_id, @url,
-    @event_types, @description, @secret, '', 'enabled', '', 0, @at, @at, @at
+    @event_types, @description, @secret, '', 'enabled', '', 0, @at, @at, @at, @for_operators
 ) RETURNING *;
 
 -- name: WebhookRead :one
@@ -50,7 +50,7 @@ ORDER BY id LIMIT @page_size;
 -- WebhookUpdate changes the fields that an owner can change. A webhook that is enabled again starts without failures.
 UPDATE millrace.webhook_endpoints SET
     principal = @principal, url = @url, event_types = @event_types, description = @description, state = @state,
-    disabled_reason = @disabled_reason, updated_at = @at,
+    disabled_reason = @disabled_reason, updated_at = @at, for_operators = @for_operators,
     failures = CASE WHEN state <> @state AND @state = 'enabled' OR url <> @url THEN 0 ELSE failures END,
     failing_since = CASE WHEN state <> @state AND @state = 'enabled' OR url <> @url THEN NULL ELSE failing_since END,
     busy_until = CASE WHEN state <> @state AND @state = 'enabled' OR url <> @url THEN @at ELSE busy_until END,

@@ -96,7 +96,7 @@ func (q *Queries) OrdersByReference(ctx context.Context, db DBTX, arg *OrdersByR
 }
 
 const webhooksFailing = `-- name: WebhooksFailing :many
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators FROM millrace.webhook_endpoints
 WHERE failing_since IS NOT NULL AND state <> 'deleted' ORDER BY failing_since LIMIT $1
 `
 
@@ -131,6 +131,7 @@ func (q *Queries) WebhooksFailing(ctx context.Context, db DBTX, most int32) ([]W
 			&i.BusyUntil,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ForOperators,
 		); err != nil {
 			return nil, err
 		}

@@ -204,4 +204,5 @@ type WebhookEndpoint struct {
 	BusyUntil         time.Time
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
+	ForOperators      bool
 }

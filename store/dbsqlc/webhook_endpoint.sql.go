@@ -89,7 +89,7 @@ func (q *Queries) FeedCursorStart(ctx context.Context, db DBTX, arg *FeedCursorS
 }
 
 const webhookByKey = `-- name: WebhookByKey :one
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints WHERE principal = $1 AND idempotency_key = $2::text
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators FROM millrace.webhook_endpoints WHERE principal = $1 AND idempotency_key = $2::text
 `
 
 type WebhookByKeyParams struct {
@@ -121,6 +121,7 @@ func (q *Queries) WebhookByKey(ctx context.Context, db DBTX, arg *WebhookByKeyPa
 		&i.BusyUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ForOperators,
 	)
 	return i, err
 }
@@ -194,11 +195,11 @@ func (q *Queries) WebhookHealth(ctx context.Context, db DBTX, arg *WebhookHealth
 const webhookInsert = `-- name: WebhookInsert :one
 INSERT INTO millrace.webhook_endpoints (
     id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret,
-    rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at
+    rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at, for_operators
 ) VALUES (
     $1, $2, nullif($3::text, ''), $4, $5, $6, $7,
-    $8, $9, $10, '', 'enabled', '', 0, $11, $11, $11
-) RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at
+    $8, $9, $10, '', 'enabled', '', 0, $11, $11, $11, $12
+) RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators
 `
 
 type WebhookInsertParams struct {
@@ -213,6 +214,7 @@ type WebhookInsertParams struct {
 	Description     string
 	Secret          []byte
 	At              time.Time
+	ForOperators    bool
 }
 
 func (q *Queries) WebhookInsert(ctx context.Context, db DBTX, arg *WebhookInsertParams) (WebhookEndpoint, error) {
@@ -228,6 +230,7 @@ func (q *Queries) WebhookInsert(ctx context.Context, db DBTX, arg *WebhookInsert
 		arg.Description,
 		arg.Secret,
 		arg.At,
+		arg.ForOperators,
 	)
 	var i WebhookEndpoint
 	err := row.Scan(
@@ -251,6 +254,7 @@ func (q *Queries) WebhookInsert(ctx context.Context, db DBTX, arg *WebhookInsert
 		&i.BusyUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ForOperators,
 	)
 	return i, err
 }
@@ -267,7 +271,7 @@ func (q *Queries) WebhookLock(ctx context.Context, db DBTX, owner string) error 
 }
 
 const webhookLockRow = `-- name: WebhookLockRow :one
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators FROM millrace.webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
 `
 
 // WebhookLockRow keeps other transactions from changing a webhook until this one ends. New deliveries, which refer to
@@ -296,12 +300,13 @@ func (q *Queries) WebhookLockRow(ctx context.Context, db DBTX, id uuid.UUID) (We
 		&i.BusyUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ForOperators,
 	)
 	return i, err
 }
 
 const webhookRead = `-- name: WebhookRead :one
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators FROM millrace.webhook_endpoints
 WHERE id = $1 AND state <> 'deleted' AND (
     $2::boolean
     OR owner_customer_id = '' AND principal = $3 AND $4::text = ''
@@ -345,6 +350,7 @@ func (q *Queries) WebhookRead(ctx context.Context, db DBTX, arg *WebhookReadPara
 		&i.BusyUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ForOperators,
 	)
 	return i, err
 }
@@ -354,7 +360,7 @@ UPDATE millrace.webhook_endpoints SET
     previous_secret = CASE WHEN $1::timestamptz > $2 THEN secret END,
     previous_expires_at = CASE WHEN $1::timestamptz > $2 THEN $1 END,
     secret = $3, rotation_key = $4, updated_at = $2
-WHERE id = $5 RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at
+WHERE id = $5 RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators
 `
 
 type WebhookRotateParams struct {
@@ -397,6 +403,7 @@ func (q *Queries) WebhookRotate(ctx context.Context, db DBTX, arg *WebhookRotate
 		&i.BusyUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ForOperators,
 	)
 	return i, err
 }
@@ -435,7 +442,7 @@ func (q *Queries) WebhookSiblings(ctx context.Context, db DBTX, id uuid.UUID) ([
 }
 
 const webhookTake = `-- name: WebhookTake :one
-UPDATE millrace.webhook_endpoints SET busy_until = $1 WHERE id = $2 AND state = 'enabled' RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at
+UPDATE millrace.webhook_endpoints SET busy_until = $1 WHERE id = $2 AND state = 'enabled' RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators
 `
 
 type WebhookTakeParams struct {
@@ -469,6 +476,7 @@ func (q *Queries) WebhookTake(ctx context.Context, db DBTX, arg *WebhookTakePara
 		&i.BusyUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ForOperators,
 	)
 	return i, err
 }
@@ -476,13 +484,13 @@ func (q *Queries) WebhookTake(ctx context.Context, db DBTX, arg *WebhookTakePara
 const webhookUpdate = `-- name: WebhookUpdate :one
 UPDATE millrace.webhook_endpoints SET
     principal = $1, url = $2, event_types = $3, description = $4, state = $5,
-    disabled_reason = $6, updated_at = $7,
+    disabled_reason = $6, updated_at = $7, for_operators = $8,
     failures = CASE WHEN state <> $5 AND $5 = 'enabled' OR url <> $2 THEN 0 ELSE failures END,
     failing_since = CASE WHEN state <> $5 AND $5 = 'enabled' OR url <> $2 THEN NULL ELSE failing_since END,
     busy_until = CASE WHEN state <> $5 AND $5 = 'enabled' OR url <> $2 THEN $7 ELSE busy_until END,
     idempotency_key = CASE WHEN principal = $1 THEN idempotency_key END,
     fingerprint = CASE WHEN principal = $1 THEN fingerprint END
-WHERE id = $8 RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at
+WHERE id = $9 RETURNING id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators
 `
 
 type WebhookUpdateParams struct {
@@ -493,6 +501,7 @@ type WebhookUpdateParams struct {
 	State          string
 	DisabledReason string
 	At             time.Time
+	ForOperators   bool
 	ID             uuid.UUID
 }
 
@@ -506,6 +515,7 @@ func (q *Queries) WebhookUpdate(ctx context.Context, db DBTX, arg *WebhookUpdate
 		arg.State,
 		arg.DisabledReason,
 		arg.At,
+		arg.ForOperators,
 		arg.ID,
 	)
 	var i WebhookEndpoint
@@ -530,6 +540,7 @@ func (q *Queries) WebhookUpdate(ctx context.Context, db DBTX, arg *WebhookUpdate
 		&i.BusyUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ForOperators,
 	)
 	return i, err
 }
@@ -611,7 +622,7 @@ func (q *Queries) WebhooksIdle(ctx context.Context, db DBTX) (bool, error) {
 }
 
 const webhooksListAll = `-- name: WebhooksListAll :many
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints WHERE state <> 'deleted' AND id > $1 ORDER BY id LIMIT $2
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators FROM millrace.webhook_endpoints WHERE state <> 'deleted' AND id > $1 ORDER BY id LIMIT $2
 `
 
 type WebhooksListAllParams struct {
@@ -649,6 +660,7 @@ func (q *Queries) WebhooksListAll(ctx context.Context, db DBTX, arg *WebhooksLis
 			&i.BusyUntil,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ForOperators,
 		); err != nil {
 			return nil, err
 		}
@@ -661,7 +673,7 @@ func (q *Queries) WebhooksListAll(ctx context.Context, db DBTX, arg *WebhooksLis
 }
 
 const webhooksListByCustomer = `-- name: WebhooksListByCustomer :many
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators FROM millrace.webhook_endpoints
 WHERE state <> 'deleted' AND owner_customer_id = $1 AND owner_customer_id <> '' AND id > $2
 ORDER BY id LIMIT $3
 `
@@ -702,6 +714,7 @@ func (q *Queries) WebhooksListByCustomer(ctx context.Context, db DBTX, arg *Webh
 			&i.BusyUntil,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ForOperators,
 		); err != nil {
 			return nil, err
 		}
@@ -714,7 +727,7 @@ func (q *Queries) WebhooksListByCustomer(ctx context.Context, db DBTX, arg *Webh
 }
 
 const webhooksListByPrincipal = `-- name: WebhooksListByPrincipal :many
-SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at FROM millrace.webhook_endpoints
+SELECT id, principal, idempotency_key, fingerprint, customer_id, owner_customer_id, url, event_types, description, secret, previous_secret, previous_expires_at, rotation_key, state, disabled_reason, failures, failing_since, busy_until, created_at, updated_at, for_operators FROM millrace.webhook_endpoints
 WHERE state <> 'deleted' AND principal = $1 AND owner_customer_id = '' AND id > $2
 ORDER BY id LIMIT $3
 `
@@ -755,6 +768,7 @@ func (q *Queries) WebhooksListByPrincipal(ctx context.Context, db DBTX, arg *Web
 			&i.BusyUntil,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ForOperators,
 		); err != nil {
 			return nil, err
 		}
