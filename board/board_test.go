@@ -309,7 +309,7 @@ func TestSearch(t *testing.T) {
 	require.Contains(t, order.body, "pay_1")
 	require.Contains(t, order.body, id.String()+":void_payment:1")
 	fresh := d.get(t, "/board/orders/"+storetest.Order(t, d.store).ID.String())
-	require.Contains(t, fresh.body, "It waits for")
+	require.Contains(t, fresh.body, "It waits for authorize payment and 2 more: no process with workers is alive.")
 	require.Contains(t, fresh.body, "Waiting for authorize payment")
 	require.Equal(t, http.StatusNotFound, d.get(t, "/board/orders/"+orders.NewID().String()).status)
 	require.Equal(t, http.StatusNotFound, d.get(t, "/board/orders/x").status)

@@ -3,13 +3,13 @@ package board
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/millrace-orders/millrace/explain"
 	"github.com/millrace-orders/millrace/orders"
 )
 
@@ -23,6 +23,8 @@ type orderData struct {
 	Events []orders.Event
 	More   bool // there are more events than the page has
 	Waits  []orders.Step
+	// Explained says why the order waits, and what happens next.
+	Explained explain.Explanation
 }
 
 // Money formats an amount in the order's currency.
@@ -51,20 +53,7 @@ func (d orderData) Tone() string {
 func (d orderData) Overdue(s orders.Step) bool { return s.DeadlineAt.Before(d.At) }
 
 // Standing says where the order stands, in one sentence.
-func (d orderData) Standing() string {
-	switch {
-	case d.Status == orders.NeedsAttention:
-		return "Millrace cannot go on by itself: " + d.Reason + "."
-	case len(d.Waits) > 0:
-		oldest := d.Waits[0]
-		spec, _ := oldest.Name.Spec()
-		return fmt.Sprintf("It waits for %s at %s since %s, until %s at the latest.", words(oldest.Name), spec.Provider,
-			moment(oldest.StartedAt), moment(oldest.DeadlineAt))
-	case d.Reason != "":
-		return fmt.Sprintf("It ended as %s: %s.", words(d.Status), d.Reason)
-	}
-	return "It ended as " + words(d.Status) + ", and nothing of it is under way."
-}
+func (d orderData) Standing() string { return d.Explained.Detail }
 
 func (b *board) order(w http.ResponseWriter, r *http.Request) {
 	id, err := uuid.Parse(r.PathValue("id"))
@@ -75,12 +64,13 @@ func (b *board) order(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	d := orderData{At: b.config.Now()}
-	d.Order, err = b.config.Store.Orders.Get(ctx, id)
+	evidence, err := b.config.Store.Orders.Evidence(ctx, id)
 	if errors.Is(err, orders.ErrNotFound) {
 		b.missing(w, r, "There is no order with this id.")
 		return
 	}
 	if err == nil {
+		d.Order, d.Explained = evidence.Order, explain.Of(evidence)
 		d.Events, err = b.config.Store.Orders.Events(ctx, id, 0, mostEvents+1)
 	}
 	if err != nil {

@@ -109,6 +109,7 @@ millrace keys create --role customer --customer 42 --expires 30d`,
 		"keys list":   `millrace keys list`,
 		"keys revoke": `millrace keys revoke abcdefghijkl`,
 		"audit":       `millrace audit --limit 10`,
+		"explain":     `millrace explain 0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e`,
 		"lanes list": `
 export MILLRACE_URL=https://orders.example MILLRACE_KEY_FILE=/run/secrets/operator
 millrace lanes list --json`,

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -51,6 +52,17 @@ func TestLevers(t *testing.T) {
 	out, err = command("operator", "lanes", "resume", "payment", "--json")
 	require.NoError(t, err)
 	require.Contains(t, out, `"lane":"payment","paused":false`)
+
+	_, _, placed := do(t, http.MethodPost, first.api+"/api/orders", seedOrder, "Authorization", "Bearer "+service)
+	id := regexp.MustCompile(`"orderId":"([^"]+)"`).FindStringSubmatch(string(placed))[1]
+	out, err = command("viewer", "explain", id)
+	require.NoError(t, err)
+	require.Contains(t, out, "no process with workers is alive")
+	require.Regexp(t, `(?m)^authorize_payment:1 +no_worker `, out)
+	require.Contains(t, out, "POST /api/orders/"+id+"/cancel")
+	out, err = command("viewer", "explain", id, "--json")
+	require.NoError(t, err)
+	require.Contains(t, out, `"why":"no_worker"`)
 
 	_, err = command("operator", "intake", "stop", "--reason", "Back at noon")
 	require.NoError(t, err)

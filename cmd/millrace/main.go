@@ -79,6 +79,7 @@ type commands struct {
 	Customers customersCommand `cmd:"" group:"Operate" help:"Forget a customer."`
 	Keys      keysCommand      `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
 	Audit     auditCommand     `cmd:"" group:"Operate" help:"Show the operators' actions, newest first."`
+	Explain   explainCommand   `cmd:"" group:"Operate" help:"Say where an order stands, why, and what happens next."`
 	Lanes     lanesCommand     `cmd:"" group:"Operate" help:"List, pause and resume the lanes of the providers."`
 	Intake    intakeCommand    `cmd:"" group:"Operate" help:"Stop and start the intake of orders."`
 	Health    healthCommand    `cmd:"" group:"Operate" help:"Ask a process whether it is ready, as a health check."`

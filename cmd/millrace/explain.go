@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/millrace-orders/millrace/api"
+)
+
+// explainCommand says where an order stands, over the API.
+type explainCommand struct {
+	remoteFlags
+	ID string `arg:"" help:"Order to explain."`
+}
+
+// Run prints the sentence, the open steps, what happens next, and what may be done.
+func (c *explainCommand) Run(p *process) error {
+	var x api.Explanation
+	return c.call(p, http.MethodGet, "/api/orders/"+url.PathEscape(c.ID)+"/explain", nil, &x, func() error {
+		return printExplanation(p.stdout, x)
+	})
+}
+
+func printExplanation(out io.Writer, x api.Explanation) error {
+	fmt.Fprintf(out, "%s  %s  version %d\n%s\n", x.OrderID, x.Status, x.Version, x.Standing)
+	if len(x.Waits) > 0 {
+		fmt.Fprintln(out)
+		if err := printTable(out, "STEP\tWHY\tATTEMPTS\tLAST ERROR\tDEADLINE\tNEXT\tBY", func(w io.Writer) {
+			for _, s := range x.Waits {
+				attempts, by := "-", "-"
+				if s.Attempts != nil {
+					attempts = fmt.Sprint(*s.Attempts)
+				}
+				if s.By != nil {
+					by = at(*s.By)
+				}
+				fmt.Fprintf(w, "%s:%d\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Step, s.Generation, orDash(string(s.Why)), attempts,
+					orDash(s.LastError), at(s.DeadlineAt), s.Event, by)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	if x.Next != nil {
+		fmt.Fprintf(out, "\nNext, if nobody does anything: %s of %s, by %s\n", x.Next.Event, x.Next.Step, at(x.Next.By))
+	}
+	for _, a := range x.Actions {
+		fmt.Fprintf(out, "\n%s\n", a.What)
+		if a.Command != "" {
+			fmt.Fprintln(out, "    "+a.Command)
+			continue
+		}
+		call := "    " + a.Method + " " + a.Path
+		if a.Body != "" {
+			call += " " + a.Body
+		}
+		if a.Address == "operations" {
+			call += " (operations address)"
+		}
+		fmt.Fprintln(out, call)
+	}
+	if b := x.Belongs; b != nil {
+		fmt.Fprintf(out, "\nMessages to webhooks: %v. E-mails: %d. Findings: %d. Audit entries: %v.\n", b.Webhooks,
+			len(b.Notifications), len(b.Findings), b.AuditIDs)
+	}
+	return nil
+}
