@@ -22,10 +22,11 @@ const (
 	jobRuns = `UPDATE millrace.river_job SET state = 'running', attempt = 1, attempted_at = now() - interval '20 seconds',
 		attempted_by = '{worker-7}'; `
 	// ownJob has authorize_payment wait in its provider's queue after three tries and an error.
-	ownJob = `UPDATE millrace.river_job SET kind = 'authorize_payment', queue = 'payment', state = 'retryable', attempt = 2,
-		args = args - 'steps' || '{"step": "authorize_payment", "generation": 1, "tries": 1}',
+	ownJob = `UPDATE millrace.river_job SET kind = 'authorize_payment', queue = 'payment', state = 'retryable',
+		attempt = 2, args = args - 'steps' || '{"step": "authorize_payment", "generation": 1, "tries": 1}',
 		attempted_at = now() - interval '1 second', attempted_by = '{worker-7}', scheduled_at = now() + interval '1 minute',
-		errors = ARRAY['{"at": "2026-11-22T12:00:00Z", "attempt": 2, "error": "payment unavailable: status 503", "trace": ""}'::jsonb]; `
+		errors = ARRAY['{"at": "2026-11-22T12:00:00Z", "attempt": 2, "error": "payment unavailable: status 503",
+			"trace": ""}'::jsonb]; `
 	ownJobReady = ownJob + `UPDATE millrace.river_job SET state = 'available', scheduled_at = now(); `
 	shut        = `UPDATE millrace.instances SET shut_queues = '{payment}'; `
 	laneHeld    = `INSERT INTO millrace.levers (kind, lane, reason, actor, began_at, ends_at)
@@ -196,8 +197,10 @@ func TestExplainWhatNeedsAttention(t *testing.T) {
 		VALUES (gen_random_uuid(), $1, 'OrderCreated', $2, 1, '{}', 'pending', 0, 9, now(), now())`, hook.WebhookID, id)
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `
-		INSERT INTO millrace.reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at)
-		VALUES ('payment', 'not_undone', $1::text || ':authorize_payment:1', $1::text, 'x', 'open', now(), now())`, id.String())
+		INSERT INTO millrace.reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at,
+			last_seen_at)
+		VALUES ('payment', 'not_undone', $1::text || ':authorize_payment:1', $1::text, 'x', 'open', now(), now())`,
+		id.String())
 	require.NoError(t, err)
 	require.NoError(t, h.store.Audit.Write(t.Context(), []store.AuditEntry{
 		{Actor: store.Actor{Name: "ada"}, Action: "settleOrder", Target: id.String()},

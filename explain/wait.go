@@ -243,7 +243,8 @@ func (w Wait) text(detailed bool) string {
 	case Running:
 		return fmt.Sprintf("process %s has carried it out since %s", w.Worker, moment(w.Since))
 	case ProcessStuck:
-		return by(fmt.Sprintf("process %s has been at it since %s, which is too long; a new job comes", w.Worker, moment(w.Since)))
+		return by(fmt.Sprintf("process %s has been at it since %s, which is too long; a new job comes", w.Worker,
+			moment(w.Since)))
 	case ProcessLost:
 		return by(fmt.Sprintf("process %s began it at %s and fell silent; another process takes it over", w.Worker,
 			moment(w.Since)))

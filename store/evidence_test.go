@@ -16,7 +16,8 @@ SELECT 'book_shipment', 'shipping', 'available', json_build_object('order_id', i
 FROM millrace.orders;
 INSERT INTO millrace.webhook_endpoints (id, principal, customer_id, owner_customer_id, url, event_types,
 	description, secret, rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at)
-SELECT gen_random_uuid(), 'p', '', '', 'https://shop.example.com', '{}', '', sha256('s'), '', 'enabled', '', 0, now(), now(), now()
+SELECT gen_random_uuid(), 'p', '', '', 'https://shop.example.com', '{}', '', sha256('s'), '', 'enabled', '', 0,
+	now(), now(), now()
 FROM generate_series(1, 2);
 INSERT INTO millrace.webhook_deliveries (id, endpoint_id, event_type, order_id, version, body, state, attempts,
 	give_up_at, next_attempt_at, created_at)
