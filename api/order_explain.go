@@ -99,8 +99,8 @@ type ExplainEvent string
 // Schema describes it to Huma.
 func (ExplainEvent) Schema(r huma.Registry) *huma.Schema {
 	return enum(r, "ExplainEvent", "What happens next to a step. Outcome: the try under way ends, with an outcome or "+
-		"with another wait. Attempt: a process tries the step. New job: its order gets a new job. Given up: it is settled as "+
-		"unknown, unless the provider answers before", explain.Events())
+		"with another wait. Attempt: a process tries the step. New job: its order gets a new job. Given up: it is settled "+
+		"as unknown, unless the provider answers before", explain.Events())
 }
 
 type explainInput struct {
@@ -115,8 +115,8 @@ func (o orderOperations) explainOperation() operation {
 			OperationID: "explainOrder", Method: http.MethodGet, Path: "/api/orders/{id}/explain", Tags: []string{tagOrders},
 			Summary: "Explain where an order stands",
 			Description: "What the order waits for and why, what happens next if nobody does anything, and when at the " +
-				"latest, what may be done, and what belongs to it. It is read from the database, and not from a cache. Callers that may " +
-				"not observe the system get it without internals.",
+				"latest, what may be done, and what belongs to it. It is read from the database, and not from a cache. Callers " +
+				"that may not observe the system get it without internals.",
 		},
 		permission: permitRead, action: "explain",
 	}, o.explain)

@@ -23,8 +23,8 @@ func place() orders.Order {
 }
 
 // TestEveryStateIsExplained walks orders through random outcomes, settlements and refunds, beside random jobs,
-// processes and pauses. In every state the explanation names what happens next and when, or what a person may do, or the order
-// has ended for good.
+// processes and pauses. In every state the explanation names what happens next and when, or what a person may do, or
+// the order has ended for good.
 func TestEveryStateIsExplained(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

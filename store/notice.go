@@ -166,7 +166,9 @@ func (s *Notices) tell(
 	var told []orders.OperatorNotice
 	for _, c := range causes {
 		if slices.Contains(news, c.name) {
-			told = append(told, orders.OperatorNotice{ID: orders.NewID(), Type: kind, Cause: c.name, Message: c.message, At: now})
+			told = append(told, orders.OperatorNotice{
+				ID: orders.NewID(), Type: kind, Cause: c.name, Message: c.message, At: now,
+			})
 		}
 	}
 	return told, s.send(ctx, tx, kind, told, body)

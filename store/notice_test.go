@@ -34,7 +34,9 @@ func newWatch(t *testing.T) *watch {
 	}}
 	began := time.Now()
 	var err error
-	w.store, err = store.New(store.Config{DB: pool, Now: func() time.Time { return began.Add(w.ahead) }, MailsOperator: true})
+	w.store, err = store.New(store.Config{
+		DB: pool, Now: func() time.Time { return began.Add(w.ahead) }, MailsOperator: true,
+	})
 	require.NoError(t, err)
 	return w
 }

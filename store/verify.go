@@ -191,8 +191,8 @@ func (v *verification) report(check string, id orders.ID, format string, args ..
 	}
 }
 
-// Save stores a verification as the latest one, unless a later one is stored, and tells operators of the violations that
-// they do not know of. body makes the messages to webhooks.
+// Save stores a verification as the latest one, unless a later one is stored, and tells operators of the violations
+// that they do not know of. body makes the messages to webhooks.
 func (s *Verifier) Save(ctx context.Context, v Verification, body NoticeBody) error {
 	violations, err := json.Marshal(v.Violations)
 	if err != nil {
