@@ -147,6 +147,10 @@ func TestWebhooksAreTheirOwners(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, create(keys[roles.Customer], theirs).status)
 	service := decode[api.WebhookWithSecret](t, create(keys[roles.Service], theirs))
 	require.Equal(t, otherCustomer, service.CustomerID)
+	system := strings.Replace(hookBody, "Ping", "BreakerOpen", 1)
+	for _, role := range []roles.Role{roles.Service, roles.Customer} {
+		require.Equal(t, http.StatusUnprocessableEntity, create(keys[role], system).status, "%s is no operator", role)
+	}
 
 	visible := func(key string) (ids []orders.ID) {
 		for _, w := range decode[api.WebhookPage](t, h.do(t, http.MethodGet, "/api/webhooks", "", as(key)...)).Webhooks {

@@ -117,7 +117,7 @@ func (s *Notices) silent(ctx context.Context, tx pgx.Tx) (list []cause, err erro
 	rows, err := s.queries.InstancesSilent(ctx, tx, interval(silence))
 	for _, row := range rows {
 		list = append(list, cause{row.ID, fmt.Sprintf(
-			"The process %s has ended without saying so. Its last sign of life was at %s. Other processes take over its steps.",
+			"The process %s has ended without saying so. Its last sign of life was at %s. Others take over its steps.",
 			row.ID, row.HeartbeatAt.UTC().Format(time.RFC3339))})
 	}
 	return list, err
@@ -189,7 +189,9 @@ func (s *Notices) send(
 	var mails []river.InsertManyParams
 	for _, n := range told {
 		for _, endpoint := range endpoints {
-			list = append(list, newDelivery{endpoint: endpoint, id: orders.NewID(), eventType: string(kind), body: body(n)})
+			list = append(list, newDelivery{
+				endpoint: endpoint, id: orders.NewID(), eventType: string(kind), body: body(n),
+			})
 		}
 		mails = append(mails, river.InsertManyParams{Args: orders.OperatorMailJob{Notice: n}, InsertOpts: &river.InsertOpts{
 			Queue: MaintenanceQueue, MaxAttempts: mailAttempts,

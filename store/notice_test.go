@@ -34,9 +34,8 @@ func newWatch(t *testing.T) *watch {
 	}}
 	began := time.Now()
 	var err error
-	w.store, err = store.New(store.Config{
-		DB: pool, Now: func() time.Time { return began.Add(w.ahead) }, MailsOperator: true,
-	})
+	now := func() time.Time { return began.Add(w.ahead) }
+	w.store, err = store.New(store.Config{DB: pool, Now: now, MailsOperator: true})
 	require.NoError(t, err)
 	return w
 }
