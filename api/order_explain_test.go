@@ -55,7 +55,8 @@ func TestExplainsWhy(t *testing.T) {
 			workerLives, api.ExplainedStep{Why: "carrier", Event: "attempt"}, time.Second, "waits for a process", "",
 		},
 		"Running": {
-			workerLives + jobRuns, api.ExplainedStep{Why: "running", Event: "outcome", Process: "worker-7"},
+			workerLives + jobRuns,
+			api.ExplainedStep{Why: "running", Event: "outcome", Process: "worker-7"},
 			15 * time.Second, "process worker-7 has carried it out since", "",
 		},
 		"RunningForTooLong": {
@@ -65,20 +66,24 @@ func TestExplainsWhy(t *testing.T) {
 		},
 		"ProcessLost": {
 			workerLives + jobRuns + silent + other,
-			api.ExplainedStep{Why: "process_lost", Event: "new_job", Process: "worker-7"}, time.Second, "fell silent", "",
+			api.ExplainedStep{Why: "process_lost", Event: "new_job", Process: "worker-7"},
+			time.Second, "fell silent", "",
 		},
 		"JobLost": {
-			workerLives + "DELETE FROM millrace.river_job", api.ExplainedStep{Why: "job_lost", Event: "new_job"},
+			workerLives + "DELETE FROM millrace.river_job",
+			api.ExplainedStep{Why: "job_lost", Event: "new_job"},
 			25 * time.Second, "the sweep gives the order a new one", "",
 		},
 		"Backoff": {
 			workerLives + ownJob,
-			api.ExplainedStep{Why: "backoff", Event: "attempt", Attempts: new(3), LastError: "status_503"}, time.Minute,
+			api.ExplainedStep{Why: "backoff", Event: "attempt", Attempts: new(3), LastError: "status_503"},
+			time.Minute,
 			"try 4 comes at", "",
 		},
 		"LaneFull": {
 			workerLives + ownJobReady,
-			api.ExplainedStep{Why: "queued", Event: "attempt", Attempts: new(3), LastError: "status_503"}, time.Second,
+			api.ExplainedStep{Why: "queued", Event: "attempt", Attempts: new(3), LastError: "status_503"},
+			time.Second,
 			"waits for room", "",
 		},
 		"BreakerOpen": {
@@ -88,18 +93,21 @@ func TestExplainsWhy(t *testing.T) {
 		},
 		"BreakerOpenInOneProcess": {
 			workerLives + ownJobReady + shut + other,
-			api.ExplainedStep{Why: "queued", Event: "attempt", Attempts: new(3), LastError: "status_503"}, time.Second, "", "",
+			api.ExplainedStep{Why: "queued", Event: "attempt", Attempts: new(3), LastError: "status_503"},
+			time.Second, "", "",
 		},
 		"LanePaused": {
 			workerLives + ownJob + shut + laneHeld,
 			api.ExplainedStep{
 				Why: "lane_paused", Event: "attempt", Attempts: new(3), LastError: "status_503",
 				PauseReason: "The bank is moving",
-			}, 2 * time.Hour, "an operator pauses the lane at payment until", "/api/system/lanes/payment/resume",
+			},
+			2 * time.Hour, "an operator pauses the lane at payment until", "/api/system/lanes/payment/resume",
 		},
 		"QueuePaused": {
 			workerLives + ownJob + laneHeld + uiPaused,
-			api.ExplainedStep{Why: "queue_paused", Event: "attempt", Attempts: new(3), LastError: "status_503"}, 0,
+			api.ExplainedStep{Why: "queue_paused", Event: "attempt", Attempts: new(3), LastError: "status_503"},
+			0,
 			"paused in River UI", "/riverui/api/queues/payment/resume",
 		},
 	} {

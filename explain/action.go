@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millrace-orders/millrace/orders"
 )
@@ -85,13 +86,8 @@ func unblock(w Wait) Action {
 
 // add appends an action once.
 func add(list []Action, a Action) []Action {
-	if a == (Action{}) {
+	if a == (Action{}) || slices.Contains(list, a) {
 		return list
-	}
-	for _, other := range list {
-		if other == a {
-			return list
-		}
 	}
 	return append(list, a)
 }

@@ -14,10 +14,16 @@ func classOf(text string) string {
 		return ""
 	}
 	for _, class := range []struct{ part, name string }{
-		{"wrong URL, token or adapter", "misconfigured"}, {"share no protocol", "misconfigured"},
-		{"allow no common protocol", "misconfigured"}, {"circuit breaker is open", "breaker_open"},
-		{"no answer in time", "timeout"}, {"deadline exceeded", "timeout"}, {"cannot connect", "cannot_connect"},
-		{"certificate", "certificate"}, {"connection lost", "connection_lost"}, {"panic", "panic"},
+		{"wrong URL, token or adapter", "misconfigured"},
+		{"share no protocol", "misconfigured"},
+		{"allow no common protocol", "misconfigured"},
+		{"circuit breaker is open", "breaker_open"},
+		{"no answer in time", "timeout"},
+		{"deadline exceeded", "timeout"},
+		{"cannot connect", "cannot_connect"},
+		{"certificate", "certificate"},
+		{"connection lost", "connection_lost"},
+		{"panic", "panic"},
 	} {
 		if strings.Contains(text, class.part) {
 			return class.name

@@ -15,5 +15,5 @@ func TestExplanationsGoByTheWorkers(t *testing.T) {
 	require.Equal(t, longestRun, explain.LongestRun)
 	require.Equal(t, askFor, explain.AskFor)
 	require.Equal(t, trustAfter, explain.Trust)
-	require.Equal(t, Config{}.withDefaults().SweepEvery, explain.SweepEvery)
+	require.Equal(t, explain.SweepEvery, Config{}.withDefaults().SweepEvery)
 }

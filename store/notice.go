@@ -65,7 +65,8 @@ func (s *Notices) Look(ctx context.Context, self string, body NoticeBody) (told 
 			kind   orders.NoticeType
 			causes func(context.Context, pgx.Tx) ([]cause, error)
 		}{
-			{orders.NoticeNeedsAttention, s.attention}, {orders.NoticeBreakerOpen, s.breakers},
+			{orders.NoticeNeedsAttention, s.attention},
+			{orders.NoticeBreakerOpen, s.breakers},
 			{orders.NoticeInstanceLost, s.silent},
 		} {
 			if look.kind == orders.NoticeInstanceLost && !turn.Trusted {
