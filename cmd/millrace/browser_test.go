@@ -31,7 +31,7 @@ func TestBrowser(t *testing.T) {
 
 	for url, want := range map[string][]string{
 		m.api + "/docs/":                        {"Millrace", "Place an order", "/api/orders/{id}/events"},
-		m.ops + "/riverui/jobs?state=completed": {"capture_payment", placed.OrderID},
+		m.ops + "/riverui/jobs?state=completed": {"carry_order", placed.OrderID},
 		m.ops + "/riverui/queues":               {"payment", "inventory", "shipping", "email"},
 	} {
 		var page string
