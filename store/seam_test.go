@@ -79,6 +79,8 @@ func call(t *testing.T, method reflect.Value, text string) []reflect.Value {
 		case of.Kind() == reflect.Slice:
 			list := reflect.MakeSlice(of, 1, 1)
 			in = append(in, list)
+		case of.Kind() == reflect.Pointer:
+			in = append(in, reflect.New(of.Elem()))
 		default:
 			in = append(in, reflect.Zero(of))
 		}
