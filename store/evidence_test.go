@@ -33,7 +33,8 @@ ANALYZE millrace.audit_log`
 // What explains one order is looked up, whatever else there is.
 func TestEvidenceReadsLittle(t *testing.T) {
 	t.Parallel()
-	tx := storetest.Tx(t)
+	// A database of its own: what other tests have rolled back would be read, too.
+	tx := hold(t, storetest.PatientPool(t))
 	s := storetest.New(t, tx)
 	for _, sql := range []string{manyOrders, manyJobs} {
 		_, err := tx.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)

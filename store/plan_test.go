@@ -46,7 +46,8 @@ func rowsRead(t *testing.T, tx pgx.Tx, table string) (rows int) {
 // TestPagesReadLittle reads pages more often than it takes for Postgres to consider a plan for any parameters.
 func TestPagesReadLittle(t *testing.T) {
 	t.Parallel()
-	tx := storetest.Tx(t)
+	// A database of its own: what other tests have rolled back would be read, too.
+	tx := hold(t, storetest.PatientPool(t))
 	s := storetest.New(t, tx)
 	_, err := tx.Exec(t.Context(), manyOrders, pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
