@@ -115,11 +115,12 @@ test-deploy: ## Build the image twice, run what is in it, and validate units and
 		{ apt-get update -q && apt-get install -qy --no-install-recommends systemd; }
 	$(GO) test -tags deploy -timeout 30m $(DEPLOY) ./deploy
 
+# POOLED='^TestApply' runs the tests of the store with such a name only.
 .PHONY: test-pooler
 test-pooler: ## Run the store's tests and whole orders through a PgBouncer, which is installed if there is none
 	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || \
 		{ apt-get update -q && apt-get install -qy --no-install-recommends pgbouncer; }
-	MILLRACE_TEST_POOLER=transaction $(GO) test -timeout 10m ./store
+	MILLRACE_TEST_POOLER=transaction $(GO) test -timeout 10m $(if $(POOLED),-run '$(POOLED)') ./store
 	$(GO) test -run '^TestPool' -timeout 5m ./store ./cmd/millrace
 
 # The programs of a version that is not installed are fetched once, as `millrace dev` does.
