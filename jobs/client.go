@@ -44,16 +44,6 @@ func (c *Client) StopAndCancel(ctx context.Context) error {
 	return c.Client.StopAndCancel(ctx)
 }
 
-// Stopping reports whether the workers are being stopped.
-func (c *Client) Stopping() bool {
-	select {
-	case <-c.stopping:
-		return true
-	default:
-		return false
-	}
-}
-
 func (c *Client) halt() {
 	c.stop.Do(func() { close(c.stopping) })
 	c.ended.Wait()

@@ -52,7 +52,7 @@ func TestRecover(t *testing.T) {
 			}
 			n, err := s.Steps.Recover(t.Context(), self)
 			require.NoError(t, err)
-			require.Equal(t, tt.want, n)
+			require.Equal(t, 3*tt.want, n, "its steps")
 			require.Equal(t, tt.want, count(t, db, `SELECT count(*) FROM river_job
 				WHERE kind = 'carry_order' AND state = 'available'`))
 			n, err = s.Steps.Recover(t.Context(), self)
@@ -60,6 +60,36 @@ func TestRecover(t *testing.T) {
 			require.Zero(t, n, "the new job counts")
 		})
 	}
+}
+
+// TestRecoverAgain: what a dead process was doing is given away once, however long River's row says that it runs.
+func TestRecoverAgain(t *testing.T) {
+	t.Parallel()
+	s := newSwept(t)
+	recovered := func() int {
+		t.Helper()
+		n, err := s.store.Steps.Recover(t.Context(), store.Instance{ID: "self"})
+		require.NoError(t, err)
+		return n
+	}
+	s.exec(`UPDATE river_job SET state = 'running', attempted_by = '{dead}', attempted_at = now() - interval '11 seconds'`)
+	require.Equal(t, 3, recovered())
+	// The new job settles one step, hands the others over, and one of these is lost again.
+	s.exec(`UPDATE river_job SET state = 'completed', finalized_at = now() WHERE state = 'available';
+		UPDATE order_steps SET state = 'succeeded', settled_at = now() WHERE step = 'reserve_inventory';
+		INSERT INTO river_job (args, kind, max_attempts, queue, state)
+		SELECT jsonb_build_object('order_id', order_id, 'step', step, 'generation', 1), step, 9, 'x', 'scheduled'
+		FROM order_steps WHERE state = 'pending'`)
+	require.Zero(t, recovered(), "the steps have jobs of their own")
+	s.exec(`UPDATE river_job SET state = 'running', attempted_by = '{dead}', attempted_at = now() - interval '11 seconds'
+		WHERE kind = 'quote_shipping'`)
+	require.Equal(t, 1, recovered())
+	require.Equal(t, 1, count(t, s.pool, `SELECT count(*) FROM river_job WHERE state = 'available'
+		AND args -> 'steps' = '["quote_shipping:1"]'`), "the new job names the step: the lost one's row still has it")
+	require.Zero(t, recovered())
+	s.exec(`UPDATE river_job SET state = 'completed', finalized_at = now() WHERE state = 'available';
+		UPDATE order_steps SET state = 'succeeded', settled_at = now() WHERE state = 'pending'`)
+	require.Zero(t, recovered(), "nothing is pending")
 }
 
 func TestInstances(t *testing.T) {

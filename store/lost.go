@@ -17,7 +17,7 @@ import (
 // Recover gives new jobs to the orders whose jobs run on instances that have been silent for 10 s, and to the orders
 // whose jobs run on self according to River only. It costs in proportion to those jobs, and not to the open orders.
 // The instance must have sent heartbeats for as long itself: after an outage of the database all instances have been
-// silent. It returns how many jobs it replaced.
+// silent. It returns how many steps got a new job.
 //
 // An instance that was only frozen, or cut off, does no harm when it comes back: its steps are settled then, or settled
 // by whichever is first, and the provider has seen one key.
@@ -51,57 +51,47 @@ func (s *Steps) lost(ctx context.Context, self Instance) ([]int64, error) {
 	return lost, nil
 }
 
-// replace gives carrying jobs to the orders of jobs that run according to River only.
+// replace gives new jobs to the steps of jobs that run according to River only.
 func (s *Steps) replace(ctx context.Context, lost []int64) (replaced int, err error) {
 	for ids := range slices.Chunk(lost, lostPage) {
 		if err := ctx.Err(); err != nil {
 			return replaced, err
 		}
-		var work []orders.StepJob
-		err := s.inTurn(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
-			if work, err = s.unreplaced(ctx, tx, ids); err != nil {
-				return err
-			}
-			return s.carryAll(ctx, tx, work)
+		n, err := s.giveJobs(ctx, func(ctx context.Context, tx pgx.Tx) ([]orders.StepJob, error) {
+			return s.unreplaced(ctx, tx, ids)
 		})
+		replaced += n
 		if err != nil {
 			return replaced, err
 		}
-		replaced += len(work)
 	}
 	return replaced, nil
 }
 
-// unreplaced returns the work of running jobs that has got no other job since: the pending step of a step's job, and
-// the order of a carrying job, which has an empty step.
-func (s *Steps) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) (work []orders.StepJob, err error) {
-	rows, err := s.queries.JobsUnreplaced(ctx, tx, ids)
+// unreplaced returns the pending steps of running jobs that have no other job.
+func (s *Steps) unreplaced(ctx context.Context, tx pgx.Tx, ids []int64) ([]orders.StepJob, error) {
+	running, err := s.queries.JobsRunning(ctx, tx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}
-	params := new(dbsqlc.StepsPendingParams)
-	for _, row := range rows {
-		var job orders.StepJob // a carrying job has no more than the order
-		if err := json.Unmarshal(row.Args, &job); err != nil {
-			continue
+	params := new(dbsqlc.StepsLostParams)
+	for _, row := range running {
+		var job orders.StepJob // of a carrying job's args, the order alone
+		err := json.Unmarshal(row.Args, &job)
+		if err != nil || row.Kind != (orders.CarryJob{}).Kind() && row.Kind != string(job.Step) {
+			continue // the job of no step
 		}
-		switch {
-		case row.Kind == (orders.CarryJob{}).Kind():
-			work = append(work, orders.StepJob{OrderID: job.OrderID})
-		case string(job.Step) == row.Kind:
-			params.OrderIds = append(params.OrderIds, job.OrderID)
-			params.Steps = append(params.Steps, row.Kind)
-			params.Generations = append(params.Generations, int32(job.Generation))
-		}
+		params.JobIds, params.OrderIds = append(params.JobIds, row.ID), append(params.OrderIds, job.OrderID)
+		params.Steps = append(params.Steps, string(job.Step))
+		params.Generations = append(params.Generations, int32(job.Generation))
 	}
-	pending, err := s.queries.StepsPending(ctx, tx, params)
+	rows, err := s.queries.StepsLost(ctx, tx, params)
 	if err != nil {
 		return nil, fmt.Errorf("read steps: %w", err)
 	}
-	for _, row := range pending {
-		work = append(work, orders.StepJob{
-			OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation),
-		})
+	steps := make([]orders.StepJob, len(rows))
+	for i, row := range rows {
+		steps[i] = orders.StepJob{OrderID: row.OrderID, Step: orders.StepName(row.Step), Generation: int(row.Generation)}
 	}
-	return work, nil
+	return steps, nil
 }

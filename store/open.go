@@ -62,22 +62,22 @@ func (s *Steps) steps(
 
 // openPage adds the orders of a page that are missing from the open orders. Programs of an earlier version place
 // orders without adding them.
-func (s *Steps) openPage(ctx context.Context, tx pgx.Tx, after orders.ID) (next orders.ID, err error) {
+func (s *Steps) openPage(ctx context.Context, tx pgx.Tx, after orders.ID) (page stepPage, err error) {
 	rows, err := s.queries.OrdersUnopened(ctx, tx, &dbsqlc.OrdersUnopenedParams{After: after, PageSize: sweepPage})
 	if err != nil {
-		return orders.ID{}, fmt.Errorf("read orders under way: %w", err)
+		return stepPage{}, fmt.Errorf("read orders under way: %w", err)
 	}
 	var missing []orders.ID
 	for _, row := range rows {
 		if row.Missing {
 			missing = append(missing, row.ID)
 		}
-		next = row.ID
+		page.next = row.ID
 	}
 	if len(rows) < sweepPage {
-		next = orders.ID{}
+		page.next = orders.ID{}
 	}
-	return next, s.tidy(ctx, tx, missing)
+	return page, s.tidy(ctx, tx, missing)
 }
 
 // tidy sees to it that orders are among the open orders exactly if they are open. Programs of an earlier version leave

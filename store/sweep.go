@@ -79,22 +79,20 @@ func (s *Steps) sweep(ctx context.Context, longest time.Duration, overdue time.T
 	if err != nil {
 		return fmt.Errorf("list shut queues: %w", err)
 	}
-	if err := s.walk(ctx, walkUnopened, s.openPage); err != nil {
+	if _, err := s.walk(ctx, walkUnopened, s.openPage); err != nil {
 		return err
 	}
-	return s.walk(ctx, walkOpen, func(ctx context.Context, tx pgx.Tx, after orders.ID) (orders.ID, error) {
+	given, err := s.walk(ctx, walkOpen, func(ctx context.Context, tx pgx.Tx, after orders.ID) (stepPage, error) {
 		page, err := s.steps(ctx, tx, after, longest, strandedAfter)
 		if err != nil {
-			return orders.ID{}, err
+			return stepPage{}, err
 		}
 		failpoint.Hit("sweep.found")
 		swept.give(page, shut, overdue)
-		if err := s.tidy(ctx, tx, page.idle); err != nil {
-			return orders.ID{}, err
-		}
-		swept.Stranded += len(page.stranded)
-		return page.next, s.carryAll(ctx, tx, page.stranded)
+		return page, s.tidy(ctx, tx, page.idle)
 	})
+	swept.Stranded += given
+	return err
 }
 
 // give notes the steps of a page that are to be given up.
@@ -113,39 +111,41 @@ func (s *Swept) give(page stepPage, shut []string, overdue time.Time) {
 	}
 }
 
-// walk reads pages, each in a transaction, from where the walk stopped. The zero order is its beginning and its end.
+// walk reads pages, each in a transaction, from where the walk stopped, and gives jobs to the stranded steps. The zero
+// order is its beginning and its end.
 func (s *Steps) walk(
-	ctx context.Context, name string, page func(context.Context, pgx.Tx, orders.ID) (next orders.ID, err error),
-) error {
+	ctx context.Context, name string, read func(context.Context, pgx.Tx, orders.ID) (stepPage, error),
+) (given int, err error) {
 	at, err := s.cursor(ctx, name)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for range sweepPages {
 		if err := ctx.Err(); err != nil {
-			return err
+			return given, err
 		}
-		var next orders.ID
-		err := s.inTurn(ctx, func(ctx context.Context, tx pgx.Tx) error {
-			if next, err = page(ctx, tx, at); err != nil {
-				return err
+		var page stepPage
+		n, err := s.giveJobs(ctx, func(ctx context.Context, tx pgx.Tx) ([]orders.StepJob, error) {
+			if page, err = read(ctx, tx, at); err != nil {
+				return nil, err
 			}
 			switch {
-			case next != orders.ID{}:
-				err = s.queries.SweepCursorWrite(ctx, tx, &dbsqlc.SweepCursorWriteParams{Walk: name, OrderID: next})
+			case page.next != orders.ID{}:
+				err = s.queries.SweepCursorWrite(ctx, tx, &dbsqlc.SweepCursorWriteParams{Walk: name, OrderID: page.next})
 			case at != orders.ID{}:
 				err = s.queries.SweepCursorForget(ctx, tx, name)
 			}
-			return err
+			return page.stranded, err
 		})
+		given += n
 		if err != nil {
-			return err
+			return given, err
 		}
-		if at = next; at == (orders.ID{}) {
-			return nil
+		if at = page.next; at == (orders.ID{}) {
+			return given, nil
 		}
 	}
-	return nil
+	return given, nil
 }
 
 func (s *Steps) cursor(ctx context.Context, walk string) (at orders.ID, err error) {
@@ -161,9 +161,13 @@ func (s *Steps) cursor(ctx context.Context, walk string) (at orders.ID, err erro
 	return at, nil
 }
 
-// inTurn runs fn in a transaction, if no other sweep is under way.
-func (s *Steps) inTurn(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
-	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+// giveJobs gives the steps that find returns a job that carries them out, in the same transaction, if no other sweep is
+// under way. The jobs name their steps: a lost job's row may still look as if it carried them out.
+func (s *Steps) giveJobs(
+	ctx context.Context, find func(context.Context, pgx.Tx) ([]orders.StepJob, error),
+) (given int, err error) {
+	var steps []orders.StepJob
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		mine, err := s.queries.TakeTurn(ctx, tx, sweepLock)
 		if err != nil {
 			return err
@@ -174,29 +178,21 @@ func (s *Steps) inTurn(ctx context.Context, fn func(context.Context, pgx.Tx) err
 		if err := s.queries.SweepPlan(ctx, tx); err != nil {
 			return fmt.Errorf("plan: %w", err)
 		}
-		if err := fn(ctx, tx); err != nil {
+		if steps, err = find(ctx, tx); err != nil {
+			return err
+		}
+		if err := s.enqueue(ctx, tx, carrying(steps), priorityBegun); err != nil {
 			return err
 		}
 		failpoint.Hit("sweep.before_commit")
 		return nil
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	failpoint.Hit("sweep.committed")
-	s.bell.RingQueues([]string{orders.CarryQueue})
-	return nil
-}
-
-// carryAll gives the orders of steps a job that carries out whatever no other job does.
-func (s *Steps) carryAll(ctx context.Context, tx pgx.Tx, steps []orders.StepJob) error {
-	var jobs []orders.CarryJob
-	seen := map[orders.ID]bool{}
-	for _, step := range steps {
-		if !seen[step.OrderID] {
-			seen[step.OrderID] = true
-			jobs = append(jobs, orders.CarryJob{OrderID: step.OrderID})
-		}
+	if len(steps) > 0 {
+		s.bell.RingQueues([]string{orders.CarryQueue})
 	}
-	return s.enqueue(ctx, tx, jobs, priorityBegun)
+	return len(steps), nil
 }

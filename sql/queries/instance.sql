@@ -46,19 +46,34 @@ LIMIT 10000;
 -- JobsOverrun finds jobs that have been running for longer than any job may.
 SELECT id FROM millrace.river_job WHERE state = 'running' AND attempted_at < now() - @longest_run::interval LIMIT 10000;
 
--- name: JobsUnreplaced :many
--- JobsUnreplaced returns those of some running jobs whose work has got no other job since: for a step a job of its own,
--- and for any job one that carries the whole order.
-SELECT j.id, j.kind, j.args FROM millrace.river_job j
+-- name: JobsRunning :many
+-- JobsRunning reads those of some jobs that run according to River.
+SELECT id, kind, args FROM millrace.river_job WHERE id = ANY(@ids::bigint[]) AND state = 'running';
+
+-- name: StepsLost :many
+-- StepsLost returns the pending steps that some lost jobs leave without a job: a lost job's step, or, with an empty
+-- step, all steps of its order. A step has another job if it has one of its own, or if a later job carries its order.
+-- Each order's steps and jobs are looked up by themselves.
+SELECT DISTINCT s.order_id, s.step, s.generation
+FROM (
+    SELECT
+        unnest(@job_ids::bigint[]) AS job_id, unnest(@order_ids::uuid[]) AS order_id, unnest(@steps::text[]) AS step,
+        unnest(@generations::integer[]) AS generation
+) w
+CROSS JOIN LATERAL (
+    SELECT p.order_id, p.step, p.generation FROM millrace.order_steps p
+    WHERE p.order_id = w.order_id AND p.state = 'pending'
+        AND (w.step = '' OR p.step = w.step AND p.generation = w.generation) OFFSET 0
+) s
 LEFT JOIN LATERAL (
-    SELECT n.id FROM millrace.river_job n
-    WHERE n.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-        AND n.args ->> 'order_id' = j.args ->> 'order_id' AND n.id + 0 > j.id -- indexes over these find as many jobs as there are
-        AND (n.kind || '' = 'carry_order' AND NOT n.args ? 'steps'
-            OR n.kind || '' = j.kind AND n.args ->> 'generation' = j.args ->> 'generation')
+    SELECT j.id FROM millrace.river_job j
+    WHERE j.args ->> 'order_id' = s.order_id::text
+        AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled') AND j.id + 0 <> w.job_id
+        AND (j.kind || '' = s.step AND j.args ->> 'generation' = s.generation::text
+            OR j.kind || '' = 'carry_order' AND j.id + 0 > w.job_id) -- indexes over these find as many jobs as there are
     LIMIT 1
-) newer ON true
-WHERE j.id = ANY(@ids::bigint[]) AND j.state = 'running' AND newer.id IS NULL;
+) other ON true
+WHERE other.id IS NULL;
 
 -- name: QueuesShut :many
 -- QueuesShut lists the queues from which no live process takes jobs.

@@ -89,15 +89,6 @@ WITH o AS (
 )
 INSERT INTO millrace.open_orders (order_id) SELECT o.id FROM o WHERE o.open ON CONFLICT DO NOTHING;
 
--- name: StepsPending :many
--- StepsPending returns those of some steps that are pending.
-SELECT s.order_id, s.step, s.generation FROM (
-    SELECT
-        unnest(@order_ids::uuid[]) AS order_id, unnest(@steps::text[]) AS step, unnest(@generations::integer[]) AS generation
-) w
-JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
-WHERE s.state = 'pending';
-
 -- name: StepsOldest :many
 -- StepsOldest returns, for each kind of step that is pending in one of the oldest open orders, since when it has been
 -- pending there.

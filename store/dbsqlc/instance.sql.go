@@ -8,6 +8,7 @@ package dbsqlc
 import (
 	"context"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -144,36 +145,26 @@ func (q *Queries) JobsOverrun(ctx context.Context, db DBTX, longestRun pgtype.In
 	return items, nil
 }
 
-const jobsUnreplaced = `-- name: JobsUnreplaced :many
-SELECT j.id, j.kind, j.args FROM millrace.river_job j
-LEFT JOIN LATERAL (
-    SELECT n.id FROM millrace.river_job n
-    WHERE n.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-        AND n.args ->> 'order_id' = j.args ->> 'order_id' AND n.id + 0 > j.id -- indexes over these find as many jobs as there are
-        AND (n.kind || '' = 'carry_order' AND NOT n.args ? 'steps'
-            OR n.kind || '' = j.kind AND n.args ->> 'generation' = j.args ->> 'generation')
-    LIMIT 1
-) newer ON true
-WHERE j.id = ANY($1::bigint[]) AND j.state = 'running' AND newer.id IS NULL
+const jobsRunning = `-- name: JobsRunning :many
+SELECT id, kind, args FROM millrace.river_job WHERE id = ANY($1::bigint[]) AND state = 'running'
 `
 
-type JobsUnreplacedRow struct {
+type JobsRunningRow struct {
 	ID   int64
 	Kind string
 	Args []byte
 }
 
-// JobsUnreplaced returns those of some running jobs whose work has got no other job since: for a step a job of its own,
-// and for any job one that carries the whole order.
-func (q *Queries) JobsUnreplaced(ctx context.Context, db DBTX, ids []int64) ([]JobsUnreplacedRow, error) {
-	rows, err := db.Query(ctx, jobsUnreplaced, ids)
+// JobsRunning reads those of some jobs that run according to River.
+func (q *Queries) JobsRunning(ctx context.Context, db DBTX, ids []int64) ([]JobsRunningRow, error) {
+	rows, err := db.Query(ctx, jobsRunning, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []JobsUnreplacedRow
+	var items []JobsRunningRow
 	for rows.Next() {
-		var i JobsUnreplacedRow
+		var i JobsRunningRow
 		if err := rows.Scan(&i.ID, &i.Kind, &i.Args); err != nil {
 			return nil, err
 		}
@@ -244,6 +235,70 @@ func (q *Queries) QueuesShut(ctx context.Context, db DBTX, silence pgtype.Interv
 			return nil, err
 		}
 		items = append(items, name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const stepsLost = `-- name: StepsLost :many
+SELECT DISTINCT s.order_id, s.step, s.generation
+FROM (
+    SELECT
+        unnest($1::bigint[]) AS job_id, unnest($2::uuid[]) AS order_id, unnest($3::text[]) AS step,
+        unnest($4::integer[]) AS generation
+) w
+CROSS JOIN LATERAL (
+    SELECT p.order_id, p.step, p.generation FROM millrace.order_steps p
+    WHERE p.order_id = w.order_id AND p.state = 'pending'
+        AND (w.step = '' OR p.step = w.step AND p.generation = w.generation) OFFSET 0
+) s
+LEFT JOIN LATERAL (
+    SELECT j.id FROM millrace.river_job j
+    WHERE j.args ->> 'order_id' = s.order_id::text
+        AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled') AND j.id + 0 <> w.job_id
+        AND (j.kind || '' = s.step AND j.args ->> 'generation' = s.generation::text
+            OR j.kind || '' = 'carry_order' AND j.id + 0 > w.job_id) -- indexes over these find as many jobs as there are
+    LIMIT 1
+) other ON true
+WHERE other.id IS NULL
+`
+
+type StepsLostParams struct {
+	JobIds      []int64
+	OrderIds    []uuid.UUID
+	Steps       []string
+	Generations []int32
+}
+
+type StepsLostRow struct {
+	OrderID    uuid.UUID
+	Step       string
+	Generation int32
+}
+
+// StepsLost returns the pending steps that some lost jobs leave without a job: a lost job's step, or, with an empty
+// step, all steps of its order. A step has another job if it has one of its own, or if a later job carries its order.
+// Each order's steps and jobs are looked up by themselves.
+func (q *Queries) StepsLost(ctx context.Context, db DBTX, arg *StepsLostParams) ([]StepsLostRow, error) {
+	rows, err := db.Query(ctx, stepsLost,
+		arg.JobIds,
+		arg.OrderIds,
+		arg.Steps,
+		arg.Generations,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StepsLostRow
+	for rows.Next() {
+		var i StepsLostRow
+		if err := rows.Scan(&i.OrderID, &i.Step, &i.Generation); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

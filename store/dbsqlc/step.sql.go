@@ -311,48 +311,6 @@ func (q *Queries) StepsOldest(ctx context.Context, db DBTX, most int32) ([]Steps
 	return items, nil
 }
 
-const stepsPending = `-- name: StepsPending :many
-SELECT s.order_id, s.step, s.generation FROM (
-    SELECT
-        unnest($1::uuid[]) AS order_id, unnest($2::text[]) AS step, unnest($3::integer[]) AS generation
-) w
-JOIN millrace.order_steps s ON s.order_id = w.order_id AND s.step = w.step AND s.generation = w.generation
-WHERE s.state = 'pending'
-`
-
-type StepsPendingParams struct {
-	OrderIds    []uuid.UUID
-	Steps       []string
-	Generations []int32
-}
-
-type StepsPendingRow struct {
-	OrderID    uuid.UUID
-	Step       string
-	Generation int32
-}
-
-// StepsPending returns those of some steps that are pending.
-func (q *Queries) StepsPending(ctx context.Context, db DBTX, arg *StepsPendingParams) ([]StepsPendingRow, error) {
-	rows, err := db.Query(ctx, stepsPending, arg.OrderIds, arg.Steps, arg.Generations)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []StepsPendingRow
-	for rows.Next() {
-		var i StepsPendingRow
-		if err := rows.Scan(&i.OrderID, &i.Step, &i.Generation); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const stepsRead = `-- name: StepsRead :many
 SELECT
     s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
