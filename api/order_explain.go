@@ -21,7 +21,7 @@ type Explanation struct {
 	At       time.Time       `json:"at" example:"2026-11-22T12:00:30Z" doc:"The moment that this is about, by the database's clock"`
 	Standing string          `json:"standing" example:"It waits for authorize payment: an operator pauses the lane at payment until 22 Nov 13:00:00 UTC." doc:"Where the order stands, in one sentence"`
 	Waits    []ExplainedStep `json:"waits" doc:"The open steps, and why each has no outcome yet"`
-	Next     *ExplainedNext  `json:"next,omitempty" doc:"What happens next if nobody does anything; absent if nothing does"`
+	Next     *ExplainedNext  `json:"next,omitempty" doc:"What happens next by itself; absent if nothing does"`
 	Actions  []ExplainedCall `json:"actions" doc:"What may be done. For customers and services: what they may do themselves"`
 	Belongs  *Belongings     `json:"belongs,omitempty" doc:"What belongs to the order; for operators"`
 }
@@ -114,7 +114,7 @@ func (o orderOperations) explainOperation() operation {
 		Operation: huma.Operation{
 			OperationID: "explainOrder", Method: http.MethodGet, Path: "/api/orders/{id}/explain", Tags: []string{tagOrders},
 			Summary: "Explain where an order stands",
-			Description: "What the order waits for and why, what happens next if nobody does anything, and when at the " +
+			Description: "What the order waits for and why, what happens next by itself, and when at the " +
 				"latest, what may be done, and what belongs to it. It is read from the database, and not from a cache. Callers " +
 				"that may not observe the system get it without internals.",
 		},

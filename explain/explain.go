@@ -23,7 +23,7 @@ type Explanation struct {
 	Actions []Action
 }
 
-// Next is what happens if nobody acts, and when at the latest.
+// Next is what happens by itself, and when at the latest.
 type Next struct {
 	Event Event
 	Step  orders.StepName

@@ -282,9 +282,9 @@ type Invoker interface {
 	DeleteWebhook(ctx context.Context, params DeleteWebhookParams, options ...RequestOption) error
 	// ExplainOrder invokes explainOrder operation.
 	//
-	// What the order waits for and why, what happens next if nobody does anything, and when at the latest,
-	// what may be done, and what belongs to it. It is read from the database, and not from a cache.
-	// Callers that may not observe the system get it without internals.
+	// What the order waits for and why, what happens next by itself, and when at the latest, what may be
+	// done, and what belongs to it. It is read from the database, and not from a cache. Callers that may
+	// not observe the system get it without internals.
 	//
 	// GET /api/orders/{id}/explain
 	ExplainOrder(ctx context.Context, params ExplainOrderParams, options ...RequestOption) (*Explanation, error)
@@ -1093,9 +1093,9 @@ func (c *Client) sendDeleteWebhook(ctx context.Context, params DeleteWebhookPara
 
 // ExplainOrder invokes explainOrder operation.
 //
-// What the order waits for and why, what happens next if nobody does anything, and when at the latest,
-// what may be done, and what belongs to it. It is read from the database, and not from a cache.
-// Callers that may not observe the system get it without internals.
+// What the order waits for and why, what happens next by itself, and when at the latest, what may be
+// done, and what belongs to it. It is read from the database, and not from a cache. Callers that may
+// not observe the system get it without internals.
 //
 // GET /api/orders/{id}/explain
 func (c *Client) ExplainOrder(ctx context.Context, params ExplainOrderParams, options ...RequestOption) (*Explanation, error) {

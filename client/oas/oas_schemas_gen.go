@@ -1520,7 +1520,7 @@ type Explanation struct {
 	At time.Time `json:"at"`
 	// What belongs to the order; for operators.
 	Belongs OptBelongings `json:"belongs"`
-	// What happens next if nobody does anything; absent if nothing does.
+	// What happens next by itself; absent if nothing does.
 	Next    OptExplainedNext `json:"next"`
 	OrderID uuid.UUID        `json:"orderId"`
 	// Where the order stands, in one sentence.

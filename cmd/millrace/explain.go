@@ -44,7 +44,7 @@ func printExplanation(out io.Writer, x api.Explanation) error {
 		}
 	}
 	if x.Next != nil {
-		fmt.Fprintf(out, "\nNext, if nobody does anything: %s of %s, by %s\n", x.Next.Event, x.Next.Step, at(x.Next.By))
+		fmt.Fprintf(out, "\nNext, by itself: %s of %s, by %s\n", x.Next.Event, x.Next.Step, at(x.Next.By))
 	}
 	for _, a := range x.Actions {
 		fmt.Fprintf(out, "\n%s\n", a.What)
