@@ -35,12 +35,16 @@ func (s *DeadLetters) Groups(ctx context.Context, limit int) ([]DeadLetterGroup,
 	}
 	groups := make([]DeadLetterGroup, len(rows))
 	for i, row := range rows {
-		cause := orders.Cause{
-			Step: orders.StepName(row.CauseStep), State: orders.StepState(row.CauseState), Code: row.CauseCode,
-		}
-		groups[i] = DeadLetterGroup{cause, row.Orders, row.FirstAt.UTC(), row.LastAt.UTC()}
+		groups[i] = decodeGroup(row)
 	}
 	return groups, nil
+}
+
+func decodeGroup(row dbsqlc.DeadLetterGroupsRow) DeadLetterGroup {
+	cause := orders.Cause{
+		Step: orders.StepName(row.CauseStep), State: orders.StepState(row.CauseState), Code: row.CauseCode,
+	}
+	return DeadLetterGroup{cause, row.Orders, row.FirstAt.UTC(), row.LastAt.UTC()}
 }
 
 // List lists the orders of a redrive by id, above the given one.

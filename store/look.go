@@ -23,10 +23,7 @@ func (s *DeadLetters) Latest(ctx context.Context, limit int) ([]DeadLetterGroup,
 	}
 	groups := make([]DeadLetterGroup, len(rows))
 	for i, row := range rows {
-		cause := orders.Cause{
-			Step: orders.StepName(row.CauseStep), State: orders.StepState(row.CauseState), Code: row.CauseCode,
-		}
-		groups[i] = DeadLetterGroup{cause, row.Orders, row.FirstAt.UTC(), row.LastAt.UTC()}
+		groups[i] = decodeGroup(dbsqlc.DeadLetterGroupsRow(row))
 	}
 	return groups, nil
 }

@@ -93,7 +93,7 @@ func (s *Queues) List(ctx context.Context) ([]Queue, error) {
 			q.Scheduled += d.Jobs
 		}
 	}
-	oldest, err := s.queries.StepsOldest(ctx, s.db, oldestOrders)
+	oldest, err := s.queries.LaneSteps(ctx, s.db, oldestOrders)
 	if err != nil {
 		return nil, fmt.Errorf("read oldest steps: %w", err)
 	}

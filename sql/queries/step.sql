@@ -89,16 +89,6 @@ WITH o AS (
 )
 INSERT INTO millrace.open_orders (order_id) SELECT o.id FROM o WHERE o.open ON CONFLICT DO NOTHING;
 
--- name: StepsOldest :many
--- StepsOldest returns, for each kind of step that is pending in one of the oldest open orders, since when it has been
--- pending there.
-SELECT s.step::text AS step, min(s.started_at)::timestamptz AS started_at
-FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT @most) o
-CROSS JOIN LATERAL (
-    SELECT p.step, p.started_at FROM millrace.order_steps p WHERE p.order_id = o.order_id AND p.state = 'pending' OFFSET 0
-) s
-GROUP BY s.step;
-
 -- name: SweepCursors :many
 SELECT * FROM millrace.sweep_cursor;
 

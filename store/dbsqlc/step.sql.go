@@ -275,42 +275,6 @@ func (q *Queries) StepTakeBack(ctx context.Context, db DBTX, arg *StepTakeBackPa
 	return err
 }
 
-const stepsOldest = `-- name: StepsOldest :many
-SELECT s.step::text AS step, min(s.started_at)::timestamptz AS started_at
-FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT $1) o
-CROSS JOIN LATERAL (
-    SELECT p.step, p.started_at FROM millrace.order_steps p WHERE p.order_id = o.order_id AND p.state = 'pending' OFFSET 0
-) s
-GROUP BY s.step
-`
-
-type StepsOldestRow struct {
-	Step      string
-	StartedAt time.Time
-}
-
-// StepsOldest returns, for each kind of step that is pending in one of the oldest open orders, since when it has been
-// pending there.
-func (q *Queries) StepsOldest(ctx context.Context, db DBTX, most int32) ([]StepsOldestRow, error) {
-	rows, err := db.Query(ctx, stepsOldest, most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []StepsOldestRow
-	for rows.Next() {
-		var i StepsOldestRow
-		if err := rows.Scan(&i.Step, &i.StartedAt); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const stepsRead = `-- name: StepsRead :many
 SELECT
     s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
