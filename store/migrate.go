@@ -29,6 +29,9 @@ type MigrateConfig struct {
 	Grantees []string
 	// Wait is how long another migration is waited for. Default 10 min.
 	Wait time.Duration
+	// Restored is set if an operator says that the database was restored: the log then begins a new history, whatever
+	// Postgres shows of the restore. It needs a schema that exists.
+	Restored *Actor
 }
 
 // Migrate brings the schema up to date, as MigrateWith does with the defaults.
@@ -48,6 +51,11 @@ func MigrateWith(ctx context.Context, pool *pgxpool.Pool, c MigrateConfig) error
 
 	if err := checkGrantees(ctx, queries, pool, grantees); err != nil {
 		return err
+	}
+	if c.Restored != nil {
+		if err := checkRestored(ctx, queries, pool); err != nil {
+			return err
+		}
 	}
 	w := &lockWaiter{pool: pool, queries: queries, logger: logger}
 	err = w.retry(ctx, migrationPatience, func() error { return prepareSchema(ctx, pool, logger) })
@@ -71,23 +79,16 @@ func MigrateWith(ctx context.Context, pool *pgxpool.Pool, c MigrateConfig) error
 	if err := grant(ctx, queries, pool, grantees); err != nil {
 		return err
 	}
+	if err := beginHistory(ctx, w, c.Restored); err != nil {
+		return err
+	}
 	return prepareLog(ctx, w)
 }
 
-// prepareLog makes the log ready for writing and, if it was restored from another cluster, for reading.
+// prepareLog makes the log ready for writing.
 func prepareLog(ctx context.Context, w *lockWaiter) error {
-	foreign, err := w.queries.LogFromOtherCluster(ctx, w.pool)
-	if err != nil {
-		return fmt.Errorf("look at log: %w", err)
-	}
-	if foreign {
-		w.logger.InfoContext(ctx, "the log is from another cluster: it begins a new history")
-		if err := w.queries.LogAdopt(ctx, w.pool); err != nil {
-			return fmt.Errorf("adopt log: %w", err)
-		}
-	}
 	failpoint.Hit("migrate.log")
-	err = w.retry(ctx, partitionPatience, func() error {
+	err := w.retry(ctx, partitionPatience, func() error {
 		return createPartitions(ctx, w.queries, w.pool, time.Now())
 	})
 	if isLockTimeout(err) {

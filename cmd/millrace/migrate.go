@@ -22,6 +22,8 @@ type migrateCommand struct {
 	Grant  []string      `help:"Database role of serve that does not own the tables: migrate grants it what serve needs. May be repeated." placeholder:"ROLE" sep:"none"`
 	Status bool          `help:"List the migrations and change nothing. The exit status is 1 if some are pending."`
 	DryRun bool          `help:"Print the statements of the pending migrations and change nothing."`
+
+	Restored bool `help:"Say that the database was just restored from a backup: readers' cursors from before are refused from now on."`
 }
 
 var errPending = errors.New("migrations are pending: run millrace migrate")
@@ -31,6 +33,9 @@ func (c *migrateCommand) Validate() error {
 	problems := errors.Join(c.databaseFlags.check(), c.listenFlags.check())
 	if c.Status && c.DryRun {
 		return errors.Join(problems, errors.New("--status and --dry-run exclude each other"))
+	}
+	if c.Restored && (c.Status || c.DryRun) {
+		problems = errors.Join(problems, errors.New("--restored changes the database: leave out --status and --dry-run"))
 	}
 	return problems
 }
@@ -48,13 +53,18 @@ func (c *migrateCommand) Run(p *process) error {
 	case c.DryRun:
 		return c.dryRun(p, pool)
 	}
-	err = store.MigrateWith(p.ctx, pool, store.MigrateConfig{
-		Logger: c.logger(p.stderr), Grantees: c.Grant, Wait: c.Wait,
-	})
-	if err != nil {
+	config := store.MigrateConfig{Logger: c.logger(p.stderr), Grantees: c.Grant, Wait: c.Wait}
+	if c.Restored {
+		config.Restored = new(commandLine())
+	}
+	if err := store.MigrateWith(p.ctx, pool, config); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(p.stdout, "the schema is up to date")
+	text := "the schema is up to date"
+	if c.Restored {
+		text += ", and the log has begun a new history"
+	}
+	_, err = fmt.Fprintln(p.stdout, text)
 	return err
 }
 

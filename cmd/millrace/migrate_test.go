@@ -59,6 +59,29 @@ func TestMigrateStatus(t *testing.T) {
 	require.ErrorContains(t, err, "exclude each other")
 }
 
+// TestMigrateRestored: a restore that an operator tells of is in the audit log, and an empty database was not restored.
+func TestMigrateRestored(t *testing.T) {
+	t.Parallel()
+	database := storetest.EmptyURL(t)
+	millrace := func(command string, args ...string) (string, error) {
+		var out bytes.Buffer
+		err := run(t.Context(), append([]string{command, "--database-url", database}, args...), &out, t.Output())
+		return out.String(), err
+	}
+	_, err := millrace("migrate", "--restored")
+	require.ErrorContains(t, err, "nothing was restored into it")
+	_, err = millrace("migrate", "--restored", "--dry-run")
+	require.ErrorContains(t, err, "--restored changes the database")
+	_, err = millrace("migrate")
+	require.NoError(t, err)
+	text, err := millrace("migrate", "--restored")
+	require.NoError(t, err)
+	require.Equal(t, "the schema is up to date, and the log has begun a new history\n", text)
+	audit, err := millrace("audit")
+	require.NoError(t, err)
+	require.Regexp(t, `cli:\S+ +admin +migrate\.restored +epoch \d+`, audit)
+}
+
 // TestSchemaOnHealth: /health has the schema's version, also when a later release migrates.
 func TestSchemaOnHealth(t *testing.T) {
 	t.Parallel()
