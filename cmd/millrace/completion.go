@@ -120,7 +120,7 @@ func siblings(node *kong.Node) (all []completion) {
 func words(v *kong.Value) []string {
 	switch k := kindOf(v); {
 	case v.Enum != "":
-		return v.EnumSlice()
+		return choices(v)
 	case k.placeholder == "LEVEL":
 		return []string{"DEBUG", "INFO", "WARN", "ERROR"}
 	case k.placeholder == "CHECK":

@@ -36,6 +36,11 @@ func TestBashCompletion(t *testing.T) {
 		"millrace serve --log-level DEBUG --log-level W": "WARN",
 		"millrace verify --skip lea":                     "leader",
 		"millrace findings accept pay":                   "payment",
+		"millrace orders ":                               "get list cancel settle explain --help --version",
+		"millrace orders list --status need":             "needs_attention",
+		"millrace orders settle ID --step void":          "void_payment",
+		"millrace orders settle ID --outcome ":           "succeeded refused",
+		"millrace events tail --type OrderC":             "OrderCreated",
 		"millrace completion ":                           "bash zsh fish --help --version",
 		"millrace help keys ":                            "",
 	} {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 
 	"github.com/millrace-orders/millrace/api"
 )
@@ -18,7 +17,7 @@ type explainCommand struct {
 // Run prints the sentence, the open steps, what happens next, and what may be done.
 func (c *explainCommand) Run(p *process) error {
 	var x api.Explanation
-	return c.call(p, http.MethodGet, "/api/orders/"+url.PathEscape(c.ID)+"/explain", nil, &x, func() error {
+	return c.call(p, http.MethodGet, orderPath(c.ID, "/explain"), nil, &x, func() error {
 		return printExplanation(p.stdout, x)
 	})
 }

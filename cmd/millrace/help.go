@@ -109,7 +109,20 @@ millrace keys create --role customer --customer 42 --expires 30d`,
 		"keys list":   `millrace keys list`,
 		"keys revoke": `millrace keys revoke abcdefghijkl`,
 		"audit":       `millrace audit --limit 10`,
-		"explain":     `millrace explain 0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e`,
+		"orders get":  `millrace orders get 0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e`,
+		"orders list": `
+millrace orders list --status needs_attention
+millrace orders list --customer 42 --from 2026-11-01T00:00:00Z --json`,
+		"orders cancel": `millrace orders cancel 0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e --if-version 4`,
+		"orders settle": `
+millrace orders settle 0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e --action retry --reason 'the bank is up again'
+millrace orders settle $ID --action accept --step void_payment --outcome succeeded --reason 'the bank released it'`,
+		"orders explain": `millrace orders explain 0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e`,
+		"events tail": `
+millrace events tail
+millrace events tail --type OrderStatusUpdated --customer 42
+millrace events tail --after start --limit 1000 --json > events.ndjson`,
+		"explain": `millrace explain 0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e`,
 		"lanes list": `
 export MILLRACE_URL=https://orders.example MILLRACE_KEY_FILE=/run/secrets/operator
 millrace lanes list --json`,

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/millrace-orders/millrace/orders"
 )
 
 // kind defines the values of a setting. A flag's type chooses its kind, or its tag "kind" does. The tags min and max
@@ -30,8 +32,10 @@ func kindOf(v *kong.Value) kind {
 	case name != "":
 		return namedKind(name)
 	case v.Enum != "":
-		choices := v.EnumSlice()
-		return kind{strings.Join(choices, "|"), orList(choices), func(s string) bool { return slices.Contains(choices, s) }}
+		choices := choices(v)
+		return kind{strings.Join(choices, "|"), orList(choices), func(s string) bool {
+			return slices.Contains(v.EnumSlice(), s)
+		}}
 	case strings.HasSuffix(v.Name, fileSuffix):
 		return kind{placeholder: "FILE", accepts: "the name of a file"}
 	case v.Tag.Type == "existingdir" || v.Tag.Type == "path":
@@ -57,6 +61,27 @@ func kindOf(v *kong.Value) kind {
 	}
 }
 
+// choices lists the values of a setting that may be given. An empty value stands for a flag that may be left out.
+func choices(v *kong.Value) []string {
+	return slices.DeleteFunc(v.EnumSlice(), func(s string) bool { return s == "" })
+}
+
+func stepNames() (names []orders.StepName) {
+	for _, spec := range orders.Specs() {
+		names = append(names, spec.Name)
+	}
+	return names
+}
+
+// listed returns names as kong's tag "enum" has them.
+func listed[T ~string](names []T) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
+	}
+	return strings.Join(texts, ",")
+}
+
 // namedKind returns a kind of text that does not follow from a flag's type.
 func namedKind(name string) kind {
 	switch name {
@@ -75,6 +100,11 @@ func namedKind(name string) kind {
 		}}
 	case "origin":
 		return kind{"ORIGIN", "sites such as https://shop.example,https://www.shop.example", isOrigin}
+	case "moment":
+		return kind{"TIME", "a moment such as 2026-11-28T14:00:00Z", func(s string) bool {
+			_, err := time.Parse(time.RFC3339, s)
+			return err == nil
+		}}
 	case "database":
 		return kind{placeholder: "URL", accepts: "postgres://user:password@host/database"} //nolint:gosec // an example
 	case "check":

@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/millrace-orders/millrace/failpoint"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
@@ -55,11 +56,15 @@ func advice(err error) string {
 }
 
 // exitStatus is 1 for an error in general. It is 2 for a wrong setting and for a verification or an examination that
-// could not be done: after verify, 1 means that invariants are violated, and after doctor that checks failed.
+// could not be done: after verify, 1 means that invariants are violated, and after doctor that checks failed. It is 3
+// for a call that the API refused, because a script may repeat a command after 1 but not after 3.
 func exitStatus(err error) int {
 	_, wrong := errors.AsType[settingsError](err)
-	if wrong || errors.Is(err, errNotVerified) || errors.Is(err, errNotExamined) {
+	switch {
+	case wrong || errors.Is(err, errNotVerified) || errors.Is(err, errNotExamined):
 		return 2
+	case refused(err):
+		return 3
 	}
 	return 1
 }
@@ -79,6 +84,8 @@ type commands struct {
 	Customers customersCommand `cmd:"" group:"Operate" help:"Forget a customer."`
 	Keys      keysCommand      `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
 	Audit     auditCommand     `cmd:"" group:"Operate" help:"Show the operators' actions, newest first."`
+	Orders    ordersCommand    `cmd:"" group:"Operate" help:"Show, list, cancel, settle and explain orders."`
+	Events    eventsCommand    `cmd:"" group:"Operate" help:"Follow the events of orders."`
 	Explain   explainCommand   `cmd:"" group:"Operate" help:"Say where an order stands, why, and what happens next."`
 	Lanes     lanesCommand     `cmd:"" group:"Operate" help:"List, pause and resume the lanes of the providers."`
 	Intake    intakeCommand    `cmd:"" group:"Operate" help:"Stop and start the intake of orders."`
@@ -112,7 +119,10 @@ func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, *problems, er
 		kong.Description("Order processing on one Postgres."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}), kong.ValueFormatter(describe),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(durations)), kong.PostBuild(dress),
-		kong.Vars{"default_data": defaultData(), "version": versionText()}, kong.Exit(func(int) { panic(errExited) }),
+		kong.Vars{
+			"default_data": defaultData(), "version": versionText(),
+			"statuses": listed(orders.Statuses()), "steps": listed(stepNames()),
+		}, kong.Exit(func(int) { panic(errExited) }),
 		kong.Resolvers(kong.ResolverFunc(p.settingsIn), kong.ResolverFunc(p.secretFiles)), kong.PostBuild(p.relax))
 	return parser, p, err
 }

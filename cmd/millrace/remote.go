@@ -8,10 +8,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
-
-	apiproblems "github.com/millrace-orders/millrace/api/problems"
 )
 
 const (
@@ -30,45 +29,12 @@ type remoteFlags struct {
 }
 
 // call sends a request and reads its answer. With --json it prints the answer as well, and print is not called.
-func (f remoteFlags) call(p *process, method, path string, body, answer any, print func() error) error {
-	key := os.Getenv(keyVariable)
-	if f.KeyFile != "" {
-		var err error
-		if key, err = readSecret(f.KeyFile); err != nil {
-			return fmt.Errorf("--key-file: %w", err)
-		}
-	}
-	var sent bytes.Buffer
-	if body != nil {
-		if err := json.NewEncoder(&sent).Encode(body); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, remoteTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(f.URL, "/")+path, &sent)
+func (f remoteFlags) call(
+	p *process, method, path string, body, answer any, print func() error, headers ...string,
+) error {
+	received, err := f.send(p.ctx, method, path, body, headers...)
 	if err != nil {
 		return err
-	}
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if key != "" {
-		request.Header.Set("Authorization", "Bearer "+key)
-	}
-	// A redirect could lead the key, or a change, to another server.
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	received, err := io.ReadAll(io.LimitReader(response.Body, longestAnswer))
-	if err != nil {
-		return err
-	}
-	if response.StatusCode >= http.StatusMultipleChoices {
-		return remoteError(response, received)
 	}
 	if f.JSON {
 		_, err = p.stdout.Write(received)
@@ -80,16 +46,53 @@ func (f remoteFlags) call(p *process, method, path string, body, answer any, pri
 	return print()
 }
 
-// remoteError turns a problem into an error. A proxy may answer with something else.
-func remoteError(response *http.Response, body []byte) error {
-	var problem apiproblems.Problem
-	if json.Unmarshal(body, &problem) != nil || problem.Code == "" {
-		return fmt.Errorf("the server answered %s", response.Status)
+// send sends a request with the key, and returns the body of its answer. Error: a *remoteError if the answer is no
+// success.
+func (f remoteFlags) send(ctx context.Context, method, path string, body any, headers ...string) ([]byte, error) {
+	key := os.Getenv(keyVariable)
+	if f.KeyFile != "" {
+		var err error
+		if key, err = readSecret(f.KeyFile); err != nil {
+			return nil, fmt.Errorf("--key-file: %w", err)
+		}
 	}
-	var fields strings.Builder
-	for _, field := range problem.Errors {
-		fmt.Fprintf(&fields, "; %s %s", field.Location, field.Message)
+	var sent bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&sent).Encode(body); err != nil {
+			return nil, err
+		}
 	}
-	return fmt.Errorf("%d %s: %s%s (request %s)", problem.Status, problem.Code, problem.Detail, fields.String(),
-		problem.RequestID)
+	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(f.URL, "/")+path, &sent)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		request.Header.Set("Authorization", "Bearer "+key)
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		request.Header.Set(pair[0], pair[1])
+	}
+	// A redirect could lead the key, or a change, to another server.
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	switch {
+	case err != nil && method == http.MethodGet:
+		return nil, fmt.Errorf("no answer: %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("no answer, so it may or may not have been done: %w", err)
+	}
+	defer response.Body.Close()
+	received, err := io.ReadAll(io.LimitReader(response.Body, longestAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", f.URL, err)
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return nil, newRemoteError(response, received)
+	}
+	return received, nil
 }
