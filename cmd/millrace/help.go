@@ -97,6 +97,9 @@ millrace doctor --processes 4 --json`,
 millrace verify
 millrace verify --deep --json > verification.json
 millrace verify --skip leader,backlog    # while all processes are stopped`,
+		"check-upgrade": `
+millrace check-upgrade
+millrace check-upgrade --orders 100000 --json > differences.json`,
 		"customers forget": `millrace customers forget 42`,
 		"findings list": `
 millrace findings list

@@ -56,8 +56,9 @@ func advice(err error) string {
 }
 
 // exitStatus is 1 for an error in general. It is 2 for a wrong setting and for a verification or an examination that
-// could not be done: after verify, 1 means that invariants are violated, and after doctor that checks failed. It is 3
-// for a call that the API refused, because a script may repeat a command after 1 but not after 3.
+// could not be done: after verify, 1 means that invariants are violated, after check-upgrade that orders differ, and
+// after doctor that checks failed. It is 3 for a call that the API refused, because a script may repeat a command after 1
+// but not after 3.
 func exitStatus(err error) int {
 	_, wrong := errors.AsType[settingsError](err)
 	switch {
@@ -90,6 +91,8 @@ type commands struct {
 	Lanes     lanesCommand     `cmd:"" group:"Operate" help:"List, pause and resume the lanes of the providers."`
 	Intake    intakeCommand    `cmd:"" group:"Operate" help:"Stop and start the intake of orders."`
 	Health    healthCommand    `cmd:"" group:"Operate" help:"Ask a process whether it is ready, as a health check."`
+
+	CheckUpgrade checkUpgradeCommand `cmd:"" group:"Operate" name:"check-upgrade" help:"Replay orders with this program and list what would differ."`
 
 	OpenAPI    openAPICommand    `cmd:"" group:"Print" name:"openapi" help:"Print the OpenAPI document."`
 	Completion completionCommand `cmd:"" group:"Print" help:"Print the completion script of a shell."`

@@ -67,17 +67,17 @@ func TestMigrateProgress(t *testing.T) {
 	require.Equal(t, count["migrating"], count["migrated"])
 }
 
-// TestVerifyProgress: a short verification logs nothing, and a long one a line every few seconds.
-func TestVerifyProgress(t *testing.T) {
+// TestProgress: a short command logs nothing, and a long one a line every few seconds.
+func TestProgress(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
 	var log bytes.Buffer
-	progress := verifyProgress(logFlags{LogFormat: "json"}.logger(&log), func() time.Time { return now })
-	progress("system", 0, 0)
+	tell := progress(logFlags{LogFormat: "json"}.logger(&log), func() time.Time { return now }, "verifying")
+	tell("system", 0, 0)
 	require.Empty(t, log.String())
 	for range 10 {
 		now = now.Add(tellEvery / 2)
-		progress("all orders", 500, 7000)
+		tell("all orders", 500, 7000)
 	}
 	require.Equal(t, 5, strings.Count(log.String(), "\n"))
 	require.Contains(t, log.String(), `"msg":"verifying","part":"all orders","orders":500,"events":7000,"seconds":10`)

@@ -47,7 +47,7 @@ func (c *verifyCommand) Run(p *process) error {
 	var found verificationOutput
 	err := withStore(p.ctx, c.databaseFlags, func(s *store.Store) (err error) {
 		logger := c.logger(p.stderr)
-		options := store.VerifyOptions{Deep: c.Deep, Skip: c.Skip, Progress: verifyProgress(logger, time.Now)}
+		options := store.VerifyOptions{Deep: c.Deep, Skip: c.Skip, Progress: progress(logger, time.Now, "verifying")}
 		if c.Deep && c.comparable() {
 			logger.InfoContext(p.ctx, "comparing the providers' records with the orders")
 			if options.Findings, found.Providers, err = c.compare(p.ctx, s); err != nil {
@@ -113,15 +113,14 @@ func (c *verifyCommand) compare(
 	return findings, states, err
 }
 
-// verifyProgress returns a function that logs a verification's progress every few seconds. A short verification logs
-// nothing.
-func verifyProgress(logger *slog.Logger, now func() time.Time) func(part string, orders, events int64) {
+// progress returns a function that logs the progress of a command every few seconds. A short command logs nothing.
+func progress(logger *slog.Logger, now func() time.Time, doing string) func(part string, orders, events int64) {
 	began := now()
 	told := began
 	return func(part string, orders, events int64) {
 		if at := now(); at.Sub(told) >= tellEvery {
 			told = at
-			logger.Info("verifying", "part", part, "orders", orders, "events", events, "seconds", int(at.Sub(began).Seconds()))
+			logger.Info(doing, "part", part, "orders", orders, "events", events, "seconds", int(at.Sub(began).Seconds()))
 		}
 	}
 }
