@@ -124,30 +124,49 @@ func (m members) says(name string) bool {
 	return true
 }
 
-// text is a text that may be sent as a number.
-type text string
-
-// UnmarshalJSON reads a text, or a number as it is written.
-func (t *text) UnmarshalJSON(b []byte) error {
-	s, ok := members{"": b}.text("")
-	if !ok {
-		return errors.New("neither a text nor a number")
-	}
-	*t = text(s)
-	return nil
-}
-
-// whole is a whole number in any form that JSON has for it, such as 8.0.
-type whole int64
-
-// UnmarshalJSON reads a whole number exactly.
-func (w *whole) UnmarshalJSON(b []byte) error {
-	s, ok := members{"": b}.text("")
+// whole returns a member that is a whole number in any form that JSON has for it, such as 8.0. It is 0 if the member is
+// missing or null.
+func (m members) whole(name string) (int64, error) {
+	s, ok := m.text(name)
 	before, fraction, _ := strings.Cut(orders.Expand(s), ".")
 	n, err := strconv.ParseInt(before, 10, 64)
 	if !ok || err != nil && s != "" || strings.Trim(fraction, "0") != "" {
-		return errors.New("not a whole number")
+		return 0, errors.New("not a whole number")
 	}
-	*w = whole(n)
-	return nil
+	return n, nil
+}
+
+// money returns the amount of a member in the currency of the member currency; there is none without an amount.
+func (m members) money(name string) (amount orders.Money, currency orders.Currency, err error) {
+	text, ok := m.text(name)
+	unit, legible := m.text("currency")
+	if !ok || !legible {
+		return 0, "", errors.New("not an amount")
+	}
+	if text == "" {
+		return 0, "", nil
+	}
+	currency = orders.Currency(unit)
+	amount, err = currency.Parse(orders.Expand(text))
+	if err == nil && !currency.Valid() {
+		err = errors.New("not a currency")
+	}
+	return amount, currency, err
+}
+
+// list returns the objects in a member that is a list. One that is malformed spoils the list: a list without it would
+// look complete.
+func (m members) list(name string) ([]members, error) {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(m[name], &raw); err != nil || raw == nil {
+		return nil, errors.New("no " + name)
+	}
+	list := make([]members, len(raw))
+	for i, entry := range raw {
+		var err error
+		if list[i], err = readMembers(entry); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }

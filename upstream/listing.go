@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -95,37 +94,43 @@ func (c *client) effects(ctx context.Context, query url.Values) (page []orders.E
 
 // effects reads a page. One malformed entry spoils the page: an omitted effect would look as if it had not happened.
 func (r reply) effects(p orders.Provider) (page []orders.Effect, next string, err error) {
-	var body struct {
-		Operations *[]struct {
-			Key      text            `json:"key"`
-			OrderID  text            `json:"orderId"`
-			ID       text            `json:"id"`
-			Amount   json.Number     `json:"amount"`
-			Currency orders.Currency `json:"currency"`
-			At       time.Time       `json:"at"`
-		} `json:"operations"`
-		Next text `json:"next"`
+	body, err := readMembers(r.body)
+	if err != nil {
+		return nil, "", errors.New("it is unreadable")
 	}
-	if err := json.Unmarshal(r.body, &body); err != nil {
-		return nil, "", errors.New("it is unreadable") // the error's own text may quote it
+	list, err := body.list("operations")
+	if err != nil {
+		return nil, "", err
 	}
-	if body.Operations == nil {
-		return nil, "", errors.New("no operations")
+	next, ok := body.text("next")
+	if !ok {
+		return nil, "", errors.New("it has an invalid cursor")
 	}
-	for _, o := range *body.Operations {
-		if !visible(string(o.Key)) || len(o.Key) > orders.MaxIdempotencyKey || o.At.IsZero() {
-			return nil, "", errors.New("an operation has an invalid key or time")
-		}
-		e := orders.Effect{
-			Provider: p, Key: string(o.Key), OrderID: string(o.OrderID), Reference: reference(string(o.ID)), At: o.At,
-		}
-		if o.Amount != "" {
-			if e.Amount, err = o.Currency.Parse(orders.Expand(string(o.Amount))); err != nil || !o.Currency.Valid() {
-				return nil, "", errors.New("an operation has an invalid amount")
-			}
-			e.Currency = o.Currency
+	for _, entry := range list {
+		e, err := entry.effect(p)
+		if err != nil {
+			return nil, "", err
 		}
 		page = append(page, e)
 	}
-	return page, string(body.Next), nil
+	return page, next, nil
+}
+
+// effect reads an entry of a page.
+func (m members) effect(p orders.Provider) (e orders.Effect, err error) {
+	key, hasKey := m.text("key")
+	order, hasOrder := m.text("orderid")
+	id, hasID := m.text("id")
+	moment, _ := m.text("at")
+	if !hasKey || !visible(key) || len(key) > orders.MaxIdempotencyKey || !hasOrder || !hasID {
+		return e, errors.New("an operation has an invalid key or id")
+	}
+	e = orders.Effect{Provider: p, Key: key, OrderID: order, Reference: reference(id)}
+	if e.At, err = time.Parse(time.RFC3339, moment); err != nil || e.At.IsZero() {
+		return e, errors.New("an operation has an invalid time")
+	}
+	if e.Amount, e.Currency, err = m.money("amount"); err != nil {
+		return e, errors.New("an operation has an invalid amount")
+	}
+	return e, nil
 }

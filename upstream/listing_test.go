@@ -84,8 +84,15 @@ func TestEffectsAreWholeOrNone(t *testing.T) {
 		"NoTime":     `{"operations":[{"key":"a"}]}`,
 		"NoCurrency": `{"operations":[{"key":"a","at":"2026-03-01T12:00:00Z","amount":1}]}`,
 		"BadAmount":  `{"operations":[{"key":"a","at":"2026-03-01T12:00:00Z","amount":1.001,"currency":"USD"}]}`,
-		"Endless":    `{"operations":[],"next":"again"}`,
-		"TooLong":    `{"operations":[]}` + strings.Repeat(" ", 1<<20),
+		"BadID":      `{"operations":[{"key":"a","at":"2026-03-01T12:00:00Z","id":["x"]}]}`,
+		// What parsers disagree about. Go's own would mix the first list's effect into the second's.
+		"Twice": `{"operations":[{"key":"a","id":"1","amount":1,"currency":"USD","at":"2026-03-01T12:00:00Z"}],` +
+			`"operations":[{"key":"b","at":"2026-03-01T12:00:00Z"}]}`,
+		"TwiceInAnyCase": `{"operations":[{"key":"a","at":"2026-03-01T12:00:00Z"}],"Operations":[]}`,
+		"AmountTwice":    `{"operations":[{"key":"a","at":"2026-03-01T12:00:00Z","amount":1,"amount":2,"currency":"USD"}]}`,
+		"Continued":      `{"operations":[]}{"operations":[]}`,
+		"Endless":        `{"operations":[],"next":"again"}`,
+		"TooLong":        `{"operations":[]}` + strings.Repeat(" ", 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -70,40 +69,40 @@ func (c *client) stock(ctx context.Context, after int64, limit int) ([]orders.St
 	return page, nil
 }
 
-type product struct {
-	ProductID whole           `json:"productId"`
-	Quantity  whole           `json:"quantity"`
-	Reserved  whole           `json:"reserved"`
-	Price     json.Number     `json:"price"`
-	Currency  orders.Currency `json:"currency"`
-}
-
 // products reads a page. One malformed product spoils the page: a partly correct list looks correct.
 func (r reply) products(after int64) ([]orders.Stock, error) {
-	var body struct {
-		Products *[]product `json:"products"`
-	}
-	if err := json.Unmarshal(r.body, &body); err != nil {
+	body, err := readMembers(r.body)
+	if err != nil {
 		return nil, err
 	}
-	if body.Products == nil {
-		return nil, errors.New("no products")
+	list, err := body.list("products")
+	if err != nil {
+		return nil, err
 	}
-	page := make([]orders.Stock, len(*body.Products))
-	for i, p := range *body.Products {
-		if int64(p.ProductID) <= after || p.Quantity < 0 || p.Reserved < 0 {
-			return nil, fmt.Errorf("product %d is out of order or out of range", p.ProductID)
+	page := make([]orders.Stock, len(list))
+	for i, entry := range list {
+		if page[i], err = entry.product(); err != nil {
+			return nil, err
 		}
-		after = int64(p.ProductID)
-		page[i] = orders.Stock{ProductID: after, Quantity: int64(p.Quantity), Reserved: int64(p.Reserved)}
-		if p.Price == "" {
-			continue
+		if page[i].ProductID <= after {
+			return nil, fmt.Errorf("product %d is out of order", page[i].ProductID)
 		}
-		price, err := p.Currency.Parse(orders.Expand(string(p.Price)))
-		if err != nil || !p.Currency.Valid() {
-			return nil, fmt.Errorf("product %d has an invalid price", p.ProductID)
-		}
-		page[i].Price, page[i].Currency = price, p.Currency
+		after = page[i].ProductID
 	}
 	return page, nil
+}
+
+// product reads an entry of a page.
+func (m members) product() (s orders.Stock, err error) {
+	for name, value := range map[string]*int64{
+		"productid": &s.ProductID, "quantity": &s.Quantity, "reserved": &s.Reserved,
+	} {
+		if *value, err = m.whole(name); err != nil || *value < 0 {
+			return s, fmt.Errorf("a product has an invalid %s", name)
+		}
+	}
+	if s.Price, s.Currency, err = m.money("price"); err != nil {
+		return s, fmt.Errorf("product %d has an invalid price", s.ProductID)
+	}
+	return s, nil
 }

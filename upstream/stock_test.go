@@ -71,6 +71,8 @@ func TestStockIsWholeOrNone(t *testing.T) {
 		"NoCurrency":      `{"products":[{"productId":1,"price":1}]}`,
 		"UnknownCurrency": `{"products":[{"productId":1,"price":1,"currency":"XXX"}]}`,
 		"TooPrecise":      `{"products":[{"productId":1,"price":1.001,"currency":"USD"}]}`,
+		"RepeatedList":    `{"products":[{"productId":1}],"products":[]}`,
+		"RepeatedField":   `{"products":[{"productId":1,"quantity":1,"Quantity":2}]}`,
 		"TooLong":         `{"products":[]}` + strings.Repeat(" ", 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
