@@ -70,6 +70,7 @@ func (b *board) readAttention(ctx context.Context, chosen url.Values) (d attenti
 		d.Total += g.Orders
 		d.Chosen = d.Chosen || g.Cause == d.Cause // a cause that no order has is none: it may be any text
 	}
+	d.Chosen = d.Chosen && d.Cause.Step != "" && d.Cause.State != "" && d.Cause.Code != "" // "" would match every one
 	d.Most = d.Total >= store.LatestDeadLetters
 	if d.Chosen {
 		d.Orders, err = b.config.Store.Orders.List(ctx, store.Filter{

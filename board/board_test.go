@@ -203,6 +203,13 @@ func TestRedrive(t *testing.T) {
 		got := d.post(t, "/board/attention/redrive", append(append([]string{}, cause...), form...)...)
 		require.Equal(t, http.StatusUnprocessableEntity, got.status, name)
 	}
+	for _, field := range []string{"step", "state", "code"} { // an order without a cause, from whatever version
+		d.exec(t, "UPDATE orders SET cause_"+field+" = '' WHERE id = $1", id)
+		got := d.post(t, "/board/attention/redrive", append(append([]string{}, cause...), field, "")...)
+		require.Equal(t, http.StatusUnprocessableEntity, got.status, field)
+		require.Zero(t, jobs(), field)
+		d.exec(t, "UPDATE orders SET cause_step = 'void_payment', cause_state = 'refused', cause_code = 'refused'")
+	}
 	got := d.post(t, "/board/attention/dry-run", cause...)
 	require.Equal(t, http.StatusOK, got.status)
 	require.Contains(t, got.body, "A redrive would try 1 order. Nothing was done.")
@@ -235,6 +242,11 @@ func TestPause(t *testing.T) {
 		got := d.post(t, "/board/lanes/payment/pause", form...)
 		require.Equal(t, http.StatusUnprocessableEntity, got.status, name)
 		require.Contains(t, got.body, "The reason must", name)
+	}
+	for _, form := range [][]string{{}, {"for", ""}, {"for", "9d"}} {
+		got := d.post(t, "/board/lanes/payment/pause", append(form, "reason", "The bank is down")...)
+		require.Equal(t, http.StatusUnprocessableEntity, got.status, form)
+		require.Contains(t, got.body, "The time must", form)
 	}
 	got := d.post(t, "/board/lanes/payment/pause", "reason", "The bank is down", "for", "4h")
 	require.Equal(t, http.StatusSeeOther, got.status, got.body)

@@ -47,6 +47,10 @@ func (b *board) pauseLane(w http.ResponseWriter, r *http.Request) {
 			request.Until = b.config.Now().Add(p.For)
 		}
 	}
+	if request.Until.IsZero() { // for the store, none is an hour
+		b.showLane(w, r, http.StatusUnprocessableEntity, request.Reason, "The time must be one of those in the list.")
+		return
+	}
 	_, err := b.config.Store.Levers.PauseLane(r.Context(), provider, request, b.config.Caller(r).Actor)
 	if invalid, ok := errors.AsType[*orders.InvalidError](err); ok {
 		b.showLane(w, r, http.StatusUnprocessableEntity, request.Reason, problemOf(invalid))

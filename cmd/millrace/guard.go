@@ -3,19 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
+	"maps"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/google/uuid"
@@ -146,6 +143,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errOpsLimited):
 		w.Header().Set("Retry-After", "60")
 		http.Error(w, err.Error(), http.StatusTooManyRequests)
+	case errors.Is(err, errOpsBody):
+		http.Error(w, err.Error(), http.StatusBadRequest)
 	case errors.As(err, &tooLarge):
 		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
 	default:
@@ -155,9 +154,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// audit records the principal and the request, with the body, which has the ids of jobs. River UI's bodies are JSON,
-// and the board's are forms. Of any other body it records only the size, and of a long body also the beginning. It
-// records no body of a refused request: its sender must not fill the log.
+// audit records the principal and the request, with the body, which has the ids of jobs. It records no body of a refused
+// request: its sender must not fill the log. Error: errOpsBody, and then the attempt is in the log.
 func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, allowed bool) error {
 	entry := store.AuditEntry{
 		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: map[string]any{"allowed": allowed},
@@ -170,33 +168,12 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	switch {
-	case len(body) > maxOpsDetail:
-		entry.Detail["bytes"], entry.Detail["cut"] = len(body), true
-		entry.Detail["beginning"] = printable(string(body[:maxOpsDetail])) // jsonb rejects some other characters
-	case json.Valid(body) && !bytes.Contains(body, []byte(`\u0000`)): // jsonb rejects this
-		entry.Detail["body"] = json.RawMessage(body)
-	case isForm(r) && utf8.Valid(body):
-		entry.Detail["form"] = formOf(string(body))
-	case len(body) > 0:
-		entry.Detail["bytes"] = len(body)
+	detail, unreadable := recordedBody(r, body)
+	maps.Copy(entry.Detail, detail)
+	if err := g.store.Audit.Write(r.Context(), []store.AuditEntry{entry}); err != nil {
+		return err
 	}
-	return g.store.Audit.Write(r.Context(), []store.AuditEntry{entry})
-}
-
-func isForm(r *http.Request) bool {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && mediaType == "application/x-www-form-urlencoded"
-}
-
-// formOf returns the fields of a form, without characters that jsonb rejects. A form that cannot be parsed has none.
-func formOf(body string) map[string]string {
-	fields := map[string]string{}
-	values, _ := url.ParseQuery(body)
-	for name, list := range values {
-		fields[printable(name)] = printable(strings.Join(list, ", "))
-	}
-	return fields
+	return unreadable
 }
 
 func printable(text string) string {
