@@ -13,9 +13,6 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// ticketLife is long enough to open a stream with, and for a browser that is cut off at once to reconnect.
-const ticketLife = time.Minute
-
 var errTooManyTickets = problems.New(problems.TooMany, "too_many_tickets",
 	"You have too many tickets that have not expired. They do within a minute.").
 	RetryAfter(10 * time.Second).For(store.ErrTooManyTickets)
@@ -66,7 +63,7 @@ func (o ticketOperations) ticketOperation() operation {
 
 func (o ticketOperations) makeTicket(ctx context.Context, in *ticketInput) (*ticketOutput, error) {
 	who := exchangeOf(ctx).principal
-	ticket := who.Ticket(o.now().Add(ticketLife).UTC())
+	ticket := who.Ticket(o.now())
 	if in.Body != nil && in.Body.CustomerID != "" {
 		if err := in.Body.CustomerID.check("body.customerId"); err != nil {
 			return nil, err

@@ -99,3 +99,24 @@ func TestTicketWithoutCustomer(t *testing.T) {
 		require.Contains(t, got.body, "body.customerId")
 	}
 }
+
+// TestTicketOfAReplacedToken: what was made with the old token ends with it.
+func TestTicketOfAReplacedToken(t *testing.T) {
+	t.Parallel()
+	var accepted *auth.Authenticator
+	h := live(t, func(c *api.Config) {
+		accepted = auth.New(auth.Config{Keys: c.Store.Credentials, Token: "first-token", Timeout: time.Minute})
+		c.Auth, c.Heartbeat = accepted, 50*time.Millisecond
+	})
+	ticket := h.ticket(t, "", "Authorization", "Bearer first-token")
+	s := h.follow(t, "/api/events?after=start&ticket="+ticket)
+	require.Equal(t, http.StatusOK, s.StatusCode, h.log.String())
+	accepted.SetToken("first-token") // the settings were read again
+	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/api/events?ticket="+ticket, "").status)
+
+	accepted.SetToken("second-token")
+	require.Empty(t, s.rest(t))
+	require.Equal(t, http.StatusUnauthorized, h.do(t, http.MethodGet, "/api/events?ticket="+ticket, "").status)
+	ticket = h.ticket(t, "", "Authorization", "Bearer second-token")
+	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/api/events?ticket="+ticket, "").status)
+}

@@ -62,8 +62,9 @@ type keyID string
 
 // Authenticator finds out which principal sent a request. It is safe for concurrent use.
 type Authenticator struct {
-	config Config
-	token  atomic.Pointer[string]
+	config  Config
+	token   atomic.Pointer[string]
+	renewed atomic.Pointer[time.Time] // when another token took the place of one; nil if none has
 	// Credentials that a client sends are looked up in verified only. upheld is for keys that are known by their id.
 	verified *recent[credentialHash, Principal]
 	upheld   *recent[keyID, struct{}]
@@ -86,12 +87,19 @@ func New(c Config) *Authenticator {
 		config: c, verified: newRecent[credentialHash, Principal](c.Now), upheld: newRecent[keyID, struct{}](c.Now),
 		recognized: recognized, tickets: tickets,
 	}
-	a.SetToken(c.Token)
+	a.token.Store(&c.Token)
 	return a
 }
 
-// SetToken replaces the admin's token. The old one opens nothing any more.
-func (a *Authenticator) SetToken(token string) { a.token.Store(&token) }
+// SetToken replaces the admin's token. The old one opens nothing any more, and neither do the tickets made with it.
+func (a *Authenticator) SetToken(token string) {
+	if token == *a.token.Load() {
+		return
+	}
+	now := a.config.Now()
+	a.renewed.Store(&now)
+	a.token.Store(&token)
+}
 
 // Authenticate returns the principal that sent a request: by its bearer token or, for browsers if basic is set, by the
 // password of any user. A nil *Authenticator refuses every request.

@@ -9,12 +9,15 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
+// ticketLife is long enough to open a stream with, and for a browser that is cut off at once to reconnect.
+const ticketLife = time.Minute
+
 // Ticket returns a ticket that the principal may give away. Until it expires, the ticket has the rights of the
 // principal's credential.
-func (p Principal) Ticket(expires time.Time) store.Ticket {
+func (p Principal) Ticket(now time.Time) store.Ticket {
 	return store.Ticket{
 		Principal: p.Name, Role: p.Role, CustomerID: p.CustomerID, KeyID: string(p.key), GoodUntil: p.until,
-		ExpiresAt: expires,
+		ExpiresAt: now.Add(ticketLife).UTC(),
 	}
 }
 
@@ -79,10 +82,17 @@ func (a *Authenticator) uphold(ctx context.Context, t store.Ticket) error {
 	switch {
 	case !t.GoodUntil.IsZero() && !a.config.Now().Before(t.GoodUntil):
 		return ErrUnauthorized
-	case t.Principal == nameDev && !a.IsOpen(), t.Principal == nameToken && *a.token.Load() == "":
+	case t.Principal == nameDev && !a.IsOpen(), t.Principal == nameToken && !a.isOfToken(t):
 		return ErrUnauthorized
 	case t.KeyID == "":
 		return nil
 	}
 	return a.holds(ctx, keyID(t.KeyID))
+}
+
+// isOfToken reports whether a ticket was made with the token as it is now. The database does not have the token, so the
+// time decides.
+func (a *Authenticator) isOfToken(t store.Ticket) bool {
+	renewed := a.renewed.Load()
+	return *a.token.Load() != "" && (renewed == nil || t.ExpiresAt.Add(-ticketLife).After(*renewed))
 }
