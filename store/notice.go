@@ -90,8 +90,19 @@ func (s *Notices) Look(ctx context.Context, self string, body NoticeBody) (told 
 	return told, nil
 }
 
+// attention looks at the latest orders only: it runs every few seconds, and after an outage there may be a million.
 func (s *Notices) attention(ctx context.Context, tx pgx.Tx) (list []cause, err error) {
-	rows, err := s.queries.DeadLetterGroups(ctx, tx, noticeGroups)
+	rows, err := s.queries.DeadLetterGroupsLatest(ctx, tx, &dbsqlc.DeadLetterGroupsLatestParams{
+		Latest: LatestDeadLetters, Most: noticeGroups,
+	})
+	total := int64(0)
+	for _, row := range rows {
+		total += row.Orders
+	}
+	atLeast := ""
+	if total >= LatestDeadLetters {
+		atLeast = "at least "
+	}
 	for _, row := range rows {
 		name := "unknown"
 		if row.CauseStep != "" {
@@ -99,7 +110,7 @@ func (s *Notices) attention(ctx context.Context, tx pgx.Tx) (list []cause, err e
 				Step: orders.StepName(row.CauseStep), State: orders.StepState(row.CauseState), Code: row.CauseCode,
 			}.String()
 		}
-		list = append(list, cause{name, fmt.Sprintf("Orders need an operator (%d now): %s.", row.Orders, name)})
+		list = append(list, cause{name, fmt.Sprintf("Orders need an operator (%s%d now): %s.", atLeast, row.Orders, name)})
 	}
 	return list, err
 }

@@ -87,6 +87,24 @@ func TestNoticeOnce(t *testing.T) {
 	require.Equal(t, []string{"BreakerOpen payment"}, w.look(), "it is back, and was held back for an hour")
 }
 
+// After a large outage the look must not read every order that needs attention, every ten seconds.
+func TestNoticesLookAtTheLatest(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	w.exec(`INSERT INTO orders (id, principal, customer_id, currency, total_minor, payment_method, version, status, standing,
+			goal, reason, placed_at, updated_at, cause_step, cause_state, cause_code)
+		SELECT gen_random_uuid(), 'p', n, 'USD', 1, 'card', 1, 'needs_attention', 'needs_attention', 'fail', '', now(), now(),
+			'void_payment', 'refused', 'refused'
+		FROM generate_series(1, $1::integer + 1) AS n`, store.LatestDeadLetters)
+	var told []orders.OperatorNotice
+	require.NoError(t, again(func() (err error) {
+		told, err = w.store.Notices.Look(t.Context(), "self", notice)
+		return err
+	}))
+	require.Len(t, told, 1)
+	require.Equal(t, "Orders need an operator (at least 20000 now): void_payment refused: refused.", told[0].Message)
+}
+
 func TestNoticesBounded(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
