@@ -120,7 +120,7 @@ func (s *Server) operations() []operation {
 	lists, system := orderLists{db.Orders}, newSystemOperations(c, s.leaving)
 	return slices.Concat(
 		orderOperations{
-			orders: db.Orders, cache: c.Cache, holds: db.Holds, now: c.Now,
+			orders: db.Orders, cache: c.Cache, holds: db.Holds, now: c.Now, logger: c.Logger,
 			waiter: waiter{db.Orders, s.load, s.streams, c.Heartbeat, s.draining},
 		}.all(),
 		lists.all(),

@@ -8,16 +8,19 @@ import (
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/stream"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // exchange is the state that the middleware and the handlers share about one request.
 type exchange struct {
 	requestID string
+	scope     *trace.Scope // nil outside of a request
 	operation string     // the operation's id, or the name of a different route; empty if nothing matched
 	declared  *operation // nil if the request is not for an operation of the API
 	principal Principal
 	actor     store.Actor              // the principal, for the audit log
 	streaming bool                     // the answer is an event stream, or waits for an event
+	replayed  bool                     // the answer is that of an earlier request under the same idempotency key
 	stopped   bool                     // the request is refused because an operator stopped the intake
 	rated     bool                     // the request was counted against a rate limit
 	inFlight  stream.Holder            // the share that the request occupies while it is being answered

@@ -15,6 +15,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace-orders/millrace/api/problems"
+	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // errPanic is the cause of a 500 in the log.
@@ -27,7 +29,8 @@ const maxBodyBytes = 256 << 10
 // them.
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// identified gives every request an id: the caller's, if it matches requestID.
+// identified gives every request an id, the caller's if it matches requestID, and a scope, with the caller's place in a
+// trace.
 func identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
@@ -35,8 +38,11 @@ func identified(next http.Handler) http.Handler {
 			id = uuid.NewString()
 		}
 		w.Header().Set("X-Request-Id", id)
-		x := &exchange{requestID: id, control: http.NewResponseController(w)}
-		next.ServeHTTP(w, r.WithContext(withExchange(r.Context(), x)))
+		scope := trace.NewScope(orders.Origin{
+			RequestID: id, Traceparent: trace.ParseTraceparent(r.Header.Get("Traceparent")),
+		})
+		x := &exchange{requestID: id, scope: scope, control: http.NewResponseController(w)}
+		next.ServeHTTP(w, r.WithContext(withExchange(scope.Into(r.Context()), x)))
 	})
 }
 
@@ -94,6 +100,10 @@ func (l accessLog) write(r *http.Request, recorder middleware.WrapResponseWriter
 		slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
 	}
 	attrs = append(attrs, x.principal.LogAttrs()...)
+	if x.replayed {
+		attrs = append(attrs, slog.Bool("replayed", true))
+	}
+	attrs = append(attrs, x.scope.Work()...)
 	switch status(recorder) {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		attrs = append(attrs, slog.String("remote_address", clientAddress(r, l.proxies)))

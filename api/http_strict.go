@@ -20,6 +20,11 @@ import (
 func labelled(hctx huma.Context, next func(huma.Context)) {
 	x := exchangeOf(hctx.Context())
 	x.operation, x.declared = hctx.Operation().OperationID, declared(hctx.Operation())
+	if strings.HasPrefix(hctx.Operation().Path, "/api/orders/{"+paramOrder+"}") {
+		if id, err := orderID(hctx.Param(paramOrder)).parse(); err == nil { // the operation refuses a malformed id
+			x.scope.About(id)
+		}
+	}
 	next(hctx)
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,6 +19,7 @@ type orderOperations struct {
 	orders *store.Orders
 	cache  *cache.Orders
 	holds  *store.Holds
+	logger *slog.Logger
 	now    func() time.Time
 	waiter waiter
 }

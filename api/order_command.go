@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // Errors of every command.
@@ -101,6 +102,10 @@ func (o orderOperations) command(
 	}
 	if state, ok := errors.AsType[*orders.StateError](applied[0].Err); ok {
 		return store.Applied{}, refused.Detailed(refused.Detail, state.Status)
+	}
+	exchangeOf(ctx).replayed = applied[0].Replayed
+	if applied[0].Ended {
+		trace.LogEnd(ctx, o.logger, &applied[0].Order, nil)
 	}
 	return applied[0], applied[0].Err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/explain"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // Explanation is where an order stands. Callers that may not observe the system do not see the fields for operators.
@@ -65,6 +66,8 @@ type ExplainedCall struct {
 
 // Belongings are what other parts of the system have of an order.
 type Belongings struct {
+	RequestID     string                  `json:"requestId,omitempty" maxLength:"64" example:"0199c8a4-3f5b-4c31-9d5e-2f6a8b1c4d7e" doc:"The id of the request that placed the order; absent if it is unknown"`
+	TraceID       string                  `json:"traceId,omitempty" maxLength:"32" example:"4bf92f3577b34da6a3ce929d0e0e4736" doc:"The trace of that request, if it has one"`
 	Webhooks      map[string]int64        `json:"webhooks" example:"{\"delivered\": 4}" doc:"Messages to webhooks, by state; at most 100 of each endpoint are counted"`
 	Notifications []ExplainedNotification `json:"notifications" doc:"Its e-mails"`
 	Findings      []ExplainedFinding      `json:"findings" doc:"The latest 20 findings of reconciliation about its steps"`
@@ -189,6 +192,7 @@ func newExplanation(x explain.Explanation, observes bool) Explanation {
 
 func newBelongings(o orders.Order, found store.Belongings) *Belongings {
 	b := &Belongings{
+		RequestID: o.Origin.RequestID, TraceID: trace.TraceID(o.Origin.Traceparent),
 		Webhooks: found.Deliveries, Notifications: []ExplainedNotification{}, Findings: []ExplainedFinding{},
 		AuditIDs: append([]int64{}, found.Audit...),
 	}

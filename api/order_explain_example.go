@@ -14,6 +14,10 @@ import (
 func exampleExplanation() Explanation {
 	order := exampleOrder(orders.ReserveInventory, orders.QuoteShipping)
 	at := order.PlacedAt.Add(30 * time.Second)
+	order.Origin = orders.Origin{
+		RequestID:   "5a0e5a64-9c0b-4a2e-8c57-6b3a52a0c0de",
+		Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+	}
 	hold := store.Hold{Reason: "The bank is moving", Since: order.PlacedAt, Until: order.PlacedAt.Add(time.Hour)}
 	x := newExplanation(explain.Of(store.Evidence{
 		Order: order, At: at, Workers: []store.Worker{{ID: "web1_2026_11_22T11_59_00_000000", HeartbeatAt: at, Live: true}},

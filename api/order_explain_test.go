@@ -226,6 +226,7 @@ func TestExplainWhatNeedsAttention(t *testing.T) {
 	}, x.Belongs.Findings)
 	require.Len(t, x.Belongs.AuditIDs, 1)
 	require.Empty(t, x.Belongs.Notifications)
+	require.Empty(t, x.Belongs.RequestID, "no request placed it")
 	require.NotEmpty(t, x.Actions)
 	for _, call := range x.Actions { // each call does what it says, in a copy of the order
 		require.Equal(t, "/api/orders/"+id.String()+"/settle", call.Path)

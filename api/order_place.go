@@ -78,11 +78,12 @@ func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutpu
 	if err != nil {
 		return nil, err
 	}
-	principal := exchangeOf(ctx).principal
+	x := exchangeOf(ctx)
+	principal := x.principal
 	if err := principal.checkPlacement(&placement); err != nil {
 		return nil, err
 	}
-	placement.Principal = principal.Name
+	placement.Principal, placement.Origin = principal.Name, x.scope.Origin()
 	advice := "The order may or may not have been stored. Without an Idempotency-Key, look for it before you repeat."
 	if in.IdempotencyKey != "" {
 		if placement.IdempotencyKey, err = parseIdempotencyKey(in.IdempotencyKey); err != nil {
@@ -99,7 +100,8 @@ func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutpu
 		return nil, placed[0].Err
 	}
 	order, out := placed[0].Order, &placeOutput{Status: http.StatusAccepted}
-	if placed[0].Replayed {
+	x.scope.About(order.ID)
+	if x.replayed = placed[0].Replayed; x.replayed {
 		out.Replayed = "true"
 	}
 	if patience, ok := preferredWait(in.Prefer); ok {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-orders/millrace/explain"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // mostEvents is how many events a page of an order has. An order has some ten.
@@ -34,6 +35,9 @@ func (d orderData) Money(m orders.Money) string {
 
 // Key is the idempotency key of a step at its provider.
 func (d orderData) Key(s orders.Step) string { return orders.StepKey(d.ID, s.Name, s.KeyGeneration) }
+
+// TraceID is the trace of the request that placed the order; empty if it has none.
+func (d orderData) TraceID() string { return trace.TraceID(d.Origin.Traceparent) }
 
 // Tone chooses how the order's status is marked.
 func (d orderData) Tone() string {

@@ -1,4 +1,4 @@
-// Package cache keeps orders in memory, as fresh as the feed. It imports orders only: the function that loads an order
+// Package cache keeps orders in memory, as fresh as the feed. It imports orders and trace only: the function that loads an order
 // and the lag of the feed are passed in.
 package cache
 
@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 const (
@@ -131,8 +132,14 @@ func (c *Orders) Get(ctx context.Context, id orders.ID, atLeast int64) (*Order, 
 	return order, err
 }
 
+// answered counts an answer, and notes it for the request's log line.
+func (c *Orders) answered(ctx context.Context, result string) {
+	c.requests.WithLabelValues(result).Inc()
+	trace.ScopeOf(ctx).Cache(result)
+}
+
 func (c *Orders) bypass(ctx context.Context, id orders.ID) (*Order, error) {
-	c.requests.WithLabelValues("bypass").Inc()
+	c.answered(ctx, "bypass")
 	order, err := c.config.Load(ctx, id)
 	if err != nil {
 		return nil, err
@@ -144,13 +151,13 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 	key := string(id[:])
 	generation := c.stripe(id).Load()
 	if e, ok := c.entries.Get(key); ok && e.generation == generation {
-		c.requests.WithLabelValues("hit").Inc()
+		c.answered(ctx, "hit")
 		if e.order == nil {
 			return nil, orders.ErrNotFound
 		}
 		return e.order, nil
 	}
-	c.requests.WithLabelValues("miss").Inc()
+	c.answered(ctx, "miss")
 
 	// Callers share a load only if nothing changed between them: a caller that has just written must not get an older
 	// read. And the load does not end with the caller that happened to start it.

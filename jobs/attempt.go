@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/upstream"
 )
 
@@ -53,6 +54,7 @@ func (v *voyage) attempt(ctx context.Context, t task) (r result) {
 	} else if goal := v.goal.Load(); goal != nil {
 		r.intent.Goal = *goal
 	}
+	ctx = trace.OrderOf(ctx, t.OrderID, r.intent.Origin)
 	failpoint.Hit("step.intended")
 	if v.paused.has(spec.Provider) || v.Store.Holds.Paused(spec.Provider) {
 		r.err = errPaused

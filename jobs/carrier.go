@@ -132,6 +132,7 @@ func (v *voyage) sort(ctx context.Context, got []result) (events []orders.Event)
 		switch wait, stays := v.stays(ctx, r.task); {
 		case r.event.Kind != "":
 			events = append(events, r.event)
+			v.efforts.note(r)
 		case r.err == nil, errors.Is(r.err, orders.ErrNotFound):
 			// Another run of the step was first, or the order is gone.
 		case stays:

@@ -103,6 +103,7 @@ type shared struct {
 
 	metrics  *metrics
 	tally    *tally
+	efforts  *efforts
 	paused   *pauses
 	stopping <-chan struct{} // closed when the workers begin to stop
 }
@@ -143,6 +144,7 @@ func NewClient(c Config) (*Client, error) {
 	paused, stopping := &pauses{store: c.Store, logger: c.Logger}, make(chan struct{})
 	s := &shared{
 		Config: c, metrics: newMetrics(c.Registerer), tally: newTally(time.Now, c.Logger), paused: paused, stopping: stopping,
+		efforts: newEfforts(),
 	}
 	carrier := newCarrier(s)
 	if c.KeepIndexes {

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/upstream"
 )
 
@@ -135,6 +136,7 @@ func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
 func (s *shared) report(ctx context.Context, a store.Applied) {
 	if a.Ended {
 		s.metrics.finished(a.Order)
+		trace.LogEnd(ctx, s.Logger, &a.Order, s.efforts.take(a.Order.ID))
 	}
 	if a.Changed && strings.HasPrefix(string(a.Event.Kind), "step_") {
 		s.metrics.settled(&a.Order, a.Event)
@@ -144,6 +146,7 @@ func (s *shared) report(ctx context.Context, a store.Applied) {
 		s.metrics.notified.WithLabelValues(string(orders.NotificationStateOf(step.State, step.Reason))).Inc()
 	}
 	if a.Changed && a.Event.StatusChanged && a.Order.Status == orders.NeedsAttention {
+		ctx = trace.OrderOf(ctx, a.Order.ID, a.Order.Origin)
 		s.tally.error(ctx, a.Order.Reason, "order needs attention", "order_id", a.Order.ID, "reason", a.Order.Reason)
 	}
 }

@@ -21,7 +21,7 @@ func Place(p Placement, id ID, at time.Time) Decision {
 	placed := Order{
 		ID: id, CustomerID: p.CustomerID, Currency: p.Currency, Items: p.Items, Total: p.Sum(),
 		PaymentMethod: p.PaymentMethod, ShippingAddress: p.ShippingAddress, CustomerEmail: p.CustomerEmail,
-		Status: Pending, Goal: GoalComplete, PlacedAt: at,
+		Origin: p.Origin, Status: Pending, Goal: GoalComplete, PlacedAt: at,
 	}
 	after := placed
 	after.advance(at)

@@ -29,6 +29,7 @@ type Order struct {
 	PaymentMethod   string
 	ShippingAddress *Address
 	CustomerEmail   string // empty if unknown
+	Origin          Origin
 
 	// Version counts the order's events: 1 after placement, one more with each event that changed the order. It is the
 	// sequence of its events, the ETag, the id on its event stream, and how the cache recognises a stale order.
@@ -40,6 +41,13 @@ type Order struct {
 
 	PlacedAt  time.Time
 	UpdatedAt time.Time
+}
+
+// Origin is the request that placed an order. It decides nothing: people find requests, log lines and traces by it.
+type Origin struct {
+	RequestID string // of the HTTP request; empty if unknown
+	// Traceparent is the request's place in a trace (W3C Trace Context); empty if it has none.
+	Traceparent string
 }
 
 // Item is one line of an order.

@@ -34,6 +34,8 @@ type Placement struct {
 	// CustomerEmail is a bare address, without a name. The JSON omits it if empty: placements from before this field
 	// must keep their fingerprints.
 	CustomerEmail string `json:",omitempty"`
+	// Origin is the request itself. It is no part of the fingerprint: a repetition is another request.
+	Origin Origin `json:"-"`
 }
 
 // Sum returns the total of all items. It is meaningful for a valid placement only.

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // acquireTimeout bounds how long a caller waits for a connection. A full pool must answer "busy" soon: a queue of
@@ -89,6 +91,9 @@ func soon[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, e
 	return v, err
 }
 
+// waited adds the time since a moment to what the context's scope has waited for the database.
+func waited(ctx context.Context, began time.Time) { trace.ScopeOf(ctx).Waited(time.Since(began)) }
+
 // Begin implements DB. The transaction's deadline is the caller's.
 func (i impatient) Begin(ctx context.Context) (pgx.Tx, error) {
 	tx, err := soon(ctx, func(ctx context.Context) (pgx.Tx, error) { return i.pool.BeginTx(ctx, i.begin) })
@@ -97,6 +102,7 @@ func (i impatient) Begin(ctx context.Context) (pgx.Tx, error) {
 
 // Exec implements DB.
 func (i impatient) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	defer waited(ctx, time.Now())
 	ctx, cancel := i.limited(ctx)
 	defer cancel()
 	conn, err := soon(ctx, i.pool.Acquire)
@@ -110,19 +116,25 @@ func (i impatient) Exec(ctx context.Context, sql string, args ...any) (pgconn.Co
 
 // Query implements DB.
 func (i impatient) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	began := time.Now()
 	ctx, cancel := i.limited(ctx)
 	conn, err := soon(ctx, i.pool.Acquire)
 	if err != nil {
+		waited(ctx, began)
 		cancel()
 		return nil, classify(err)
 	}
 	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {
 		conn.Release()
+		waited(ctx, began)
 		cancel()
 		return nil, classify(err)
 	}
-	return &heldRows{Rows: rows, conn: conn, cancel: cancel}, nil
+	return &heldRows{Rows: rows, conn: conn, cancel: func() {
+		waited(ctx, began)
+		cancel()
+	}}, nil
 }
 
 // QueryRow implements DB.
@@ -135,7 +147,7 @@ func (i impatient) QueryRow(ctx context.Context, sql string, args ...any) pgx.Ro
 type heldRows struct {
 	pgx.Rows
 	conn   *pgxpool.Conn // nil: returned
-	cancel context.CancelFunc
+	cancel func()
 }
 
 func (r *heldRows) Err() error { return classify(r.Rows.Err()) }

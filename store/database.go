@@ -35,6 +35,7 @@ const (
 // The caller's cancellation does not reach the transaction, because pgx would close the connection. A client that goes
 // away must find either a whole order or none when it returns, and not a pool that is busy reconnecting.
 func (d *database) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	defer waited(ctx, time.Now())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	for try := 1; ; try++ {

@@ -41,6 +41,7 @@ func decodeOrder(row dbsqlc.OrderDocument) (o orders.Order, err error) {
 		PaymentMethod: row.PaymentMethod, CustomerEmail: row.CustomerEmail, Version: row.Version,
 		Status: orders.Status(row.Status), Goal: orders.Goal(row.Goal), Reason: row.Reason,
 		PlacedAt: row.PlacedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+		Origin: orders.Origin{RequestID: row.RequestID.String, Traceparent: row.Traceparent.String},
 	}
 	if row.ShippingAddress != nil {
 		o.ShippingAddress = new(orders.Address)

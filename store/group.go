@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/failpoint"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 const (
@@ -58,6 +59,7 @@ type groupCall[T, R any] struct {
 	weight  int
 	answers []R
 	err     error
+	callers int // of its batch
 	done    chan struct{}
 }
 
@@ -70,6 +72,8 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	if g.alone {
 		return g.flush(ctx, members)
 	}
+	scope := trace.ScopeOf(ctx)
+	defer waited(ctx, time.Now())
 	call := &groupCall[T, R]{members: members, weight: len(members), done: make(chan struct{})}
 	if g.weight != nil {
 		call.weight = 0
@@ -84,6 +88,7 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 		g.began = time.Now()
 		g.mu.Unlock()
 		g.lead(call)
+		scope.Committed(call.callers)
 		return call.answers, call.err
 	case g.queued+call.weight > groupQueue && g.queued > 0:
 		g.mu.Unlock()
@@ -99,6 +104,7 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 
 	select {
 	case <-call.done:
+		scope.Committed(call.callers)
 		return call.answers, call.err
 	case <-ctx.Done():
 		g.leave(call)
@@ -150,6 +156,9 @@ func (g *group[T, R]) run() {
 // commit flushes a batch and wakes its callers.
 func (g *group[T, R]) commit(batch []*groupCall[T, R]) {
 	g.callers.Observe(float64(len(batch)))
+	for _, call := range batch {
+		call.callers = len(batch)
+	}
 	g.answer(batch)
 	failpoint.Hit("group.flushed")
 	for _, call := range batch {

@@ -17,6 +17,7 @@ type Intent struct {
 	Request    []byte
 	DeadlineAt time.Time
 	Goal       orders.Goal      // of the order
+	Origin     orders.Origin    // of the order
 	Undone     orders.StepState // of the step that this one undoes; empty if it undoes none
 }
 
@@ -35,7 +36,7 @@ func IntentOf(o *orders.Order, step *orders.Step) (intent Intent, ok bool) {
 	}
 	intent = Intent{
 		State: orders.StatePending, Key: orders.StepKey(o.ID, step.Name, step.Generation), Request: step.Request,
-		DeadlineAt: step.DeadlineAt, Goal: o.Goal,
+		DeadlineAt: step.DeadlineAt, Goal: o.Goal, Origin: o.Origin,
 	}
 	if undone := o.Step(step.Name.Undoes(), 1); undone != nil {
 		intent.Undone = undone.State
@@ -90,7 +91,7 @@ func (s *Orders) pending(ctx context.Context, jobs []carriage) ([][]Pending, err
 		job, intent := stored(dbsqlc.StepsReadRow{
 			OrderID: row.OrderID, Step: row.Step, Generation: row.Generation, State: row.State,
 			KeyGeneration: row.KeyGeneration, Request: row.Request, DeadlineAt: row.DeadlineAt, Goal: row.Goal,
-			UndoneState: row.UndoneState,
+			UndoneState: row.UndoneState, RequestID: row.RequestID, Traceparent: row.Traceparent,
 		})
 		of := carriage{row.OrderID, row.JobID}
 		found[of] = append(found[of], Pending{job, intent})
@@ -110,6 +111,7 @@ func stored(row dbsqlc.StepsReadRow) (orders.StepJob, Intent) {
 		Key:     orders.StepKey(job.OrderID, job.Step, int(row.KeyGeneration)),
 		Request: row.Request, DeadlineAt: row.DeadlineAt.UTC(), Goal: orders.Goal(row.Goal),
 		Undone: orders.StepState(row.UndoneState),
+		Origin: orders.Origin{RequestID: row.RequestID.String, Traceparent: row.Traceparent.String},
 	}
 }
 

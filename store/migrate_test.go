@@ -53,6 +53,8 @@ func TestConstraints(t *testing.T) {
 		"orders_version_positive":          `UPDATE orders SET version = 0`,
 		"orders_total_range":               `UPDATE orders SET total_minor = 9007199254740992`,
 		"orders_customer_id_length":        `UPDATE orders SET customer_id = repeat('x', 201)`,
+		"orders_request_id_length":         `UPDATE orders SET request_id = repeat('x', 65)`,
+		"orders_traceparent_length":        `UPDATE orders SET traceparent = 'x'`,
 		"orders_fingerprint_with_key":      `UPDATE orders SET idempotency_key = 'k'`,
 		"orders_reason_length":             `UPDATE orders SET reason = repeat('x', 501)`,
 		"order_items_quantity_range":       `UPDATE order_items SET quantity = 0`,

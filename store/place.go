@@ -181,6 +181,7 @@ func (s *Orders) replay(
 		default:
 			// Equal fingerprints: placing it again at the same moment makes exactly the first answer.
 			first := orders.Place(p, order.ID, order.PlacedAt).Order
+			first.Origin = order.Origin
 			placed[i] = Placed{Order: first, Replayed: order.ID != placed[i].Order.ID}
 		}
 	}
@@ -218,6 +219,8 @@ func insertParams(placements []orders.Placement, decisions []orders.Decision) *d
 		c.PaymentMethods = append(c.PaymentMethods, o.PaymentMethod)
 		c.ShippingAddresses = append(c.ShippingAddresses, encodeAddress(o.ShippingAddress))
 		c.CustomerEmails = append(c.CustomerEmails, o.CustomerEmail)
+		c.RequestIds = append(c.RequestIds, o.Origin.RequestID)
+		c.Traceparents = append(c.Traceparents, o.Origin.Traceparent)
 		c.PlacedAt = append(c.PlacedAt, o.PlacedAt)
 
 		for line, item := range o.Items {

@@ -229,16 +229,30 @@ func (s *Belongings) encodeFields(e *jx.Encoder) {
 		e.ArrEnd()
 	}
 	{
+		if s.RequestID.Set {
+			e.FieldStart("requestId")
+			s.RequestID.Encode(e)
+		}
+	}
+	{
+		if s.TraceID.Set {
+			e.FieldStart("traceId")
+			s.TraceID.Encode(e)
+		}
+	}
+	{
 		e.FieldStart("webhooks")
 		s.Webhooks.Encode(e)
 	}
 }
 
-var jsonFieldsNameOfBelongings = [4]string{
+var jsonFieldsNameOfBelongings = [6]string{
 	0: "auditIds",
 	1: "findings",
 	2: "notifications",
-	3: "webhooks",
+	3: "requestId",
+	4: "traceId",
+	5: "webhooks",
 }
 
 // Decode decodes Belongings from json.
@@ -306,8 +320,28 @@ func (s *Belongings) Decode(d *jx.Decoder) error {
 			}(); err != nil {
 				return errors.Wrap(err, "decode field \"notifications\"")
 			}
+		case "requestId":
+			if err := func() error {
+				s.RequestID.Reset()
+				if err := s.RequestID.Decode(d); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"requestId\"")
+			}
+		case "traceId":
+			if err := func() error {
+				s.TraceID.Reset()
+				if err := s.TraceID.Decode(d); err != nil {
+					return err
+				}
+				return nil
+			}(); err != nil {
+				return errors.Wrap(err, "decode field \"traceId\"")
+			}
 		case "webhooks":
-			requiredBitSet[0] |= 1 << 3
+			requiredBitSet[0] |= 1 << 5
 			if err := func() error {
 				if err := s.Webhooks.Decode(d); err != nil {
 					return err
@@ -326,7 +360,7 @@ func (s *Belongings) Decode(d *jx.Decoder) error {
 	// Validate required fields.
 	var failures []validate.FieldError
 	for i, mask := range [1]uint8{
-		0b00001111,
+		0b00100111,
 	} {
 		if result := (requiredBitSet[i] & mask) ^ mask; result != 0 {
 			// Mask only required fields and check equality to mask using XOR.

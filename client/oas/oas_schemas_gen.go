@@ -127,6 +127,10 @@ type Belongings struct {
 	Findings []ExplainedFinding `json:"findings"`
 	// Its e-mails.
 	Notifications []ExplainedNotification `json:"notifications"`
+	// The id of the request that placed the order; absent if it is unknown.
+	RequestID OptString `json:"requestId"`
+	// The trace of that request, if it has one.
+	TraceID OptString `json:"traceId"`
 	// Messages to webhooks, by state; at most 100 of each endpoint are counted.
 	Webhooks BelongingsWebhooks `json:"webhooks"`
 }
@@ -144,6 +148,16 @@ func (s *Belongings) GetFindings() []ExplainedFinding {
 // GetNotifications returns the value of Notifications.
 func (s *Belongings) GetNotifications() []ExplainedNotification {
 	return s.Notifications
+}
+
+// GetRequestID returns the value of RequestID.
+func (s *Belongings) GetRequestID() OptString {
+	return s.RequestID
+}
+
+// GetTraceID returns the value of TraceID.
+func (s *Belongings) GetTraceID() OptString {
+	return s.TraceID
 }
 
 // GetWebhooks returns the value of Webhooks.
@@ -164,6 +178,16 @@ func (s *Belongings) SetFindings(val []ExplainedFinding) {
 // SetNotifications sets the value of Notifications.
 func (s *Belongings) SetNotifications(val []ExplainedNotification) {
 	s.Notifications = val
+}
+
+// SetRequestID sets the value of RequestID.
+func (s *Belongings) SetRequestID(val OptString) {
+	s.RequestID = val
+}
+
+// SetTraceID sets the value of TraceID.
+func (s *Belongings) SetTraceID(val OptString) {
+	s.TraceID = val
 }
 
 // SetWebhooks sets the value of Webhooks.

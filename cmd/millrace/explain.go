@@ -61,7 +61,8 @@ func printExplanation(out io.Writer, x api.Explanation) error {
 		fmt.Fprintln(out, call)
 	}
 	if b := x.Belongs; b != nil {
-		fmt.Fprintf(out, "\nMessages to webhooks: %v. E-mails: %d. Findings: %d. Audit entries: %v.\n", b.Webhooks,
+		fmt.Fprintf(out, "\nRequest: %s. Trace: %s.\n", orDash(b.RequestID), orDash(b.TraceID))
+		fmt.Fprintf(out, "Messages to webhooks: %v. E-mails: %d. Findings: %d. Audit entries: %v.\n", b.Webhooks,
 			len(b.Notifications), len(b.Findings), b.AuditIDs)
 	}
 	return nil

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // version is set by the Makefile.
@@ -168,9 +169,9 @@ func (f logFlags) logger(w io.Writer) *slog.Logger { return f.loggerAt(w, f.LogL
 func (f logFlags) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if f.LogFormat == "text" || f.LogFormat == "auto" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(trace.Handler{Handler: slog.NewTextHandler(w, options)})
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(trace.Handler{Handler: slog.NewJSONHandler(w, options)})
 }
 
 type versionCommand struct{}

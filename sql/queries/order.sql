@@ -7,12 +7,13 @@ WITH seal AS MATERIALIZED (
 ), placed AS (
     INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
-        shipping_address, customer_email, version, status, standing, goal, reason, placed_at, updated_at
+        shipping_address, customer_email, version, status, standing, goal, reason, placed_at, updated_at, request_id,
+        traceparent
     )
     SELECT
         u.id, u.principal, nullif(u.idempotency_key, ''), nullif(u.fingerprint, ''), u.customer_id, u.currency,
         u.total_minor, u.payment_method, nullif(u.shipping_address, '')::jsonb, u.customer_email, 1, 'pending', 'open',
-        'complete', '', u.placed_at, u.placed_at
+        'complete', '', u.placed_at, u.placed_at, nullif(u.request_id, ''), nullif(u.traceparent, '')
     FROM (
         SELECT
             unnest(@ids::uuid[]) AS id, unnest(@principals::text[]) AS principal,
@@ -20,7 +21,8 @@ WITH seal AS MATERIALIZED (
             unnest(@customer_ids::text[]) AS customer_id, unnest(@currencies::text[]) AS currency,
             unnest(@totals_minor::bigint[]) AS total_minor, unnest(@payment_methods::text[]) AS payment_method,
             unnest(@shipping_addresses::text[]) AS shipping_address, unnest(@customer_emails::text[]) AS customer_email,
-            unnest(@placed_at::timestamptz[]) AS placed_at
+            unnest(@placed_at::timestamptz[]) AS placed_at,
+            unnest(@request_ids::text[]) AS request_id, unnest(@traceparents::text[]) AS traceparent
     ) u, seal
     WHERE u.placed_at >= seal.at
         AND ('x' || left(replace(u.id::text, '-', ''), 12))::bit(48)::bigint >= floor(extract(epoch FROM seal.at) * 1000)

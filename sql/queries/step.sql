@@ -4,7 +4,7 @@
 -- request is that of the generation whose key is used.
 SELECT
     s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
-    coalesce(u.state, '')::text AS undone_state
+    coalesce(u.state, '')::text AS undone_state, o.request_id, o.traceparent
 FROM (
     SELECT
         unnest(@order_ids::uuid[]) AS order_id, unnest(@steps::text[]) AS step,
@@ -22,7 +22,7 @@ LEFT JOIN millrace.order_steps u ON u.order_id = s.order_id AND u.step = w.undoe
 -- one that names none.
 SELECT
     w.job_id, s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
-    coalesce(u.state, '')::text AS undone_state,
+    coalesce(u.state, '')::text AS undone_state, o.request_id, o.traceparent,
     EXISTS (
         SELECT FROM millrace.river_job j
         WHERE j.args ->> 'order_id' = s.order_id::text

@@ -194,7 +194,7 @@ func (q *Queries) EvidenceInstances(ctx context.Context, db DBTX, arg *EvidenceI
 
 const evidenceOrder = `-- name: EvidenceOrder :one
 SELECT
-    o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.refunded_minor, o.payment_method, o.shipping_address, o.version, o.status, o.goal, o.reason, o.placed_at, o.updated_at, o.items, o.steps, o.customer_email, o.cause_step, o.cause_state, o.cause_code, o.standing,
+    o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.refunded_minor, o.payment_method, o.shipping_address, o.version, o.status, o.goal, o.reason, o.placed_at, o.updated_at, o.items, o.steps, o.customer_email, o.cause_step, o.cause_state, o.cause_code, o.standing, o.request_id, o.traceparent,
     (
         SELECT coalesce(json_agg(f), '[]') FROM (
             SELECT
@@ -252,6 +252,8 @@ func (q *Queries) EvidenceOrder(ctx context.Context, db DBTX, arg *EvidenceOrder
 		&i.OrderDocument.CauseState,
 		&i.OrderDocument.CauseCode,
 		&i.OrderDocument.Standing,
+		&i.OrderDocument.RequestID,
+		&i.OrderDocument.Traceparent,
 		&i.Jobs,
 		&i.Now,
 	)

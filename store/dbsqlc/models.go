@@ -105,6 +105,8 @@ type OrderDocument struct {
 	CauseState      string
 	CauseCode       string
 	Standing        pgtype.Text
+	RequestID       pgtype.Text
+	Traceparent     pgtype.Text
 }
 
 type OrderEvent struct {

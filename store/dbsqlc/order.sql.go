@@ -99,7 +99,7 @@ func (q *Queries) OrdersByIdempotencyKey(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExport = `-- name: OrdersExport :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing, request_id, traceparent FROM millrace.order_documents
 WHERE id > $1::uuid AND id < $2::uuid AND placed_at >= $3 AND placed_at < $4
 ORDER BY id LIMIT $5
 `
@@ -151,6 +151,8 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 			&i.CauseState,
 			&i.CauseCode,
 			&i.Standing,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -163,7 +165,7 @@ func (q *Queries) OrdersExport(ctx context.Context, db DBTX, arg *OrdersExportPa
 }
 
 const ordersExportByCustomer = `-- name: OrdersExportByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing, request_id, traceparent FROM millrace.order_documents
 WHERE customer_id = $1 AND ($2::text = '' OR status = $2::text)
     AND id > $3::uuid AND id < $4::uuid AND placed_at >= $5 AND placed_at < $6
 ORDER BY id LIMIT $7
@@ -218,6 +220,8 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 			&i.CauseState,
 			&i.CauseCode,
 			&i.Standing,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -230,7 +234,7 @@ func (q *Queries) OrdersExportByCustomer(ctx context.Context, db DBTX, arg *Orde
 }
 
 const ordersExportByStatus = `-- name: OrdersExportByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing, request_id, traceparent FROM millrace.order_documents
 WHERE standing = $1::text AND status = $2 AND id > $3::uuid AND id < $4::uuid
     AND placed_at >= $5 AND placed_at < $6
 ORDER BY id LIMIT $7
@@ -285,6 +289,8 @@ func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *Orders
 			&i.CauseState,
 			&i.CauseCode,
 			&i.Standing,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -302,12 +308,13 @@ WITH seal AS MATERIALIZED (
 ), placed AS (
     INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
-        shipping_address, customer_email, version, status, standing, goal, reason, placed_at, updated_at
+        shipping_address, customer_email, version, status, standing, goal, reason, placed_at, updated_at, request_id,
+        traceparent
     )
     SELECT
         u.id, u.principal, nullif(u.idempotency_key, ''), nullif(u.fingerprint, ''), u.customer_id, u.currency,
         u.total_minor, u.payment_method, nullif(u.shipping_address, '')::jsonb, u.customer_email, 1, 'pending', 'open',
-        'complete', '', u.placed_at, u.placed_at
+        'complete', '', u.placed_at, u.placed_at, nullif(u.request_id, ''), nullif(u.traceparent, '')
     FROM (
         SELECT
             unnest($1::uuid[]) AS id, unnest($2::text[]) AS principal,
@@ -315,7 +322,8 @@ WITH seal AS MATERIALIZED (
             unnest($5::text[]) AS customer_id, unnest($6::text[]) AS currency,
             unnest($7::bigint[]) AS total_minor, unnest($8::text[]) AS payment_method,
             unnest($9::text[]) AS shipping_address, unnest($10::text[]) AS customer_email,
-            unnest($11::timestamptz[]) AS placed_at
+            unnest($11::timestamptz[]) AS placed_at,
+            unnest($12::text[]) AS request_id, unnest($13::text[]) AS traceparent
     ) u, seal
     WHERE u.placed_at >= seal.at
         AND ('x' || left(replace(u.id::text, '-', ''), 12))::bit(48)::bigint >= floor(extract(epoch FROM seal.at) * 1000)
@@ -328,9 +336,9 @@ WITH seal AS MATERIALIZED (
     SELECT i.order_id, i.line, i.product_id, i.quantity, i.price_minor
     FROM (
         SELECT
-            unnest($12::uuid[]) AS order_id, unnest($13::integer[]) AS line,
-            unnest($14::bigint[]) AS product_id, unnest($15::bigint[]) AS quantity,
-            unnest($16::bigint[]) AS price_minor
+            unnest($14::uuid[]) AS order_id, unnest($15::integer[]) AS line,
+            unnest($16::bigint[]) AS product_id, unnest($17::bigint[]) AS quantity,
+            unnest($18::bigint[]) AS price_minor
     ) i JOIN placed ON placed.id = i.order_id
 ), steps AS (
     INSERT INTO millrace.order_steps (
@@ -340,11 +348,11 @@ WITH seal AS MATERIALIZED (
         s.order_id, s.step, s.generation, 'pending', s.amount_minor, s.request, '', '', s.started_at, s.deadline_at
     FROM (
         SELECT
-            unnest($17::uuid[]) AS order_id, unnest($18::text[]) AS step,
-            unnest($19::integer[]) AS generation, unnest($20::bigint[]) AS amount_minor,
-            unnest($21::bytea[]) AS request,
-            unnest($22::timestamptz[]) AS started_at,
-            unnest($23::timestamptz[]) AS deadline_at
+            unnest($19::uuid[]) AS order_id, unnest($20::text[]) AS step,
+            unnest($21::integer[]) AS generation, unnest($22::bigint[]) AS amount_minor,
+            unnest($23::bytea[]) AS request,
+            unnest($24::timestamptz[]) AS started_at,
+            unnest($25::timestamptz[]) AS deadline_at
     ) s JOIN placed ON placed.id = s.order_id
 ), events AS (
     INSERT INTO millrace.order_events (
@@ -370,6 +378,8 @@ type OrdersInsertParams struct {
 	ShippingAddresses []string
 	CustomerEmails    []string
 	PlacedAt          []time.Time
+	RequestIds        []string
+	Traceparents      []string
 	ItemOrderIds      []uuid.UUID
 	ItemLines         []int32
 	ItemProductIds    []int64
@@ -400,6 +410,8 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 		arg.ShippingAddresses,
 		arg.CustomerEmails,
 		arg.PlacedAt,
+		arg.RequestIds,
+		arg.Traceparents,
 		arg.ItemOrderIds,
 		arg.ItemLines,
 		arg.ItemProductIds,
@@ -432,7 +444,7 @@ func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertPa
 }
 
 const ordersList = `-- name: OrdersList :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing, request_id, traceparent FROM millrace.order_documents
 WHERE id < $1::uuid AND id > $2::uuid AND placed_at >= $3 AND placed_at < $4
 ORDER BY id DESC LIMIT $5
 `
@@ -484,6 +496,8 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 			&i.CauseState,
 			&i.CauseCode,
 			&i.Standing,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -496,7 +510,7 @@ func (q *Queries) OrdersList(ctx context.Context, db DBTX, arg *OrdersListParams
 }
 
 const ordersListByCustomer = `-- name: OrdersListByCustomer :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing, request_id, traceparent FROM millrace.order_documents
 WHERE customer_id = $1 AND id < $2::uuid AND ($3::text = '' OR status = $3::text)
     AND id > $4::uuid AND placed_at >= $5 AND placed_at < $6
 ORDER BY id DESC LIMIT $8 OFFSET $7
@@ -554,6 +568,8 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 			&i.CauseState,
 			&i.CauseCode,
 			&i.Standing,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -566,7 +582,7 @@ func (q *Queries) OrdersListByCustomer(ctx context.Context, db DBTX, arg *Orders
 }
 
 const ordersListByStatus = `-- name: OrdersListByStatus :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing, request_id, traceparent FROM millrace.order_documents
 WHERE standing = $1::text AND status = $2 AND id < $3::uuid AND ($4::text = '' OR cause_step = $4::text)
     AND ($5::text = '' OR cause_state = $5::text)
     AND ($6::text = '' OR cause_code = $6::text)
@@ -631,6 +647,8 @@ func (q *Queries) OrdersListByStatus(ctx context.Context, db DBTX, arg *OrdersLi
 			&i.CauseState,
 			&i.CauseCode,
 			&i.Standing,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -717,7 +735,7 @@ func (q *Queries) OrdersQueue(ctx context.Context, db DBTX, ids []uuid.UUID) err
 }
 
 const ordersRead = `-- name: OrdersRead :many
-SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing FROM millrace.order_documents WHERE id = ANY($1::uuid[])
+SELECT id, principal, customer_id, currency, total_minor, refunded_minor, payment_method, shipping_address, version, status, goal, reason, placed_at, updated_at, items, steps, customer_email, cause_step, cause_state, cause_code, standing, request_id, traceparent FROM millrace.order_documents WHERE id = ANY($1::uuid[])
 `
 
 func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OrderDocument, error) {
@@ -751,6 +769,8 @@ func (q *Queries) OrdersRead(ctx context.Context, db DBTX, ids []uuid.UUID) ([]O
 			&i.CauseState,
 			&i.CauseCode,
 			&i.Standing,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}

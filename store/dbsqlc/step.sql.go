@@ -115,7 +115,7 @@ func (q *Queries) OrdersOpen(ctx context.Context, db DBTX, ids []uuid.UUID) erro
 const ordersPending = `-- name: OrdersPending :many
 SELECT
     w.job_id, s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
-    coalesce(u.state, '')::text AS undone_state,
+    coalesce(u.state, '')::text AS undone_state, o.request_id, o.traceparent,
     EXISTS (
         SELECT FROM millrace.river_job j
         WHERE j.args ->> 'order_id' = s.order_id::text
@@ -151,6 +151,8 @@ type OrdersPendingRow struct {
 	DeadlineAt    time.Time
 	Goal          string
 	UndoneState   string
+	RequestID     pgtype.Text
+	Traceparent   pgtype.Text
 	Taken         bool
 }
 
@@ -182,6 +184,8 @@ func (q *Queries) OrdersPending(ctx context.Context, db DBTX, arg *OrdersPending
 			&i.DeadlineAt,
 			&i.Goal,
 			&i.UndoneState,
+			&i.RequestID,
+			&i.Traceparent,
 			&i.Taken,
 		); err != nil {
 			return nil, err
@@ -278,7 +282,7 @@ func (q *Queries) StepTakeBack(ctx context.Context, db DBTX, arg *StepTakeBackPa
 const stepsRead = `-- name: StepsRead :many
 SELECT
     s.order_id, s.step, s.generation, s.state, k.generation AS key_generation, k.request, s.deadline_at, o.goal,
-    coalesce(u.state, '')::text AS undone_state
+    coalesce(u.state, '')::text AS undone_state, o.request_id, o.traceparent
 FROM (
     SELECT
         unnest($1::uuid[]) AS order_id, unnest($2::text[]) AS step,
@@ -308,6 +312,8 @@ type StepsReadRow struct {
 	DeadlineAt    time.Time
 	Goal          string
 	UndoneState   string
+	RequestID     pgtype.Text
+	Traceparent   pgtype.Text
 }
 
 // StepsRead reads all that workers need to carry steps out. The goal shows them whether the order still wants the step.
@@ -337,6 +343,8 @@ func (q *Queries) StepsRead(ctx context.Context, db DBTX, arg *StepsReadParams) 
 			&i.DeadlineAt,
 			&i.Goal,
 			&i.UndoneState,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
