@@ -52,8 +52,11 @@ func (w waiter) await(ctx context.Context, placed orders.Order, patience time.Du
 		return placed, false
 	}
 	defer leave()
-	listener := w.streams.Listen(stream.Topic{Order: placed.ID}) // before the first read, so that nothing falls in between
+	// Before the first read, so that nothing falls in between.
+	listener := w.streams.Listen(stream.Topic{Order: placed.ID, AtRest: true})
 	defer listener.Close()
+	rested, forget := w.orders.AwaitRest(placed.ID)
+	defer forget()
 	x := exchangeOf(ctx)
 	if err := x.allow(patience); err != nil {
 		return placed, false
@@ -62,7 +65,8 @@ func (w waiter) await(ctx context.Context, placed orders.Order, patience time.Du
 	defer timeout.Stop()
 	fallback := time.NewTicker(w.heartbeat)
 	defer fallback.Stop()
-	for now = placed; ; {
+	now = placed
+	for last := false; ; {
 		current, err := w.orders.Get(ctx, placed.ID)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -70,16 +74,18 @@ func (w waiter) await(ctx context.Context, placed orders.Order, patience time.Du
 			}
 			return now, true // the order is placed nevertheless
 		}
-		if now = current; now.Status.AtRest() || x.stillAllowed != nil && x.stillAllowed(ctx) != nil {
+		if now = current; last || now.Status.AtRest() || x.stillAllowed != nil && x.stillAllowed(ctx) != nil {
 			return now, true
 		}
 		select {
+		case <-rested:
+			rested = nil // closed: it says no more
 		case <-listener.Wake():
 		case <-fallback.C:
 		case <-timeout.C:
-			return now, true
+			last = true
 		case <-w.draining:
-			return now, true
+			last = true
 		case <-ctx.Done():
 			return now, true
 		}

@@ -53,7 +53,7 @@ func Events() []Event { return []Event{Outcome, Attempt, NewJob, GivenUp} }
 // What the workers promise. A test of package jobs compares these with what workers do.
 const (
 	// CarryTimeout is the longest run of a job that carries an order or a step.
-	CarryTimeout = 35 * time.Second
+	CarryTimeout = 45 * time.Second
 	// LongestRun is for how long a running job is taken to be alive.
 	LongestRun = 50 * time.Second
 	// AskFor is how long after its deadline a step's provider is still asked.

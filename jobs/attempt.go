@@ -123,7 +123,7 @@ func (v *voyage) stays(ctx context.Context, t task) (wait time.Duration, stays b
 		return 0, false
 	}
 	wait = rand.N(retryCeiling(t.tries))
-	return wait, time.Since(v.began)+wait <= carryFor
+	return wait, time.Since(v.began)+wait <= retryFor
 }
 
 // leaves reports whether an error has a step wait in its provider's queue. The provider was not called.

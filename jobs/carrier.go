@@ -12,10 +12,13 @@ import (
 )
 
 const (
-	// carryFor is how long a job begins further steps of its order. With a step that waits, asks and sends, the job stays
+	// carryFor is how long a job begins further steps of its order. Going on costs less than handing over, most of all
+	// where the machine is overloaded and each step takes long. With a step that waits, asks and sends, the job stays
 	// within carryTimeout.
-	carryFor     = 5 * time.Second
-	carryTimeout = 35 * time.Second
+	carryFor     = 15 * time.Second
+	carryTimeout = 45 * time.Second
+	// retryFor is how long a job tries steps again. Afterwards the retries show in their provider's queue.
+	retryFor = 5 * time.Second
 	// gatherFor is how long the first outcome waits for outcomes of steps that run beside it: they share a commit.
 	gatherFor = 5 * time.Millisecond
 )

@@ -73,6 +73,8 @@ type Config struct {
 	KeepIndexes bool
 	// KeepEvents is the least time that the log is kept. Default 90 days.
 	KeepEvents time.Duration
+	// Doorbell wakes the workers of this process about jobs that the process has inserted. May be nil.
+	Doorbell *store.Doorbell
 	// Recovery tracks the running jobs. If nil, only the sweep finds the steps of a process that died.
 	Recovery *Recovery
 	// Webhooks configures the sending of messages to webhooks. If nil, none are sent.
@@ -173,9 +175,13 @@ func NewClient(c Config) (*Client, error) {
 		config.Middleware = append(config.Middleware, river.WorkerMiddlewareFunc(c.Recovery.track))
 	}
 	gated := gatedDriver{riverpgxv5.New(c.Pool), newGate(c.Providers, c.Store.Holds)}
-	client, err := river.NewClient(listeningDriver{gated, riverpgxv5.New(c.Listen)}, config)
+	near := newNear(&carrier.busy)
+	client, err := river.NewClient(listeningDriver{gated, riverpgxv5.New(c.Listen), near}, config)
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)
+	}
+	if c.Doorbell != nil {
+		c.Doorbell.Near(near.ring)
 	}
 	return &Client{Client: client, paused: paused, stopping: stopping}, nil
 }

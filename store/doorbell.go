@@ -30,6 +30,7 @@ type Doorbell struct {
 	feed, jobs bell
 	mu         sync.Mutex
 	queues     []string // that have new jobs
+	near       func(queues []string)
 }
 
 // bell holds a token after it was rung.
@@ -45,6 +46,14 @@ func (b bell) ring() {
 // NewDoorbell makes a doorbell that sends over db while Run runs.
 func NewDoorbell(db dbsqlc.DBTX, logger *slog.Logger) *Doorbell {
 	return &Doorbell{db: db, logger: logger, queries: dbsqlc.New(), feed: make(bell, 1), jobs: make(bell, 1)}
+}
+
+// Near has fn called at once with the queues of each ring: the workers of this process need not wait for the
+// notification. fn must not block.
+func (d *Doorbell) Near(fn func(queues []string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.near = fn
 }
 
 // Ring announces new events, and new jobs in some queues. It never waits.
@@ -69,10 +78,15 @@ func (d *Doorbell) RingQueues(queues []string) {
 		}
 		rung = rung || queue != ""
 	}
+	near := d.near
 	d.mu.Unlock()
-	if rung {
-		d.jobs.ring()
+	if !rung {
+		return
 	}
+	if near != nil {
+		near(queues)
+	}
+	d.jobs.ring()
 }
 
 // Run sends the rings until ctx ends.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +25,9 @@ const (
 type Recent struct {
 	now func() time.Time
 
-	mu     sync.Mutex
-	orders *simplelru.LRU[orders.ID, recentOrder]
+	mu      sync.Mutex
+	orders  *simplelru.LRU[orders.ID, recentOrder]
+	waiting map[orders.ID][]chan struct{} // closed when the order is at rest
 }
 
 type recentOrder struct {
@@ -39,7 +41,31 @@ func NewRecent() *Recent {
 	if err != nil {
 		panic(err) // the size is positive: cannot happen
 	}
-	return &Recent{now: time.Now, orders: lru}
+	return &Recent{now: time.Now, orders: lru, waiting: map[orders.ID][]chan struct{}{}}
+}
+
+// await returns a channel that is closed when this process has committed that an order is at rest.
+func (r *Recent) await(id orders.ID) (atRest <-chan struct{}, stop func()) {
+	rested := make(chan struct{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting[id] = append(r.waiting[id], rested)
+	return rested, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		left := slices.DeleteFunc(r.waiting[id], func(c chan struct{}) bool { return c == rested })
+		if r.waiting[id] = left; len(left) == 0 {
+			delete(r.waiting, id)
+		}
+	}
+}
+
+// rest wakes what waits for an order. The mutex must be locked.
+func (r *Recent) rest(id orders.ID) {
+	for _, rested := range r.waiting[id] {
+		close(rested)
+	}
+	delete(r.waiting, id)
 }
 
 // remember takes in orders after a commit, each version after those before it. One with nothing left to do makes room.
@@ -48,6 +74,9 @@ func (r *Recent) remember(written []orders.Order) {
 	defer r.mu.Unlock()
 	at := r.now()
 	for _, o := range written {
+		if o.Status.AtRest() {
+			r.rest(o.ID)
+		}
 		if known, ok := r.orders.Peek(o.ID); ok && known.Version >= o.Version {
 			continue // another transaction of this process was faster to say so
 		}

@@ -19,11 +19,13 @@ const (
 // Topic selects a listener's events: one order, one customer's orders or, if it is zero, all orders.
 type Topic struct {
 	Order    orders.ID
+	AtRest   bool // only the events after which the order is at rest
 	Customer string
 }
 
 func (t Topic) includes(e store.Entry) bool {
-	return (t.Order == orders.ID{} || t.Order == e.OrderID) && (t.Customer == "" || t.Customer == e.CustomerID)
+	return (t.Order == orders.ID{} || t.Order == e.OrderID) && (t.Customer == "" || t.Customer == e.CustomerID) &&
+		(!t.AtRest || e.Status.AtRest())
 }
 
 // hub distributes the events of the feed to all listeners of this process. All events are in one ring. A listener has
@@ -85,8 +87,8 @@ func (h *hub) follow(entries []store.Entry) {
 	first := make(map[Topic]uint64) // the first event in this batch of each topic with listeners
 	for _, e := range entries {
 		heard := false
-		for _, t := range []Topic{{Order: e.OrderID}, {Customer: e.CustomerID}, {}} {
-			if len(h.listeners[t]) == 0 {
+		for _, t := range []Topic{{Order: e.OrderID}, {Order: e.OrderID, AtRest: true}, {Customer: e.CustomerID}, {}} {
+			if len(h.listeners[t]) == 0 || !t.includes(e) {
 				continue
 			}
 			heard = true

@@ -127,3 +127,21 @@ func TestHub(t *testing.T) {
 		require.Empty(t, h.listeners)
 	})
 }
+
+// TestAtRest has a listener hear only of the event after which its order is at rest.
+func TestAtRest(t *testing.T) {
+	t.Parallel()
+	h := newHub(encode)
+	l := h.listen(Topic{Order: orders.ID{1}, AtRest: true})
+	defer l.Close()
+	list := entries(0, "", 3)
+	list[0].Status, list[1].Status, list[2].Status = orders.Processing, orders.Completed, orders.Completed
+	list[2].OrderID = orders.ID{2}
+	h.follow(list[:1])
+	require.Empty(t, l.wake)
+	h.follow(list[1:])
+	require.Len(t, l.wake, 1)
+	taken, ok := l.take()
+	require.True(t, ok)
+	require.Len(t, taken, 1)
+}

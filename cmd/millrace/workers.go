@@ -86,7 +86,7 @@ func (n *node) startJobs(
 	sender := webhook.NewSender(webhook.Config{Policy: n.config.webhooks.policy(), Now: n.clock.Now})
 	n.onStop(sender.Close)
 	client, err := jobs.NewClient(jobs.Config{
-		Pool: pool, Listen: n.listening, PollOnly: n.polls, Store: s, Providers: clients, Recovery: recovery,
+		Pool: pool, Listen: n.listening, PollOnly: n.polls, Store: s, Doorbell: bell, Providers: clients, Recovery: recovery,
 		Clock: n.clock, KeepIndexes: !owns,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
 		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,

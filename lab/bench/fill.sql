@@ -44,12 +44,12 @@ SELECT
 FROM millrace.orders o CROSS JOIN generate_series(1, 10) AS v
 ORDER BY o.id, v;
 
+-- The finished jobs of a busy hour: older ones would be deleted meanwhile.
 INSERT INTO millrace.river_job (
     state, attempt, max_attempts, attempted_at, created_at, finalized_at, scheduled_at, args, attempted_by, kind, queue
 )
 SELECT
-    'completed', 1, 25, o.at, o.at, o.at, o.at, jsonb_build_object('order_id', o.id, 'step', 'capture_payment', 'generation', 1),
-    ARRAY['grown'], 'capture_payment', 'payment'
+    'completed', 1, 25, o.at, o.at, o.at, o.at, jsonb_build_object('order_id', o.id), ARRAY['grown'], 'carry_order', 'orders'
 FROM (
-    SELECT id, now() - interval '20 hours' * random() AS at FROM millrace.orders ORDER BY id DESC LIMIT @orders / 2
+    SELECT id, now() - interval '15 minutes' * random() AS at FROM millrace.orders ORDER BY id DESC LIMIT @orders / 2
 ) o;

@@ -232,8 +232,12 @@ func (b *bench) growthWhole(ctx context.Context, d *database, size string) error
 	if err != nil {
 		return err
 	}
-	values, err := b.carry(ctx, d, w, s, new(orderMaker))
+	maker := new(orderMaker)
+	values, err := b.carry(ctx, d, w, s, maker)
 	if err = errors.Join(err, s.stop(), w.close()); err != nil {
+		return err
+	}
+	if err := b.saveStatements(ctx, d, "growth, whole orders, "+size, maker.placed.Load()); err != nil {
 		return err
 	}
 	b.results.add(growthSection, growthWhole, size, values)
