@@ -98,3 +98,59 @@ func TestPagesReadLittle(t *testing.T) {
 		require.Equal(t, want, got, "the sweep has set %s for its transaction", name)
 	}
 }
+
+// outage adds orders of which the older ones are completed and the newer ones stand still, with a few that need
+// attention at the end: what is looked for is last on the way through the orders.
+const outage = `
+INSERT INTO millrace.orders (id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor,
+	payment_method, version, status, goal, reason, placed_at, updated_at)
+SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'many', n::text, sha256(n::text::bytea),
+	'c' || n % 500, 'USD', 100, '', 9,
+	CASE WHEN n <= 12000 THEN 'completed' WHEN n <= 18000 THEN 'processing' ELSE 'needs_attention' END,
+	'complete', '', now() - (21000 - n) * interval '1 second', now()
+FROM generate_series(1, 20000) AS n;
+INSERT INTO millrace.open_orders (order_id) SELECT id FROM millrace.orders WHERE status = 'processing';
+ANALYZE millrace.orders; ANALYZE millrace.open_orders`
+
+// TestWatchReadsLittle takes what is measured every few seconds during an outage.
+func TestWatchReadsLittle(t *testing.T) {
+	t.Parallel()
+	tx := hold(t, storetest.PatientPool(t))
+	s := storetest.New(t, tx)
+	_, err := tx.Exec(t.Context(), outage, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+	tests := []struct {
+		name string
+		read func() error
+		most int
+	}{
+		{"UnfinishedAges", func() error {
+			ages, err := s.Queues.UnfinishedAges(t.Context())
+			require.Equal(t, (21000-12001)*time.Second, ages[orders.Processing])
+			require.Equal(t, (21000-18001)*time.Second, ages[orders.NeedsAttention])
+			return err
+		}, 2500},
+		{"UnfinishedOrders", func() error {
+			counts, err := s.Queues.UnfinishedOrders(t.Context())
+			require.EqualValues(t, 6000, counts[orders.Processing])
+			require.EqualValues(t, 2000, counts[orders.NeedsAttention])
+			return err
+		}, 17000},
+		{"DeadLetterGroupsLatest", func() error {
+			_, err := dbsqlc.New().DeadLetterGroupsLatest(t.Context(), tx, &dbsqlc.DeadLetterGroupsLatestParams{Latest: 100, Most: 10})
+			return err
+		}, 250},
+		{"VerifyStuck", func() error {
+			stuck, err := dbsqlc.New().VerifyStuck(t.Context(), tx, &dbsqlc.VerifyStuckParams{ScanSize: 100})
+			require.Len(t, stuck, 100)
+			return err
+		}, 250},
+	}
+	for _, tt := range tests {
+		for range 10 {
+			before := rowsRead(t, tx, "orders")
+			require.NoError(t, tt.read(), tt.name)
+			require.LessOrEqual(t, rowsRead(t, tx, "orders")-before, tt.most, tt.name)
+		}
+	}
+}

@@ -74,14 +74,17 @@ func (s *Server) Tables(ctx context.Context) ([]Table, error) {
 	return tables, nil
 }
 
+// agedOrders is among how many of the oldest open orders the oldest of each status is looked for.
+const agedOrders = 1000
+
 // UnfinishedAges returns the age of the oldest order that is pending, processing or in need of attention, by status; 0
-// if there is none.
+// if there is none, or if the 1,000 oldest open orders are all of the other status.
 func (s *Queues) UnfinishedAges(ctx context.Context) (map[orders.Status]time.Duration, error) {
-	rows, err := s.queries.UnfinishedAges(ctx, s.db)
+	rows, err := s.queries.UnfinishedAges(ctx, s.db, agedOrders)
 	if err != nil {
 		return nil, fmt.Errorf("read ages of orders: %w", err)
 	}
-	ages := map[orders.Status]time.Duration{}
+	ages := map[orders.Status]time.Duration{orders.Pending: 0, orders.Processing: 0, orders.NeedsAttention: 0}
 	for _, row := range rows {
 		ages[orders.Status(row.Status)] = seconds(row.AgeSeconds)
 	}

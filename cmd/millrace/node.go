@@ -253,7 +253,7 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.startOps(ctx, river, guarding, pulse); err != nil {
+	if err := n.startOps(river, guarding, pulse); err != nil {
 		return err
 	}
 	if c.api == nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/pprof"
@@ -20,21 +19,15 @@ import (
 const riverPrefix = "/riverui"
 
 // startOps serves the operators' pages on a separate address: the board, River UI, metrics and profiles.
-func (n *node) startOps(
-	ctx context.Context, client *river.Client[pgx.Tx], s *store.Store, database *pulse,
-) error {
+func (n *node) startOps(client *river.Client[pgx.Tx], s *store.Store, database *pulse) error {
 	ui, err := riverui.NewHandler(&riverui.HandlerOpts{
 		Endpoints: riverui.NewEndpoints(client, nil), Prefix: riverPrefix, Logger: n.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("make River UI: %w", err)
 	}
-	uiCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	n.onStop(cancel)
-	if err := ui.Start(uiCtx); err != nil {
-		return fmt.Errorf("start River UI: %w", err)
-	}
-
+	// River UI is not started: its service would count all jobs every ten seconds, in each process, whether or not a page is open. It
+	// counts when a page asks.
 	mux := http.NewServeMux()
 	mux.Handle(riverPrefix+"/", policed(riverPolicy, ui))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{

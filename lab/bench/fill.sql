@@ -39,7 +39,7 @@ INSERT INTO millrace.order_events (
     status_changed, at
 )
 SELECT
-    o.placed_at, o.id, v, CASE v WHEN 1 THEN 'order_placed' ELSE 'step_succeeded' END, 0, CASE v WHEN 1 THEN '' ELSE 'step' END,
+    o.placed_at, o.id, v, CASE v WHEN 1 THEN 'order_placed' ELSE 'step_succeeded' END, 0, coalesce((ARRAY['', 'authorize_payment', 'reserve_inventory', 'quote_shipping', 'capture_payment', 'book_shipment'])[v], 'send_email'),
     least(v - 1, 1), '', '', CASE WHEN v < 10 THEN 'processing' ELSE o.status END, v * 10, v IN (1, 10), o.placed_at
 FROM millrace.orders o CROSS JOIN generate_series(1, 10) AS v
 ORDER BY o.id, v;

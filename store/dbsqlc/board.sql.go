@@ -17,7 +17,7 @@ SELECT d.cause_step, d.cause_state, d.cause_code, count(*) AS orders,
     min(d.updated_at)::timestamptz AS first_at, max(d.updated_at)::timestamptz AS last_at
 FROM (
     SELECT o.cause_step, o.cause_state, o.cause_code, o.updated_at FROM millrace.orders o
-    WHERE o.standing = 'needs_attention' ORDER BY o.id DESC LIMIT $1
+    WHERE o.standing BETWEEN 'needs_attention' AND 'needs_attention' ORDER BY o.standing, o.id DESC LIMIT $1
 ) d
 GROUP BY d.cause_step, d.cause_state, d.cause_code
 ORDER BY count(*) DESC, d.cause_step, d.cause_state, d.cause_code LIMIT $2
@@ -37,7 +37,8 @@ type DeadLetterGroupsLatestRow struct {
 	LastAt     time.Time
 }
 
-// DeadLetterGroupsLatest counts the latest orders that need attention by cause, largest group first.
+// DeadLetterGroupsLatest counts the latest orders that need attention by cause, largest group first. For BETWEEN see
+// UnfinishedOrders.
 func (q *Queries) DeadLetterGroupsLatest(ctx context.Context, db DBTX, arg *DeadLetterGroupsLatestParams) ([]DeadLetterGroupsLatestRow, error) {
 	rows, err := db.Query(ctx, deadLetterGroupsLatest, arg.Latest, arg.Most)
 	if err != nil {

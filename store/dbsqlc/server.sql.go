@@ -138,11 +138,17 @@ func (q *Queries) ServerTables(ctx context.Context, db DBTX, most int32) ([]Serv
 }
 
 const unfinishedAges = `-- name: UnfinishedAges :many
-SELECT s.status::text AS status, coalesce(extract(epoch FROM now() - o.placed_at), 0)::float8 AS age_seconds
-FROM (VALUES ('pending'), ('processing'), ('needs_attention')) AS s (status)
-LEFT JOIN LATERAL (
-    SELECT u.placed_at FROM millrace.orders u WHERE u.status = s.status ORDER BY u.id LIMIT 1
-) o ON true
+SELECT o.status::text AS status, extract(epoch FROM now() - min(o.placed_at))::float8 AS age_seconds
+FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT $1) p
+JOIN LATERAL (
+    SELECT u.status, u.standing, u.placed_at FROM millrace.orders u WHERE u.id = p.order_id LIMIT 1
+) o ON o.standing = 'open'
+GROUP BY o.status
+UNION ALL
+(
+    SELECT u.status, extract(epoch FROM now() - u.placed_at)::float8 FROM millrace.orders u
+    WHERE u.standing BETWEEN 'needs_attention' AND 'needs_attention' ORDER BY u.standing DESC, u.id LIMIT 1
+)
 `
 
 type UnfinishedAgesRow struct {
@@ -150,10 +156,10 @@ type UnfinishedAgesRow struct {
 	AgeSeconds float64
 }
 
-// UnfinishedAges returns the age of the oldest order of each status that is not at rest, and of those that need
-// attention; 0 if there is none.
-func (q *Queries) UnfinishedAges(ctx context.Context, db DBTX) ([]UnfinishedAgesRow, error) {
-	rows, err := db.Query(ctx, unfinishedAges)
+// UnfinishedAges returns the age of the oldest order of each status among the oldest open orders, and of the oldest
+// that needs attention. For BETWEEN see UnfinishedOrders.
+func (q *Queries) UnfinishedAges(ctx context.Context, db DBTX, most int32) ([]UnfinishedAgesRow, error) {
+	rows, err := db.Query(ctx, unfinishedAges, most)
 	if err != nil {
 		return nil, err
 	}
