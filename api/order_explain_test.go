@@ -57,7 +57,7 @@ func TestExplainsWhy(t *testing.T) {
 		"Running": {
 			workerLives + jobRuns,
 			api.ExplainedStep{Why: "running", Event: "outcome", Process: "worker-7"},
-			15 * time.Second, "process worker-7 has carried it out since", "",
+			25 * time.Second, "process worker-7 has carried it out since", "",
 		},
 		"RunningForTooLong": {
 			workerLives + jobRuns + `UPDATE millrace.river_job SET attempted_at = now() - interval '80 seconds'`,
@@ -89,7 +89,7 @@ func TestExplainsWhy(t *testing.T) {
 		"BreakerOpen": {
 			workerLives + ownJobReady + shut,
 			api.ExplainedStep{Why: "breaker_open", Event: "given_up", Attempts: new(3), LastError: "status_503"},
-			time.Hour + 15*time.Minute + 50*time.Second, "the breaker at payment is open", "",
+			time.Hour + 15*time.Minute + 60*time.Second, "the breaker at payment is open", "",
 		},
 		"BreakerOpenInOneProcess": {
 			workerLives + ownJobReady + shut + other,

@@ -55,7 +55,7 @@ const (
 	// CarryTimeout is the longest run of a job that carries an order or a step.
 	CarryTimeout = 45 * time.Second
 	// LongestRun is for how long a running job is taken to be alive.
-	LongestRun = 50 * time.Second
+	LongestRun = 60 * time.Second
 	// AskFor is how long after its deadline a step's provider is still asked.
 	AskFor = 15 * time.Minute
 	// SweepEvery is how often workers look for lost jobs and overdue steps, by default.
@@ -119,7 +119,7 @@ func waitOf(e store.Evidence, s orders.Step) Wait {
 // runs is about a step that a living process carries out.
 func (w *Wait) runs(e store.Evidence, j store.LiveJob) {
 	w.Cause, w.Worker, w.Since, w.Next = Running, j.Worker, j.AttemptedAt, Outcome
-	if w.By = j.AttemptedAt.Add(CarryTimeout + slack); w.By.Before(e.At) {
+	if w.By = j.AttemptedAt.Add(CarryTimeout + slack); !w.By.After(e.At) {
 		w.Cause, w.Next = ProcessStuck, NewJob
 		w.By = later(e.At, j.AttemptedAt.Add(LongestRun)).Add(SweepEvery + slack)
 	}
