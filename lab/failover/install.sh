@@ -1,21 +1,21 @@
 #!/bin/sh
-# Installs what `make test-patroni` needs from Debian, and prints the directory of a Patroni that is new enough.
-#
-# Patroni before 3.0.3 writes over the lock of a new leader when a frozen one goes on. Both then take writes, and
-# accepted orders are lost (https://github.com/patroni/patroni/pull/2689). Debian 12 has 3.0.2. So where the distribution's is
-# too old, Debian 13's package is unpacked beside it, which needs nothing but Python.
+# Installs what `make test-patroni` needs from Debian, and prints the directory of a Patroni and an etcd that are new
+# enough. With those of Debian 12, two nodes take writes when a frozen primary goes on, and accepted orders are lost:
+# Patroni 3.0.2 writes over the lock of the new leader (https://github.com/patroni/patroni/pull/2689), and etcd 3.4.23
+# ends the lease of that lock (https://github.com/etcd-io/etcd/pull/16822). There, Debian 13's packages are unpacked
+# beside them: Patroni needs nothing but Python, and etcd nothing but libc.
 set -eu
 command -v etcd >/dev/null && command -v patroni >/dev/null && [ -x /usr/lib/postgresql/15/bin/postgres ] || {
 	apt-get update -q
 	apt-get install -qy --no-install-recommends postgresql patroni etcd-server
 } >&2
-new() { [ "$(printf '%s\n' 3.0.3 "$1" | sort -V | head -1)" = 3.0.3 ]; }
-if new "$(patroni --version | cut -d' ' -f2)"; then
+new() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -1)" = "$2" ]; }
+if new "$(patroni --version | cut -d' ' -f2)" 4.0.7 && new "$(etcd --version | sed -n 's/etcd Version: //p')" 3.5.16; then
 	echo /usr
 	exit
 fi
 cache=/var/cache/millrace-patroni # Postgres's user must reach it
-if [ ! -d "$cache/patroni" ]; then
+if [ ! -d "$cache/root" ]; then
 	apt=$(mktemp -d)
 	trap 'rm -rf "$apt"' EXIT
 	chown _apt "$apt" # apt downloads as this user
@@ -31,11 +31,11 @@ if [ ! -d "$cache/patroni" ]; then
 		export APT_CONFIG="$apt/apt.conf"
 		cd "$apt"
 		apt-get update -q
-		apt-get download -q patroni
-		dpkg -x patroni_*.deb "$apt/unpacked"
+		apt-get download -q patroni etcd-server
+		for package in *.deb; do dpkg -x "$package" "$apt/unpacked"; done
 	) >&2
 	chmod 755 "$cache"
-	mv "$apt/unpacked" "$cache/patroni"
-	chmod 755 "$cache/patroni"
+	mv "$apt/unpacked" "$cache/root"
+	chmod 755 "$cache/root"
 fi
-echo "$cache/patroni/usr"
+echo "$cache/root/usr"

@@ -27,7 +27,7 @@ type machine struct {
 
 	name, address string
 	dir           string            // the lab's
-	patroni       string            // the directory that has bin/patroni
+	patroni       string            // the directory that has bin/patroni and bin/etcd
 	settings      map[string]string // of deploy/patroni
 	boots         int
 }

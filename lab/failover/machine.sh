@@ -10,7 +10,7 @@ export PYTHONPATH="$LAB_PATRONI/lib/python3/dist-packages"
 # Postgres does not start.
 echo $((LAB_BOOT * 3000)) >/proc/sys/kernel/ns_last_pid
 as() { user=$1; shift; setpriv --reuid="$user" --regid="$user" --clear-groups "$@"; }
-as etcd etcd >>/var/lib/etcd/log 2>&1 &
+as etcd "$LAB_PATRONI/bin/etcd" >>/var/lib/etcd/log 2>&1 &
 # A supervisor starts Patroni again, as systemd does.
 while :; do as postgres python3 "$LAB_PATRONI/bin/patroni" /etc/patroni/patroni.yml || true; sleep 1; done &
 wait

@@ -21,7 +21,7 @@ func main() {
 	number := flag.Int("failovers", 15, "how many times the primary is lost")
 	millrace := flag.String("millrace", "bin/millrace", "the program")
 	config := flag.String("config", "deploy/patroni", "the configuration of the nodes")
-	patroni := flag.String("patroni", "/usr", "the directory that has bin/patroni: see install.sh")
+	patroni := flag.String("patroni", "/usr", "the directory that has bin/patroni and bin/etcd: see install.sh")
 	publish := flag.String("publish", "", "file into which the table is written, between its marks")
 	every := flag.Duration("every", 100*time.Millisecond, "time between two orders")
 	flag.Parse()

@@ -132,7 +132,7 @@ func describe(ctx context.Context, patroni string) string {
 	}
 	return fmt.Sprintf("%d processors (%s); %s, %s, %s", runtime.NumCPU(), model,
 		version("/usr/bin/python3", patroni+"/bin/patroni", "--version"),
-		strings.ReplaceAll(version("etcd", "--version"), "Version: ", ""),
+		strings.ReplaceAll(version(patroni+"/bin/etcd", "--version"), "Version: ", ""),
 		version("/usr/lib/postgresql/15/bin/postgres", "--version"))
 }
 
