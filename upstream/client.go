@@ -6,15 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/upstream/wire"
 )
 
 // maxBody bounds the part of an answer that is read, and maxPage that of a page of a list.
@@ -65,26 +63,13 @@ func newClient(p orders.Provider, base *url.URL, c Config, m *metrics) *client {
 
 func (c *client) setToken(token string) { c.token.Store(&token) }
 
-// newTransport returns the transport of one provider. Unlike the default one, it has no proxy from the environment and
-// no compression. It has no HTTP/2 either: each call has its own connection, so MaxConnsPerHost is the bulkhead.
-// Dialling continues after its call has ended, so it needs limits of its own.
-func newTransport(timeout time.Duration, conns int) *http.Transport {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	setup := min(timeout, 5*time.Second)
-	return &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: setup, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    setup,
-		ResponseHeaderTimeout:  timeout,
-		MaxResponseHeaderBytes: maxBody,
-		MaxConnsPerHost:        conns,
-		MaxIdleConnsPerHost:    conns,            // with the default of 2, most calls would reconnect
-		IdleConnTimeout:        30 * time.Second, // before most servers and load balancers close them
-		DisableCompression:     true,
-		ReadBufferSize:         1 << 10, // hundreds of connections, all with short messages
-		WriteBufferSize:        1 << 10,
-		Protocols:              &protocols,
-	}
+// newTransport returns the transport of one provider. It has no HTTP/2: each call has its own connection, so the number
+// of connections is the bulkhead.
+func newTransport(timeout time.Duration, conns int) *wire.Transport {
+	return wire.New(wire.Config{
+		Setup: min(timeout, 5*time.Second), Conns: conns, HeaderBytes: maxBody,
+		Idle: 30 * time.Second, // before most servers and load balancers close them
+	})
 }
 
 // call makes the call unless the breaker is open.
@@ -139,30 +124,14 @@ func (c *client) exchange(parent context.Context, o call) (reply, error) {
 	return reply{resp.StatusCode, resp.Header, body, err}, nil
 }
 
-// interimError is an unsolicited interim answer (1xx). 100 and 103 are harmless. Any other is from a server that speaks
-// a different protocol, and more could follow.
-type interimError struct{ status int }
-
-func (e *interimError) Error() string { return fmt.Sprintf("status %d", e.status) }
-
-func refuseInterim(status int, _ textproto.MIMEHeader) error {
-	if status != http.StatusContinue && status != http.StatusEarlyHints {
-		return &interimError{status}
-	}
-	return nil
-}
-
 func (c *client) request(ctx context.Context, o call) (*http.Request, error) {
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: refuseInterim})
-	req, err := http.NewRequestWithContext(ctx, o.method, o.url.String(), bytes.NewReader(o.body))
+	req, err := http.NewRequestWithContext(ctx, o.method, "/", bytes.NewReader(o.body))
 	if err != nil {
-		return nil, &MisconfiguredError{Provider: c.provider} // cannot happen: base and key were checked
+		return nil, &MisconfiguredError{Provider: c.provider} // cannot happen
 	}
-	// Without GetBody the transport sends a POST once. With it, and because there is an Idempotency-Key, the transport
-	// resends by itself whenever a kept-alive connection breaks before the answer, once for each such connection. A
-	// provider that takes effect and dies would then get a call MaxConns+1 times, and the breaker would see one
-	// failure. That is harmless by contract, but jobs must count retries. A GET is still resent: that stays within ctx
-	// and only reads.
+	req.URL, req.Host = o.url, o.url.Host // it was parsed before
+	// http.Transport, which tests use, would send a POST with GetBody and an Idempotency-Key again by itself. A provider
+	// that takes effect and dies would then get a call many times, and the breaker would see one failure.
 	req.GetBody = nil
 
 	req.Header.Set("Accept", "application/json")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/upstream/wire"
 )
 
 // The texts of these errors are stored and shown to operators. They contain no URL, and no bytes of an answer except a
@@ -104,7 +105,7 @@ func reason(err error) string {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "certificate is not trusted"
 	}
-	if interim, ok := errors.AsType[*interimError](err); ok {
+	if interim, ok := errors.AsType[*wire.InterimError](err); ok {
 		return interim.Error()
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {

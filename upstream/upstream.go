@@ -216,6 +216,9 @@ func (c *Config) check() (map[orders.Provider]*url.URL, error) {
 		if token := c.Tokens[p]; token != "" && !visible(token) {
 			problems = append(problems, fmt.Errorf("%s: the token has characters that a header cannot carry", p))
 		}
+		if err == nil && u.Path == "" {
+			u.Path = "/" // otherwise the paths that are joined to it would be relative
+		}
 		bases[p] = u
 	}
 	if c.Timeout < 0 || c.MaxConns < 0 {

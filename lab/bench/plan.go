@@ -24,7 +24,7 @@ const (
 // counting are the queries that count, but up to a bound, and River's, which delete what they read and count what a
 // page of River UI shows.
 var counting = map[string]int{
-	"QueueDepths": maxCounted, "UnfinishedOrders": maxCounted, "JobDeleteBefore": maxCounted,
+	"QueueDepths": maxCounted, "LaneSteps": maxCounted, "UnfinishedOrders": maxCounted, "JobDeleteBefore": maxCounted,
 	"JobCountByAllStates": math.MaxInt,
 }
 
