@@ -13,6 +13,7 @@ type Effect struct {
 	Reference string   // the provider's own id
 	Amount    Money    // meaningful only with a currency
 	Currency  Currency // empty if no money moved, or the provider gives none
+	Units     int64    // of goods; 0 if none moved, or the provider gives none
 	At        time.Time
 }
 

@@ -3,11 +3,11 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -63,22 +63,22 @@ func (c *Comparison) Add(other Comparison) {
 // is stored before its effect happens, and an effect is listed after it happened. So an order in progress is not a
 // difference.
 func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comparison, err error) {
-	owner := func(e orders.Effect) orders.ID {
-		if step, err := orders.ParseStepKey(e.Key); err == nil {
-			return step.OrderID
-		}
-		id, _ := uuid.Parse(e.OrderID) // no order has the zero id
-		return id
-	}
-	ids := make([]orders.ID, len(effects))
-	for i, e := range effects {
-		ids[i] = owner(e)
-	}
-	found, err := s.orders.read(ctx, s.db, ids)
+	found, err := s.orders.read(ctx, s.db, owners(effects))
 	if err != nil {
 		return Comparison{}, fmt.Errorf("read orders: %w", err)
 	}
+	lost := slices.DeleteFunc(slices.Clone(effects), func(e orders.Effect) bool {
+		_, there := found[owner(e)]
+		return there
+	})
+	undone, err := s.undone(ctx, lost)
+	if err != nil {
+		return Comparison{}, err
+	}
 	for _, e := range effects {
+		if undone[e] {
+			continue
+		}
 		kind, detail := orders.FindingUnknownOrder, "there is no such order"
 		switch order, there := found[owner(e)]; {
 		case there && order.err != nil: // one such order must not hold up the comparison of all others

@@ -132,5 +132,8 @@ func (m members) effect(p orders.Provider) (e orders.Effect, err error) {
 	if e.Amount, e.Currency, err = m.money("amount"); err != nil {
 		return e, errors.New("an operation has an invalid amount")
 	}
+	if e.Units, err = m.whole("units"); err != nil || e.Units < 0 {
+		return e, errors.New("an operation has an invalid number of units")
+	}
 	return e, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -72,6 +73,11 @@ func isAddress(text string) bool {
 		return false
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func isTime(text string) bool {
+	_, err := time.Parse(time.RFC3339, text)
 	return err == nil
 }
 

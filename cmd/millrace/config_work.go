@@ -8,6 +8,7 @@ type workFlags struct {
 
 	VerifyEvery        time.Duration `env:"MILLRACE_VERIFY_EVERY" default:"1m" min:"1s" or:"0" help:"How often the workers verify the invariants; 0 for never."`
 	ReconcileEvery     time.Duration `env:"MILLRACE_RECONCILE_EVERY" default:"5m" min:"1s" or:"0" help:"How often the workers compare the providers' records with the orders; 0 for never."`
+	ReconcileGrace     time.Duration `env:"MILLRACE_RECONCILE_GRACE" default:"1m" min:"1s" help:"Least age of an effect at a provider before it is compared."`
 	ReconcileRepair    bool          `env:"MILLRACE_RECONCILE_REPAIR" default:"true" negatable:"" help:"Let reconciliation repair what a documented rule allows."`
 	InventorySyncEvery time.Duration `env:"MILLRACE_INVENTORY_SYNC_EVERY" default:"1m" min:"1s" or:"0" help:"How often the workers ask the inventory provider for its stock; 0 for never."`
 

@@ -14,6 +14,7 @@ import (
 type findingsCommand struct {
 	List   listFindingsCommand   `cmd:"" help:"List findings, newest first."`
 	Accept acceptFindingsCommand `cmd:"" help:"Close the open findings of a key, after you corrected them at the provider."`
+	Undo   undoFindingsCommand   `cmd:"" help:"Undo what providers did for orders that are lost, such as after a restore."`
 }
 
 type listFindingsCommand struct {

@@ -104,6 +104,9 @@ millrace check-upgrade --orders 100000 --json > differences.json`,
 		"findings list": `
 millrace findings list
 millrace findings list --state accepted --limit 20`,
+		"findings undo": `
+millrace findings undo --since 2026-11-28T14:05:00Z --dry-run
+millrace findings undo --since 2026-11-28T14:05:00Z --reason 'restored to 14:05'`,
 		"findings accept": `
 millrace findings accept payment 0191-key --reason 'refunded by hand'`,
 		"keys create": `

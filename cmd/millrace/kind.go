@@ -44,6 +44,8 @@ func kindOf(v *kong.Value) kind {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
 		return kind{placeholder: "DURATION", accepts: "a duration such as 90s, 30m, 12h or 30d"}
+	case reflect.TypeFor[time.Time]():
+		return kind{placeholder: "TIME", accepts: "a time such as 2026-11-28T14:05:00Z", valid: isTime}
 	case reflect.TypeFor[size]():
 		return kind{placeholder: "SIZE", accepts: "a size such as 512KiB, 32MiB or 1GiB"}
 	case reflect.TypeFor[slog.Level]():

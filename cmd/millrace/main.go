@@ -82,7 +82,7 @@ type commands struct {
 	Migrate   migrateCommand   `cmd:"" group:"Operate" help:"Bring the database schema up to date."`
 	Doctor    doctorCommand    `cmd:"" group:"Operate" help:"Check the database and the providers before going live."`
 	Verify    verifyCommand    `cmd:"" group:"Operate" help:"Check that nothing is lost, doubled or stuck."`
-	Findings  findingsCommand  `cmd:"" group:"Operate" help:"List and accept differences between the providers' records and the orders."`
+	Findings  findingsCommand  `cmd:"" group:"Operate" help:"List, accept and undo differences between the providers' records and the orders."`
 	Customers customersCommand `cmd:"" group:"Operate" help:"Forget a customer."`
 	Keys      keysCommand      `cmd:"" group:"Operate" help:"Create, list and revoke API keys."`
 	Audit     auditCommand     `cmd:"" group:"Operate" help:"Show the operators' actions, newest first."`

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -171,4 +173,78 @@ func TestFindingsCommand(t *testing.T) {
 	out, err = findings("list")
 	require.NoError(t, err)
 	require.NotContains(t, out, "no_intent")
+}
+
+// TestFindingsUndo has an order at the providers that the database does not have, as after a restore.
+func TestFindingsUndo(t *testing.T) {
+	t.Parallel()
+	database, providers := storetest.URL(t), newSimulators(t)
+	order := orders.NewID().String()
+	for path, body := range map[string]string{
+		"/payments/authorizations": `"amount":20,"currency":"USD","paymentMethod":"card"`,
+		"/inventory/reservations":  `"currency":"USD","items":[{"productId":1,"quantity":3,"price":5}]`,
+	} {
+		key := map[string]string{
+			"/payments/authorizations": order + ":authorize_payment:1",
+			"/inventory/reservations":  order + ":reserve_inventory:1",
+		}[path]
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, providers+path,
+			strings.NewReader(`{"orderId":"`+order+`","customerId":"1",`+body+`}`))
+		require.NoError(t, err)
+		request.Header.Set("Idempotency-Key", key)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode)
+	}
+	args := []string{
+		"findings", "undo", "--database-url", database, "--payment-url", providers + "/payments",
+		"--inventory-url", providers + "/inventory", "--shipping-url", providers + "/shipping",
+		"--email-url", providers + "/email", "--rate", "1000",
+	}
+	undo := func(more ...string) (string, error) {
+		var out bytes.Buffer
+		err := run(t.Context(), append(slices.Clip(args), more...), &out, t.Output())
+		return out.String(), err
+	}
+	_, err := undo()
+	require.ErrorContains(t, err, "--since is missing")
+	_, err = undo("--since", "yesterday")
+	require.ErrorContains(t, err, `--since: "yesterday" is not accepted; use a time such as 2026-11-28T14:05:00Z`)
+	_, err = undo("--since", time.Now().Add(time.Hour).Format(time.RFC3339))
+	require.ErrorContains(t, err, "--since is in the future")
+	require.ErrorContains(t, err, "--reason must have")
+	since := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	out, err := undo("--since", since, "--dry-run")
+	require.NoError(t, err)
+	require.Contains(t, out, "1 orders are held, reconciliation has not found all of its effects yet: "+order)
+
+	pool, err := store.NewPool(t.Context(), database, "test", 1)
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = pool.Exec(t.Context(), `INSERT INTO millrace.reconciliation_findings (provider, kind, key, order_id, detail,
+		state, first_seen_at, last_seen_at) VALUES ('payment', 'unknown_order', $1 || ':authorize_payment:1', $1, '', 'open',
+		now(), now()), ('inventory', 'unknown_order', $1 || ':reserve_inventory:1', $1, '', 'open', now(), now())`, order)
+	require.NoError(t, err)
+	out, err = undo("--since", since, "--dry-run")
+	require.NoError(t, err)
+	require.Contains(t, out, "1 orders are held, a finding is not old enough: "+order)
+	_, err = undo("--since", since, "--reason", "restored")
+	require.ErrorIs(t, err, errLeft)
+
+	out, err = undo("--since", since, "--grace", "0s", "--dry-run")
+	require.NoError(t, err)
+	require.Regexp(t, `inventory +reserve_inventory +release_inventory +1 +- +3\n`, out)
+	require.Regexp(t, `payment +authorize_payment +void_payment +1 +20\.00 USD +-\n`, out)
+	require.Contains(t, out, "1 lost orders with 2 effects would be undone; nothing was done\n")
+	out, err = undo("--since", since, "--grace", "0s", "--reason", "restored")
+	require.NoError(t, err)
+	require.Contains(t, out, "1 lost orders: 2 effects undone, 0 orders without an answer\n")
+	require.Equal(t, "findings.undo", auditLog(t, database)[0].Action)
+	out, err = undo("--since", since, "--grace", "0s", "--reason", "restored", "--json")
+	require.NoError(t, err)
+	require.Contains(t, out, `"settled": 1`)
+	_, _, summary := do(t, http.MethodGet, providers+"/ledger/summary", "")
+	require.Contains(t, string(summary), `"release":{"count":1,"units":3}`)
+	require.Contains(t, string(summary), `"void":{"count":1,"amounts":{"USD":20.00}}`)
 }

@@ -90,6 +90,7 @@ func (n *node) startJobs(
 		Clock: n.clock, KeepIndexes: !owns,
 		Workers: n.config.work.Workers, SweepEvery: n.config.work.SweepEvery,
 		VerifyEvery: n.config.work.VerifyEvery, ReconcileEvery: n.config.work.ReconcileEvery,
+		ReconcileGrace:     n.config.work.ReconcileGrace,
 		ReconcileRepair:    n.config.work.ReconcileRepair,
 		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
 		KeepCompletedJobs: n.config.work.KeepCompletedJobs, KeepFailedJobs: n.config.work.KeepFailedJobs,

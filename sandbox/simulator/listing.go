@@ -20,6 +20,7 @@ type listed struct {
 	ID        string    `json:"id"`
 	Amount    any       `json:"amount,omitempty"`
 	Currency  string    `json:"currency,omitempty"`
+	Units     int64     `json:"units,omitempty"` // of reservations and releases
 	At        time.Time `json:"at"`
 }
 
@@ -64,6 +65,9 @@ func (s *Simulator) listOperations(p orders.Provider) func(*http.Request) answer
 				entry.Amount = e.Amount
 			} else {
 				entry.Currency = ""
+			}
+			for _, item := range e.Items {
+				entry.Units += item.Quantity
 			}
 			page.Operations = append(page.Operations, entry)
 		}

@@ -140,6 +140,20 @@ type ReconciliationFinding struct {
 	RecheckedAt time.Time
 }
 
+type ReconciliationUndo struct {
+	Provider  string
+	Key       string
+	OrderID   uuid.UUID
+	Step      string
+	UndoKey   string
+	Request   []byte
+	State     string
+	Reference string
+	Detail    string
+	BeganAt   time.Time
+	SettledAt pgtype.Timestamptz
+}
+
 type StreamTicket struct {
 	SecretSha256 []byte
 	Principal    string
