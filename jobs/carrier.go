@@ -64,7 +64,7 @@ type voyage struct {
 	*carrier
 
 	began   time.Time
-	results chan result
+	results chan *result                // a pointer: the room for them is much larger than their usual number
 	flying  int                         // attempts that have not sent their result
 	goal    atomic.Pointer[orders.Goal] // of the order after the latest outcome; nil before
 	left    []task
@@ -79,7 +79,7 @@ func (c *carrier) carry(ctx context.Context, tasks []task) (left []task, err err
 	v := &voyage{
 		carrier: c, began: time.Now(),
 		// Room for more results than attempts can be under way: none must block when carry has returned.
-		results: make(chan result, len(tasks)+4*len(orders.Specs())),
+		results: make(chan *result, len(tasks)+4*len(orders.Specs())),
 	}
 	for {
 		got := v.run(ctx, tasks)
@@ -100,7 +100,7 @@ func (v *voyage) run(ctx context.Context, tasks []task) []result {
 	}
 	for _, t := range tasks {
 		v.flying++
-		go func() { v.results <- v.attempt(ctx, t) }()
+		go func() { v.results <- new(v.attempt(ctx, t)) }()
 	}
 	if v.flying == 0 {
 		return nil
@@ -110,7 +110,7 @@ func (v *voyage) run(ctx context.Context, tasks []task) []result {
 
 // gather waits for a result, and for a moment for further ones.
 func (v *voyage) gather() []result {
-	got := []result{<-v.results}
+	got := []result{*<-v.results}
 	if v.flying--; v.flying == 0 {
 		return got
 	}
@@ -119,7 +119,7 @@ func (v *voyage) gather() []result {
 	for v.flying > 0 {
 		select {
 		case r := <-v.results:
-			got = append(got, r)
+			got = append(got, *r)
 			v.flying--
 		case <-timer.C:
 			return got
@@ -140,7 +140,7 @@ func (v *voyage) sort(ctx context.Context, got []result) (events []orders.Event)
 			// Another run of the step was first, or the order is gone.
 		case stays:
 			v.flying++
-			go func() { v.results <- v.again(ctx, r.task, wait) }()
+			go func() { v.results <- new(v.again(ctx, r.task, wait)) }()
 		default:
 			v.left = append(v.left, r.task)
 		}
