@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -29,6 +30,14 @@ type Cursor struct {
 	// At is about when the last event was written, by the database's clock. It shows whether what follows may have been
 	// pruned, and does not influence what is read.
 	At time.Time
+}
+
+// later returns the later of two positions in one history.
+func later(a, b Cursor) Cursor {
+	if cmp.Or(cmp.Compare(a.Txid, b.Txid), cmp.Compare(a.ID, b.ID)) > 0 {
+		return a
+	}
+	return b
 }
 
 // String returns the cursor's text form, which ParseCursor reads. Clients must not look into it.

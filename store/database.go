@@ -17,6 +17,7 @@ type database struct {
 	db      DB // each statement has readTimeout, and fails with ErrUnavailable in an outage
 	patient DB // the same without readTimeout: the caller brings a deadline
 	queries *dbsqlc.Queries
+	bounds  *logBounds
 	jobs    *river.Client[pgx.Tx]
 	now     func() time.Time
 	wall    func() time.Time

@@ -114,7 +114,7 @@ func (f *fanOut) events(ctx context.Context) error {
 			next.At = from.At // events from before were sent in the history that ended
 		}
 	case len(entries) > 0 && f.out.Idle:
-		entries, next = nil, end
+		entries, next = nil, later(end, at) // a process that has just begun may see less than the one before it
 	case len(entries) == 0 && next.At.Sub(from.At) < cursorAge:
 		next = at // moving it now and then keeps it from growing old
 	}

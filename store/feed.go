@@ -26,13 +26,14 @@ const (
 // Feed reads the log of all orders as it grows, once per process, and hands its entries to the process's subscribers.
 // They get each event at least once, the events of one order by version, and none is left out.
 //
-// The cursor is (txid, id) and stops below the oldest running transaction. A cursor of the id alone looks the same and
+// The cursor is (txid, id) and stops below the oldest running transaction of the database. A cursor of the id alone looks the same and
 // loses events: ids are handed out before commit, so a slow transaction commits behind a cursor that has passed its
 // ids.
 type Feed struct {
 	pool        *pgxpool.Pool
 	logger      *slog.Logger
 	queries     *dbsqlc.Queries
+	bounds      *logBounds
 	subscribers []func([]Entry)
 	rung        chan struct{}
 	begun       chan struct{}
@@ -63,6 +64,7 @@ func NewFeed(pool *pgxpool.Pool, logger *slog.Logger, registerer prometheus.Regi
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}),
 	}
+	f.bounds = newBounds(f.queries)
 	f.hearing.every, f.hearing.wait = hearingEvery, hearingWait
 	if pool != nil && !Pooled(pool) {
 		f.hearing.pool = pool
@@ -144,7 +146,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	now, asked := time.Now(), f.clock.config.Elapsed()
-	bounds, err := f.queries.LogBounds(ctx, f.pool)
+	bounds, err := f.bounds.read(ctx, f.pool)
 	answered := f.clock.config.Elapsed()
 	if err != nil {
 		return fmt.Errorf("bound feed: %w", err)

@@ -62,7 +62,7 @@ func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.Custom
 func (s *Log) Read(
 	ctx context.Context, after Cursor, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, more bool, err error) {
-	bounds, err := s.queries.LogBounds(ctx, s.db)
+	bounds, err := s.bounds.read(ctx, s.db)
 	if err != nil {
 		return nil, after, false, fmt.Errorf("bound log: %w", err)
 	}
@@ -116,7 +116,7 @@ func (s *Log) readAll(
 
 // Start returns the beginning of the part of the log that is kept.
 func (s *Log) Start(ctx context.Context) (Cursor, error) {
-	bounds, err := s.queries.LogBounds(ctx, s.db)
+	bounds, err := s.bounds.read(ctx, s.db)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}
@@ -126,7 +126,7 @@ func (s *Log) Start(ctx context.Context) (Cursor, error) {
 // End returns the cursor for a reader that wants only what happens from now on. Events that are being committed right
 // now may be before it or after it.
 func (s *Log) End(ctx context.Context) (Cursor, error) {
-	bounds, err := s.queries.LogBounds(ctx, s.db)
+	bounds, err := s.bounds.read(ctx, s.db)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}
@@ -137,7 +137,7 @@ func (s *Log) End(ctx context.Context) (Cursor, error) {
 // for a clock that was set back by at most an hour. It searches by halves, so it costs the same in any log.
 func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
 	at = at.Add(-readBehind)
-	bounds, err := s.queries.LogBounds(ctx, s.db)
+	bounds, err := s.bounds.read(ctx, s.db)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -58,8 +57,5 @@ func (s *Log) readOrders(
 	if err != nil {
 		return nil, after, err
 	}
-	if cmp.Or(cmp.Compare(end.Txid, next.Txid), cmp.Compare(end.ID, next.ID)) > 0 {
-		next = end
-	}
-	return entries, next.advance(bounds), nil
+	return entries, later(end, next).advance(bounds), nil
 }

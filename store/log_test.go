@@ -30,7 +30,8 @@ func drain(
 	}
 }
 
-// settled waits for n entries from a place on: transactions of other tests, in other databases, hold the log up, too.
+// settled waits for n entries from a place on: transactions of other tests hold the log up, too, until they are known
+// to be of other databases.
 func settled(t *testing.T, s *store.Store, after store.Cursor, n int) (read []store.Entry, end store.Cursor) {
 	t.Helper()
 	eventually(t, func() bool {

@@ -88,9 +88,10 @@ func New(c Config) (*Store, error) {
 	if c.Holds == nil {
 		c.Holds = NewHolds(HoldsConfig{Now: c.Now})
 	}
+	queries := dbsqlc.New()
 	d := &database{
-		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: dbsqlc.New(), jobs: jobs, now: c.Now,
-		wall: c.Wall, bell: c.Doorbell,
+		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: queries, bounds: newBounds(queries),
+		jobs: jobs, now: c.Now, wall: c.Wall, bell: c.Doorbell,
 	}
 	orders, steps, log := newOrders(d, c), &Steps{d}, &Log{d}
 	webhooks := &Webhooks{d, log}

@@ -12,6 +12,27 @@ SELECT
     h.pruned_to, current_setting('transaction_read_only')::boolean AS read_only
 FROM (SELECT pg_current_snapshot() AS snapshot, clock_timestamp()::timestamptz AS at) s, millrace.log_history h;
 
+-- name: LogBoundsHere :one
+-- LogBoundsHere is LogBounds without the transactions of the server's other databases, which cannot write here. A
+-- transaction counts unless a session of another database is seen to have it, so one whose session is unknown counts.
+-- The sessions are looked at after the snapshot was taken: what they have can be a transaction of the snapshot only. It
+-- costs as much as the server has sessions.
+SELECT
+    (coalesce(s.oldest_here, s.newest) + h.txid_offset)::text::xid8 AS oldest,
+    (s.newest + h.txid_offset)::text::xid8 AS newest, s.at, h.epoch,
+    h.pruned_to, current_setting('transaction_read_only')::boolean AS read_only
+FROM (
+    SELECT pg_snapshot_xmax(t.snapshot)::text::bigint AS newest, clock_timestamp()::timestamptz AS at, (
+        SELECT min(x::text::bigint) FROM pg_snapshot_xip(t.snapshot) x WHERE NOT EXISTS (
+            SELECT FROM pg_catalog.pg_stat_get_activity(NULL) a, pg_catalog.pg_database d
+            WHERE a.backend_xid = x::xid AND a.datid <> d.oid AND d.datname = current_database()
+        ) AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_prepared_xacts p WHERE p.transaction = x::xid AND p.database <> current_database()
+        )
+    ) AS oldest_here
+    FROM (SELECT pg_current_snapshot() AS snapshot) t
+) s, millrace.log_history h;
+
 -- name: LogRead :many
 -- LogRead reads the log of all orders after a cursor and below a bound. It reads every partition, by its index: no
 -- clock decides what is read. If steps is not empty, events that are about no step of it are left out. The LIMIT 1

@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// logBounds reads how far the log can be read. A transaction of another database of the server is older than what can be
+// read, too, until it is known to be one: looking at all sessions for each read would cost more than the read.
+type logBounds struct {
+	queries *dbsqlc.Queries
+	now     func() time.Time
+
+	mu     sync.Mutex
+	oldest uint64 // the oldest running transaction of the latest read
+	since  time.Time
+}
+
+func newBounds(queries *dbsqlc.Queries) *logBounds {
+	return &logBounds{queries: queries, now: time.Now}
+}
+
+// read returns the bounds. The first reads beside an old transaction of another database are held up by it.
+func (b *logBounds) read(ctx context.Context, db dbsqlc.DBTX) (dbsqlc.LogBoundsRow, error) {
+	row, err := b.queries.LogBounds(ctx, db)
+	if err != nil || !b.heldUp(row) {
+		return row, err
+	}
+	here, err := b.queries.LogBoundsHere(ctx, db)
+	return dbsqlc.LogBoundsRow(here), err
+}
+
+// heldUp reports whether one transaction has been the oldest for longer than transactions of Millrace take.
+func (b *logBounds) heldUp(row dbsqlc.LogBoundsRow) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if row.Oldest >= row.Newest || row.Oldest != b.oldest {
+		b.oldest, b.since = row.Oldest, b.now()
+		return false
+	}
+	return b.now().Sub(b.since) > patience
+}
