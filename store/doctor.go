@@ -69,7 +69,11 @@ func Diagnose(ctx context.Context, url string, connections int, wall func() time
 		all = append(all, d)
 	}
 	rights, err := rightsOf(ctx, pool, queries, server)
-	return append(all, rights), err
+	if err != nil || server.Standby { // a standby gives no transaction an id
+		return append(all, rights), err
+	}
+	has, err := featuresOf(ctx, pool, queries)
+	return append(append(all, rights), has...), err
 }
 
 func ok(check, format string, args ...any) Diagnosis {

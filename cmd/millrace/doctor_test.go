@@ -51,6 +51,8 @@ func TestDoctor(t *testing.T) {
 		"schema": store.DiagnosisOK, "pooler": store.DiagnosisOK, "listen": store.DiagnosisOK,
 		"privileges": store.DiagnosisOK, "payment": store.DiagnosisOK, "inventory": store.DiagnosisFailed,
 		"shipping": store.DiagnosisFailed, "email": store.DiagnosisWarning,
+		"transactions": store.DiagnosisOK, "locks": store.DiagnosisOK, "row_addresses": store.DiagnosisOK,
+		"partitions": store.DiagnosisOK, "skip_locked": store.DiagnosisOK, "triggers": store.DiagnosisOK,
 	} {
 		require.Equal(t, want, found[check].State, "%s: %s", check, found[check].Details)
 	}

@@ -29,3 +29,35 @@ SELECT pg_catalog.pg_backend_pid()::integer AS pid;
 
 -- name: DoctorNotify :exec
 SELECT pg_catalog.pg_notify('millrace_doctor', '');
+
+-- name: DoctorTransaction :one
+-- DoctorTransaction gives the session's transaction an id.
+SELECT pg_current_xact_id()::xid8 AS txid;
+
+-- name: DoctorSees :one
+-- DoctorSees reports whether this session's snapshot leaves out a transaction that another session is still running.
+SELECT (
+    pg_snapshot_xmin(s.snapshot) <= s.txid AND NOT pg_visible_in_snapshot(s.txid, s.snapshot)
+)::boolean AS running
+FROM (SELECT pg_current_snapshot() AS snapshot, @txid::xid8 AS txid) s;
+
+-- name: DoctorSession :one
+-- DoctorSession reports whether a running transaction can be found among the sessions.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_stat_get_activity(NULL) a, (SELECT @txid::xid8 AS txid) t WHERE a.backend_xid = t.txid::xid
+)::boolean AS found;
+
+-- name: DoctorLock :exec
+SELECT pg_advisory_xact_lock(@key::bigint);
+
+-- name: DoctorTryLock :one
+-- DoctorTryLock reports whether a lock that another session has could be had, and whether the list of locks has it.
+SELECT pg_try_advisory_xact_lock(k.key)::boolean AS taken, EXISTS (
+    SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
+        AND l.classid::bigint = k.key >> 32 AND l.objid::bigint = k.key & 4294967295
+)::boolean AS listed
+FROM (SELECT @key::bigint AS key) k;
+
+-- name: DoctorRow :one
+-- DoctorRow reports whether a row can be addressed.
+SELECT count(c.ctid)::bigint AS rows FROM (SELECT ctid FROM pg_catalog.pg_class LIMIT 1) c;

@@ -21,6 +21,15 @@ func (q *Queries) DoctorBackend(ctx context.Context, db DBTX) (int32, error) {
 	return pid, err
 }
 
+const doctorLock = `-- name: DoctorLock :exec
+SELECT pg_advisory_xact_lock($1::bigint)
+`
+
+func (q *Queries) DoctorLock(ctx context.Context, db DBTX, key int64) error {
+	_, err := db.Exec(ctx, doctorLock, key)
+	return err
+}
+
 const doctorNotify = `-- name: DoctorNotify :exec
 SELECT pg_catalog.pg_notify('millrace_doctor', '')
 `
@@ -60,6 +69,33 @@ func (q *Queries) DoctorRights(ctx context.Context, db DBTX) ([]string, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const doctorRow = `-- name: DoctorRow :one
+SELECT count(c.ctid)::bigint AS rows FROM (SELECT ctid FROM pg_catalog.pg_class LIMIT 1) c
+`
+
+// DoctorRow reports whether a row can be addressed.
+func (q *Queries) DoctorRow(ctx context.Context, db DBTX) (int64, error) {
+	row := db.QueryRow(ctx, doctorRow)
+	var rows int64
+	err := row.Scan(&rows)
+	return rows, err
+}
+
+const doctorSees = `-- name: DoctorSees :one
+SELECT (
+    pg_snapshot_xmin(s.snapshot) <= s.txid AND NOT pg_visible_in_snapshot(s.txid, s.snapshot)
+)::boolean AS running
+FROM (SELECT pg_current_snapshot() AS snapshot, $1::xid8 AS txid) s
+`
+
+// DoctorSees reports whether this session's snapshot leaves out a transaction that another session is still running.
+func (q *Queries) DoctorSees(ctx context.Context, db DBTX, txid uint64) (bool, error) {
+	row := db.QueryRow(ctx, doctorSees, txid)
+	var running bool
+	err := row.Scan(&running)
+	return running, err
 }
 
 const doctorServer = `-- name: DoctorServer :one
@@ -116,5 +152,52 @@ func (q *Queries) DoctorServer(ctx context.Context, db DBTX) (DoctorServerRow, e
 		&i.Synchronous,
 		&i.Citus,
 	)
+	return i, err
+}
+
+const doctorSession = `-- name: DoctorSession :one
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_stat_get_activity(NULL) a, (SELECT $1::xid8 AS txid) t WHERE a.backend_xid = t.txid::xid
+)::boolean AS found
+`
+
+// DoctorSession reports whether a running transaction can be found among the sessions.
+func (q *Queries) DoctorSession(ctx context.Context, db DBTX, txid uint64) (bool, error) {
+	row := db.QueryRow(ctx, doctorSession, txid)
+	var found bool
+	err := row.Scan(&found)
+	return found, err
+}
+
+const doctorTransaction = `-- name: DoctorTransaction :one
+SELECT pg_current_xact_id()::xid8 AS txid
+`
+
+// DoctorTransaction gives the session's transaction an id.
+func (q *Queries) DoctorTransaction(ctx context.Context, db DBTX) (uint64, error) {
+	row := db.QueryRow(ctx, doctorTransaction)
+	var txid uint64
+	err := row.Scan(&txid)
+	return txid, err
+}
+
+const doctorTryLock = `-- name: DoctorTryLock :one
+SELECT pg_try_advisory_xact_lock(k.key)::boolean AS taken, EXISTS (
+    SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
+        AND l.classid::bigint = k.key >> 32 AND l.objid::bigint = k.key & 4294967295
+)::boolean AS listed
+FROM (SELECT $1::bigint AS key) k
+`
+
+type DoctorTryLockRow struct {
+	Taken  bool
+	Listed bool
+}
+
+// DoctorTryLock reports whether a lock that another session has could be had, and whether the list of locks has it.
+func (q *Queries) DoctorTryLock(ctx context.Context, db DBTX, key int64) (DoctorTryLockRow, error) {
+	row := db.QueryRow(ctx, doctorTryLock, key)
+	var i DoctorTryLockRow
+	err := row.Scan(&i.Taken, &i.Listed)
 	return i, err
 }
