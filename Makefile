@@ -186,6 +186,7 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client, and wh
 	$(GO) run ./gen/prometheusrule > .generated && mv .generated deploy/kubernetes/base/prometheusrule.yaml
 	$(GO) run ./gen/stepnames > .generated && mv .generated client/step_name.go
 	$(GO) run ./gen/permissions docs/security.md > .generated && mv .generated docs/security.md
+	$(GO) run ./gen/scaling docs/scaling.md docs/performance.md > .generated && mv .generated docs/scaling.md
 
 # The files of the board that come from npm, at the versions that board/npm has. board/npm/SHA256SUMS has their checksums,
 # and a test compares them.

@@ -32,6 +32,26 @@ type service struct {
 	Tmpfs       []string
 	ReadOnly    bool     `yaml:"read_only"`
 	CapDrop     []string `yaml:"cap_drop"`
+	Healthcheck *struct{ Test []string }
+	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+}
+
+// requireConditions requires that what a service waits for can come true.
+func requireConditions(t *testing.T, services map[string]service) {
+	t.Helper()
+	for name, s := range services {
+		for other, d := range s.DependsOn {
+			require.Contains(t, services, other, name)
+			switch d.Condition {
+			case "service_healthy":
+				require.NotNil(t, services[other].Healthcheck, "%s waits for the health of %s", name, other)
+			case "service_completed_successfully":
+				require.Equal(t, []string{"migrate"}, services[other].Command)
+			default:
+				t.Errorf("%s only waits for the start of %s", name, other)
+			}
+		}
+	}
 }
 
 // TestCompose runs the services of compose.yaml from the image's root file system: as its user, without any capability,
@@ -53,12 +73,17 @@ func TestCompose(t *testing.T) {
 	var compose struct{ Services map[string]service }
 	require.NoError(t, yaml.Unmarshal([]byte(text), &compose))
 	require.Contains(t, compose.Services, "postgres")
+	requireConditions(t, compose.Services)
 	c := &containers{root: unpack(t), database: forwarded(t, storetest.EmptyURL(t))}
 
+	require.Error(t, c.health(t, compose.Services["simulators"]))
 	c.start(t, compose.Services["simulators"], "")
 	awaitPort(t, ports["8082"])
+	require.NoError(t, c.health(t, compose.Services["simulators"]))
 	require.NoError(t, c.start(t, compose.Services["migrate"], "").Wait())
 	millrace := c.start(t, compose.Services["millrace"], `"msg":"ready"`)
+	require.Eventually(t, func() bool { return c.health(t, compose.Services["millrace"]) == nil }, time.Minute,
+		time.Second, "a process is ready after its first heartbeat")
 
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", millrace.Process.Pid))
 	require.NoError(t, err)
@@ -142,6 +167,16 @@ func (c *containers) start(t *testing.T, s service, until string) *exec.Cmd {
 		}
 	}()
 	return command
+}
+
+// health runs a service's health check in a container of its own. In the test all of them have one network.
+func (c *containers) health(t *testing.T, s service) error {
+	t.Helper()
+	require.NotNil(t, s.Healthcheck)
+	require.Equal(t, []string{"CMD", "/millrace"}, s.Healthcheck.Test[:2], "the image has no shell")
+	s.Command = s.Healthcheck.Test[2:]
+	s.Tmpfs = nil
+	return c.start(t, s, "").Wait()
 }
 
 // forwarded returns a URL of a database over TCP: the tests' server listens on a socket that other users cannot reach.
