@@ -30,6 +30,9 @@ type cluster struct {
 // member is a node, as Patroni sees it.
 type member struct{ Name, Role, State string }
 
+// standsBy reports whether Patroni may promote the node without losing a commit.
+func (m member) standsBy() bool { return m.Role == "sync_standby" || m.Role == "quorum_standby" }
+
 func newCluster(ctx context.Context, dir, config, patroni string) (*cluster, error) {
 	if err := newNetwork(ctx); err != nil {
 		return nil, err
@@ -77,7 +80,7 @@ func (c *cluster) whole(ctx context.Context) bool {
 	}
 	members, err := c.members(ctx)
 	if err != nil || len(members) != len(c.machines) ||
-		!slices.ContainsFunc(members, func(m member) bool { return m.Role == "sync_standby" }) {
+		!slices.ContainsFunc(members, func(m member) bool { return m.standsBy() }) {
 		return false
 	}
 	conn, err := leader.connect(ctx)
@@ -87,9 +90,9 @@ func (c *cluster) whole(ctx context.Context) bool {
 	defer conn.Close(context.WithoutCancel(ctx))
 	var streaming, synchronous int
 	err = conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE state = 'streaming'),
-			count(*) FILTER (WHERE sync_state = 'sync')
+			count(*) FILTER (WHERE sync_state IN ('sync', 'quorum'))
 		FROM pg_stat_replication WHERE application_name = ANY ($1)`, c.names()).Scan(&streaming, &synchronous)
-	return err == nil && streaming == len(c.machines)-1 && synchronous == 1
+	return err == nil && streaming == len(c.machines)-1 && synchronous >= 1
 }
 
 func (c *cluster) names() (names []string) {
@@ -129,7 +132,7 @@ func (c *cluster) switchover(ctx context.Context, leader *machine) error {
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(members, func(m member) bool { return m.Role == "sync_standby" })
+	at := slices.IndexFunc(members, func(m member) bool { return m.standsBy() })
 	if at < 0 {
 		return errors.New("there is no synchronous standby")
 	}

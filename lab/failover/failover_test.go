@@ -58,11 +58,11 @@ func TestPromise(t *testing.T) {
 	var file struct {
 		Bootstrap struct {
 			DCS struct {
-				TTL          int  `yaml:"ttl"`
-				LoopWait     int  `yaml:"loop_wait"`
-				RetryTimeout int  `yaml:"retry_timeout"`
-				Synchronous  bool `yaml:"synchronous_mode"`
-				Strict       bool `yaml:"synchronous_mode_strict"`
+				TTL          int    `yaml:"ttl"`
+				LoopWait     int    `yaml:"loop_wait"`
+				RetryTimeout int    `yaml:"retry_timeout"`
+				Synchronous  string `yaml:"synchronous_mode"`
+				Strict       bool   `yaml:"synchronous_mode_strict"`
 				Postgres     struct {
 					Rewind     bool              `yaml:"use_pg_rewind"`
 					Parameters map[string]string `yaml:"parameters"`
@@ -72,7 +72,7 @@ func TestPromise(t *testing.T) {
 	}
 	require.NoError(t, yaml.Unmarshal(text, &file))
 	dcs := file.Bootstrap.DCS
-	require.True(t, dcs.Synchronous)
+	require.Equal(t, "quorum", dcs.Synchronous)
 	require.True(t, dcs.Strict)
 	require.LessOrEqual(t, dcs.LoopWait+2*dcs.RetryTimeout, dcs.TTL, "a leader that loses its lease must know in time")
 	require.True(t, dcs.Postgres.Rewind)
