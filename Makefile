@@ -130,7 +130,7 @@ FAILOVERS ?= 15
 test-patroni: build ## Lose the primary of a Patroni cluster FAILOVERS times under load, and write docs/reliability.md
 	@[ "$$(id -u)" = 0 ] || { echo 'make test-patroni needs root'; exit 1; }
 	$(GO) build -o bin/failover ./lab/failover
-	patroni=$$(lab/failover/install.sh) && nice -n -5 unshare --mount --net --pid --fork --kill-child --mount-proc \
+	patroni=$$(lab/failover/install.sh) && nice -n -10 unshare --mount --net --pid --fork --kill-child --mount-proc \
 		bin/failover -patroni "$$patroni" -failovers $(FAILOVERS) \
 		$(if $(filter-out 2,$(FAILOVERS)),-publish docs/reliability.md)
 
