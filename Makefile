@@ -148,6 +148,10 @@ drills: ## Have each alert fire and clear beside a real Prometheus, and put the 
 		{ apt-get update -q && apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager; }
 	cd lab/alerts && $(GO) run . -drills '$(DRILLS)' -publish ../../docs/reliability.md
 
+.PHONY: drill-restore
+drill-restore: build ## Destroy a database, restore it to a moment, undo what lost orders left, and write docs/backup.md
+	@$(GO) run ./lab/restore -millrace bin/millrace -publish docs/backup.md
+
 .PHONY: soak
 soak: ## Run the long variants of the tests of load
 	$(GO) test -run '^TestCutStreams$$' -timeout 10m ./api -v -cut.streams 2000 -cut.for 1m
