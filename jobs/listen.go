@@ -11,7 +11,7 @@ import (
 
 // calm is up to how many orders a process carries while its own rings wake its workers. Beyond that the workers fetch
 // often enough, and the notifications, which stand for many rings each, fetch more jobs at a time.
-const calm = 8
+const calm = 64
 
 // insertTopic is River's channel for new jobs.
 const insertTopic = "river_insert"

@@ -30,7 +30,7 @@ func (b *bench) lones() (all []measurement) {
 			}})
 		}
 	}
-	return all
+	return append(all, measurement{"where an order's time goes", b.measureJourney})
 }
 
 // measureLone places one order after the other, with nothing else to do. The caller waits for the end of each.

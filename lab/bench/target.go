@@ -59,12 +59,18 @@ func targets() []target {
 				whole(millrace, condition, serverCPU), whole(millraceBefore, condition, serverCPU), 0.75,
 			}, true})
 	}
+	step := func(metric string) point { return point{journeySection, journeyStep, journeyLoad, metric} }
 	lone := point{loneSection, millrace, latencyLabel(0), p50}
 	loneMost := lone
 	loneMost.Metric = p99
 	return append(all,
 		target{ratio{"lone order, providers take 0 ms, p50 ms", lone, point{}, 25}, true},
 		target{ratio{"its p99", loneMost, point{}, 60}, true},
+		target{ratio{"a step beyond the provider's time, p50 ms", step(p50), point{}, 4}, true},
+		target{ratio{"its p99", step(p99), point{}, 20}, true},
+		target{ratio{
+			"memory under the full load, MB", point{steadySection, wholeProcess, fullLoad, memoryMB}, point{}, 120,
+		}, true},
 		target{ratio{"cached GET, against a " + humaHandler, get(millrace), get(humaHandler), 0.9}, false},
 		target{ratio{"cached GET, against a " + redisOrders, get(millrace), get(redisOrders), 2.2}, false},
 		target{ratio{"cached GET, against a " + redisHandler, get(millrace), get(redisHandler), 2}, false},
