@@ -10,8 +10,6 @@ import (
 
 	"github.com/millrace-orders/millrace/explain"
 	"github.com/millrace-orders/millrace/orders"
-	"github.com/millrace-orders/millrace/store"
-	"github.com/millrace-orders/millrace/trace"
 )
 
 // Explanation is where an order stands. Callers that may not observe the system do not see the fields for operators.
@@ -62,30 +60,6 @@ type ExplainedCall struct {
 	Body    string `json:"body,omitempty" example:"{\"action\":\"retry\",\"reason\":\"REASON\"}" doc:"The body as JSON. REASON stands for the caller's own words"`
 	Address string `json:"address,omitempty" enum:"api,operations" example:"api" doc:"The address that has the path"`
 	Command string `json:"command,omitempty" example:"millrace work" doc:"The command, if it is no call"`
-}
-
-// Belongings are what other parts of the system have of an order.
-type Belongings struct {
-	RequestID     string                  `json:"requestId,omitempty" maxLength:"64" example:"0199c8a4-3f5b-4c31-9d5e-2f6a8b1c4d7e" doc:"The id of the request that placed the order; absent if it is unknown"`
-	TraceID       string                  `json:"traceId,omitempty" maxLength:"32" example:"4bf92f3577b34da6a3ce929d0e0e4736" doc:"The trace of that request, if it has one"`
-	Webhooks      map[string]int64        `json:"webhooks" example:"{\"delivered\": 4}" doc:"Messages to webhooks, by state; at most 100 of each endpoint are counted"`
-	Notifications []ExplainedNotification `json:"notifications" doc:"Its e-mails"`
-	Findings      []ExplainedFinding      `json:"findings" doc:"The latest 20 findings of reconciliation about its steps"`
-	AuditIDs      []int64                 `json:"auditIds" doc:"The ids of up to 20 entries about it among the latest 1,000 of the audit log"`
-}
-
-// ExplainedNotification is an e-mail.
-type ExplainedNotification struct {
-	Generation int    `json:"generation" minimum:"1" example:"1"`
-	State      string `json:"state" example:"sent"`
-}
-
-// ExplainedFinding is a finding of reconciliation.
-type ExplainedFinding struct {
-	Provider string `json:"provider" example:"payment"`
-	Kind     string `json:"kind" example:"late"`
-	Key      string `json:"key" example:"0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e:authorize_payment:1"`
-	State    string `json:"state" example:"open"`
 }
 
 // ExplainCause is an explain.Cause.
@@ -188,23 +162,4 @@ func newExplanation(x explain.Explanation, observes bool) Explanation {
 		out.Standing = cmp.Or(x.Detail, x.Standing)
 	}
 	return out
-}
-
-func newBelongings(o orders.Order, found store.Belongings) *Belongings {
-	b := &Belongings{
-		RequestID: o.Origin.RequestID, TraceID: trace.TraceID(o.Origin.Traceparent),
-		Webhooks: found.Deliveries, Notifications: []ExplainedNotification{}, Findings: []ExplainedFinding{},
-		AuditIDs: append([]int64{}, found.Audit...),
-	}
-	for _, s := range o.Steps {
-		if s.Name == orders.SendEmail {
-			b.Notifications = append(b.Notifications, ExplainedNotification{
-				s.Generation, string(orders.NotificationStateOf(s.State, s.Reason)),
-			})
-		}
-	}
-	for _, f := range found.Findings {
-		b.Findings = append(b.Findings, ExplainedFinding(f))
-	}
-	return b
 }

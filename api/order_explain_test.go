@@ -202,7 +202,11 @@ func TestExplainWhatNeedsAttention(t *testing.T) {
 	_, err := tx.Exec(t.Context(), `
 		INSERT INTO millrace.webhook_deliveries (id, endpoint_id, event_type, order_id, version, body, state, attempts,
 			give_up_at, next_attempt_at, created_at)
-		VALUES (gen_random_uuid(), $1, 'OrderCreated', $2, 1, '{}', 'pending', 0, 9, now(), now())`, hook.WebhookID, id)
+		VALUES ($2, $1, 'OrderCreated', $2, 1, '{}', 'pending', 2, 9, now(), now())`, hook.WebhookID, id)
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `
+		INSERT INTO millrace.webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response)
+		VALUES ($1, $2, 1, now(), 1, 0, 'no answer', ''), ($1, $2, 2, now(), 1, 503, 'status 503', '')`, hook.WebhookID, id)
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `
 		INSERT INTO millrace.reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at,
@@ -221,10 +225,21 @@ func TestExplainWhatNeedsAttention(t *testing.T) {
 	require.Empty(t, x.Waits)
 	require.Nil(t, x.Next)
 	require.Equal(t, map[string]int64{"pending": 1}, x.Belongs.Webhooks)
-	require.Equal(t, []api.ExplainedFinding{
-		{Provider: "payment", Kind: "not_undone", Key: id.String() + ":authorize_payment:1", State: "open"},
-	}, x.Belongs.Findings)
-	require.Len(t, x.Belongs.AuditIDs, 1)
+	require.Len(t, x.Belongs.Messages, 1)
+	message := x.Belongs.Messages[0]
+	require.Equal(t, hook.WebhookID, message.WebhookID)
+	require.Equal(t, "OrderCreated", message.Type)
+	require.Equal(t, "pending", message.State)
+	require.Equal(t, "status 503", message.Error, "of the latest attempt")
+	require.NotNil(t, message.NextAttemptAt)
+	require.Len(t, x.Belongs.Findings, 1)
+	x.Belongs.Findings[0].FirstSeenAt = time.Time{}
+	require.Equal(t, api.ExplainedFinding{
+		Provider: "payment", Kind: "not_undone", Key: id.String() + ":authorize_payment:1", State: "open", Detail: "x",
+	}, x.Belongs.Findings[0])
+	require.Len(t, x.Belongs.Audit, 1)
+	require.Equal(t, "ada", x.Belongs.Audit[0].Actor)
+	require.Equal(t, "settleOrder", x.Belongs.Audit[0].Action)
 	require.Empty(t, x.Belongs.Notifications)
 	require.Empty(t, x.Belongs.RequestID, "no request placed it")
 	require.NotEmpty(t, x.Actions)

@@ -358,3 +358,47 @@ func TestUnavailable(t *testing.T) {
 		require.Contains(t, got.body, "database does not answer", path)
 	}
 }
+
+// TestBelongings shows an operator what other parts of the system have of an order.
+func TestBelongings(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Tx(t), true)
+	id := d.attention(t, "1")
+	bare := d.get(t, "/board/orders/"+id.String())
+	require.Equal(t, http.StatusOK, bare.status)
+	for _, title := range []string{"Messages to webhooks", "Findings of reconciliation", "What operators did"} {
+		require.NotContains(t, bare.body, title, "there is none")
+	}
+	hook := orders.NewID()
+	d.exec(t, `INSERT INTO millrace.webhook_endpoints (id, principal, customer_id, owner_customer_id, url, event_types,
+			description, secret, rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at)
+		VALUES ($1, 'p', '', '', 'https://shop.example.com', '{}', '', sha256('s'), '', 'enabled', '', 0, now(), now(), now())`,
+		hook)
+	d.exec(t, `INSERT INTO millrace.webhook_deliveries (id, endpoint_id, event_type, order_id, version, body, state,
+			attempts, give_up_at, next_attempt_at, created_at)
+		SELECT gen_random_uuid(), $1::uuid, 'OrderStatusUpdated', $2::uuid, v, '', 'pending', 1, 9, now(), now()
+		FROM generate_series(1, 30) AS v`, hook, id)
+	d.exec(t, `INSERT INTO millrace.webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error,
+			response)
+		SELECT endpoint_id, id, 1, now(), 1, 503, 'status 503', '' FROM millrace.webhook_deliveries`)
+	d.exec(t, `INSERT INTO millrace.reconciliation_findings (provider, kind, key, order_id, detail, state, first_seen_at,
+			last_seen_at)
+		VALUES ('payment', 'not_undone', $1::text || ':authorize_payment:1', $1::text, 'it is still held', 'open', now(),
+			now())`, id.String())
+	require.NoError(t, d.store.Audit.Write(t.Context(), []store.AuditEntry{
+		{Actor: store.Actor{Name: "ada", Role: roles.Operator}, Action: "settleOrder", Target: id.String()},
+		{Actor: store.Actor{Name: "bob"}, Action: "cancelOrder", Target: orders.NewID().String()},
+	}))
+
+	got := d.get(t, "/board/orders/"+id.String())
+	require.Equal(t, http.StatusOK, got.status)
+	require.Equal(t, 20, strings.Count(got.body, "<td class=\"code\">"+hook.String()+"</td>"), "the newest 20")
+	require.Contains(t, got.body, "<td>30</td>")
+	require.NotContains(t, got.body, "<td>10</td>")
+	for _, text := range []string{
+		"status 503", "not undone", "it is still held", "settleOrder", `<td class="code">ada</td>`,
+	} {
+		require.Contains(t, got.body, text)
+	}
+	require.NotContains(t, got.body, "bob")
+}

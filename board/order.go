@@ -11,11 +11,15 @@ import (
 
 	"github.com/millrace-orders/millrace/explain"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/trace"
 )
 
 // mostEvents is how many events a page of an order has. An order has some ten.
 const mostEvents = 500
+
+// mostMails is how many e-mails a page of an order has.
+const mostMails = 20
 
 type orderData struct {
 	orders.Order
@@ -26,6 +30,15 @@ type orderData struct {
 	Waits  []orders.Step
 	// Explained says why the order waits, and what happens next.
 	Explained explain.Explanation
+	Belongs   store.Belongings
+	Mails     []mail
+}
+
+// mail is an e-mail about the order. The board shows no address.
+type mail struct {
+	Generation int
+	State      orders.NotificationState
+	At         time.Time
 }
 
 // Money formats an amount in the order's currency.
@@ -77,6 +90,9 @@ func (b *board) order(w http.ResponseWriter, r *http.Request) {
 		d.Order, d.Explained = evidence.Order, explain.Of(evidence)
 		d.Events, err = b.config.Store.Orders.Events(ctx, id, 0, mostEvents+1)
 	}
+	if err == nil {
+		d.Belongs, err = b.config.Store.Orders.Belongings(ctx, &d.Order)
+	}
 	if err != nil {
 		b.fail(w, r, err)
 		return
@@ -88,7 +104,15 @@ func (b *board) order(w http.ResponseWriter, r *http.Request) {
 		if s.State == orders.StatePending {
 			d.Waits = append(d.Waits, s)
 		}
+		if s.Name == orders.SendEmail {
+			m := mail{s.Generation, orders.NotificationStateOf(s.State, s.Reason), s.StartedAt}
+			if !s.SettledAt.IsZero() {
+				m.At = s.SettledAt
+			}
+			d.Mails = append(d.Mails, m)
+		}
 	}
+	d.Mails = d.Mails[max(0, len(d.Mails)-mostMails):]
 	slices.SortFunc(d.Waits, func(a, b orders.Step) int { return a.DeadlineAt.Compare(b.DeadlineAt) })
 	b.show(w, r, http.StatusOK, "order", "Order "+id.String(), d)
 }

@@ -138,3 +138,21 @@ func evidence(t *rapid.T, o orders.Order) store.Evidence {
 	}
 	return e
 }
+
+// The sweep runs as often as the leader is told to, and any living process may lead: the longest time counts. Processes
+// that do not say it have the default.
+func TestSweepIsAsOftenAsConfigured(t *testing.T) {
+	t.Parallel()
+	by := func(sweeps ...time.Duration) time.Duration {
+		o := place()
+		e := store.Evidence{Order: o, At: o.PlacedAt.Add(time.Hour)} // its job is lost
+		for i, every := range sweeps {
+			e.Workers = append(e.Workers, store.Worker{Live: i > 0, SweepEvery: every})
+		}
+		return explain.Of(e).Next.By.Sub(e.At)
+	}
+	slack := by(0, time.Nanosecond).Truncate(time.Second)
+	require.Equal(t, slack+5*time.Minute, by(time.Hour, time.Second, 5*time.Minute), "the first fell silent")
+	require.Equal(t, slack+2*time.Second, by(time.Hour, 2*time.Second))
+	require.Equal(t, slack+explain.SweepEvery, by(time.Hour, 0))
+}

@@ -58,7 +58,7 @@ const (
 	LongestRun = 60 * time.Second
 	// AskFor is how long after its deadline a step's provider is still asked.
 	AskFor = 15 * time.Minute
-	// SweepEvery is how often workers look for lost jobs and overdue steps, by default.
+	// SweepEvery is how often workers look for lost jobs and overdue steps, if they do not say it.
 	SweepEvery = 15 * time.Second
 	// Trust is how long a process must have sent heartbeats before it takes over another's jobs.
 	Trust = 12 * time.Second
@@ -109,7 +109,7 @@ func waitOf(e store.Evidence, s orders.Step) Wait {
 		w.lost(e, j)
 	case !found:
 		w.Cause, w.Since, w.Next = JobLost, s.StartedAt, NewJob
-		w.By = later(e.At, s.StartedAt.Add(store.SweptAfter)).Add(SweepEvery + slack)
+		w.By = later(e.At, s.StartedAt.Add(store.SweptAfter)).Add(sweepEvery(e) + slack)
 	default:
 		w.waits(e, j)
 	}
@@ -121,7 +121,7 @@ func (w *Wait) runs(e store.Evidence, j store.LiveJob) {
 	w.Cause, w.Worker, w.Since, w.Next = Running, j.Worker, j.AttemptedAt, Outcome
 	if w.By = j.AttemptedAt.Add(CarryTimeout + slack); !w.By.After(e.At) {
 		w.Cause, w.Next = ProcessStuck, NewJob
-		w.By = later(e.At, j.AttemptedAt.Add(LongestRun)).Add(SweepEvery + slack)
+		w.By = later(e.At, j.AttemptedAt.Add(LongestRun)).Add(sweepEvery(e) + slack)
 	}
 }
 
@@ -158,9 +158,9 @@ func (w *Wait) waits(e store.Evidence, j store.LiveJob) {
 		w.By = later(ready, hold.Until).Add(w.ahead(e) + slack)
 	case shut(e, lane) && !j.Carries():
 		w.Cause, w.Next = BreakerOpen, GivenUp
-		w.By = later(e.At, w.Step.DeadlineAt.Add(AskFor+CarryTimeout)).Add(SweepEvery + slack)
+		w.By = later(e.At, w.Step.DeadlineAt.Add(AskFor+CarryTimeout)).Add(sweepEvery(e) + slack)
 		if spec, _ := w.Step.Name.Spec(); spec.Role == orders.Forward && e.Order.Goal != orders.GoalComplete {
-			w.By = e.At.Add(SweepEvery + slack) // the order does not want it any more
+			w.By = e.At.Add(sweepEvery(e) + slack) // the order does not want it any more
 		}
 	case j.State != "available" && j.ScheduledAt.After(e.At):
 		w.Cause, w.Until = Backoff, j.ScheduledAt
@@ -218,6 +218,16 @@ func alive(e store.Evidence, id string) bool {
 // shut reports whether every living process keeps away from a queue.
 func shut(e store.Evidence, queue string) bool {
 	return !slices.ContainsFunc(e.Workers, func(w store.Worker) bool { return w.Live && !slices.Contains(w.Shut, queue) })
+}
+
+// sweepEvery is how often the sweep runs at least. Any of the living processes may lead, and the leader sweeps.
+func sweepEvery(e store.Evidence) (longest time.Duration) {
+	for _, w := range e.Workers {
+		if w.Live {
+			longest = max(longest, w.SweepEvery)
+		}
+	}
+	return cmp.Or(longest, SweepEvery)
 }
 
 func later(a, b time.Time) time.Time {

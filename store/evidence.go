@@ -79,6 +79,7 @@ type Worker struct {
 	LiveSince   time.Time // heartbeats without a gap
 	Shut        []string  // the queues that it does not work, because a breaker is open
 	Live        bool
+	SweepEvery  time.Duration // when it leads; 0: unknown
 }
 
 // Waiting is what keeps the jobs of a queue waiting.
@@ -130,7 +131,10 @@ func (s *Orders) circumstances(ctx context.Context, e *Evidence) error {
 		return err
 	}
 	for _, w := range working {
-		e.Workers = append(e.Workers, Worker{w.ID, w.HeartbeatAt.UTC(), w.LiveSince.UTC(), w.ShutQueues, w.Live})
+		e.Workers = append(e.Workers, Worker{
+			ID: w.ID, HeartbeatAt: w.HeartbeatAt.UTC(), LiveSince: w.LiveSince.UTC(), Shut: w.ShutQueues, Live: w.Live,
+			SweepEvery: time.Duration(w.SweepSeconds * float64(time.Second)),
+		})
 	}
 	names := []string{orders.CarryQueue}
 	for _, p := range orders.Providers() {

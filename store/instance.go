@@ -14,7 +14,7 @@ import (
 type Instances struct {
 	*database
 
-	verifyEvery time.Duration
+	verifyEvery, sweepEvery time.Duration
 }
 
 // Instance is a process that carries out steps, as River's jobs name it.
@@ -30,7 +30,7 @@ const silence = 10 * time.Second
 func (s *Instances) Beat(ctx context.Context, id string, shut ...string) error {
 	err := s.queries.InstanceBeat(ctx, s.db, &dbsqlc.InstanceBeatParams{
 		ID: id, ShutQueues: append([]string{}, shut...), // an empty list, not NULL
-		VerifyEvery: interval(s.verifyEvery), Silence: interval(silence),
+		VerifyEvery: interval(s.verifyEvery), SweepEvery: interval(s.sweepEvery), Silence: interval(silence),
 	})
 	if err != nil {
 		return fmt.Errorf("send heartbeat: %w", err)

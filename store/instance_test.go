@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -107,4 +108,18 @@ func TestInstances(t *testing.T) {
 	live, silent, err := s.Instances.Count(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []int64{1, 1}, []int64{live, silent}, "those of long ago are forgotten")
+}
+
+// A heartbeat says how often the process sweeps when it leads: explanations go by it.
+func TestHeartbeatsSaySweep(t *testing.T) {
+	t.Parallel()
+	tx := storetest.Tx(t)
+	s, err := store.New(store.Config{DB: tx, SweepEvery: 42 * time.Second})
+	require.NoError(t, err)
+	o := storetest.Order(t, s)
+	require.NoError(t, s.Instances.Beat(t.Context(), "worker-sweeping"))
+	e, err := s.Orders.Evidence(t.Context(), o.ID)
+	require.NoError(t, err)
+	i := slices.IndexFunc(e.Workers, func(w store.Worker) bool { return w.ID == "worker-sweeping" })
+	require.Equal(t, 42*time.Second, e.Workers[i].SweepEvery)
 }

@@ -41,6 +41,8 @@ type Config struct {
 	Writes *Writes
 	// VerifyEvery is how often this process verifies while it leads. Its heartbeats carry it. 0: never.
 	VerifyEvery time.Duration
+	// SweepEvery is how often this process sweeps while it leads. Its heartbeats carry it, for explanations.
+	SweepEvery time.Duration
 	// MailsOperator enqueues an e-mail for each message to operators.
 	MailsOperator bool
 	// Alone gives each call a transaction of its own. For comparison: it costs most of the throughput.
@@ -101,7 +103,7 @@ func New(c Config) (*Store, error) {
 		Orders: orders, Steps: steps, DeadLetters: &DeadLetters{d}, Log: log, Webhooks: webhooks,
 		Deliveries: deliveries, Notices: notices, Notifications: &Notifications{d}, Inventory: &Inventory{d},
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
-		Instances: &Instances{d, c.VerifyEvery}, Queues: &Queues{d}, Server: &Server{d}, Processes: &Processes{d},
+		Instances: &Instances{d, c.VerifyEvery, c.SweepEvery}, Queues: &Queues{d}, Server: &Server{d}, Processes: &Processes{d},
 		History: &History{d}, Verifier: &Verifier{d, steps, notices}, Customers: &Customers{d},
 		Levers: &Levers{d}, Holds: c.Holds,
 	}, nil

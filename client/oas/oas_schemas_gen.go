@@ -121,11 +121,13 @@ func (s *Bearer) SetRoles(val []string) {
 
 // Ref: #/components/schemas/Belongings
 type Belongings struct {
-	// The ids of up to 20 entries about it among the latest 1,000 of the audit log.
-	AuditIds []int64 `json:"auditIds"`
-	// The latest 20 findings of reconciliation about its steps.
+	// The newest 20 entries of the audit log about it, newest first.
+	Audit []ExplainedAudit `json:"audit"`
+	// The newest 20 findings of reconciliation about its steps, newest first.
 	Findings []ExplainedFinding `json:"findings"`
-	// Its e-mails.
+	// The newest 20 messages to webhooks, newest first.
+	Messages []ExplainedMessage `json:"messages"`
+	// Its newest 20 e-mails, oldest first.
 	Notifications []ExplainedNotification `json:"notifications"`
 	// The id of the request that placed the order; absent if it is unknown.
 	RequestID OptString `json:"requestId"`
@@ -135,14 +137,19 @@ type Belongings struct {
 	Webhooks BelongingsWebhooks `json:"webhooks"`
 }
 
-// GetAuditIds returns the value of AuditIds.
-func (s *Belongings) GetAuditIds() []int64 {
-	return s.AuditIds
+// GetAudit returns the value of Audit.
+func (s *Belongings) GetAudit() []ExplainedAudit {
+	return s.Audit
 }
 
 // GetFindings returns the value of Findings.
 func (s *Belongings) GetFindings() []ExplainedFinding {
 	return s.Findings
+}
+
+// GetMessages returns the value of Messages.
+func (s *Belongings) GetMessages() []ExplainedMessage {
+	return s.Messages
 }
 
 // GetNotifications returns the value of Notifications.
@@ -165,14 +172,19 @@ func (s *Belongings) GetWebhooks() BelongingsWebhooks {
 	return s.Webhooks
 }
 
-// SetAuditIds sets the value of AuditIds.
-func (s *Belongings) SetAuditIds(val []int64) {
-	s.AuditIds = val
+// SetAudit sets the value of Audit.
+func (s *Belongings) SetAudit(val []ExplainedAudit) {
+	s.Audit = val
 }
 
 // SetFindings sets the value of Findings.
 func (s *Belongings) SetFindings(val []ExplainedFinding) {
 	s.Findings = val
+}
+
+// SetMessages sets the value of Messages.
+func (s *Belongings) SetMessages(val []ExplainedMessage) {
+	s.Messages = val
 }
 
 // SetNotifications sets the value of Notifications.
@@ -1140,6 +1152,65 @@ func (s *ExplainEvent) UnmarshalText(data []byte) error {
 	}
 }
 
+// Ref: #/components/schemas/ExplainedAudit
+type ExplainedAudit struct {
+	Action string    `json:"action"`
+	Actor  string    `json:"actor"`
+	At     time.Time `json:"at"`
+	ID     int64     `json:"id"`
+	Role   OptString `json:"role"`
+}
+
+// GetAction returns the value of Action.
+func (s *ExplainedAudit) GetAction() string {
+	return s.Action
+}
+
+// GetActor returns the value of Actor.
+func (s *ExplainedAudit) GetActor() string {
+	return s.Actor
+}
+
+// GetAt returns the value of At.
+func (s *ExplainedAudit) GetAt() time.Time {
+	return s.At
+}
+
+// GetID returns the value of ID.
+func (s *ExplainedAudit) GetID() int64 {
+	return s.ID
+}
+
+// GetRole returns the value of Role.
+func (s *ExplainedAudit) GetRole() OptString {
+	return s.Role
+}
+
+// SetAction sets the value of Action.
+func (s *ExplainedAudit) SetAction(val string) {
+	s.Action = val
+}
+
+// SetActor sets the value of Actor.
+func (s *ExplainedAudit) SetActor(val string) {
+	s.Actor = val
+}
+
+// SetAt sets the value of At.
+func (s *ExplainedAudit) SetAt(val time.Time) {
+	s.At = val
+}
+
+// SetID sets the value of ID.
+func (s *ExplainedAudit) SetID(val int64) {
+	s.ID = val
+}
+
+// SetRole sets the value of Role.
+func (s *ExplainedAudit) SetRole(val OptString) {
+	s.Role = val
+}
+
 // Ref: #/components/schemas/ExplainedCall
 type ExplainedCall struct {
 	// The address that has the path.
@@ -1258,10 +1329,22 @@ func (s *ExplainedCallAddress) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/ExplainedFinding
 type ExplainedFinding struct {
-	Key      string `json:"key"`
-	Kind     string `json:"kind"`
-	Provider string `json:"provider"`
-	State    string `json:"state"`
+	Detail      OptString `json:"detail"`
+	FirstSeenAt time.Time `json:"firstSeenAt"`
+	Key         string    `json:"key"`
+	Kind        string    `json:"kind"`
+	Provider    string    `json:"provider"`
+	State       string    `json:"state"`
+}
+
+// GetDetail returns the value of Detail.
+func (s *ExplainedFinding) GetDetail() OptString {
+	return s.Detail
+}
+
+// GetFirstSeenAt returns the value of FirstSeenAt.
+func (s *ExplainedFinding) GetFirstSeenAt() time.Time {
+	return s.FirstSeenAt
 }
 
 // GetKey returns the value of Key.
@@ -1284,6 +1367,16 @@ func (s *ExplainedFinding) GetState() string {
 	return s.State
 }
 
+// SetDetail sets the value of Detail.
+func (s *ExplainedFinding) SetDetail(val OptString) {
+	s.Detail = val
+}
+
+// SetFirstSeenAt sets the value of FirstSeenAt.
+func (s *ExplainedFinding) SetFirstSeenAt(val time.Time) {
+	s.FirstSeenAt = val
+}
+
 // SetKey sets the value of Key.
 func (s *ExplainedFinding) SetKey(val string) {
 	s.Key = val
@@ -1302,6 +1395,112 @@ func (s *ExplainedFinding) SetProvider(val string) {
 // SetState sets the value of State.
 func (s *ExplainedFinding) SetState(val string) {
 	s.State = val
+}
+
+// Ref: #/components/schemas/ExplainedMessage
+type ExplainedMessage struct {
+	Attempts  int64     `json:"attempts"`
+	CreatedAt time.Time `json:"createdAt"`
+	// Why the latest attempt failed.
+	Error     OptString `json:"error"`
+	MessageID uuid.UUID `json:"messageId"`
+	// While it is pending.
+	NextAttemptAt OptDateTime `json:"nextAttemptAt"`
+	State         string      `json:"state"`
+	Type          string      `json:"type"`
+	// The order's version that it tells of.
+	Version   int64     `json:"version"`
+	WebhookID uuid.UUID `json:"webhookId"`
+}
+
+// GetAttempts returns the value of Attempts.
+func (s *ExplainedMessage) GetAttempts() int64 {
+	return s.Attempts
+}
+
+// GetCreatedAt returns the value of CreatedAt.
+func (s *ExplainedMessage) GetCreatedAt() time.Time {
+	return s.CreatedAt
+}
+
+// GetError returns the value of Error.
+func (s *ExplainedMessage) GetError() OptString {
+	return s.Error
+}
+
+// GetMessageID returns the value of MessageID.
+func (s *ExplainedMessage) GetMessageID() uuid.UUID {
+	return s.MessageID
+}
+
+// GetNextAttemptAt returns the value of NextAttemptAt.
+func (s *ExplainedMessage) GetNextAttemptAt() OptDateTime {
+	return s.NextAttemptAt
+}
+
+// GetState returns the value of State.
+func (s *ExplainedMessage) GetState() string {
+	return s.State
+}
+
+// GetType returns the value of Type.
+func (s *ExplainedMessage) GetType() string {
+	return s.Type
+}
+
+// GetVersion returns the value of Version.
+func (s *ExplainedMessage) GetVersion() int64 {
+	return s.Version
+}
+
+// GetWebhookID returns the value of WebhookID.
+func (s *ExplainedMessage) GetWebhookID() uuid.UUID {
+	return s.WebhookID
+}
+
+// SetAttempts sets the value of Attempts.
+func (s *ExplainedMessage) SetAttempts(val int64) {
+	s.Attempts = val
+}
+
+// SetCreatedAt sets the value of CreatedAt.
+func (s *ExplainedMessage) SetCreatedAt(val time.Time) {
+	s.CreatedAt = val
+}
+
+// SetError sets the value of Error.
+func (s *ExplainedMessage) SetError(val OptString) {
+	s.Error = val
+}
+
+// SetMessageID sets the value of MessageID.
+func (s *ExplainedMessage) SetMessageID(val uuid.UUID) {
+	s.MessageID = val
+}
+
+// SetNextAttemptAt sets the value of NextAttemptAt.
+func (s *ExplainedMessage) SetNextAttemptAt(val OptDateTime) {
+	s.NextAttemptAt = val
+}
+
+// SetState sets the value of State.
+func (s *ExplainedMessage) SetState(val string) {
+	s.State = val
+}
+
+// SetType sets the value of Type.
+func (s *ExplainedMessage) SetType(val string) {
+	s.Type = val
+}
+
+// SetVersion sets the value of Version.
+func (s *ExplainedMessage) SetVersion(val int64) {
+	s.Version = val
+}
+
+// SetWebhookID sets the value of WebhookID.
+func (s *ExplainedMessage) SetWebhookID(val uuid.UUID) {
+	s.WebhookID = val
 }
 
 // Ref: #/components/schemas/ExplainedNext
@@ -1344,8 +1543,15 @@ func (s *ExplainedNext) SetStep(val StepName) {
 
 // Ref: #/components/schemas/ExplainedNotification
 type ExplainedNotification struct {
-	Generation int64  `json:"generation"`
-	State      string `json:"state"`
+	// When it got this state.
+	At         time.Time `json:"at"`
+	Generation int64     `json:"generation"`
+	State      string    `json:"state"`
+}
+
+// GetAt returns the value of At.
+func (s *ExplainedNotification) GetAt() time.Time {
+	return s.At
 }
 
 // GetGeneration returns the value of Generation.
@@ -1356,6 +1562,11 @@ func (s *ExplainedNotification) GetGeneration() int64 {
 // GetState returns the value of State.
 func (s *ExplainedNotification) GetState() string {
 	return s.State
+}
+
+// SetAt sets the value of At.
+func (s *ExplainedNotification) SetAt(val time.Time) {
+	s.At = val
 }
 
 // SetGeneration sets the value of Generation.

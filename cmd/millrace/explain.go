@@ -60,10 +60,35 @@ func printExplanation(out io.Writer, x api.Explanation) error {
 		}
 		fmt.Fprintln(out, call)
 	}
-	if b := x.Belongs; b != nil {
-		fmt.Fprintf(out, "\nRequest: %s. Trace: %s.\n", orDash(b.RequestID), orDash(b.TraceID))
-		fmt.Fprintf(out, "Messages to webhooks: %v. E-mails: %d. Findings: %d. Audit entries: %v.\n", b.Webhooks,
-			len(b.Notifications), len(b.Findings), b.AuditIDs)
+	if x.Belongs == nil {
+		return nil
 	}
-	return nil
+	return printBelongings(out, x.Belongs)
+}
+
+// printBelongings prints what belongs to the order, without what there is none of.
+func printBelongings(out io.Writer, b *api.Belongings) error {
+	fmt.Fprintf(out, "\nRequest: %s. Trace: %s.\n", orDash(b.RequestID), orDash(b.TraceID))
+	if len(b.Messages)+len(b.Notifications)+len(b.Findings)+len(b.Audit) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out)
+	return printTable(out, "AT\tWHAT BELONGS TO IT\tSTATE\tDETAIL", func(w io.Writer) {
+		for _, m := range b.Messages {
+			detail := fmt.Sprintf("version %d to webhook %s, attempts: %d", m.Version, m.WebhookID, m.Attempts)
+			if m.Error != "" {
+				detail += ", " + m.Error
+			}
+			fmt.Fprintf(w, "%s\tmessage %s\t%s\t%s\n", at(m.CreatedAt), m.Type, m.State, detail)
+		}
+		for _, n := range b.Notifications {
+			fmt.Fprintf(w, "%s\te-mail %d\t%s\t-\n", at(n.At), n.Generation, n.State)
+		}
+		for _, f := range b.Findings {
+			fmt.Fprintf(w, "%s\tfinding %s %s\t%s\t%s\n", at(f.FirstSeenAt), f.Provider, f.Kind, f.State, orDash(f.Detail))
+		}
+		for _, e := range b.Audit {
+			fmt.Fprintf(w, "%s\taudit %d\t%s\tby %s\n", at(e.At), e.ID, e.Action, e.Actor)
+		}
+	})
 }

@@ -72,7 +72,7 @@ func (n *node) startJobs(
 	}
 	recovering, err := store.New(store.Config{
 		DB: feedPool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Holds: n.holds,
-		VerifyEvery: n.config.work.VerifyEvery,
+		VerifyEvery: n.config.work.VerifyEvery, SweepEvery: n.config.work.SweepEvery,
 	})
 	if err != nil {
 		return nil, err

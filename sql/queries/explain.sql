@@ -41,7 +41,8 @@ CROSS JOIN LATERAL (
 -- name: EvidenceInstances :many
 -- EvidenceInstances reads the processes with workers.
 SELECT
-    id, heartbeat_at, live_since, shut_queues, (heartbeat_at > now() - @silence::interval)::boolean AS live
+    id, heartbeat_at, live_since, shut_queues, (heartbeat_at > now() - @silence::interval)::boolean AS live,
+    extract(epoch FROM sweep_every)::float8 AS sweep_seconds
 FROM millrace.instances ORDER BY heartbeat_at DESC LIMIT @most;
 
 -- name: EvidenceDeliveries :many
@@ -55,9 +56,28 @@ CROSS JOIN LATERAL (
 ) d
 GROUP BY d.state ORDER BY d.state;
 
+-- name: EvidenceMessages :many
+-- EvidenceMessages reads the newest messages about an order, each with its latest attempt. It goes the same way.
+SELECT
+    d.endpoint_id, d.id, d.event_type, d.version, d.state, d.attempts, d.next_attempt_at, d.created_at,
+    coalesce(a.status, 0)::integer AS status, coalesce(a.error, '')::text AS error
+FROM (
+    SELECT x.* FROM (SELECT w.id FROM millrace.webhook_endpoints w ORDER BY w.id LIMIT @most_endpoints) e
+    CROSS JOIN LATERAL (
+        SELECT y.* FROM millrace.webhook_deliveries y
+        WHERE y.endpoint_id = e.id AND y.order_id = @order_id::uuid ORDER BY y.version DESC LIMIT @most
+    ) x
+    ORDER BY x.version DESC, x.endpoint_id LIMIT @most
+) d
+LEFT JOIN LATERAL (
+    SELECT t.status, t.error FROM millrace.webhook_attempts t
+    WHERE t.endpoint_id = d.endpoint_id AND t.delivery_id = d.id ORDER BY t.attempt DESC LIMIT 1
+) a ON true
+ORDER BY d.version DESC, d.endpoint_id;
+
 -- name: EvidenceFindings :many
 -- EvidenceFindings reads the findings about some keys, by the primary key.
-SELECT f.provider, f.kind, f.key, f.state
+SELECT f.provider, f.kind, f.key, f.state, f.detail, f.first_seen_at
 FROM (SELECT unnest(@providers::text[]) AS provider, unnest(@keys::text[]) AS key) s
 CROSS JOIN (SELECT unnest(@kinds::text[]) AS kind) k
 CROSS JOIN LATERAL (
@@ -67,8 +87,5 @@ CROSS JOIN LATERAL (
 ORDER BY f.first_seen_at DESC, f.key, f.kind LIMIT @most;
 
 -- name: EvidenceAudit :many
--- EvidenceAudit finds the entries about a target among the latest ones.
-WITH latest AS MATERIALIZED (
-    SELECT a.id, a.target FROM millrace.audit_log a ORDER BY a.id DESC LIMIT @latest
-)
-SELECT latest.id FROM latest WHERE latest.target = @target::text ORDER BY latest.id DESC LIMIT @most;
+-- EvidenceAudit reads the newest entries about a target.
+SELECT id, at, actor, role, action FROM millrace.audit_log WHERE target = @target::text ORDER BY id DESC LIMIT @most;

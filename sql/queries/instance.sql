@@ -10,10 +10,12 @@ WITH forgotten AS (
         ))
     ) THEN now() END AS since
 )
-INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues, live_since, verify_every, unled_since)
-SELECT @id, now(), now(), @shut_queues::text[], now(), @verify_every::interval, u.since FROM unled u
+INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues, live_since, verify_every, sweep_every, unled_since)
+SELECT @id, now(), now(), @shut_queues::text[], now(), @verify_every::interval, @sweep_every::interval, u.since
+FROM unled u
 ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET
     heartbeat_at = now(), shut_queues = EXCLUDED.shut_queues, verify_every = EXCLUDED.verify_every,
+    sweep_every = EXCLUDED.sweep_every,
     live_since = CASE WHEN instances.heartbeat_at > now() - @silence::interval THEN instances.live_since ELSE now() END,
     unled_since = CASE WHEN EXCLUDED.unled_since IS NOT NULL AND instances.heartbeat_at > now() - @silence::interval
         THEN coalesce(instances.unled_since, now()) ELSE EXCLUDED.unled_since END;

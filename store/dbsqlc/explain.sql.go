@@ -14,32 +14,42 @@ import (
 )
 
 const evidenceAudit = `-- name: EvidenceAudit :many
-WITH latest AS MATERIALIZED (
-    SELECT a.id, a.target FROM millrace.audit_log a ORDER BY a.id DESC LIMIT $3
-)
-SELECT latest.id FROM latest WHERE latest.target = $1::text ORDER BY latest.id DESC LIMIT $2
+SELECT id, at, actor, role, action FROM millrace.audit_log WHERE target = $1::text ORDER BY id DESC LIMIT $2
 `
 
 type EvidenceAuditParams struct {
 	Target string
 	Most   int32
-	Latest int32
 }
 
-// EvidenceAudit finds the entries about a target among the latest ones.
-func (q *Queries) EvidenceAudit(ctx context.Context, db DBTX, arg *EvidenceAuditParams) ([]int64, error) {
-	rows, err := db.Query(ctx, evidenceAudit, arg.Target, arg.Most, arg.Latest)
+type EvidenceAuditRow struct {
+	ID     int64
+	At     time.Time
+	Actor  string
+	Role   string
+	Action string
+}
+
+// EvidenceAudit reads the newest entries about a target.
+func (q *Queries) EvidenceAudit(ctx context.Context, db DBTX, arg *EvidenceAuditParams) ([]EvidenceAuditRow, error) {
+	rows, err := db.Query(ctx, evidenceAudit, arg.Target, arg.Most)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []int64
+	var items []EvidenceAuditRow
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var i EvidenceAuditRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.At,
+			&i.Actor,
+			&i.Role,
+			&i.Action,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -91,7 +101,7 @@ func (q *Queries) EvidenceDeliveries(ctx context.Context, db DBTX, arg *Evidence
 }
 
 const evidenceFindings = `-- name: EvidenceFindings :many
-SELECT f.provider, f.kind, f.key, f.state
+SELECT f.provider, f.kind, f.key, f.state, f.detail, f.first_seen_at
 FROM (SELECT unnest($1::text[]) AS provider, unnest($2::text[]) AS key) s
 CROSS JOIN (SELECT unnest($3::text[]) AS kind) k
 CROSS JOIN LATERAL (
@@ -109,10 +119,12 @@ type EvidenceFindingsParams struct {
 }
 
 type EvidenceFindingsRow struct {
-	Provider string
-	Kind     string
-	Key      string
-	State    string
+	Provider    string
+	Kind        string
+	Key         string
+	State       string
+	Detail      string
+	FirstSeenAt time.Time
 }
 
 // EvidenceFindings reads the findings about some keys, by the primary key.
@@ -135,6 +147,8 @@ func (q *Queries) EvidenceFindings(ctx context.Context, db DBTX, arg *EvidenceFi
 			&i.Kind,
 			&i.Key,
 			&i.State,
+			&i.Detail,
+			&i.FirstSeenAt,
 		); err != nil {
 			return nil, err
 		}
@@ -148,7 +162,8 @@ func (q *Queries) EvidenceFindings(ctx context.Context, db DBTX, arg *EvidenceFi
 
 const evidenceInstances = `-- name: EvidenceInstances :many
 SELECT
-    id, heartbeat_at, live_since, shut_queues, (heartbeat_at > now() - $1::interval)::boolean AS live
+    id, heartbeat_at, live_since, shut_queues, (heartbeat_at > now() - $1::interval)::boolean AS live,
+    extract(epoch FROM sweep_every)::float8 AS sweep_seconds
 FROM millrace.instances ORDER BY heartbeat_at DESC LIMIT $2
 `
 
@@ -158,11 +173,12 @@ type EvidenceInstancesParams struct {
 }
 
 type EvidenceInstancesRow struct {
-	ID          string
-	HeartbeatAt time.Time
-	LiveSince   time.Time
-	ShutQueues  []string
-	Live        bool
+	ID           string
+	HeartbeatAt  time.Time
+	LiveSince    time.Time
+	ShutQueues   []string
+	Live         bool
+	SweepSeconds float64
 }
 
 // EvidenceInstances reads the processes with workers.
@@ -181,6 +197,77 @@ func (q *Queries) EvidenceInstances(ctx context.Context, db DBTX, arg *EvidenceI
 			&i.LiveSince,
 			&i.ShutQueues,
 			&i.Live,
+			&i.SweepSeconds,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const evidenceMessages = `-- name: EvidenceMessages :many
+SELECT
+    d.endpoint_id, d.id, d.event_type, d.version, d.state, d.attempts, d.next_attempt_at, d.created_at,
+    coalesce(a.status, 0)::integer AS status, coalesce(a.error, '')::text AS error
+FROM (
+    SELECT x.id, x.endpoint_id, x.event_type, x.order_id, x.version, x.body, x.state, x.attempts, x.give_up_at, x.next_attempt_at, x.created_at, x.finished_at FROM (SELECT w.id FROM millrace.webhook_endpoints w ORDER BY w.id LIMIT $1) e
+    CROSS JOIN LATERAL (
+        SELECT y.id, y.endpoint_id, y.event_type, y.order_id, y.version, y.body, y.state, y.attempts, y.give_up_at, y.next_attempt_at, y.created_at, y.finished_at FROM millrace.webhook_deliveries y
+        WHERE y.endpoint_id = e.id AND y.order_id = $2::uuid ORDER BY y.version DESC LIMIT $3
+    ) x
+    ORDER BY x.version DESC, x.endpoint_id LIMIT $3
+) d
+LEFT JOIN LATERAL (
+    SELECT t.status, t.error FROM millrace.webhook_attempts t
+    WHERE t.endpoint_id = d.endpoint_id AND t.delivery_id = d.id ORDER BY t.attempt DESC LIMIT 1
+) a ON true
+ORDER BY d.version DESC, d.endpoint_id
+`
+
+type EvidenceMessagesParams struct {
+	MostEndpoints int32
+	OrderID       uuid.UUID
+	Most          int32
+}
+
+type EvidenceMessagesRow struct {
+	EndpointID    uuid.UUID
+	ID            uuid.UUID
+	EventType     string
+	Version       int64
+	State         string
+	Attempts      int32
+	NextAttemptAt time.Time
+	CreatedAt     time.Time
+	Status        int32
+	Error         string
+}
+
+// EvidenceMessages reads the newest messages about an order, each with its latest attempt. It goes the same way.
+func (q *Queries) EvidenceMessages(ctx context.Context, db DBTX, arg *EvidenceMessagesParams) ([]EvidenceMessagesRow, error) {
+	rows, err := db.Query(ctx, evidenceMessages, arg.MostEndpoints, arg.OrderID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EvidenceMessagesRow
+	for rows.Next() {
+		var i EvidenceMessagesRow
+		if err := rows.Scan(
+			&i.EndpointID,
+			&i.ID,
+			&i.EventType,
+			&i.Version,
+			&i.State,
+			&i.Attempts,
+			&i.NextAttemptAt,
+			&i.CreatedAt,
+			&i.Status,
+			&i.Error,
 		); err != nil {
 			return nil, err
 		}

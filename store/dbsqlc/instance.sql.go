@@ -18,16 +18,18 @@ WITH forgotten AS (
 ), unled AS (
     SELECT CASE WHEN NOT EXISTS (
         SELECT FROM millrace.river_leader l WHERE l.expires_at > now() AND (l.leader_id = $1 OR EXISTS (
-            SELECT FROM millrace.instances i WHERE i.id = l.leader_id AND i.heartbeat_at > now() - $4::interval
+            SELECT FROM millrace.instances i WHERE i.id = l.leader_id AND i.heartbeat_at > now() - $5::interval
         ))
     ) THEN now() END AS since
 )
-INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues, live_since, verify_every, unled_since)
-SELECT $1, now(), now(), $2::text[], now(), $3::interval, u.since FROM unled u
+INSERT INTO millrace.instances (id, started_at, heartbeat_at, shut_queues, live_since, verify_every, sweep_every, unled_since)
+SELECT $1, now(), now(), $2::text[], now(), $3::interval, $4::interval, u.since
+FROM unled u
 ON CONFLICT ON CONSTRAINT instances_pkey DO UPDATE SET
     heartbeat_at = now(), shut_queues = EXCLUDED.shut_queues, verify_every = EXCLUDED.verify_every,
-    live_since = CASE WHEN instances.heartbeat_at > now() - $4::interval THEN instances.live_since ELSE now() END,
-    unled_since = CASE WHEN EXCLUDED.unled_since IS NOT NULL AND instances.heartbeat_at > now() - $4::interval
+    sweep_every = EXCLUDED.sweep_every,
+    live_since = CASE WHEN instances.heartbeat_at > now() - $5::interval THEN instances.live_since ELSE now() END,
+    unled_since = CASE WHEN EXCLUDED.unled_since IS NOT NULL AND instances.heartbeat_at > now() - $5::interval
         THEN coalesce(instances.unled_since, now()) ELSE EXCLUDED.unled_since END
 `
 
@@ -35,6 +37,7 @@ type InstanceBeatParams struct {
 	ID          string
 	ShutQueues  []string
 	VerifyEvery pgtype.Interval
+	SweepEvery  pgtype.Interval
 	Silence     pgtype.Interval
 }
 
@@ -45,6 +48,7 @@ func (q *Queries) InstanceBeat(ctx context.Context, db DBTX, arg *InstanceBeatPa
 		arg.ID,
 		arg.ShutQueues,
 		arg.VerifyEvery,
+		arg.SweepEvery,
 		arg.Silence,
 	)
 	return err

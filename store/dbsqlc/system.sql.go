@@ -129,7 +129,7 @@ func (q *Queries) QueuesPaused(ctx context.Context, db DBTX, silence pgtype.Inte
 
 const vigil = `-- name: Vigil :one
 WITH live AS (
-    SELECT i.id, i.started_at, i.heartbeat_at, i.shut_queues, i.live_since, i.verify_every, i.unled_since FROM millrace.instances i WHERE i.heartbeat_at > now() - $2::interval
+    SELECT i.id, i.started_at, i.heartbeat_at, i.shut_queues, i.live_since, i.verify_every, i.unled_since, i.sweep_every FROM millrace.instances i WHERE i.heartbeat_at > now() - $2::interval
 ), leader AS (
     SELECT l.leader_id FROM millrace.river_leader l WHERE l.expires_at > now()
 )
