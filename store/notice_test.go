@@ -194,4 +194,14 @@ func TestNoticeTypesRefused(t *testing.T) {
 	theirs := makeWebhook(t, w.store, forOperator)
 	_, err = w.store.Webhooks.Change(t.Context(), operator, theirs.ID, store.WebhookChange{EventTypes: &types})
 	require.NoError(t, err)
+
+	// An older release did not know what role its owner has.
+	w.exec("UPDATE millrace.webhook_endpoints SET for_operators = false WHERE id = $1", theirs.ID)
+	admin := store.Owner{Principal: "admin", Operator: true}
+	changed, err := w.store.Webhooks.Change(t.Context(), admin, theirs.ID, store.WebhookChange{Description: new("x")})
+	require.NoError(t, err)
+	require.False(t, changed.ForOperators, "it is not this caller's")
+	changed, err = w.store.Webhooks.Change(t.Context(), operator, theirs.ID, store.WebhookChange{Description: new("x")})
+	require.NoError(t, err)
+	require.True(t, changed.ForOperators)
 }

@@ -28,6 +28,10 @@ func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookC
 			State: was.State, DisabledReason: was.DisabledReason, At: timestamp(s.now()),
 			ForOperators: was.ForOperators,
 		}
+		if o.Principal == was.Principal {
+			// An older release did not know the role of every owner.
+			p.ForOperators = o.Operator && was.CustomerID == ""
+		}
 		if c.URL != nil {
 			p.Url = *c.URL
 		}
