@@ -100,7 +100,8 @@ func TestPagesReadLittle(t *testing.T) {
 }
 
 // outage adds orders of which the older ones are completed and the newer ones stand still, with a few that need
-// attention at the end: what is looked for is last on the way through the orders.
+// attention at the end: what is looked for is last on the way through the orders. The completed ones are open orders,
+// too: they wait for their e-mail.
 const outage = `
 INSERT INTO millrace.orders (id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor,
 	payment_method, version, status, goal, reason, placed_at, updated_at)
@@ -109,7 +110,7 @@ SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'many', n::
 	CASE WHEN n <= 12000 THEN 'completed' WHEN n <= 18000 THEN 'processing' ELSE 'needs_attention' END,
 	'complete', '', now() - (21000 - n) * interval '1 second', now()
 FROM generate_series(1, 20000) AS n;
-INSERT INTO millrace.open_orders (order_id) SELECT id FROM millrace.orders WHERE status = 'processing';
+INSERT INTO millrace.open_orders (order_id) SELECT id FROM millrace.orders WHERE status <> 'needs_attention';
 ANALYZE millrace.orders; ANALYZE millrace.open_orders`
 
 // TestWatchReadsLittle takes what is measured every few seconds during an outage.
@@ -135,7 +136,7 @@ func TestWatchReadsLittle(t *testing.T) {
 			require.EqualValues(t, 6000, counts[orders.Processing])
 			require.EqualValues(t, 2000, counts[orders.NeedsAttention])
 			return err
-		}, 17000},
+		}, 25000},
 		{"DeadLetterGroupsLatest", func() error {
 			_, err := dbsqlc.New().DeadLetterGroupsLatest(t.Context(), tx, &dbsqlc.DeadLetterGroupsLatestParams{Latest: 100, Most: 10})
 			return err

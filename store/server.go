@@ -74,11 +74,11 @@ func (s *Server) Tables(ctx context.Context) ([]Table, error) {
 	return tables, nil
 }
 
-// agedOrders is among how many of the oldest open orders the oldest of each status is looked for.
+// agedOrders is among how many of the oldest orders under way the oldest of each status is looked for.
 const agedOrders = 1000
 
 // UnfinishedAges returns the age of the oldest order that is pending, processing or in need of attention, by status; 0
-// if there is none, or if the 1,000 oldest open orders are all of the other status.
+// if there is none, or if the 1,000 oldest orders under way are all of the other status.
 func (s *Queues) UnfinishedAges(ctx context.Context) (map[orders.Status]time.Duration, error) {
 	rows, err := s.queries.UnfinishedAges(ctx, s.db, agedOrders)
 	if err != nil {

@@ -31,9 +31,10 @@ WHERE f.queue IS NOT NULL;
 -- UnfinishedOrders counts the orders that are under way, and those that need attention, by status. It looks at a
 -- maximum of each. BETWEEN and the first column of ORDER BY keep the planner to the index over standing: it would take
 -- the orders for evenly spread, and walk through all the finished ones.
-SELECT o.status::text AS status, count(*) AS orders
-FROM (SELECT p.order_id FROM millrace.open_orders p LIMIT @most) p
-JOIN LATERAL (SELECT u.status, u.standing FROM millrace.orders u WHERE u.id = p.order_id LIMIT 1) o ON o.standing = 'open'
+SELECT o.status::text AS status, count(*) AS orders FROM (
+    SELECT u.status FROM millrace.orders u WHERE u.standing BETWEEN 'open' AND 'open'
+    ORDER BY u.standing, u.id DESC LIMIT @most
+) o
 GROUP BY o.status
 UNION ALL
 SELECT 'needs_attention' AS status, count(*) AS orders FROM (

@@ -47,10 +47,13 @@ WHERE i.order_id > @after::uuid AND i.order_id <= @up_to::uuid
 LIMIT @most;
 
 -- name: VerifyStuck :many
--- VerifyStuck finds, among the oldest open orders, those under way without any step that they could wait for. The LIMIT 1
--- keeps the planner from reading all pending steps to join them: the steps of each order are looked up.
-SELECT o.id, o.status FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT @scan_size) p
-JOIN LATERAL (SELECT u.id, u.status, u.standing FROM millrace.orders u WHERE u.id = p.order_id LIMIT 1) o ON o.standing = 'open'
+-- VerifyStuck finds, among the oldest orders under way, those without any step that they could wait for. For BETWEEN see
+-- UnfinishedOrders. The LIMIT 1 keeps the planner from reading all pending steps to join them: the steps of each order
+-- are looked up.
+SELECT o.id, o.status FROM (
+    SELECT p.id, p.status FROM millrace.orders p WHERE p.standing BETWEEN 'open' AND 'open'
+    ORDER BY p.standing DESC, p.id LIMIT @scan_size
+) o
 LEFT JOIN LATERAL (
     SELECT true AS waits FROM millrace.order_steps s
     WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL(@notices::text[]) LIMIT 1

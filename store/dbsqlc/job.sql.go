@@ -95,9 +95,10 @@ func (q *Queries) TryMigrationLock(ctx context.Context, db DBTX, key int64) (boo
 }
 
 const unfinishedOrders = `-- name: UnfinishedOrders :many
-SELECT o.status::text AS status, count(*) AS orders
-FROM (SELECT p.order_id FROM millrace.open_orders p LIMIT $1) p
-JOIN LATERAL (SELECT u.status, u.standing FROM millrace.orders u WHERE u.id = p.order_id LIMIT 1) o ON o.standing = 'open'
+SELECT o.status::text AS status, count(*) AS orders FROM (
+    SELECT u.status FROM millrace.orders u WHERE u.standing BETWEEN 'open' AND 'open'
+    ORDER BY u.standing, u.id DESC LIMIT $1
+) o
 GROUP BY o.status
 UNION ALL
 SELECT 'needs_attention' AS status, count(*) AS orders FROM (

@@ -139,10 +139,10 @@ func (q *Queries) ServerTables(ctx context.Context, db DBTX, most int32) ([]Serv
 
 const unfinishedAges = `-- name: UnfinishedAges :many
 SELECT o.status::text AS status, extract(epoch FROM now() - min(o.placed_at))::float8 AS age_seconds
-FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT $1) p
-JOIN LATERAL (
-    SELECT u.status, u.standing, u.placed_at FROM millrace.orders u WHERE u.id = p.order_id LIMIT 1
-) o ON o.standing = 'open'
+FROM (
+    SELECT u.status, u.placed_at FROM millrace.orders u WHERE u.standing BETWEEN 'open' AND 'open'
+    ORDER BY u.standing DESC, u.id LIMIT $1
+) o
 GROUP BY o.status
 UNION ALL
 (
@@ -156,8 +156,9 @@ type UnfinishedAgesRow struct {
 	AgeSeconds float64
 }
 
-// UnfinishedAges returns the age of the oldest order of each status among the oldest open orders, and of the oldest
-// that needs attention. For BETWEEN see UnfinishedOrders.
+// UnfinishedAges returns the age of the oldest order of each status among the oldest orders under way, and of the oldest
+// that needs attention. For BETWEEN see UnfinishedOrders. The open orders do not serve: while no e-mail can be sent,
+// the oldest of them have all ended.
 func (q *Queries) UnfinishedAges(ctx context.Context, db DBTX, most int32) ([]UnfinishedAgesRow, error) {
 	rows, err := db.Query(ctx, unfinishedAges, most)
 	if err != nil {

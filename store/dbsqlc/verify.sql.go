@@ -634,8 +634,10 @@ func (q *Queries) VerifySlots(ctx context.Context, db DBTX, arg *VerifySlotsPara
 }
 
 const verifyStuck = `-- name: VerifyStuck :many
-SELECT o.id, o.status FROM (SELECT p.order_id FROM millrace.open_orders p ORDER BY p.order_id LIMIT $1) p
-JOIN LATERAL (SELECT u.id, u.status, u.standing FROM millrace.orders u WHERE u.id = p.order_id LIMIT 1) o ON o.standing = 'open'
+SELECT o.id, o.status FROM (
+    SELECT p.id, p.status FROM millrace.orders p WHERE p.standing BETWEEN 'open' AND 'open'
+    ORDER BY p.standing DESC, p.id LIMIT $1
+) o
 LEFT JOIN LATERAL (
     SELECT true AS waits FROM millrace.order_steps s
     WHERE s.order_id = o.id AND s.state = 'pending' AND s.step <> ALL($2::text[]) LIMIT 1
@@ -653,8 +655,9 @@ type VerifyStuckRow struct {
 	Status string
 }
 
-// VerifyStuck finds, among the oldest open orders, those under way without any step that they could wait for. The LIMIT 1
-// keeps the planner from reading all pending steps to join them: the steps of each order are looked up.
+// VerifyStuck finds, among the oldest orders under way, those without any step that they could wait for. For BETWEEN see
+// UnfinishedOrders. The LIMIT 1 keeps the planner from reading all pending steps to join them: the steps of each order
+// are looked up.
 func (q *Queries) VerifyStuck(ctx context.Context, db DBTX, arg *VerifyStuckParams) ([]VerifyStuckRow, error) {
 	rows, err := db.Query(ctx, verifyStuck, arg.ScanSize, arg.Notices)
 	if err != nil {
