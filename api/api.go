@@ -90,7 +90,7 @@ func (s *Server) routes() http.Handler {
 		auth: c.Auth, audit: c.Store.Audit, cache: c.Cache, rates: rates, load: s.load,
 		refusals: limit.New(limit.Config{Logger: c.Logger}),
 	}
-	router.Use(identified, secured, parting(s.leaving), accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured,
+	router.Use(identifying{c.Tracer}.identified, secured, parting(s.leaving), accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured,
 		s.metrics.recovered, access.sheltered, origins.guard, s.load.shed,
 		rates.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-orders/millrace/cache"
 	"github.com/millrace-orders/millrace/limit"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/webhook"
 )
 
@@ -36,6 +37,7 @@ type Config struct {
 	// for changes with each heartbeat.
 	Feed       *store.Feed
 	Logger     *slog.Logger
+	Tracer     *trace.Tracer         // nil: no spans
 	Registerer prometheus.Registerer // may be nil
 
 	// Auth authenticates callers. If it is nil, every request that needs a credential is refused.

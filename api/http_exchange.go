@@ -15,6 +15,7 @@ import (
 type exchange struct {
 	requestID string
 	scope     *trace.Scope // nil outside of a request
+	span      trace.Span   // of the request
 	operation string     // the operation's id, or the name of a different route; empty if nothing matched
 	declared  *operation // nil if the request is not for an operation of the API
 	principal Principal

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/api/problems"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // noOperation labels requests that matched no route. With the path as the label, every guess would make a series.
@@ -83,7 +84,8 @@ func (m *metrics) measured(next http.Handler) http.Handler {
 			if operation == "" {
 				operation = noOperation
 			}
-			m.duration.WithLabelValues(operation, strconv.Itoa(code)).Observe(time.Since(start).Seconds())
+			took := time.Since(start).Seconds()
+			trace.Observe(r.Context(), m.duration.WithLabelValues(operation, strconv.Itoa(code)), took)
 		}()
 		next.ServeHTTP(recorder, r)
 	})

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -29,20 +30,26 @@ const maxBodyBytes = 256 << 10
 // them.
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// identified gives every request an id, the caller's if it matches requestID, and a scope, with the caller's place in a
-// trace.
-func identified(next http.Handler) http.Handler {
+// identifying is the outermost middleware.
+type identifying struct{ tracer *trace.Tracer }
+
+// identified gives every request an id, the caller's if it matches requestID, and a scope, with the request's place in a
+// trace. Probes come every few seconds, and have no span.
+func (i identifying) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
 		if !requestID.MatchString(id) {
 			id = uuid.NewString()
 		}
 		w.Header().Set("X-Request-Id", id)
-		scope := trace.NewScope(orders.Origin{
-			RequestID: id, Traceparent: trace.ParseTraceparent(r.Header.Get("Traceparent")),
-		})
-		x := &exchange{requestID: id, scope: scope, control: http.NewResponseController(w)}
-		next.ServeHTTP(w, r.WithContext(withExchange(scope.Into(r.Context()), x)))
+		ctx, tracer, caller := r.Context(), i.tracer, trace.ParseTraceparent(r.Header.Get("Traceparent"))
+		if strings.HasPrefix(r.URL.Path, "/health") {
+			tracer = nil
+		}
+		ctx, span := tracer.Request(ctx, r.Method, caller)
+		scope := trace.NewScope(orders.Origin{RequestID: id, Traceparent: caller})
+		x := &exchange{requestID: id, scope: scope, span: span, control: http.NewResponseController(w)}
+		next.ServeHTTP(w, r.WithContext(withExchange(scope.Into(ctx), x)))
 	})
 }
 
@@ -94,6 +101,7 @@ func (l accessLog) logged(next http.Handler) http.Handler {
 func (l accessLog) write(r *http.Request, recorder middleware.WrapResponseWriter, start time.Time) {
 	ctx := r.Context()
 	x := exchangeOf(ctx)
+	x.span.Answered(r.Method, route(r), x.requestID, x.scope.Order(), status(recorder))
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("route", route(r)), slog.String("operation", x.operation),
 		slog.Int("status", status(recorder)), slog.Float64("duration_seconds", time.Since(start).Seconds()),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // longestStop is the longest time that a stopped intake asks callers to wait: an operator may start it earlier.
@@ -74,6 +75,8 @@ func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutpu
 		exchangeOf(ctx).stopped = true
 		return nil, errIntakeStopped.Detailed("%s", stop.Reason).RetryAfter(min(o.holds.Remaining(stop), longestStop))
 	}
+	creating, span := trace.Create(ctx)
+	defer span.End()
 	placement, err := newPlacement(in.Body)
 	if err != nil {
 		return nil, err
@@ -83,7 +86,9 @@ func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutpu
 	if err := principal.checkPlacement(&placement); err != nil {
 		return nil, err
 	}
-	placement.Principal, placement.Origin = principal.Name, x.scope.Origin()
+	placement.Principal, placement.Origin = principal.Name, orders.Origin{
+		RequestID: x.requestID, Traceparent: trace.Here(creating),
+	}
 	advice := "The order may or may not have been stored. Without an Idempotency-Key, look for it before you repeat."
 	if in.IdempotencyKey != "" {
 		if placement.IdempotencyKey, err = parseIdempotencyKey(in.IdempotencyKey); err != nil {
@@ -92,7 +97,7 @@ func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutpu
 		advice = "The order may or may not have been stored. Repeat the request under the same Idempotency-Key."
 	}
 
-	placed, err := o.orders.Place(ctx, []orders.Placement{placement})
+	placed, err := o.orders.Place(creating, []orders.Placement{placement})
 	if err != nil {
 		return nil, &uncertainError{advice, err}
 	}
@@ -101,6 +106,8 @@ func (o orderOperations) place(ctx context.Context, in *placeInput) (*placeOutpu
 	}
 	order, out := placed[0].Order, &placeOutput{Status: http.StatusAccepted}
 	x.scope.About(order.ID)
+	trace.Placed(creating, order.ID)
+	span.End() // before the caller's wait
 	if x.replayed = placed[0].Replayed; x.replayed {
 		out.Replayed = "true"
 	}

@@ -54,7 +54,7 @@ func (v *voyage) attempt(ctx context.Context, t task) (r result) {
 	} else if goal := v.goal.Load(); goal != nil {
 		r.intent.Goal = *goal
 	}
-	ctx = trace.OrderOf(ctx, t.OrderID, r.intent.Origin)
+	ctx = v.aboard(ctx, t.OrderID, r.intent.Origin)
 	failpoint.Hit("step.intended")
 	if v.paused.has(spec.Provider) || v.Store.Holds.Paused(spec.Provider) {
 		r.err = errPaused
@@ -69,10 +69,12 @@ func (v *voyage) attempt(ctx context.Context, t task) (r result) {
 		return r
 	}
 	began := time.Now()
+	ctx, span := trace.Attempt(ctx, t.Step, r.intent.Key, t.tries+1)
 	defer func() {
 		took := time.Since(began)
 		lane.leave(took)
-		v.metrics.attempted(r, took)
+		outcome := v.metrics.attempted(ctx, r, took)
+		span.EndAs(outcome, r.err != nil)
 	}()
 	outcome, err := v.carryOut(ctx, t.Step, t.tries+1, r.intent)
 	if err != nil {

@@ -3,12 +3,14 @@ package jobs
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 const (
@@ -68,6 +70,8 @@ type voyage struct {
 	flying  int                         // attempts that have not sent their result
 	goal    atomic.Pointer[orders.Goal] // of the order after the latest outcome; nil before
 	left    []task
+	embark  sync.Once
+	span    trace.Span // of the job's run; begun when the order's place in a trace is known
 }
 
 // carry carries out tasks of an order side by side, applies their outcomes, and goes on with the steps that these
@@ -81,6 +85,7 @@ func (c *carrier) carry(ctx context.Context, tasks []task) (left []task, err err
 		// Room for more results than attempts can be under way: none must block when carry has returned.
 		results: make(chan *result, len(tasks)+4*len(orders.Specs())),
 	}
+	defer v.end()
 	for {
 		got := v.run(ctx, tasks)
 		if len(got) == 0 {
@@ -154,6 +159,7 @@ func (v *voyage) apply(ctx context.Context, events []orders.Event) (tasks []task
 		return nil, nil
 	}
 	failpoint.Hit("step.before_apply")
+	ctx = v.span.Into(ctx)
 	applied, err := v.Store.Orders.Carry(ctx, events)
 	if err != nil {
 		return nil, err
@@ -190,4 +196,16 @@ func (s *shared) isStopping() bool {
 	default:
 		return false
 	}
+}
+
+// aboard returns a context for work on the order, below the span of the job's run.
+func (v *voyage) aboard(ctx context.Context, id orders.ID, o orders.Origin) context.Context {
+	v.embark.Do(func() { _, v.span = v.Tracer.Job(ctx, orders.CarryQueue, id, o, v.began) })
+	return trace.OrderOf(v.span.Into(ctx), id, o)
+}
+
+// end ends the span of the job's run, once no attempt can begin it.
+func (v *voyage) end() {
+	v.embark.Do(func() {})
+	v.span.End()
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/upstream"
 	"github.com/millrace-orders/millrace/webhook"
 )
@@ -84,6 +85,7 @@ type Config struct {
 	// Now is the clock that deadlines are measured by. Default: Clock's.
 	Now        func() time.Time
 	Logger     *slog.Logger
+	Tracer     *trace.Tracer         // nil: no spans
 	Registerer prometheus.Registerer // may be nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 type metrics struct {
@@ -92,8 +93,8 @@ func (m *metrics) observe(ctx context.Context, job *rivertype.JobRow, work func(
 	return err
 }
 
-// attempted measures an attempt.
-func (m *metrics) attempted(r result, took time.Duration) {
+// attempted measures an attempt, and returns the name of its outcome.
+func (m *metrics) attempted(ctx context.Context, r result, took time.Duration) string {
 	outcome := "failed"
 	switch {
 	case r.event.Kind != "":
@@ -101,7 +102,8 @@ func (m *metrics) attempted(r result, took time.Duration) {
 	case r.err != nil && leaves(r.err):
 		outcome = "not_sent"
 	}
-	m.attempts.WithLabelValues(string(r.Step), outcome).Observe(took.Seconds())
+	trace.Observe(ctx, m.attempts.WithLabelValues(string(r.Step), outcome), took.Seconds())
+	return outcome
 }
 
 // settled measures a step that has its outcome.
@@ -130,7 +132,7 @@ func (m *metrics) handedOver(t task) {
 	m.handed.WithLabelValues(string(t.Step), reason).Inc()
 }
 
-func (m *metrics) finished(o orders.Order) {
-	m.processing.Observe(o.UpdatedAt.Sub(o.PlacedAt).Seconds())
+func (m *metrics) finished(ctx context.Context, o orders.Order) {
+	trace.Observe(ctx, m.processing, o.UpdatedAt.Sub(o.PlacedAt).Seconds())
 	m.ended.WithLabelValues(string(o.Status)).Inc()
 }

@@ -135,7 +135,7 @@ func outcomeOf(answer upstream.Answer, intent store.Intent) orders.Event {
 // report writes a step's effect on its order to the log and the metrics.
 func (s *shared) report(ctx context.Context, a store.Applied) {
 	if a.Ended {
-		s.metrics.finished(a.Order)
+		s.metrics.finished(ctx, a.Order)
 		trace.LogEnd(ctx, s.Logger, &a.Order, s.efforts.take(a.Order.ID))
 	}
 	if a.Changed && strings.HasPrefix(string(a.Event.Kind), "step_") {

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-orders/millrace/failpoint"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/webhook"
 )
 
@@ -33,7 +34,7 @@ func (s *shared) webhooks() job {
 	}
 	worker := &webhookWorker{
 		store: s.Store, sender: s.Webhooks.Sender, shares: map[string]*shares{},
-		parallel: cmp.Or(s.Webhooks.Parallel, 2), now: s.Now, logger: s.Logger, metrics: newWebhookMetrics(s.Registerer),
+		parallel: cmp.Or(s.Webhooks.Parallel, 2), now: s.Now, logger: s.Logger, tracer: s.Tracer, metrics: newWebhookMetrics(s.Registerer),
 	}
 	j := job{
 		register: func(workers *river.Workers) { river.AddWorker(workers, worker) }, queues: map[string]int{},
@@ -55,6 +56,7 @@ type webhookWorker struct {
 	parallel int
 	now      func() time.Time
 	logger   *slog.Logger
+	tracer   *trace.Tracer
 	metrics  *webhookMetrics
 }
 
@@ -120,9 +122,7 @@ func (w *webhookWorker) send(
 				if i >= len(list) {
 					return
 				}
-				outcome := w.sender.Send(ctx, webhook.Message{
-					ID: list[i].ID.String(), URL: endpoint.URL, Body: list[i].Body, Secrets: secrets,
-				})
+				outcome := w.sendOne(ctx, endpoint, list[i], secrets)
 				if !outcome.Delivered {
 					stop.Store(true)
 					if ctx.Err() != nil {
@@ -135,6 +135,20 @@ func (w *webhookWorker) send(
 	}
 	senders.Wait()
 	return outcomes
+}
+
+// sendOne makes an attempt at a message, below the placement of its order.
+func (w *webhookWorker) sendOne(
+	ctx context.Context, endpoint store.Webhook, d store.Delivery, secrets []webhook.Secret,
+) webhook.Outcome {
+	ctx, span := w.tracer.Deliver(ctx, d.ID.String(), d.Origin, d.Attempts+1)
+	ctx = trace.OrderOf(ctx, d.OrderID, d.Origin)
+	outcome := w.sender.Send(ctx, webhook.Message{
+		ID: d.ID.String(), URL: endpoint.URL, Body: d.Body, Secrets: secrets,
+	})
+	w.metrics.sent(ctx, outcome)
+	span.EndAs(outcomeOfSend(outcome), !outcome.Delivered)
+	return outcome
 }
 
 // judge returns the endpoint's health after the outcomes.
@@ -183,7 +197,7 @@ func (w *webhookWorker) attempted(list []store.Delivery, outcomes []*webhook.Out
 				Response: outcome.Response,
 			}
 			m.State, m.NextAttemptAt = after(d, *outcome, now)
-			w.metrics.observe(*outcome, m.State)
+			w.metrics.settled(m.State)
 		}
 		made[i] = m
 	}

@@ -1,9 +1,12 @@
 package jobs
 
 import (
+	"context"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/webhook"
 )
 
@@ -42,18 +45,26 @@ func newWebhookMetrics(registerer prometheus.Registerer) *webhookMetrics {
 	return m
 }
 
-// observe measures one attempt and the state of its message after it.
-func (m *webhookMetrics) observe(outcome webhook.Outcome, state store.DeliveryState) {
-	label := "failed"
+// sent measures one attempt.
+func (m *webhookMetrics) sent(ctx context.Context, outcome webhook.Outcome) {
+	trace.Observe(ctx, m.duration.WithLabelValues(outcomeOfSend(outcome)), outcome.Took.Seconds())
+}
+
+// outcomeOfSend names the outcome of an attempt.
+func outcomeOfSend(outcome webhook.Outcome) string {
 	switch {
 	case outcome.Delivered:
-		label = "delivered"
+		return "delivered"
 	case outcome.Blocked:
-		label = "blocked"
+		return "blocked"
 	case outcome.Status == 0:
-		label = "unanswered"
+		return "unanswered"
 	}
-	m.duration.WithLabelValues(label).Observe(outcome.Took.Seconds())
+	return "failed"
+}
+
+// settled counts a message that was given up.
+func (m *webhookMetrics) settled(state store.DeliveryState) {
 	if state == store.DeliveryFailed || state == store.DeliveryBlocked {
 		m.given.WithLabelValues(string(state)).Inc()
 	}

@@ -42,7 +42,9 @@ func (s *Deliveries) Take(
 			return err
 		}
 		for _, row := range rows {
-			list = append(list, decodeDelivery(row))
+			d := decodeDelivery(row.WebhookDelivery)
+			d.Origin = orders.Origin{RequestID: row.RequestID, Traceparent: row.Traceparent}
+			list = append(list, d)
 		}
 		if len(list) == 0 {
 			return s.queries.WebhooksBusy(ctx, tx, &dbsqlc.WebhooksBusyParams{Ids: []orders.ID{endpoint}, BusyUntil: now})

@@ -41,6 +41,7 @@ const (
 // only the fsync but also the round trips and the statements.
 type group[T, R any] struct {
 	flush   func(ctx context.Context, members []T) ([]R, error)
+	name    string // of the commits' spans
 	lanes   int
 	alone   bool        // each call commits by itself
 	weight  func(T) int // what a member adds to its batch; nil: 1 each
@@ -59,7 +60,9 @@ type groupCall[T, R any] struct {
 	weight  int
 	answers []R
 	err     error
-	callers int // of its batch
+	callers int         // of its batch
+	from    trace.Point // where it comes from
+	commit  trace.Point // its batch
 	done    chan struct{}
 }
 
@@ -74,7 +77,9 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	}
 	scope := trace.ScopeOf(ctx)
 	defer waited(ctx, time.Now())
-	call := &groupCall[T, R]{members: members, weight: len(members), done: make(chan struct{})}
+	call := &groupCall[T, R]{
+		members: members, weight: len(members), from: trace.PointOf(ctx), done: make(chan struct{}),
+	}
 	if g.weight != nil {
 		call.weight = 0
 		for _, m := range members {
@@ -89,6 +94,7 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 		g.mu.Unlock()
 		g.lead(call)
 		scope.Committed(call.callers)
+		trace.Shared(ctx, call.commit)
 		return call.answers, call.err
 	case g.queued+call.weight > groupQueue && g.queued > 0:
 		g.mu.Unlock()
@@ -105,6 +111,7 @@ func (g *group[T, R]) do(ctx context.Context, members []T) ([]R, error) {
 	select {
 	case <-call.done:
 		scope.Committed(call.callers)
+		trace.Shared(ctx, call.commit)
 		return call.answers, call.err
 	case <-ctx.Done():
 		g.leave(call)
@@ -156,14 +163,27 @@ func (g *group[T, R]) run() {
 // commit flushes a batch and wakes its callers.
 func (g *group[T, R]) commit(batch []*groupCall[T, R]) {
 	g.callers.Observe(float64(len(batch)))
-	for _, call := range batch {
-		call.callers = len(batch)
-	}
+	span := g.trace(batch)
 	g.answer(batch)
+	span.End()
 	failpoint.Hit("group.flushed")
 	for _, call := range batch {
 		close(call.done)
 	}
+}
+
+// trace begins the span of a batch. All of its callers link to it.
+func (g *group[T, R]) trace(batch []*groupCall[T, R]) trace.Span {
+	var one [1]trace.Point // of a lone caller, without an allocation
+	from := one[:0]
+	for _, call := range batch {
+		from = append(from, call.from)
+	}
+	_, span := trace.Commit(context.Background(), g.name, from)
+	for _, call := range batch {
+		call.callers, call.commit = len(batch), span.Point()
+	}
+	return span
 }
 
 // take removes the calls of the next batch from the queue; nil ends the lane.

@@ -38,8 +38,9 @@ func idsOf(ctx context.Context) (attrs []slog.Attr) {
 	if s == nil {
 		return nil
 	}
+	here := Here(ctx)
 	for _, id := range [...]struct{ name, value string }{
-		{FieldRequest, s.requestID}, {FieldTrace, TraceID(s.traceparent)}, {FieldSpan, spanIDOf(s.traceparent)},
+		{FieldRequest, s.requestID}, {FieldTrace, TraceID(here)}, {FieldSpan, spanIDOf(here)},
 	} {
 		if id.value != "" {
 			attrs = append(attrs, slog.String(id.name, id.value))

@@ -14,7 +14,7 @@ import (
 // use: work that a request has begun may go on after it, or beside it.
 type Scope struct {
 	requestID   string
-	traceparent string // of the caller, or of the order's placement
+	traceparent string // of the request's span or its caller's, or of the order's placement
 	order       atomic.Pointer[orders.ID]
 	cache       atomic.Pointer[string]
 	commit      atomic.Int64
@@ -48,6 +48,14 @@ func (s *Scope) Origin() orders.Origin {
 		return orders.Origin{}
 	}
 	return orders.Origin{RequestID: s.requestID, Traceparent: s.traceparent}
+}
+
+// Order returns the order that the scope is about; nil if it is about none.
+func (s *Scope) Order() *orders.ID {
+	if s == nil {
+		return nil
+	}
+	return s.order.Load()
 }
 
 // About says which order the scope is about.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/upstream/wire"
 )
 
@@ -36,6 +37,7 @@ type client struct {
 // call is one call to make. judge interprets its answer.
 type call struct {
 	label  string // for metrics: the step, or ask
+	path   string // for spans: without what differs from call to call
 	method string
 	url    *url.URL
 	key    string // only with a body
@@ -75,8 +77,10 @@ func newTransport(timeout time.Duration, conns int) *wire.Transport {
 // call makes the call unless the breaker is open.
 func (c *client) call(ctx context.Context, o call) (Answer, error) {
 	start := time.Now()
+	ctx, span := trace.Call(ctx, o.method, o.path, o.url)
 	answer, err := c.lane.observe(func() (Answer, error) { return c.guarded(ctx, o) })
-	c.metrics.observe(c.provider, o.label, err, time.Since(start))
+	c.metrics.observe(ctx, c.provider, o.label, err, time.Since(start))
+	span.EndAs(outcome(err), isFailure(err))
 	return answer, err
 }
 
@@ -106,6 +110,7 @@ func (c *client) exchange(parent context.Context, o call) (reply, error) {
 		return reply{}, c.lost(parent, err)
 	}
 	defer resp.Body.Close()
+	trace.Status(ctx, resp.StatusCode)
 	if resp.StatusCode < http.StatusOK {
 		// 101: the connection is the caller's from here on, and the end of ctx does not end a read of it.
 		return reply{status: resp.StatusCode, header: resp.Header}, nil
@@ -141,6 +146,7 @@ func (c *client) request(ctx context.Context, o call) (*http.Request, error) {
 		req.Header.Set("Idempotency-Key", o.key)
 		req.Header.Set("Content-Type", "application/json")
 	}
+	trace.Send(ctx, req.Header)
 	if token := *c.token.Load(); token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -48,7 +48,7 @@ func (c *Clients) EffectsFrom(
 		query.Set("limit", strconv.Itoa(limit))
 		start := time.Now()
 		page, next, err := client.effects(ctx, query)
-		client.metrics.observe(p, "list", err, time.Since(start))
+		client.metrics.observe(ctx, p, "list", err, time.Since(start))
 		if errors.Is(err, errTooLong) && limit > 1 {
 			limit /= 2
 			continue

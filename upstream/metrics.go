@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // metrics are the Prometheus metrics of calls. No label contains an id.
@@ -37,8 +39,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, errors.Join(r.Register(m.duration), r.Register(m.breaker), r.Register(m.refused.total))
 }
 
-func (m *metrics) observe(p orders.Provider, step string, err error, took time.Duration) {
-	m.duration.WithLabelValues(string(p), step, outcome(err)).Observe(took.Seconds())
+func (m *metrics) observe(ctx context.Context, p orders.Provider, step string, err error, took time.Duration) {
+	trace.Observe(ctx, m.duration.WithLabelValues(string(p), step, outcome(err)), took.Seconds())
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		m.refused.count(step, refused.Code)
 	}
@@ -47,6 +49,12 @@ func (m *metrics) observe(p orders.Provider, step string, err error, took time.D
 func (m *metrics) setBreaker(p orders.Provider, s gobreaker.State) {
 	value := map[gobreaker.State]float64{gobreaker.StateClosed: 0, gobreaker.StateHalfOpen: 1, gobreaker.StateOpen: 2}
 	m.breaker.WithLabelValues(string(p)).Set(value[s])
+}
+
+// isFailure reports whether a call failed. A refusal is a provider's answer.
+func isFailure(err error) bool {
+	_, refused := errors.AsType[*RefusedError](err)
+	return err != nil && !refused
 }
 
 func outcome(err error) string {

@@ -7,9 +7,11 @@ import (
 	"io"
 	"net"
 	"net/textproto"
+	"strconv"
 	"time"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // goodbye is how long the server may take to answer QUIT. By then the server has accepted the message.
@@ -21,8 +23,10 @@ var errNoSMTPUTF8 = errors.New("server does not offer SMTPUTF8, which --email-fr
 // send hands over the message of a step. Its reference is the Message-ID.
 func (m *mailer) send(ctx context.Context, key string, body []byte) (Answer, error) {
 	start := time.Now()
+	ctx, span := trace.Mail(ctx, "smtp", net.JoinHostPort(m.host, strconv.Itoa(m.port)))
 	answer, err := m.lane.observe(func() (Answer, error) { return m.guarded(ctx, key, body) })
-	m.metrics.observe(orders.Email, string(orders.SendEmail), err, time.Since(start))
+	m.metrics.observe(ctx, orders.Email, string(orders.SendEmail), err, time.Since(start))
+	span.EndAs(outcome(err), isFailure(err))
 	return answer, err
 }
 

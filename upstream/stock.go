@@ -31,7 +31,7 @@ func (c *Clients) Stock(ctx context.Context) ([]orders.Stock, error) {
 	for after, limit := int64(0), stockPage; ; {
 		start := time.Now()
 		page, err := client.stock(ctx, after, limit)
-		client.metrics.observe(client.provider, "stock", err, time.Since(start))
+		client.metrics.observe(ctx, client.provider, "stock", err, time.Since(start))
 		if errors.Is(err, errTooLong) && limit > 1 {
 			limit /= 2
 			continue

@@ -124,7 +124,7 @@ func (c *Clients) Send(
 		return c.mailer.send(ctx, key, body)
 	}
 	return client.call(ctx, call{
-		label: string(step), method: http.MethodPost, url: client.base.JoinPath(path), key: key, body: body,
+		label: string(step), method: http.MethodPost, path: path, url: client.base.JoinPath(path), key: key, body: body,
 		step: step, asked: key, sent: body, judge: judgeSend,
 	})
 }
@@ -154,7 +154,7 @@ func (c *Clients) Ask(ctx context.Context, step orders.StepName, key string, bod
 		return Answer{State: orders.StateUnknown}, nil // a mail server cannot be asked
 	}
 	return client.call(ctx, call{
-		label: "ask", method: http.MethodGet, url: client.base.JoinPath("operations", url.PathEscape(key)),
+		label: "ask", method: http.MethodGet, path: "operations/{key}", url: client.base.JoinPath("operations", url.PathEscape(key)),
 		step: step, asked: key, sent: body, judge: judgeAsk,
 	})
 }

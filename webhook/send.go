@@ -17,6 +17,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/millrace-orders/millrace/trace"
 )
 
 const (
@@ -129,6 +131,7 @@ func (s *Sender) send(ctx context.Context, m Message) Outcome {
 		return Outcome{Blocked: errors.Is(err, ErrBlocked), Error: reason(err)}
 	}
 	defer response.Body.Close()
+	trace.Status(ctx, response.StatusCode)
 
 	out := Outcome{Status: response.StatusCode, Response: beginning(ctx, response)}
 	if response.StatusCode >= 200 && response.StatusCode <= 299 {
@@ -173,6 +176,7 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
+	trace.Send(ctx, request.Header)
 	request.GetBody = nil // otherwise the transport resends by itself when a kept connection breaks
 	now := s.now()
 	signatures := make([]string, len(m.Secrets))

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-orders/millrace/auth"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
+	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/upstream"
 )
 
@@ -79,6 +80,7 @@ type node struct {
 	clock     *store.Clock
 	writes    *store.Writes
 	holds     *store.Holds
+	tracer    *trace.Tracer // nil: no spans
 	listening *pgxpool.Pool // where River listens, if not on its own pool; nil without --listen-url
 	polls     bool          // nothing listens
 	level     *logLevel
@@ -119,6 +121,9 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	}
 	systemd := newNotifier(n.logger, os.Getenv)
 	n.background(systemd.feed) // until everything else has stopped
+	if err := n.startTracing(p.ctx, os.Getenv); err != nil {
+		return err
+	}
 	if err := n.start(p.ctx); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (n *node) newAPI(
 		}
 	})
 	return api.New(api.Config{
-		Store: s, Cache: cached, Feed: feed, Now: n.clock.Now, Logger: n.logger, Registerer: n.registry,
+		Store: s, Cache: cached, Feed: feed, Now: n.clock.Now, Logger: n.logger, Tracer: n.tracer, Registerer: n.registry,
 		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
 		Limiter: n.startLimiter(feedPool), Limits: c.limits,
 		TrustedProxies: c.api.TrustedProxies,

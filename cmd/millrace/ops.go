@@ -31,7 +31,7 @@ func (n *node) startOps(client *river.Client[pgx.Tx], s *store.Store, database *
 	mux := http.NewServeMux()
 	mux.Handle(riverPrefix+"/", policed(riverPolicy, ui))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, Registry: n.registry,
+		ErrorHandling: promhttp.ContinueOnError, Registry: n.registry, EnableOpenMetrics: true, // for exemplars
 	}))
 	mux.Handle("GET /debug/pprof/", policed(profilePolicy, profile(pprof.Index)))
 	mux.Handle("GET /debug/pprof/profile", profile(pprof.Profile))

@@ -98,7 +98,7 @@ func (n *node) startJobs(
 			Sender: sender, Workers: n.config.work.WebhookWorkers, Parallel: n.config.work.WebhookParallel,
 			Keep: n.config.work.KeepDeliveries,
 		},
-		Logger: n.logger, Registerer: n.registry,
+		Logger: n.logger, Tracer: n.tracer, Registerer: n.registry,
 	})
 	if err != nil {
 		return nil, err

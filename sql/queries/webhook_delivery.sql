@@ -25,7 +25,8 @@ CROSS JOIN LATERAL (
 -- name: DeliveriesClaim :many
 -- DeliveriesClaim takes messages to send, at most one of each order: while one waits, later messages about its order
 -- wait, too. Until claimed_until no other worker takes them. Here and below the ids are an array, which is read once. A
--- join may read them again for every row of the webhook, if the statistics are from when the webhook had few.
+-- join may read them again for every row of the webhook, if the statistics are from when the webhook had few. Each comes
+-- with the request that placed its order.
 UPDATE millrace.webhook_deliveries c SET next_attempt_at = @claimed_until
 WHERE c.endpoint_id = @endpoint_id AND c.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
@@ -36,7 +37,9 @@ WHERE c.endpoint_id = @endpoint_id AND c.id = ANY(ARRAY(
     )
     ORDER BY d.next_attempt_at, d.id LIMIT @batch_size
 ))
-RETURNING c.*;
+RETURNING sqlc.embed(c),
+    coalesce((SELECT o.request_id FROM millrace.orders o WHERE o.id = c.order_id), '')::text AS request_id,
+    coalesce((SELECT o.traceparent FROM millrace.orders o WHERE o.id = c.order_id), '')::text AS traceparent;
 
 -- name: DeliveriesSettle :exec
 -- DeliveriesSettle records the results of attempts. A result with attempts 0 was not attempted: the message is again as

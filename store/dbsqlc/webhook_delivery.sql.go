@@ -151,7 +151,9 @@ WHERE c.endpoint_id = $2 AND c.id = ANY(ARRAY(
     )
     ORDER BY d.next_attempt_at, d.id LIMIT $4
 ))
-RETURNING c.id, c.endpoint_id, c.event_type, c.order_id, c.version, c.body, c.state, c.attempts, c.give_up_at, c.next_attempt_at, c.created_at, c.finished_at
+RETURNING c.id, c.endpoint_id, c.event_type, c.order_id, c.version, c.body, c.state, c.attempts, c.give_up_at, c.next_attempt_at, c.created_at, c.finished_at,
+    coalesce((SELECT o.request_id FROM millrace.orders o WHERE o.id = c.order_id), '')::text AS request_id,
+    coalesce((SELECT o.traceparent FROM millrace.orders o WHERE o.id = c.order_id), '')::text AS traceparent
 `
 
 type DeliveriesClaimParams struct {
@@ -161,10 +163,17 @@ type DeliveriesClaimParams struct {
 	BatchSize    int32
 }
 
+type DeliveriesClaimRow struct {
+	WebhookDelivery WebhookDelivery
+	RequestID       string
+	Traceparent     string
+}
+
 // DeliveriesClaim takes messages to send, at most one of each order: while one waits, later messages about its order
 // wait, too. Until claimed_until no other worker takes them. Here and below the ids are an array, which is read once. A
-// join may read them again for every row of the webhook, if the statistics are from when the webhook had few.
-func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesClaimParams) ([]WebhookDelivery, error) {
+// join may read them again for every row of the webhook, if the statistics are from when the webhook had few. Each comes
+// with the request that placed its order.
+func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesClaimParams) ([]DeliveriesClaimRow, error) {
 	rows, err := db.Query(ctx, deliveriesClaim,
 		arg.ClaimedUntil,
 		arg.EndpointID,
@@ -175,22 +184,24 @@ func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesC
 		return nil, err
 	}
 	defer rows.Close()
-	var items []WebhookDelivery
+	var items []DeliveriesClaimRow
 	for rows.Next() {
-		var i WebhookDelivery
+		var i DeliveriesClaimRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.EndpointID,
-			&i.EventType,
-			&i.OrderID,
-			&i.Version,
-			&i.Body,
-			&i.State,
-			&i.Attempts,
-			&i.GiveUpAt,
-			&i.NextAttemptAt,
-			&i.CreatedAt,
-			&i.FinishedAt,
+			&i.WebhookDelivery.ID,
+			&i.WebhookDelivery.EndpointID,
+			&i.WebhookDelivery.EventType,
+			&i.WebhookDelivery.OrderID,
+			&i.WebhookDelivery.Version,
+			&i.WebhookDelivery.Body,
+			&i.WebhookDelivery.State,
+			&i.WebhookDelivery.Attempts,
+			&i.WebhookDelivery.GiveUpAt,
+			&i.WebhookDelivery.NextAttemptAt,
+			&i.WebhookDelivery.CreatedAt,
+			&i.WebhookDelivery.FinishedAt,
+			&i.RequestID,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
