@@ -38,7 +38,7 @@ func TestUndeclaredOperationIsClosed(t *testing.T) {
 	load := newLoad(Config{}.withDefaults(), newMetrics(nil))
 	access := &access{auth: auth.New(auth.Config{Token: "a token of an admin"}), rates: rates, load: load}
 	router := chi.NewRouter()
-	router.Use(identified)
+	router.Use(identifying{}.identified)
 	api := humachi.New(router, newHumaConfig("test"))
 	api.UseMiddleware(labelled, access.authorized)
 	huma.Get(api, "/undeclared", nothing)
