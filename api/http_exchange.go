@@ -16,8 +16,8 @@ type exchange struct {
 	requestID string
 	scope     *trace.Scope // nil outside of a request
 	span      trace.Span   // of the request
-	operation string     // the operation's id, or the name of a different route; empty if nothing matched
-	declared  *operation // nil if the request is not for an operation of the API
+	operation string       // the operation's id, or the name of a different route; empty if nothing matched
+	declared  *operation   // nil if the request is not for an operation of the API
 	principal Principal
 	actor     store.Actor              // the principal, for the audit log
 	streaming bool                     // the answer is an event stream, or waits for an event

@@ -50,7 +50,7 @@ type Delivery struct {
 	GiveUpAt      int       // the number of the last attempt
 	NextAttemptAt time.Time // while the delivery is pending
 	CreatedAt     time.Time
-	FinishedAt    time.Time // zero while the delivery is pending
+	FinishedAt    time.Time     // zero while the delivery is pending
 	Origin        orders.Origin // of the order; only of deliveries that were taken
 
 	// Log has the attempts, newest first. In a list of deliveries it has the latest attempt only.

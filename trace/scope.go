@@ -24,10 +24,14 @@ type Scope struct {
 type scopeKey struct{}
 
 // NewScope makes the scope of a request, or of work for the request that placed an order.
-func NewScope(o orders.Origin) *Scope { return &Scope{requestID: o.RequestID, traceparent: o.Traceparent} }
+func NewScope(o orders.Origin) *Scope {
+	return &Scope{requestID: o.RequestID, traceparent: o.Traceparent}
+}
 
 // Into returns a context of the scope.
-func (s *Scope) Into(ctx context.Context) context.Context { return context.WithValue(ctx, scopeKey{}, s) }
+func (s *Scope) Into(ctx context.Context) context.Context {
+	return context.WithValue(ctx, scopeKey{}, s)
+}
 
 // ScopeOf returns the scope of a context; nil if it has none.
 func ScopeOf(ctx context.Context) *Scope {

@@ -66,7 +66,9 @@ type Point struct{ span oteltrace.Span }
 // PointOf returns a context's place in a trace.
 func PointOf(ctx context.Context) Point { return Point{oteltrace.SpanFromContext(ctx)} }
 
-func (p Point) isSampled() bool { return p.span != nil && p.span.SpanContext().IsSampled() && p.span.IsRecording() }
+func (p Point) isSampled() bool {
+	return p.span != nil && p.span.SpanContext().IsSampled() && p.span.IsRecording()
+}
 
 // Here returns a context's place in a trace as a traceparent: of its span or, without one, of its scope. Empty: none.
 func Here(ctx context.Context) string {
