@@ -71,7 +71,7 @@ func TestUndoLost(t *testing.T) {
 		},
 		{"OtherKey", []orders.Effect{with(captured, func(e *orders.Effect) { e.Key = "k" })}, nil, "not one of Millrace's"},
 		{
-			"OtherSpelling", []orders.Effect{with(captured, func(e *orders.Effect) { e.Key = orders.StepKey(id, orders.CapturePayment, 1)[:53] + "01" })},
+			"OtherSpelling", []orders.Effect{with(captured, func(e *orders.Effect) { e.Key = e.Key[:53] + "01" })},
 			nil, "not one of Millrace's",
 		},
 		{
