@@ -147,6 +147,9 @@ func (a *access) visible(hctx huma.Context, p Principal) error {
 		return nil //nolint:nilerr // the operation refuses the id, too, with a better message
 	}
 	order, err := a.cache.Get(hctx.Context(), id, 0)
+	if archived, ok := errors.AsType[*orders.ArchivedError](err); ok && !p.Owns(archived.CustomerID) {
+		return orders.ErrNotFound
+	}
 	if err != nil {
 		return err
 	}

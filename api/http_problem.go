@@ -34,6 +34,8 @@ var (
 
 	errNoRoute  = problems.New(problems.NotFound, "not_found", "This path does not exist.")
 	errMethod   = problems.New(problems.WrongMethod, "method_not_allowed", "This path does not support this method.")
+	errArchived = problems.New(problems.Gone, "order_archived",
+		"The order was finished long ago and has left the database. The operator has it in a file.").For(orders.ErrArchived)
 	errNotFound = problems.New(problems.NotFound, "order_not_found", "The order does not exist.").For(orders.ErrNotFound)
 
 	errUnauthorized = problems.New(problems.Unauthorized, "unauthorized", "A valid bearer token is required.").
@@ -62,7 +64,7 @@ var (
 func commonErrors() []*problems.Error {
 	return []*problems.Error{
 		errInternal, errBadRequest, errInvalid, errSlowRequest, errMediaType, errBodyTooLarge, errNotAcceptable,
-		errNoRoute, errMethod, errNotFound, errUnauthorized, errForbidden, errNotLocal, errCrossOrigin,
+		errNoRoute, errMethod, errArchived, errNotFound, errUnauthorized, errForbidden, errNotLocal, errCrossOrigin,
 		errRateLimited, errOverloaded, errTooManyOwnRequests, errUnavailable, errNoIssuer,
 	}
 }

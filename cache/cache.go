@@ -166,7 +166,7 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		order, err := c.config.Load(ctx, id)
-		if errors.Is(err, orders.ErrNotFound) {
+		if errors.Is(err, orders.ErrNotFound) && !errors.Is(err, orders.ErrArchived) {
 			c.entries.SetWithTTL(key, entry{generation: generation}, orderBytes, missingTTL)
 		}
 		if err != nil {

@@ -21,6 +21,7 @@ const (
 	CodeNotLocal             = string(oas.ProblemCodeNotLocal)
 	CodeOrderChanged         = string(oas.ProblemCodeOrderChanged)
 	CodeOrderNotCancellable  = string(oas.ProblemCodeOrderNotCancellable)
+	CodeOrderArchived        = string(oas.ProblemCodeOrderArchived)
 	CodeOrderNotFound        = string(oas.ProblemCodeOrderNotFound)
 	CodeOrderNotRefundable   = string(oas.ProblemCodeOrderNotRefundable)
 	CodeOrderNotSettleable   = string(oas.ProblemCodeOrderNotSettleable)

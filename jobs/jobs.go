@@ -22,6 +22,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/millrace-orders/millrace/archive"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/trace"
 	"github.com/millrace-orders/millrace/upstream"
@@ -76,6 +77,8 @@ type Config struct {
 	KeepEvents time.Duration
 	// Doorbell wakes the workers of this process about jobs that the process has inserted. May be nil.
 	Doorbell *store.Doorbell
+	// Archive moves old orders into files. If nil, orders are kept.
+	Archive *archive.Archiver
 	// Recovery tracks the running jobs. If nil, only the sweep finds the steps of a process that died.
 	Recovery *Recovery
 	// Webhooks configures the sending of messages to webhooks. If nil, none are sent.
@@ -156,7 +159,9 @@ func NewClient(c Config) (*Client, error) {
 	}
 	config := &river.Config{
 		Schema: store.Schema, Workers: river.NewWorkers(), Queues: map[string]river.QueueConfig{},
-		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
+		// Processes of another version may have enqueued jobs that this one cannot do. They are left to them.
+		FetchOnlyKnownKinds: true,
+		JobTimeout:          jobTimeout, RescueStuckJobsAfter: rescueAfter, SoftStopTimeout: softStop,
 		FetchPollInterval: pollInterval, FetchCooldown: fetchCooldown, PollOnly: c.PollOnly,
 		CompletedJobRetentionPeriod: c.KeepCompletedJobs,
 		CancelledJobRetentionPeriod: c.KeepFailedJobs, DiscardedJobRetentionPeriod: c.KeepFailedJobs,
@@ -168,7 +173,7 @@ func NewClient(c Config) (*Client, error) {
 	}
 	for _, j := range []job{
 		s.carry(carrier), s.steps(carrier), s.sweep(), s.syncInventory(), s.logUpkeep(), s.redrive(), s.verification(),
-		s.reconciliation(), s.webhooks(), s.operatorMail(),
+		s.reconciliation(), s.webhooks(), s.operatorMail(), s.archiving(),
 	} {
 		j.addTo(config)
 	}

@@ -14,6 +14,21 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
+// TestUnknownKinds: a job of another version's kind is left alone, and burns no attempt, while others are worked past it.
+func TestUnknownKinds(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.exec(`INSERT INTO river_job (kind, queue, args, state, max_attempts, priority, scheduled_at)
+		SELECT 'of_another_version', q, '{}', 'available', 5, 1, now() - interval '1 hour'
+		FROM unnest(ARRAY['orders', 'maintenance']) AS q`)
+	s.start()
+	s.awaitStatus(s.place(nil), orders.Completed)
+	var left int
+	require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT count(*) FROM river_job
+		WHERE kind = 'of_another_version' AND state = 'available' AND attempt = 0`).Scan(&left))
+	require.Equal(t, 2, left)
+}
+
 // A count that fails costs its own series and no others.
 func TestQueuesAreCountedApart(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,8 @@ import (
 var (
 	// ErrNotFound means that the order does not exist.
 	ErrNotFound = errors.New("order not found")
+	// ErrArchived means that the order left the database for a file. It is ErrNotFound, too.
+	ErrArchived = errors.New("order is archived")
 	// ErrProductNotFound means that the inventory provider does not list the product.
 	ErrProductNotFound = errors.New("product not found")
 	// ErrNoChange means that an event changes nothing: it is a duplicate, or the order does not wait for it.
@@ -38,3 +40,12 @@ func (e *InvalidError) Error() string {
 type StateError struct{ Status Status }
 
 func (e *StateError) Error() string { return fmt.Sprintf("order is %s", e.Status) }
+
+// ArchivedError means that the order left the database for a file: ErrArchived. It is also ErrNotFound, for callers
+// that need no difference.
+type ArchivedError struct{ CustomerID string }
+
+func (e *ArchivedError) Error() string { return ErrArchived.Error() }
+
+// Is reports whether target is one of the two.
+func (e *ArchivedError) Is(target error) bool { return target == ErrArchived || target == ErrNotFound }

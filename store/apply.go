@@ -99,7 +99,9 @@ func (s *Orders) applyWith(
 		for i, e := range events {
 			order, ok := current[e.OrderID]
 			if !ok {
-				applied[i] = Applied{Err: orders.ErrNotFound}
+				if applied[i] = (Applied{Err: s.missing(ctx, tx, e.OrderID)}); !errors.Is(applied[i].Err, orders.ErrNotFound) {
+					return applied[i].Err
+				}
 				continue
 			}
 			if order.err != nil {

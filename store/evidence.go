@@ -94,11 +94,12 @@ type LaneError struct {
 	At   time.Time
 }
 
-// Evidence reads an order and what its open steps may wait for. Error: orders.ErrNotFound.
+// Evidence reads an order and what its open steps may wait for. Errors: orders.ErrNotFound,
+// *orders.ArchivedError.
 func (s *Orders) Evidence(ctx context.Context, id orders.ID) (Evidence, error) {
 	row, err := s.queries.EvidenceOrder(ctx, s.db, &dbsqlc.EvidenceOrderParams{ID: id, MostJobs: mostJobs})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Evidence{}, orders.ErrNotFound
+		return Evidence{}, s.missing(ctx, s.db, id)
 	}
 	if err != nil {
 		return Evidence{}, fmt.Errorf("read order and jobs: %w", err)

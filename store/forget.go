@@ -40,22 +40,35 @@ func (s *Customers) Unfinished(ctx context.Context, customerID string) (int64, e
 	return n, nil
 }
 
+// Forgotten is what Forget did, and what it cannot do.
+type Forgotten struct {
+	Orders int64 // that it changed
+	Files  []ForgottenFile
+}
+
+// ForgottenFile is an archive file that still has orders of the customer.
+type ForgottenFile struct {
+	Name   string
+	Orders int64
+}
+
 // Forget removes the e-mail address, the address and all names of a customer from the customer's orders, and from what
 // was stored with the orders. Money, products, the sequence of events and the customer's id stay. It needs the role
-// that owns the tables. It may be repeated, also after a crash. It returns how many orders it changed.
+// that owns the tables. It may be repeated, also after a crash. It cannot change archive files: it returns which of them
+// have orders of the customer.
 //
 // It refuses a customer with unfinished orders. An order may be placed meanwhile, and then stays as it is.
-func (s *Customers) Forget(ctx context.Context, customerID string, by Actor) (changed int64, err error) {
+func (s *Customers) Forget(ctx context.Context, customerID string, by Actor) (done Forgotten, err error) {
 	unfinished, err := s.Unfinished(ctx, customerID)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	if unfinished > 0 {
-		return 0, &UnfinishedError{customerID, unfinished}
+		return done, &UnfinishedError{customerID, unfinished}
 	}
 	// The entry precedes the change: nothing is forgotten that the audit log does not mention.
 	if err := s.auditForget(ctx, customerID, by, map[string]any{"begun": true}); err != nil {
-		return 0, err
+		return done, err
 	}
 	var after orders.ID
 	for more := true; more; {
@@ -66,11 +79,18 @@ func (s *Customers) Forget(ctx context.Context, customerID string, by Actor) (ch
 			return err
 		})
 		if err != nil {
-			return changed, fmt.Errorf("forget customer: %w", err)
+			return done, fmt.Errorf("forget customer: %w", err)
 		}
-		changed, after = changed+here, last
+		done.Orders, after = done.Orders+here, last
 	}
-	return changed, s.auditForget(ctx, customerID, by, map[string]any{"orders": changed})
+	files, err := s.queries.ForgetArchived(ctx, s.patient, customerID)
+	if err != nil {
+		return done, fmt.Errorf("forget archived orders of customer: %w", err)
+	}
+	for _, f := range files {
+		done.Files = append(done.Files, ForgottenFile(f))
+	}
+	return done, s.auditForget(ctx, customerID, by, map[string]any{"orders": done.Orders, "files": len(files)})
 }
 
 func (s *Customers) auditForget(ctx context.Context, customerID string, by Actor, detail map[string]any) error {

@@ -168,10 +168,25 @@ func (s *Orders) replay(
 	if err != nil {
 		return err
 	}
+	left, err := s.queries.ArchivedByIdempotencyKey(ctx, tx, &dbsqlc.ArchivedByIdempotencyKeyParams{
+		Principals: params.Principals, IdempotencyKeys: params.IdempotencyKeys,
+	})
+	if err != nil {
+		return err
+	}
+	archived := make(map[key]dbsqlc.ArchivedByIdempotencyKeyRow, len(left))
+	for _, row := range left {
+		archived[key{row.Principal, row.IdempotencyKey.String}] = row
+	}
 	for _, i := range repeated {
 		p := placements[i]
 		holder, ok := byKey[key{p.Principal, p.IdempotencyKey}]
-		switch order, found := current[holder.ID]; {
+		order, found := current[holder.ID]
+		if row, there := archived[key{p.Principal, p.IdempotencyKey}]; there && !found {
+			holder.Fingerprint, order.ID, order.PlacedAt = row.Fingerprint, row.OrderID, row.PlacedAt.UTC()
+			ok, found = true, true
+		}
+		switch {
 		case !ok: // the key is not taken, and yet the order was left out
 			return errSealed
 		case !found:

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// Get reads one order. Error: orders.ErrNotFound.
+// Get reads one order. Errors: orders.ErrNotFound, *orders.ArchivedError.
 func (s *Orders) Get(ctx context.Context, id orders.ID) (orders.Order, error) {
 	found, err := s.read(ctx, s.db, []orders.ID{id})
 	if err != nil {
@@ -18,7 +18,7 @@ func (s *Orders) Get(ctx context.Context, id orders.ID) (orders.Order, error) {
 	}
 	order, ok := found[id]
 	if !ok {
-		return orders.Order{}, orders.ErrNotFound
+		return orders.Order{}, s.missing(ctx, s.db, id)
 	}
 	return order.Order, order.err
 }

@@ -75,8 +75,12 @@ func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comp
 	if err != nil {
 		return Comparison{}, err
 	}
+	archived, err := s.archived(ctx, owners(effects), found)
+	if err != nil {
+		return Comparison{}, err
+	}
 	for _, e := range effects {
-		if undone[e] {
+		if undone[e] || archived[owner(e)] { // an archived order was compared when it was here
 			continue
 		}
 		kind, detail := orders.FindingUnknownOrder, "there is no such order"
@@ -96,6 +100,30 @@ func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comp
 		}
 	}
 	return c, nil
+}
+
+// archived returns those of some orders that are archived. It asks only if one is not among the orders that were found.
+func (s *Findings) archived(ctx context.Context, ids []orders.ID, found map[orders.ID]readOrder) (
+	archived map[orders.ID]bool, err error,
+) {
+	var missing []orders.ID
+	for _, id := range ids {
+		if _, there := found[id]; !there {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	rows, err := s.queries.ArchivedAmong(ctx, s.db, missing)
+	if err != nil {
+		return nil, fmt.Errorf("look for archived orders: %w", err)
+	}
+	archived = make(map[orders.ID]bool, len(rows))
+	for _, id := range rows {
+		archived[id] = true
+	}
+	return archived, nil
 }
 
 // Progress returns the progress with each provider. A provider that was never compared is missing.

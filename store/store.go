@@ -71,6 +71,7 @@ type Store struct {
 	History       *History
 	Verifier      *Verifier
 	Customers     *Customers
+	Archive       *Archive
 	Levers        *Levers
 	Holds         *Holds // as in Config
 }
@@ -104,7 +105,7 @@ func New(c Config) (*Store, error) {
 		Deliveries: deliveries, Notices: notices, Notifications: &Notifications{d}, Inventory: &Inventory{d},
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
 		Instances: &Instances{d, c.VerifyEvery, c.SweepEvery}, Queues: &Queues{d}, Server: &Server{d}, Processes: &Processes{d},
-		History: &History{d}, Verifier: &Verifier{d, steps, notices}, Customers: &Customers{d},
+		History: &History{d}, Verifier: &Verifier{d, steps, notices}, Customers: &Customers{d}, Archive: &Archive{d},
 		Levers: &Levers{d}, Holds: c.Holds,
 	}, nil
 }

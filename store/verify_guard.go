@@ -19,6 +19,9 @@ func guards() map[string]string {
 		"orders_pkey": "orders: PRIMARY KEY (id)",
 		"orders_idempotency_key_idx": "orders: CREATE UNIQUE INDEX orders_idempotency_key_idx ON millrace.orders " +
 			"USING btree (principal, idempotency_key) WHERE (idempotency_key IS NOT NULL)",
+		"archived_orders_pkey": "archived_orders: PRIMARY KEY (order_id)",
+		"archived_orders_idempotency_key_idx": "archived_orders: CREATE UNIQUE INDEX archived_orders_idempotency_key_idx " +
+			"ON millrace.archived_orders USING btree (principal, idempotency_key) WHERE (idempotency_key IS NOT NULL)",
 		"orders_refunded_range": "orders: CHECK (((refunded_minor >= 0) AND (refunded_minor <= total_minor)))",
 		"orders_status_known": "orders: CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, " +
 			"'completed'::text, 'failed'::text, 'cancelled'::text, 'refunded'::text, 'needs_attention'::text])))",

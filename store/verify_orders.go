@@ -60,6 +60,13 @@ func (v *verification) orders(ctx context.Context, tx pgx.Tx, ids []orders.ID) e
 		}
 		delete(gone, document.ID)
 	}
+	archived, err := v.verifier.queries.ArchivedAmong(ctx, tx, slices.Collect(maps.Keys(gone)))
+	if err != nil {
+		return fmt.Errorf("look for archived orders: %w", err)
+	}
+	for _, id := range archived {
+		delete(gone, id) // their events stay in the log for its readers
+	}
 	for id, events := range gone {
 		v.report(checkOrphan, id, "%d events without an order", len(events))
 	}

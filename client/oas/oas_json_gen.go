@@ -10630,6 +10630,8 @@ func (s *ProblemCode) Decode(d *jx.Decoder) error {
 		*s = ProblemCodeNotFound
 	case ProblemCodeNotLocal:
 		*s = ProblemCodeNotLocal
+	case ProblemCodeOrderArchived:
+		*s = ProblemCodeOrderArchived
 	case ProblemCodeOrderChanged:
 		*s = ProblemCodeOrderChanged
 	case ProblemCodeOrderNotCancellable:

@@ -6471,6 +6471,7 @@ const (
 	ProblemCodeNotAcceptable        ProblemCode = "not_acceptable"
 	ProblemCodeNotFound             ProblemCode = "not_found"
 	ProblemCodeNotLocal             ProblemCode = "not_local"
+	ProblemCodeOrderArchived        ProblemCode = "order_archived"
 	ProblemCodeOrderChanged         ProblemCode = "order_changed"
 	ProblemCodeOrderNotCancellable  ProblemCode = "order_not_cancellable"
 	ProblemCodeOrderNotFound        ProblemCode = "order_not_found"
@@ -6514,6 +6515,7 @@ func (ProblemCode) AllValues() []ProblemCode {
 		ProblemCodeNotAcceptable,
 		ProblemCodeNotFound,
 		ProblemCodeNotLocal,
+		ProblemCodeOrderArchived,
 		ProblemCodeOrderChanged,
 		ProblemCodeOrderNotCancellable,
 		ProblemCodeOrderNotFound,
@@ -6571,6 +6573,8 @@ func (s ProblemCode) MarshalText() ([]byte, error) {
 	case ProblemCodeNotFound:
 		return []byte(s), nil
 	case ProblemCodeNotLocal:
+		return []byte(s), nil
+	case ProblemCodeOrderArchived:
 		return []byte(s), nil
 	case ProblemCodeOrderChanged:
 		return []byte(s), nil
@@ -6669,6 +6673,9 @@ func (s *ProblemCode) UnmarshalText(data []byte) error {
 		return nil
 	case ProblemCodeNotLocal:
 		*s = ProblemCodeNotLocal
+		return nil
+	case ProblemCodeOrderArchived:
+		*s = ProblemCodeOrderArchived
 		return nil
 	case ProblemCodeOrderChanged:
 		*s = ProblemCodeOrderChanged

@@ -3958,6 +3958,8 @@ func (s ProblemCode) Validate() error {
 		return nil
 	case "not_local":
 		return nil
+	case "order_archived":
+		return nil
 	case "order_changed":
 		return nil
 	case "order_not_cancellable":

@@ -26,7 +26,10 @@ func (c *forgetCustomerCommand) Run(p *process) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(p.stdout, "forgotten: customer %s, in %d orders\n", c.ID, forgotten)
+		_, err = fmt.Fprintf(p.stdout, "forgotten: customer %s, in %d orders\n", c.ID, forgotten.Orders)
+		for _, f := range forgotten.Files {
+			fmt.Fprintf(p.stdout, "not forgotten: %d orders in archive file %s\n", f.Orders, f.Name)
+		}
 		return err
 	})
 }

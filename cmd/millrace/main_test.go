@@ -92,8 +92,14 @@ func startProcess(t *testing.T, args ...string) *instance {
 // startProcessWith adds to its environment.
 func startProcessWith(t *testing.T, environment []string, args ...string) *instance {
 	t.Helper()
-	command := exec.CommandContext(context.Background(), os.Args[0], args...)
-	command.Env = slices.Concat(os.Environ(), environment, []string{asMillrace + "=1"})
+	return startProgram(t, os.Args[0], append(slices.Clip(environment), asMillrace+"=1"), args...)
+}
+
+// startProgram starts a program that may be another one than this.
+func startProgram(t *testing.T, path string, environment []string, args ...string) *instance {
+	t.Helper()
+	command := exec.CommandContext(context.Background(), path, args...)
+	command.Env = append(os.Environ(), environment...)
 	stderr, err := command.StderrPipe()
 	require.NoError(t, err)
 	command.Stdout = t.Output()

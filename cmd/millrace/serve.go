@@ -21,7 +21,7 @@ type serveCommand struct {
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
 	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.providerFlags.check(),
-		c.securityFlags.check(), c.platformFlags.check())
+		c.securityFlags.check(), c.platformFlags.check(), c.workFlags.check())
 }
 
 // Run serves until the process is told to stop.
@@ -82,7 +82,7 @@ type workCommand struct {
 // Validate reports all problems at once.
 func (c *workCommand) Validate() error {
 	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.providerFlags.check(),
-		c.securityFlags.check(), c.platformFlags.check())
+		c.securityFlags.check(), c.platformFlags.check(), c.workFlags.check())
 }
 
 // Run works until the process is told to stop.

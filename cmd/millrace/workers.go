@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"github.com/millrace-orders/millrace/archive"
 	"github.com/millrace-orders/millrace/jobs"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
@@ -94,6 +95,7 @@ func (n *node) startJobs(
 		ReconcileRepair:    n.config.work.ReconcileRepair,
 		SyncInventoryEvery: n.config.work.InventorySyncEvery, KeepEvents: n.config.work.KeepEvents,
 		KeepCompletedJobs: n.config.work.KeepCompletedJobs, KeepFailedJobs: n.config.work.KeepFailedJobs,
+		Archive: n.archiver(s),
 		Webhooks: &jobs.Webhooks{
 			Sender: sender, Workers: n.config.work.WebhookWorkers, Parallel: n.config.work.WebhookParallel,
 			Keep: n.config.work.KeepDeliveries,
@@ -125,4 +127,15 @@ func (n *node) startJobs(
 	n.background(sampler.Run)
 	n.background(jobs.NewLookout(s, client.ID(), n.logger).Run)
 	return client.Client, nil
+}
+
+// archiver returns what moves old orders into files; nil if orders are kept for ever.
+func (n *node) archiver(s *store.Store) *archive.Archiver {
+	if n.config.work.KeepOrders == 0 {
+		return nil
+	}
+	return archive.New(archive.Config{
+		Store: s, Dir: n.config.work.ArchiveDir, Keep: n.config.work.KeepOrders, Now: n.clock.Now, Logger: n.logger,
+		Registerer: n.registry,
+	})
 }

@@ -165,7 +165,7 @@ func (b *bench) grow(ctx context.Context, orders int) (*database, error) {
 		return nil, err
 	}
 	_, _ = fmt.Fprintf(b.log, "a database with %s orders\n", thousands(int64(orders)))
-	return d, nil
+	return d, b.bytesEach(ctx, d)
 }
 
 // growth lists the measurements in one database.

@@ -40,7 +40,9 @@ FROM (
 -- its statistics say that little lies behind a cursor, it would read and sort all of that for each page.
 SELECT sqlc.embed(e), o.customer_id, o.principal
 FROM millrace.order_events e, LATERAL (
-    SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
+    SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id
+    UNION ALL
+    SELECT a.customer_id, a.principal FROM millrace.archived_orders a WHERE a.order_id = e.order_id LIMIT 1
 ) o
 WHERE (e.txid, e.id) > ((SELECT @txid::xid8), (SELECT @id::bigint)) AND e.txid < (SELECT @below::xid8)
     AND (coalesce(cardinality(@steps::text[]), 0) = 0 OR e.step = ANY(@steps::text[]))

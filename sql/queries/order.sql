@@ -1,9 +1,11 @@
 -- name: OrdersInsert :many
 -- OrdersInsert stores new orders with their items, steps and first events in one statement, and returns the ids of the
--- stored ones. An order whose idempotency key or id is taken is left out, with its items, steps and events. An order
--- from before the seal is left out, too.
+-- stored ones. An order whose idempotency key or id is taken, also by an archived order, is left out, with its items,
+-- steps and events. An order from before the seal is left out, too.
 WITH seal AS MATERIALIZED (
     SELECT millrace.order_sealed_to() AS at
+), archived AS MATERIALIZED (
+    SELECT millrace.order_keys_archived(@principals::text[], @idempotency_keys::text[])::boolean[] AS taken
 ), placed AS (
     INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
@@ -22,10 +24,12 @@ WITH seal AS MATERIALIZED (
             unnest(@totals_minor::bigint[]) AS total_minor, unnest(@payment_methods::text[]) AS payment_method,
             unnest(@shipping_addresses::text[]) AS shipping_address, unnest(@customer_emails::text[]) AS customer_email,
             unnest(@placed_at::timestamptz[]) AS placed_at,
-            unnest(@request_ids::text[]) AS request_id, unnest(@traceparents::text[]) AS traceparent
+            unnest(@request_ids::text[]) AS request_id, unnest(@traceparents::text[]) AS traceparent,
+            unnest((SELECT archived.taken FROM archived)) AS taken
     ) u, seal
     WHERE u.placed_at >= seal.at
         AND ('x' || left(replace(u.id::text, '-', ''), 12))::bit(48)::bigint >= floor(extract(epoch FROM seal.at) * 1000)
+        AND NOT u.taken
     ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), opened AS (

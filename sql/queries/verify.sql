@@ -28,7 +28,9 @@ WHERE o.id = ANY(@ids::uuid[]) AND o.idempotency_key IS NOT NULL;
 
 -- name: VerifyLogPage :many
 -- VerifyLogPage reads a page of the log after a cursor, and reports whether the order of each event exists.
-SELECT e.txid, e.id, e.order_id, (o.id IS NULL)::boolean AS orphan
+SELECT e.txid, e.id, e.order_id, (
+    o.id IS NULL AND NOT EXISTS (SELECT FROM millrace.archived_orders a WHERE a.order_id = e.order_id)
+)::boolean AS orphan
 FROM (
     SELECT l.txid, l.id, l.order_id FROM millrace.order_events l
     WHERE (l.txid, l.id) > (@txid::xid8, @id::bigint) ORDER BY l.txid, l.id LIMIT @page_size

@@ -332,7 +332,9 @@ func (q *Queries) LogProbe(ctx context.Context, db DBTX, txid uint64) (LogProbeR
 const logRead = `-- name: LogRead :many
 SELECT e.id, e.txid, e.logged_at, e.order_id, e.version, e.kind, e.amount_minor, e.step, e.generation, e.reference, e.reason, e.status, e.progress, e.status_changed, e.at, e.actor, o.customer_id, o.principal
 FROM millrace.order_events e, LATERAL (
-    SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id LIMIT 1
+    SELECT orders.customer_id, orders.principal FROM millrace.orders WHERE orders.id = e.order_id
+    UNION ALL
+    SELECT a.customer_id, a.principal FROM millrace.archived_orders a WHERE a.order_id = e.order_id LIMIT 1
 ) o
 WHERE (e.txid, e.id) > ((SELECT $1::xid8), (SELECT $2::bigint)) AND e.txid < (SELECT $3::xid8)
     AND (coalesce(cardinality($4::text[]), 0) = 0 OR e.step = ANY($4::text[]))

@@ -60,6 +60,15 @@ type Lever struct {
 	EndsAt  time.Time
 }
 
+type MillraceArchiveFile struct {
+	ID        int64
+	Name      string
+	Orders    int64
+	Bytes     int64
+	Sha256    []byte
+	WrittenAt time.Time
+}
+
 type MillraceSweepCursor struct {
 	Walk    string
 	OrderID uuid.UUID

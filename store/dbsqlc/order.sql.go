@@ -305,6 +305,8 @@ func (q *Queries) OrdersExportByStatus(ctx context.Context, db DBTX, arg *Orders
 const ordersInsert = `-- name: OrdersInsert :many
 WITH seal AS MATERIALIZED (
     SELECT millrace.order_sealed_to() AS at
+), archived AS MATERIALIZED (
+    SELECT millrace.order_keys_archived($1::text[], $2::text[])::boolean[] AS taken
 ), placed AS (
     INSERT INTO millrace.orders (
         id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor, payment_method,
@@ -317,16 +319,18 @@ WITH seal AS MATERIALIZED (
         'complete', '', u.placed_at, u.placed_at, nullif(u.request_id, ''), nullif(u.traceparent, '')
     FROM (
         SELECT
-            unnest($1::uuid[]) AS id, unnest($2::text[]) AS principal,
-            unnest($3::text[]) AS idempotency_key, unnest($4::bytea[]) AS fingerprint,
+            unnest($3::uuid[]) AS id, unnest($1::text[]) AS principal,
+            unnest($2::text[]) AS idempotency_key, unnest($4::bytea[]) AS fingerprint,
             unnest($5::text[]) AS customer_id, unnest($6::text[]) AS currency,
             unnest($7::bigint[]) AS total_minor, unnest($8::text[]) AS payment_method,
             unnest($9::text[]) AS shipping_address, unnest($10::text[]) AS customer_email,
             unnest($11::timestamptz[]) AS placed_at,
-            unnest($12::text[]) AS request_id, unnest($13::text[]) AS traceparent
+            unnest($12::text[]) AS request_id, unnest($13::text[]) AS traceparent,
+            unnest((SELECT archived.taken FROM archived)) AS taken
     ) u, seal
     WHERE u.placed_at >= seal.at
         AND ('x' || left(replace(u.id::text, '-', ''), 12))::bit(48)::bigint >= floor(extract(epoch FROM seal.at) * 1000)
+        AND NOT u.taken
     ON CONFLICT DO NOTHING
     RETURNING orders.id
 ), opened AS (
@@ -360,16 +364,16 @@ WITH seal AS MATERIALIZED (
         at
     )
     SELECT e.order_id, 1, 'order_placed', 0, '', 0, '', '', 'pending', 0, true, e.at
-    FROM (SELECT unnest($1::uuid[]) AS order_id, unnest($11::timestamptz[]) AS at) e
+    FROM (SELECT unnest($3::uuid[]) AS order_id, unnest($11::timestamptz[]) AS at) e
     JOIN placed ON placed.id = e.order_id
 )
 SELECT placed.id FROM placed
 `
 
 type OrdersInsertParams struct {
-	Ids               []uuid.UUID
 	Principals        []string
 	IdempotencyKeys   []string
+	Ids               []uuid.UUID
 	Fingerprints      [][]byte
 	CustomerIds       []string
 	Currencies        []string
@@ -395,13 +399,13 @@ type OrdersInsertParams struct {
 }
 
 // OrdersInsert stores new orders with their items, steps and first events in one statement, and returns the ids of the
-// stored ones. An order whose idempotency key or id is taken is left out, with its items, steps and events. An order
-// from before the seal is left out, too.
+// stored ones. An order whose idempotency key or id is taken, also by an archived order, is left out, with its items,
+// steps and events. An order from before the seal is left out, too.
 func (q *Queries) OrdersInsert(ctx context.Context, db DBTX, arg *OrdersInsertParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, ordersInsert,
-		arg.Ids,
 		arg.Principals,
 		arg.IdempotencyKeys,
+		arg.Ids,
 		arg.Fingerprints,
 		arg.CustomerIds,
 		arg.Currencies,

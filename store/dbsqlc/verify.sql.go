@@ -294,7 +294,9 @@ func (q *Queries) VerifyKeys(ctx context.Context, db DBTX, ids []uuid.UUID) ([]V
 }
 
 const verifyLogPage = `-- name: VerifyLogPage :many
-SELECT e.txid, e.id, e.order_id, (o.id IS NULL)::boolean AS orphan
+SELECT e.txid, e.id, e.order_id, (
+    o.id IS NULL AND NOT EXISTS (SELECT FROM millrace.archived_orders a WHERE a.order_id = e.order_id)
+)::boolean AS orphan
 FROM (
     SELECT l.txid, l.id, l.order_id FROM millrace.order_events l
     WHERE (l.txid, l.id) > ($1::xid8, $2::bigint) ORDER BY l.txid, l.id LIMIT $3
