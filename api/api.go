@@ -90,8 +90,8 @@ func (s *Server) routes() http.Handler {
 		auth: c.Auth, audit: c.Store.Audit, cache: c.Cache, rates: rates, load: s.load,
 		refusals: limit.New(limit.Config{Logger: c.Logger}),
 	}
-	router.Use(identifying{c.Tracer}.identified, secured, parting(s.leaving), accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured,
-		s.metrics.recovered, access.sheltered, origins.guard, s.load.shed,
+	router.Use(identifying{c.Tracer}.identified, secured, parting(s.leaving),
+		accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured, s.metrics.recovered, access.sheltered, origins.guard, s.load.shed,
 		rates.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))

@@ -67,8 +67,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 // long they stay open does not measure the server.
 func (m *metrics) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		x := exchangeOf(r.Context())
+		start, ctx := time.Now(), r.Context()
+		x := exchangeOf(ctx)
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		m.inFlight.Inc()
 		defer func() {
@@ -85,7 +85,7 @@ func (m *metrics) measured(next http.Handler) http.Handler {
 				operation = noOperation
 			}
 			took := time.Since(start).Seconds()
-			trace.Observe(r.Context(), m.duration.WithLabelValues(operation, strconv.Itoa(code)), took)
+			trace.Observe(ctx, m.duration.WithLabelValues(operation, strconv.Itoa(code)), took)
 		}()
 		next.ServeHTTP(recorder, r)
 	})

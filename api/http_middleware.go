@@ -33,8 +33,8 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // identifying is the outermost middleware.
 type identifying struct{ tracer *trace.Tracer }
 
-// identified gives every request an id, the caller's if it matches requestID, and a scope, with the request's place in a
-// trace. Probes come every few seconds, and have no span.
+// identified gives every request an id, the caller's if it matches requestID, and a scope, with the request's place in
+// a trace. Probes come every few seconds, and have no span.
 func (i identifying) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")

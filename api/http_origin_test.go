@@ -17,7 +17,9 @@ import (
 // The request that places an order is stored with it, and the lines of requests say what their work was.
 func TestOrigin(t *testing.T) {
 	t.Parallel()
-	h := serve(t, storetest.Pool(t), func(c *api.Config) { c.Logger = slog.New(trace.Handler{Handler: c.Logger.Handler()}) })
+	h := serve(t, storetest.Pool(t), func(c *api.Config) {
+		c.Logger = slog.New(trace.Handler{Handler: c.Logger.Handler()})
+	})
 	const id, traceID = "find-me", "4bf92f3577b34da6a3ce929d0e0e4736"
 	placed := h.do(t, http.MethodPost, "/api/orders", seedBody, "X-Request-Id", id, "Idempotency-Key", "k",
 		"Traceparent", "00-"+traceID+"-00f067aa0ba902b7-01")

@@ -64,7 +64,7 @@ type ExplainedAudit struct {
 
 func newBelongings(o orders.Order, found store.Belongings) *Belongings {
 	b := &Belongings{
-		RequestID: o.Origin.RequestID, TraceID: trace.TraceID(o.Origin.Traceparent),
+		RequestID: o.Origin.RequestID, TraceID: trace.IDOf(o.Origin.Traceparent),
 		Webhooks: found.Deliveries, Messages: []ExplainedMessage{}, Notifications: []ExplainedNotification{},
 		Findings: []ExplainedFinding{}, Audit: []ExplainedAudit{},
 	}

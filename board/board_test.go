@@ -372,7 +372,8 @@ func TestBelongings(t *testing.T) {
 	hook := orders.NewID()
 	d.exec(t, `INSERT INTO millrace.webhook_endpoints (id, principal, customer_id, owner_customer_id, url, event_types,
 			description, secret, rotation_key, state, disabled_reason, failures, busy_until, created_at, updated_at)
-		VALUES ($1, 'p', '', '', 'https://shop.example.com', '{}', '', sha256('s'), '', 'enabled', '', 0, now(), now(), now())`,
+		VALUES ($1, 'p', '', '', 'https://shop.example.com', '{}', '', sha256('s'), '', 'enabled', '', 0, now(), now(),
+			now())`,
 		hook)
 	d.exec(t, `INSERT INTO millrace.webhook_deliveries (id, endpoint_id, event_type, order_id, version, body, state,
 			attempts, give_up_at, next_attempt_at, created_at)

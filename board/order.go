@@ -50,7 +50,7 @@ func (d orderData) Money(m orders.Money) string {
 func (d orderData) Key(s orders.Step) string { return orders.StepKey(d.ID, s.Name, s.KeyGeneration) }
 
 // TraceID is the trace of the request that placed the order; empty if it has none.
-func (d orderData) TraceID() string { return trace.TraceID(d.Origin.Traceparent) }
+func (d orderData) TraceID() string { return trace.IDOf(d.Origin.Traceparent) }
 
 // Tone chooses how the order's status is marked.
 func (d orderData) Tone() string {

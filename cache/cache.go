@@ -1,5 +1,5 @@
-// Package cache keeps orders in memory, as fresh as the feed. It imports orders and trace only: the function that loads an order
-// and the lag of the feed are passed in.
+// Package cache keeps orders in memory, as fresh as the feed. It imports orders and trace only: the function that loads
+// an order and the lag of the feed are passed in.
 package cache
 
 import (

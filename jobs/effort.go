@@ -12,8 +12,8 @@ import (
 // order's end then lacks its attempts.
 const effortOrders = 4096
 
-// efforts remembers how many attempts the steps of unfinished orders took, if more than one: for the line that is logged
-// when an order ends. Only steps that this process settled are remembered.
+// efforts remembers how many attempts the steps of unfinished orders took, if more than one: for the line that is
+// logged when an order ends. Only steps that this process settled are remembered.
 type efforts struct {
 	mu     sync.Mutex
 	orders *simplelru.LRU[orders.ID, map[string]int]

@@ -33,10 +33,10 @@ func newReconciled(t *testing.T, repair bool) *system {
 	})
 }
 
-// plant makes something happen at a provider that Millrace did not ask for.
-func (s *system) plant(path, key, body string, args ...any) {
+// plant makes a payment happen at its provider that Millrace did not ask for.
+func (s *system) plant(key, body string, args ...any) {
 	s.t.Helper()
-	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, path,
+	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, "/payments/authorizations",
 		strings.NewReader(fmt.Sprintf(body, args...)))
 	r.Header.Set("Idempotency-Key", key)
 	w := httptest.NewRecorder()
@@ -117,10 +117,10 @@ func TestReconcile(t *testing.T) {
 	stranger := orders.NewID()
 	const money = `{"orderId":%q,"customerId":"1","amount":%s,"currency":"USD","paymentMethod":"card"}`
 	orphan := orders.StepKey(stranger, orders.AuthorizePayment, 1)
-	s.plant("/payments/authorizations", orphan, money, stranger, "5.00")
+	s.plant(orphan, money, stranger, "5.00")
 	second := orders.StepKey(completed, orders.AuthorizePayment, 2)
-	s.plant("/payments/authorizations", second, money, completed, "209.97")
-	s.plant("/payments/authorizations", "not-ours", money, completed, "1.00")
+	s.plant(second, money, completed, "209.97")
+	s.plant("not-ours", money, completed, "1.00")
 	// The order has a larger capture than the provider.
 	capture := orders.StepKey(completed, orders.CapturePayment, 1)
 	s.exec("UPDATE order_steps SET amount_minor = 20998 WHERE order_id = $1 AND step = 'capture_payment'", completed)

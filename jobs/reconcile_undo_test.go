@@ -209,7 +209,7 @@ func TestUndoIsHeld(t *testing.T) {
 	s.awaitNoJobs()
 	capture := func(id orders.ID) string { return orders.StepKey(id, orders.CapturePayment, 1) }
 	stranger := orders.NewID()
-	s.plant("/payments/authorizations", "not-ours", `{"orderId":%q,"customerId":"1","amount":5,"currency":"USD"}`,
+	s.plant("not-ours", `{"orderId":%q,"customerId":"1","amount":5,"currency":"USD"}`,
 		stranger)
 	s.lose(shipped, accepted)
 	require.Eventually(t, func() bool { return len(s.findings()) == 13 }, time.Minute, 50*time.Millisecond)
@@ -246,8 +246,8 @@ func TestUndoIsHeld(t *testing.T) {
 	require.Empty(t, s.plan(0).Orders)
 }
 
-// TestUndoOfForgottenKeys: a provider that lists an effect and finds nothing to undo has forgotten it. A silent one ends
-// the run, and a part of a listing is no listing.
+// TestUndoOfForgottenKeys: a provider that lists an effect and finds nothing to undo has forgotten it. A silent one
+// ends the run, and a part of a listing is no listing.
 func TestUndoOfForgottenKeys(t *testing.T) {
 	t.Parallel()
 	s := newReconciled(t, false)

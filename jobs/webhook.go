@@ -34,7 +34,8 @@ func (s *shared) webhooks() job {
 	}
 	worker := &webhookWorker{
 		store: s.Store, sender: s.Webhooks.Sender, shares: map[string]*shares{},
-		parallel: cmp.Or(s.Webhooks.Parallel, 2), now: s.Now, logger: s.Logger, tracer: s.Tracer, metrics: newWebhookMetrics(s.Registerer),
+		parallel: cmp.Or(s.Webhooks.Parallel, 2), now: s.Now, logger: s.Logger, tracer: s.Tracer,
+		metrics: newWebhookMetrics(s.Registerer),
 	}
 	j := job{
 		register: func(workers *river.Workers) { river.AddWorker(workers, worker) }, queues: map[string]int{},

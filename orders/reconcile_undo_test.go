@@ -46,12 +46,15 @@ func TestUndoLost(t *testing.T) {
 			[]orders.Effect{
 				authorised, reserved, effect(orders.QuoteShipping, 0), captured, shipped, effect(orders.SendEmail, 500),
 			},
-			undos{orders.CancelShipment: 0, refund: 500, orders.ReleaseInventory: 0, orders.VoidPayment: 0}, "",
+			undos{orders.CancelShipment: 0, refund: 500, orders.ReleaseInventory: 0, orders.VoidPayment: 0},
+			"",
 		},
 		{"Authorised", []orders.Effect{authorised}, undos{orders.VoidPayment: 500}, ""},
 		{
-			"CapturedInPart", []orders.Effect{authorised, with(captured, func(e *orders.Effect) { e.Amount = 200 })},
-			undos{refund: 200, orders.VoidPayment: 300}, "",
+			"CapturedInPart",
+			[]orders.Effect{authorised, with(captured, func(e *orders.Effect) { e.Amount = 200 })},
+			undos{refund: 200, orders.VoidPayment: 300},
+			"",
 		},
 		{"RefundedInPart", []orders.Effect{captured, effect(refund, 120)}, undos{refund: 380}, ""},
 		{"Refunded", []orders.Effect{captured, effect(refund, 500)}, undos{}, ""},
@@ -66,20 +69,24 @@ func TestUndoLost(t *testing.T) {
 		{"NoAmount", []orders.Effect{effect(orders.CapturePayment, 0)}, nil, "no amount"},
 		{"NoAmountOfRefund", []orders.Effect{captured, effect(refund, 0)}, nil, "no amount"},
 		{
-			"OtherCurrency", []orders.Effect{captured, with(effect(refund, 5), func(e *orders.Effect) { e.Currency = "EUR" })},
+			"OtherCurrency",
+			[]orders.Effect{captured, with(effect(refund, 5), func(e *orders.Effect) { e.Currency = "EUR" })},
 			nil, "different currencies",
 		},
 		{"OtherKey", []orders.Effect{with(captured, func(e *orders.Effect) { e.Key = "k" })}, nil, "not one of Millrace's"},
 		{
-			"OtherSpelling", []orders.Effect{with(captured, func(e *orders.Effect) { e.Key = e.Key[:53] + "01" })},
+			"OtherSpelling",
+			[]orders.Effect{with(captured, func(e *orders.Effect) { e.Key = e.Key[:53] + "01" })},
 			nil, "not one of Millrace's",
 		},
 		{
-			"OtherOrder", []orders.Effect{with(captured, func(e *orders.Effect) { e.OrderID = orders.NewID().String() })},
+			"OtherOrder",
+			[]orders.Effect{with(captured, func(e *orders.Effect) { e.OrderID = orders.NewID().String() })},
 			nil, "another provider or order",
 		},
 		{
-			"OtherProvider", []orders.Effect{with(captured, func(e *orders.Effect) { e.Provider = orders.Shipping })},
+			"OtherProvider",
+			[]orders.Effect{with(captured, func(e *orders.Effect) { e.Provider = orders.Shipping })},
 			nil, "another provider or order",
 		},
 	} {

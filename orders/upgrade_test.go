@@ -33,23 +33,29 @@ func TestDifferences(t *testing.T) {
 		{"StepWouldNotStart", func(o *orders.Order, _ *[]orders.Event) {
 			o.Steps = append(o.Steps, orders.Step{Name: "wrap_gift", Generation: 1, State: orders.StatePending})
 		}, []orders.Difference{{What: "wrap_gift:1", Stored: "pending", Made: "not started"}}},
-		{"Amount", func(o *orders.Order, _ *[]orders.Event) { o.Latest(orders.CapturePayment).Amount = 1 },
+		{
+			"Amount", func(o *orders.Order, _ *[]orders.Event) { o.Latest(orders.CapturePayment).Amount = 1 },
 			[]orders.Difference{{
 				What: "capture_payment:1", Stored: `succeeded, amount 1, key 1, reference "", reason ""`,
 				Made: `succeeded, amount 20997, key 1, reference "", reason ""`,
-			}}},
-		{"UnknownEvent", func(_ *orders.Order, log *[]orders.Event) { (*log)[3].Kind = "order_wrapped" },
+			}},
+		},
+		{
+			"UnknownEvent", func(_ *orders.Order, log *[]orders.Event) { (*log)[3].Kind = "order_wrapped" },
 			[]orders.Difference{{
 				What: "version 4", Stored: "order_wrapped quote_shipping:1", Made: "refused: " + orders.ErrNoChange.Error(),
-			}}},
-		{"Sequence", func(o *orders.Order, _ *[]orders.Event) { o.Steps[0], o.Steps[1] = o.Steps[1], o.Steps[0] },
+			}},
+		},
+		{
+			"Sequence", func(o *orders.Order, _ *[]orders.Event) { o.Steps[0], o.Steps[1] = o.Steps[1], o.Steps[0] },
 			[]orders.Difference{{
 				What: "steps",
 				Stored: "[reserve_inventory:1 authorize_payment:1 quote_shipping:1 capture_payment:1 book_shipment:1 " +
 					"send_email:1]",
 				Made: "[authorize_payment:1 reserve_inventory:1 quote_shipping:1 capture_payment:1 book_shipment:1 " +
 					"send_email:1]",
-			}}},
+			}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

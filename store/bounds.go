@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// logBounds reads how far the log can be read. A transaction of another database of the server is older than what can be
-// read, too, until it is known to be one: looking at all sessions for each read would cost more than the read.
+// logBounds reads how far the log can be read. A transaction of another database of the server is older than what can
+// be read, too, until it is known to be one: looking at all sessions for each read would cost more than the read.
 type logBounds struct {
 	queries *dbsqlc.Queries
 	now     func() time.Time

@@ -144,7 +144,8 @@ func Checks() []Check {
 		{
 			checkOldWriter, "L6", "A transaction that writes has been open for more than 10 s. Until it ends, " +
 				"readers see no event that was logged after it began: caches, event streams and webhooks wait. " +
-				"Transactions of other databases hold nothing up. A prepared transaction (pid 0) counts too. The log's upkeep does not count in its first 15 min",
+				"Transactions of other databases hold nothing up. A prepared transaction (pid 0) counts too. " +
+				"The log's upkeep does not count in its first 15 min",
 			"End it: `SELECT pg_terminate_backend(pid)`; a prepared one with `COMMIT PREPARED` or `ROLLBACK PREPARED`",
 		},
 		{

@@ -45,7 +45,8 @@ func TestDiagnoseFeatures(t *testing.T) {
 		"ids that say nothing": {
 			`ALTER FUNCTION pg_catalog.pg_current_xact_id() RENAME TO gone;
 			CREATE FUNCTION pg_catalog.pg_current_xact_id() RETURNS xid8 LANGUAGE sql AS $$ SELECT '3'::xid8 $$`,
-			[]string{"transactions"}, store.DiagnosisFailed,
+			[]string{"transactions"},
+			store.DiagnosisFailed,
 		},
 		"no locks": {
 			"ALTER FUNCTION pg_catalog.pg_advisory_xact_lock(bigint) RENAME TO gone", []string{"locks"}, store.DiagnosisFailed,
@@ -53,14 +54,17 @@ func TestDiagnoseFeatures(t *testing.T) {
 		"locks that lock nothing": {
 			`ALTER FUNCTION pg_catalog.pg_advisory_xact_lock(bigint) RENAME TO gone;
 			CREATE FUNCTION pg_catalog.pg_advisory_xact_lock(bigint) RETURNS void LANGUAGE sql AS ''`,
-			[]string{"locks"}, store.DiagnosisFailed,
+			[]string{"locks"},
+			store.DiagnosisFailed,
 		},
 		"no triggers": {
 			"ALTER FUNCTION pg_catalog.suppress_redundant_updates_trigger() RENAME TO gone",
-			[]string{"triggers"}, store.DiagnosisFailed,
+			[]string{"triggers"},
+			store.DiagnosisFailed,
 		},
 		"no right to ask": {
-			"REVOKE TEMPORARY ON DATABASE %s FROM PUBLIC", []string{"partitions", "skip_locked", "triggers"},
+			"REVOKE TEMPORARY ON DATABASE %s FROM PUBLIC",
+			[]string{"partitions", "skip_locked", "triggers"},
 			store.DiagnosisWarning,
 		},
 	} {

@@ -26,9 +26,9 @@ const (
 // Feed reads the log of all orders as it grows, once per process, and hands its entries to the process's subscribers.
 // They get each event at least once, the events of one order by version, and none is left out.
 //
-// The cursor is (txid, id) and stops below the oldest running transaction of the database. A cursor of the id alone looks the same and
-// loses events: ids are handed out before commit, so a slow transaction commits behind a cursor that has passed its
-// ids.
+// The cursor is (txid, id) and stops below the oldest running transaction of the database. A cursor of the id alone
+// looks the same and loses events: ids are handed out before commit, so a slow transaction commits behind a cursor that
+// has passed its ids.
 type Feed struct {
 	pool        *pgxpool.Pool
 	logger      *slog.Logger

@@ -91,8 +91,8 @@ func TestNoticeOnce(t *testing.T) {
 func TestNoticesLookAtTheLatest(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
-	w.exec(`INSERT INTO orders (id, principal, customer_id, currency, total_minor, payment_method, version, status, standing,
-			goal, reason, placed_at, updated_at, cause_step, cause_state, cause_code)
+	w.exec(`INSERT INTO orders (id, principal, customer_id, currency, total_minor, payment_method, version, status,
+			standing, goal, reason, placed_at, updated_at, cause_step, cause_state, cause_code)
 		SELECT gen_random_uuid(), 'p', n, 'USD', 1, 'card', 1, 'needs_attention', 'needs_attention', 'fail', '', now(), now(),
 			'void_payment', 'refused', 'refused'
 		FROM generate_series(1, $1::integer + 1) AS n`, store.LatestDeadLetters)

@@ -37,19 +37,22 @@ func newOrders(d *database, c Config) *Orders {
 	}
 	s := &Orders{database: d, recent: cmp.Or(c.Recent, NewRecent()), writes: c.Writes}
 	s.placing = &group[orders.Placement, Placed]{
-		name: "SaveOrder", flush: s.place, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("place"), panics: panics,
-		weight: placementWeight,
+		name: "SaveOrder", flush: s.place, lanes: groupLanes, alone: c.Alone,
+		callers: callers.WithLabelValues("place"), panics: panics, weight: placementWeight,
 	}
 	for i := range s.applying {
 		s.applying[i] = &group[change, Applied]{
-			name: "UpdateOrder", flush: s.apply, lanes: 1, alone: c.Alone, callers: callers.WithLabelValues("apply"), panics: panics,
+			name: "UpdateOrder", flush: s.apply, lanes: 1, alone: c.Alone,
+			callers: callers.WithLabelValues("apply"), panics: panics,
 		}
 	}
 	s.reading = &group[orders.StepJob, Intent]{
-		name: "ReadSteps", flush: s.intents, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_step"), panics: panics,
+		name: "ReadSteps", flush: s.intents, lanes: groupLanes, alone: c.Alone,
+		callers: callers.WithLabelValues("read_step"), panics: panics,
 	}
 	s.resuming = &group[carriage, []Pending]{
-		name: "ReadOrders", flush: s.pending, lanes: groupLanes, alone: c.Alone, callers: callers.WithLabelValues("read_order"), panics: panics,
+		name: "ReadOrders", flush: s.pending, lanes: groupLanes, alone: c.Alone,
+		callers: callers.WithLabelValues("read_order"), panics: panics,
 	}
 	return s
 }

@@ -138,7 +138,8 @@ func TestWatchReadsLittle(t *testing.T) {
 			return err
 		}, 25000},
 		{"DeadLetterGroupsLatest", func() error {
-			_, err := dbsqlc.New().DeadLetterGroupsLatest(t.Context(), tx, &dbsqlc.DeadLetterGroupsLatestParams{Latest: 100, Most: 10})
+			latest := &dbsqlc.DeadLetterGroupsLatestParams{Latest: 100, Most: 10}
+			_, err := dbsqlc.New().DeadLetterGroupsLatest(t.Context(), tx, latest)
 			return err
 		}, 250},
 		{"VerifyStuck", func() error {

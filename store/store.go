@@ -104,8 +104,9 @@ func New(c Config) (*Store, error) {
 		Orders: orders, Steps: steps, DeadLetters: &DeadLetters{d}, Log: log, Webhooks: webhooks,
 		Deliveries: deliveries, Notices: notices, Notifications: &Notifications{d}, Inventory: &Inventory{d},
 		Findings: &Findings{d, orders}, Credentials: &Credentials{d}, Audit: &Audit{d},
-		Instances: &Instances{d, c.VerifyEvery, c.SweepEvery}, Queues: &Queues{d}, Server: &Server{d}, Processes: &Processes{d},
-		History: &History{d}, Verifier: &Verifier{d, steps, notices}, Customers: &Customers{d}, Archive: &Archive{d},
+		Instances: &Instances{d, c.VerifyEvery, c.SweepEvery}, Queues: &Queues{d}, Server: &Server{d},
+		Processes: &Processes{d}, History: &History{d}, Verifier: &Verifier{d, steps, notices}, Customers: &Customers{d},
+		Archive: &Archive{d},
 		Levers: &Levers{d}, Holds: c.Holds,
 	}, nil
 }

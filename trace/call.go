@@ -6,9 +6,8 @@ import (
 	"net/url"
 
 	"go.opentelemetry.io/otel/attribute"
-	oteltrace "go.opentelemetry.io/otel/trace"
-
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
 // Call begins the span of a call over HTTP. template is the path without what differs from call to call.

@@ -42,7 +42,7 @@ func idsOf(ctx context.Context) (attrs []slog.Attr) {
 	}
 	here := Here(ctx)
 	for _, id := range [...]struct{ name, value string }{
-		{FieldRequest, s.requestID}, {FieldTrace, TraceID(here)}, {FieldSpan, spanIDOf(here)},
+		{FieldRequest, s.requestID}, {FieldTrace, IDOf(here)}, {FieldSpan, spanIDOf(here)},
 	} {
 		if id.value != "" {
 			attrs = append(attrs, slog.String(id.name, id.value))

@@ -22,7 +22,8 @@ type (
 	spanIDKey  struct{} // the id of the span
 )
 
-// commitSampler samples the commits of sampled callers. By its trace, which is its own, a commit would mostly be left out.
+// commitSampler samples the commits of sampled callers. By its trace, which is its own, a commit would mostly be left
+// out.
 type commitSampler struct{ sdk.Sampler }
 
 // ShouldSample implements sdk.Sampler.

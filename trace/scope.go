@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Scope is one request, job or delivery. A nil Scope takes what it is told, and knows nothing. It is safe for concurrent
-// use: work that a request has begun may go on after it, or beside it.
+// Scope is one request, job or delivery. A nil Scope takes what it is told, and knows nothing. It is safe for
+// concurrent use: work that a request has begun may go on after it, or beside it.
 type Scope struct {
 	requestID   string
 	traceparent string // of the request's span or its caller's, or of the order's placement

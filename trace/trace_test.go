@@ -43,8 +43,8 @@ func TestParseTraceparent(t *testing.T) {
 	} {
 		require.Equal(t, want, trace.ParseTraceparent(header), "%q", header)
 	}
-	require.Equal(t, traceID, trace.TraceID(traceparent))
-	require.Empty(t, trace.TraceID(""))
+	require.Equal(t, traceID, trace.IDOf(traceparent))
+	require.Empty(t, trace.IDOf(""))
 }
 
 func FuzzParseTraceparent(f *testing.F) {

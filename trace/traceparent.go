@@ -44,8 +44,8 @@ func isHex(s string) bool {
 	return true
 }
 
-// TraceID returns the id of the trace that a traceparent is of; empty for none.
-func TraceID(traceparent string) string {
+// IDOf returns the id of the trace that a traceparent is of; empty for none.
+func IDOf(traceparent string) string {
 	if len(traceparent) < spanIDFrom {
 		return ""
 	}

@@ -17,8 +17,8 @@ const library = "github.com/millrace-orders/millrace"
 
 const hexDigits = "0123456789abcdef"
 
-// Tracer begins spans where work comes in: requests, jobs and messages to webhooks. What belongs to such work gets spans
-// by its context. A nil Tracer makes none, and costs nothing.
+// Tracer begins spans where work comes in: requests, jobs and messages to webhooks. What belongs to such work gets
+// spans by its context. A nil Tracer makes none, and costs nothing.
 type Tracer struct{ tracer oteltrace.Tracer }
 
 // New makes a Tracer.
@@ -91,7 +91,7 @@ func remote(traceparent string) oteltrace.SpanContext {
 	if len(traceparent) != traceparentSize {
 		return oteltrace.SpanContext{}
 	}
-	traceID, _ := oteltrace.TraceIDFromHex(TraceID(traceparent)) // it was checked when it came
+	traceID, _ := oteltrace.TraceIDFromHex(IDOf(traceparent)) // it was checked when it came
 	spanID, _ := oteltrace.SpanIDFromHex(spanIDOf(traceparent))
 	flags := oteltrace.TraceFlags(0)
 	if strings.IndexByte(hexDigits, traceparent[traceparentSize-1])%2 == 1 {

@@ -154,8 +154,8 @@ func (c *Clients) Ask(ctx context.Context, step orders.StepName, key string, bod
 		return Answer{State: orders.StateUnknown}, nil // a mail server cannot be asked
 	}
 	return client.call(ctx, call{
-		label: "ask", method: http.MethodGet, path: "operations/{key}", url: client.base.JoinPath("operations", url.PathEscape(key)),
-		step: step, asked: key, sent: body, judge: judgeAsk,
+		label: "ask", method: http.MethodGet, path: "operations/{key}",
+		url: client.base.JoinPath("operations", url.PathEscape(key)), step: step, asked: key, sent: body, judge: judgeAsk,
 	})
 }
 

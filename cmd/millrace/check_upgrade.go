@@ -22,7 +22,7 @@ type checkUpgradeCommand struct {
 }
 
 // Validate reports all problems at once.
-func (c *checkUpgradeCommand) Validate() error { return c.databaseFlags.check() }
+func (c *checkUpgradeCommand) Validate() error { return c.check() }
 
 // Run prints what this program would have done differently. It fails if there is anything, and with errNotVerified if
 // orders could not be compared.

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/reconcile"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/upstream"
@@ -148,10 +147,12 @@ func (c *undoFindingsCommand) print(w io.Writer, out undoOutput) error {
 		fmt.Fprintf(w, "%d orders were undone before\n", out.Settled)
 	}
 	if out.DryRun {
-		_, err := fmt.Fprintf(w, "%d lost orders with %d effects would be undone; nothing was done\n", out.Orders, out.Effects)
+		_, err := fmt.Fprintf(w, "%d lost orders with %d effects would be undone; nothing was done\n",
+			out.Orders, out.Effects)
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d lost orders: %d effects undone, %d orders without an answer\n", out.Orders, out.Undone, out.Left)
+	_, err := fmt.Fprintf(w, "%d lost orders: %d effects undone, %d orders without an answer\n",
+		out.Orders, out.Undone, out.Left)
 	return err
 }
 
@@ -159,7 +160,7 @@ func (c *undoFindingsCommand) print(w io.Writer, out undoOutput) error {
 func money(t reconcile.UndoTotal) string {
 	var list []string
 	for _, currency := range slices.Sorted(maps.Keys(t.Money)) {
-		list = append(list, fmt.Sprintf("%s %s", t.Money[currency], orders.Currency(currency)))
+		list = append(list, fmt.Sprintf("%s %s", t.Money[currency], currency))
 	}
 	return strings.Join(list, ", ")
 }

@@ -154,8 +154,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// audit records the principal and the request, with the body, which has the ids of jobs. It records no body of a refused
-// request: its sender must not fill the log. Error: errOpsBody, and then the attempt is in the log.
+// audit records the principal and the request, with the body, which has the ids of jobs. It records no body of a
+// refused request: its sender must not fill the log. Error: errOpsBody, and then the attempt is in the log.
 func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, allowed bool) error {
 	entry := store.AuditEntry{
 		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: map[string]any{"allowed": allowed},

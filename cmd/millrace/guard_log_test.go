@@ -148,7 +148,8 @@ func TestBodiesThatHide(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, status, body)
 		log, err := g.store.Audit.List(t.Context(), 1)
 		require.NoError(t, err)
-		require.Equal(t, map[string]any{"allowed": true, "bytes": float64(len(body)), "unreadable": true}, log[0].Detail, body)
+		require.Equal(t, map[string]any{"allowed": true, "bytes": float64(len(body)), "unreadable": true},
+			log[0].Detail, body)
 	}
 	deep := strings.Repeat("[", 400) + strings.Repeat("]", 400)
 	for _, body := range []string{"", "{}", ` {"a":[{"b":1},{"b":1.5e2}],"b":null} `, deep} {

@@ -58,8 +58,8 @@ func advice(err error) string {
 
 // exitStatus is 1 for an error in general. It is 2 for a wrong setting and for a verification or an examination that
 // could not be done: after verify, 1 means that invariants are violated, after check-upgrade that orders differ, and
-// after doctor that checks failed. It is 3 for a call that the API refused, because a script may repeat a command after 1
-// but not after 3.
+// after doctor that checks failed. It is 3 for a call that the API refused, because a script may repeat a command after
+// 1 but not after 3.
 func exitStatus(err error) int {
 	_, wrong := errors.AsType[settingsError](err)
 	switch {

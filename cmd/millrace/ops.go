@@ -26,8 +26,8 @@ func (n *node) startOps(client *river.Client[pgx.Tx], s *store.Store, database *
 	if err != nil {
 		return fmt.Errorf("make River UI: %w", err)
 	}
-	// River UI is not started: its service would count all jobs every ten seconds, in each process, whether or not a page is open. It
-	// counts when a page asks.
+	// River UI is not started: its service would count all jobs every ten seconds, in each process, whether or not a
+	// page is open. It counts when a page asks.
 	mux := http.NewServeMux()
 	mux.Handle(riverPrefix+"/", policed(riverPolicy, ui))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{

@@ -80,7 +80,8 @@ func TestProgress(t *testing.T) {
 		tell("all orders", 500, 7000)
 	}
 	require.Equal(t, 5, strings.Count(log.String(), "\n"))
-	require.Contains(t, log.String(), `"msg":"verifying","part":"all orders","orders":500,"events":7000,"seconds":10`)
+	require.Contains(t, log.String(),
+		`"msg":"command goes on","doing":"verifying","part":"all orders","orders":500,"events":7000,"seconds":10`)
 }
 
 func TestVerdict(t *testing.T) {

@@ -23,8 +23,8 @@ const flushTimeout = 2 * time.Second
 
 var errProtocol = errors.New("the protocol of OTLP must be http/protobuf")
 
-// newTracing makes the provider that the standard variables OTEL_… ask for; nil if they ask for none. The exporter reads
-// most of them itself.
+// newTracing makes the provider that the standard variables OTEL_… ask for; nil if they ask for none. The exporter
+// reads most of them itself.
 func newTracing(ctx context.Context, getenv func(string) string, logger *slog.Logger) (*sdk.TracerProvider, error) {
 	exporter := getenv("OTEL_TRACES_EXPORTER")
 	endpoint := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
@@ -34,7 +34,9 @@ func newTracing(ctx context.Context, getenv func(string) string, logger *slog.Lo
 	case exporter != "" && exporter != "otlp":
 		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER is %q: it must be otlp or none", exporter)
 	}
-	protocol := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf")
+	protocol := cmp.Or(
+		getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf",
+	)
 	if protocol != "http/protobuf" {
 		return nil, fmt.Errorf("%w, not %q", errProtocol, protocol)
 	}

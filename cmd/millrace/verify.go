@@ -120,7 +120,8 @@ func progress(logger *slog.Logger, now func() time.Time, doing string) func(part
 	return func(part string, orders, events int64) {
 		if at := now(); at.Sub(told) >= tellEvery {
 			told = at
-			logger.Info(doing, "part", part, "orders", orders, "events", events, "seconds", int(at.Sub(began).Seconds()))
+			logger.Info("command goes on", "doing", doing, "part", part, "orders", orders, "events", events,
+				"seconds", int(at.Sub(began).Seconds()))
 		}
 	}
 }

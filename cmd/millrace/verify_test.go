@@ -192,7 +192,7 @@ func TestFindingsUndo(t *testing.T) {
 			strings.NewReader(`{"orderId":"`+order+`","customerId":"1",`+body+`}`))
 		require.NoError(t, err)
 		request.Header.Set("Idempotency-Key", key)
-		response, err := http.DefaultClient.Do(request)
+		response, err := http.DefaultTransport.RoundTrip(request)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusOK, response.StatusCode)

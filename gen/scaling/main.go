@@ -72,7 +72,8 @@ func reckon(measured string) (string, error) {
 	fmt.Fprintf(&b, "\nFrom the run of %s, Millrace %s, on %s cores of %s: a whole order costs Postgres\n"+
 		"%.3g ms of processor time and %.3g KB of WAL, and the processes of Millrace %.3g ms.\n\n",
 		run[3], run[4], run[2], run[1], figure[database], figure[wal], figure[server])
-	b.WriteString("| cores of Postgres | whole orders a second | WAL, MB a second | cores of all processes of Millrace |\n")
+	b.WriteString("| cores of Postgres | whole orders a second | WAL, MB a second | " +
+		"cores of all processes of Millrace |\n")
 	b.WriteString("| ---: | ---: | ---: | ---: |\n")
 	for _, cores := range []float64{4, 8, 16, 32, 64, 96} {
 		orders := cores * load / figure[database] * 1000

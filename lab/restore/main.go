@@ -1,6 +1,6 @@
 // Command restore drills a restore. It runs a real Millrace on a Postgres that archives its WAL, backs that Postgres
-// up, destroys it in the middle of work, restores it to a moment, and has Millrace find and undo what the providers did for
-// the orders that are lost. Then it compares every figure with the providers' own ledger.
+// up, destroys it in the middle of work, restores it to a moment, and has Millrace find and undo what the providers did
+// for the orders that are lost. Then it compares every figure with the providers' own ledger.
 package main
 
 import (

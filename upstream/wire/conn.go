@@ -15,11 +15,7 @@ import (
 // buffer suits hundreds of connections with short messages.
 const buffer = 1 << 10
 
-var (
-	errHeader = errors.New("header of the answer is too long")
-	// past ends whatever waits for a connection.
-	past = time.Unix(1, 0)
-)
+var errHeader = errors.New("header of the answer is too long")
 
 // conn is a connection, which makes one exchange at a time.
 type conn struct {
@@ -63,7 +59,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // exchange sends a request and reads the answer up to its body. After an error the connection must be closed.
 func (c *conn) exchange(ctx context.Context, r *http.Request) (*http.Response, error) {
 	c.heard, c.left = false, c.transport.config.HeaderBytes
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	writing := r.Write(c.out)
 	if writing == nil {
 		writing = c.out.Flush()

@@ -1,6 +1,6 @@
 // Package wire is an HTTP/1.1 transport for many short exchanges with one server. It writes the request and reads the
-// answer on the caller's goroutine. http.Transport has two goroutines for each connection, and wakes both and the caller
-// for each exchange: that was nearly a fifth of a working process's processor time (docs/performance.md).
+// answer on the caller's goroutine. http.Transport has two goroutines for each connection, and wakes both and the
+// caller for each exchange: that was nearly a fifth of a working process's processor time.
 //
 // It sends each request once. Only a request without a body is sent again, on a new connection, if the server closed
 // a kept connection before it answered.

@@ -124,11 +124,12 @@ func TestAsNetHTTP(t *testing.T) {
 	t.Parallel()
 	const fine = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 	for name, answers := range map[string][]string{
-		"fine":                 {fine},
-		"chunked":              {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
-		"chunked, cut off":     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nokEOF"},
-		"chunked, wrong":       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\nEOF"},
-		"trailer":              {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n"},
+		"fine":             {fine},
+		"chunked":          {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
+		"chunked, cut off": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nokEOF"},
+		"chunked, wrong":   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\nEOF"},
+		"trailer": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2\r\nok\r\n0\r\n" +
+			"X: y\r\n\r\n"},
 		"body cut off":         {"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nokEOF"},
 		"until the end":        {"HTTP/1.1 200 OK\r\n\r\nokEOF"},
 		"HTTP/1.0":             {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nokEOF"},
@@ -180,7 +181,7 @@ func TestInterim(t *testing.T) {
 	url, _ := scripted(t, "HTTP/1.1 102 Processing\r\n\r\n")
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	require.NoError(t, err)
-	_, err = newTransport(t, 1).RoundTrip(r) //nolint:bodyclose // there is none
+	_, err = newTransport(t, 1).RoundTrip(r)
 	var interim *wire.InterimError
 	require.ErrorAs(t, err, &interim)
 	require.Equal(t, 102, interim.Status)
@@ -243,7 +244,8 @@ func TestStale(t *testing.T) {
 		})
 		transport := newTransport(t, 1)
 		for range 2 {
-			require.Equal(t, `200 "ok"`, exchange(t.Context(), transport, http.MethodPost, "http://"+listener.Addr().String(), "{}"))
+			url := "http://" + listener.Addr().String()
+			require.Equal(t, `200 "ok"`, exchange(t.Context(), transport, http.MethodPost, url, "{}"))
 			answered <- struct{}{}
 			<-closed
 		}
@@ -268,7 +270,8 @@ func TestKeptForAWhile(t *testing.T) {
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
-		"no answer": "", "half a header": "HTTP/1.1 200 OK\r\nContent-Le", "half a body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
+		"no answer": "", "half a header": "HTTP/1.1 200 OK\r\nContent-Le",
+		"half a body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -312,7 +315,7 @@ func TestTLS(t *testing.T) {
 	defer server.Close()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
 	require.NoError(t, err)
-	_, err = newTransport(t, 1).RoundTrip(r) //nolint:bodyclose // there is none
+	_, err = newTransport(t, 1).RoundTrip(r)
 	var untrusted *tls.CertificateVerificationError
 	require.ErrorAs(t, err, &untrusted)
 
