@@ -91,8 +91,8 @@ func (s *Server) routes() http.Handler {
 		refusals: limit.New(limit.Config{Logger: c.Logger}),
 	}
 	router.Use(identifying{c.Tracer}.identified, secured, parting(s.leaving),
-		accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured, s.metrics.recovered, access.sheltered, origins.guard, s.load.shed,
-		rates.gated, limited, middleware.GetHead)
+		accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured, s.metrics.recovered,
+		access.sheltered, origins.guard, s.load.shed, rates.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))
 

@@ -2,8 +2,8 @@
 // with its steps and events, and a checksum beside each file.
 //
 // The sequence makes every crash harmless. A file is written, kept by the disk, read back and compared. Then its orders
-// are registered, in one commit. Only orders that are registered, and only from a file that is whole at that moment, are
-// deleted, a few in a transaction. A run that finds registered orders of an earlier run goes on with these.
+// are registered, in one commit. Only orders that are registered, and only from a file that is whole at that moment,
+// are deleted, a few in a transaction. A run that finds registered orders of an earlier run goes on with these.
 package archive
 
 import (
@@ -70,7 +70,8 @@ func New(c Config) *Archiver {
 	return a
 }
 
-// Run archives all orders that are due, and returns how many were deleted. It ends early with ctx; the next run goes on.
+// Run archives all orders that are due, and returns how many were deleted. It ends early with ctx; the next run goes
+// on.
 func (a *Archiver) Run(ctx context.Context) (deleted int64, err error) {
 	if deleted, err = a.finish(ctx); err != nil {
 		return deleted, err
@@ -160,7 +161,9 @@ func (a *Archiver) delete(ctx context.Context, f store.ArchiveFile) (deleted int
 }
 
 // gather returns the orders of the next file, and the last order that it looked at.
-func (a *Archiver) gather(ctx context.Context, before time.Time, after orders.ID) (ids []orders.ID, last orders.ID, err error) {
+func (a *Archiver) gather(
+	ctx context.Context, before time.Time, after orders.ID,
+) (ids []orders.ID, last orders.ID, err error) {
 	for last = after; len(ids) < a.PerFile; {
 		due, end, err := a.Store.Archive.Scan(ctx, before, last, min(scanPage, a.PerFile-len(ids)))
 		if err != nil {
@@ -174,7 +177,9 @@ func (a *Archiver) gather(ctx context.Context, before time.Time, after orders.ID
 	return ids, last, nil
 }
 
-func (a *Archiver) read(ctx context.Context, ids []orders.ID) (list []store.ArchivedOrder, pruned time.Time, err error) {
+func (a *Archiver) read(
+	ctx context.Context, ids []orders.ID,
+) (list []store.ArchivedOrder, pruned time.Time, err error) {
 	for len(ids) > 0 {
 		page := ids[:min(len(ids), scanPage)]
 		ids = ids[len(page):]
@@ -190,7 +195,9 @@ func (a *Archiver) read(ctx context.Context, ids []orders.ID) (list []store.Arch
 }
 
 // sound leaves out the orders that break a rule: verification reports them, and an operator needs them where they are.
-func (a *Archiver) sound(ctx context.Context, list []store.ArchivedOrder, pruned time.Time) (whole []store.ArchivedOrder, left int) {
+func (a *Archiver) sound(
+	ctx context.Context, list []store.ArchivedOrder, pruned time.Time,
+) (whole []store.ArchivedOrder, left int) {
 	for _, o := range list {
 		if err := sound(o, pruned); err != nil {
 			a.Logger.WarnContext(ctx, "order not archived", "order_id", o.ID, "reason", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -47,7 +48,7 @@ func runKilled(database string) {
 			_, err = archiver(s, os.Getenv(dirEnv)).Run(ctx)
 		}
 	}
-	slog.Error("not killed", "error", err)
+	_, _ = fmt.Fprintln(os.Stderr, "not killed:", err)
 	os.Exit(3)
 }
 
@@ -137,7 +138,9 @@ func (s *shop) lines(t *testing.T) (n int) {
 
 func (s *shop) verify(t *testing.T) {
 	t.Helper()
-	v, err := s.store.Verifier.Verify(t.Context(), store.VerifyOptions{Deep: true, Skip: []string{"leader", "reconciliation"}})
+	v, err := s.store.Verifier.Verify(t.Context(), store.VerifyOptions{
+		Deep: true, Skip: []string{"leader", "reconciliation"},
+	})
 	require.NoError(t, err)
 	require.Empty(t, v.Violations)
 	v, err = s.store.Verifier.Verify(t.Context(), store.VerifyOptions{Skip: []string{"leader", "reconciliation"}})
@@ -307,7 +310,8 @@ func TestDamagedFile(t *testing.T) {
 			n, err := archiver(s.store, s.dir).Run(t.Context())
 			require.NoError(t, err)
 			require.EqualValues(t, 2, n)
-			require.Zero(t, s.count(t, "archived_orders a JOIN millrace.archive_files f ON f.id = a.file_id WHERE f.name = 'x.ndjson'"))
+			require.Zero(t, s.count(t,
+				"archived_orders a JOIN millrace.archive_files f ON f.id = a.file_id WHERE f.name = 'x.ndjson'"))
 			require.Equal(t, 2, s.count(t, "archived_orders"))
 		})
 	}
@@ -353,8 +357,8 @@ func TestChangedMeanwhile(t *testing.T) {
 	require.Zero(t, n, "two are refunded at the moment, and one is broken")
 }
 
-// TestPlacementBesideArchive: a placement that began before its key's order was registered, and stores nothing until the
-// order is deleted, makes no second order. Settle waits for it.
+// TestPlacementBesideArchive: a placement that began before its key's order was registered, and stores nothing until
+// the order is deleted, makes no second order. Settle waits for it.
 func TestPlacementBesideArchive(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

@@ -14,7 +14,8 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// TestUnknownKinds: a job of another version's kind is left alone, and burns no attempt, while others are worked past it.
+// TestUnknownKinds: a job of another version's kind is left alone, and burns no attempt, while others are worked past
+// it.
 func TestUnknownKinds(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

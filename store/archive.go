@@ -133,7 +133,8 @@ func (s *Archive) readWhole(ctx context.Context, tx pgx.Tx, ids []orders.ID) (li
 	return list, nil
 }
 
-// Register notes that a file has orders, which was verified. Orders that have changed since they were read are left out.
+// Register notes that a file has orders, which was verified. Orders that have changed since they were read are left
+// out.
 func (s *Archive) Register(ctx context.Context, f ArchiveFile, list []ArchivedOrder) (ArchiveFile, error) {
 	params := new(dbsqlc.ArchiveRegisterParams)
 	for _, o := range list {
@@ -176,8 +177,9 @@ func (s *Archive) Pending(ctx context.Context) ([]ArchiveFile, error) {
 	return files, nil
 }
 
-// Settle waits until every transaction that stores orders and may not have seen what is registered has ended. Without it
-// such a transaction would find an idempotency key neither in the orders nor in the archive, and store a second order.
+// Settle waits until every transaction that stores orders and may not have seen what is registered has ended. Without
+// it such a transaction would find an idempotency key neither in the orders nor in the archive, and store a second
+// order.
 func (s *Archive) Settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, archivePatience)
 	defer cancel()
@@ -198,8 +200,8 @@ func (s *Archive) Settle(ctx context.Context) error {
 	return nil
 }
 
-// Delete deletes up to limit orders of a file that is registered, whole, settled and verified. Orders that changed since
-// stay, and the file does not count for them any more. more reports whether the file has more orders to delete.
+// Delete deletes up to limit orders of a file that is registered, whole, settled and verified. Orders that changed
+// since stay, and the file does not count for them any more. more reports whether the file has more orders to delete.
 func (s *Archive) Delete(ctx context.Context, f ArchiveFile, limit int) (deleted int64, more bool, err error) {
 	ids, err := s.queries.ArchivePendingOrders(ctx, s.db, &dbsqlc.ArchivePendingOrdersParams{
 		FileID: f.ID, PageSize: int32(limit),

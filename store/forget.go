@@ -54,8 +54,8 @@ type ForgottenFile struct {
 
 // Forget removes the e-mail address, the address and all names of a customer from the customer's orders, and from what
 // was stored with the orders. Money, products, the sequence of events and the customer's id stay. It needs the role
-// that owns the tables. It may be repeated, also after a crash. It cannot change archive files: it returns which of them
-// have orders of the customer.
+// that owns the tables. It may be repeated, also after a crash. It cannot change archive files: it returns which of
+// them have orders of the customer.
 //
 // It refuses a customer with unfinished orders. An order may be placed meanwhile, and then stays as it is.
 func (s *Customers) Forget(ctx context.Context, customerID string, by Actor) (done Forgotten, err error) {

@@ -107,6 +107,6 @@ func New(c Config) (*Store, error) {
 		Instances: &Instances{d, c.VerifyEvery, c.SweepEvery}, Queues: &Queues{d}, Server: &Server{d},
 		Processes: &Processes{d}, History: &History{d}, Verifier: &Verifier{d, steps, notices}, Customers: &Customers{d},
 		Archive: &Archive{d},
-		Levers: &Levers{d}, Holds: c.Holds,
+		Levers:  &Levers{d}, Holds: c.Holds,
 	}, nil
 }

@@ -38,7 +38,7 @@ type devCommand struct {
 
 // Validate keeps everything on loopback: until the first key is made, no request needs credentials.
 func (c *devCommand) Validate() error {
-	problems := []error{c.workFlags.check()}
+	problems := []error{c.check()}
 	for _, address := range []string{c.APIAddr, c.OpsAddr, c.SimulatorAddr} {
 		if !isLoopback(address) {
 			problems = append(problems, fmt.Errorf("dev listens on loopback only, not on %s: use serve", address))
