@@ -197,7 +197,7 @@ func TestNoticeTypesRefused(t *testing.T) {
 
 	// An older release did not know what role its owner has.
 	w.exec("UPDATE millrace.webhook_endpoints SET for_operators = false WHERE id = $1", theirs.ID)
-	admin := store.Owner{Principal: "admin", Operator: true}
+	admin := store.Owner{Principal: "admin", All: true, Operator: true}
 	changed, err := w.store.Webhooks.Change(t.Context(), admin, theirs.ID, store.WebhookChange{Description: new("x")})
 	require.NoError(t, err)
 	require.False(t, changed.ForOperators, "it is not this caller's")
