@@ -22,6 +22,9 @@ type database struct {
 	now     func() time.Time
 	wall    func() time.Time
 	bell    *Doorbell
+
+	standby bool                  // db is a replica: nothing can be written, nor waited for
+	oldest  func() (uint64, bool) // of a replica: ReplicasConfig.Oldest
 }
 
 // Limits on how long a transaction, or a read, may take.

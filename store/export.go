@@ -42,6 +42,9 @@ func (s *Orders) Export(ctx context.Context, e Export) ([]orders.Order, error) {
 		wanted = past
 	}
 	if err == nil && len(page) < e.Limit && settled.Before(wanted) {
+		if s.standby {
+			return nil, errBehind // only the primary can seal
+		}
 		if settled, err = s.sealBefore(ctx, wanted); err == nil && settled.After(seal.SettledTo) {
 			page, err = s.exportSealed(ctx, e, settled)
 		}

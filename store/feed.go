@@ -51,6 +51,7 @@ type Feed struct {
 	}
 	// current is the latest such moment, on this process's clock: the clocks of other machines may differ.
 	current atomic.Pointer[time.Time]
+	oldest  atomic.Uint64 // transaction that the primary ran at the latest read; 0 before the first
 }
 
 // NewFeed makes a feed. Subscribe to it, then Run it. registerer may be nil.
@@ -102,6 +103,12 @@ func (f *Feed) Behind() time.Duration {
 		return time.Since(*current)
 	}
 	return math.MaxInt64
+}
+
+// Oldest returns the oldest transaction that the primary was running at the latest read; false before the first.
+func (f *Feed) Oldest() (txid uint64, known bool) {
+	txid = f.oldest.Load()
+	return txid, txid != 0
 }
 
 // Run reads until ctx ends. It starts with the events that are committed from now on.
@@ -156,6 +163,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 		return errDemoted
 	}
 	f.clock.observe(ctx, asked, answered, bounds.At)
+	f.oldest.Store(bounds.Oldest)
 	switch {
 	case f.cursor == (Cursor{}):
 		if f.cursor, err = logEnd(ctx, f.queries, f.pool, bounds); err != nil {

@@ -62,7 +62,7 @@ func (f LogFilter) selects(e Entry) bool { return f.CustomerID == "" || f.Custom
 func (s *Log) Read(
 	ctx context.Context, after Cursor, f LogFilter, limit int,
 ) (entries []Entry, next Cursor, more bool, err error) {
-	bounds, err := s.bounds.read(ctx, s.db)
+	bounds, err := s.limits(ctx)
 	if err != nil {
 		return nil, after, false, fmt.Errorf("bound log: %w", err)
 	}
@@ -82,6 +82,23 @@ func (s *Log) Read(
 		}
 	}
 	return s.readAll(ctx, after, bounds, f, limit)
+}
+
+// limits returns how far the log can be read. A standby may have replayed a transaction that the primary still keeps
+// invisible, because it waits for a synchronous standby. If the primary is lost then, so may be that transaction, and its
+// id and those of its events are given out again. A cursor must not have passed them, so a page from a standby ends where
+// the primary's would.
+func (s *Log) limits(ctx context.Context) (dbsqlc.LogBoundsRow, error) {
+	if !s.standby {
+		return s.bounds.read(ctx, s.db)
+	}
+	oldest, known := s.oldest()
+	if !known {
+		return dbsqlc.LogBoundsRow{}, errBehind
+	}
+	bounds, err := s.queries.LogBounds(ctx, s.db)
+	bounds.Oldest = min(bounds.Oldest, oldest)
+	return bounds, err
 }
 
 // readAll searches the log of all orders.
@@ -116,7 +133,7 @@ func (s *Log) readAll(
 
 // Start returns the beginning of the part of the log that is kept.
 func (s *Log) Start(ctx context.Context) (Cursor, error) {
-	bounds, err := s.bounds.read(ctx, s.db)
+	bounds, err := s.limits(ctx)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}
@@ -126,7 +143,7 @@ func (s *Log) Start(ctx context.Context) (Cursor, error) {
 // End returns the cursor for a reader that wants only what happens from now on. Events that are being committed right
 // now may be before it or after it.
 func (s *Log) End(ctx context.Context) (Cursor, error) {
-	bounds, err := s.bounds.read(ctx, s.db)
+	bounds, err := s.limits(ctx)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}
@@ -137,7 +154,7 @@ func (s *Log) End(ctx context.Context) (Cursor, error) {
 // for a clock that was set back by at most an hour. It searches by halves, so it costs the same in any log.
 func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
 	at = at.Add(-readBehind)
-	bounds, err := s.bounds.read(ctx, s.db)
+	bounds, err := s.limits(ctx)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}

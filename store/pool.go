@@ -33,6 +33,16 @@ const (
 //
 // Statements have time limits, except those of NewMigrationPool.
 func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool, error) {
+	return newPool(ctx, url, name, maxConns, false)
+}
+
+// NewReplicaPool connects to a standby. Its sessions have the settings of the primary's, and a server that accepts
+// writes is refused.
+func NewReplicaPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool, error) {
+	return newPool(ctx, url, name, maxConns, true)
+}
+
+func newPool(ctx context.Context, url, name string, maxConns int, standby bool) (*pgxpool.Pool, error) {
 	c, err := parseURL(url)
 	if err != nil {
 		return nil, err
@@ -47,7 +57,7 @@ func NewPool(ctx context.Context, url, name string, maxConns int) (*pgxpool.Pool
 	prepare := func(c *pgx.ConnConfig, through pooler) {
 		c.ConnectTimeout = connectTimeout // per host
 		c.DialFunc = newDialer().DialContext
-		inherit(&c.Config, name, through)
+		inherit(&c.Config, name, through, standby)
 		c.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
 			if pool := made.Load(); pool != nil && err.Code == readOnly {
 				pool.Reset() // other connections lead to the same server, and those that only read would never find out

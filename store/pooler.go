@@ -105,7 +105,7 @@ func explainRefusal(err error) error {
 
 // validatePooled refuses sessions of a pooler in transaction mode that cannot be right. Nothing can be set for such a
 // session, so the role, the database and the server have to have what Millrace would set.
-func validatePooled(ctx context.Context, conn *pgconn.PgConn) error {
+func validatePooled(ctx context.Context, conn *pgconn.PgConn, standby bool) error {
 	if err := checkEncoding(conn); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func validatePooled(ctx context.Context, conn *pgconn.PgConn) error {
 		return fmt.Errorf("look at session: %w", err)
 	}
 	row := results[0].Rows[0]
-	if err := checkState(row); err != nil {
+	if err := checkState(row, standby); err != nil {
 		return err
 	}
 	for i, name := range names {

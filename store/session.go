@@ -46,11 +46,13 @@ func limitSettings(migrating bool) map[string]string {
 }
 
 // inherit has the sessions of a connection's configuration inherit nothing that matters.
-func inherit(c *pgconn.Config, name string, through pooler) {
+func inherit(c *pgconn.Config, name string, through pooler, standby bool) {
 	if through == transactionPooler {
 		c.RuntimeParams = startupSettings()
 		c.RuntimeParams["application_name"] = "millrace-" + name
-		c.ValidateConnect = validatePooled
+		c.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+			return validatePooled(ctx, conn, standby)
+		}
 		return
 	}
 	given := map[string]string{}
@@ -95,7 +97,7 @@ func inherit(c *pgconn.Config, name string, through pooler) {
 		if !limited && versionOf(conn) >= 17 {
 			sql += "SET transaction_timeout = 0; "
 		}
-		return validate(ctx, conn, sql, through)
+		return validate(ctx, conn, sql, through, standby)
 	}
 }
 
@@ -108,8 +110,11 @@ const (
 // errReadOnly reports that a server accepts no writes; another server of the URL may.
 var errReadOnly = errors.New("the server is read-only: it is a standby, or default_transaction_read_only is on")
 
+// errNotStandby reports that a server which is named as a replica accepts writes.
+var errNotStandby = errors.New("the server accepts writes: it is no standby")
+
 // validate sets what remains to be set, and refuses sessions that cannot be right.
-func validate(ctx context.Context, conn *pgconn.PgConn, set string, through pooler) error {
+func validate(ctx context.Context, conn *pgconn.PgConn, set string, through pooler, standby bool) error {
 	if err := checkEncoding(conn); err != nil {
 		return err
 	}
@@ -122,7 +127,7 @@ func validate(ctx context.Context, conn *pgconn.PgConn, set string, through pool
 	if through == direct && string(row[2]) != strconv.FormatUint(uint64(conn.PID()), 10) {
 		return errUndeclared()
 	}
-	return checkState(row)
+	return checkState(row, standby)
 }
 
 func checkEncoding(conn *pgconn.PgConn) error {
@@ -134,9 +139,12 @@ func checkEncoding(conn *pgconn.PgConn) error {
 }
 
 // checkState looks at what sessionState returned.
-func checkState(row [][]byte) error {
-	if string(row[0]) != "off" {
+func checkState(row [][]byte, standby bool) error {
+	switch readOnly := string(row[0]) != "off"; {
+	case readOnly && !standby:
 		return errReadOnly
+	case standby && !readOnly:
+		return errNotStandby
 	}
 	if string(row[1]) == "replica" {
 		return &SettingError{"session_replication_role is replica, which switches off the triggers that guard the audit " +
