@@ -90,7 +90,7 @@ func (s *Server) routes() http.Handler {
 		auth: c.Auth, audit: c.Store.Audit, cache: c.Cache, rates: rates, load: s.load,
 		refusals: limit.New(limit.Config{Logger: c.Logger}),
 	}
-	router.Use(identifying{c.Tracer}.identified, secured, parting(s.leaving),
+	router.Use(identifying{c.Tracer}.identified, positioned(c.Replicas), secured, parting(s.leaving),
 		accessLog{c.Logger, c.TrustedProxies}.logged, s.metrics.measured, s.metrics.recovered,
 		access.sheltered, origins.guard, s.load.shed, rates.gated, limited, middleware.GetHead)
 	router.NotFound(notFound)
@@ -117,15 +117,18 @@ func (s *Server) routes() http.Handler {
 // operations returns all operations of the API, by resource. Each resource gets what its handlers need.
 func (s *Server) operations() []operation {
 	c, db := s.config, s.config.Store
-	lists, system := orderLists{db.Orders}, newSystemOperations(c, s.leaving)
+	read := reads{db, c.Replicas}
+	lists, system := orderLists{read}, newSystemOperations(c, s.leaving)
 	return slices.Concat(
 		orderOperations{
-			orders: db.Orders, cache: c.Cache, holds: db.Holds, now: c.Now, logger: c.Logger,
+			orders: db.Orders, reads: read, cache: c.Cache, holds: db.Holds, now: c.Now, logger: c.Logger,
 			waiter: waiter{db.Orders, s.load, s.streams, c.Heartbeat, s.draining},
 		}.all(),
 		lists.all(),
-		newExportOperations(db.Orders, c.SlowReader, s.draining).all(),
-		eventOperations{orders: db.Orders, log: db.Log, load: s.load, streams: s.streams, draining: s.draining}.all(),
+		newExportOperations(read, c.SlowReader, s.draining).all(),
+		eventOperations{
+			orders: db.Orders, log: db.Log, reads: read, load: s.load, streams: s.streams, draining: s.draining,
+		}.all(),
 		ticketOperations{credentials: db.Credentials, auth: c.Auth, now: c.Now}.all(),
 		deadLetterOperations{letters: db.DeadLetters, orders: db.Orders, lists: lists, now: c.Now}.all(),
 		inventoryOperations{stock: db.Inventory, now: c.Now}.all(),
@@ -134,7 +137,7 @@ func (s *Server) operations() []operation {
 		deliveryOperations{deliveries: db.Deliveries}.all(),
 		system.all(),
 		leverOperations{levers: db.Levers, holds: db.Holds, system: system}.all(),
-		historyOperations{samples: db.History, processes: db.Processes}.all(),
+		historyOperations{read}.all(),
 		reconciliationOperations{findings: db.Findings}.all(),
 		healthOperations{version: c.Version, ready: c.Ready, schema: c.SchemaVersion, leaving: s.leaving}.all(),
 	)

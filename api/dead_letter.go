@@ -37,6 +37,7 @@ type deadLetterOrdersInput struct {
 	Code   string    `query:"code" maxLength:"64" example:"provider_refused" doc:"Only orders whose step has this code"`
 	Limit  int       `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
 	Cursor string    `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
+	PositionParam
 }
 
 // deadLetterOperations are the operations on orders that need attention.
@@ -88,5 +89,5 @@ func (o deadLetterOperations) deadLetterOrders(ctx context.Context, in *deadLett
 	cause := orders.Cause{Step: orders.StepName(in.Step), State: orders.StepState(in.State), Code: in.Code}
 	filter := store.Filter{Status: orders.NeedsAttention, Cause: cause}
 	query := filterOf("step", string(in.Step), "state", string(in.State), "code", in.Code)
-	return o.lists.page(ctx, filter, in.Limit, in.Cursor, "/api/dead-letters/orders", query)
+	return o.lists.page(ctx, in.PositionParam, filter, in.Limit, in.Cursor, "/api/dead-letters/orders", query)
 }

@@ -21,6 +21,7 @@ const tagEvents = "Events"
 type eventOperations struct {
 	orders   *store.Orders
 	log      *store.Log
+	reads    reads
 	load     *load
 	streams  *stream.Streams
 	draining <-chan struct{}

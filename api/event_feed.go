@@ -70,6 +70,7 @@ type feedInput struct {
 	LastEventID string      `header:"Last-Event-ID" doc:"The id of the last event that was received: a stream goes on after it. Browsers send it when they reconnect"`
 	Accept      string      `header:"Accept" hidden:"true"`
 	TicketParam
+	PositionParam
 }
 
 func (o eventOperations) feedOperation() operation {
@@ -89,14 +90,39 @@ func (o eventOperations) feedOperation() operation {
 }
 
 func (o eventOperations) feed(ctx context.Context, in *feedInput) (*huma.StreamResponse, error) {
-	reader, err := o.newFeedReader(ctx, in)
+	live := wantsStream(in.Accept)
+	if !live && in.Wait == 0 {
+		return o.glance(ctx, in)
+	}
+	if _, err := in.parse(); err != nil {
+		return nil, err
+	}
+	reader, err := o.newFeedReader(ctx, o.log, in)
 	if err != nil {
 		return nil, err
 	}
-	if wantsStream(in.Accept) {
+	if live {
 		return o.follow(ctx, &stream.Feed{Reader: reader, End: o.log.End, Cursor: encodeFeedCursor})
 	}
 	page, err := o.pull(ctx, reader, in.Limit, time.Duration(in.Wait)*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	exchangeOf(ctx).tellWritten(ctx)
+	return jsonResponse(page), nil
+}
+
+// glance returns the next events, and does not wait for any.
+func (o eventOperations) glance(ctx context.Context, in *feedInput) (*huma.StreamResponse, error) {
+	var page *EventPage
+	turn := o.streams.Turn(exchangeOf(ctx).principal.share())
+	err := o.reads.from(ctx, in.PositionParam, store.ReplicaMaxLag, func(ctx context.Context, s *store.Store) error {
+		reader, err := o.newFeedReader(ctx, s.Log, in)
+		if err == nil {
+			page, _, err = readPage(ctx, &reader, in.Limit, turn)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -104,9 +130,11 @@ func (o eventOperations) feed(ctx context.Context, in *feedInput) (*huma.StreamR
 }
 
 // newFeedReader returns the caller's position in the feed, and its selection of events.
-func (o eventOperations) newFeedReader(ctx context.Context, in *feedInput) (r stream.Reader, err error) {
+func (o eventOperations) newFeedReader(
+	ctx context.Context, log *store.Log, in *feedInput,
+) (r stream.Reader, err error) {
 	types := in.Type
-	r = stream.Reader{Log: o.log.Read, Selects: func(e store.Entry) bool {
+	r = stream.Reader{Log: log.Read, Selects: func(e store.Entry) bool {
 		return len(types) == 0 || slices.Contains(types, EventType(e.Type()))
 	}}
 	if r.Customer, err = exchangeOf(ctx).principal.follows(in.CustomerID); err != nil {
@@ -118,9 +146,9 @@ func (o eventOperations) newFeedReader(ctx context.Context, in *feedInput) (r st
 	}
 	switch after {
 	case fromStart:
-		r.At, err = o.log.Start(ctx)
+		r.At, err = log.Start(ctx)
 	case fromEnd:
-		r.At, err = o.log.End(ctx)
+		r.At, err = log.End(ctx)
 	default:
 		if r.At, err = store.ParseCursor(after); err != nil {
 			err = badInput(location, "must be a place in the feed: a next, an event's id, start or end")
@@ -162,7 +190,7 @@ func (o eventOperations) pull(
 	defer listener.Close()
 	turn := o.streams.Turn(exchangeOf(ctx).principal.share())
 	page, more, err := readPage(ctx, &r, limit, turn)
-	if err != nil || len(page.Events) > 0 || more || patience == 0 {
+	if err != nil || len(page.Events) > 0 || more {
 		return page, err
 	}
 	x := exchangeOf(ctx)

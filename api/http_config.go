@@ -32,7 +32,9 @@ var ErrDegraded = errors.New("degraded")
 // Config says what a Server works with.
 type Config struct {
 	Store *store.Store
-	Cache *cache.Orders
+	// Replicas may answer lists, exports, pages of the feed, the history and explanations. nil: there are none.
+	Replicas *store.Replicas
+	Cache    *cache.Orders
 	// Feed is the source of event streams. New subscribes to it, so it must not run yet. If it is nil, open streams look
 	// for changes with each heartbeat.
 	Feed       *store.Feed

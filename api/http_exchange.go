@@ -28,6 +28,8 @@ type exchange struct {
 	control   *http.ResponseController // sets the connection's deadlines
 	cause     error                    // the cause of a 5xx, for the log only
 	stack     []byte                   // of a panic
+	replicas  *store.Replicas          // nil: none, and the caller gets no position
+	header    http.Header              // of the answer; nil without replicas
 
 	// stillAllowed returns an error unless the principal would still be accepted. It is nil if no credential was needed.
 	// It keeps only the credential of the request.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -39,6 +40,9 @@ func declare[I, O any](o operation, handle func(context.Context, *I) (*O, error)
 			out, err := handle(ctx, in)
 			if err != nil {
 				return nil, problemOf(ctx, err)
+			}
+			if o.Method != http.MethodGet {
+				exchangeOf(ctx).tellWritten(ctx)
 			}
 			return out, nil
 		})

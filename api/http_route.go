@@ -68,8 +68,8 @@ func crossOrigin(origins []string) func(http.Handler) http.Handler {
 		},
 		AllowedHeaders: []string{"*"}, MaxAge: 600,
 		ExposedHeaders: []string{
-			"ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy",
-			"Retry-After", "X-Request-Id",
+			"ETag", "Idempotency-Replayed", "Link", "Location", "Millrace-Position", "Preference-Applied", "RateLimit",
+			"RateLimit-Policy", "Retry-After", "X-Request-Id",
 		},
 	}).Handler
 }

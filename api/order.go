@@ -17,6 +17,7 @@ const tagOrders = "Orders"
 // orderOperations are the operations on one order. Those on lists of orders are orderLists.
 type orderOperations struct {
 	orders *store.Orders
+	reads  reads
 	cache  *cache.Orders
 	holds  *store.Holds
 	logger *slog.Logger

@@ -17,6 +17,7 @@ type customerOrdersInput struct {
 	PlacedRange
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
 	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
+	PositionParam
 }
 
 func (l orderLists) customerOrdersOperation() operation {
@@ -37,7 +38,7 @@ func (l orderLists) customerOrders(ctx context.Context, in *customerOrdersInput)
 	}
 	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
 	query := filterOf("status", string(in.Status), "from", moment(in.From), "to", moment(in.To))
-	return l.page(ctx, filter, in.Limit, in.Cursor, customerOrdersPath(in.CustomerID), query)
+	return l.page(ctx, in.PositionParam, filter, in.Limit, in.Cursor, customerOrdersPath(in.CustomerID), query)
 }
 
 // customerID is the id of the customer that something new belongs to.

@@ -82,6 +82,7 @@ func (ExplainEvent) Schema(r huma.Registry) *huma.Schema {
 
 type explainInput struct {
 	ID orderID `path:"id" doc:"The order's id"`
+	PositionParam
 }
 
 type explainOutput struct{ Body Explanation }
@@ -104,18 +105,25 @@ func (o orderOperations) explain(ctx context.Context, in *explainInput) (*explai
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := o.orders.Evidence(ctx, id)
+	var out Explanation
+	observes := exchangeOf(ctx).principal.may(permitObserve) == nil
+	err = o.reads.from(ctx, in.PositionParam, explainMaxLag, func(ctx context.Context, s *store.Store) error {
+		evidence, err := s.Orders.Evidence(ctx, id)
+		if err != nil {
+			return err
+		}
+		out = newExplanation(explain.Of(evidence), observes)
+		if !observes {
+			return nil
+		}
+		found, err := s.Orders.Belongings(ctx, &evidence.Order)
+		if err == nil {
+			out.Belongs = newBelongings(evidence.Order, found)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	observes := exchangeOf(ctx).principal.may(permitObserve) == nil
-	out := newExplanation(explain.Of(evidence), observes)
-	if observes {
-		found, err := o.orders.Belongings(ctx, &evidence.Order)
-		if err != nil {
-			return nil, err
-		}
-		out.Belongs = newBelongings(evidence.Order, found)
 	}
 	return &explainOutput{out}, nil
 }

@@ -39,6 +39,7 @@ type exportInput struct {
 	Status     OrderStatus `query:"status" example:"completed" doc:"Only orders with this status"`
 	From       time.Time   `query:"from" example:"2026-11-01T00:00:00Z" doc:"Only orders placed at this moment or later"`
 	To         time.Time   `query:"to" example:"2026-12-01T00:00:00Z" doc:"Only orders placed before this moment"`
+	PositionParam
 }
 
 // exportEnd is the last line of an export that is not complete.
@@ -48,15 +49,15 @@ type exportEnd struct {
 
 // exportOperations are the operations on exports of orders.
 type exportOperations struct {
-	orders     *store.Orders
+	reads      reads
 	running    *stream.Slots
 	slowReader time.Duration
 	draining   <-chan struct{}
 }
 
-func newExportOperations(db *store.Orders, slowReader time.Duration, draining <-chan struct{}) exportOperations {
+func newExportOperations(read reads, slowReader time.Duration, draining <-chan struct{}) exportOperations {
 	running := stream.NewSlots(maxExports, errTooManyExports, errTooManyOwnExports)
-	return exportOperations{db, running, slowReader, draining}
+	return exportOperations{read, running, slowReader, draining}
 }
 
 func (o exportOperations) all() []operation { return []operation{o.exportOperation()} }
@@ -106,10 +107,11 @@ func (o exportOperations) export(ctx context.Context, in *exportInput) (*huma.St
 	if err := o.running.Take(share); err != nil {
 		return nil, err
 	}
+	run := &exportRun{exportOperations: o, filter: filter, who: exchangeOf(ctx).principal, seen: in.PositionParam}
 	var first []orders.Order // read before the header is sent, so that a failure still has a status
 	if visible {
 		var err error
-		if first, err = o.orders.Export(ctx, filter); err != nil {
+		if first, err = run.read(ctx); err != nil {
 			o.running.Release(share)
 			return nil, err
 		}
@@ -123,9 +125,7 @@ func (o exportOperations) export(ctx context.Context, in *exportInput) (*huma.St
 		if r.Method == http.MethodHead {
 			return
 		}
-		run := &exportRun{
-			exportOperations: o, out: stream.NewWriter(w, o.slowReader), filter: filter, who: exchangeOf(ctx).principal,
-		}
+		run.out = stream.NewWriter(w, o.slowReader)
 		if err := run.run(ctx, first); err != nil && ctx.Err() == nil {
 			exchangeOf(ctx).cause = err
 			panic(http.ErrAbortHandler) // the answer must not look complete
@@ -139,6 +139,16 @@ type exportRun struct {
 	out    stream.Writer
 	filter store.Export
 	who    Principal
+	seen   PositionParam // of the caller, and then of the previous page
+}
+
+// read reads the next page.
+func (e *exportRun) read(ctx context.Context) (page []orders.Order, err error) {
+	e.seen, err = e.reads.after(ctx, e.seen, store.ReplicaMaxLag, func(ctx context.Context, s *store.Store) (err error) {
+		page, err = s.Orders.Export(ctx, e.filter)
+		return err
+	})
+	return page, err
 }
 
 // run writes pages until the orders end, the client leaves, or the server drains.
@@ -160,7 +170,7 @@ func (e *exportRun) run(ctx context.Context, page []orders.Order) error {
 			return e.breakOff() // the key was revoked
 		}
 		var err error
-		if page, err = e.orders.Export(ctx, e.filter); err != nil {
+		if page, err = e.read(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // the client is gone
 			}

@@ -14,7 +14,7 @@ import (
 )
 
 // orderLists are the operations on lists of orders.
-type orderLists struct{ orders *store.Orders }
+type orderLists struct{ reads reads }
 
 func (l orderLists) all() []operation {
 	return []operation{l.listOperation(), l.customerOrdersOperation(), l.userOrdersOperation()}
@@ -32,6 +32,7 @@ type listInput struct {
 	PlacedRange
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
 	Cursor string `query:"cursor" maxLength:"100" doc:"The nextCursor of the previous page, with the same filter"`
+	PositionParam
 }
 
 // PlacedRange is the time in which orders were placed. It is exported because Huma ignores embedded structs that are
@@ -63,24 +64,28 @@ func (l orderLists) list(ctx context.Context, in *listInput) (*listOutput, error
 	filter := store.Filter{CustomerID: in.CustomerID, Status: orders.Status(in.Status), From: in.From, To: in.To}
 	query := filterOf(
 		"customerId", in.CustomerID, "status", string(in.Status), "from", moment(in.From), "to", moment(in.To))
-	return l.page(ctx, filter, in.Limit, in.Cursor, "/api/orders", query)
+	return l.page(ctx, in.PositionParam, filter, in.Limit, in.Cursor, "/api/orders", query)
 }
 
 // page reads a page of the orders that a filter selects, after a cursor.
 func (l orderLists) page(
-	ctx context.Context, filter store.Filter, limit int, cursor, path string, query url.Values,
+	ctx context.Context, seen PositionParam, filter store.Filter, limit int, cursor, path string, query url.Values,
 ) (*listOutput, error) {
 	who := exchangeOf(ctx).principal
 	visible := who.restrict(&filter)
 	found, err := list[orders.Order]{
 		path: path, filter: query, scope: scope(filter), width: len(filter.Before),
-		read: func(after []byte, limit int) ([]orders.Order, error) {
+		read: func(after []byte, limit int) (found []orders.Order, err error) {
 			if !visible {
 				return nil, nil
 			}
 			copy(filter.Before[:], after)
 			filter.Limit = limit
-			return l.orders.List(ctx, filter)
+			err = l.reads.from(ctx, seen, store.ReplicaMaxLag, func(ctx context.Context, s *store.Store) (err error) {
+				found, err = s.Orders.List(ctx, filter)
+				return err
+			})
+			return found, err
 		},
 		position: func(o orders.Order) []byte { return o.ID[:] },
 	}.page(limit, cursor)

@@ -19,6 +19,7 @@ type userOrdersInput struct {
 	UserID   string `path:"userId" minLength:"1" maxLength:"200" example:"1" doc:"The customer's id"`
 	Page     int    `query:"page" minimum:"1" maximum:"50" default:"1" doc:"The number of the page"`
 	PageSize int    `query:"pageSize" minimum:"1" maximum:"100" default:"20" doc:"Orders per page"`
+	PositionParam
 }
 
 type userOrdersOutput struct {
@@ -46,7 +47,7 @@ func (l orderLists) userOrders(ctx context.Context, in *userOrdersInput) (*userO
 		return nil, err
 	}
 	filter := store.Filter{CustomerID: in.UserID, Skip: (in.Page - 1) * in.PageSize}
-	out, err := l.page(ctx, filter, in.PageSize, "", "", nil)
+	out, err := l.page(ctx, in.PositionParam, filter, in.PageSize, "", "", nil)
 	if err != nil {
 		return nil, err
 	}

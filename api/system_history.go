@@ -60,15 +60,13 @@ type historyInput struct {
 	From       time.Time `query:"from" example:"2026-11-22T00:00:00Z" doc:"Only samples that begin at this moment or later"`
 	To         time.Time `query:"to" example:"2026-11-23T00:00:00Z" doc:"Only samples that begin before this moment"`
 	Limit      int       `query:"limit" minimum:"1" maximum:"1500" default:"360" doc:"The largest number of samples: the latest ones"`
+	PositionParam
 }
 
 type historyOutput struct{ Body SystemHistory }
 
 // historyOperations are the operations on the history of the system.
-type historyOperations struct {
-	samples   *store.History
-	processes *store.Processes
-}
+type historyOperations struct{ reads reads }
 
 func (o historyOperations) all() []operation { return []operation{o.historyOperation()} }
 
@@ -101,7 +99,16 @@ func (o historyOperations) history(ctx context.Context, in *historyInput) (*hist
 		to = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	resolution := resolutionOf(in.Resolution)
-	samples, err := o.samples.Read(ctx, resolution, in.From, to, min(in.Limit, historyLimit))
+	var samples []store.Sample
+	var marks []store.VersionMark
+	err := o.reads.from(ctx, in.PositionParam, store.ReplicaMaxLag, func(ctx context.Context, s *store.Store) (err error) {
+		samples, err = s.History.Read(ctx, resolution, in.From, to, min(in.Limit, historyLimit))
+		if err != nil || len(samples) == 0 {
+			return err
+		}
+		marks, err = s.Processes.Versions(ctx, samples[0].At, historyMarks)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -110,13 +117,6 @@ func (o historyOperations) history(ctx context.Context, in *historyInput) (*hist
 	}
 	for i, sample := range samples {
 		out.Samples[i] = newHistorySample(sample)
-	}
-	if len(samples) == 0 {
-		return &historyOutput{out}, nil
-	}
-	marks, err := o.processes.Versions(ctx, samples[0].At, historyMarks)
-	if err != nil {
-		return nil, err
 	}
 	for _, mark := range marks {
 		if mark.At.Before(to) {

@@ -30,6 +30,7 @@ type transport struct {
 	retries   int
 	timeout   time.Duration
 	backoff   func(attempt int) time.Duration
+	position  position
 }
 
 // Do sends a request until it gets an answer, a permanent failure, or runs out of attempts. Do reads JSON to its end
@@ -39,6 +40,7 @@ func (t *transport) Do(r *http.Request) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
 		response, err := t.attempt(r)
 		if err == nil {
+			t.position.learn(response.Header)
 			return response, nil
 		}
 		if attempt >= t.retries || r.Context().Err() != nil || !temporary(err) {
@@ -56,6 +58,7 @@ func (t *transport) prepare(r *http.Request) {
 	if t.token != "" {
 		r.Header.Set("Authorization", "Bearer "+t.token)
 	}
+	t.position.tell(r.Header)
 	if r.Method != http.MethodGet && r.Header.Get(headerIdempotencyKey) == "" {
 		r.Header.Set(headerIdempotencyKey, uuid.NewString())
 	}

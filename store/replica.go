@@ -120,28 +120,34 @@ func (r *replica) probe(
 		return 0, classify(err)
 	}
 	defer conn.Release()
-	own, err := r.queries.DatabaseIdentity(ctx, conn)
+	row, err := identify(ctx, r.queries, conn, primary, current)
+	if err == nil && row.Marks == 0 {
+		err = errBehind
+	}
+	return uint64(row.Lsn), err //nolint:gosec // not negative
+}
+
+// identify reads how far a standby has come. Error: *ReplicaError, if it is no standby of that database.
+func identify(
+	ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX, want dbsqlc.DatabaseIdentityRow, current Position,
+) (row dbsqlc.ReplicaReadRow, err error) {
+	own, err := queries.DatabaseIdentity(ctx, db)
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == "42883" || pg.Code == "3F000") {
-		return 0, &ReplicaError{"it has no schema of Millrace's, or not the latest migrations"}
+		return row, &ReplicaError{"it has no schema of Millrace's, or not the latest migrations"}
 	}
 	switch {
 	case err != nil:
-		return 0, classify(err)
-	case own.System != primary.System:
-		return 0, &ReplicaError{"it belongs to another cluster"}
-	case own.Database != primary.Database:
-		return 0, &ReplicaError{"it is another database of the cluster"}
+		return row, classify(err)
+	case own.System != want.System:
+		return row, &ReplicaError{"it belongs to another cluster"}
+	case own.Database != want.Database:
+		return row, &ReplicaError{"it is another database of the cluster"}
 	}
-	row, err := r.queries.ReplicaRead(ctx, conn, []int64{int64(current.mark)}) //nolint:gosec // below 1 << 63
-	switch {
-	case err != nil:
-		return 0, classify(err)
-	case !row.Standby:
-		return 0, &ReplicaError{errNotStandby.Error()}
-	case row.Marks == 0:
-		return 0, errBehind
+	row, err = queries.ReplicaRead(ctx, db, []int64{int64(current.mark)}) //nolint:gosec // below 1 << 63
+	if err == nil && !row.Standby {
+		err = &ReplicaError{errNotStandby.Error()}
 	}
-	return uint64(row.Lsn), nil //nolint:gosec // not negative
+	return row, classify(err)
 }
 
 // A ReplicaError is why a server is not used as a replica.

@@ -230,9 +230,8 @@ func (r *Replicas) Probe(ctx context.Context) {
 			if err == nil {
 				report.lag = r.history.lag(r.config.Now(), Position{mark: current.mark, lsn: lsn})
 			}
-			refused := new(ReplicaError)
 			switch {
-			case errors.As(err, &refused), isRefusal(err):
+			case isRefusal(err):
 				report.state = replicaRefused
 			case errors.Is(err, errBehind), err == nil && report.lag > ReplicaMaxLag:
 				report.state = replicaBehind
@@ -245,10 +244,11 @@ func (r *Replicas) Probe(ctx context.Context) {
 	all.Wait()
 }
 
-// isRefusal reports whether a session was refused because of what the server is.
+// isRefusal reports whether a server was refused because of what it is.
 func isRefusal(err error) bool {
 	var setting *SettingError
-	return errors.As(err, &setting) || errors.Is(err, errNotStandby)
+	var refused *ReplicaError
+	return errors.As(err, &setting) || errors.As(err, &refused) || errors.Is(err, errNotStandby)
 }
 
 // identify returns which database the primary is. On a new timeline it may be another one.

@@ -35,6 +35,9 @@ type DeleteWebhookParams struct {
 type ExplainOrderParams struct {
 	// The order's id.
 	ID uuid.UUID
+	// The Millrace-Position of the caller's latest answer: the answer shows at least what the caller has
+	// seen. Only with it a replica may answer. any: the caller has seen nothing yet.
+	MillracePosition OptString `json:",omitempty,omitzero"`
 }
 
 // ExportOrdersParams is parameters of exportOrders operation.
@@ -49,6 +52,9 @@ type ExportOrdersParams struct {
 	From OptDateTime `json:",omitempty,omitzero"`
 	// Only orders placed before this moment.
 	To OptDateTime `json:",omitempty,omitzero"`
+	// The Millrace-Position of the caller's latest answer: the answer shows at least what the caller has
+	// seen. Only with it a replica may answer. any: the caller has seen nothing yet.
+	MillracePosition OptString `json:",omitempty,omitzero"`
 }
 
 // GetLaneParams is parameters of getLane operation.
@@ -93,6 +99,9 @@ type GetSystemHistoryParams struct {
 	To OptDateTime `json:",omitempty,omitzero"`
 	// The largest number of samples: the latest ones.
 	Limit OptInt64 `json:",omitempty,omitzero"`
+	// The Millrace-Position of the caller's latest answer: the answer shows at least what the caller has
+	// seen. Only with it a replica may answer. any: the caller has seen nothing yet.
+	MillracePosition OptString `json:",omitempty,omitzero"`
 }
 
 // GetWebhookParams is parameters of getWebhook operation.
@@ -123,6 +132,9 @@ type ListCustomerOrdersParams struct {
 	Limit OptInt64 `json:",omitempty,omitzero"`
 	// The nextCursor of the previous page, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
+	// The Millrace-Position of the caller's latest answer: the answer shows at least what the caller has
+	// seen. Only with it a replica may answer. any: the caller has seen nothing yet.
+	MillracePosition OptString `json:",omitempty,omitzero"`
 }
 
 // ListDeadLetterOrdersParams is parameters of listDeadLetterOrders operation.
@@ -137,6 +149,9 @@ type ListDeadLetterOrdersParams struct {
 	Limit OptInt64 `json:",omitempty,omitzero"`
 	// The nextCursor of the previous page, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
+	// The Millrace-Position of the caller's latest answer: the answer shows at least what the caller has
+	// seen. Only with it a replica may answer. any: the caller has seen nothing yet.
+	MillracePosition OptString `json:",omitempty,omitzero"`
 }
 
 // ListEventsParams is parameters of listEvents operation.
@@ -158,6 +173,9 @@ type ListEventsParams struct {
 	// A ticket of createStreamTicket, instead of the Authorization header that a browser's EventSource
 	// cannot send.
 	Ticket OptString `json:",omitempty,omitzero"`
+	// The Millrace-Position of the caller's latest answer: the answer shows at least what the caller has
+	// seen. Only with it a replica may answer. any: the caller has seen nothing yet.
+	MillracePosition OptString `json:",omitempty,omitzero"`
 }
 
 // ListInventoryParams is parameters of listInventory operation.
@@ -210,6 +228,9 @@ type ListOrdersParams struct {
 	Limit OptInt64 `json:",omitempty,omitzero"`
 	// The nextCursor of the previous page, with the same filter.
 	Cursor OptString `json:",omitempty,omitzero"`
+	// The Millrace-Position of the caller's latest answer: the answer shows at least what the caller has
+	// seen. Only with it a replica may answer. any: the caller has seen nothing yet.
+	MillracePosition OptString `json:",omitempty,omitzero"`
 }
 
 // ListUserOrdersParams is parameters of listUserOrders operation.
@@ -220,6 +241,9 @@ type ListUserOrdersParams struct {
 	Page OptInt64 `json:",omitempty,omitzero"`
 	// Orders per page.
 	PageSize OptInt64 `json:",omitempty,omitzero"`
+	// The Millrace-Position of the caller's latest answer: the answer shows at least what the caller has
+	// seen. Only with it a replica may answer. any: the caller has seen nothing yet.
+	MillracePosition OptString `json:",omitempty,omitzero"`
 }
 
 // ListWebhookDeliveriesParams is parameters of listWebhookDeliveries operation.

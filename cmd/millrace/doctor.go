@@ -25,6 +25,7 @@ var (
 // doctorCommand checks a deployment before it goes live. docs/deploy.md describes it.
 type doctorCommand struct {
 	databaseFlags   `group:"Database"`
+	replicaFlags    `group:"Database"`
 	connectionFlags `group:"Database"`
 	providerFlags   `group:"Providers"`
 	Processes       int  `group:"Deployment" default:"1" min:"1" max:"1000" help:"Processes that will run, each with an API and workers."`
@@ -32,14 +33,23 @@ type doctorCommand struct {
 }
 
 // Validate reports all problems at once.
-func (c *doctorCommand) Validate() error { return c.databaseFlags.check() }
+func (c *doctorCommand) Validate() error {
+	return errors.Join(c.databaseFlags.check(), c.replicaFlags.check())
+}
 
 // Run prints the checks. It fails if one of them failed, and with errNotExamined if they could not be made.
 func (c *doctorCommand) Run(p *process) error {
 	n := &node{config: nodeConfig{connections: c.connectionFlags, api: new(apiFlags), work: new(workFlags)}}
-	checks, err := store.Diagnose(p.ctx, c.source(), n.connections()*c.Processes, time.Now)
+	checks, err := store.Diagnose(p.ctx, c.databaseFlags.source(), n.connections()*c.Processes, time.Now)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotExamined, err)
+	}
+	for i, url := range c.ReplicaURLs {
+		check, err := store.DiagnoseReplica(p.ctx, c.databaseFlags.source(), url, fmt.Sprintf("replica %d", i+1))
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNotExamined, err)
+		}
+		checks = append(checks, check)
 	}
 	checks = append(checks, c.providers(p.ctx)...)
 	failed := slices.ContainsFunc(checks, func(d store.Diagnosis) bool { return d.State == store.DiagnosisFailed })

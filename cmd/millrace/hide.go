@@ -31,6 +31,7 @@ func hidden(args, environ []string) (visible, moved []string, found bool) {
 	}
 	secrets := onCommandLine(trace)
 	maps.DeleteFunc(secrets, func(_ string, flag *kong.Flag) bool { return !flag.Tag.Has(secretTag) })
+	lists := map[string]string{} // flags that may be repeated, by variable
 	for i := 0; i < len(args); i++ {
 		name, value, inOne := strings.Cut(strings.TrimPrefix(args[i], "--"), "=")
 		flag, secret := secrets[name]
@@ -50,6 +51,12 @@ func hidden(args, environ []string) (visible, moved []string, found bool) {
 			continue
 		}
 		env := flag.Envs[0]
+		if earlier, repeated := lists[env]; repeated {
+			value = earlier + "," + value
+		}
+		if flag.IsSlice() {
+			lists[env] = value
+		}
 		environ = slices.DeleteFunc(slices.Clone(environ), func(s string) bool {
 			return strings.HasPrefix(s, env+"=") || strings.HasPrefix(s, env+"_FILE=")
 		})

@@ -46,6 +46,7 @@ var errNotMigrated = errors.New("the database schema is not up to date: run mill
 type nodeConfig struct {
 	database    databaseFlags
 	listen      listenFlags
+	replicas    replicaFlags
 	connections connectionFlags
 	api         *apiFlags // nil: no API
 	limits      api.Limits

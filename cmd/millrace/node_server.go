@@ -45,8 +45,13 @@ func (n *node) newAPI(
 			cached.Forget(e.OrderID)
 		}
 	})
+	replicas, err := n.startReplicas(ctx, s, feed)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
-		Store: s, Cache: cached, Feed: feed, Now: n.clock.Now, Logger: n.logger, Tracer: n.tracer, Registerer: n.registry,
+		Store: s, Replicas: replicas, Cache: cached, Feed: feed, Now: n.clock.Now, Logger: n.logger, Tracer: n.tracer,
+		Registerer: n.registry,
 		Auth: n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
 		Limiter: n.startLimiter(feedPool), Limits: c.limits,
 		TrustedProxies: c.api.TrustedProxies,

@@ -41,7 +41,7 @@ func TestEverySecretHasAFile(t *testing.T) {
 		}
 		return next(nil)
 	}))
-	require.Len(t, found, 8)
+	require.Len(t, found, 9)
 	for _, command := range parser.Model.Leaves(false) {
 		flags := map[string]*kong.Flag{}
 		for _, group := range command.AllFlags(false) {

@@ -6,6 +6,7 @@ import "errors"
 type serveCommand struct {
 	databaseFlags   `group:"Database"`
 	listenFlags     `group:"Database"`
+	replicaFlags    `group:"Database"`
 	connectionFlags `group:"Database"`
 	apiFlags        `group:"API"`
 	rateFlags       `group:"Limits"`
@@ -20,7 +21,7 @@ type serveCommand struct {
 
 // Validate reports all problems at once.
 func (c *serveCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.providerFlags.check(),
+	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.replicaFlags.check(), c.providerFlags.check(),
 		c.securityFlags.check(), c.platformFlags.check(), c.workFlags.check())
 }
 
@@ -29,7 +30,8 @@ func (c *serveCommand) Run(p *process) error { return runNode(p, c.config(), nil
 
 func (c *serveCommand) config() nodeConfig {
 	return nodeConfig{
-		database: c.databaseFlags, listen: c.listenFlags, connections: c.connectionFlags, api: &c.apiFlags,
+		database: c.databaseFlags, listen: c.listenFlags, replicas: c.replicaFlags, connections: c.connectionFlags,
+		api:    &c.apiFlags,
 		limits: c.limits(c.RateLimit), work: &c.workFlags, ops: c.opsFlags, platform: c.platformFlags,
 		webhooks: c.webhookFlags, security: c.securityFlags, providers: c.providerFlags, log: c.logFlags,
 	}
@@ -39,6 +41,7 @@ func (c *serveCommand) config() nodeConfig {
 type apiCommand struct {
 	databaseFlags   `group:"Database"`
 	listenFlags     `group:"Database"`
+	replicaFlags    `group:"Database"`
 	connectionFlags `group:"Database"`
 	apiFlags        `group:"API"`
 	rateFlags       `group:"Limits"`
@@ -51,7 +54,8 @@ type apiCommand struct {
 
 // Validate reports all problems at once.
 func (c *apiCommand) Validate() error {
-	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.securityFlags.check(), c.platformFlags.check())
+	return errors.Join(c.databaseFlags.check(), c.listenFlags.check(), c.replicaFlags.check(), c.securityFlags.check(),
+		c.platformFlags.check())
 }
 
 // Run serves until the process is told to stop.
@@ -59,7 +63,8 @@ func (c *apiCommand) Run(p *process) error { return runNode(p, c.config(), nil) 
 
 func (c *apiCommand) config() nodeConfig {
 	return nodeConfig{
-		database: c.databaseFlags, listen: c.listenFlags, connections: c.connectionFlags, api: &c.apiFlags,
+		database: c.databaseFlags, listen: c.listenFlags, replicas: c.replicaFlags, connections: c.connectionFlags,
+		api:    &c.apiFlags,
 		limits: c.limits(c.RateLimit), ops: c.opsFlags, platform: c.platformFlags, webhooks: c.webhookFlags,
 		security: c.securityFlags, log: c.logFlags,
 	}

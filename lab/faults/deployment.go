@@ -25,6 +25,7 @@ import (
 type needs struct {
 	instances int      // of "millrace serve"; default 2, -1 for none
 	standby   bool     // a synchronous standby
+	replica   bool     // reads come from the standby
 	args      []string // for every instance, in addition to the usual ones
 }
 
@@ -34,6 +35,7 @@ type deployment struct {
 	dir       string
 	binary    string
 	args      []string
+	replica   bool
 	databases []*database // the second is the standby, until they swap roles
 	simulator *launch.Process
 	providers *proxy
@@ -54,7 +56,7 @@ type instance struct {
 }
 
 func deploy(ctx context.Context, binary, dir string, n needs) (*deployment, error) {
-	d := &deployment{dir: dir, binary: binary, args: n.args, client: &http.Client{
+	d := &deployment{dir: dir, binary: binary, args: n.args, replica: n.replica, client: &http.Client{
 		Timeout: 8 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}}
 	if err := d.start(ctx, n); err != nil {
@@ -229,6 +231,9 @@ func (d *deployment) begin(i *instance) error {
 		"--shipping-url", provider + "/shipping", "--email-url", provider + "/email",
 		"--rate-limit", "0", "--sweep-every", "2s", "--breaker-open", "2s", "--call-timeout", "3s",
 	}, d.args...)
+	if d.replica {
+		args = append(args, "--replica-urls", dsn(d.standby()))
+	}
 	p, err := d.launch(i.name+".log", i.env, args...)
 	if err != nil {
 		return err
