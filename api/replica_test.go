@@ -65,7 +65,9 @@ func TestReplicas(t *testing.T) {
 	require.Contains(t, end.body, first)
 	sealed := h.do(t, http.MethodGet, "/api/orders", "").header.Get(position)
 	follow(sealed)
-	for _, path := range append(paths(first), "/api/system/history", "/api/dead-letters/orders") {
+	for _, path := range append(
+		paths(first), "/api/system/history", "/api/dead-letters/orders", "/api/orders/export?to=2020-01-01T00:00:00Z",
+	) {
 		before := reads()
 		got := h.do(t, http.MethodGet, path, "", position, sealed)
 		require.Equal(t, http.StatusOK, got.status, got.body)
