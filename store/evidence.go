@@ -117,6 +117,9 @@ func (s *Orders) Evidence(ctx context.Context, id orders.ID) (Evidence, error) {
 	if !slices.ContainsFunc(e.Order.Steps, pending) {
 		return e, nil // it waits for nothing
 	}
+	if s.standby {
+		return Evidence{}, errBehind // River's leader is in a table that is not replicated
+	}
 	if err := s.circumstances(ctx, &e); err != nil {
 		return Evidence{}, fmt.Errorf("read what the order waits for: %w", err)
 	}
