@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-orders/millrace/explain"
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/store"
 )
 
 // Explanation is where an order stands. Callers that may not observe the system do not see the fields for operators.
