@@ -17,7 +17,12 @@ type logBounds struct {
 	mu     sync.Mutex
 	oldest uint64 // the oldest running transaction of the latest read
 	since  time.Time
+	helped time.Time // when looking at the sessions last showed more of the log
 }
+
+// lookOn is for how long all reads look at the sessions after that has helped. Otherwise the next old transaction of
+// another database would hide what was readable a moment ago.
+const lookOn = time.Second
 
 func newBounds(queries *dbsqlc.Queries) *logBounds {
 	return &logBounds{queries: queries, now: time.Now}
@@ -30,16 +35,21 @@ func (b *logBounds) read(ctx context.Context, db dbsqlc.DBTX) (dbsqlc.LogBoundsR
 		return row, err
 	}
 	here, err := b.queries.LogBoundsHere(ctx, db)
+	if err == nil && here.Oldest > row.Oldest {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.helped = b.now()
+	}
 	return dbsqlc.LogBoundsRow(here), err
 }
 
-// heldUp reports whether one transaction has been the oldest for longer than transactions of Millrace take.
+// heldUp reports whether one transaction has been the oldest for longer than transactions of Millrace take, or others
+// were a moment ago.
 func (b *logBounds) heldUp(row dbsqlc.LogBoundsRow) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if row.Oldest >= row.Newest || row.Oldest != b.oldest {
 		b.oldest, b.since = row.Oldest, b.now()
-		return false
 	}
-	return b.now().Sub(b.since) > patience
+	return row.Oldest < row.Newest && (b.now().Sub(b.since) > patience || b.now().Sub(b.helped) < lookOn)
 }

@@ -1,0 +1,29 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/dbsqlc"
+)
+
+// TestHeldUp: sessions are looked at only beside a transaction that stays, and for a second after that has helped.
+func TestHeldUp(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	b := &logBounds{now: func() time.Time { return now }}
+	at := func(oldest, newest uint64) bool { return b.heldUp(dbsqlc.LogBoundsRow{Oldest: oldest, Newest: newest}) }
+	require.False(t, at(10, 20), "it is seen for the first time")
+	now = now.Add(patience)
+	require.False(t, at(10, 21))
+	now = now.Add(1)
+	require.True(t, at(10, 22))
+	require.False(t, at(11, 22), "another one is the oldest")
+	b.helped = now
+	require.True(t, at(12, 23))
+	require.False(t, at(24, 24), "nothing is running")
+	now = now.Add(lookOn)
+	require.False(t, at(13, 25))
+}
