@@ -54,7 +54,7 @@ func write(dir, name string, list []store.ArchivedOrder) (store.ArchiveFile, err
 // place writes a file under a temporary name, has the disk keep it, and gives it its name.
 func place(dir, name string, content []byte) error {
 	path := filepath.Join(dir, name)
-	f, err := os.OpenFile(path+partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's directory
+	f, err := os.OpenFile(path+partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's
 	if err != nil {
 		return fmt.Errorf("write archive file: %w", err)
 	}
