@@ -37,19 +37,22 @@ func (c *getOrderCommand) Run(p *process) error {
 
 type listOrdersCommand struct {
 	remoteFlags
-	Status   string `enum:",${statuses}" default:"" placeholder:"STATUS" help:"Only orders with this status."`
-	Customer string `help:"Only orders of this customer."`
-	From     string `kind:"moment" help:"Only orders placed at this moment or later."`
-	To       string `kind:"moment" help:"Only orders placed before this moment."`
-	Limit    int    `default:"20" min:"1" max:"100" help:"Largest number of orders to list."`
-	Cursor   string `help:"Cursor of the page, which the page before it names."`
+	Status   *string `enum:"${statuses}" placeholder:"STATUS" help:"Only orders with this status."`
+	Customer string  `help:"Only orders of this customer."`
+	From     string  `kind:"moment" help:"Only orders placed at this moment or later."`
+	To       string  `kind:"moment" help:"Only orders placed before this moment."`
+	Limit    int     `default:"20" min:"1" max:"100" help:"Largest number of orders to list."`
+	Cursor   string  `help:"Cursor of the page, which the page before it names."`
 }
 
 // Run prints a table, and how to get the next page.
 func (c *listOrdersCommand) Run(p *process) error {
 	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
+	if c.Status != nil {
+		query.Set("status", *c.Status)
+	}
 	for name, value := range map[string]string{
-		"status": c.Status, "customerId": c.Customer, "from": c.From, "to": c.To, "cursor": c.Cursor,
+		"customerId": c.Customer, "from": c.From, "to": c.To, "cursor": c.Cursor,
 	} {
 		if value != "" {
 			query.Set(name, value)
@@ -103,13 +106,13 @@ func (c *cancelOrderCommand) Run(p *process) error {
 type settleOrderCommand struct {
 	remoteFlags
 	changeFlags
-	ID         string `arg:"" help:"Order to settle."`
-	Action     string `required:"" enum:"retry,compensate,accept" help:"Try again, undo everything, or accept an outcome as true."`
-	Reason     string `required:"" help:"The reason, in one line. The order's customer can read it."`
-	Step       string `enum:",${steps}" default:"" placeholder:"STEP" help:"Step that it is about. Without it, retry is about all steps that cannot finish."`
-	Generation int    `min:"1" max:"1000000" or:"0" help:"Generation of the step. Without it, any."`
-	Outcome    string `enum:",succeeded,refused" default:"" help:"True outcome of the step. Only for accept."`
-	Reference  string `help:"Provider's own id of the effect. Only for accept."`
+	ID         string  `arg:"" help:"Order to settle."`
+	Action     string  `required:"" enum:"retry,compensate,accept" help:"Try again, undo everything, or accept an outcome as true."`
+	Reason     string  `required:"" help:"The reason, in one line. The order's customer can read it."`
+	Step       *string `enum:"${steps}" placeholder:"STEP" help:"Step that it is about. Without it, retry is about all steps that cannot finish."`
+	Generation int     `min:"1" max:"1000000" or:"0" help:"Generation of the step. Without it, any."`
+	Outcome    *string `enum:"succeeded,refused" help:"True outcome of the step. Only for accept."`
+	Reference  string  `help:"Provider's own id of the effect. Only for accept."`
 }
 
 // Run prints the order as it is then.
@@ -117,11 +120,11 @@ func (c *settleOrderCommand) Run(p *process) error {
 	body := api.Settlement{
 		Action: api.SettleAction(c.Action), Reason: c.Reason, Generation: c.Generation, Reference: c.Reference,
 	}
-	if c.Step != "" {
-		body.Step = new(api.StepName(c.Step))
+	if c.Step != nil {
+		body.Step = new(api.StepName(*c.Step))
 	}
-	if c.Outcome != "" {
-		body.Outcome = new(api.SettleOutcome(c.Outcome))
+	if c.Outcome != nil {
+		body.Outcome = new(api.SettleOutcome(*c.Outcome))
 	}
 	var o api.Order
 	return c.call(p, http.MethodPost, orderPath(c.ID, "/settle"), body, &o, func() error {

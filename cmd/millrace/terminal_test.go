@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/store/storetest"
+	"github.com/millrace-orders/millrace/trace"
 )
 
 // TestLogFormat: a person on a terminal reads text. A pipe or a file gets JSON lines, unless a flag says otherwise.
@@ -37,7 +38,9 @@ func TestLogFormat(t *testing.T) {
 		{"json", terminal, true},
 		{"text", pipe, false},
 	} {
-		_, isJSON := logFlags{LogFormat: tt.format}.logger(tt.w).Handler().(*slog.JSONHandler)
+		handler, ok := logFlags{LogFormat: tt.format}.logger(tt.w).Handler().(trace.Handler)
+		require.True(t, ok)
+		_, isJSON := handler.Handler.(*slog.JSONHandler)
 		require.Equal(t, tt.json, isJSON, "%s to %T", tt.format, tt.w)
 	}
 }
