@@ -34,8 +34,8 @@ type reads struct {
 	replicas *store.Replicas // nil: none
 }
 
-// from runs fn on a replica that shows what the caller has seen, or on the primary. It tells the caller what it has seen
-// now. fn may run twice.
+// from runs fn on a replica that shows what the caller has seen, or on the primary. It tells the caller what it has
+// seen now. fn may run twice.
 func (r reads) from(
 	ctx context.Context, p PositionParam, maxLag time.Duration, fn func(context.Context, *store.Store) error,
 ) error {

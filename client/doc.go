@@ -38,9 +38,9 @@
 // An order's Version is its ETag. [WithIfNoneMatch] reads an order only if it has changed. [WithMinimumVersion] reads
 // an order that is at least as new as a known version. [WithIfMatch] changes an order only if it has not changed.
 //
-// If the server has read replicas, the client sends what it has seen with each request (Millrace-Position), so lists and
-// pages of the feed show its own writes. What a program heard from a stream or a webhook is not part of it: read the
-// order itself, or list with a new [Client].
+// If the server has read replicas, the client sends what it has seen with each request (Millrace-Position), so lists
+// and pages of the feed show its own writes. What a program heard from a stream or a webhook is not part of it: read
+// the order itself, or list with a new [Client].
 //
 // # Undoing
 //

@@ -63,7 +63,8 @@ func DiagnoseReplica(ctx context.Context, primaryURL, replicaURL, name string) (
 	if lsn < position.Lsn {
 		return Diagnosis{
 			name, DiagnosisWarning, fmt.Sprintf("after %s it is %d bytes behind", replayWithin, position.Lsn-lsn),
-			"Reads come from the primary as long as the replica is behind: look at its replication and recovery_min_apply_delay.",
+			"Reads come from the primary as long as the replica is behind: look at its replication and " +
+				"recovery_min_apply_delay.",
 		}, nil
 	}
 	return ok(name, "a standby of this database, which has replayed everything"), nil

@@ -85,9 +85,9 @@ func (s *Log) Read(
 }
 
 // limits returns how far the log can be read. A standby may have replayed a transaction that the primary still keeps
-// invisible, because it waits for a synchronous standby. If the primary is lost then, so may be that transaction, and its
-// id and those of its events are given out again. A cursor must not have passed them, so a page from a standby ends where
-// the primary's would.
+// invisible, because it waits for a synchronous standby. If the primary is lost then, so may be that transaction, and
+// its id and those of its events are given out again. A cursor must not have passed them, so a page from a standby ends
+// where the primary's would.
 func (s *Log) limits(ctx context.Context) (dbsqlc.LogBoundsRow, error) {
 	if !s.standby {
 		return s.bounds.read(ctx, s.db)

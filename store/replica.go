@@ -59,8 +59,8 @@ func (r *replica) report() replicaReport {
 	return replicaReport{state: replicaUnreachable}
 }
 
-// acquire returns a connection on which everything is visible up to a position of the present timeline. Errors: errBehind
-// and errBusy; another one means that the replica does not work.
+// acquire returns a connection on which everything is visible up to a position of the present timeline. Errors:
+// errBehind and errBusy; another one means that the replica does not work.
 func (r *replica) acquire(ctx context.Context, after Position) (*pgxpool.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
 	defer cancel()

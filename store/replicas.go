@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// ReplicaMaxLag is how far a replica may be behind to answer at all, whatever its caller has seen: callers also hear of
-	// orders by ways that have no position, such as webhooks.
+	// ReplicaMaxLag is how far a replica may be behind to answer at all, whatever its caller has seen: callers also
+	// hear of orders by ways that have no position, such as webhooks.
 	ReplicaMaxLag = 10 * time.Second
 	replicaProbe  = time.Second
 )

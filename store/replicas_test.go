@@ -331,7 +331,9 @@ func TestFeedFromReplica(t *testing.T) {
 
 func TestParsePosition(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"primary", "any", "00000000000000ff-0000000000000001", "7fffffffffffffff-ffffffffffffffff"} {
+	for _, text := range []string{
+		"primary", "any", "00000000000000ff-0000000000000001", "7fffffffffffffff-ffffffffffffffff",
+	} {
 		p, err := store.ParsePosition(text)
 		require.NoError(t, err)
 		require.Equal(t, text, p.String())

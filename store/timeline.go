@@ -41,7 +41,7 @@ func (t *timeline) position(ctx context.Context) (Position, error) {
 	}
 	if !t.busy {
 		t.busy = true
-		go t.run()
+		go t.run() //nolint:contextcheck // it reads for all callers, and outlives any of them
 	}
 	t.mu.Unlock()
 	select {

@@ -40,12 +40,12 @@ func (c *doctorCommand) Validate() error {
 // Run prints the checks. It fails if one of them failed, and with errNotExamined if they could not be made.
 func (c *doctorCommand) Run(p *process) error {
 	n := &node{config: nodeConfig{connections: c.connectionFlags, api: new(apiFlags), work: new(workFlags)}}
-	checks, err := store.Diagnose(p.ctx, c.databaseFlags.source(), n.connections()*c.Processes, time.Now)
+	checks, err := store.Diagnose(p.ctx, c.source(), n.connections()*c.Processes, time.Now)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotExamined, err)
 	}
 	for i, url := range c.ReplicaURLs {
-		check, err := store.DiagnoseReplica(p.ctx, c.databaseFlags.source(), url, fmt.Sprintf("replica %d", i+1))
+		check, err := store.DiagnoseReplica(p.ctx, c.source(), url, fmt.Sprintf("replica %d", i+1))
 		if err != nil {
 			return fmt.Errorf("%w: %w", errNotExamined, err)
 		}

@@ -80,7 +80,8 @@ func laggingReplica(ctx context.Context, r *run) error {
 
 // browse places an order, and reads it back at once, and again when the replica should have it.
 func (r *run) browse(ctx context.Context, customer string, round int, random *rand.Rand, saw *browsing) {
-	place := operation{Kind: opPlace, Order: fmt.Sprintf("%s-%d", customer, round), Key: fmt.Sprintf("%s-%d", customer, round)}
+	name := fmt.Sprintf("%s-%d", customer, round)
+	place := operation{Kind: opPlace, Order: name, Key: name}
 	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // texts and numbers
 		"customerId": customer, "items": []map[string]any{{"productId": 1, "quantity": 1, "price": json.Number("29.99")}},
 	})
