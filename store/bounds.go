@@ -14,10 +14,15 @@ type logBounds struct {
 	queries *dbsqlc.Queries
 	now     func() time.Time
 
-	mu     sync.Mutex
-	oldest uint64 // the oldest running transaction of the latest read
-	since  time.Time
-	helped time.Time // when looking at the sessions last showed more of the log
+	mu         sync.Mutex
+	old, young moment    // of earlier reads: the old one is from more than patience ago
+	helped     time.Time // when looking at the sessions last showed more of the log
+}
+
+// moment has the transaction that was the next to begin.
+type moment struct {
+	newest uint64
+	at     time.Time
 }
 
 // lookOn is for how long all reads look at the sessions after that has helped. Otherwise the next old transaction of
@@ -43,13 +48,14 @@ func (b *logBounds) read(ctx context.Context, db dbsqlc.DBTX) (dbsqlc.LogBoundsR
 	return dbsqlc.LogBoundsRow(here), err
 }
 
-// heldUp reports whether one transaction has been the oldest for longer than transactions of Millrace take, or others
-// were a moment ago.
+// heldUp reports whether the oldest transaction has been running for longer than transactions of Millrace take, or
+// others had been a moment ago.
 func (b *logBounds) heldUp(row dbsqlc.LogBoundsRow) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if row.Oldest >= row.Newest || row.Oldest != b.oldest {
-		b.oldest, b.since = row.Oldest, b.now()
+	now := b.now()
+	if now.Sub(b.young.at) > patience {
+		b.old, b.young = b.young, moment{row.Newest, now}
 	}
-	return row.Oldest < row.Newest && (b.now().Sub(b.since) > patience || b.now().Sub(b.helped) < lookOn)
+	return row.Oldest < row.Newest && (row.Oldest < b.old.newest || now.Sub(b.helped) < lookOn)
 }
