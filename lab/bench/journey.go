@@ -25,8 +25,8 @@ const (
 	journeyWhole   = "from placing to completed"
 )
 
-// journeySteps selects, for each step that was carried out at once, how much longer than its call it took: the commit of
-// what came before, the lane, the call's own cost, and the wait for steps beside it.
+// journeySteps selects, for each step that was carried out at once, how much longer than its call it took: the commit
+// of what came before, the lane, the call's own cost, and the wait for steps beside it.
 const journeySteps = `SELECT extract(epoch FROM s.settled_at - greatest(s.started_at, j.attempted_at)) * 1000 - %d
 	FROM millrace.order_steps s
 	JOIN millrace.river_job j ON j.args ->> 'order_id' = s.order_id::text AND j.kind = 'carry_order'
