@@ -30,7 +30,7 @@ build: ## Build bin/millrace
 
 .PHONY: test
 test: ## Run all tests, against a Postgres of their own
-	$(call in,$(MODULES),$(GO) test $(RACE) -timeout 10m ./...)
+	$(call in,$(MODULES),$(GO) test $(RACE) -timeout 20m ./...)
 	@# Many more requests than the race detector has time for.
 	$(GO) test -timeout 10m -run '^TestContract$$' ./api -contract.requests 20000
 
