@@ -165,7 +165,7 @@ func failpoints(source string) (names []string, err error) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && slices.Contains([]string{"lab", "failpoint", "archive", ".git"}, d.Name()) {
+		if d.IsDir() && slices.Contains([]string{"lab", "failpoint", ".git"}, d.Name()) {
 			return filepath.SkipDir
 		}
 		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -179,7 +179,7 @@ func failpoints(source string) (names []string, err error) {
 	if unique := slices.Compact(slices.Clone(names)); len(unique) != len(names) {
 		return nil, fmt.Errorf("two failpoints have one name, among %v", names)
 	}
-	return names, err
+	return slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "archive.") }), err
 }
 
 func failpointsIn(path string) (names []string, err error) {
