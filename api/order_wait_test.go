@@ -135,11 +135,12 @@ func TestPreferWait(t *testing.T) {
 		t.Parallel()
 		h := live(t)
 		p := h.placeWaiting(t, "Prefer", "wait=30")
-		h.waiting(t)
+		h.apply(t, succeeded(h.waiting(t), orders.AuthorizePayment)...)
 		h.api.Drain()
 		got := p.soon()
 		require.Equal(t, http.StatusAccepted, got.status, got.body)
 		require.Equal(t, "wait", got.header.Get("Preference-Applied"))
+		require.Equal(t, `"2"`, got.header.Get("ETag"), "as it is then")
 	})
 
 	t.Run("TooMany", func(t *testing.T) {
@@ -155,7 +156,18 @@ func TestPreferWait(t *testing.T) {
 	// Without a feed the order is read again now and then.
 	t.Run("Fallback", func(t *testing.T) {
 		t.Parallel()
-		h := serve(t, storetest.Pool(t), func(c *api.Config) { c.Heartbeat = 50 * time.Millisecond })
+		pool := storetest.Pool(t)
+		h := serve(t, pool, func(c *api.Config) { c.Heartbeat = 50 * time.Millisecond })
+		h.store = storetest.New(t, pool) // another process's
+		p := h.placeWaiting(t, "Prefer", "wait=30")
+		h.apply(t, completion(h.waiting(t))...)
+		require.Equal(t, http.StatusOK, p.soon().status)
+	})
+
+	// What the process itself commits needs no feed.
+	t.Run("OwnProcess", func(t *testing.T) {
+		t.Parallel()
+		h := serve(t, storetest.Pool(t), func(c *api.Config) { c.Heartbeat = time.Hour })
 		p := h.placeWaiting(t, "Prefer", "wait=30")
 		h.apply(t, completion(h.waiting(t))...)
 		require.Equal(t, http.StatusOK, p.soon().status)

@@ -32,6 +32,8 @@ type document struct {
 	Reason         string          `json:"reason,omitempty"`
 	PlacedAt       time.Time       `json:"placedAt"`
 	UpdatedAt      time.Time       `json:"updatedAt"`
+	RequestID      string          `json:"requestId,omitempty"` // that placed it
+	Traceparent    string          `json:"traceparent,omitempty"`
 	Items          []item          `json:"items"`
 	Steps          []step          `json:"steps"`
 	Events         []event         `json:"events"`
@@ -79,6 +81,7 @@ func encode(o store.ArchivedOrder) ([]byte, error) {
 		CustomerID: o.CustomerID, CustomerEmail: o.CustomerEmail, Address: o.ShippingAddress, Currency: o.Currency,
 		Total: o.Total, Refunded: o.Refunded, PaymentMethod: o.PaymentMethod, Version: o.Version, Status: o.Status,
 		Goal: o.Goal, Reason: o.Reason, PlacedAt: o.PlacedAt, UpdatedAt: o.UpdatedAt,
+		RequestID: o.Origin.RequestID, Traceparent: o.Origin.Traceparent,
 	}
 	for _, i := range o.Items {
 		d.Items = append(d.Items, item(i))
@@ -118,7 +121,7 @@ func decode(line []byte) (o store.ArchivedOrder, err error) {
 			ID: d.ID, CustomerID: d.CustomerID, CustomerEmail: d.CustomerEmail, ShippingAddress: d.Address,
 			Currency: d.Currency, Total: d.Total, Refunded: d.Refunded, PaymentMethod: d.PaymentMethod,
 			Version: d.Version, Status: d.Status, Goal: d.Goal, Reason: d.Reason, PlacedAt: d.PlacedAt,
-			UpdatedAt: d.UpdatedAt,
+			UpdatedAt: d.UpdatedAt, Origin: orders.Origin{RequestID: d.RequestID, Traceparent: d.Traceparent},
 		},
 		Principal: d.Principal, IdempotencyKey: d.IdempotencyKey, Fingerprint: d.Fingerprint,
 	}

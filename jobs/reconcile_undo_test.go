@@ -244,6 +244,19 @@ func TestUndoIsHeld(t *testing.T) {
 	_, err = s.store.Findings.BeginUndo(t.Context(), exists, undos, "restored", store.Actor{Name: "cli:ada"})
 	require.ErrorIs(t, err, store.ErrOrderExists)
 	require.Empty(t, s.plan(0).Orders)
+
+	s.exec("INSERT INTO archive_files (name, orders, bytes, sha256, written_at) VALUES ('x', 1, 1, sha256('x'), now())")
+	s.exec(`INSERT INTO archived_orders (order_id, file_id, principal, customer_id, version, placed_at, deleted_at)
+		SELECT o.id, f.id, o.principal, o.customer_id, o.version, o.placed_at, now()
+		FROM orders o, archive_files f WHERE o.id = $1`, exists)
+	s.lose(exists)
+	_, err = s.store.Findings.BeginUndo(t.Context(), exists, undos, "restored", store.Actor{Name: "cli:ada"})
+	require.ErrorIs(t, err, store.ErrOrderExists, "an archived order is not lost")
+	plan := s.plan(0)
+	require.Empty(t, plan.Orders)
+	for _, h := range plan.Held {
+		require.NotEqual(t, exists.String(), h.Order)
+	}
 }
 
 // TestUndoOfForgottenKeys: a provider that lists an effect and finds nothing to undo has forgotten it. A silent one

@@ -37,20 +37,24 @@ type Undo struct {
 
 // Errors of BeginUndo. Each means that nothing was written.
 var (
-	// ErrOrderExists means that the order is here, so it alone may undo its effects.
+	// ErrOrderExists means that the order is here, so it alone may undo its effects, or that it was archived.
 	ErrOrderExists = errors.New("the order exists")
 	// ErrFindingClosed means that an effect has no open finding any more.
 	ErrFindingClosed = errors.New("its finding is not open")
 )
 
-// Lost selects the effects whose orders are not here.
+// Lost selects the effects whose orders are neither here nor archived.
 func (s *Findings) Lost(ctx context.Context, effects []orders.Effect) (lost []orders.Effect, err error) {
 	found, err := s.orders.read(ctx, s.db, owners(effects))
 	if err != nil {
 		return nil, fmt.Errorf("read orders: %w", err)
 	}
+	archived, err := s.archived(ctx, s.db, owners(effects), found)
+	if err != nil {
+		return nil, err
+	}
 	for _, e := range effects {
-		if _, there := found[owner(e)]; !there {
+		if _, there := found[owner(e)]; !there && !archived[owner(e)] {
 			lost = append(lost, e)
 		}
 	}
@@ -98,7 +102,11 @@ func (s *Findings) BeginUndo(
 		if err != nil {
 			return err
 		}
-		if len(found) > 0 {
+		archived, err := s.archived(ctx, tx, []orders.ID{order}, found)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 || archived[order] {
 			return ErrOrderExists
 		}
 		if stored, err = s.intendUndos(ctx, tx, order, undos, reason, who); err != nil {

@@ -29,7 +29,7 @@ type MigrateConfig struct {
 	Grantees []string
 	// Wait is how long another migration is waited for. Default 10 min.
 	Wait time.Duration
-	// Restored is set if an operator says that the database was restored: the log then begins a new history, whatever
+	// Restored is the operator by whom a restore of the database is announced: the log then begins a new history, whatever
 	// Postgres shows of the restore. It needs a schema that exists.
 	Restored *Actor
 }

@@ -99,15 +99,15 @@ func TestPagesReadLittle(t *testing.T) {
 	}
 }
 
-// outage adds orders of which the older ones are completed and the newer ones stand still, with a few that need
-// attention at the end: what is looked for is last on the way through the orders. The completed ones are open orders,
-// too: they wait for their e-mail.
+// outage adds orders of which the older ones are completed and the newer ones stand still. Those that need attention
+// are amid the completed ones: from either end, the way through the orders to them is long. The completed ones are open
+// orders, too: they wait for their e-mail.
 const outage = `
 INSERT INTO millrace.orders (id, principal, idempotency_key, fingerprint, customer_id, currency, total_minor,
 	payment_method, version, status, goal, reason, placed_at, updated_at)
 SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'many', n::text, sha256(n::text::bytea),
 	'c' || n % 500, 'USD', 100, '', 9,
-	CASE WHEN n <= 12000 THEN 'completed' WHEN n <= 18000 THEN 'processing' ELSE 'needs_attention' END,
+	CASE WHEN n BETWEEN 8001 AND 10000 THEN 'needs_attention' WHEN n <= 14000 THEN 'completed' ELSE 'processing' END,
 	'complete', '', now() - (21000 - n) * interval '1 second', now()
 FROM generate_series(1, 20000) AS n;
 INSERT INTO millrace.open_orders (order_id) SELECT id FROM millrace.orders WHERE status <> 'needs_attention';
@@ -127,8 +127,8 @@ func TestWatchReadsLittle(t *testing.T) {
 	}{
 		{"UnfinishedAges", func() error {
 			ages, err := s.Queues.UnfinishedAges(t.Context())
-			require.Equal(t, (21000-12001)*time.Second, ages[orders.Processing])
-			require.Equal(t, (21000-18001)*time.Second, ages[orders.NeedsAttention])
+			require.Equal(t, (21000-14001)*time.Second, ages[orders.Processing])
+			require.Equal(t, (21000-8001)*time.Second, ages[orders.NeedsAttention])
 			return err
 		}, 2500},
 		{"UnfinishedOrders", func() error {

@@ -75,7 +75,7 @@ func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comp
 	if err != nil {
 		return Comparison{}, err
 	}
-	archived, err := s.archived(ctx, owners(effects), found)
+	archived, err := s.archived(ctx, s.db, owners(effects), found)
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -103,9 +103,9 @@ func (s *Findings) Compare(ctx context.Context, effects []orders.Effect) (c Comp
 }
 
 // archived returns those of some orders that are archived. It asks only if one is not among the orders that were found.
-func (s *Findings) archived(ctx context.Context, ids []orders.ID, found map[orders.ID]readOrder) (
-	archived map[orders.ID]bool, err error,
-) {
+func (s *Findings) archived(
+	ctx context.Context, db dbsqlc.DBTX, ids []orders.ID, found map[orders.ID]readOrder,
+) (archived map[orders.ID]bool, err error) {
 	var missing []orders.ID
 	for _, id := range ids {
 		if _, there := found[id]; !there {
@@ -115,7 +115,7 @@ func (s *Findings) archived(ctx context.Context, ids []orders.ID, found map[orde
 	if len(missing) == 0 {
 		return nil, nil
 	}
-	rows, err := s.queries.ArchivedAmong(ctx, s.db, missing)
+	rows, err := s.queries.ArchivedAmong(ctx, db, missing)
 	if err != nil {
 		return nil, fmt.Errorf("look for archived orders: %w", err)
 	}

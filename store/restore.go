@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/store/dbsqlc"
 )
 
-// ErrNothingRestored reports that an operator says that a database was restored which has no Millrace.
+// ErrNothingRestored reports that a restore was announced of a database that has no Millrace.
 var ErrNothingRestored = errors.New("the database has no schema of Millrace, so nothing was restored into it: is " +
 	"DATABASE_URL that of the restored database?")
 
