@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-chi/chi/v5/middleware"
+
 	"github.com/millrace-orders/millrace/api/problems"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/stream"
@@ -19,17 +21,18 @@ type exchange struct {
 	operation string       // the operation's id, or the name of a different route; empty if nothing matched
 	declared  *operation   // nil if the request is not for an operation of the API
 	principal Principal
-	actor     store.Actor              // the principal, for the audit log
-	streaming bool                     // the answer is an event stream, or waits for an event
-	replayed  bool                     // the answer is that of an earlier request under the same idempotency key
-	stopped   bool                     // the request is refused because an operator stopped the intake
-	rated     bool                     // the request was counted against a rate limit
-	inFlight  stream.Holder            // the share that the request occupies while it is being answered
-	control   *http.ResponseController // sets the connection's deadlines
-	cause     error                    // the cause of a 5xx, for the log only
-	stack     []byte                   // of a panic
-	replicas  *store.Replicas          // nil: none, and the caller gets no position
-	header    http.Header              // of the answer; nil without replicas
+	actor     store.Actor                   // the principal, for the audit log
+	streaming bool                          // the answer is an event stream, or waits for an event
+	replayed  bool                          // the answer is that of an earlier request under the same idempotency key
+	stopped   bool                          // the request is refused because an operator stopped the intake
+	rated     bool                          // the request was counted against a rate limit
+	inFlight  stream.Holder                 // the share that the request occupies while it is being answered
+	writer    http.ResponseWriter           // of the connection; nil outside of a request
+	recorder  middleware.WrapResponseWriter // of the answer's status and size
+	cause     error                         // the cause of a 5xx, for the log only
+	stack     []byte                        // of a panic
+	replicas  *store.Replicas               // nil: none, and the caller gets no position
+	header    http.Header                   // of the answer; nil without replicas
 
 	// stillAllowed returns an error unless the principal would still be accepted. It is nil if no credential was needed.
 	// It keeps only the credential of the request.
@@ -71,8 +74,8 @@ func (x *exchange) errors() []*problems.Error {
 
 // allow extends the server's deadlines, which are meant for requests that are answered at once.
 func (x *exchange) allow(patience time.Duration) error {
-	if x.control == nil {
+	if x.writer == nil {
 		return nil
 	}
-	return stream.Prolong(x.control, time.Now().Add(patience+defaultSlowReader))
+	return stream.Prolong(http.NewResponseController(x.writer), time.Now().Add(patience+defaultSlowReader))
 }

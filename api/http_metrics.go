@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-orders/millrace/api/problems"
@@ -69,10 +68,9 @@ func (m *metrics) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, ctx := time.Now(), r.Context()
 		x := exchangeOf(ctx)
-		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		m.inFlight.Inc()
 		defer func() {
-			code := status(recorder)
+			code := status(x.recorder)
 			if x.declared != nil && x.declared.action != "" {
 				m.requests.WithLabelValues(x.declared.action, orderOutcome(code, x.stopped)).Inc()
 			}
@@ -87,7 +85,7 @@ func (m *metrics) measured(next http.Handler) http.Handler {
 			took := time.Since(start).Seconds()
 			trace.Observe(ctx, m.duration.WithLabelValues(operation, strconv.Itoa(code)), took)
 		}()
-		next.ServeHTTP(recorder, r)
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -48,20 +49,23 @@ func (i identifying) identified(next http.Handler) http.Handler {
 		}
 		ctx, span := tracer.Request(ctx, r.Method, caller)
 		scope := trace.NewScope(orders.Origin{RequestID: id, Traceparent: caller})
-		x := &exchange{requestID: id, scope: scope, span: span, control: http.NewResponseController(w)}
+		x := &exchange{requestID: id, scope: scope, span: span, writer: w}
 		next.ServeHTTP(w, r.WithContext(withExchange(scope.Into(ctx), x)))
 	})
 }
 
-// secured sets the headers that every answer has unless a handler changes them.
+// secured sets the headers that every answer has unless a handler changes them. The answers share the slices: Set
+// replaces one, and Add copies it.
 func secured(next http.Handler) http.Handler {
+	header := http.Header{
+		"X-Content-Type-Options":  {"nosniff"},
+		"X-Frame-Options":         {"DENY"},
+		"Referrer-Policy":         {"no-referrer"},
+		"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+		"Cache-Control":           {"no-store"},
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("Cache-Control", "no-store")
+		maps.Copy(w.Header(), header)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -91,6 +95,7 @@ type accessLog struct {
 func (l accessLog) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		exchangeOf(r.Context()).recorder = recorder
 		defer l.write(r, recorder, time.Now())
 		next.ServeHTTP(recorder, r)
 	})
@@ -102,11 +107,15 @@ func (l accessLog) write(r *http.Request, recorder middleware.WrapResponseWriter
 	ctx := r.Context()
 	x := exchangeOf(ctx)
 	x.span.Answered(r.Method, route(r), x.requestID, x.scope.Order(), status(recorder))
-	attrs := []slog.Attr{
+	at := level(x, status(recorder))
+	if !l.logger.Enabled(ctx, at) {
+		return
+	}
+	attrs := append(make([]slog.Attr, 0, 16), // as many as a line has at most, mostly
 		slog.String("method", r.Method), slog.String("route", route(r)), slog.String("operation", x.operation),
 		slog.Int("status", status(recorder)), slog.Float64("duration_seconds", time.Since(start).Seconds()),
 		slog.Int("bytes", recorder.BytesWritten()), slog.String("request_id", x.requestID),
-	}
+	)
 	attrs = append(attrs, x.principal.LogAttrs()...)
 	if x.replayed {
 		attrs = append(attrs, slog.Bool("replayed", true))
@@ -122,7 +131,10 @@ func (l accessLog) write(r *http.Request, recorder middleware.WrapResponseWriter
 	if x.stack != nil {
 		attrs = append(attrs, slog.String("stack", string(x.stack)))
 	}
-	l.logger.LogAttrs(ctx, level(x, status(recorder)), "request", attrs...)
+	// Not by the logger, which would look for the line of the source that no log has.
+	line := slog.NewRecord(time.Now(), at, "request", 0)
+	line.AddAttrs(attrs...)
+	_ = l.logger.Handler().Handle(ctx, line)
 }
 
 // route returns the pattern that matched. Unlike the path it does not name an order.
@@ -157,9 +169,8 @@ func status(recorder middleware.WrapResponseWriter) int {
 // recovered answers a panic with a problem.
 func (m *metrics) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		defer m.rescue(r, recorder)
-		next.ServeHTTP(recorder, r)
+		defer m.rescue(r, exchangeOf(r.Context()).recorder)
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -190,7 +201,9 @@ func limited(next http.Handler) http.Handler {
 			writeProblem(w, r, errBodyTooLarge)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+		if r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

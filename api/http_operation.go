@@ -31,6 +31,14 @@ type operation struct {
 	unhealthy string
 
 	add func(huma.API, huma.Operation)
+	// takes is what strict compares requests with. Without it no request is answered.
+	takes *accepted
+}
+
+// accepted is what the document says about an operation's requests, at hand.
+type accepted struct {
+	headers []string // that are parameters, and Authorization
+	media   []string // of the successful answers
 }
 
 // declare gives an operation its handler. The handler's types describe the request and the answer.
@@ -81,6 +89,7 @@ func declared(op *huma.Operation) *operation {
 
 // document completes Huma's description of the operation in the document.
 func (o *operation) document(op *huma.Operation) {
+	o.takes = &accepted{headers: append(headersOf(op), "Authorization"), media: mediaTypes(op)}
 	if o.permission != permitAnyone {
 		if op.Extensions == nil {
 			op.Extensions = map[string]any{}

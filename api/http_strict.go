@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -31,9 +32,10 @@ func labelled(hctx huma.Context, next func(huma.Context)) {
 // strict rejects input that Huma would silently accept.
 func strict(hctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hctx)
-	for _, err := range []error{
-		checkPath(r.URL.Path), checkQuery(hctx.Operation(), r.URL.RawQuery), checkHeaders(hctx.Operation(), r.Header),
-		checkAccept(hctx, r.Header), checkMediaType(hctx.Operation(), r),
+	takes := declared(hctx.Operation()).takes
+	for _, err := range [...]error{
+		checkPath(r.URL.Path), checkQuery(hctx.Operation(), r.URL.RawQuery), checkHeaders(takes.headers, r.Header),
+		checkAccept(takes.media, r.Header), checkMediaType(hctx.Operation(), r),
 	} {
 		if err != nil {
 			writeProblem(w, r, err)
@@ -75,6 +77,9 @@ func checkPath(path string) error {
 // parameter without a value, because Huma would ignore it: a program whose customerId is empty by mistake must not get
 // all customers' orders.
 func checkQuery(op *huma.Operation, raw string) error {
+	if raw == "" {
+		return nil
+	}
 	query, err := url.ParseQuery(raw)
 	if err != nil {
 		return badInput("query", "must be name=value pairs, percent-encoded and joined by &")
@@ -110,10 +115,10 @@ func isNoMoment(op *huma.Operation, name, value string) bool {
 	return is && err == nil && t.IsZero()
 }
 
-// checkHeaders checks the operation's headers and Authorization in the same way: a condition that is empty by mistake
+// checkHeaders checks headers in the same way: a condition that is empty by mistake
 // must not count as absent. It joins the lines of a header that is a list (RFC 9110, 5.3).
-func checkHeaders(op *huma.Operation, h http.Header) error {
-	for _, name := range append(headersOf(op), "Authorization") {
+func checkHeaders(names []string, h http.Header) error {
+	for _, name := range names {
 		values := h.Values(name)
 		if len(values) > 1 && isList(name) {
 			values = []string{strings.Join(values, ", ")}
@@ -143,14 +148,8 @@ func isList(header string) bool {
 }
 
 // checkAccept compares Accept with the media types that the document lists for the operation.
-func checkAccept(hctx huma.Context, h http.Header) error {
+func checkAccept(sent []string, h http.Header) error {
 	accept := strings.Join(h.Values("Accept"), ",")
-	var sent []string
-	for code, response := range hctx.Operation().Responses {
-		if code[0] == '2' {
-			sent = append(sent, mediaTypes(response)...)
-		}
-	}
 	if len(sent) > 0 && !slices.ContainsFunc(sent, func(media string) bool { return quality(accept, media) > 0 }) {
 		return errNotAcceptable
 	}
@@ -171,9 +170,12 @@ func checkMediaType(op *huma.Operation, r *http.Request) error {
 	return nil
 }
 
-func mediaTypes(r *huma.Response) (list []string) {
-	for media := range r.Content {
-		list = append(list, media)
+// mediaTypes returns the media types of an operation's successful answers.
+func mediaTypes(op *huma.Operation) (list []string) {
+	for code, response := range op.Responses {
+		if code[0] == '2' {
+			list = slices.AppendSeq(list, maps.Keys(response.Content))
+		}
 	}
 	return list
 }

@@ -32,13 +32,14 @@ func (a *Authenticator) Identify(r *http.Request, ticket string) (
 			Name: t.Principal, Role: t.Role, CustomerID: t.CustomerID, kind: kindTicket, key: keyID(t.KeyID),
 		}, func(ctx context.Context) error { return a.uphold(ctx, t) }, err
 	}
-	p, err = a.Authenticate(r, false)
-	credential := &http.Request{Header: http.Header{"Authorization": r.Header["Authorization"]}}
-	return p, func(ctx context.Context) error { return a.stillAllowed(credential.WithContext(ctx), p) }, err
+	was, err := a.Authenticate(r, false)
+	credential := r.Header["Authorization"]
+	return was, func(ctx context.Context) error { return a.stillAllowed(ctx, credential, was) }, err
 }
 
 // stillAllowed authenticates again. A principal whose role has changed is refused.
-func (a *Authenticator) stillAllowed(r *http.Request, was Principal) error {
+func (a *Authenticator) stillAllowed(ctx context.Context, credential []string, was Principal) error {
+	r := (&http.Request{Header: http.Header{"Authorization": credential}}).WithContext(ctx)
 	now, err := a.Authenticate(r, false)
 	if err == nil && now != was {
 		return ErrUnauthorized

@@ -3,6 +3,7 @@ package trace
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -19,9 +20,27 @@ type Handler struct{ slog.Handler }
 
 // Handle implements slog.Handler.
 func (h Handler) Handle(ctx context.Context, r slog.Record) error {
-	if attrs := missing(r, idsOf(ctx)); len(attrs) > 0 {
+	s := ScopeOf(ctx)
+	if s == nil {
+		return h.Handler.Handle(ctx, r)
+	}
+	here := Here(ctx)
+	ids := [...]slog.Attr{
+		slog.String(FieldRequest, s.requestID), slog.String(FieldTrace, IDOf(here)), slog.String(FieldSpan, spanIDOf(here)),
+		slog.String(FieldOrder, s.orderText()),
+	}
+	r.Attrs(func(has slog.Attr) bool {
+		for i := range ids {
+			if ids[i].Key == has.Key {
+				ids[i] = slog.Attr{}
+			}
+		}
+		return true
+	})
+	missing := slices.DeleteFunc(ids[:], func(id slog.Attr) bool { return id.Key == "" || id.Value.String() == "" })
+	if len(missing) > 0 {
 		r = r.Clone()
-		r.AddAttrs(attrs...)
+		r.AddAttrs(missing...)
 	}
 	return h.Handler.Handle(ctx, r)
 }
@@ -34,41 +53,12 @@ func (h Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler.
 func (h Handler) WithGroup(name string) slog.Handler { return Handler{h.Handler.WithGroup(name)} }
 
-// idsOf returns the ids of a context's scope.
-func idsOf(ctx context.Context) (attrs []slog.Attr) {
-	s := ScopeOf(ctx)
-	if s == nil {
-		return nil
-	}
-	here := Here(ctx)
-	for _, id := range [...]struct{ name, value string }{
-		{FieldRequest, s.requestID}, {FieldTrace, IDOf(here)}, {FieldSpan, spanIDOf(here)},
-	} {
-		if id.value != "" {
-			attrs = append(attrs, slog.String(id.name, id.value))
-		}
-	}
+// orderText returns the id of the order that the scope is about; empty if it is about none.
+func (s *Scope) orderText() string {
 	if order := s.order.Load(); order != nil {
-		attrs = append(attrs, slog.String(FieldOrder, order.String()))
+		return order.String()
 	}
-	return attrs
-}
-
-// missing returns the attributes that a line does not have.
-func missing(r slog.Record, attrs []slog.Attr) []slog.Attr {
-	if len(attrs) == 0 {
-		return nil
-	}
-	r.Attrs(func(has slog.Attr) bool {
-		for i, a := range attrs {
-			if a.Key == has.Key {
-				attrs = append(attrs[:i], attrs[i+1:]...)
-				break
-			}
-		}
-		return len(attrs) > 0
-	})
-	return attrs
+	return ""
 }
 
 // Work returns what the line of a request says of its work: how the cache answered, how many callers shared its commit,

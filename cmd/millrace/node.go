@@ -65,6 +65,7 @@ type nodeConfig struct {
 type node struct {
 	config    nodeConfig
 	logger    *slog.Logger
+	log       *logWriter // of the logger; nil: each line is written at once
 	progress  *slog.Logger
 	registry  *prometheus.Registry
 	open      bool // accept requests without a credential, until closed
@@ -110,6 +111,7 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	if n.progress = c.progress; n.progress == nil {
 		n.progress = n.logger
 	}
+	defer n.log.flush()
 	defer n.stop()
 	n.clock = store.NewClock(store.ClockConfig{Logger: n.logger, Registerer: n.registry})
 	n.holds = store.NewHolds(store.HoldsConfig{Now: n.clock.Now, Logger: n.logger, Registerer: n.registry})

@@ -83,6 +83,10 @@ func (n *node) reloadableLogger(w io.Writer) *slog.Logger {
 		n.level.configure(c.log.LogLevel)
 		return nil
 	})
+	if !isTerminal(w) { // people see each line at once
+		n.log = &logWriter{to: w}
+		w = n.log
+	}
 	return n.config.log.loggerAt(w, n.level)
 }
 
