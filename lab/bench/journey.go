@@ -54,7 +54,7 @@ func (b *bench) measureJourney(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	maker, began := new(orderMaker), time.Now()
-	took, err := placeEvenly(ctx, p.API, maker, began.Add(journeyFor))
+	took, err := placeEvenly(ctx, p.API, maker, journeyEvery, began.Add(journeyFor))
 	if err != nil {
 		return err
 	}
@@ -89,8 +89,10 @@ func (b *bench) journey(part string, half, most float64) {
 	b.results.add(journeySection, part, journeyLoad, map[string]float64{p50: half, p99: most})
 }
 
-// placeEvenly places an order every few milliseconds until the end, and returns what each took, the fastest first.
-func placeEvenly(ctx context.Context, addr string, maker *orderMaker, end time.Time) ([]time.Duration, error) {
+// placeEvenly places orders at the same distance until the end, and returns what each took, the fastest first.
+func placeEvenly(
+	ctx context.Context, addr string, maker *orderMaker, every time.Duration, end time.Time,
+) ([]time.Duration, error) {
 	turns := make(chan struct{}, journeyCallers)
 	took := make([][]time.Duration, journeyCallers)
 	group, ctx := errgroup.WithContext(ctx)
@@ -111,7 +113,7 @@ func placeEvenly(ctx context.Context, addr string, maker *orderMaker, end time.T
 			return nil
 		})
 	}
-	ticker := time.NewTicker(journeyEvery)
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for time.Now().Before(end) && ctx.Err() == nil {
 		<-ticker.C

@@ -91,11 +91,15 @@ func (b *bench) compareWhole(ctx context.Context, redis *redisServer) error {
 	)), measurement{"whole orders, " + millraceReaders, func(ctx context.Context) error {
 		return b.measureWhole(ctx, b.readersContender(), 0)
 	}})
-	return errors.Join(b.measure(ctx, append(all, b.lones()...)), rabbit.stop())
+	if err := b.measure(ctx, append(all, b.lones()...)); err != nil {
+		return errors.Join(err, rabbit.stop())
+	}
+	return errors.Join(rabbit.stop(), b.measure(ctx, b.cores()))
 }
 
 // watch makes the long measurements, once.
 func (b *bench) watch(ctx context.Context) error {
 	b.rounds = 1
-	return b.measure(ctx, []measurement{{"steady load", b.measureSteady}, {"full load", b.measureFull}})
+	return b.measure(ctx, append([]measurement{{"steady load", b.measureSteady}, {"full load", b.measureFull}},
+		b.snapshots()...))
 }

@@ -60,6 +60,9 @@ func targets() []target {
 			}, true})
 	}
 	step := func(metric string) point { return point{journeySection, journeyStep, journeyLoad, metric} }
+	snapshot := func(contender, metric string) point {
+		return point{snapshotSection, contender, snapshotLoad, metric}
+	}
 	lone := point{loneSection, millrace, latencyLabel(0), p50}
 	loneMost := lone
 	loneMost.Metric = p99
@@ -70,6 +73,13 @@ func targets() []target {
 		target{ratio{"its p99", step(p99), point{}, 20}, true},
 		target{ratio{
 			"memory under the full load, MB", point{steadySection, wholeProcess, fullLoad, memoryMB}, point{}, 120,
+		}, true},
+		target{ratio{
+			"orders a second, with an old transaction open against none", snapshot(snapshotOpen, rate),
+			snapshot(snapshotNone, rate), 0.95,
+		}, false},
+		target{ratio{
+			"their p99, likewise", snapshot(snapshotOpen, p99), snapshot(snapshotNone, p99), 1.5,
 		}, true},
 		target{ratio{"cached GET, against a " + humaHandler, get(millrace), get(humaHandler), 0.9}, false},
 		target{ratio{"cached GET, against a " + redisOrders, get(millrace), get(redisOrders), 2.2}, false},

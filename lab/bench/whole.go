@@ -52,7 +52,14 @@ const (
 
 // measureWhole places orders for a while, keeps a window of them under way, and waits until all are completed. The rate
 // is of the whole time: from the first placement to the last completion.
-func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Duration) (err error) {
+func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Duration) error {
+	return b.measureWholeAs(ctx, c, latency, wholeSection, latencyLabel(latency))
+}
+
+// measureWholeAs is measureWhole for a row of any section.
+func (b *bench) measureWholeAs(
+	ctx context.Context, c contender, latency time.Duration, section, condition string,
+) (err error) {
 	d, err := b.cluster.database(ctx, c.from)
 	if err != nil {
 		return err
@@ -73,7 +80,7 @@ func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Dura
 		return err
 	}
 	total, err := d.commits(ctx)
-	name := wholeName(c.name, latencyLabel(latency))
+	name := wholeName(c.name, condition)
 	if err = errors.Join(err, b.saveStatements(ctx, d, name, maker.placed.Load())); err != nil {
 		return err
 	}
@@ -82,7 +89,7 @@ func (b *bench) measureWhole(ctx context.Context, c contender, latency time.Dura
 	if err := errors.Join(err, d.checkPlaced(ctx, maker), w.check(maker.placed.Load(), maker.cents.Load())); err != nil {
 		return err
 	}
-	b.results.add(wholeSection, c.name, latencyLabel(latency), values)
+	b.results.add(section, c.name, condition, values)
 	return nil
 }
 
