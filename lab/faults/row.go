@@ -24,7 +24,9 @@ type row struct {
 	short    bool // part of CI's selection
 	run      func(context.Context, *run) error
 	// settle is how long the system may take to come to rest after the faults end. Default 3 minutes.
-	settle    time.Duration
+	settle time.Duration
+	// rests is how long 99 of 100 orders may take to come to rest, in the whole matrix. 0: as long as they like.
+	rests     time.Duration
 	attention bool // orders may end in needs_attention
 	apart     bool // needs no deployment
 	control   bool // shows that a guard is needed: it must fail
@@ -197,6 +199,9 @@ func (r *run) took(ctx context.Context) error {
 			return err
 		}
 		r.figure(fmt.Sprintf("to rest p%d", percent), "%.1f s", float64(ms)/1000)
+		if most := r.row.rests; r.full && most > 0 && percent == 99 {
+			r.expect(ms <= int(most.Milliseconds()), "99 of 100 orders came to rest within %d ms, not %v", ms, most)
+		}
 	}
 	return nil
 }
