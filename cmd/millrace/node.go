@@ -195,6 +195,9 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.checkPooler(ctx, feedPool); err != nil {
+		return err
+	}
 	migrated, err := store.Migrated(ctx, feedPool)
 	if err != nil {
 		return err
