@@ -49,12 +49,15 @@ type board struct {
 }
 
 // New makes the handler of everything below Prefix. It panics if an embedded page is wrong, which any test finds.
-func New(c Config) http.Handler {
+func New(c Config) http.Handler { return newBoard(c, time.Now) }
+
+// newBoard makes the handler with a clock that says how old a measurement is.
+func newBoard(c Config, now func() time.Time) http.Handler {
 	b := &board{config: c, assets: loadAssets()}
 	b.pages = loadPages(b.assets)
-	b.quick = &sample[quick]{now: time.Now, least: quickFor, measure: b.readQuick}
-	b.slow = &sample[slow]{now: time.Now, least: slowFor, measure: b.readSlow}
-	b.hour = &sample[store.Heard]{now: time.Now, least: hourFor, measure: b.readHour}
+	b.quick = &sample[quick]{now: now, least: quickFor, measure: b.readQuick}
+	b.slow = &sample[slow]{now: now, least: slowFor, measure: b.readSlow}
+	b.hour = &sample[store.Heard]{now: now, least: hourFor, measure: b.readHour}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Prefix+"{$}", b.overview)

@@ -35,14 +35,12 @@ func (n *node) present(s *store.Store, id string) {
 	n.background(func(ctx context.Context) {
 		tick := time.NewTicker(presenceEvery)
 		defer tick.Stop()
-		var told map[orders.Provider]string
-		var at time.Time
+		var last told
 		for {
 			p.ProcessReport = n.report()
-			breakers := breakersOf(p.ProcessReport)
-			if !reflect.DeepEqual(breakers, told) || time.Since(at) >= reportEvery {
+			if now := time.Now(); last.outdated(p.ProcessReport, now) {
 				if s.Processes.Report(ctx, p) == nil { // an outage is reported by other parts
-					told, at = breakers, time.Now()
+					last = told{breakersOf(p.ProcessReport), now}
 				}
 			}
 			select {
@@ -73,6 +71,17 @@ func (n *node) report() (report store.ProcessReport) {
 		}
 	}
 	return report
+}
+
+// told is what a process has reported last.
+type told struct {
+	breakers map[orders.Provider]string
+	at       time.Time
+}
+
+// outdated reports whether the next report must not wait.
+func (t told) outdated(report store.ProcessReport, now time.Time) bool {
+	return !reflect.DeepEqual(breakersOf(report), t.breakers) || now.Sub(t.at) >= reportEvery
 }
 
 func breakersOf(report store.ProcessReport) map[orders.Provider]string {
