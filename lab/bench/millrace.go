@@ -14,7 +14,14 @@ const (
 
 // startMillrace starts a real Millrace process with an API, as it is shipped, except for the rate limit.
 func (b *bench) startMillrace(ctx context.Context, d *database, command string, args ...string) (*process, error) {
-	return spawn(ctx, nil, b.millrace, append([]string{
+	return b.startMillraceIn(ctx, nil, d, command, args...)
+}
+
+// startMillraceIn adds to the environment.
+func (b *bench) startMillraceIn(
+	ctx context.Context, env []string, d *database, command string, args ...string,
+) (*process, error) {
+	return spawn(ctx, env, b.millrace, append([]string{
 		command, "--database-url", d.url, "--ops-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--rate-limit", "0",
 	}, args...)...)
 }

@@ -86,7 +86,7 @@ func (b *bench) compareWhole(ctx context.Context, redis *redisServer) error {
 		return err
 	}
 	all := append(b.wholeOrders(append(b.versions(),
-		b.millraceContender(millraceAlone), b.dbosContender(),
+		b.tracedContender(), b.millraceContender(millraceAlone), b.dbosContender(),
 		b.rabbitContender(rabbitContender, rabbit, redis), b.rabbitContender(rabbitWithHistory, rabbit, redis),
 	)), measurement{"whole orders, " + millraceReaders, func(ctx context.Context) error {
 		return b.measureWhole(ctx, b.readersContender(), 0)

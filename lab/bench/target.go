@@ -11,6 +11,9 @@ type target struct {
 	lower bool // the ratio should be at most that
 }
 
+// tracedLeast is the share of its speed that Millrace should keep when a tenth of all traces are kept.
+const tracedLeast = 0.98
+
 func targets() []target {
 	at64, at1 := connectionsLabel(64), connectionsLabel(1)
 	intake := func(contender, condition, metric string) point {
@@ -49,6 +52,10 @@ func targets() []target {
 			}, false})
 		}
 		all = append(all,
+			target{ratio{
+				ours + ", a tenth traced, against untraced",
+				whole(millraceTraced, condition, rate), whole(millrace, condition, rate), tracedLeast,
+			}, false},
 			target{ratio{ours + ", KB of WAL each", whole(millrace, condition, walKB), point{}, 10}, true},
 			target{ratio{
 				ours + ", Postgres's CPU against " + millraceBefore,
