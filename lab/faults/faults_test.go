@@ -106,15 +106,21 @@ func TestLinearizable(t *testing.T) {
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "doc.md")
-	require.NoError(t, os.WriteFile(path, []byte("before\n"+tableBegins+"old\n"+tableEnds+"after\n"), 0o600))
-	r := report{Rows: []result{{ID: "F0", Violations: []string{"I1: lost"}}, {ID: "F1", Skipped: "no clock"}}}
+	require.NoError(t, os.WriteFile(path, []byte("before\n"+tableBegins+"old\n"+tableEnds+"between\n"+
+		explainedBegins+"old\n"+explainedEnds+"after\n"), 0o600))
+	r := report{Rows: []result{
+		{ID: "F0", Violations: []string{"I1: lost"}, Explained: explained{Samples: 2000, True: 1999}},
+		{ID: "F1", Skipped: "no clock"},
+	}}
 	require.NoError(t, r.publish(path))
 	require.NoError(t, r.publish(path), "again")
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	text := string(b)
 	require.True(t, strings.HasPrefix(text, "before\n"))
-	require.True(t, strings.HasSuffix(text, tableEnds+"after\n"))
+	require.Contains(t, text, tableEnds+"between\n")
+	require.True(t, strings.HasSuffix(text, explainedEnds+"after\n"))
+	require.Contains(t, text, "| F0 | 1999 of 2000 (99.95 %) |")
 	require.NotContains(t, text, "old")
 	require.Contains(t, text, "violations: 1")
 	require.Contains(t, text, "no clock")

@@ -112,6 +112,9 @@ func (c config) runAll(ctx context.Context) error {
 			return err
 		}
 	}
+	if count := report.explained(); count.Samples > 0 {
+		fmt.Printf("explanations that came true: %s; the target is %.1f %%\n", count, 100*explainTruth)
+	}
 	failed := report.failed()
 	if len(failed) == 0 {
 		return nil

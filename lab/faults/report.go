@@ -20,6 +20,8 @@ type result struct {
 	Figures    []figure `json:"figures"`
 	Skipped    string   `json:"skipped,omitempty"` // why it did not run
 	Violations []string `json:"violations"`
+	// Explained counts what explain said of orders under way while the row ran.
+	Explained explained `json:"explained"`
 }
 
 func (r result) verdict() string {
@@ -72,6 +74,29 @@ func (r report) failed() (rows []result) {
 	return rows
 }
 
+// explained adds up what explain said in all rows.
+func (r report) explained() (sum explained) {
+	for _, row := range r.Rows {
+		sum.Samples += row.Explained.Samples
+		sum.True += row.Explained.True
+		sum.Wronged += row.Explained.Wronged
+	}
+	return sum
+}
+
+// explanations returns the sentence and the table of what explain said.
+func (r report) explanations() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "`%s` at %s: %s explanations came true.\n\n| row | explanations that came true |\n| --- | --- |\n",
+		r.Command, r.Version, r.explained())
+	for _, row := range r.Rows {
+		if row.Explained.Samples > 0 {
+			fmt.Fprintf(&b, "| %s | %s |\n", row.ID, row.Explained)
+		}
+	}
+	return b.String()
+}
+
 // markdown returns the table of docs/reliability.md.
 func (r report) markdown() string {
 	var b strings.Builder
@@ -89,21 +114,28 @@ func (r report) markdown() string {
 const (
 	tableBegins = "<!-- table: written by make faults -->\n"
 	tableEnds   = "<!-- end of table -->\n"
+
+	explainedBegins = "<!-- explained: written by make faults -->\n"
+	explainedEnds   = "<!-- end of explained -->\n"
 )
 
-// publish writes the table between its marks.
+// publish writes each part between its marks.
 func (r report) publish(path string) error {
 	doc, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(doc, []byte(tableBegins))
-	_, after, ok2 := bytes.Cut(rest, []byte(tableEnds))
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no place for the table", path)
+	for _, part := range []struct{ begins, text, ends string }{
+		{tableBegins, r.markdown(), tableEnds}, {explainedBegins, r.explanations(), explainedEnds},
+	} {
+		before, rest, ok := bytes.Cut(doc, []byte(part.begins))
+		_, after, ok2 := bytes.Cut(rest, []byte(part.ends))
+		if !ok || !ok2 {
+			return fmt.Errorf("%s has no place %q", path, strings.TrimSpace(part.begins))
+		}
+		doc = []byte(string(before) + part.begins + "\n" + part.text + "\n" + part.ends + string(after))
 	}
-	text := string(before) + tableBegins + "\n" + r.markdown() + "\n" + tableEnds + string(after)
-	return os.WriteFile(path, []byte(text), 0o600)
+	return os.WriteFile(path, doc, 0o600)
 }
 
 func (r report) save(path string) error {

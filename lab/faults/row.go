@@ -51,6 +51,8 @@ type run struct {
 	binary  string // of millrace
 	source  string // the top of the repository
 	failed  []string
+	// explained counts what explain said of orders under way.
+	explained explained
 }
 
 // figure is a number that a row reports.
@@ -109,7 +111,7 @@ func execute(ctx context.Context, w row, c config, seed uint64, binary string) (
 			result.Violations = nil
 		}
 	}
-	result.Figures = r.figures
+	result.Figures, result.Explained = r.figures, r.explained
 	var skipped *skippedError
 	switch {
 	case errors.As(err, &skipped):
@@ -155,14 +157,16 @@ func (r *run) all(ctx context.Context, c config) (err error) {
 		return err
 	}
 	r.checker = &checker{deployment: r.deployment, journal: journal, attention: r.row.attention}
+	explainer := r.watch(ctx, r.seed)
+	defer explainer.end()
 	if err := r.row.run(ctx, r); err != nil {
 		return err
 	}
-	return r.finish(ctx)
+	return r.finish(ctx, explainer)
 }
 
 // finish ends all faults, waits until the system is at rest, and checks it.
-func (r *run) finish(ctx context.Context) error {
+func (r *run) finish(ctx context.Context, explainer *explainer) error {
 	if err := r.heal(ctx); err != nil {
 		return fmt.Errorf("heal: %w", err)
 	}
@@ -178,6 +182,10 @@ func (r *run) finish(ctx context.Context) error {
 		return err == nil && open == 0
 	}), "%d orders or steps are open %s after the faults were over", open, patience)
 	r.figure("drained", "%.1f s", time.Since(healed).Seconds())
+	explainer.end()
+	if err := r.compare(ctx, explainer); err != nil {
+		return fmt.Errorf("compare explanations: %w", err)
+	}
 	if err := r.took(ctx); err != nil {
 		return fmt.Errorf("measure orders: %w", err)
 	}
@@ -185,6 +193,27 @@ func (r *run) finish(ctx context.Context) error {
 		return fmt.Errorf("read all orders: %w", err)
 	}
 	return r.check(ctx)
+}
+
+// compare reports how many explanations came true. A row fails if one told of work where none was done for long, or if
+// clearly too few came true.
+func (r *run) compare(ctx context.Context, explainer *explainer) error {
+	count, wrong, wedged, err := explainer.judge(ctx)
+	if err != nil {
+		return err
+	}
+	r.explained = count
+	r.figure("explained", "%s", count)
+	for _, text := range wrong[:min(len(wrong), 20)] {
+		r.logger.WarnContext(ctx, "an explanation was wrong", "row", r.row.id, "said", text)
+	}
+	for _, text := range wedged {
+		r.violated("explain", "%s", text)
+	}
+	if count.fails() {
+		r.violated("explain", "only %s came true, about %d orders", count, count.Wronged)
+	}
+	return nil
 }
 
 // took reports how long orders took: the tail shows the cost of a crash or an outage.
