@@ -63,7 +63,7 @@
 //	}
 //
 // The codes are constants, and docs/problems.md explains each; a newer server may have more. [IsNotFound],
-// [IsConflict], [IsStale] and [IsRateLimited] answer the common questions. An id that is not a UUID is an
+// [IsArchived], [IsConflict], [IsStale] and [IsRateLimited] answer the common questions. An id that is not a UUID is an
 // [*InvalidIDError], and a missing event is a [*MissingEventError]. Every other error comes from the connection or the
 // context.
 //

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"net/http"
 	"reflect"
 	"strings"
@@ -76,4 +77,32 @@ func TestNotModified(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Order(t.Context(), fakeID, WithIfNoneMatch(order.Version))
 	require.ErrorIs(t, err, ErrNotModified)
+}
+
+// TestArchived: an order that has left the database is told from one that never was, whatever is asked of it.
+func TestArchived(t *testing.T) {
+	t.Parallel()
+	refusals := func(status int, code string) map[string]error {
+		c := misbehave(t, func(_ int, w http.ResponseWriter, _ *http.Request) { writeProblem(w, status, code) })
+		errs := map[string]error{}
+		_, errs["Order"] = c.Order(t.Context(), fakeID)
+		_, errs["Cancel"] = c.Cancel(t.Context(), fakeID)
+		_, errs["Wait"] = c.Wait(t.Context(), fakeID)
+		for _, err := range c.Events(t.Context(), fakeID, 0) {
+			errs["Events"] = err
+		}
+		return errs
+	}
+	for name, err := range refusals(http.StatusGone, CodeOrderArchived) {
+		require.True(t, IsArchived(err), "%s: %v", name, err)
+		require.False(t, IsNotFound(err), name)
+		problem, ok := errors.AsType[*Problem](err)
+		require.True(t, ok, name)
+		require.Equal(t, http.StatusGone, problem.Status, name)
+	}
+	for name, err := range refusals(http.StatusNotFound, CodeOrderNotFound) {
+		require.True(t, IsNotFound(err), "%s: %v", name, err)
+		require.False(t, IsArchived(err), name)
+	}
+	require.False(t, IsArchived(refusals(http.StatusGone, CodeCursorExpired)["Order"]))
 }

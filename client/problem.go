@@ -53,6 +53,13 @@ func (p *Problem) Error() string {
 // IsNotFound reports whether the order is missing, or hidden from this token.
 func IsNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
 
+// IsArchived reports whether the order was finished long ago and has left the server's database. The operator has it in
+// a file.
+func IsArchived(err error) bool {
+	problem, ok := errors.AsType[*Problem](err)
+	return ok && problem.Code == CodeOrderArchived
+}
+
 // IsConflict reports whether the order's state does not allow the request.
 func IsConflict(err error) bool { return hasStatus(err, http.StatusConflict) }
 
