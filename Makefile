@@ -104,6 +104,18 @@ test-scale: ## Restart processes under load behind nginx and HAProxy, which are 
 		{ apt-get update -q && apt-get install -qy --no-install-recommends nginx-light haproxy; }
 	$(GO) test -tags scale -run '^TestScale$$' -timeout 30m ./cmd/millrace -v $(if $(RESTARTS),-scale.restarts $(RESTARTS))
 
+# The version before is built from the repository's history, which a shallow clone lacks (git fetch --unshallow --tags).
+# VERSIONS='-versions.for 1m' is short, and -versions.before names another version before.
+.PHONY: test-versions
+test-versions: ## Run this version and the version before together under load, with kills, and go back
+	$(GO) test -tags versions -run '^TestVersions$$' -timeout 60m -v ./cmd/millrace $(VERSIONS)
+
+# ORDERS=1000000 takes 8 GB, and minutes to fill.
+ORDERS ?= 100000
+.PHONY: test-migration-locks
+test-migration-locks: ## Migrate ORDERS orders of the version before under load, and see how long sessions wait for it
+	$(GO) test -tags versions -run '^TestMigrationLocks$$' -timeout 60m -v ./cmd/millrace -versions.orders $(ORDERS)
+
 .PHONY: image
 image: ## Build the image for amd64 and arm64 into bin/image, an OCI layout, without a daemon
 	@$(GO) run ./gen/image --out bin/image --version $(VERSION)

@@ -81,6 +81,10 @@ func rules() []rule {
 				"do it in batches, in jobs",
 		},
 		{
+			"insert", re(`^INSERT\s+INTO\b.*\bFROM\s+millrace\.(orders|order_\w+|river_job|webhook_deliveries)\b`), nil, false,
+			"readers of the log wait for older transactions: read a large table in pages, each in its own transaction",
+		},
+		{
 			"required", re(`\bADD\s+COLUMN\b[^,]*\bNOT\s+NULL\b`), re(`\bDEFAULT\b`), true,
 			"inserts of the version before do not have the column",
 		},
@@ -94,6 +98,14 @@ func rules() []rule {
 		},
 	}
 }
+
+// stopping are statements whose lock stops readers or writers, except those that are also harmless.
+var (
+	lockLimit = regexp.MustCompile(`(?i)^(?:RE)?SET\s+(?:LOCAL\s+)?lock_timeout\b(.*)`)
+	stopping  = regexp.MustCompile(
+		`(?is)^(ALTER\s+TABLE|(CREATE|DROP)\s+(OR\s+REPLACE\s+)?(TRIGGER|VIEW|TABLE)|TRUNCATE)\b`)
+	harmless = regexp.MustCompile(`(?is)^CREATE\s+TABLE\b|^ALTER\s+TABLE\s+\S+\s+(SET\s*\(|VALIDATE\b)[^,]*($|.*\))`)
+)
 
 // lint returns what is wrong with a migration.
 func lint(file, content string) (problems []string) {
@@ -112,9 +124,17 @@ func lint(file, content string) (problems []string) {
 	compatible := slices.ContainsFunc(statements, func(s string) bool {
 		return regexp.MustCompile(`(?i)^INSERT\s+INTO\s+millrace\.schema_compatibility\b`).MatchString(s)
 	})
+	patient := false
 	for _, s := range statements {
+		if match := lockLimit.FindStringSubmatch(s); match != nil {
+			patient = strings.TrimSpace(match[1]) != ""
+		}
 		if slices.Contains(made, tableOf(s)) {
 			continue
+		}
+		if patient && stopping.MatchString(s) && !harmless.MatchString(s) && !allowed["patient"] {
+			problems = append(problems, fmt.Sprintf("%s: patient: %.60q: while it waits for its lock, all sessions that "+
+				"need the table queue behind it: run it before lock_timeout is set, or after it is reset", file, s))
 		}
 		for _, r := range rules() {
 			broken := r.pattern.MatchString(s) && (r.unless == nil || !r.unless.MatchString(s))
@@ -201,6 +221,9 @@ func TestMigrationRules(t *testing.T) {
 		"VACUUM FULL millrace.orders":                                             "rewrite",
 		"ALTER TABLE millrace.orders ADD COLUMN a uuid DEFAULT gen_random_uuid()": "default",
 		"LOCK TABLE millrace.orders":                                              "lock",
+		"INSERT INTO millrace.t (a) SELECT o.id FROM millrace.orders o":           "insert",
+		"SET lock_timeout = 0; ALTER TABLE millrace.orders ADD COLUMN a int":      "patient",
+		"SET lock_timeout = '5s'; CREATE OR REPLACE VIEW millrace.v AS SELECT 1":  "patient",
 		"UPDATE millrace.orders SET a = 1":                                        "update",
 		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL":                   "required",
 		"ALTER TABLE millrace.orders DROP COLUMN a":                               "drop",
@@ -220,6 +243,9 @@ func TestMigrationRules(t *testing.T) {
 		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL DEFAULT 0;" + compatible,
 		"ALTER TABLE millrace.orders ADD CONSTRAINT c CHECK (a > 0) NOT VALID;",
 		"ALTER TABLE millrace.orders VALIDATE CONSTRAINT c;",
+		"SET lock_timeout = 0; ALTER TABLE millrace.orders VALIDATE CONSTRAINT c;",
+		"SET LOCAL lock_timeout = '5s'; ALTER TABLE millrace.orders SET (fillfactor = 60, autovacuum_enabled = on);",
+		"SET lock_timeout = 0; RESET lock_timeout; ALTER TABLE millrace.orders ADD COLUMN a int;" + compatible,
 		"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP TABLE x; UPDATE x SET a = 1; END $$;",
 		"COMMENT ON TABLE millrace.orders IS 'DROP TABLE; it''s ; UPDATE';",
 		"-- DROP TABLE millrace.orders;",

@@ -1,11 +1,15 @@
 package store_test
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -118,6 +122,55 @@ func TestMigrateDuringBackup(t *testing.T) {
 	require.Empty(t, log.String())
 	require.Equal(t, 3, count(t, pool,
 		"SELECT count(*) FROM pg_inherits WHERE inhparent = 'millrace.order_events'::regclass"))
+}
+
+// TestMigrateStopsNoWriter migrates from the version before while a backup has read every table. While the migration
+// waits for the backup, other sessions go on to write.
+func TestMigrateStopsNoWriter(t *testing.T) {
+	t.Parallel()
+	url := storetest.EmptyURL(t)
+	pool := migrationPool(t, url)
+	require.NoError(t, store.MigrateTo(t.Context(), pool, 30))
+	connect := func(name string) *pgx.Conn {
+		conn, err := pgx.Connect(t.Context(), url+"&application_name="+name)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+		return conn
+	}
+	backup, writer := connect("backup"), connect("writer")
+	_, err := backup.Exec(t.Context(), "BEGIN; LOCK TABLE millrace.orders, millrace.order_steps, "+
+		"millrace.order_documents IN ACCESS SHARE MODE")
+	require.NoError(t, err)
+
+	logs, log := io.Pipe()
+	done, waiting := make(chan error, 1), make(chan struct{})
+	go func() {
+		done <- store.Migrate(t.Context(), pool, slog.New(slog.NewTextHandler(log, nil)))
+		_ = log.Close()
+	}()
+	go func() {
+		lines, told := bufio.NewScanner(logs), false
+		for lines.Scan() {
+			if !told && strings.Contains(lines.Text(), "waiting for a lock") {
+				told = true
+				close(waiting)
+			}
+		}
+	}()
+	select {
+	case <-waiting:
+	case <-time.After(3 * time.Minute):
+		require.Fail(t, "the migration queues for its lock, and all sessions behind it")
+	}
+	for range 20 {
+		_, err := writer.Exec(t.Context(), "BEGIN; SET LOCAL lock_timeout = '20s'; "+
+			"LOCK TABLE millrace.orders, millrace.order_steps IN ROW EXCLUSIVE MODE; COMMIT")
+		require.NoError(t, err)
+	}
+	_, err = backup.Exec(t.Context(), "COMMIT")
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+	storetest.Order(t, storetest.New(t, pool))
 }
 
 // TestNewerSchema refuses a schema that a later release has migrated, unless that release allows this one.

@@ -23,6 +23,9 @@ const (
 	statementTimeout  = "10s"
 	idleInTxTimeout   = "10s"
 	lockWait          = "1s"
+	// migrationLockWait bounds how long other sessions queue behind a migration that waits for a lock. A migration sets
+	// another limit for statements that keep no other session waiting.
+	migrationLockWait = "100ms"
 )
 
 // NewPool connects to the primary that the URL names: of several hosts, the one that accepts writes. Each part of a

@@ -37,10 +37,10 @@ func meaningSettings() map[string]string {
 func limitSettings(migrating bool) map[string]string {
 	s := map[string]string{
 		// Building an index on a large table has no time limit.
-		"statement_timeout": "0", "lock_timeout": lockWait, "idle_in_transaction_session_timeout": idleInTxTimeout,
+		"statement_timeout": "0", "lock_timeout": migrationLockWait, "idle_in_transaction_session_timeout": idleInTxTimeout,
 	}
 	if !migrating {
-		s["statement_timeout"] = statementTimeout
+		s["statement_timeout"], s["lock_timeout"] = statementTimeout, lockWait
 	}
 	return s
 }

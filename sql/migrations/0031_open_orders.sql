@@ -7,9 +7,6 @@
 
 -- +goose Up
 
--- The statements wait for open transactions, a backup's included.
-SET lock_timeout = 0;
-
 -- The orders that are not idle: they are not at rest, or one of their steps is pending. Placing an order adds it, and
 -- the event after which it is idle removes it.
 CREATE TABLE IF NOT EXISTS millrace.open_orders (
@@ -28,11 +25,6 @@ CREATE TABLE IF NOT EXISTS millrace.sweep_cursor (
     CONSTRAINT sweep_cursor_walk_length CHECK (char_length(walk) BETWEEN 1 AND 100)
 );
 
--- An order's status for lists and counts. All statuses under way share the value open.
-ALTER TABLE millrace.orders ADD COLUMN IF NOT EXISTS standing text
-    CONSTRAINT orders_standing_length CHECK (char_length(standing) BETWEEN 1 AND 100);
-
--- This version's programs write standing themselves, so for them the condition is false and nothing is called.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION millrace.order_stands() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -42,9 +34,50 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
-CREATE OR REPLACE TRIGGER orders_standing BEFORE INSERT OR UPDATE ON millrace.orders FOR EACH ROW
-    WHEN (NEW.standing IS DISTINCT FROM CASE WHEN NEW.status IN ('pending', 'processing') THEN 'open' ELSE NEW.status END)
-    EXECUTE FUNCTION millrace.order_stands();
+
+-- An order's status for lists and counts. All statuses under way share the value open. This version's programs write
+-- standing themselves, so for them the trigger's condition is false and nothing is called. The first lock ends an
+-- autovacuum that runs. Programs do not wait for it, and meanwhile read and write.
+-- +goose StatementBegin
+DO $$
+BEGIN
+    PERFORM set_config('lock_timeout', '10s', true);
+    LOCK TABLE millrace.orders IN SHARE UPDATE EXCLUSIVE MODE;
+    PERFORM set_config('lock_timeout', '100ms', true);
+    ALTER TABLE millrace.orders ADD COLUMN IF NOT EXISTS standing text
+        CONSTRAINT orders_standing_length CHECK (char_length(standing) BETWEEN 1 AND 100);
+    CREATE OR REPLACE TRIGGER orders_standing BEFORE INSERT OR UPDATE ON millrace.orders FOR EACH ROW
+        WHEN (NEW.standing IS DISTINCT FROM
+            CASE WHEN NEW.status IN ('pending', 'processing') THEN 'open' ELSE NEW.status END)
+        EXECUTE FUNCTION millrace.order_stands();
+END
+$$;
+-- +goose StatementEnd
+
+CREATE OR REPLACE VIEW millrace.order_documents AS
+SELECT
+    o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.refunded_minor, o.payment_method,
+    o.shipping_address, o.version, o.status, o.goal, o.reason, o.placed_at, o.updated_at,
+    (
+        SELECT json_agg(json_build_object(
+            'product_id', i.product_id, 'quantity', i.quantity, 'price_minor', i.price_minor) ORDER BY i.line)
+        FROM millrace.order_items i WHERE i.order_id = o.id
+    ) AS items,
+    (
+        SELECT json_agg(json_build_object(
+            'step', s.step, 'generation', s.generation, 'key_generation', coalesce(s.key_generation, s.generation),
+            'state', s.state, 'amount_minor', s.amount_minor, 'reference', s.reference, 'reason', s.reason,
+            'started_at', s.started_at, 'deadline_at', s.deadline_at, 'settled_at', s.settled_at))
+        FROM millrace.order_steps s WHERE s.order_id = o.id
+    ) AS steps,
+    o.customer_email, o.cause_step, o.cause_state, o.cause_code, o.standing
+FROM millrace.orders o;
+
+-- What follows stops no other session from reading or writing, and waits for open transactions, a backup's included.
+SET lock_timeout = 0;
+
+-- A step is written once and settled once. Room on its page keeps its second version there.
+ALTER TABLE millrace.order_steps SET (fillfactor = 60);
 
 -- The orders that exist, a thousand and a transaction at a time. They are locked in the order of their ids, as programs
 -- lock them.
@@ -70,6 +103,7 @@ END
 $$;
 -- +goose StatementEnd
 
+-- allow insert: two indexes name the orders that are not idle
 INSERT INTO millrace.open_orders (order_id)
 SELECT o.id FROM millrace.orders o WHERE o.status IN ('pending', 'processing')
 UNION
@@ -80,28 +114,6 @@ DROP INDEX CONCURRENTLY IF EXISTS millrace.orders_standing_idx;
 CREATE INDEX CONCURRENTLY orders_standing_idx ON millrace.orders (standing, id DESC);
 DROP INDEX CONCURRENTLY IF EXISTS millrace.orders_status_idx;
 DROP INDEX CONCURRENTLY IF EXISTS millrace.order_steps_due_idx;
-
-CREATE OR REPLACE VIEW millrace.order_documents AS
-SELECT
-    o.id, o.principal, o.customer_id, o.currency, o.total_minor, o.refunded_minor, o.payment_method,
-    o.shipping_address, o.version, o.status, o.goal, o.reason, o.placed_at, o.updated_at,
-    (
-        SELECT json_agg(json_build_object(
-            'product_id', i.product_id, 'quantity', i.quantity, 'price_minor', i.price_minor) ORDER BY i.line)
-        FROM millrace.order_items i WHERE i.order_id = o.id
-    ) AS items,
-    (
-        SELECT json_agg(json_build_object(
-            'step', s.step, 'generation', s.generation, 'key_generation', coalesce(s.key_generation, s.generation),
-            'state', s.state, 'amount_minor', s.amount_minor, 'reference', s.reference, 'reason', s.reason,
-            'started_at', s.started_at, 'deadline_at', s.deadline_at, 'settled_at', s.settled_at))
-        FROM millrace.order_steps s WHERE s.order_id = o.id
-    ) AS steps,
-    o.customer_email, o.cause_step, o.cause_state, o.cause_code, o.standing
-FROM millrace.orders o;
-
--- A step is written once and settled once. Room on its page keeps its second version there.
-ALTER TABLE millrace.order_steps SET (fillfactor = 60);
 
 RESET lock_timeout;
 

@@ -55,10 +55,31 @@ CREATE TABLE IF NOT EXISTS millrace.order_references (
     CONSTRAINT order_references_pkey PRIMARY KEY (reference, order_id),
     CONSTRAINT order_references_reference_length CHECK (char_length(reference) BETWEEN 1 AND 200)
 );
-INSERT INTO millrace.order_references (reference, order_id)
-SELECT DISTINCT s.reference, s.order_id FROM millrace.order_steps s
-WHERE s.reference <> '' AND s.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
-ON CONFLICT DO NOTHING;
+
+-- The orders that exist, a thousand and a transaction at a time. Readers of the log wait for older transactions, so one
+-- for all orders would hold them up.
+-- +goose StatementBegin
+DO $$
+DECLARE
+    last uuid := '00000000-0000-0000-0000-000000000000';
+    page uuid[];
+BEGIN
+    LOOP
+        SELECT array_agg(p.id ORDER BY p.id) INTO page FROM (
+            SELECT o.id FROM millrace.orders o WHERE o.id > last ORDER BY o.id LIMIT 1000
+        ) p;
+        EXIT WHEN page IS NULL;
+        INSERT INTO millrace.order_references (reference, order_id)
+        SELECT DISTINCT s.reference, s.order_id FROM millrace.order_steps s
+        WHERE s.order_id = ANY (page) AND s.reference <> ''
+            AND s.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
+        ON CONFLICT DO NOTHING;
+        COMMIT;
+        last := page[cardinality(page)];
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
 
 -- CREATE INDEX CONCURRENTLY waits for open transactions, a backup's included.
 SET lock_timeout = 0;

@@ -7,15 +7,23 @@
 
 -- Both are empty for orders that exist, and for those of the version before. A traceparent (W3C Trace Context) of
 -- version 00 has 55 characters.
-ALTER TABLE millrace.orders
-    ADD COLUMN IF NOT EXISTS request_id text,
-    ADD COLUMN IF NOT EXISTS traceparent text,
-    DROP CONSTRAINT IF EXISTS orders_request_id_length,
-    DROP CONSTRAINT IF EXISTS orders_traceparent_length,
-    ADD CONSTRAINT orders_request_id_length CHECK (char_length(request_id) BETWEEN 1 AND 64) NOT VALID,
-    ADD CONSTRAINT orders_traceparent_length CHECK (char_length(traceparent) = 55) NOT VALID;
-ALTER TABLE millrace.orders VALIDATE CONSTRAINT orders_request_id_length;
-ALTER TABLE millrace.orders VALIDATE CONSTRAINT orders_traceparent_length;
+-- The first lock ends an autovacuum that runs. Programs do not wait for it, and meanwhile read and write.
+-- +goose StatementBegin
+DO $$
+BEGIN
+    PERFORM set_config('lock_timeout', '10s', true);
+    LOCK TABLE millrace.orders IN SHARE UPDATE EXCLUSIVE MODE;
+    PERFORM set_config('lock_timeout', '100ms', true);
+    ALTER TABLE millrace.orders
+        ADD COLUMN IF NOT EXISTS request_id text,
+        ADD COLUMN IF NOT EXISTS traceparent text,
+        DROP CONSTRAINT IF EXISTS orders_request_id_length,
+        DROP CONSTRAINT IF EXISTS orders_traceparent_length,
+        ADD CONSTRAINT orders_request_id_length CHECK (char_length(request_id) BETWEEN 1 AND 64) NOT VALID,
+        ADD CONSTRAINT orders_traceparent_length CHECK (char_length(traceparent) = 55) NOT VALID;
+END
+$$;
+-- +goose StatementEnd
 
 CREATE OR REPLACE VIEW millrace.order_documents AS
 SELECT
@@ -35,6 +43,12 @@ SELECT
     ) AS steps,
     o.customer_email, o.cause_step, o.cause_state, o.cause_code, o.standing, o.request_id, o.traceparent
 FROM millrace.orders o;
+
+-- Programs read and write meanwhile.
+SET lock_timeout = '10s';
+ALTER TABLE millrace.orders VALIDATE CONSTRAINT orders_request_id_length;
+ALTER TABLE millrace.orders VALIDATE CONSTRAINT orders_traceparent_length;
+RESET lock_timeout;
 
 -- Programs of the version before neither write nor read them.
 INSERT INTO millrace.schema_compatibility (version_id, runs_with) VALUES (37, 30) ON CONFLICT DO NOTHING;

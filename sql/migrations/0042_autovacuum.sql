@@ -3,6 +3,9 @@
 
 -- +goose Up
 
+-- Programs read and write meanwhile. An autovacuum that runs ends after a second.
+SET LOCAL lock_timeout = '10s';
+
 ALTER TABLE millrace.orders SET (
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.05
