@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -207,13 +208,11 @@ func TestArchive(t *testing.T) {
 
 	begin, err := s.store.Log.Start(t.Context())
 	require.NoError(t, err)
-	log, _, _, err := s.store.Log.Read(t.Context(), begin, store.LogFilter{}, 1000)
-	require.NoError(t, err)
-	found := false
-	for _, entry := range log {
-		found = found || entry.OrderID == first
-	}
-	require.True(t, found, "readers of the feed miss nothing")
+	require.Eventually(t, func() bool { // other tests' transactions may hold up the log
+		log, _, _, err := s.store.Log.Read(t.Context(), begin, store.LogFilter{}, 1000)
+		require.NoError(t, err)
+		return slices.ContainsFunc(log, func(e store.Entry) bool { return e.OrderID == first })
+	}, time.Minute, 5*time.Millisecond, "readers of the feed miss nothing")
 
 	forgotten, err := s.store.Customers.Forget(t.Context(), "eve", store.Actor{Name: "test", Role: "admin"})
 	require.NoError(t, err)
