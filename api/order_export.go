@@ -107,15 +107,21 @@ func (o exportOperations) export(ctx context.Context, in *exportInput) (*huma.St
 	if err := o.running.Take(share); err != nil {
 		return nil, err
 	}
+	answering := false
+	defer func() {
+		if !answering { // also after a panic
+			o.running.Release(share)
+		}
+	}()
 	run := &exportRun{exportOperations: o, filter: filter, who: exchangeOf(ctx).principal, seen: in.PositionParam}
 	var first []orders.Order // read before the header is sent, so that a failure still has a status
 	if visible {
 		var err error
 		if first, err = run.read(ctx); err != nil {
-			o.running.Release(share)
 			return nil, err
 		}
 	}
+	answering = true
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer o.running.Release(share)
 		r, w := humachi.Unwrap(hctx)

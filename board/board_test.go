@@ -155,6 +155,21 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// The board shows the beginning of a long detail, and says that there is more.
+func TestLongDetails(t *testing.T) {
+	t.Parallel()
+	d := open(t, storetest.Tx(t), true)
+	require.NoError(t, d.store.Audit.Write(t.Context(), []store.AuditEntry{{
+		Actor: store.Actor{Name: "a"}, Action: "POST", Detail: map[string]any{
+			"body": strings.Repeat("x", 300) + "the end", "short": "a\u202eb",
+		},
+	}}))
+	page := d.get(t, "/board/audit").body
+	require.Contains(t, page, "x … and 107 more characters, which millrace audit prints<br>")
+	require.Contains(t, page, `short: a\u202eb<br>`)
+	require.NotContains(t, page, "the end")
+}
+
 // scriptless takes what is escaped out of a page, so that what is left is the page's own.
 func scriptless(body string) string {
 	return regexp.MustCompile(`&lt;script.*?alert\(2\)(&gt;|%3e|>)?`).ReplaceAllString(body, "")

@@ -2,7 +2,7 @@ package board
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -59,7 +59,7 @@ type auditRow struct {
 	Details []string
 }
 
-const mostDetail = 200
+const mostDetail = 200 // characters; the page says how many more there are
 
 func newAuditRow(e store.AuditEntry) auditRow {
 	row := auditRow{AuditEntry: e}
@@ -68,12 +68,12 @@ func newAuditRow(e store.AuditEntry) auditRow {
 			row.Refused = value == false
 			continue
 		}
-		text, err := json.Marshal(value)
-		if err != nil {
-			continue // it came from JSON
+		runes := []rune(strings.Trim(store.AuditText(value), `"`))
+		text := name + ": " + string(runes[:min(len(runes), mostDetail)])
+		if more := len(runes) - mostDetail; more > 0 {
+			text += fmt.Sprintf(" … and %d more characters, which millrace audit prints", more)
 		}
-		runes := []rune(strings.Trim(string(text), `"`))
-		row.Details = append(row.Details, name+": "+string(runes[:min(len(runes), mostDetail)]))
+		row.Details = append(row.Details, text)
 	}
 	slices.Sort(row.Details)
 	return row

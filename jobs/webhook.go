@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,13 +139,21 @@ func (w *webhookWorker) send(
 	return outcomes
 }
 
-// sendOne makes an attempt at a message, below the placement of its order.
+// sendOne makes an attempt at a message, below the placement of its order. A panic is a failure of this message: on
+// this goroutine it would end the process, and again at each start, because the message would still be due.
 func (w *webhookWorker) sendOne(
 	ctx context.Context, endpoint store.Webhook, d store.Delivery, secrets []webhook.Secret,
-) webhook.Outcome {
+) (outcome webhook.Outcome) {
+	defer func() {
+		if value := recover(); value != nil {
+			outcome = webhook.Outcome{Error: "internal error"}
+			w.logger.ErrorContext(ctx, "webhook sender panicked", "webhook_id", endpoint.ID, "delivery_id", d.ID,
+				"error", &panicError{value, debug.Stack()})
+		}
+	}()
 	ctx, span := w.tracer.Deliver(ctx, d.ID.String(), d.Origin, d.Attempts+1)
 	ctx = trace.OrderOf(ctx, d.OrderID, d.Origin)
-	outcome := w.sender.Send(ctx, webhook.Message{
+	outcome = w.sender.Send(ctx, webhook.Message{
 		ID: d.ID.String(), URL: endpoint.URL, Body: d.Body, Secrets: secrets,
 	})
 	w.metrics.sent(ctx, outcome)

@@ -43,11 +43,13 @@ type outbox struct {
 	ahead   atomic.Int64
 	timeout time.Duration
 	workers int
+	signing func() time.Time // the sender's clock; default now
 }
 
 func newOutbox(t *testing.T) *outbox {
 	t.Helper()
 	o := &outbox{t: t, pool: storetest.Pool(t), began: time.Now(), timeout: 15 * time.Second, workers: 20}
+	o.signing = o.now
 	o.bell = store.NewDoorbell(o.pool, o.logger())
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
@@ -78,7 +80,7 @@ func (o *outbox) start() (kill func()) {
 		Pool: o.pool, Store: o.store, Logger: o.logger(), Now: o.now, Providers: o.providers,
 		Webhooks: &jobs.Webhooks{Workers: o.workers, Sender: webhook.NewSender(webhook.Config{
 			Policy:  webhook.Policy{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
-			Timeout: o.timeout, Now: o.now,
+			Timeout: o.timeout, Now: o.signing,
 		})},
 	})
 	require.NoError(o.t, err)
@@ -311,6 +313,33 @@ func TestWebhooksSurviveKills(t *testing.T) {
 		return len(got) == n
 	}
 	o.eventually("all messages", complete)
+}
+
+// A panic while a message is sent is a failure of that message: it ends neither the process nor the webhook's turns, and
+// the message is sent again.
+func TestWebhookSenderPanics(t *testing.T) {
+	t.Parallel()
+	o := newOutbox(t)
+	o.workers = 1
+	var panics atomic.Int64
+	o.signing = func() time.Time {
+		if panics.Add(1) == 1 {
+			panic("test")
+		}
+		return o.now()
+	}
+	r := newReceiver(t, nil)
+	w := o.endpoint(r.URL)
+	o.start()
+	o.order("ada")
+	o.eventually("all messages", func() bool {
+		o.ahead.Add(int64(time.Second)) // for the retry
+		return len(r.messages()) >= 7
+	})
+	o.eventually("the attempts", func() bool { return o.read(w).Failures == 0 })
+	list, err := o.store.Deliveries.List(t.Context(), shop, w.ID, store.DeliveryFilter{Limit: 10})
+	require.NoError(t, err)
+	require.Equal(t, 2, list[len(list)-1].Attempts)
 }
 
 // Webhooks that hang hold up no other webhooks, although there are more of them than workers.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/jackc/pgx/v5"
 
@@ -83,6 +84,26 @@ func printable(s string, most int) string {
 		return string(runes[:most])
 	}
 	return s
+}
+
+// AuditText returns a value of an entry as JSON. Characters with which a text could hide a part of itself from its
+// reader, such as those that reverse its direction, are escaped.
+func AuditText(value any) string {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return "unreadable" // cannot happen: it was read from JSON
+	}
+	var text strings.Builder
+	for _, r := range string(encoded) {
+		if unicode.IsPrint(r) {
+			text.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&text, `\u%04x`, unit)
+		}
+	}
+	return text.String()
 }
 
 // List returns the latest entries of the audit log, newest first.

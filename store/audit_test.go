@@ -37,6 +37,13 @@ func TestAudit(t *testing.T) {
 	require.Len(t, log, 1)
 }
 
+func TestAuditText(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, `{"a\u202eb":["é\u200b","\ud83d\ude00\n 1"]}`,
+		strings.ReplaceAll(store.AuditText(map[string]any{"a\u202eb": []string{"é\u200b", "😀\n 1"}}), "😀", `\ud83d\ude00`))
+	require.Equal(t, `"\udb40\udc41"`, store.AuditText("\U000e0041"), "an invisible character beyond 16 bits")
+}
+
 // What is in the log stays there, as it is, also when a statement matches no row.
 func TestAuditIsAppendOnly(t *testing.T) {
 	t.Parallel()

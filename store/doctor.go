@@ -157,11 +157,18 @@ func clockOf(at, begun, ended time.Time) Diagnosis {
 	skew := begun.Add(ended.Sub(begun) / 2).Sub(at).Round(time.Millisecond)
 	if skew.Abs() > mostClockSkew {
 		return Diagnosis{
-			"clock", DiagnosisFailed, fmt.Sprintf("this machine is %s ahead of the database", skew),
+			"clock", DiagnosisFailed, apart(skew),
 			"Set the machine's clock: processes refuse to start.",
 		}
 	}
-	return ok("clock", "this machine is %s ahead of the database", skew)
+	return ok("clock", "%s", apart(skew))
+}
+
+func apart(skew time.Duration) string {
+	if skew < 0 {
+		return fmt.Sprintf("this machine is %s behind the database", -skew)
+	}
+	return fmt.Sprintf("this machine is %s ahead of the database", skew)
 }
 
 func schemaOf(ctx context.Context, pool *pgxpool.Pool, _ *dbsqlc.Queries) (Diagnosis, error) {

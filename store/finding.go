@@ -132,9 +132,13 @@ func findingColumns(findings []Finding) (providers, kinds, keys []string) {
 	return providers, kinds, keys
 }
 
-// CountOpen counts the open findings by provider and kind.
+// latestFindings is how many open findings are counted. After a provider has lost its records there are as many as it
+// has effects, and each process counts at each scrape.
+const latestFindings = 20_000
+
+// CountOpen counts the latest open findings by provider and kind.
 func (s *Findings) CountOpen(ctx context.Context) (map[orders.Provider]map[orders.FindingKind]int64, error) {
-	rows, err := s.queries.FindingsOpen(ctx, s.db)
+	rows, err := s.queries.FindingsOpen(ctx, s.db, latestFindings)
 	if err != nil {
 		return nil, fmt.Errorf("count findings: %w", err)
 	}

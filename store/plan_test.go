@@ -156,3 +156,31 @@ func TestWatchReadsLittle(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenFindingsAreBounded: after a provider has lost its records there is a finding for each of its effects, and each
+// process counts them at each scrape.
+func TestOpenFindingsAreBounded(t *testing.T) {
+	t.Parallel()
+	tx := hold(t, storetest.PatientPool(t))
+	_, err := tx.Exec(t.Context(), `INSERT INTO millrace.reconciliation_findings
+			(provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at)
+		SELECT CASE WHEN n <= 30 THEN 'shipping' ELSE 'payment' END, 'missing', n::text, '', '',
+			CASE n % 3 WHEN 0 THEN 'resolved' ELSE 'open' END, now() - n * interval '1 second', now(), now()
+		FROM generate_series(1, 30000) AS n;
+		ANALYZE millrace.reconciliation_findings`, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+	for range 10 {
+		before := rowsRead(t, tx, "reconciliation_findings")
+		counts, err := dbsqlc.New().FindingsOpen(t.Context(), tx, 100)
+		require.NoError(t, err)
+		require.Len(t, counts, 2)
+		for _, c := range counts {
+			require.Equal(t, map[string]int64{"shipping": 20, "payment": 80}[c.Provider], c.Findings)
+		}
+		require.LessOrEqual(t, rowsRead(t, tx, "reconciliation_findings")-before, 250)
+	}
+	open, err := storetest.New(t, tx).Findings.CountOpen(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 20, open[orders.Shipping]["missing"])
+	require.EqualValues(t, 19_980, open[orders.Payment]["missing"])
+}

@@ -31,9 +31,13 @@ func (d *detached) take(r *http.Request, w http.ResponseWriter) (conn net.Conn, 
 	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || !d.join() {
 		return nil, nil, false
 	}
+	defer func() {
+		if !ok {
+			d.running.Done()
+		}
+	}()
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		d.running.Done()
 		return nil, nil, false
 	}
 	ctx, cancel := context.WithCancel(context.Background())

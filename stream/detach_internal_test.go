@@ -1,10 +1,12 @@
 package stream
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -136,4 +138,37 @@ func TestStreamsDuringDrain(t *testing.T) {
 		time.Minute, time.Millisecond)
 	s.drain()
 	clients.Wait()
+}
+
+// panicking is an answer that panics when it is written, or when the stream leaves net/http.
+type panicking struct {
+	*httptest.ResponseRecorder
+	write bool
+}
+
+func (p panicking) Write(b []byte) (int, error) {
+	if p.write {
+		panic("test")
+	}
+	return p.ResponseRecorder.Write(b)
+}
+
+func (panicking) SetReadDeadline(time.Time) error  { return nil }
+func (panicking) SetWriteDeadline(time.Time) error { return nil }
+
+func (panicking) Hijack() (net.Conn, *bufio.ReadWriter, error) { panic("test") }
+
+// TestPanicBeforeStream: a stream whose answer cannot begin leaves its slot, and the end of the process does not wait
+// for it.
+func TestPanicBeforeStream(t *testing.T) {
+	t.Parallel()
+	for _, write := range []bool{true, false} {
+		streams, left := New(Config{SlowReader: time.Minute}), 0
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		require.Panics(t, func() {
+			streams.Serve(panicking{httptest.NewRecorder(), write}, r, scripted(nil), Client{Leave: func() { left++ }})
+		})
+		require.Equal(t, 1, left)
+		streams.detached.running.Wait()
+	}
 }

@@ -101,17 +101,22 @@ type Source interface {
 //
 //nolint:contextcheck // the stream outlives its request
 func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, from Source, to Client) {
+	detached := false
+	defer func() {
+		if !detached { // also after a panic
+			to.Leave()
+		}
+	}()
 	st := &stream{Streams: s, Writer: NewWriter(w, s.config.SlowReader), Source: from, client: to}
 	if err := st.begin(); err != nil || r.Method == http.MethodHead {
-		to.Leave()
 		return
 	}
 	conn, ctx, ok := s.detached.take(r, w)
 	if !ok {
-		defer to.Leave()
 		st.follow(r.Context())
 		return
 	}
+	detached = true
 	answer := chunked{conn}
 	st.Writer = NewWriter(answer, s.config.SlowReader)
 	go func() {

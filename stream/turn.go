@@ -45,6 +45,11 @@ func newTurns(total int, draining <-chan struct{}) *turns {
 func (t *turns) of(h Holder, tick <-chan time.Time, meanwhile func() error) Turn {
 	return func(ctx context.Context) (release func(), err error) {
 		came := t.join(h)
+		defer func() {
+			if release == nil { // also if meanwhile panics
+				t.leave(h, came)
+			}
+		}()
 		for err == nil {
 			select {
 			case <-came:
@@ -57,7 +62,6 @@ func (t *turns) of(h Holder, tick <-chan time.Time, meanwhile func() error) Turn
 				err = ErrDraining
 			}
 		}
-		t.leave(h, came)
 		return nil, err
 	}
 }

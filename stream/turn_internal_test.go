@@ -137,6 +137,21 @@ func TestTurns(t *testing.T) {
 		require.Zero(t, turns.waiting())
 	})
 
+	t.Run("AreNotLostToThatWhichPanics", func(t *testing.T) {
+		t.Parallel()
+		turns := newTurns(1, nil)
+		h := calling("it")
+		queue(turns, "it", 1)
+		tick := make(chan time.Time, 1)
+		tick <- time.Time{}
+		require.Panics(t, func() {
+			_, _ = turns.of(calling("it"), tick, func() error { panic("test") })(t.Context())
+		})
+		require.Empty(t, turns.queues)
+		turns.release(h)
+		require.Zero(t, turns.slots.taken)
+	})
+
 	t.Run("AreBounded", func(t *testing.T) {
 		t.Parallel()
 		turns := newTurns(4, nil)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -26,9 +25,8 @@ func (c *auditCommand) Run(p *process) error {
 		}
 		return printTable(p.stdout, "AT\tACTOR\tROLE\tACTION\tTARGET\tFROM\tREQUEST\tDETAIL", func(w io.Writer) {
 			for _, e := range entries {
-				detail, _ := json.Marshal(e.Detail) // cannot fail: it was read from JSON
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", at(e.At), e.Name, orDash(string(e.Role)), e.Action,
-					orDash(e.Target), orDash(e.RemoteAddress), orDash(e.RequestID), detail)
+					orDash(e.Target), orDash(e.RemoteAddress), orDash(e.RequestID), store.AuditText(e.Detail))
 			}
 		})
 	})

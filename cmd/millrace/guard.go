@@ -10,9 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/google/uuid"
@@ -21,15 +19,13 @@ import (
 	"github.com/millrace-orders/millrace/auth/roles"
 	"github.com/millrace-orders/millrace/board"
 	"github.com/millrace-orders/millrace/limit"
+	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 )
 
-const (
-	// maxOpsBody has room for the ids of a thousand jobs.
-	maxOpsBody = 16 << 10
-	// maxOpsDetail bounds the part of a body in the audit log, from which nothing can be deleted.
-	maxOpsDetail = 1 << 10
-)
+// maxOpsBody has room for the ids of a thousand jobs. The audit log, from which nothing can be deleted, keeps all of it:
+// its column has room for the longest body that is stored in three times its length.
+const maxOpsBody = 16 << 10
 
 // guard protects the whole operations address. It decides by the principal and the method, never by the path, so no
 // path gets around it. Pages that not every role may read are marked where they are mounted.
@@ -143,7 +139,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errOpsLimited):
 		w.Header().Set("Retry-After", "60")
 		http.Error(w, err.Error(), http.StatusTooManyRequests)
-	case errors.Is(err, errOpsBody):
+	case errors.Is(err, errOpsBody), errors.Is(err, errOpsPath):
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	case errors.As(err, &tooLarge):
 		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
@@ -155,7 +151,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // audit records the principal and the request, with the body, which has the ids of jobs. It records no body of a
-// refused request: its sender must not fill the log. Error: errOpsBody, and then the attempt is in the log.
+// refused request: its sender must not fill the log. Errors: errOpsBody and errOpsPath, and then the attempt is in the
+// log.
 func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, allowed bool) error {
 	entry := store.AuditEntry{
 		Actor: by, Action: r.Method, Target: r.URL.EscapedPath(), Detail: map[string]any{"allowed": allowed},
@@ -170,19 +167,13 @@ func (g *guard) audit(w http.ResponseWriter, r *http.Request, by store.Actor, al
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	detail, unreadable := recordedBody(r, body)
 	maps.Copy(entry.Detail, detail)
+	if len(entry.Target) > orders.MaxTextLength && unreadable == nil {
+		entry.Detail["unreadable"], unreadable = true, errOpsPath
+	}
 	if err := g.store.Audit.Write(r.Context(), []store.AuditEntry{entry}); err != nil {
 		return err
 	}
 	return unreadable
-}
-
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
 }
 
 // profile restricts profiles to operators: they show the process's memory. A profile is also too expensive to be

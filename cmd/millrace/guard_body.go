@@ -5,20 +5,26 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace-orders/millrace/board"
 )
 
-var errOpsBody = errors.New("the body must be JSON or a form, with each name once, and without U+0000")
+var (
+	errOpsBody = errors.New("the body must be JSON, or the board's form, with each name once, and without control characters")
+	errOpsPath = errors.New("the path is too long for the audit log")
+)
 
-// recordedBody returns what the audit log keeps of a body: all of it if it is short. River UI's bodies are JSON, and
-// the board's are forms.
+// recordedBody returns what the audit log keeps of a body: all of it. A part would not do: an operator could hide the
+// rest behind padding that its reader ignores. The board reads forms, and everything else reads JSON, whatever the
+// Content-Type says: curl declares all it sends as a form.
 //
 // Error: errOpsBody, together with the size of the body. A body that its reader could understand differently from
 // readers of the audit log, or that the log cannot store, is not passed on: it would hide what an operator did.
@@ -29,31 +35,21 @@ func recordedBody(r *http.Request, body []byte) (detail map[string]any, err erro
 	}
 	var kept any
 	name := "body"
-	if isForm(r) {
+	if strings.HasPrefix(r.URL.Path, board.Prefix) {
 		name = "form"
 		kept, err = formOf(body)
 	} else {
 		body, err = compacted(body)
 		kept = json.RawMessage(body)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return map[string]any{"bytes": len(body), "unreadable": true}, errOpsBody
-	case len(body) > maxOpsDetail:
-		detail["bytes"], detail["cut"] = len(body), true
-		detail["beginning"] = printable(string(body[:maxOpsDetail]))
-	default:
-		detail[name] = kept
 	}
+	detail[name] = kept
 	return detail, nil
 }
 
-func isForm(r *http.Request) bool {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && mediaType == "application/x-www-form-urlencoded"
-}
-
-// formOf returns the fields of a form. jsonb rejects U+0000.
+// formOf returns the fields of a form. jsonb rejects U+0000, and stores each other control character as six.
 func formOf(body []byte) (map[string]string, error) {
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -62,7 +58,7 @@ func formOf(body []byte) (map[string]string, error) {
 	fields := map[string]string{}
 	for name, list := range values {
 		text := name + list[0]
-		if len(list) > 1 || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		if len(list) > 1 || !utf8.ValidString(text) || strings.ContainsFunc(text, isControl) {
 			return nil, errOpsBody
 		}
 		fields[name] = list[0]
@@ -70,10 +66,12 @@ func formOf(body []byte) (map[string]string, error) {
 	return fields, nil
 }
 
-// storableNumber matches the numbers that surely fit into jsonb.
-var storableNumber = regexp.MustCompile(`^-?[0-9.]{1,40}(?:[eE][+-]?[0-9]{1,2})?$`)
+func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' }
 
-// compacted returns one JSON value without the blanks between its tokens, with which it could be too long for the log.
+// storableNumber matches the numbers that jsonb stores in at most a few times their length: it writes exponents out.
+var storableNumber = regexp.MustCompile(`^-?[0-9.]{1,40}(?:[eE][+-]?[0-9])?$`)
+
+// compacted returns one JSON value without the blanks between its tokens.
 func compacted(body []byte) ([]byte, error) {
 	value := jsontext.Value(bytes.Clone(body))
 	if err := value.Compact(); err != nil || !hasOneReading(value) {

@@ -52,6 +52,7 @@ func (g *guarded) do(method, path, body, credential string) (status int, lines [
 	if credential != "" {
 		r.Header.Set("Authorization", "Bearer "+credential)
 	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl does, which must not matter
 	w := httptest.NewRecorder()
 	g.guard.ServeHTTP(w, r)
 	for line := range bytes.Lines(g.log.Bytes()) {
@@ -109,28 +110,74 @@ func TestRefusalsOfTheOperationsAddressAreLogged(t *testing.T) {
 	require.Empty(t, lines)
 }
 
-// What operators send goes into the audit log whole if it is short. Of a long body there is the beginning.
-func TestAuditedBodiesAreBounded(t *testing.T) {
+// audited sends a change and returns what the audit log has of it.
+func (g *guarded) audited(path, body string) (status int, detail map[string]any) {
+	g.t.Helper()
+	status, _ = g.do(http.MethodPost, path, body, "secret-of-an-admin")
+	log, err := g.store.Audit.List(g.t.Context(), 1)
+	require.NoError(g.t, err)
+	return status, log[0].Detail
+}
+
+// What operators send goes into the audit log whole, so no padding hides a part of it.
+func TestAuditedBodiesAreWhole(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
-	audited := func(body string) map[string]any {
-		t.Helper()
-		status, _ := g.do(http.MethodPost, "/riverui/api/jobs/cancel", body, "secret-of-an-admin")
-		require.Equal(t, http.StatusOK, status)
-		log, err := g.store.Audit.List(t.Context(), 1)
-		require.NoError(t, err)
-		return log[0].Detail
+	const cancel = "/riverui/api/jobs/cancel"
+	list := func(item string, most int) string {
+		return "[" + item + strings.Repeat(","+item, (most-2-len(item))/(len(item)+1)) + "]"
 	}
-	require.Equal(t, map[string]any{"allowed": true, "body": map[string]any{"ids": []any{"1"}}}, audited(`{"ids":["1"]}`))
-	require.Equal(t, map[string]any{"allowed": true, "body": map[string]any{"ids": []any{"1"}}},
-		audited(strings.Repeat(" ", maxOpsDetail)+`{"ids": ["1"]}`), "blanks must not hide what follows")
-	long := `{"ids":["` + strings.Repeat(`1","`, maxOpsBody/4-10) + `"]}`
-	require.Equal(t, map[string]any{
-		"allowed": true, "bytes": float64(len(long)), "cut": true, "beginning": long[:maxOpsDetail],
-	}, audited(long))
-	detail := audited(`"` + strings.Repeat(`é\u200b`+"\u200b", 500) + `"`)
-	require.LessOrEqual(t, len(detail["beginning"].(string)), maxOpsDetail)
-	require.NotContains(t, detail["beginning"], "\u200b")
+	padding := strings.Repeat("x", 2<<10)
+	for _, body := range []string{
+		`{"ids":["1"]}`, strings.Repeat(" ", 2<<10) + `{"ids": ["1"]}`,
+		`{"a":"` + padding + `","ids":["1"]}`, `{"ids":["1"],"z":["` + padding + `"]}`,
+		`{"ids":` + list(`"9999999999"`, 1000*13) + `}`, // as many as River UI sends
+		// The bodies that take the most room in the column.
+		list("1e9", maxOpsBody), list(`""`, maxOpsBody), list(`"\u0001"`, maxOpsBody), list("{}", maxOpsBody),
+		strings.Repeat("[", maxOpsBody/2) + strings.Repeat("]", maxOpsBody/2),
+	} {
+		require.LessOrEqual(t, len(body), maxOpsBody)
+		var want any
+		require.NoError(t, json.Unmarshal([]byte(body), &want))
+		status, detail := g.audited(cancel, body)
+		require.Equal(t, http.StatusOK, status, "%.20s", body)
+		require.Equal(t, map[string]any{"allowed": true, "body": want}, detail, "%.20s", body)
+	}
+	_, lines := g.do(http.MethodPut, "/log-level", `{"level": "DEBUG"}`, "secret-of-an-admin")
+	require.Empty(t, lines)
+	log, err := g.store.Audit.List(t.Context(), 1)
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"allowed": true, "body": map[string]any{"level": "DEBUG"}}, log[0].Detail)
+
+	status, _ := g.audited(cancel, list(`"1"`, maxOpsBody+10))
+	require.Equal(t, http.StatusRequestEntityTooLarge, status)
+
+	status, detail := g.audited("/"+strings.Repeat("%70", 100), `{"ids":["1"]}`)
+	require.Equal(t, http.StatusBadRequest, status, "the log could not show the end of the path")
+	require.Equal(t, true, detail["unreadable"])
+}
+
+// A form takes at most a few times its length in the audit log, whatever its characters are.
+func TestAuditedFormsAreWhole(t *testing.T) {
+	t.Parallel()
+	recorded := func(body string) (map[string]any, error) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/board/lanes/payment/pause", nil)
+		return recordedBody(r, []byte(body))
+	}
+	for _, c := range []string{`"`, `\`, "%0a", "<", "é", "\u202e"} {
+		reason := strings.Repeat(c, (maxOpsBody-100)/len(c))
+		detail, err := recorded("pad=" + reason + "&reason=real")
+		require.NoError(t, err)
+		form := detail["form"].(map[string]string)
+		require.Equal(t, "real", form["reason"])
+		require.NoError(t, storetest.New(t, storetest.Tx(t)).Audit.Write(t.Context(), []store.AuditEntry{{
+			Actor: store.Actor{Name: "a"}, Action: "POST", Detail: detail,
+		}}), c)
+	}
+	for _, c := range []string{"\x01", "%01", "%00", "%7f"} {
+		_, err := recorded("reason=a" + c)
+		require.ErrorIs(t, err, errOpsBody)
+	}
 }
 
 // A body that the audit log cannot show as its reader reads it would hide what an operator did, so it is refused. The
@@ -142,14 +189,11 @@ func TestBodiesThatHide(t *testing.T) {
 		"not JSON", `{"ids":["1"],"a":"\u0000"}`, `{"ids":["1"],"a":"\ud83d"}`, "{\"ids\":[\"1\"],\"a\":\"\xff\"}",
 		`{"ids":["1"],"ids":["2"]}`, `{"ids":["1"],"IDS":["2"]}`, `{"ids":["1"],"idſ":["2"]}`, `{"a":{"b":1,"\u0062":2}}`,
 		`{"ids":["1"]}{"ids":["2"]}`, `{"ids":["1"],"a":1e999999}`, `{"ids":["1"],"a":1e-99999}`, "\ufeff{}",
-		"reason=a&reason=b",
+		`{"ids":["1"],"a":1e99}`, "reason=a&reason=b",
 	} {
-		status, _ := g.do(http.MethodPost, "/riverui/api/jobs/cancel", body, "secret-of-an-admin")
+		status, detail := g.audited("/riverui/api/jobs/cancel", body)
 		require.Equal(t, http.StatusBadRequest, status, body)
-		log, err := g.store.Audit.List(t.Context(), 1)
-		require.NoError(t, err)
-		require.Equal(t, map[string]any{"allowed": true, "bytes": float64(len(body)), "unreadable": true},
-			log[0].Detail, body)
+		require.Equal(t, map[string]any{"allowed": true, "bytes": float64(len(body)), "unreadable": true}, detail, body)
 	}
 	deep := strings.Repeat("[", 400) + strings.Repeat("]", 400)
 	for _, body := range []string{"", "{}", ` {"a":[{"b":1},{"b":1.5e2}],"b":null} `, deep} {

@@ -108,7 +108,7 @@ func (c *revokeKeyCommand) Run(p *process) error {
 			return fmt.Errorf("%s: %w", strings.Join(ids, ", "), err)
 		}
 		for _, k := range revoked {
-			fmt.Fprintf(p.stdout, "revoked key %s (%s %s)\n", k.ID, k.Role, k.Name)
+			fmt.Fprintf(p.stdout, "revoked key %s (%s)\n", k.ID, strings.TrimSpace(string(k.Role)+" "+k.Name))
 		}
 		return nil
 	})

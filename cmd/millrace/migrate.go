@@ -98,13 +98,18 @@ func (c *migrateCommand) dryRun(p *process, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
+	pending := 0
 	for _, m := range all {
 		if m.Applied {
 			continue
 		}
+		pending++
 		if _, err := fmt.Fprintf(p.stdout, "-- %s, version %d: %s\n\n%s\n", m.Schema, m.Version, m.Name, m.SQL); err != nil {
 			return err
 		}
 	}
-	return nil
+	if pending == 0 {
+		_, err = fmt.Fprintln(p.stdout, "-- no migration is pending")
+	}
+	return err
 }

@@ -71,8 +71,12 @@ SELECT EXISTS (
 SELECT * FROM millrace.reconciliation_findings WHERE state = @state ORDER BY first_seen_at DESC, key LIMIT @page_size;
 
 -- name: FindingsOpen :many
--- FindingsOpen counts the open findings.
-SELECT provider, kind, count(*) AS findings FROM millrace.reconciliation_findings WHERE state = 'open' GROUP BY provider, kind;
+-- FindingsOpen counts the latest open findings. BETWEEN and the first column of ORDER BY keep the planner to the index.
+SELECT o.provider, o.kind, count(*) AS findings FROM (
+    SELECT f.provider, f.kind FROM millrace.reconciliation_findings f WHERE f.state BETWEEN 'open' AND 'open'
+    ORDER BY f.state, f.first_seen_at DESC LIMIT @most
+) o
+GROUP BY o.provider, o.kind;
 
 -- name: UnsettledWrite :exec
 -- UnsettledWrite stores effects that could not be compared yet. An effect that is stored already keeps its due time.

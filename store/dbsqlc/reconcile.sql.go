@@ -72,7 +72,11 @@ func (q *Queries) FindingsList(ctx context.Context, db DBTX, arg *FindingsListPa
 }
 
 const findingsOpen = `-- name: FindingsOpen :many
-SELECT provider, kind, count(*) AS findings FROM millrace.reconciliation_findings WHERE state = 'open' GROUP BY provider, kind
+SELECT o.provider, o.kind, count(*) AS findings FROM (
+    SELECT f.provider, f.kind FROM millrace.reconciliation_findings f WHERE f.state BETWEEN 'open' AND 'open'
+    ORDER BY f.state, f.first_seen_at DESC LIMIT $1
+) o
+GROUP BY o.provider, o.kind
 `
 
 type FindingsOpenRow struct {
@@ -81,9 +85,9 @@ type FindingsOpenRow struct {
 	Findings int64
 }
 
-// FindingsOpen counts the open findings.
-func (q *Queries) FindingsOpen(ctx context.Context, db DBTX) ([]FindingsOpenRow, error) {
-	rows, err := db.Query(ctx, findingsOpen)
+// FindingsOpen counts the latest open findings. BETWEEN and the first column of ORDER BY keep the planner to the index.
+func (q *Queries) FindingsOpen(ctx context.Context, db DBTX, most int32) ([]FindingsOpenRow, error) {
+	rows, err := db.Query(ctx, findingsOpen, most)
 	if err != nil {
 		return nil, err
 	}

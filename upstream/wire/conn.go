@@ -56,18 +56,23 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// exchange sends a request and reads the answer up to its body. After an error the connection must be closed.
-func (c *conn) exchange(ctx context.Context, r *http.Request) (*http.Response, error) {
+// exchange sends a request and reads the answer up to its body. It closes the connection unless there is an answer.
+func (c *conn) exchange(ctx context.Context, r *http.Request) (answer *http.Response, err error) {
 	c.heard, c.left = false, c.transport.config.HeaderBytes
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if answer == nil { // also after a panic
+			stop()
+			_ = c.Close()
+		}
+	}()
 	writing := r.Write(c.out)
 	if writing == nil {
 		writing = c.out.Flush()
 	}
 	// A server may answer, and close the connection, before it has read the whole request.
-	answer, err := c.answer(r)
+	answer, err = c.answer(r)
 	if err != nil {
-		stop()
 		if writing != nil {
 			return nil, writing
 		}

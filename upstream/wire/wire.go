@@ -51,7 +51,7 @@ func New(c Config) *Transport {
 
 // RoundTrip implements http.RoundTripper. The answer's body must be closed. Errors: ctx's; those of net and crypto/tls;
 // *InterimError; and what http.ReadResponse reports of an answer that is not HTTP.
-func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t *Transport) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 	if r.Body != nil {
 		defer r.Body.Close()
 	}
@@ -61,21 +61,22 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	for {
-		c, err := t.take(ctx, r)
-		if err != nil {
+	defer func() {
+		if answer == nil { // also after a panic; otherwise the answer's body has the slot
 			<-t.slots
+		}
+	}()
+	for {
+		var c *conn
+		if c, err = t.take(ctx, r); err != nil {
 			return nil, because(ctx, err)
 		}
-		answer, err := c.exchange(ctx, r)
-		if err == nil {
+		if answer, err = c.exchange(ctx, r); err == nil {
 			return answer, nil
 		}
-		_ = c.Close()
 		if c.used && !c.heard && ctx.Err() == nil && (r.Body == nil || r.Body == http.NoBody) {
 			continue // the server closed the connection, and a question may be asked again
 		}
-		<-t.slots
 		return nil, because(ctx, err)
 	}
 }

@@ -355,3 +355,29 @@ func BenchmarkExchange(b *testing.B) {
 		transport.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 	}
 }
+
+type panickingBody struct{}
+
+func (panickingBody) Read([]byte) (int, error) { panic("test") }
+
+func (panickingBody) Close() error { return nil }
+
+// An exchange that panics gives its place back, and its connection, of which the server has heard only a part.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	url, connections := scripted(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	transport := newTransport(t, 1)
+	for n := range int64(3) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, panickingBody{})
+		require.NoError(t, err)
+		require.Panics(t, func() { _, _ = transport.RoundTrip(r) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		r, err = http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		require.NoError(t, err)
+		response, err := transport.RoundTrip(r)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		cancel()
+		require.LessOrEqual(t, connections.Load(), n+2)
+	}
+}
