@@ -56,7 +56,7 @@ func TestSlotsAfterPanics(t *testing.T) {
 		},
 		{
 			name: "WaitingPlacements", query: "OrdersRead", slots: 1,
-			ask: func(h *harness) { require.Equal(t, http.StatusInternalServerError, place(h).status) },
+			ask:   func(h *harness) { require.Equal(t, http.StatusInternalServerError, place(h).status) },
 			works: func(h *harness) bool { return place(h).header.Get("Preference-Applied") != "" },
 		},
 		{
