@@ -117,6 +117,7 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	n.holds = store.NewHolds(store.HoldsConfig{Now: n.clock.Now, Logger: n.logger, Registerer: n.registry})
 	n.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(c))
+	settings, unfollowed := readAgain(p.args) // before anything takes time
 	hangups := make(chan os.Signal, 1)
 	if !c.dev { // dev ends with its terminal
 		signal.Notify(hangups, syscall.SIGHUP)
@@ -135,7 +136,9 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 			return err
 		}
 	}
-	n.followSettings(p.args, hangups, systemd)
+	if unfollowed == nil { // dev has no settings to follow
+		n.followSettings(p.args, settings, hangups, systemd)
+	}
 	n.logger.InfoContext(p.ctx, "ready", "version", version, "api", n.addrs["api"], "ops", n.addrs["ops"])
 	systemd.send("READY=1\nSTATUS=%s", version)
 	select {

@@ -24,6 +24,7 @@ type reading struct {
 	config nodeConfig
 	values map[string]string // by flag
 	files  []string          // secrets, certificates and settings
+	seen   string            // their fingerprint
 }
 
 // readAgain reads the settings of a command line as they are now.
@@ -48,6 +49,7 @@ func readAgain(args []string) (r reading, err error) {
 			r.files = append(r.files, text)
 		}
 	}
+	r.seen = fingerprint(r.files)
 	return r, nil
 }
 
@@ -90,17 +92,13 @@ func (n *node) reloadableLogger(w io.Writer) *slog.Logger {
 	return n.config.log.loggerAt(w, n.level)
 }
 
-// followSettings reads the settings again on SIGHUP, and when one of their files changes.
-func (n *node) followSettings(args []string, hangups <-chan os.Signal, systemd *notifier) {
-	now, err := readAgain(args)
-	if err != nil {
-		return // dev
-	}
+// followSettings reads the settings again on SIGHUP, and when one of their files changes. now is what the process
+// started with: a start takes a while, and files may change meanwhile.
+func (n *node) followSettings(args []string, now reading, hangups <-chan os.Signal, systemd *notifier) {
 	n.background(func(ctx context.Context) {
 		ticker := time.NewTicker(lookEvery)
 		defer ticker.Stop()
-		seen := fingerprint(now.files)
-		for {
+		for seen := now.seen; ; {
 			signalled := false
 			select {
 			case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"os"
@@ -98,6 +99,26 @@ func TestReload(t *testing.T) {
 		require.NotContains(t, string(line), first)
 	}
 	require.NoError(t, m.stop())
+}
+
+// What changes while a process starts counts once it follows its settings.
+func TestSettingsThatChangeDuringTheStart(t *testing.T) {
+	t.Parallel()
+	settings := filepath.Join(t.TempDir(), "settings")
+	args := []string{"api", "--database-url=postgres://a/m", "--settings-file=" + settings}
+	write(t, settings, "MILLRACE_RATE_LIMIT=50\n")
+	before, err := readAgain(args)
+	require.NoError(t, err)
+	write(t, settings, "MILLRACE_RATE_LIMIT=60\n")
+
+	log := new(logged)
+	n := &node{logger: slog.New(slog.NewJSONHandler(log, nil))}
+	t.Cleanup(n.stop)
+	hangups := make(chan os.Signal, 1)
+	hangups <- syscall.SIGHUP
+	n.followSettings(args, before, hangups, newNotifier(n.logger, func(string) string { return "" }))
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), `"changed":"rate-limit`) },
+		time.Minute, time.Millisecond, "%s", log)
 }
 
 // TestSettingsFile: a settings file is checked like everything else.
