@@ -2,7 +2,7 @@
 // CHANGELOG.md, which names the releases. Only a release changes either.
 //
 //	release check            fails if the document is not the one that the newest release has left
-//	release make 0.1.0       dates what is unreleased in the CHANGELOG, and copies api/openapi.yaml
+//	release make 0.1.0       dates what is unreleased in the CHANGELOG, and copies api/openapi.yaml under that version
 package main
 
 import (

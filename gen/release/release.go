@@ -18,7 +18,8 @@ const (
 	releasedFile  = "api/openapi.released.yaml"
 
 	unreleased = "## Unreleased\n"
-	none       = "0.0.0" // stands for the newest release before the first release
+	undated    = "\n  version: dev\n" // the document's version between releases
+	none       = "0.0.0"              // stands for the newest release before the first release
 )
 
 var (
@@ -59,7 +60,8 @@ func check(root string) error {
 	return nil
 }
 
-// release turns the section Unreleased into a version's, and the current document into the released one.
+// release turns the section Unreleased into a version's, and the current document into the released one. The released
+// document has the version that clients are made for.
 func release(root, next string, now time.Time) error {
 	if err := check(root); err != nil {
 		return err
@@ -84,6 +86,10 @@ func release(root, next string, now time.Time) error {
 	if !found || len(bytes.TrimSpace(entries)) == 0 {
 		return errors.New("nothing is unreleased in " + changelogFile)
 	}
+	if bytes.Count(document, []byte(undated)) != 1 {
+		return errors.New(currentFile + " does not have the version dev")
+	}
+	document = bytes.Replace(document, []byte(undated), []byte("\n  version: "+next+"\n"), 1)
 	heading := fmt.Sprintf("%s\n## %s - %s\n", unreleased, next, now.UTC().Format(time.DateOnly))
 	changelog = bytes.Join([][]byte{before, after}, []byte(heading))
 	document = append(stamp(next, document), document...)

@@ -12,6 +12,9 @@ import (
 const (
 	before = "# Changelog\n\nHow to read it.\n\n## Unreleased\n\n### Added\n\n- Orders.\n"
 	after  = "# Changelog\n\nHow to read it.\n\n## Unreleased\n\n## 0.1.0 - 2026-11-28\n\n### Added\n\n- Orders.\n"
+
+	current  = "info:\n  title: Millrace\n  version: dev\nopenapi: 3.1.0\n"
+	released = "info:\n  title: Millrace\n  version: 0.1.0\nopenapi: 3.1.0\n"
 )
 
 // tree is a repository before its first release.
@@ -20,7 +23,7 @@ func tree(t *testing.T) (root string) {
 	root = t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(root, "api"), 0o700))
 	write(t, root, changelogFile, before)
-	write(t, root, currentFile, "openapi: 3.1.0\n")
+	write(t, root, currentFile, current)
 	write(t, root, releasedFile, string(stamp(none, []byte("old: true\n")))+"old: true\n")
 	return root
 }
@@ -31,7 +34,8 @@ func TestRelease(t *testing.T) {
 	require.NoError(t, run([]string{"check"}, root, noon()))
 	require.NoError(t, run([]string{"make", "0.1.0"}, root, noon()))
 	require.Equal(t, after, read(t, root, changelogFile))
-	require.Equal(t, string(stamp("0.1.0", []byte("openapi: 3.1.0\n")))+"openapi: 3.1.0\n", read(t, root, releasedFile))
+	require.Equal(t, string(stamp("0.1.0", []byte(released)))+released, read(t, root, releasedFile))
+	require.Equal(t, current, read(t, root, currentFile))
 	require.NoError(t, run([]string{"check"}, root, noon()))
 
 	require.ErrorContains(t, run([]string{"make", "0.2.0"}, root, noon()), "nothing is unreleased")
@@ -39,6 +43,9 @@ func TestRelease(t *testing.T) {
 	for _, next := range []string{"0.1.0", "0.0.9", "v0.2.0", "0.2", "0.2.0-rc1", "00.2.0", ""} {
 		require.ErrorContains(t, run([]string{"make", next}, root, noon()), "not a version later than 0.1.0", next)
 	}
+	write(t, root, currentFile, released)
+	require.ErrorContains(t, run([]string{"make", "0.10.0"}, root, noon()), "does not have the version dev")
+	write(t, root, currentFile, current)
 	require.NoError(t, run([]string{"make", "0.10.0"}, root, noon()))
 	require.NoError(t, run([]string{"check"}, root, noon()))
 	require.Contains(t, read(t, root, changelogFile), "## Unreleased\n\n## 0.10.0 - 2026-11-28\n\n- More.\n\n## 0.1.0 -")
