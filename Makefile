@@ -3,14 +3,14 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-# The race detector needs a C compiler. Without one the tests still run.
+# The race detector needs a C compiler. Without one, the tests run without it.
 RACE    := $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)
 TOOLS   := CGO_ENABLED=0 $(GO) tool -modfile=tools/go.mod
 OPENAPI := CGO_ENABLED=0 $(GO) tool -modfile=tools/openapi/go.mod
 LINT    := CGO_ENABLED=0 $(GO) tool -modfile='$(CURDIR)/tools/lint/go.mod' golangci-lint \
 	--config '$(CURDIR)/.golangci.yaml'
 
-# Every directory with a go.mod is a module and gets what each of them gets. Those below tools/ have no packages.
+# Modules are found, so a new one is tested, linted and tidied at once. Those below tools/ pin tools, and have no packages.
 EVERY_MODULE := $(patsubst %/,%,$(dir $(wildcard go.mod */go.mod */*/go.mod)))
 MODULES      := $(filter-out tools tools/%,$(EVERY_MODULE))
 # $(call in,MODULES,COMMAND) runs a command in each module, and stops at the first that fails.
@@ -31,10 +31,10 @@ build: ## Build bin/millrace
 .PHONY: test
 test: ## Run all tests, against a Postgres of their own
 	$(call in,$(MODULES),$(GO) test $(RACE) -timeout 20m ./...)
-	@# Many more requests than the race detector has time for.
+	@# Again without the race detector, which is too slow for so many requests.
 	$(GO) test -timeout 10m -run '^TestContract$$' ./api -contract.requests 20000
 
-# A test that needs luck fails in some of these runs. bin/hunt has the whole output of each run that failed.
+# A test that needs luck, or a quiet machine, fails in some of these runs. bin/hunt keeps the output of failed runs only.
 RUNS ?= 10
 .PHONY: hunt
 hunt: ## Run all tests RUNS times, in turn as they are, beside two busy loops, and on one processor
@@ -58,10 +58,10 @@ hunt: ## Run all tests RUNS times, in turn as they are, beside two busy loops, a
 		fi; \
 	done; [ $$failed = 0 ]
 
-# axe looks for what keeps people from using a page. It lives in the user's cache: only this test needs it.
+# axe finds what people with a disability cannot use. It is in the user's cache, because no other target needs it.
 AXE     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace-axe/4.14.1
 AXE_SUM := e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
-# SCREENSHOTS=/tmp keeps pictures of the board there.
+# SCREENSHOTS=/tmp writes pictures of the board to /tmp.
 .PHONY: test-browser
 test-browser: ## Look at the pages in a headless Chromium, which is installed if there is none
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
@@ -71,7 +71,7 @@ test-browser: ## Look at the pages in a headless Chromium, which is installed if
 	$(GO) test -tags browser -run '^TestBrowser' -timeout 10m ./cmd/millrace -axe '$(AXE)/package/axe.min.js' \
 		$(if $(SCREENSHOTS),-screenshots '$(abspath $(SCREENSHOTS))')
 
-# BENCH is for further flags, such as BENCH='--rounds 1'.
+# BENCH='--rounds 1' passes a flag to the bench. lab/bench -h has all of them.
 .PHONY: bench
 bench: build ## Measure Millrace beside what others would pick, and write docs/performance.md
 	@cd lab/bench && $(GO) run . run --millrace ../../bin/millrace --docs ../../docs --results results $(BENCH)
@@ -97,7 +97,7 @@ test-alerts: ## Check the alerts, also with promtool, which is installed if ther
 		{ apt-get update -q && apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager; }
 	cd lab/alerts && $(GO) test -count 1 -timeout 10m ./...
 
-# RESTARTS=2 is for CI.
+# RESTARTS=2 is a short run.
 .PHONY: test-scale
 test-scale: ## Restart processes under load behind nginx and HAProxy, which are installed if they are missing
 	@{ command -v nginx || [ -x /usr/sbin/nginx ]; } >/dev/null && { command -v haproxy || [ -x /usr/sbin/haproxy ]; } >/dev/null || \
@@ -120,14 +120,14 @@ test-migration-locks: ## Migrate ORDERS orders of the version before under load,
 image: ## Build the image for amd64 and arm64 into bin/image, an OCI layout, without a daemon
 	@$(GO) run ./gen/image --out bin/image --version $(VERSION)
 
-# DEPLOY=-short leaves out the other architecture.
+# DEPLOY=-short builds the image of this machine's architecture only.
 .PHONY: test-deploy
 test-deploy: ## Build the image twice, run what is in it, and validate units and manifests, offline
 	@command -v systemd-analyze >/dev/null || ! command -v apt-get >/dev/null || \
 		{ apt-get update -q && apt-get install -qy --no-install-recommends systemd; }
 	$(GO) test -tags deploy -timeout 30m $(DEPLOY) ./deploy
 
-# POOLED='^TestApply' runs the tests of the store with such a name only.
+# POOLED='^TestApply' selects tests of the store by name.
 .PHONY: test-pooler
 test-pooler: ## Run the store's tests and whole orders through a PgBouncer, which is installed if there is none
 	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || \
@@ -135,8 +135,8 @@ test-pooler: ## Run the store's tests and whole orders through a PgBouncer, whic
 	MILLRACE_TEST_POOLER=transaction $(GO) test -timeout 10m $(if $(POOLED),-run '$(POOLED)') ./store
 	$(GO) test -run '^TestPool' -timeout 5m ./store ./cmd/millrace
 
-# FAILOVERS=2 is short. The nodes need root, and are in namespaces that end with the run. They go before other work,
-# which would otherwise let leases run out.
+# FAILOVERS=2 is a short run, and writes nothing. Root is for the nodes' network namespaces, which end with the run.
+# Without nice, other work on the machine delays etcd until leases run out: failovers that no fault has caused.
 FAILOVERS ?= 15
 .PHONY: test-patroni
 test-patroni: build ## Lose the primary of a Patroni cluster FAILOVERS times under load, and write docs/reliability.md
@@ -146,14 +146,14 @@ test-patroni: build ## Lose the primary of a Patroni cluster FAILOVERS times und
 		bin/failover -patroni "$$patroni" -failovers $(FAILOVERS) \
 		$(if $(filter-out 2,$(FAILOVERS)),-publish docs/reliability.md)
 
-# The programs of a version that is not installed are fetched once, as `millrace dev` does.
+# A version that is not installed is downloaded once, as `millrace dev` does.
 POSTGRES ?= 15 16 17 18
 .PHONY: test-postgres
 test-postgres: ## Run the tests of the store, of the jobs and of whole processes on each version of Postgres
 	@set -e; for version in $(POSTGRES); do (set -x; MILLRACE_TEST_POSTGRES=$$version $(GO) test -timeout 15m -count 1 \
 		./store ./jobs ./cmd/millrace); done
 
-# DRILLS=down,workers runs some; lab/alerts -list has their names.
+# DRILLS=down,workers selects drills. `go run . -list` in lab/alerts prints their names.
 .PHONY: drills
 drills: ## Have each alert fire and clear beside a real Prometheus, and put the table into docs/reliability.md
 	@command -v prometheus >/dev/null && command -v prometheus-alertmanager >/dev/null || \
@@ -169,7 +169,7 @@ soak: ## Run the long variants of the tests of load
 	$(GO) test -run '^TestCutStreams$$' -timeout 10m ./api -v -cut.streams 2000 -cut.for 1m
 	$(GO) test -run '^TestStreamMemory$$' -timeout 10m ./cmd/millrace -v -streams 5000
 
-# ROWS=F2,F7 runs some rows of the matrix, SEED=42 the schedules of another run again.
+# ROWS=F2,F7 selects rows of the matrix. SEED=42 repeats the schedules of the run that printed this seed.
 FAULTS := cd lab/faults && $(GO) run . $(if $(ROWS),-rows $(ROWS)) $(if $(SEED),-seed $(SEED)) \
 	-json ../../bin/faults.json
 .PHONY: faults
@@ -194,6 +194,7 @@ fuzz: ## Fuzz everything that reads what strangers send, for FUZZTIME each
 .PHONY: generate
 generate: ## Generate the SQL bindings, the OpenAPI document, the client, and what docs/ has of the code
 	$(GO) run ./gen/riverschema > .generated && mv .generated sql/river.sql
+	@rm -f store/dbsqlc/*.sql.go # sqlc leaves the file of a query file that is gone
 	$(TOOLS) sqlc generate
 	$(GO) run ./cmd/millrace openapi > .generated && mv .generated api/openapi.yaml
 	$(OPENAPI) ogen --config client/ogen.yml --loglevel error --target client/oas --package oas --clean api/openapi.yaml
@@ -204,8 +205,7 @@ generate: ## Generate the SQL bindings, the OpenAPI document, the client, and wh
 	$(GO) run ./gen/permissions docs/security.md > .generated && mv .generated docs/security.md
 	$(GO) run ./gen/scaling docs/scaling.md docs/performance.md > .generated && mv .generated docs/scaling.md
 
-# The files of the board that come from npm, at the versions that board/npm has. board/npm/SHA256SUMS has their checksums,
-# and a test compares them.
+# The board's files are checked in, so a build needs no npm. A test compares them with board/npm/SHA256SUMS.
 HTMX  := htmx.org@2.0.11
 UPLOT := uplot@1.6.32
 .PHONY: board-assets
@@ -230,7 +230,7 @@ lint: ## Run the linters
 	$(LINT) config verify
 	$(call in,$(MODULES),$(LINT) run ./...)
 
-# Generated files are compared with what they are generated from, committed or not.
+# The check compares with the files as they are, and not with git's: it also works before a commit.
 GENERATED := sql/river.sql store/dbsqlc api/openapi.yaml client/oas client/step_name.go docs/saga.md \
 	deploy/kubernetes/base/prometheusrule.yaml docs/security.md
 .PHONY: drift
@@ -244,7 +244,8 @@ drift: ## Check that generated files are up to date
 tidy: ## Check that the go.mod files are tidy
 	$(call in,$(EVERY_MODULE),$(GO) mod tidy -diff)
 
-# api/openapi.released.yaml is the document that clients in the field were made from. Only a release writes it.
+# Clients in the field were made from api/openapi.released.yaml. A check against openapi.yaml's last commit would pass a
+# break that takes two commits.
 .PHONY: compat
 compat: ## Check that the API breaks no client, or that CHANGELOG.md owns up to it
 	@$(GO) run ./gen/release check
@@ -256,9 +257,10 @@ compat: ## Check that the API breaks no client, or that CHANGELOG.md owns up to 
 .PHONY: release
 release: drift compat ## Date what is unreleased in CHANGELOG.md, and pin the API's document: make release VERSION=0.1.0
 	@$(GO) run ./gen/release make $(VERSION)
-	@echo 'commit CHANGELOG.md and api/openapi.released.yaml, and tag the commit v$(VERSION)'
+	@echo 'commit CHANGELOG.md and api/openapi.released.yaml, and tag the commit twice, since the client is a module of its own:'
+	@echo '  git tag v$(VERSION) && git tag client/v$(VERSION)'
 
-# Node's linters live in the user's cache: nothing of theirs is needed to build, run or test.
+# The linters of npm are in the user's cache, because nothing that is built, run or tested needs them.
 OPENAPI_LINTERS := @stoplight/spectral-cli@6.16.3 @redocly/cli@2.77.0
 OPENAPI_LINT    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace-openapi-lint/6.16.3-2.77.0
 .PHONY: lint-openapi
