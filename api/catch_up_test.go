@@ -104,7 +104,7 @@ func TestCatchUpsTakeTurns(t *testing.T) {
 	}
 }
 
-// A server that drains keeps no stream waiting for its turn, and answers a page with the place where it goes on.
+// A server that drains keeps no stream waiting for its turn, and answers a page with the cursor at which it goes on.
 func TestDrainEndsTurns(t *testing.T) {
 	t.Parallel()
 	h, stalled, release := stalling(t)

@@ -26,8 +26,8 @@ func exampleEvents() map[EventType]OrderEvent {
 }
 
 // exampleFeedCursor returns the data of an event of the feed itself.
-func exampleFeedCursor(t EventType) Place {
-	cursor := Place{Next: exampleCursor}
+func exampleFeedCursor(t EventType) FeedCursor {
+	cursor := FeedCursor{Next: exampleCursor}
 	if t == eventResync {
 		cursor.Detail = resyncDetail
 	}
@@ -49,7 +49,7 @@ func (OrderEvent) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema 
 }
 
 // TransformSchema gives the document the example of a cursor, which has no detail.
-func (Place) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+func (FeedCursor) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.Examples = []any{exampleFeedCursor(stream.EventCursor)}
 	return s
 }

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// Places in the feed that have a name.
+	// Cursors of the feed that have a name.
 	fromStart = "start"
 	fromEnd   = "end"
 	// longestScan bounds how long a page takes to fill if few events are of its types.
@@ -45,15 +45,15 @@ const (
 // resyncDetail tells people what to do after a resync.
 const resyncDetail = "Events are missing here: they are no longer kept. Read the orders again."
 
-// Place is where the feed goes on.
-type Place struct {
-	Next   string `json:"next" example:"1-2f4-9a-19c2d7f1e3b" doc:"The place, which is the event's id, too"`
+// FeedCursor is where the feed goes on.
+type FeedCursor struct {
+	Next   string `json:"next" example:"1-2f4-9a-19c2d7f1e3b" doc:"The cursor, which is the event's id, too"`
 	Detail string `json:"detail,omitempty" example:"Events are missing here. Read the orders again." doc:"What to do, for people"`
 }
 
 // encodeFeedCursor returns the data of an event of the feed itself.
 func encodeFeedCursor(event string, at store.Cursor) []byte {
-	cursor := Place{Next: at.String()}
+	cursor := FeedCursor{Next: at.String()}
 	if event == stream.EventResync {
 		cursor.Detail = resyncDetail
 	}
@@ -62,7 +62,7 @@ func encodeFeedCursor(event string, at store.Cursor) []byte {
 }
 
 type feedInput struct {
-	After       string      `query:"after" minLength:"1" maxLength:"100" default:"end" example:"end" doc:"A place in the feed: a next, or the id of a streamed event, of any filter; start for the oldest event that is kept, end for what happens from now on"`
+	After       string      `query:"after" minLength:"1" maxLength:"100" default:"end" example:"end" doc:"A cursor of the feed: a next, or the id of a streamed event, of any filter; start for the oldest event that is kept, end for what happens from now on"`
 	CustomerID  string      `query:"customerId" maxLength:"200" example:"1" doc:"Only events of this customer's orders"`
 	Type        []EventType `query:"type,explode" maxItems:"10" doc:"Only events of this type; may be repeated"`
 	Limit       int         `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Events in the answer; a stream has no limit"`
@@ -129,7 +129,7 @@ func (o eventOperations) glance(ctx context.Context, in *feedInput) (*huma.Strea
 	return jsonResponse(page), nil
 }
 
-// newFeedReader returns the caller's position in the feed, and its selection of events.
+// newFeedReader returns the caller's cursor of the feed, and its selection of events.
 func (o eventOperations) newFeedReader(
 	ctx context.Context, log *store.Log, in *feedInput,
 ) (r stream.Reader, err error) {
@@ -151,7 +151,7 @@ func (o eventOperations) newFeedReader(
 		r.At, err = log.End(ctx)
 	default:
 		if r.At, err = store.ParseCursor(after); err != nil {
-			err = badInput(location, "must be a place in the feed: a next, an event's id, start or end")
+			err = badInput(location, "must be a cursor of the feed: a next, an event's id, start or end")
 		}
 	}
 	return r, err
@@ -224,7 +224,7 @@ func (o eventOperations) pull(
 // feedResponses describes both forms of the feed, whose stream has words of its own. eventsResponses comes first.
 func feedResponses(r huma.Registry) map[string]*huma.Response {
 	for _, t := range []EventType{eventCursor, eventResync} {
-		streamEvent(r, t, r.Schema(reflect.TypeFor[Place](), true, ""))
+		streamEvent(r, t, r.Schema(reflect.TypeFor[FeedCursor](), true, ""))
 	}
 	types := append(eventTypes(), eventCursor, eventResync)
 	return streamResponses(r, "FeedStreamEvent", types, reflect.TypeFor[EventPage]())

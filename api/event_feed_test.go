@@ -41,7 +41,7 @@ func TestFeedStream(t *testing.T) {
 	h := live(t)
 	s := h.follow(t, "/api/events")
 	require.Equal(t, "text/event-stream", s.Header.Get("Content-Type"))
-	place := s.place(t)
+	cursor := s.cursor(t)
 
 	var ids []orders.ID
 	for range 3 {
@@ -57,8 +57,8 @@ func TestFeedStream(t *testing.T) {
 	s.Body.Close()
 
 	h.apply(t, succeeded(ids[1], orders.ReserveInventory)...)
-	for from, place := range append([]string{place}, all[0].id, all[1].id, all[2].id, all[3].id) {
-		again := h.follow(t, "/api/events?after=start", "Last-Event-ID", place)
+	for from, cursor := range append([]string{cursor}, all[0].id, all[1].id, all[2].id, all[3].id) {
+		again := h.follow(t, "/api/events?after=start", "Last-Event-ID", cursor)
 		got := again.events(t, 5-from)
 		require.Equal(t, all[from:], got[:4-from], "nothing twice, nothing left out")
 		require.Equal(t, int64(3), got[4-from].decode(t).Version)
@@ -83,7 +83,7 @@ func TestFeedStreamsShareOneReader(t *testing.T) {
 	var streams []*openStream
 	for range all {
 		s := h.follow(t, "/api/events")
-		s.place(t)
+		s.cursor(t)
 		one := h.open(t, id, "?after=1")
 		streams = append(streams, s, one)
 	}
@@ -128,7 +128,7 @@ func TestFeedFilters(t *testing.T) {
 	start := map[*openStream]string{}
 	for s := range streams {
 		require.Equal(t, http.StatusOK, s.StatusCode)
-		start[s] = s.place(t)
+		start[s] = s.cursor(t)
 	}
 
 	for range 2 {
@@ -139,9 +139,9 @@ func TestFeedFilters(t *testing.T) {
 		}
 	}
 	var all []api.OrderEvent
-	for place := "start"; len(all) < 24; {
-		page := h.page(t, "?wait=20&limit=7&after="+place, viewer...)
-		all, place = append(all, page.Events...), page.Next
+	for cursor := "start"; len(all) < 24; {
+		page := h.page(t, "?wait=20&limit=7&after="+cursor, viewer...)
+		all, cursor = append(all, page.Events...), page.Next
 	}
 	end := h.page(t, "", viewer...).Next
 	for s, wanted := range streams {
@@ -154,9 +154,9 @@ func TestFeedFilters(t *testing.T) {
 		for i, m := range s.events(t, len(want)) {
 			require.Equal(t, want[i], m.decode(t), s.Request.URL)
 		}
-		// Heartbeats bring a place that is further on than the last event, if that did not concern the stream.
+		// Heartbeats bring a cursor that is further on than the last event, if that did not concern the stream.
 		if !wanted(all[len(all)-1]) {
-			for len(h.page(t, "?after="+s.place(t), viewer...).Events) > 0 { // until all of it has been heard of
+			for len(h.page(t, "?after="+s.cursor(t), viewer...).Events) > 0 { // until all of it has been heard of
 			}
 		}
 		// The pages of the same query have the same.
@@ -194,7 +194,7 @@ func TestFeedWaits(t *testing.T) {
 	require.NoError(t, json.NewDecoder(response.Body).Decode(&page))
 	require.Empty(t, page.Events, "nothing happens")
 	h.Server = patient // its deadlines may end before a request has arrived
-	place := page.Next
+	cursor := page.Next
 	ask := func(query string) <-chan string {
 		answers := make(chan string, 1)
 		go func() {
@@ -213,7 +213,7 @@ func TestFeedWaits(t *testing.T) {
 		}()
 		return answers
 	}
-	answers := ask(place + "&type=OrderStatusUpdated")
+	answers := ask(cursor + "&type=OrderStatusUpdated")
 	require.Eventually(t, func() bool { return strings.Contains(h.metrics(t), "millrace_streams 1") },
 		time.Minute, 10*time.Millisecond)
 	id := storetest.Order(t, h.store).ID // is not of the type
@@ -231,16 +231,16 @@ func TestFeedWaits(t *testing.T) {
 	require.Contains(t, <-answers, `{"events":[],"next":"`)
 }
 
-// A place that is of another history, or whose events are gone, is not passed over in silence.
+// A cursor that is of another history, or whose events are gone, is not passed over in silence.
 func TestFeedResync(t *testing.T) {
 	t.Parallel()
 	h := live(t)
-	place, err := store.ParseCursor(h.page(t, "").Next)
+	cursor, err := store.ParseCursor(h.page(t, "").Next)
 	require.NoError(t, err)
-	foreign, ahead := place, place
+	foreign, ahead := cursor, cursor
 	foreign.Epoch++
 	ahead.Txid += 1 << 30
-	old := store.Cursor{Epoch: place.Epoch, At: time.UnixMilli(1)}
+	old := store.Cursor{Epoch: cursor.Epoch, At: time.UnixMilli(1)}
 	for _, c := range []store.Cursor{foreign, ahead, old} {
 		got := h.do(t, http.MethodGet, "/api/events?after="+c.String(), "")
 		require.Equal(t, http.StatusGone, got.status)
@@ -262,11 +262,11 @@ func TestFeedResync(t *testing.T) {
 		got = h.do(t, http.MethodGet, "/api/events", "", "Last-Event-ID", bad)
 		require.Equal(t, "header.Last-Event-ID", got.problem(t).Errors[0].Location)
 	}
-	// A made-up place in between is one to go on from, not one to turn in circles on.
-	place, err = store.ParseCursor(h.page(t, "").Next)
+	// A made-up cursor in between is one to go on from, not one to turn in circles on.
+	cursor, err = store.ParseCursor(h.page(t, "").Next)
 	require.NoError(t, err)
-	place.ID = 1 << 40
-	require.Empty(t, h.page(t, "?after="+place.String()).Events)
+	cursor.ID = 1 << 40
+	require.Empty(t, h.page(t, "?after="+cursor.String()).Events)
 }
 
 func TestStreamsEach(t *testing.T) {
@@ -277,7 +277,7 @@ func TestStreamsEach(t *testing.T) {
 	})
 	service := []string{"Accept", "text/event-stream", "Authorization", "Bearer " + h.key(t, roles.Service)}
 	first := h.follow(t, "/api/events", service...)
-	first.place(t)
+	first.cursor(t)
 	h.open(t, storetest.Order(t, h.store).ID, "", service...).events(t, 1)
 	got := h.do(t, http.MethodGet, "/api/events", "", service...)
 	require.Equal(t, http.StatusTooManyRequests, got.status)
@@ -291,13 +291,13 @@ func TestStreamsEach(t *testing.T) {
 	for _, customer := range []string{ownCustomer, otherCustomer} {
 		ticket := h.ticket(t, `{"customerId":"`+customer+`"}`, service[2:]...)
 		for range 2 {
-			h.follow(t, "/api/events?ticket="+ticket).place(t)
+			h.follow(t, "/api/events?ticket="+ticket).cursor(t)
 		}
 		got := h.do(t, http.MethodGet, "/api/events?ticket="+ticket, "", service[:2]...)
 		require.Equal(t, http.StatusTooManyRequests, got.status)
 	}
 	for range 3 {
-		h.follow(t, "/api/events").place(t)
+		h.follow(t, "/api/events").cursor(t)
 	}
 	first.Body.Close()
 	require.Eventually(t, func() bool { return h.follow(t, "/api/events", service...).StatusCode == http.StatusOK },

@@ -148,8 +148,8 @@ type generator struct {
 	stuck []string // of those that need attention
 	sent  []byte   // the last body
 
-	webhooks [][2]string // endpoints that exist, with a delivery
-	doomed   []string    // endpoints that may be deleted
+	webhooks [][2]string // webhooks that exist, with a delivery
+	doomed   []string    // webhooks that may be deleted
 }
 
 func (g *generator) one(n int) bool { return g.IntN(n) == 0 }

@@ -16,7 +16,7 @@ const mostNotifications = 20
 type Belongings struct {
 	RequestID     string                  `json:"requestId,omitempty" maxLength:"64" example:"0199c8a4-3f5b-4c31-9d5e-2f6a8b1c4d7e" doc:"The id of the request that placed the order; absent if it is unknown"`
 	TraceID       string                  `json:"traceId,omitempty" maxLength:"32" example:"4bf92f3577b34da6a3ce929d0e0e4736" doc:"The trace of that request, if it has one"`
-	Webhooks      map[string]int64        `json:"webhooks" example:"{\"delivered\": 4}" doc:"Messages to webhooks, by state; at most 100 of each endpoint are counted"`
+	Webhooks      map[string]int64        `json:"webhooks" example:"{\"delivered\": 4}" doc:"Messages to webhooks, by state; at most 100 of each webhook are counted"`
 	Messages      []ExplainedMessage      `json:"messages" doc:"The newest 20 messages to webhooks, newest first"`
 	Notifications []ExplainedNotification `json:"notifications" doc:"Its newest 20 e-mails, oldest first"`
 	Findings      []ExplainedFinding      `json:"findings" doc:"The newest 20 findings of reconciliation about its steps, newest first"`

@@ -30,7 +30,7 @@ type cutReader struct {
 	t        *testing.T
 	h        *harness
 	random   *rand.Rand
-	place    string
+	cursor   string
 	versions map[orders.ID]int64
 	events   int
 	cuts     int
@@ -65,7 +65,7 @@ func (c *cutReader) read(ctx context.Context, last *atomic.Pointer[orders.ID]) b
 		return false
 	}
 	r.Header.Set("Accept", "text/event-stream")
-	r.Header.Set("Last-Event-ID", c.place)
+	r.Header.Set("Last-Event-ID", c.cursor)
 	response, err := c.h.Client().Do(r)
 	if err != nil {
 		return false
@@ -99,7 +99,7 @@ func (c *cutReader) read(ctx context.Context, last *atomic.Pointer[orders.ID]) b
 }
 
 func (c *cutReader) deal(m message, last *atomic.Pointer[orders.ID]) {
-	c.place = m.id
+	c.cursor = m.id
 	if m.event == "cursor" {
 		return
 	}
@@ -124,7 +124,7 @@ func TestCutStreams(t *testing.T) {
 	t.Parallel()
 	t.Logf("-cut.seed %d", *cutSeed)
 	h := live(t, func(c *api.Config) { c.MaxStreams = 2 * *cutStreams })
-	place := h.page(t, "").Next
+	cursor := h.page(t, "").Next
 	var last atomic.Pointer[orders.ID]
 	var cutting atomic.Bool
 	cutting.Store(true)
@@ -134,7 +134,7 @@ func TestCutStreams(t *testing.T) {
 	readers := make([]*cutReader, *cutStreams)
 	for i := range readers {
 		readers[i] = &cutReader{
-			t: t, h: h, random: rand.New(rand.NewPCG(*cutSeed, uint64(i))), place: place, versions: map[orders.ID]int64{},
+			t: t, h: h, random: rand.New(rand.NewPCG(*cutSeed, uint64(i))), cursor: cursor, versions: map[orders.ID]int64{},
 		}
 		following.Go(func() { readers[i].run(ctx, &last, &cutting) })
 	}
@@ -171,5 +171,5 @@ func TestCutStreams(t *testing.T) {
 		cuts, repeated = cuts+r.cuts, repeated+r.repeated
 	}
 	t.Logf("%d streams, cut %d times, had all %d events each; %d came twice", *cutStreams, cuts, written, repeated)
-	require.Zero(t, repeated, "a place resumes exactly")
+	require.Zero(t, repeated, "a cursor resumes exactly")
 }

@@ -100,8 +100,8 @@ func (s *openStream) events(t *testing.T, n int) (events []message) {
 	return events
 }
 
-// place reads up to where the stream says where it is.
-func (s *openStream) place(t *testing.T) string {
+// cursor reads up to where the stream says where it is.
+func (s *openStream) cursor(t *testing.T) string {
 	t.Helper()
 	for {
 		m, ok := s.next(t)
@@ -171,7 +171,7 @@ func TestStreamBeforeFeed(t *testing.T) {
 	t.Parallel()
 	h, run := beforeFeed(t, func(c *api.Config) { c.Heartbeat = time.Hour })
 	all := h.follow(t, "/api/events")
-	all.place(t)
+	all.cursor(t)
 	id := storetest.Order(t, h.store).ID
 	one := h.open(t, id, "")
 	one.events(t, 1)

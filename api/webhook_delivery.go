@@ -107,22 +107,22 @@ type deliveryInput struct {
 	DeliveryID orderID `path:"deliveryId" doc:"The delivery's id"`
 }
 
-func (in deliveryInput) ids() (endpoint, delivery orders.ID, err error) {
-	if endpoint, err = in.id(); err != nil {
-		return endpoint, delivery, err
+func (in deliveryInput) ids() (webhook, delivery orders.ID, err error) {
+	if webhook, err = in.id(); err != nil {
+		return webhook, delivery, err
 	}
 	delivery, err = in.DeliveryID.parseAt("path.deliveryId")
-	return endpoint, delivery, err
+	return webhook, delivery, err
 }
 
 type deliveryOutput struct{ Body WebhookDelivery }
 
 func (o deliveryOperations) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryOutput, error) {
-	endpoint, id, err := in.ids()
+	webhook, id, err := in.ids()
 	if err != nil {
 		return nil, err
 	}
-	found, err := o.deliveries.Get(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
+	found, err := o.deliveries.Get(ctx, exchangeOf(ctx).principal.owner(), webhook, id)
 	if err != nil {
 		return nil, err
 	}
@@ -132,11 +132,11 @@ func (o deliveryOperations) getDelivery(ctx context.Context, in *deliveryInput) 
 }
 
 func (o deliveryOperations) redeliver(ctx context.Context, in *deliveryInput) (*deliveryOutput, error) {
-	endpoint, id, err := in.ids()
+	webhook, id, err := in.ids()
 	if err != nil {
 		return nil, err
 	}
-	repeated, err := o.deliveries.Redeliver(ctx, exchangeOf(ctx).principal.owner(), endpoint, id)
+	repeated, err := o.deliveries.Redeliver(ctx, exchangeOf(ctx).principal.owner(), webhook, id)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type WebhookEventType string
 // Schema describes it to Huma.
 func (WebhookEventType) Schema(r huma.Registry) *huma.Schema {
 	return enum(r, "WebhookEventType",
-		"The type of a message: an EventType, Ping for a test, or EndpointDisabled if a different webhook of the same "+
+		"The type of a message: an EventType, Ping for a test, or WebhookDisabled if a different webhook of the same "+
 			"owner was disabled. The other types tell operators of the system: only webhooks of an operator or an admin for "+
 			"all customers get them", webhook.Types())
 }

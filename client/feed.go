@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-orders/millrace/client/oas"
 )
 
-// The named places in the feed.
+// The named cursors of the feed.
 const (
 	FeedStart = "start" // the oldest event that is kept
 	FeedEnd   = "end"   // only events from now on
@@ -26,22 +26,22 @@ type FeedFilter struct {
 	Types      []EventType
 }
 
-// FeedEvent is an event with its place in the feed.
+// FeedEvent is an event with its cursor of the feed.
 type FeedEvent struct {
 	Event
-	Place string // the feed continues after it: store it once you have handled the event
+	Cursor string // the feed continues after it: store it once you have handled the event
 }
 
 // ResyncError reports that events are missing: the server no longer keeps them, or it has another database. Read the
-// orders again ([Client.Orders]), and then continue from Place.
-type ResyncError struct{ Place string }
+// orders again ([Client.Orders]), and then continue from Cursor.
+type ResyncError struct{ Cursor string }
 
 func (e *ResyncError) Error() string {
-	return "events are missing: read the orders again, and go on from " + e.Place
+	return "events are missing: read the orders again, and go on from " + e.Cursor
 }
 
-// Feed follows the events of all orders live, after a place. It leaves out no event, and an order's events are in
-// sequence. The place is that of the last event that you handled, [FeedStart] or [FeedEnd]. Feed does not end by
+// Feed follows the events of all orders live, after a cursor. It leaves out no event, and an order's events are in
+// sequence. The cursor is that of the last event that you handled, [FeedStart] or [FeedEnd]. Feed does not end by
 // itself; a broken connection is replaced, and the feed continues where it was. It ends with an error as
 // [Client.Events] does, and with a [*ResyncError] if events are missing.
 func (c *Client) Feed(ctx context.Context, after string, filter FeedFilter) iter.Seq2[FeedEvent, error] {
@@ -97,10 +97,10 @@ func (s *stream) readFeed(decoder *sse.Decoder, yield func(FeedEvent, error) boo
 // FeedPage is a part of the feed.
 type FeedPage struct {
 	Events []Event
-	Next   string // the place after the page: store it once you have handled all its events
+	Next   string // the cursor after the page: store it once you have handled all its events
 }
 
-// FeedPage reads the feed page by page, for programs that prefer to poll. If there is nothing after the place, it waits
+// FeedPage reads the feed page by page, for programs that prefer to poll. If there is nothing after the cursor, it waits
 // for the first event, at most 30 seconds. limit is at most 1000; 0 is the server's default. Error: a [*ResyncError] if
 // events are missing.
 func (c *Client) FeedPage(

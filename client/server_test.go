@@ -287,11 +287,11 @@ func TestFeed(t *testing.T) {
 	}
 
 	c := throughProxy(t, cutAfter(2))
-	versions, finished, places := map[string]int64{}, 0, []string{end.Next}
+	versions, finished, cursors := map[string]int64{}, 0, []string{end.Next}
 	for event, err := range c.Feed(t.Context(), end.Next, filter) {
 		require.NoError(t, err)
 		require.Equal(t, versions[event.OrderID]+1, event.Version)
-		versions[event.OrderID], places = event.Version, append(places, event.Place)
+		versions[event.OrderID], cursors = event.Version, append(cursors, event.Cursor)
 		if event.Step == "send_email" {
 			finished++
 		}
@@ -302,11 +302,11 @@ func TestFeed(t *testing.T) {
 	require.Len(t, versions, all)
 
 	read := 0
-	for place := end.Next; read < len(places)-1; {
-		page, err := direct.FeedPage(t.Context(), place, filter, 4, 20*time.Second)
+	for cursor := end.Next; read < len(cursors)-1; {
+		page, err := direct.FeedPage(t.Context(), cursor, filter, 4, 20*time.Second)
 		require.NoError(t, err)
 		require.NotEmpty(t, page.Events)
-		read, place = read+len(page.Events), page.Next
+		read, cursor = read+len(page.Events), page.Next
 	}
 	created, err := direct.FeedPage(t.Context(), end.Next,
 		client.FeedFilter{CustomerID: customer, Types: []client.EventType{client.OrderCreated}}, 0, 0)
@@ -317,7 +317,7 @@ func TestFeed(t *testing.T) {
 	for _, err := range c.Feed(t.Context(), foreign, filter) {
 		var resync *client.ResyncError
 		require.ErrorAs(t, err, &resync)
-		page, err := direct.FeedPage(t.Context(), resync.Place, filter, 0, 0)
+		page, err := direct.FeedPage(t.Context(), resync.Cursor, filter, 0, 0)
 		require.NoError(t, err)
 		require.Empty(t, page.Events)
 	}

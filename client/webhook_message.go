@@ -26,8 +26,8 @@ type MessageType = oas.WebhookEventType
 
 // The types of messages that are not about an order.
 const (
-	Ping             = oas.WebhookEventTypePing
-	EndpointDisabled = oas.WebhookEventTypeEndpointDisabled
+	Ping            = oas.WebhookEventTypePing
+	WebhookDisabled = oas.WebhookEventTypeWebhookDisabled
 )
 
 // The types of messages to operators, which have a [Notice].

@@ -95,10 +95,10 @@ type Config struct {
 // Webhooks configures the sending of messages to webhooks.
 type Webhooks struct {
 	Sender *webhook.Sender
-	// Workers is how many endpoints are sent to at a time, per process. As many failing endpoints are sent to besides.
+	// Workers is how many webhooks are sent to at a time, per process. As many failing webhooks are sent to besides.
 	// Default 20.
 	Workers int
-	// Parallel is how many messages are sent to one endpoint at a time. Default 2.
+	// Parallel is how many messages are sent to one webhook at a time. Default 2.
 	Parallel int
 	// Keep is how long finished deliveries are kept. Default 30 days.
 	Keep time.Duration

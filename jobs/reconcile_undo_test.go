@@ -174,7 +174,7 @@ func TestUndoLostOrders(t *testing.T) {
 	before := len(s.simulator.Ledger())
 	again := s.plan(0)
 	require.Empty(t, again.Orders)
-	require.Equal(t, len(ids), again.Settled)
+	require.Equal(t, len(ids), again.UndoneBefore)
 	require.Len(t, s.simulator.Ledger(), before)
 	o, err := s.store.Orders.Get(t.Context(), kept)
 	require.NoError(t, err)

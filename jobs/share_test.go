@@ -35,7 +35,7 @@ func TestOwnersShareWorkers(t *testing.T) {
 	t.Cleanup(hanging.Close)
 	t.Cleanup(release)
 	for range store.MaxWebhooks {
-		o.endpoint(hanging.URL)
+		o.webhook(hanging.URL)
 	}
 	require.Equal(t, store.MaxWebhooks, o.workers)
 	o.start()
@@ -49,7 +49,7 @@ func TestOwnersShareWorkers(t *testing.T) {
 	// Or the next webhook would hear of some of it.
 	o.eventually("all messages of the order", func() bool { return o.messages() == 7*store.MaxWebhooks })
 	good := newReceiver(t, nil)
-	o.endpoint(good.URL, func(n *store.NewWebhook) { n.Principal = "another" })
+	o.webhook(good.URL, func(n *store.NewWebhook) { n.Principal = "another" })
 	o.order("2")
 	o.eventually("the other owner's webhook", func() bool { return len(good.messages()) == 7 })
 	require.LessOrEqual(t, most.Load(), int64(store.MaxWebhooks/2), "one owner holds half of the workers at most")

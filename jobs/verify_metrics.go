@@ -20,7 +20,7 @@ type VerifyCollector struct {
 	violations *prometheus.Desc
 	at         *prometheus.Desc
 	duration   *prometheus.Desc
-	drift      *prometheus.Desc
+	findings   *prometheus.Desc
 	reconciled *prometheus.Desc
 	upkept     *prometheus.Desc
 }
@@ -33,7 +33,7 @@ func NewVerifyCollector(s *store.Store, logger *slog.Logger) *VerifyCollector {
 		at: prometheus.NewDesc("millrace_verify_timestamp_seconds", "When invariants were last verified, in Unix time.",
 			nil, nil),
 		duration: prometheus.NewDesc("millrace_verify_duration_seconds", "Duration of the last verification.", nil, nil),
-		drift: prometheus.NewDesc("millrace_reconcile_drift", "Open findings of reconciliation.",
+		findings: prometheus.NewDesc("millrace_reconcile_findings", "Open findings of reconciliation.",
 			[]string{"provider", "kind"}, nil),
 		reconciled: prometheus.NewDesc("millrace_reconcile_timestamp_seconds",
 			"Time up to which a provider's records were compared, in Unix time.", []string{"provider"}, nil),
@@ -47,7 +47,7 @@ func (c *VerifyCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.violations
 	ch <- c.at
 	ch <- c.duration
-	ch <- c.drift
+	ch <- c.findings
 	ch <- c.reconciled
 	ch <- c.upkept
 }
@@ -79,7 +79,7 @@ func (c *VerifyCollector) collectReconciliation(ctx context.Context, ch chan<- p
 		p := string(r.Provider)
 		ch <- prometheus.MustNewConstMetric(c.reconciled, prometheus.GaugeValue, unixSeconds(r.To), p)
 		for _, kind := range orders.FindingKinds() {
-			ch <- prometheus.MustNewConstMetric(c.drift, prometheus.GaugeValue, float64(open[r.Provider][kind]), p, string(kind))
+			ch <- prometheus.MustNewConstMetric(c.findings, prometheus.GaugeValue, float64(open[r.Provider][kind]), p, string(kind))
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// drainFor is how long one job sends to one endpoint before other endpoints get their turn. Together with the
+	// drainFor is how long one job sends to one webhook before other webhooks get their turn. Together with the
 	// longest send after it, it fits into jobTimeout.
 	drainFor     = 5 * time.Second
 	drainBatch   = 50 // messages taken at a time; if the process is killed, they are sent twice
@@ -48,7 +48,7 @@ func (s *shared) webhooks() job {
 	return j
 }
 
-// webhookWorker sends an endpoint's messages. There is one job for an endpoint, not one for a message. So an endpoint
+// webhookWorker sends a webhook's messages. There is one job for a webhook, not one for a message. So a webhook
 // has one worker at a time, and messages that wait for days are rows of a table that no query scans.
 type webhookWorker struct {
 	river.WorkerDefaults[orders.WebhookJob]
@@ -62,8 +62,8 @@ type webhookWorker struct {
 	metrics  *webhookMetrics
 }
 
-// Work sends until nothing is due, the endpoint fails, or other endpoints want their turn. It takes no message while
-// the endpoint's owner holds its full share of the workers.
+// Work sends until nothing is due, the webhook fails, or other webhooks want their turn. It takes no message while
+// the webhook's owner holds its full share of the workers.
 func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJob]) error {
 	shares := w.shares[job.Queue]
 	if !shares.take(job.Args.Owner) {
@@ -72,21 +72,21 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 	defer shares.release(job.Args.Owner)
 	began := time.Now()
 	for until := began.Add(drainFor); ctx.Err() == nil; {
-		endpoint, list, ok, err := w.store.Deliveries.Take(ctx, job.Args.EndpointID, drainBatch)
+		hook, list, ok, err := w.store.Deliveries.Take(ctx, job.Args.WebhookID, drainBatch)
 		if err != nil || !ok {
 			return err
 		}
 		failpoint.Hit("webhook.taken")
-		outcomes := w.send(ctx, endpoint, list, until)
+		outcomes := w.send(ctx, hook, list, until)
 		failpoint.Hit("webhook.sent")
-		health := w.judge(endpoint, outcomes)
-		err = w.store.Deliveries.Record(ctx, endpoint.ID, w.attempted(list, outcomes), health, webhook.EndpointDisabled,
-			webhook.BodyAboutWebhook(webhook.EndpointDisabled, endpoint.ID, string(health.DisabledReason), w.now()))
+		health := w.judge(hook, outcomes)
+		err = w.store.Deliveries.Record(ctx, hook.ID, w.attempted(list, outcomes), health, webhook.WebhookDisabled,
+			webhook.BodyAboutWebhook(webhook.WebhookDisabled, hook.ID, string(health.DisabledReason), w.now()))
 		if err != nil {
 			return err
 		}
-		failpoint.Hit("webhook.settled")
-		w.report(ctx, endpoint, health)
+		failpoint.Hit("webhook.recorded")
+		w.report(ctx, hook, health)
 		if health.Failures > 0 {
 			return nil
 		}
@@ -101,16 +101,16 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 }
 
 // send sends messages until one fails, or it is time to stop. A message that was not sent has a nil outcome. An
-// endpoint that has failed first gets a single message as a probe.
+// webhook that has failed first gets a single message as a probe.
 func (w *webhookWorker) send(
-	ctx context.Context, endpoint store.Webhook, list []store.Delivery, until time.Time,
+	ctx context.Context, hook store.Webhook, list []store.Delivery, until time.Time,
 ) []*webhook.Outcome {
 	var secrets []webhook.Secret
-	for _, secret := range endpoint.Secrets(w.now()) {
+	for _, secret := range hook.Secrets(w.now()) {
 		secrets = append(secrets, secret)
 	}
 	parallel := w.parallel
-	if endpoint.Failures > 0 {
+	if hook.Failures > 0 {
 		parallel = 1
 	}
 	outcomes := make([]*webhook.Outcome, len(list))
@@ -124,7 +124,7 @@ func (w *webhookWorker) send(
 				if i >= len(list) {
 					return
 				}
-				outcome := w.sendOne(ctx, endpoint, list[i], secrets)
+				outcome := w.sendOne(ctx, hook, list[i], secrets)
 				if !outcome.Delivered {
 					stop.Store(true)
 					if ctx.Err() != nil {
@@ -142,36 +142,36 @@ func (w *webhookWorker) send(
 // sendOne makes an attempt at a message, below the placement of its order. A panic is a failure of this message: on
 // this goroutine it would end the process, and again at each start, because the message would still be due.
 func (w *webhookWorker) sendOne(
-	ctx context.Context, endpoint store.Webhook, d store.Delivery, secrets []webhook.Secret,
+	ctx context.Context, hook store.Webhook, d store.Delivery, secrets []webhook.Secret,
 ) (outcome webhook.Outcome) {
 	defer func() {
 		if value := recover(); value != nil {
 			outcome = webhook.Outcome{Error: "internal error"}
-			w.logger.ErrorContext(ctx, "webhook sender panicked", "webhook_id", endpoint.ID, "delivery_id", d.ID,
+			w.logger.ErrorContext(ctx, "webhook sender panicked", "webhook_id", hook.ID, "delivery_id", d.ID,
 				"error", &panicError{value, debug.Stack()})
 		}
 	}()
 	ctx, span := w.tracer.Deliver(ctx, d.ID.String(), d.Origin, d.Attempts+1)
 	ctx = trace.OrderOf(ctx, d.OrderID, d.Origin)
 	outcome = w.sender.Send(ctx, webhook.Message{
-		ID: d.ID.String(), URL: endpoint.URL, Body: d.Body, Secrets: secrets,
+		ID: d.ID.String(), URL: hook.URL, Body: d.Body, Secrets: secrets,
 	})
 	w.metrics.sent(ctx, outcome)
 	span.EndAs(outcomeOfSend(outcome), !outcome.Delivered)
 	return outcome
 }
 
-// judge returns the endpoint's health after the outcomes.
-func (w *webhookWorker) judge(endpoint store.Webhook, outcomes []*webhook.Outcome) store.Health {
+// judge returns the webhook's health after the outcomes.
+func (w *webhookWorker) judge(hook store.Webhook, outcomes []*webhook.Outcome) store.Health {
 	now := w.now()
-	health := store.Health{Failures: endpoint.Failures, FailingSince: endpoint.FailingSince, BusyUntil: now}
+	health := store.Health{Failures: hook.Failures, FailingSince: hook.FailingSince, BusyUntil: now}
 	var failed int
 	var wait time.Duration
 	for _, outcome := range outcomes {
 		switch {
 		case outcome == nil:
 		case outcome.Delivered:
-			health.Recovered = endpoint.Failures >= downAfter
+			health.Recovered = hook.Failures >= downAfter
 			health.Failures, health.FailingSince = 0, time.Time{}
 		default:
 			failed++
@@ -207,7 +207,7 @@ func (w *webhookWorker) attempted(list []store.Delivery, outcomes []*webhook.Out
 				Response: outcome.Response,
 			}
 			m.State, m.NextAttemptAt = after(d, *outcome, now)
-			w.metrics.settled(m.State)
+			w.metrics.recorded(m.State)
 		}
 		made[i] = m
 	}
@@ -230,10 +230,10 @@ func after(d store.Delivery, outcome webhook.Outcome, now time.Time) (store.Deli
 	}
 }
 
-func (w *webhookWorker) report(ctx context.Context, endpoint store.Webhook, health store.Health) {
+func (w *webhookWorker) report(ctx context.Context, hook store.Webhook, health store.Health) {
 	if health.DisabledReason != "" {
 		w.metrics.disabled.WithLabelValues(string(health.DisabledReason)).Inc()
-		w.logger.WarnContext(ctx, "webhook disabled", "webhook_id", endpoint.ID, "reason", health.DisabledReason)
+		w.logger.WarnContext(ctx, "webhook disabled", "webhook_id", hook.ID, "reason", health.DisabledReason)
 	}
 }
 

@@ -23,10 +23,10 @@ func newWebhookMetrics(registerer prometheus.Registerer) *webhookMetrics {
 			Buckets: []float64{.005, .02, .05, .1, .25, .5, 1, 2.5, 5, 10, 15},
 		}, []string{"outcome"}),
 		given: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_webhook_dead_letters_total", Help: "Messages that were given up, by state.",
+			Name: "millrace_webhook_deliveries_given_up_total", Help: "Messages that were given up, by state.",
 		}, []string{"state"}),
 		disabled: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_webhook_endpoints_disabled_total", Help: "Endpoints that Millrace disabled, by reason.",
+			Name: "millrace_webhooks_disabled_total", Help: "Webhooks that Millrace disabled, by reason.",
 		}, []string{"reason"}),
 	}
 	// An alert sees a counter rise only if the counter was there before.
@@ -63,8 +63,8 @@ func outcomeOfSend(outcome webhook.Outcome) string {
 	return "failed"
 }
 
-// settled counts a message that was given up.
-func (m *webhookMetrics) settled(state store.DeliveryState) {
+// recorded counts a message that was given up.
+func (m *webhookMetrics) recorded(state store.DeliveryState) {
 	if state == store.DeliveryFailed || state == store.DeliveryBlocked {
 		m.given.WithLabelValues(string(state)).Inc()
 	}

@@ -28,7 +28,7 @@ import (
 	"github.com/millrace-orders/millrace/webhook"
 )
 
-// outbox is endpoints, what sends to them, and a database of a test's own.
+// outbox is webhooks, what sends to them, and a database of a test's own.
 type outbox struct {
 	t     *testing.T
 	pool  *pgxpool.Pool
@@ -112,7 +112,7 @@ func stopClient(client *jobs.Client) {
 
 var shop = store.Owner{Principal: "shop"}
 
-func (o *outbox) endpoint(url string, change ...func(*store.NewWebhook)) store.Webhook {
+func (o *outbox) webhook(url string, change ...func(*store.NewWebhook)) store.Webhook {
 	o.t.Helper()
 	n := store.NewWebhook{Owner: shop, URL: url, Secret: webhook.NewSecret()}
 	for _, f := range change {
@@ -185,7 +185,7 @@ type received struct {
 	body    string
 }
 
-// receiver is an endpoint's other end. answer may be nil.
+// receiver is a webhook's other end. answer may be nil.
 type receiver struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -230,16 +230,16 @@ func (r *receiver) messages() []received {
 	return slices.Clone(r.journal)
 }
 
-// Every event of the orders that an endpoint may hear of arrives, in each order's sequence, with the right names.
+// Every event of the orders that a webhook may hear of arrives, in each order's sequence, with the right names.
 func TestWebhooks(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)
 	all, own, placed := newReceiver(t, nil), newReceiver(t, nil), newReceiver(t, nil)
 	o.order("before") // no webhook hears of it
 	o.awaitLog(7)
-	o.endpoint(all.URL)
-	o.endpoint(own.URL, func(n *store.NewWebhook) { n.CustomerID = "ada" })
-	o.endpoint(placed.URL, func(n *store.NewWebhook) { n.EventTypes = []string{"OrderCreated"} })
+	o.webhook(all.URL)
+	o.webhook(own.URL, func(n *store.NewWebhook) { n.CustomerID = "ada" })
+	o.webhook(placed.URL, func(n *store.NewWebhook) { n.EventTypes = []string{"OrderCreated"} })
 	o.start()
 	first, second := o.order("ada"), o.order("linus")
 
@@ -275,7 +275,7 @@ func TestWebhooksSurviveKills(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})
-	o.endpoint(all.URL)
+	o.webhook(all.URL)
 	other := o.start() // two processes do the same work
 	const n = 30
 	ids := map[string]bool{}
@@ -360,7 +360,7 @@ func TestHangingWebhooks(t *testing.T) {
 	t.Cleanup(hanging.Close)
 	var hook store.Webhook
 	for i := range 6 { // of owners of their own: one owner may hold half of the workers
-		hook = o.endpoint(hanging.URL, func(n *store.NewWebhook) { n.Principal = fmt.Sprint("owner ", i) })
+		hook = o.webhook(hanging.URL, func(n *store.NewWebhook) { n.Principal = fmt.Sprint("owner ", i) })
 	}
 	stop := o.start()
 	o.order("1")
@@ -369,7 +369,7 @@ func TestHangingWebhooks(t *testing.T) {
 		require.NoError(t, err)
 		return !slices.ContainsFunc(list, func(w store.Webhook) bool { return w.Failures == 0 })
 	})
-	// Or the next endpoint would hear of some of it.
+	// Or the next webhook would hear of some of it.
 	o.eventually("the other messages", func() bool { return len(o.deliveries(hook, "")) == 7 })
 	stop()
 
@@ -377,11 +377,11 @@ func TestHangingWebhooks(t *testing.T) {
 	o.timeout = 25 * time.Second
 	o.ahead.Add(int64(later))
 	good := newReceiver(t, nil)
-	o.endpoint(good.URL)
+	o.webhook(good.URL)
 	o.start()
 	o.eventually("all workers to hang", func() bool { return arrived.Load() == 2 })
 	o.order("1")
-	o.eventually("the good endpoint", func() bool { return len(good.messages()) == 7 })
+	o.eventually("the good webhook", func() bool { return len(good.messages()) == 7 })
 	require.Zero(t, ended.Load(), "they still hang")
 }
 
@@ -395,7 +395,7 @@ func TestWebhookSchedule(t *testing.T) {
 			http.Error(w, "not today", http.StatusInternalServerError)
 		}
 	})
-	w := o.endpoint(poor.URL, func(n *store.NewWebhook) { n.EventTypes = []string{"OrderCreated"} })
+	w := o.webhook(poor.URL, func(n *store.NewWebhook) { n.EventTypes = []string{"OrderCreated"} })
 	o.start()
 	o.order("1")
 	for attempt := 1; attempt <= orders.WebhookAttempts; attempt++ {
@@ -414,10 +414,10 @@ func TestWebhookSchedule(t *testing.T) {
 		var alone bool
 		require.NoError(t, o.pool.QueryRow(t.Context(), "SELECT busy_until > $1 FROM webhook_endpoints",
 			d.Log[0].At).Scan(&alone))
-		require.True(t, alone, "an endpoint that has failed is left alone for a moment")
+		require.True(t, alone, "a webhook that has failed is left alone for a moment")
 		got := d.NextAttemptAt.Sub(d.Log[0].At)
 		require.True(t, got >= wait && got <= wait+wait/10, "%s after attempt %d", got, attempt)
-		o.ahead.Add(int64(wait + wait/10 + 6*time.Minute)) // the endpoint is left alone for five minutes at most
+		o.ahead.Add(int64(wait + wait/10 + 6*time.Minute)) // the webhook is left alone for five minutes at most
 	}
 	dead := o.deliveries(w, store.DeliveryFailed)
 	require.Len(t, dead, 1)
@@ -451,13 +451,13 @@ func TestWebhooksAreDisabled(t *testing.T) {
 		w.WriteHeader(http.StatusFound)
 	})
 	sibling, stranger := newReceiver(t, nil), newReceiver(t, nil)
-	goneHook, poorHook := o.endpoint(gone.URL), o.endpoint(poor.URL)
-	siblingHook := o.endpoint(sibling.URL, func(n *store.NewWebhook) { n.EventTypes = []string{webhook.EndpointDisabled} })
-	o.endpoint(stranger.URL, func(n *store.NewWebhook) {
-		n.Principal, n.EventTypes = "stranger", []string{webhook.EndpointDisabled}
+	goneHook, poorHook := o.webhook(gone.URL), o.webhook(poor.URL)
+	siblingHook := o.webhook(sibling.URL, func(n *store.NewWebhook) { n.EventTypes = []string{webhook.WebhookDisabled} })
+	o.webhook(stranger.URL, func(n *store.NewWebhook) {
+		n.Principal, n.EventTypes = "stranger", []string{webhook.WebhookDisabled}
 	})
 	o.order("1")
-	o.awaitLog(7) // or some of it would happen while the endpoint is disabled
+	o.awaitLog(7) // or some of it would happen while the webhook is disabled
 	o.start()
 	o.eventually("410 to disable", func() bool { return o.read(goneHook).State == store.WebhookDisabled })
 	require.Equal(t, store.DisabledGone, o.read(goneHook).DisabledReason)
@@ -481,7 +481,7 @@ func TestWebhooksAreDisabled(t *testing.T) {
 	o.eventually("the rest", func() bool { return len(gone.messages()) == 6 })
 }
 
-// What failed while an endpoint was down is not left to its own schedule when it is up again.
+// What failed while a webhook was down is not left to its own schedule when it is up again.
 func TestWebhookRecovers(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)
@@ -491,7 +491,7 @@ func TestWebhookRecovers(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	w := o.endpoint(r.URL, func(n *store.NewWebhook) { n.EventTypes = []string{"OrderCreated"} })
+	w := o.webhook(r.URL, func(n *store.NewWebhook) { n.EventTypes = []string{"OrderCreated"} })
 	o.start()
 	for range 20 {
 		storetest.Order(t, o.store)
@@ -502,13 +502,13 @@ func TestWebhookRecovers(t *testing.T) {
 		failures = o.read(w).Failures
 	}
 	for fail(); failures < 8; fail() {
-		o.ahead.Add(int64(5 * time.Minute)) // the longest that an endpoint is left alone
+		o.ahead.Add(int64(5 * time.Minute)) // the longest that a webhook is left alone
 	}
 	tried := 0
 	for _, d := range o.deliveries(w, store.DeliveryPending) {
 		tried += min(d.Attempts, 1)
 	}
-	require.Less(t, tried, 20, "an endpoint that is down costs attempts of few messages")
+	require.Less(t, tried, 20, "a webhook that is down costs attempts of few messages")
 	up.Store(true)
 	o.ahead.Add(int64(5 * time.Minute))
 	o.eventually("all", func() bool { return len(o.deliveries(w, store.DeliveryDelivered)) == 20 })
@@ -516,11 +516,11 @@ func TestWebhookRecovers(t *testing.T) {
 	require.True(t, o.read(w).FailingSince.IsZero())
 }
 
-// An endpoint whose name leads inside gets nothing, and its owner sees why.
+// A webhook whose name leads inside gets nothing, and its owner sees why.
 func TestWebhookIsBlocked(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)
-	w := o.endpoint("https://192.0.2.1/hook")
+	w := o.webhook("https://192.0.2.1/hook")
 	o.start()
 	storetest.Order(t, o.store)
 	o.eventually("blocked", func() bool { return len(o.deliveries(w, store.DeliveryBlocked)) == 1 })
@@ -534,7 +534,7 @@ func TestWebhookRotation(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)
 	r := newReceiver(t, nil)
-	w := o.endpoint(r.URL)
+	w := o.webhook(r.URL)
 	before, now := webhook.Secret(w.Secret), webhook.NewSecret()
 	_, err := o.store.Webhooks.Rotate(t.Context(), shop, w.ID, now, "", time.Hour)
 	require.NoError(t, err)

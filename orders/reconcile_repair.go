@@ -60,7 +60,7 @@ func (o *Order) told() bool {
 // order is still processing, the answer is no.
 func (o *Order) Undone(e Effect) bool {
 	key, err := ParseStepKey(e.Key)
-	if drift, _ := o.Compare(e); err != nil || drift == FindingNotUndone || !o.Status.AtRest() {
+	if finding, _ := o.Compare(e); err != nil || finding == FindingNotUndone || !o.Status.AtRest() {
 		return false
 	}
 	spec, _ := key.Step.Spec()

@@ -37,8 +37,8 @@ func (r *Reconciler) repair(
 	if b.repairs == 0 {
 		return nil
 	}
-	drifted, err := r.Store.Findings.Drifted(ctx, p, key)
-	if err != nil || drifted {
+	differs, err := r.Store.Findings.AmountDiffers(ctx, p, key)
+	if err != nil || differs {
 		return err
 	}
 	e.At = r.Now()

@@ -129,7 +129,7 @@ func (u *Undoer) send(ctx context.Context, undo *store.Undo) (failure, err error
 	default:
 		undo.State, undo.Reference = store.UndoDone, answer.Reference
 	}
-	return nil, u.patiently(ctx, func() error { return u.Store.Findings.SettleUndo(ctx, *undo) })
+	return nil, u.patiently(ctx, func() error { return u.Store.Findings.FinishUndo(ctx, *undo) })
 }
 
 // patiently tries a write again while the database is away, or reconciliation locks the findings.

@@ -22,9 +22,9 @@ const lookUpPage = 1000
 
 // UndoPlan is what would be undone.
 type UndoPlan struct {
-	Orders  []LostOrder
-	Held    []Held // orders that are left to an operator, or to a later run
-	Settled int    // orders of which nothing is left to undo
+	Orders       []LostOrder
+	Held         []Held // orders that are left to an operator, or to a later run
+	UndoneBefore int    // orders of which nothing is left to undo
 }
 
 // LostOrder is an order that the providers know and the database does not.
@@ -54,7 +54,7 @@ type UndoPlanner struct {
 // lostEffects is what the providers have of one order.
 type lostEffects struct {
 	effects  []orders.Effect
-	settled  map[orders.Effect]bool // effects that were undone or need no undo, and the undos themselves
+	closed   map[orders.Effect]bool // effects that were undone or need no undo, and the undos themselves
 	findings []store.Finding        // of the others that were not begun
 	missing  bool                   // an effect has no finding
 	failed   string                 // why an effect could not be undone
@@ -88,14 +88,14 @@ func (p *UndoPlanner) Plan(ctx context.Context) (plan UndoPlan, err error) {
 		}
 		undos, held := orders.UndoLost(l.effects)
 		id, err := uuid.Parse(order)
-		undos = slices.DeleteFunc(undos, func(u orders.Undo) bool { return l.settled[u.Effect] })
+		undos = slices.DeleteFunc(undos, func(u orders.Undo) bool { return l.closed[u.Effect] })
 		switch {
 		case held != "":
 			plan.Held = append(plan.Held, Held{order, held})
 		case err != nil:
 			return UndoPlan{}, fmt.Errorf("id of a lost order: %w", err)
 		case len(undos) == 0:
-			plan.Settled++
+			plan.UndoneBefore++
 		default:
 			plan.Orders = append(plan.Orders, LostOrder{id, undos})
 		}
@@ -127,7 +127,7 @@ func (p *UndoPlanner) gather(
 		}
 		for _, e := range slice {
 			if lost[e.OrderID] == nil {
-				lost[e.OrderID] = &lostEffects{settled: map[orders.Effect]bool{}}
+				lost[e.OrderID] = &lostEffects{closed: map[orders.Effect]bool{}}
 			}
 			lost[e.OrderID].add(e, undos, findings)
 		}
@@ -143,7 +143,7 @@ func (l *lostEffects) add(e orders.Effect, undos map[string]store.Undo, findings
 	finding, found := findings[e.Key]
 	switch {
 	case undo.State == store.UndoDone || isUndo && undos[original].UndoKey == e.Key:
-		l.settled[e] = true
+		l.closed[e] = true
 	case undo.State == store.UndoRefused, undo.State == store.UndoNotFound:
 		l.failed = fmt.Sprintf("%s %s: %s", undo.Step, undo.State, undo.Detail)
 	case begun:

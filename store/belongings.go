@@ -12,7 +12,7 @@ import (
 
 // Bounds of what is looked up of an order's belongings.
 const (
-	mostEndpoints   = 1000
+	mostWebhooks    = 1000
 	mostMessages    = 100 // that are counted, about one order, to one endpoint
 	mostBelongings  = 20  // of a list
 	mostFindingKeys = 200 // of steps
@@ -48,7 +48,7 @@ type FindingName struct {
 // Belongings reads what belongs to an order. All of it is looked up along indexes.
 func (s *Orders) Belongings(ctx context.Context, o *orders.Order) (b Belongings, err error) {
 	deliveries, err := s.queries.EvidenceDeliveries(ctx, s.db, &dbsqlc.EvidenceDeliveriesParams{
-		OrderID: o.ID, MostEndpoints: mostEndpoints, MostEach: mostMessages,
+		OrderID: o.ID, MostWebhooks: mostWebhooks, MostEach: mostMessages,
 	})
 	if err != nil {
 		return b, fmt.Errorf("count messages to webhooks: %w", err)
@@ -94,11 +94,11 @@ func (s *Orders) Belongings(ctx context.Context, o *orders.Order) (b Belongings,
 
 func (s *Orders) messages(ctx context.Context, id orders.ID) (list []Message, err error) {
 	rows, err := s.queries.EvidenceMessages(ctx, s.db, &dbsqlc.EvidenceMessagesParams{
-		OrderID: id, MostEndpoints: mostEndpoints, Most: mostBelongings,
+		OrderID: id, MostWebhooks: mostWebhooks, Most: mostBelongings,
 	})
 	for _, row := range rows {
 		m := Message{
-			ID: row.ID, Webhook: row.EndpointID, EventType: row.EventType, Version: row.Version,
+			ID: row.ID, Webhook: row.WebhookID, EventType: row.EventType, Version: row.Version,
 			State: DeliveryState(row.State), Attempts: int(row.Attempts), Status: int(row.Status), Error: row.Error,
 			CreatedAt: row.CreatedAt.UTC(),
 		}

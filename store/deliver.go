@@ -22,12 +22,12 @@ const hastenBatch = 1000
 // Take takes deliveries that are due, at most one of each order, and their webhook with them: no other worker takes any
 // of these for a minute. ok is false if the webhook is disabled, or if nothing is due; then the webhook is free again.
 func (s *Deliveries) Take(
-	ctx context.Context, endpoint orders.ID, limit int,
+	ctx context.Context, webhook orders.ID, limit int,
 ) (w Webhook, list []Delivery, ok bool, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		list = list[:0]
 		now := timestamp(s.now())
-		row, err := s.queries.WebhookTake(ctx, tx, &dbsqlc.WebhookTakeParams{ID: endpoint, BusyUntil: now.Add(claimFor)})
+		row, err := s.queries.WebhookTake(ctx, tx, &dbsqlc.WebhookTakeParams{ID: webhook, BusyUntil: now.Add(claimFor)})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -36,7 +36,7 @@ func (s *Deliveries) Take(
 		}
 		w = decodeWebhook(row)
 		rows, err := s.queries.DeliveriesClaim(ctx, tx, &dbsqlc.DeliveriesClaimParams{
-			EndpointID: endpoint, At: now, ClaimedUntil: now.Add(claimFor), BatchSize: int32(limit),
+			WebhookID: webhook, At: now, ClaimedUntil: now.Add(claimFor), BatchSize: int32(limit),
 		})
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ func (s *Deliveries) Take(
 			list = append(list, d)
 		}
 		if len(list) == 0 {
-			return s.queries.WebhooksBusy(ctx, tx, &dbsqlc.WebhooksBusyParams{Ids: []orders.ID{endpoint}, BusyUntil: now})
+			return s.queries.WebhooksBusy(ctx, tx, &dbsqlc.WebhooksBusyParams{Ids: []orders.ID{webhook}, BusyUntil: now})
 		}
 		return nil
 	})
@@ -77,9 +77,9 @@ type Health struct {
 // Record stores the outcomes of a webhook's deliveries, and the webhook's health. If the health disables the webhook,
 // body is the body of a message to its owner's other webhooks that want messages of messageType.
 func (s *Deliveries) Record(
-	ctx context.Context, endpoint orders.ID, made []Attempted, h Health, messageType, body string,
+	ctx context.Context, webhook orders.ID, made []Attempted, h Health, messageType, body string,
 ) error {
-	p := &dbsqlc.DeliveriesSettleParams{EndpointID: endpoint}
+	p := &dbsqlc.DeliveriesRecordParams{WebhookID: webhook}
 	for _, m := range made {
 		p.Ids = append(p.Ids, m.ID)
 		p.States = append(p.States, string(m.State))
@@ -94,17 +94,17 @@ func (s *Deliveries) Record(
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		// The webhook first: every transaction locks it before its deliveries.
 		if err := s.queries.WebhookHealth(ctx, tx, &dbsqlc.WebhookHealthParams{
-			ID: endpoint, Failures: int32(h.Failures), FailingSince: timestamp(h.FailingSince),
+			ID: webhook, Failures: int32(h.Failures), FailingSince: timestamp(h.FailingSince),
 			BusyUntil: timestamp(h.BusyUntil), DisabledReason: string(h.DisabledReason),
 		}); err != nil {
 			return err
 		}
-		if err := s.queries.DeliveriesSettle(ctx, tx, p); err != nil {
+		if err := s.queries.DeliveriesRecord(ctx, tx, p); err != nil {
 			return err
 		}
 		if h.Recovered {
 			if _, err := s.queries.DeliveriesHasten(ctx, tx, &dbsqlc.DeliveriesHastenParams{
-				EndpointID: endpoint, At: timestamp(s.now()), BatchSize: hastenBatch,
+				WebhookID: webhook, At: timestamp(s.now()), BatchSize: hastenBatch,
 			}); err != nil {
 				return err
 			}
@@ -112,23 +112,23 @@ func (s *Deliveries) Record(
 		if h.DisabledReason == "" {
 			return nil
 		}
-		return s.tellSiblings(ctx, tx, endpoint, messageType, body)
+		return s.tellSiblings(ctx, tx, webhook, messageType, body)
 	})
 	if err != nil {
-		return fmt.Errorf("settle deliveries: %w", err)
+		return fmt.Errorf("record deliveries: %w", err)
 	}
 	return nil
 }
 
-func (s *Deliveries) tellSiblings(ctx context.Context, tx pgx.Tx, endpoint orders.ID, eventType, body string) error {
-	siblings, err := s.queries.WebhookSiblings(ctx, tx, endpoint)
+func (s *Deliveries) tellSiblings(ctx context.Context, tx pgx.Tx, webhook orders.ID, eventType, body string) error {
+	siblings, err := s.queries.WebhookSiblings(ctx, tx, webhook)
 	if err != nil {
 		return err
 	}
 	var list []newDelivery
 	for _, sibling := range siblings {
 		if wants(sibling.EventTypes, eventType) {
-			list = append(list, newDelivery{endpoint: sibling.ID, id: orders.NewID(), eventType: eventType, body: body})
+			list = append(list, newDelivery{webhook: sibling.ID, id: orders.NewID(), eventType: eventType, body: body})
 		}
 	}
 	_, err = s.insert(ctx, tx, list)

@@ -78,8 +78,8 @@ type DeliveryFilter struct {
 }
 
 // List lists a webhook's deliveries. Error: ErrWebhookNotFound.
-func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f DeliveryFilter) ([]Delivery, error) {
-	if _, err := s.webhooks.get(ctx, s.db, o, endpoint); err != nil {
+func (s *Deliveries) List(ctx context.Context, o Owner, webhook orders.ID, f DeliveryFilter) ([]Delivery, error) {
+	if _, err := s.webhooks.get(ctx, s.db, o, webhook); err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
 	}
 	if f.Before == (orders.ID{}) {
@@ -89,11 +89,11 @@ func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f De
 	var err error
 	if f.State == "" {
 		rows, err = s.queries.DeliveriesList(ctx, s.db, &dbsqlc.DeliveriesListParams{
-			EndpointID: endpoint, Before: f.Before, PageSize: int32(f.Limit),
+			WebhookID: webhook, Before: f.Before, PageSize: int32(f.Limit),
 		})
 	} else {
 		rows, err = s.queries.DeliveriesListByState(ctx, s.db, &dbsqlc.DeliveriesListByStateParams{
-			EndpointID: endpoint, State: string(f.State), Before: f.Before, PageSize: int32(f.Limit),
+			WebhookID: webhook, State: string(f.State), Before: f.Before, PageSize: int32(f.Limit),
 		})
 	}
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f De
 	for i, row := range rows {
 		list[i], ids[i] = decodeDelivery(row), row.ID
 	}
-	last, err := s.queries.AttemptsLast(ctx, s.db, &dbsqlc.AttemptsLastParams{EndpointID: endpoint, DeliveryIds: ids})
+	last, err := s.queries.AttemptsLast(ctx, s.db, &dbsqlc.AttemptsLastParams{WebhookID: webhook, DeliveryIds: ids})
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}
@@ -115,11 +115,11 @@ func (s *Deliveries) List(ctx context.Context, o Owner, endpoint orders.ID, f De
 }
 
 // Get reads a delivery with its attempts. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
-func (s *Deliveries) Get(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
-	if _, err := s.webhooks.get(ctx, s.db, o, endpoint); err != nil {
+func (s *Deliveries) Get(ctx context.Context, o Owner, webhook, id orders.ID) (Delivery, error) {
+	if _, err := s.webhooks.get(ctx, s.db, o, webhook); err != nil {
 		return Delivery{}, fmt.Errorf("read delivery: %w", err)
 	}
-	row, err := s.queries.DeliveryRead(ctx, s.db, &dbsqlc.DeliveryReadParams{EndpointID: endpoint, ID: id})
+	row, err := s.queries.DeliveryRead(ctx, s.db, &dbsqlc.DeliveryReadParams{WebhookID: webhook, ID: id})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Delivery{}, ErrDeliveryNotFound
 	}
@@ -127,7 +127,7 @@ func (s *Deliveries) Get(ctx context.Context, o Owner, endpoint, id orders.ID) (
 		return Delivery{}, fmt.Errorf("read delivery: %w", err)
 	}
 	log, err := s.queries.AttemptsList(ctx, s.db, &dbsqlc.AttemptsListParams{
-		EndpointID: endpoint, DeliveryID: id, PageSize: attemptsShown,
+		WebhookID: webhook, DeliveryID: id, PageSize: attemptsShown,
 	})
 	if err != nil {
 		return Delivery{}, fmt.Errorf("list attempts: %w", err)
@@ -143,7 +143,7 @@ func (s *Deliveries) Get(ctx context.Context, o Owner, endpoint, id orders.ID) (
 //
 // Errors: ErrWebhookNotFound, ErrWebhookDisabled.
 func (s *Deliveries) Notify(
-	ctx context.Context, o Owner, endpoint orders.ID, eventType, body string,
+	ctx context.Context, o Owner, webhook orders.ID, eventType, body string,
 ) (Delivery, error) {
 	now := timestamp(s.now())
 	d := Delivery{
@@ -151,14 +151,14 @@ func (s *Deliveries) Notify(
 		NextAttemptAt: now, CreatedAt: now,
 	}
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		row, err := s.webhooks.get(ctx, tx, o, endpoint)
+		row, err := s.webhooks.get(ctx, tx, o, webhook)
 		switch {
 		case err != nil:
 			return err
 		case row.State != string(WebhookEnabled):
 			return ErrWebhookDisabled
 		}
-		_, err = s.insert(ctx, tx, []newDelivery{{endpoint: endpoint, id: d.ID, eventType: eventType, body: body}})
+		_, err = s.insert(ctx, tx, []newDelivery{{webhook: webhook, id: d.ID, eventType: eventType, body: body}})
 		return err
 	})
 	if err != nil {
@@ -198,11 +198,11 @@ func (s *Deliveries) Purge(ctx context.Context, before time.Time) error {
 
 // newDelivery is a delivery to insert.
 type newDelivery struct {
-	endpoint, id orders.ID
-	eventType    string
-	order        orders.ID
-	version      int64
-	body         string
+	webhook, id orders.ID
+	eventType   string
+	order       orders.ID
+	version     int64
+	body        string
 }
 
 // insert writes deliveries. It leaves out a message about an event that its webhook already has.
@@ -213,7 +213,7 @@ func (s *Deliveries) insert(ctx context.Context, tx pgx.Tx, list []newDelivery) 
 	p := &dbsqlc.DeliveriesInsertParams{GiveUpAt: orders.WebhookAttempts, At: timestamp(s.now())}
 	for _, d := range list {
 		p.Ids = append(p.Ids, d.id)
-		p.EndpointIds = append(p.EndpointIds, d.endpoint)
+		p.WebhookIds = append(p.WebhookIds, d.webhook)
 		p.EventTypes = append(p.EventTypes, d.eventType)
 		p.OrderIds = append(p.OrderIds, d.order)
 		p.Versions = append(p.Versions, d.version)

@@ -168,7 +168,7 @@ func (f *fanOut) write(ctx context.Context, entries []Entry) (read int, err erro
 	if err != nil {
 		return 0, err
 	}
-	type thread struct{ endpoint, order orders.ID }
+	type thread struct{ webhook, order orders.ID }
 	type message struct {
 		Entry
 		thread
@@ -191,7 +191,7 @@ func (f *fanOut) write(ctx context.Context, entries []Entry) (read int, err erro
 			messages = append(messages, m)
 			if _, ok := last[m.thread]; !ok {
 				last[m.thread] = orders.ID{}
-				before.EndpointIds = append(before.EndpointIds, w.ID)
+				before.WebhookIds = append(before.WebhookIds, w.ID)
 				before.OrderIds = append(before.OrderIds, e.OrderID)
 				before.Versions = append(before.Versions, e.Version)
 			}
@@ -205,12 +205,12 @@ func (f *fanOut) write(ctx context.Context, entries []Entry) (read int, err erro
 		return 0, err
 	}
 	for _, row := range rows {
-		last[thread{row.EndpointID, row.OrderID}] = row.ID
+		last[thread{row.WebhookID, row.OrderID}] = row.ID
 	}
 	list := make([]newDelivery, len(messages))
 	for i, m := range messages {
 		list[i] = newDelivery{
-			endpoint: m.endpoint, id: m.id, eventType: string(m.Type()), order: m.OrderID, version: m.Version,
+			webhook: m.webhook, id: m.id, eventType: string(m.Type()), order: m.OrderID, version: m.Version,
 			body: f.body(m.Event, m.CustomerID, last[m.thread]),
 		}
 		last[m.thread] = m.id
@@ -244,7 +244,7 @@ func (f *fanOut) jobs(ctx context.Context) (queues []string, err error) {
 		if !slices.Contains(queues, queue) {
 			queues = append(queues, queue)
 		}
-		job := orders.WebhookJob{EndpointID: w.ID, Owner: w.Owner}
+		job := orders.WebhookJob{WebhookID: w.ID, Owner: w.Owner}
 		params[i] = river.InsertManyParams{Args: job, InsertOpts: &river.InsertOpts{
 			Queue: queue, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,

@@ -264,7 +264,7 @@ func (r meanwhileRow) Scan(values ...any) error {
 }
 
 // A webhook that is made while the fan-out skips events without a webhook hears of events from then on.
-func TestFanOutFirstEndpoint(t *testing.T) {
+func TestFanOutFirstWebhook(t *testing.T) {
 	t.Parallel()
 	// What happens below has to be in the log before the fan-out has taken too long, whatever other tests are doing.
 	server := ownServer(t, map[string]string{"fsync": "off", "autovacuum": "off"})
@@ -369,7 +369,7 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 	require.False(t, due.Before(now), "and it is not late")
 }
 
-// Old deliveries are forgotten, and deleted endpoints with all of theirs.
+// Old deliveries are forgotten, and deleted webhooks with all of theirs.
 func TestPurgeDeliveries(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)
@@ -390,7 +390,7 @@ func TestPurgeDeliveries(t *testing.T) {
 	require.Equal(t, 2, n)
 }
 
-// With many endpoints a transaction makes so many messages and no more, and the next one goes on where it ended.
+// With many webhooks a transaction makes so many messages and no more, and the next one goes on where it ended.
 func TestFanOutInParts(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Pool(t))

@@ -116,9 +116,9 @@ func (s *Findings) Accept(
 func (s *Findings) close(
 	ctx context.Context, tx pgx.Tx, findings []Finding, state FindingState,
 ) ([]Finding, error) {
-	params := &dbsqlc.FindingsSettleParams{State: string(state)}
+	params := &dbsqlc.FindingsCloseParams{State: string(state)}
 	params.Providers, params.Kinds, params.Keys = findingColumns(findings)
-	rows, err := s.queries.FindingsSettle(ctx, tx, params)
+	rows, err := s.queries.FindingsClose(ctx, tx, params)
 	return decodeFindings(rows), err
 }
 

@@ -92,7 +92,7 @@ func (s *Findings) OfKeys(
 }
 
 // BeginUndo stores the intent to undo all effects of an order that is lost, and writes the audit log. An effect that
-// needs no undo is settled at once. It returns the undos as they are stored: of an effect that was begun before, the
+// needs no undo is done at once. It returns the undos as they are stored: of an effect that was begun before, the
 // earlier intent. Errors: ErrOrderExists, ErrFindingClosed.
 func (s *Findings) BeginUndo(
 	ctx context.Context, order orders.ID, undos []orders.Undo, reason string, who Actor,
@@ -166,20 +166,20 @@ func (s *Findings) intendUndos(
 	return stored, nil
 }
 
-// SettleUndo stores the outcome of an undo, and closes the finding if the effect is undone.
-func (s *Findings) SettleUndo(ctx context.Context, u Undo) error {
+// FinishUndo stores the outcome of an undo, and closes the finding if the effect is undone.
+func (s *Findings) FinishUndo(ctx context.Context, u Undo) error {
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		settled, err := s.queries.UndoSettle(ctx, tx, &dbsqlc.UndoSettleParams{
+		finished, err := s.queries.UndoFinish(ctx, tx, &dbsqlc.UndoFinishParams{
 			Provider: string(u.Provider), Key: u.Key, State: string(u.State), Reference: printable(u.Reference, 200),
 			Detail: printable(u.Detail, 200), At: timestamp(s.now()),
 		})
-		if err != nil || settled == 0 { // another run has settled it
+		if err != nil || finished == 0 { // another run has finished it
 			return err
 		}
 		return s.closeUndone(ctx, tx, []Undo{u})
 	})
 	if err != nil {
-		return fmt.Errorf("settle undo: %w", err)
+		return fmt.Errorf("finish undo: %w", err)
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
 	if err != nil {
 		return Cursor{}, fmt.Errorf("bound log: %w", err)
 	}
-	place := Cursor{Epoch: bounds.Epoch, At: bounds.PrunedTo}
+	cursor := Cursor{Epoch: bounds.Epoch, At: bounds.PrunedTo}
 	for low, high := uint64(0), bounds.Newest; low < high; {
 		middle := low + (high-low)/2
 		event, err := s.queries.LogProbe(ctx, s.db, middle)
@@ -166,13 +166,13 @@ func (s *Log) Since(ctx context.Context, at time.Time) (Cursor, error) {
 		case err != nil && !errors.Is(err, pgx.ErrNoRows):
 			return Cursor{}, fmt.Errorf("look for a moment in the log: %w", err)
 		case err == nil && event.LoggedAt.Before(at):
-			place.Txid, place.ID, place.At = event.Txid, event.ID, event.LoggedAt.UTC()
+			cursor.Txid, cursor.ID, cursor.At = event.Txid, event.ID, event.LoggedAt.UTC()
 			low = event.Txid + 1
 		default:
 			high = middle
 		}
 	}
-	return place, nil
+	return cursor, nil
 }
 
 // logEnd returns the position after the last event that can be read.

@@ -54,7 +54,7 @@ func TestClockOfDatabaseSetBack(t *testing.T) {
 	}
 	set("3 hours")
 	storetest.Order(t, s)
-	_, place := settled(t, s, start, 1)
+	_, cursor := settled(t, s, start, 1)
 	heard(1)
 	set("0")
 	second := storetest.Order(t, s)
@@ -62,11 +62,11 @@ func TestClockOfDatabaseSetBack(t *testing.T) {
 	set("2 hours 5 minutes")
 	third := storetest.Order(t, s)
 	heard(3)
-	rest, _ := settled(t, s, place, 2)
+	rest, _ := settled(t, s, cursor, 2)
 	require.Equal(t, []orders.ID{second.ID, third.ID}, []orders.ID{rest[0].OrderID, rest[1].OrderID})
 }
 
-// A moment's place in the log is before all that was written since, and not far before.
+// A moment's cursor in the log is before all that was written since, and not far before.
 func TestLogSince(t *testing.T) {
 	t.Parallel()
 	pool, set := movedClock(t)
@@ -77,13 +77,13 @@ func TestLogSince(t *testing.T) {
 	}
 	set("0")
 	last := storetest.Order(t, s)
-	place, err := s.Log.Since(t.Context(), time.Now().Add(-5*time.Hour))
+	cursor, err := s.Log.Since(t.Context(), time.Now().Add(-5*time.Hour))
 	require.NoError(t, err)
-	rest, _ := settled(t, s, place, 1)
+	rest, _ := settled(t, s, cursor, 1)
 	require.Equal(t, last.ID, rest[0].OrderID)
-	place, err = s.Log.Since(t.Context(), time.Now().Add(-24*time.Hour))
+	cursor, err = s.Log.Since(t.Context(), time.Now().Add(-24*time.Hour))
 	require.NoError(t, err)
-	settled(t, s, place, 6)
+	settled(t, s, cursor, 6)
 }
 
 // After a pause of weeks events lie in the default partition. It becomes one of its own, with all it has, the ones

@@ -47,7 +47,7 @@ func ofCustomer(entries []store.Entry, customer string) []store.Entry {
 	return keep(entries, func(e store.Entry) bool { return e.CustomerID == customer })
 }
 
-// From each place, and whatever the length of a page, a customer reads its part of what all others read. A page may end
+// From each cursor, and whatever the length of a page, a customer reads its part of what all others read. A page may end
 // in the middle of a transaction.
 func TestLogOfCustomer(t *testing.T) {
 	t.Parallel()
@@ -68,18 +68,18 @@ func TestLogOfCustomer(t *testing.T) {
 	require.Len(t, ofCustomer(all, "own"), 7)
 
 	steps := []orders.StepName{orders.AuthorizePayment}
-	places := []store.Cursor{start}
+	cursors := []store.Cursor{start}
 	for _, e := range all {
-		places = append(places, e.Cursor)
+		cursors = append(cursors, e.Cursor)
 	}
-	for i, place := range places {
+	for i, cursor := range cursors {
 		for limit := 1; limit <= 8; limit++ {
-			own, next := drain(t, s, place, store.LogFilter{CustomerID: "own"}, limit)
+			own, next := drain(t, s, cursor, store.LogFilter{CustomerID: "own"}, limit)
 			require.Equal(t, ofCustomer(all[i:], "own"), own)
 			require.Equal(t, [2]any{end.Txid, end.ID}, [2]any{next.Txid, next.ID}, "past the orders of others")
 			require.False(t, next.At.Before(end.At))
 
-			about, _ := drain(t, s, place, store.LogFilter{CustomerID: "own", Steps: steps}, limit)
+			about, _ := drain(t, s, cursor, store.LogFilter{CustomerID: "own", Steps: steps}, limit)
 			isAbout := func(e store.Entry) bool { return e.Step == steps[0] }
 			require.Equal(t, keep(own, isAbout), about)
 		}
@@ -278,7 +278,7 @@ func TestLogOfCustomerCostsItsOrders(t *testing.T) {
 	require.Greater(t, pages, 50_000/10_000)
 	require.Len(t, many, 1001)
 
-	// A place in time, of a log whose older half has been dropped.
+	// A cursor in time, of a log whose older half has been dropped.
 	since, err := s.Log.Since(t.Context(), time.Now().AddDate(0, 0, -14))
 	require.NoError(t, err)
 	eventually(t, func() bool { // autovacuum may be at one of them

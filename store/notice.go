@@ -193,16 +193,16 @@ func (s *Notices) send(
 	if len(told) == 0 {
 		return nil
 	}
-	endpoints, err := s.queries.WebhooksForOperators(ctx, tx, string(kind))
+	webhooks, err := s.queries.WebhooksForOperators(ctx, tx, string(kind))
 	if err != nil {
 		return err
 	}
 	var list []newDelivery
 	var mails []river.InsertManyParams
 	for _, n := range told {
-		for _, endpoint := range endpoints {
+		for _, webhook := range webhooks {
 			list = append(list, newDelivery{
-				endpoint: endpoint, id: orders.NewID(), eventType: string(kind), body: body(n),
+				webhook: webhook, id: orders.NewID(), eventType: string(kind), body: body(n),
 			})
 		}
 		mails = append(mails, river.InsertManyParams{Args: orders.OperatorMailJob{Notice: n}, InsertOpts: &river.InsertOpts{

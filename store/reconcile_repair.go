@@ -23,9 +23,9 @@ func (s *Findings) Repair(ctx context.Context, e orders.Event, entry AuditEntry)
 	return applied[0], nil
 }
 
-// Drifted reports whether an amount that differs from the intended one is known of a provider's key, and has not
+// AmountDiffers reports whether an amount that differs from the intended one is known of a provider's key, and has not
 // resolved itself.
-func (s *Findings) Drifted(ctx context.Context, p orders.Provider, key string) (bool, error) {
+func (s *Findings) AmountDiffers(ctx context.Context, p orders.Provider, key string) (bool, error) {
 	known, err := s.queries.FindingsKnown(ctx, s.db, &dbsqlc.FindingsKnownParams{
 		Provider: string(p), Kind: string(orders.FindingAmount), Key: key,
 	})

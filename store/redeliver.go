@@ -14,14 +14,14 @@ import (
 )
 
 // Redeliver sends a delivery again, whatever its state. Errors: ErrWebhookNotFound, ErrDeliveryNotFound.
-func (s *Deliveries) Redeliver(ctx context.Context, o Owner, endpoint, id orders.ID) (Delivery, error) {
+func (s *Deliveries) Redeliver(ctx context.Context, o Owner, webhook, id orders.ID) (Delivery, error) {
 	var row dbsqlc.WebhookDelivery
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if _, err = s.webhooks.get(ctx, tx, o, endpoint); err != nil {
+		if _, err = s.webhooks.get(ctx, tx, o, webhook); err != nil {
 			return err
 		}
 		row, err = s.queries.DeliveryRepeat(ctx, tx, &dbsqlc.DeliveryRepeatParams{
-			EndpointID: endpoint, ID: id, At: timestamp(s.now()), More: orders.WebhookAttempts,
+			WebhookID: webhook, ID: id, At: timestamp(s.now()), More: orders.WebhookAttempts,
 		})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return ErrDeliveryNotFound
@@ -41,14 +41,14 @@ const redeliverBatch = 1000
 //
 // Error: ErrWebhookNotFound.
 func (s *Deliveries) RedeliverSince(
-	ctx context.Context, o Owner, endpoint orders.ID, since time.Time, states []DeliveryState,
+	ctx context.Context, o Owner, webhook orders.ID, since time.Time, states []DeliveryState,
 ) (n int, err error) {
-	if _, err := s.webhooks.Get(ctx, o, endpoint); err != nil {
+	if _, err := s.webhooks.Get(ctx, o, webhook); err != nil {
 		return 0, err
 	}
 	now := timestamp(s.now())
 	p := &dbsqlc.DeliveriesRepeatParams{
-		EndpointID: endpoint, Since: since, Until: now, After: firstID(since.Add(-idSlack)), At: now,
+		WebhookID: webhook, Since: since, Until: now, After: firstID(since.Add(-idSlack)), At: now,
 		More: orders.WebhookAttempts, BatchSize: redeliverBatch,
 	}
 	for _, state := range states {

@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-orders/millrace/store/storetest"
 )
 
-// TestRedeliverWithOldStatistics sends messages again of which the planner does not know: it takes their endpoint for
+// TestRedeliverWithOldStatistics sends messages again of which the planner does not know: it takes their webhook for
 // one that has hardly any. Each message is read a few times, and not once for every other.
 func TestRedeliverWithOldStatistics(t *testing.T) {
 	t.Parallel()

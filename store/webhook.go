@@ -117,7 +117,7 @@ func (s *Webhooks) Make(ctx context.Context, n NewWebhook) (Webhook, error) {
 	if err := s.startCursor(ctx); err != nil {
 		return Webhook{}, err
 	}
-	var row dbsqlc.WebhookEndpoint
+	var row dbsqlc.Webhook
 	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if err = s.queries.WebhookLock(ctx, tx, n.Principal+"\n"+n.Owner.CustomerID); err != nil {
 			return err
@@ -176,7 +176,7 @@ func (s *Webhooks) Get(ctx context.Context, owner Owner, id orders.ID) (Webhook,
 	return decodeWebhook(row), nil
 }
 
-func (s *Webhooks) get(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.ID) (dbsqlc.WebhookEndpoint, error) {
+func (s *Webhooks) get(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.ID) (dbsqlc.Webhook, error) {
 	row, err := s.queries.WebhookRead(ctx, db, &dbsqlc.WebhookReadParams{
 		ID: id, AllOwners: o.All, Principal: o.Principal, OwnerCustomerID: o.CustomerID,
 	})
@@ -188,7 +188,7 @@ func (s *Webhooks) get(ctx context.Context, db dbsqlc.DBTX, o Owner, id orders.I
 
 // List lists webhooks after an id, oldest first.
 func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int) ([]Webhook, error) {
-	var rows []dbsqlc.WebhookEndpoint
+	var rows []dbsqlc.Webhook
 	var err error
 	switch {
 	case o.All:
@@ -212,7 +212,7 @@ func (s *Webhooks) List(ctx context.Context, o Owner, after orders.ID, limit int
 	return list, nil
 }
 
-func decodeWebhook(row dbsqlc.WebhookEndpoint) Webhook {
+func decodeWebhook(row dbsqlc.Webhook) Webhook {
 	return Webhook{
 		ID: row.ID, Principal: row.Principal, CustomerID: row.CustomerID, ForOperators: row.ForOperators, URL: row.Url,
 		EventTypes: row.EventTypes, Description: row.Description, Secret: row.Secret, PreviousSecret: row.PreviousSecret,

@@ -21,8 +21,8 @@ type WebhookChange struct {
 // Change changes a webhook. A caller that enables a webhook whose key has ended becomes its owner. Errors:
 // ErrWebhookNotFound, *orders.InvalidError for types that it may not hear of.
 func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookChange) (Webhook, error) {
-	var row dbsqlc.WebhookEndpoint
-	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
+	var row dbsqlc.Webhook
+	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.Webhook) (err error) {
 		p := &dbsqlc.WebhookUpdateParams{
 			ID: id, Principal: was.Principal, Url: was.Url, EventTypes: was.EventTypes, Description: was.Description,
 			State: was.State, DisabledReason: was.DisabledReason, At: timestamp(s.now()),
@@ -66,7 +66,7 @@ func (s *Webhooks) Change(ctx context.Context, o Owner, id orders.ID, c WebhookC
 
 // Delete deletes a webhook: no further send to it begins. Error: ErrWebhookNotFound.
 func (s *Webhooks) Delete(ctx context.Context, o Owner, id orders.ID) error {
-	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, _ dbsqlc.WebhookEndpoint) error {
+	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, _ dbsqlc.Webhook) error {
 		_, err := s.queries.WebhookDelete(ctx, tx, &dbsqlc.WebhookDeleteParams{ID: id, At: timestamp(s.now())})
 		return err
 	})
@@ -78,7 +78,7 @@ func (s *Webhooks) Delete(ctx context.Context, o Owner, id orders.ID) error {
 
 // changing runs fn in a transaction that has locked the webhook.
 func (s *Webhooks) changing(
-	ctx context.Context, o Owner, id orders.ID, fn func(context.Context, pgx.Tx, dbsqlc.WebhookEndpoint) error,
+	ctx context.Context, o Owner, id orders.ID, fn func(context.Context, pgx.Tx, dbsqlc.Webhook) error,
 ) error {
 	return s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := s.get(ctx, tx, o, id); err != nil {

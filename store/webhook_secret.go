@@ -26,8 +26,8 @@ func (w Webhook) Secrets(now time.Time) [][]byte {
 func (s *Webhooks) Rotate(
 	ctx context.Context, o Owner, id orders.ID, secret []byte, key string, overlap time.Duration,
 ) (Webhook, error) {
-	var row dbsqlc.WebhookEndpoint
-	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.WebhookEndpoint) (err error) {
+	var row dbsqlc.Webhook
+	err := s.changing(ctx, o, id, func(ctx context.Context, tx pgx.Tx, was dbsqlc.Webhook) (err error) {
 		now := timestamp(s.now())
 		switch {
 		case key != "" && key == was.RotationKey:

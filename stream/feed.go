@@ -15,7 +15,7 @@ const (
 	EventResync = "resync"
 )
 
-// Reader is a position in the feed, and the selection of events that its reader wants.
+// Reader is a cursor of the feed, and the selection of events that its reader wants.
 type Reader struct {
 	At       store.Cursor
 	Customer string // "": all

@@ -32,8 +32,8 @@ const (
 	longPause  = 5 * time.Minute
 )
 
-// Pause returns how long an endpoint is left alone after failures in a row, of whichever messages: half to all of 2^n
-// seconds, at most five minutes. So an endpoint that is down costs an attempt of one message, not of all.
+// Pause returns how long a webhook is left alone after failures in a row, of whichever messages: half to all of 2^n
+// seconds, at most five minutes. So a webhook that is down costs an attempt of one message, not of all.
 func Pause(failures int) time.Duration {
 	ceiling := min(firstPause<<min(max(failures-1, 0), 10), longPause)
 	return ceiling/2 + rand.N(ceiling/2)

@@ -49,7 +49,7 @@ type Message struct {
 type Outcome struct {
 	Delivered  bool
 	Status     int           // the answer's; 0 without an answer
-	Error      string        // why it was not delivered, in a few words for the endpoint's owner
+	Error      string        // why it was not delivered, in a few words for the webhook's owner
 	Response   string        // the beginning of the answer, at most 1 KiB
 	RetryAfter time.Duration // the wait that the receiver asks for, at most a day
 	Blocked    bool          // the address may not be sent to, and nothing was sent

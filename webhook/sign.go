@@ -21,7 +21,7 @@ const (
 	secretBytes  = 32
 )
 
-// Secret is the key that an endpoint's messages are signed with.
+// Secret is the key that a webhook's messages are signed with.
 type Secret []byte
 
 // NewSecret makes a secret of 256 random bits.
@@ -31,7 +31,7 @@ func NewSecret() Secret {
 	return s
 }
 
-// Text returns the secret in the form that the endpoint's owner sees.
+// Text returns the secret in the form that the webhook's owner sees.
 func (s Secret) Text() string { return secretPrefix + base64.StdEncoding.EncodeToString(s) }
 
 // String returns no part of the secret, which keeps secrets out of logs.

@@ -1,7 +1,7 @@
 // Package webhook sends messages to addresses that callers choose, following Standard Webhooks 1.0: signed, and without
 // giving callers access to addresses that are not public.
 //
-// It knows messages and how to send one, once. store and jobs decide which messages exist, which endpoints get them,
+// It knows messages and how to send one, once. store and jobs decide which messages exist, which webhooks get them,
 // and when to retry. It imports the standard library and orders.
 //
 // Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -17,8 +17,8 @@ import (
 
 // The types of messages to any owner that are not about an order. orders.NoticeTypes has those to operators.
 const (
-	Ping             = "Ping"             // a test that a caller requested
-	EndpointDisabled = "EndpointDisabled" // a different endpoint of the same owner was disabled
+	Ping            = "Ping"            // a test that a caller requested
+	WebhookDisabled = "WebhookDisabled" // a different webhook of the same owner was disabled
 )
 
 // Types lists the types of all messages.
@@ -27,7 +27,7 @@ func Types() []string {
 	for _, t := range orders.EventTypes() {
 		list = append(list, string(t))
 	}
-	list = append(list, Ping, EndpointDisabled)
+	list = append(list, Ping, WebhookDisabled)
 	for _, t := range orders.NoticeTypes() {
 		list = append(list, string(t))
 	}
@@ -58,7 +58,7 @@ type orderEvent struct {
 	PreviousID string `json:"previousEventId,omitempty"`
 }
 
-// Body returns the body of the message about an event. previous is the id of the endpoint's preceding message about the
+// Body returns the body of the message about an event. previous is the id of the webhook's preceding message about the
 // same order; zero if there is none.
 func Body(e orders.Event, customerID string, previous orders.ID) string {
 	data := orderEvent{
@@ -72,11 +72,11 @@ func Body(e orders.Event, customerID string, previous orders.ID) string {
 }
 
 // BodyAboutWebhook returns the body of a message about a webhook. reason is why it was disabled; empty in a ping.
-func BodyAboutWebhook(messageType string, endpoint orders.ID, reason string, at time.Time) string {
+func BodyAboutWebhook(messageType string, webhook orders.ID, reason string, at time.Time) string {
 	return encode(messageType, at.UTC(), struct {
 		WebhookID orders.ID `json:"webhookId"`
 		Reason    string    `json:"reason,omitempty"`
-	}{endpoint, reason})
+	}{webhook, reason})
 }
 
 // OperatorBody returns the body of a message to operators.

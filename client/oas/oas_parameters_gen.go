@@ -156,7 +156,7 @@ type ListDeadLetterOrdersParams struct {
 
 // ListEventsParams is parameters of listEvents operation.
 type ListEventsParams struct {
-	// A place in the feed: a next, or the id of a streamed event, of any filter; start for the oldest
+	// A cursor of the feed: a next, or the id of a streamed event, of any filter; start for the oldest
 	// event that is kept, end for what happens from now on.
 	After OptString `json:",omitempty,omitzero"`
 	// Only events of this customer's orders.

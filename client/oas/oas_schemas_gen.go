@@ -133,7 +133,7 @@ type Belongings struct {
 	RequestID OptString `json:"requestId"`
 	// The trace of that request, if it has one.
 	TraceID OptString `json:"traceId"`
-	// Messages to webhooks, by state; at most 100 of each endpoint are counted.
+	// Messages to webhooks, by state; at most 100 of each webhook are counted.
 	Webhooks BelongingsWebhooks `json:"webhooks"`
 }
 
@@ -207,7 +207,7 @@ func (s *Belongings) SetWebhooks(val BelongingsWebhooks) {
 	s.Webhooks = val
 }
 
-// Messages to webhooks, by state; at most 100 of each endpoint are counted.
+// Messages to webhooks, by state; at most 100 of each webhook are counted.
 type BelongingsWebhooks map[string]int64
 
 func (s *BelongingsWebhooks) init() BelongingsWebhooks {
@@ -434,7 +434,7 @@ func (s *Condition) UnmarshalText(data []byte) error {
 
 // Ref: #/components/schemas/CursorEvent
 type CursorEvent struct {
-	Data  Place            `json:"data"`
+	Data  FeedCursor       `json:"data"`
 	Event CursorEventEvent `json:"event"`
 	// For Last-Event-ID: where the stream goes on after a break.
 	ID string `json:"id"`
@@ -443,7 +443,7 @@ type CursorEvent struct {
 }
 
 // GetData returns the value of Data.
-func (s *CursorEvent) GetData() Place {
+func (s *CursorEvent) GetData() FeedCursor {
 	return s.Data
 }
 
@@ -463,7 +463,7 @@ func (s *CursorEvent) GetRetry() OptInt {
 }
 
 // SetData sets the value of Data.
-func (s *CursorEvent) SetData(val Place) {
+func (s *CursorEvent) SetData(val FeedCursor) {
 	s.Data = val
 }
 
@@ -1869,6 +1869,34 @@ func (s ExportOrdersOK) Read(p []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	return s.Data.Read(p)
+}
+
+// Ref: #/components/schemas/FeedCursor
+type FeedCursor struct {
+	// What to do, for people.
+	Detail OptString `json:"detail"`
+	// The cursor, which is the event's id, too.
+	Next string `json:"next"`
+}
+
+// GetDetail returns the value of Detail.
+func (s *FeedCursor) GetDetail() OptString {
+	return s.Detail
+}
+
+// GetNext returns the value of Next.
+func (s *FeedCursor) GetNext() string {
+	return s.Next
+}
+
+// SetDetail sets the value of Detail.
+func (s *FeedCursor) SetDetail(val OptString) {
+	s.Detail = val
+}
+
+// SetNext sets the value of Next.
+func (s *FeedCursor) SetNext(val string) {
+	s.Next = val
 }
 
 // Ref: #/components/schemas/FeedStatus
@@ -6116,34 +6144,6 @@ func (s *PausedLane) SetUntil(val time.Time) {
 	s.Until = val
 }
 
-// Ref: #/components/schemas/Place
-type Place struct {
-	// What to do, for people.
-	Detail OptString `json:"detail"`
-	// The place, which is the event's id, too.
-	Next string `json:"next"`
-}
-
-// GetDetail returns the value of Detail.
-func (s *Place) GetDetail() OptString {
-	return s.Detail
-}
-
-// GetNext returns the value of Next.
-func (s *Place) GetNext() string {
-	return s.Next
-}
-
-// SetDetail sets the value of Detail.
-func (s *Place) SetDetail(val OptString) {
-	s.Detail = val
-}
-
-// SetNext sets the value of Next.
-func (s *Place) SetNext(val string) {
-	s.Next = val
-}
-
 type PlaceOrderAccepted OrderHeaders
 
 func (*PlaceOrderAccepted) placeOrderRes() {}
@@ -7970,7 +7970,7 @@ func (s *RequestCount) SetStatus(val string) {
 
 // Ref: #/components/schemas/ResyncEvent
 type ResyncEvent struct {
-	Data  Place            `json:"data"`
+	Data  FeedCursor       `json:"data"`
 	Event ResyncEventEvent `json:"event"`
 	// For Last-Event-ID: where the stream goes on after a break.
 	ID string `json:"id"`
@@ -7979,7 +7979,7 @@ type ResyncEvent struct {
 }
 
 // GetData returns the value of Data.
-func (s *ResyncEvent) GetData() Place {
+func (s *ResyncEvent) GetData() FeedCursor {
 	return s.Data
 }
 
@@ -7999,7 +7999,7 @@ func (s *ResyncEvent) GetRetry() OptInt {
 }
 
 // SetData sets the value of Data.
-func (s *ResyncEvent) SetData(val Place) {
+func (s *ResyncEvent) SetData(val FeedCursor) {
 	s.Data = val
 }
 
@@ -9298,7 +9298,7 @@ func (s *WebhookDisabledReason) UnmarshalText(data []byte) error {
 	}
 }
 
-// The type of a message: an EventType, Ping for a test, or EndpointDisabled if a different webhook of
+// The type of a message: an EventType, Ping for a test, or WebhookDisabled if a different webhook of
 // the same owner was disabled. The other types tell operators of the system: only webhooks of an
 // operator or an admin for all customers get them.
 // Ref: #/components/schemas/WebhookEventType
@@ -9309,7 +9309,7 @@ const (
 	WebhookEventTypeOrderStatusUpdated      WebhookEventType = "OrderStatusUpdated"
 	WebhookEventTypeOrderProcessingProgress WebhookEventType = "OrderProcessingProgress"
 	WebhookEventTypePing                    WebhookEventType = "Ping"
-	WebhookEventTypeEndpointDisabled        WebhookEventType = "EndpointDisabled"
+	WebhookEventTypeWebhookDisabled         WebhookEventType = "WebhookDisabled"
 	WebhookEventTypeNeedsAttention          WebhookEventType = "NeedsAttention"
 	WebhookEventTypeInvariantViolated       WebhookEventType = "InvariantViolated"
 	WebhookEventTypeBreakerOpen             WebhookEventType = "BreakerOpen"
@@ -9323,7 +9323,7 @@ func (WebhookEventType) AllValues() []WebhookEventType {
 		WebhookEventTypeOrderStatusUpdated,
 		WebhookEventTypeOrderProcessingProgress,
 		WebhookEventTypePing,
-		WebhookEventTypeEndpointDisabled,
+		WebhookEventTypeWebhookDisabled,
 		WebhookEventTypeNeedsAttention,
 		WebhookEventTypeInvariantViolated,
 		WebhookEventTypeBreakerOpen,
@@ -9342,7 +9342,7 @@ func (s WebhookEventType) MarshalText() ([]byte, error) {
 		return []byte(s), nil
 	case WebhookEventTypePing:
 		return []byte(s), nil
-	case WebhookEventTypeEndpointDisabled:
+	case WebhookEventTypeWebhookDisabled:
 		return []byte(s), nil
 	case WebhookEventTypeNeedsAttention:
 		return []byte(s), nil
@@ -9372,8 +9372,8 @@ func (s *WebhookEventType) UnmarshalText(data []byte) error {
 	case WebhookEventTypePing:
 		*s = WebhookEventTypePing
 		return nil
-	case WebhookEventTypeEndpointDisabled:
-		*s = WebhookEventTypeEndpointDisabled
+	case WebhookEventTypeWebhookDisabled:
+		*s = WebhookEventTypeWebhookDisabled
 		return nil
 	case WebhookEventTypeNeedsAttention:
 		*s = WebhookEventTypeNeedsAttention

@@ -6307,7 +6307,7 @@ func (s WebhookEventType) Validate() error {
 		return nil
 	case "Ping":
 		return nil
-	case "EndpointDisabled":
+	case "WebhookDisabled":
 		return nil
 	case "NeedsAttention":
 		return nil

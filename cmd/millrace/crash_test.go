@@ -32,11 +32,11 @@ func TestSubscriberOutlivesPostgres(t *testing.T) {
 	var finished atomic.Int64
 	versions := map[string]int64{}
 	following := make(chan struct{})
-	place := "start"
+	cursor := "start"
 	go func() {
 		defer close(following)
 		for finished.Load() < all && ctx.Err() == nil {
-			place = followEvents(ctx, m.api, place, func(orderID, step string, version int64) {
+			cursor = followEvents(ctx, m.api, cursor, func(orderID, step string, version int64) {
 				if version != versions[orderID]+1 {
 					t.Errorf("order %s: version %d after %d", orderID, version, versions[orderID])
 				}
@@ -64,27 +64,27 @@ func TestSubscriberOutlivesPostgres(t *testing.T) {
 }
 
 // followEvents reads one stream to its end, and returns where to go on.
-func followEvents(ctx context.Context, api, place string, heard func(orderID, step string, version int64)) string {
+func followEvents(ctx context.Context, api, cursor string, heard func(orderID, step string, version int64)) string {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/api/events?after=start", nil)
 	if err != nil {
-		return place
+		return cursor
 	}
 	request.Header.Set("Accept", "text/event-stream")
-	if place != "start" {
-		request.Header.Set("Last-Event-ID", place)
+	if cursor != "start" {
+		request.Header.Set("Last-Event-ID", cursor)
 	}
 	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
-		return place
+		return cursor
 	}
 	defer func() { _ = response.Body.Close() }()
-	id := place
+	id := cursor
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 		if value, ok := strings.CutPrefix(lines.Text(), "id: "); ok {
 			id = value
 		}
 		if value, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-			place = id
+			cursor = id
 			var e struct {
 				OrderID, Step string
 				Version       int64
@@ -94,7 +94,7 @@ func followEvents(ctx context.Context, api, place string, heard func(orderID, st
 			}
 		}
 	}
-	return place
+	return cursor
 }
 
 // crash kills a process of the Postgres below dir, at which the server ends all sessions and recovers.

@@ -29,7 +29,7 @@ const (
 
 type tailCommand struct {
 	remoteFlags
-	After    string   `default:"end" help:"Place in the feed: start, end, or a cursor, such as the one that an earlier run printed."`
+	After    string   `default:"end" help:"Where in the feed to begin: start, end, or a cursor, such as the one that an earlier run printed."`
 	Customer string   `help:"Only events of this customer's orders."`
 	Type     []string `enum:"OrderCreated,OrderStatusUpdated,OrderProcessingProgress" help:"Only events of this type. May be repeated."`
 	Limit    int      `min:"1" max:"1000000" or:"0" help:"End after this number of events. Without it, there is no end."`

@@ -107,7 +107,7 @@ func TestEventsTailEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, _, err := s.command(ctx, "viewer", s.api, "events", "tail", "--after", "yesterday")
-	require.ErrorContains(t, err, "query.after must be a place in the feed")
+	require.ErrorContains(t, err, "query.after must be a cursor of the feed")
 	require.Equal(t, 3, exitStatus(err))
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "<html>")

@@ -54,14 +54,14 @@ func (c *undoFindingsCommand) Validate() error {
 
 // undoOutput is the output as JSON.
 type undoOutput struct {
-	DryRun  bool                  `json:"dryRun"`
-	Orders  int                   `json:"orders"` // to undo
-	Effects int                   `json:"effects"`
-	Totals  []reconcile.UndoTotal `json:"totals"`
-	Undone  int                   `json:"undone"` // calls that undid an effect
-	Left    int                   `json:"left"`   // orders without an answer
-	Held    []reconcile.Held      `json:"held"`
-	Settled int                   `json:"settled"` // orders that an earlier run has undone
+	DryRun       bool                  `json:"dryRun"`
+	Orders       int                   `json:"orders"` // to undo
+	Effects      int                   `json:"effects"`
+	Totals       []reconcile.UndoTotal `json:"totals"`
+	Undone       int                   `json:"undone"` // calls that undid an effect
+	Left         int                   `json:"left"`   // orders without an answer
+	Held         []reconcile.Held      `json:"held"`
+	UndoneBefore int                   `json:"undoneBefore"` // orders that an earlier run has undone
 }
 
 // Run prints what is to be undone, and undoes it. It fails if an order is left.
@@ -78,7 +78,7 @@ func (c *undoFindingsCommand) Run(p *process) error {
 			return err
 		}
 		out := undoOutput{
-			DryRun: c.DryRun, Orders: len(plan.Orders), Totals: plan.Totals(), Held: plan.Held, Settled: plan.Settled,
+			DryRun: c.DryRun, Orders: len(plan.Orders), Totals: plan.Totals(), Held: plan.Held, UndoneBefore: plan.UndoneBefore,
 		}
 		for _, t := range out.Totals {
 			out.Effects += t.Count
@@ -143,8 +143,8 @@ func (c *undoFindingsCommand) print(w io.Writer, out undoOutput) error {
 		}
 		fmt.Fprintf(w, "%d orders are held, %s: %s\n", len(list), reason, named)
 	}
-	if out.Settled > 0 {
-		fmt.Fprintf(w, "%d orders were undone before\n", out.Settled)
+	if out.UndoneBefore > 0 {
+		fmt.Fprintf(w, "%d orders were undone before\n", out.UndoneBefore)
 	}
 	if out.DryRun {
 		_, err := fmt.Fprintf(w, "%d lost orders with %d effects would be undone; nothing was done\n",

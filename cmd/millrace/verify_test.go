@@ -243,7 +243,7 @@ func TestFindingsUndo(t *testing.T) {
 	require.Equal(t, "findings.undo", auditLog(t, database)[0].Action)
 	out, err = undo("--since", since, "--grace", "0s", "--reason", "restored", "--json")
 	require.NoError(t, err)
-	require.Contains(t, out, `"settled": 1`)
+	require.Contains(t, out, `"undoneBefore": 1`)
 	_, _, summary := do(t, http.MethodGet, providers+"/ledger/summary", "")
 	require.Contains(t, string(summary), `"release":{"count":1,"units":3}`)
 	require.Contains(t, string(summary), `"void":{"count":1,"amounts":{"USD":20.00}}`)

@@ -124,8 +124,8 @@ func drills() []drill {
 			alerts: []string{"MillraceOverloaded"}, inject: overload, undo: removeExtra,
 		},
 		{
-			name: "drift", cause: "the payment provider has an authorisation of an unknown order",
-			alerts: []string{"MillraceReconcileDrift"},
+			name: "finding", cause: "the payment provider has an authorisation of an unknown order",
+			alerts: []string{"MillraceReconcileFindings"},
 			inject: func(ctx context.Context, l *lab) error {
 				order := uuid.NewString()
 				body := newOrder("card_visa")

@@ -87,8 +87,8 @@ func twice(ledger []simulator.Entry) (keys []string) {
 
 // undoing is what `millrace findings undo --json` prints.
 type undoing struct {
-	Orders, Effects, Undone, Left, Settled int
-	Totals                                 []struct {
+	Orders, Effects, Undone, Left, UndoneBefore int
+	Totals                                      []struct {
 		Undo  string
 		Count int
 		Money map[orders.Currency]json.Number

@@ -46,10 +46,10 @@ SELECT
 FROM millrace.instances ORDER BY heartbeat_at DESC LIMIT @most;
 
 -- name: EvidenceDeliveries :many
--- EvidenceDeliveries counts the messages about an order by state. It looks up each endpoint's, along the constraint that
+-- EvidenceDeliveries counts the messages about an order by state. It looks up each webhook's, along the constraint that
 -- has each event once.
 SELECT d.state, count(*) AS deliveries
-FROM (SELECT w.id FROM millrace.webhook_endpoints w ORDER BY w.id LIMIT @most_endpoints) e
+FROM (SELECT w.id FROM millrace.webhook_endpoints w ORDER BY w.id LIMIT @most_webhooks) e
 CROSS JOIN LATERAL (
     SELECT x.state FROM millrace.webhook_deliveries x
     WHERE x.endpoint_id = e.id AND x.order_id = @order_id::uuid ORDER BY x.version LIMIT @most_each
@@ -62,7 +62,7 @@ SELECT
     d.endpoint_id, d.id, d.event_type, d.version, d.state, d.attempts, d.next_attempt_at, d.created_at,
     coalesce(a.status, 0)::integer AS status, coalesce(a.error, '')::text AS error
 FROM (
-    SELECT x.* FROM (SELECT w.id FROM millrace.webhook_endpoints w ORDER BY w.id LIMIT @most_endpoints) e
+    SELECT x.* FROM (SELECT w.id FROM millrace.webhook_endpoints w ORDER BY w.id LIMIT @most_webhooks) e
     CROSS JOIN LATERAL (
         SELECT y.* FROM millrace.webhook_deliveries y
         WHERE y.endpoint_id = e.id AND y.order_id = @order_id::uuid ORDER BY y.version DESC LIMIT @most

@@ -47,7 +47,7 @@ DELETE FROM millrace.operator_notices WHERE NOT holds AND told_at <= @since;
 SELECT count(*) FROM millrace.operator_notices WHERE told_at > @since;
 
 -- name: WebhooksForOperators :many
--- WebhooksForOperators lists the endpoints that are told of the system, if they want messages of a type.
+-- WebhooksForOperators lists the webhooks that are told of the system, if they want messages of a type.
 SELECT id FROM millrace.webhook_endpoints
 WHERE state = 'enabled' AND customer_id = '' AND for_operators
     AND (cardinality(event_types) = 0 OR @type::text = ANY(event_types))

@@ -36,8 +36,8 @@ SET detail = EXCLUDED.detail, last_seen_at = EXCLUDED.last_seen_at,
     state = CASE reconciliation_findings.state WHEN 'accepted' THEN 'accepted' ELSE 'open' END
 RETURNING (first_seen_at = last_seen_at)::boolean AS fresh;
 
--- name: FindingsSettle :many
--- FindingsSettle settles open findings about keys.
+-- name: FindingsClose :many
+-- FindingsClose closes open findings about keys.
 UPDATE millrace.reconciliation_findings f SET state = @state
 FROM (SELECT unnest(@providers::text[]) AS provider, unnest(@kinds::text[]) AS kind, unnest(@keys::text[]) AS key) s
 WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key AND f.state = 'open'

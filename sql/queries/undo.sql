@@ -16,8 +16,8 @@ WITH added AS (
 )
 SELECT EXISTS (SELECT FROM added) AS fresh;
 
--- name: UndoSettle :execrows
--- UndoSettle stores the outcome of an undo that has none.
+-- name: UndoFinish :execrows
+-- UndoFinish stores the outcome of an undo that has none.
 UPDATE millrace.reconciliation_undos
 SET state = @state, reference = @reference, detail = @detail, settled_at = @at::timestamptz
 WHERE provider = @provider AND key = @key AND state = 'pending';

@@ -4,7 +4,7 @@ INSERT INTO millrace.webhook_deliveries (
     id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at
 )
 SELECT
-    unnest(@ids::uuid[]), unnest(@endpoint_ids::uuid[]), unnest(@event_types::text[]),
+    unnest(@ids::uuid[]), unnest(@webhook_ids::uuid[]), unnest(@event_types::text[]),
     nullif(unnest(@order_ids::uuid[]), '00000000-0000-0000-0000-000000000000'), unnest(@versions::bigint[]),
     unnest(@bodies::text[]), 'pending', 0, @give_up_at, @at, @at
 ON CONFLICT ON CONSTRAINT webhook_deliveries_once DO NOTHING;
@@ -13,7 +13,7 @@ ON CONFLICT ON CONSTRAINT webhook_deliveries_once DO NOTHING;
 -- DeliveriesBefore finds each webhook's last message about an order before a version.
 SELECT w.endpoint_id::uuid AS endpoint_id, w.order_id::uuid AS order_id, d.id
 FROM (
-    SELECT unnest(@endpoint_ids::uuid[]) AS endpoint_id, unnest(@order_ids::uuid[]) AS order_id,
+    SELECT unnest(@webhook_ids::uuid[]) AS endpoint_id, unnest(@order_ids::uuid[]) AS order_id,
         unnest(@versions::bigint[]) AS version
 ) w
 CROSS JOIN LATERAL (
@@ -28,9 +28,9 @@ CROSS JOIN LATERAL (
 -- join may read them again for every row of the webhook, if the statistics are from when the webhook had few. Each comes
 -- with the request that placed its order.
 UPDATE millrace.webhook_deliveries c SET next_attempt_at = @claimed_until
-WHERE c.endpoint_id = @endpoint_id AND c.id = ANY(ARRAY(
+WHERE c.endpoint_id = @webhook_id AND c.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
-    WHERE d.endpoint_id = @endpoint_id AND d.state = 'pending' AND d.next_attempt_at <= @at AND NOT EXISTS (
+    WHERE d.endpoint_id = @webhook_id AND d.state = 'pending' AND d.next_attempt_at <= @at AND NOT EXISTS (
         SELECT FROM millrace.webhook_deliveries e
         WHERE e.endpoint_id = d.endpoint_id AND e.order_id = d.order_id AND e.version < d.version
             AND e.state || '' = 'pending' OFFSET 0 -- looked up for each: a join reads all that is pending for each
@@ -41,8 +41,8 @@ RETURNING sqlc.embed(c),
     coalesce((SELECT o.request_id FROM millrace.orders o WHERE o.id = c.order_id), '')::text AS request_id,
     coalesce((SELECT o.traceparent FROM millrace.orders o WHERE o.id = c.order_id), '')::text AS traceparent;
 
--- name: DeliveriesSettle :exec
--- DeliveriesSettle records the results of attempts. A result with attempts 0 was not attempted: the message is again as
+-- name: DeliveriesRecord :exec
+-- DeliveriesRecord records the results of attempts. A result with attempts 0 was not attempted: the message is again as
 -- before it was claimed. A message that another worker finished or claimed meanwhile stays as it is.
 WITH made AS (
     SELECT
@@ -50,47 +50,47 @@ WITH made AS (
         unnest(@next_attempt_at::timestamptz[]) AS next_attempt_at, unnest(@at::timestamptz[]) AS at,
         unnest(@durations_ms::int[]) AS duration_ms, unnest(@statuses::int[]) AS status,
         unnest(@errors::text[]) AS error, unnest(@responses::text[]) AS response
-), settled AS (
+), recorded AS (
     UPDATE millrace.webhook_deliveries d SET
         state = m.state, attempts = greatest(d.attempts, m.attempt), next_attempt_at = m.next_attempt_at,
         finished_at = CASE WHEN m.state <> 'pending' THEN m.at END
     FROM made m
-    WHERE d.endpoint_id = @endpoint_id AND d.id = m.id AND d.state = 'pending'
+    WHERE d.endpoint_id = @webhook_id AND d.id = m.id AND d.state = 'pending'
         AND (m.attempt = 0 OR d.attempts = m.attempt - 1)
     RETURNING d.id
 )
 INSERT INTO millrace.webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response)
-SELECT @endpoint_id::uuid, m.id, m.attempt, m.at, m.duration_ms, m.status, m.error, m.response
-FROM made m JOIN settled s ON s.id = m.id WHERE m.attempt > 0;
+SELECT @webhook_id::uuid, m.id, m.attempt, m.at, m.duration_ms, m.status, m.error, m.response
+FROM made m JOIN recorded s ON s.id = m.id WHERE m.attempt > 0;
 
 -- name: DeliveriesHasten :execrows
 -- DeliveriesHasten makes messages that wait for their next attempt due at once: the webhook works again.
 UPDATE millrace.webhook_deliveries h SET next_attempt_at = @at
-WHERE h.endpoint_id = @endpoint_id AND h.id = ANY(ARRAY(
+WHERE h.endpoint_id = @webhook_id AND h.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
-    WHERE d.endpoint_id = @endpoint_id AND d.state = 'pending' AND d.next_attempt_at > @at
+    WHERE d.endpoint_id = @webhook_id AND d.state = 'pending' AND d.next_attempt_at > @at
     ORDER BY d.next_attempt_at LIMIT @batch_size
 ));
 
 -- name: DeliveriesList :many
 SELECT * FROM millrace.webhook_deliveries
-WHERE endpoint_id = @endpoint_id AND id < @before ORDER BY id DESC LIMIT @page_size;
+WHERE endpoint_id = @webhook_id AND id < @before ORDER BY id DESC LIMIT @page_size;
 
 -- name: DeliveriesListByState :many
 SELECT * FROM millrace.webhook_deliveries
-WHERE endpoint_id = @endpoint_id AND state = @state AND id < @before ORDER BY id DESC LIMIT @page_size;
+WHERE endpoint_id = @webhook_id AND state = @state AND id < @before ORDER BY id DESC LIMIT @page_size;
 
 -- name: DeliveryRead :one
-SELECT * FROM millrace.webhook_deliveries WHERE endpoint_id = @endpoint_id AND id = @id;
+SELECT * FROM millrace.webhook_deliveries WHERE endpoint_id = @webhook_id AND id = @id;
 
 -- name: AttemptsList :many
 SELECT * FROM millrace.webhook_attempts
-WHERE endpoint_id = @endpoint_id AND delivery_id = @delivery_id ORDER BY attempt DESC LIMIT @page_size;
+WHERE endpoint_id = @webhook_id AND delivery_id = @delivery_id ORDER BY attempt DESC LIMIT @page_size;
 
 -- name: AttemptsLast :many
 -- AttemptsLast reads the last attempts of deliveries.
 SELECT DISTINCT ON (delivery_id) * FROM millrace.webhook_attempts
-WHERE endpoint_id = @endpoint_id AND delivery_id = ANY(@delivery_ids::uuid[])
+WHERE endpoint_id = @webhook_id AND delivery_id = ANY(@delivery_ids::uuid[])
 ORDER BY delivery_id, attempt DESC;
 
 -- name: DeliveryRepeat :one
@@ -98,16 +98,16 @@ ORDER BY delivery_id, attempt DESC;
 UPDATE millrace.webhook_deliveries SET
     state = 'pending', next_attempt_at = @at, finished_at = NULL,
     give_up_at = CASE WHEN state = 'pending' THEN give_up_at ELSE attempts + @more END
-WHERE endpoint_id = @endpoint_id AND id = @id RETURNING *;
+WHERE endpoint_id = @webhook_id AND id = @id RETURNING *;
 
 -- name: DeliveriesRepeat :many
 -- DeliveriesRepeat makes messages due again, oldest first and a bounded number at a time. It takes messages in the
 -- given states that were made at a moment or later, after the last id.
 UPDATE millrace.webhook_deliveries r SET
     state = 'pending', next_attempt_at = @at, finished_at = NULL, give_up_at = r.attempts + @more
-WHERE r.endpoint_id = @endpoint_id AND r.id = ANY(ARRAY(
+WHERE r.endpoint_id = @webhook_id AND r.id = ANY(ARRAY(
     SELECT d.id FROM millrace.webhook_deliveries d
-    WHERE d.endpoint_id = @endpoint_id AND d.id > @after AND d.created_at >= @since AND d.created_at <= @until
+    WHERE d.endpoint_id = @webhook_id AND d.id > @after AND d.created_at >= @since AND d.created_at <= @until
         AND d.state = ANY(@states::text[])
     ORDER BY d.id LIMIT @batch_size
 ))

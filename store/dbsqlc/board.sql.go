@@ -102,15 +102,15 @@ WHERE failing_since IS NOT NULL AND state <> 'deleted' ORDER BY failing_since LI
 `
 
 // WebhooksFailing lists the webhooks that fail, or that Millrace disabled because they failed, longest first.
-func (q *Queries) WebhooksFailing(ctx context.Context, db DBTX, most int32) ([]WebhookEndpoint, error) {
+func (q *Queries) WebhooksFailing(ctx context.Context, db DBTX, most int32) ([]Webhook, error) {
 	rows, err := db.Query(ctx, webhooksFailing, most)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []WebhookEndpoint
+	var items []Webhook
 	for rows.Next() {
-		var i WebhookEndpoint
+		var i Webhook
 		if err := rows.Scan(
 			&i.ID,
 			&i.Principal,

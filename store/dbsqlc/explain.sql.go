@@ -68,9 +68,9 @@ GROUP BY d.state ORDER BY d.state
 `
 
 type EvidenceDeliveriesParams struct {
-	MostEndpoints int32
-	OrderID       uuid.UUID
-	MostEach      int32
+	MostWebhooks int32
+	OrderID      uuid.UUID
+	MostEach     int32
 }
 
 type EvidenceDeliveriesRow struct {
@@ -78,10 +78,10 @@ type EvidenceDeliveriesRow struct {
 	Deliveries int64
 }
 
-// EvidenceDeliveries counts the messages about an order by state. It looks up each endpoint's, along the constraint that
+// EvidenceDeliveries counts the messages about an order by state. It looks up each webhook's, along the constraint that
 // has each event once.
 func (q *Queries) EvidenceDeliveries(ctx context.Context, db DBTX, arg *EvidenceDeliveriesParams) ([]EvidenceDeliveriesRow, error) {
-	rows, err := db.Query(ctx, evidenceDeliveries, arg.MostEndpoints, arg.OrderID, arg.MostEach)
+	rows, err := db.Query(ctx, evidenceDeliveries, arg.MostWebhooks, arg.OrderID, arg.MostEach)
 	if err != nil {
 		return nil, err
 	}
@@ -229,13 +229,13 @@ ORDER BY d.version DESC, d.endpoint_id
 `
 
 type EvidenceMessagesParams struct {
-	MostEndpoints int32
-	OrderID       uuid.UUID
-	Most          int32
+	MostWebhooks int32
+	OrderID      uuid.UUID
+	Most         int32
 }
 
 type EvidenceMessagesRow struct {
-	EndpointID    uuid.UUID
+	WebhookID     uuid.UUID
 	ID            uuid.UUID
 	EventType     string
 	Version       int64
@@ -249,7 +249,7 @@ type EvidenceMessagesRow struct {
 
 // EvidenceMessages reads the newest messages about an order, each with its latest attempt. It goes the same way.
 func (q *Queries) EvidenceMessages(ctx context.Context, db DBTX, arg *EvidenceMessagesParams) ([]EvidenceMessagesRow, error) {
-	rows, err := db.Query(ctx, evidenceMessages, arg.MostEndpoints, arg.OrderID, arg.Most)
+	rows, err := db.Query(ctx, evidenceMessages, arg.MostWebhooks, arg.OrderID, arg.Most)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func (q *Queries) EvidenceMessages(ctx context.Context, db DBTX, arg *EvidenceMe
 	for rows.Next() {
 		var i EvidenceMessagesRow
 		if err := rows.Scan(
-			&i.EndpointID,
+			&i.WebhookID,
 			&i.ID,
 			&i.EventType,
 			&i.Version,

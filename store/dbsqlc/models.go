@@ -182,33 +182,7 @@ type Verification struct {
 	Violations      []byte
 }
 
-type WebhookAttempt struct {
-	EndpointID uuid.UUID
-	DeliveryID uuid.UUID
-	Attempt    int32
-	At         time.Time
-	DurationMs int32
-	Status     int32
-	Error      string
-	Response   string
-}
-
-type WebhookDelivery struct {
-	ID            uuid.UUID
-	EndpointID    uuid.UUID
-	EventType     string
-	OrderID       uuid.UUID
-	Version       int64
-	Body          string
-	State         string
-	Attempts      int32
-	GiveUpAt      int32
-	NextAttemptAt time.Time
-	CreatedAt     time.Time
-	FinishedAt    pgtype.Timestamptz
-}
-
-type WebhookEndpoint struct {
+type Webhook struct {
 	ID                uuid.UUID
 	Principal         string
 	IdempotencyKey    pgtype.Text
@@ -230,4 +204,30 @@ type WebhookEndpoint struct {
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 	ForOperators      bool
+}
+
+type WebhookAttempt struct {
+	WebhookID  uuid.UUID
+	DeliveryID uuid.UUID
+	Attempt    int32
+	At         time.Time
+	DurationMs int32
+	Status     int32
+	Error      string
+	Response   string
+}
+
+type WebhookDelivery struct {
+	ID            uuid.UUID
+	WebhookID     uuid.UUID
+	EventType     string
+	OrderID       uuid.UUID
+	Version       int64
+	Body          string
+	State         string
+	Attempts      int32
+	GiveUpAt      int32
+	NextAttemptAt time.Time
+	CreatedAt     time.Time
+	FinishedAt    pgtype.Timestamptz
 }

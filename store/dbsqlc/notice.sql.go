@@ -205,7 +205,7 @@ WHERE state = 'enabled' AND customer_id = '' AND for_operators
 ORDER BY id
 `
 
-// WebhooksForOperators lists the endpoints that are told of the system, if they want messages of a type.
+// WebhooksForOperators lists the webhooks that are told of the system, if they want messages of a type.
 func (q *Queries) WebhooksForOperators(ctx context.Context, db DBTX, type_ string) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, webhooksForOperators, type_)
 	if err != nil {

@@ -12,6 +12,56 @@ import (
 	"github.com/google/uuid"
 )
 
+const findingsClose = `-- name: FindingsClose :many
+UPDATE millrace.reconciliation_findings f SET state = $1
+FROM (SELECT unnest($2::text[]) AS provider, unnest($3::text[]) AS kind, unnest($4::text[]) AS key) s
+WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key AND f.state = 'open'
+RETURNING f.provider, f.kind, f.key, f.order_id, f.detail, f.state, f.first_seen_at, f.last_seen_at, f.rechecked_at
+`
+
+type FindingsCloseParams struct {
+	State     string
+	Providers []string
+	Kinds     []string
+	Keys      []string
+}
+
+// FindingsClose closes open findings about keys.
+func (q *Queries) FindingsClose(ctx context.Context, db DBTX, arg *FindingsCloseParams) ([]ReconciliationFinding, error) {
+	rows, err := db.Query(ctx, findingsClose,
+		arg.State,
+		arg.Providers,
+		arg.Kinds,
+		arg.Keys,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReconciliationFinding
+	for rows.Next() {
+		var i ReconciliationFinding
+		if err := rows.Scan(
+			&i.Provider,
+			&i.Kind,
+			&i.Key,
+			&i.OrderID,
+			&i.Detail,
+			&i.State,
+			&i.FirstSeenAt,
+			&i.LastSeenAt,
+			&i.RecheckedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const findingsKnown = `-- name: FindingsKnown :one
 SELECT EXISTS (
     SELECT FROM millrace.reconciliation_findings WHERE provider = $1 AND kind = $2 AND key = $3 AND state <> 'resolved'
@@ -189,56 +239,6 @@ func (q *Queries) FindingsRechecked(ctx context.Context, db DBTX, arg *FindingsR
 		arg.LastSeenAt,
 	)
 	return err
-}
-
-const findingsSettle = `-- name: FindingsSettle :many
-UPDATE millrace.reconciliation_findings f SET state = $1
-FROM (SELECT unnest($2::text[]) AS provider, unnest($3::text[]) AS kind, unnest($4::text[]) AS key) s
-WHERE f.provider = s.provider AND f.kind = s.kind AND f.key = s.key AND f.state = 'open'
-RETURNING f.provider, f.kind, f.key, f.order_id, f.detail, f.state, f.first_seen_at, f.last_seen_at, f.rechecked_at
-`
-
-type FindingsSettleParams struct {
-	State     string
-	Providers []string
-	Kinds     []string
-	Keys      []string
-}
-
-// FindingsSettle settles open findings about keys.
-func (q *Queries) FindingsSettle(ctx context.Context, db DBTX, arg *FindingsSettleParams) ([]ReconciliationFinding, error) {
-	rows, err := db.Query(ctx, findingsSettle,
-		arg.State,
-		arg.Providers,
-		arg.Kinds,
-		arg.Keys,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ReconciliationFinding
-	for rows.Next() {
-		var i ReconciliationFinding
-		if err := rows.Scan(
-			&i.Provider,
-			&i.Kind,
-			&i.Key,
-			&i.OrderID,
-			&i.Detail,
-			&i.State,
-			&i.FirstSeenAt,
-			&i.LastSeenAt,
-			&i.RecheckedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const findingsWrite = `-- name: FindingsWrite :many

@@ -97,6 +97,37 @@ func (q *Queries) FindingsOfKeys(ctx context.Context, db DBTX, arg *FindingsOfKe
 	return items, nil
 }
 
+const undoFinish = `-- name: UndoFinish :execrows
+UPDATE millrace.reconciliation_undos
+SET state = $1, reference = $2, detail = $3, settled_at = $4::timestamptz
+WHERE provider = $5 AND key = $6 AND state = 'pending'
+`
+
+type UndoFinishParams struct {
+	State     string
+	Reference string
+	Detail    string
+	At        time.Time
+	Provider  string
+	Key       string
+}
+
+// UndoFinish stores the outcome of an undo that has none.
+func (q *Queries) UndoFinish(ctx context.Context, db DBTX, arg *UndoFinishParams) (int64, error) {
+	result, err := db.Exec(ctx, undoFinish,
+		arg.State,
+		arg.Reference,
+		arg.Detail,
+		arg.At,
+		arg.Provider,
+		arg.Key,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const undoInsert = `-- name: UndoInsert :one
 WITH added AS (
     INSERT INTO millrace.reconciliation_undos (
@@ -137,37 +168,6 @@ func (q *Queries) UndoInsert(ctx context.Context, db DBTX, arg *UndoInsertParams
 	var fresh bool
 	err := row.Scan(&fresh)
 	return fresh, err
-}
-
-const undoSettle = `-- name: UndoSettle :execrows
-UPDATE millrace.reconciliation_undos
-SET state = $1, reference = $2, detail = $3, settled_at = $4::timestamptz
-WHERE provider = $5 AND key = $6 AND state = 'pending'
-`
-
-type UndoSettleParams struct {
-	State     string
-	Reference string
-	Detail    string
-	At        time.Time
-	Provider  string
-	Key       string
-}
-
-// UndoSettle stores the outcome of an undo that has none.
-func (q *Queries) UndoSettle(ctx context.Context, db DBTX, arg *UndoSettleParams) (int64, error) {
-	result, err := db.Exec(ctx, undoSettle,
-		arg.State,
-		arg.Reference,
-		arg.Detail,
-		arg.At,
-		arg.Provider,
-		arg.Key,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
 }
 
 const undosRead = `-- name: UndosRead :many

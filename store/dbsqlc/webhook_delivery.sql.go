@@ -20,13 +20,13 @@ ORDER BY delivery_id, attempt DESC
 `
 
 type AttemptsLastParams struct {
-	EndpointID  uuid.UUID
+	WebhookID   uuid.UUID
 	DeliveryIds []uuid.UUID
 }
 
 // AttemptsLast reads the last attempts of deliveries.
 func (q *Queries) AttemptsLast(ctx context.Context, db DBTX, arg *AttemptsLastParams) ([]WebhookAttempt, error) {
-	rows, err := db.Query(ctx, attemptsLast, arg.EndpointID, arg.DeliveryIds)
+	rows, err := db.Query(ctx, attemptsLast, arg.WebhookID, arg.DeliveryIds)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (q *Queries) AttemptsLast(ctx context.Context, db DBTX, arg *AttemptsLastPa
 	for rows.Next() {
 		var i WebhookAttempt
 		if err := rows.Scan(
-			&i.EndpointID,
+			&i.WebhookID,
 			&i.DeliveryID,
 			&i.Attempt,
 			&i.At,
@@ -60,13 +60,13 @@ WHERE endpoint_id = $1 AND delivery_id = $2 ORDER BY attempt DESC LIMIT $3
 `
 
 type AttemptsListParams struct {
-	EndpointID uuid.UUID
+	WebhookID  uuid.UUID
 	DeliveryID uuid.UUID
 	PageSize   int32
 }
 
 func (q *Queries) AttemptsList(ctx context.Context, db DBTX, arg *AttemptsListParams) ([]WebhookAttempt, error) {
-	rows, err := db.Query(ctx, attemptsList, arg.EndpointID, arg.DeliveryID, arg.PageSize)
+	rows, err := db.Query(ctx, attemptsList, arg.WebhookID, arg.DeliveryID, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (q *Queries) AttemptsList(ctx context.Context, db DBTX, arg *AttemptsListPa
 	for rows.Next() {
 		var i WebhookAttempt
 		if err := rows.Scan(
-			&i.EndpointID,
+			&i.WebhookID,
 			&i.DeliveryID,
 			&i.Attempt,
 			&i.At,
@@ -108,20 +108,20 @@ CROSS JOIN LATERAL (
 `
 
 type DeliveriesBeforeParams struct {
-	EndpointIds []uuid.UUID
-	OrderIds    []uuid.UUID
-	Versions    []int64
+	WebhookIds []uuid.UUID
+	OrderIds   []uuid.UUID
+	Versions   []int64
 }
 
 type DeliveriesBeforeRow struct {
-	EndpointID uuid.UUID
-	OrderID    uuid.UUID
-	ID         uuid.UUID
+	WebhookID uuid.UUID
+	OrderID   uuid.UUID
+	ID        uuid.UUID
 }
 
 // DeliveriesBefore finds each webhook's last message about an order before a version.
 func (q *Queries) DeliveriesBefore(ctx context.Context, db DBTX, arg *DeliveriesBeforeParams) ([]DeliveriesBeforeRow, error) {
-	rows, err := db.Query(ctx, deliveriesBefore, arg.EndpointIds, arg.OrderIds, arg.Versions)
+	rows, err := db.Query(ctx, deliveriesBefore, arg.WebhookIds, arg.OrderIds, arg.Versions)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (q *Queries) DeliveriesBefore(ctx context.Context, db DBTX, arg *Deliveries
 	var items []DeliveriesBeforeRow
 	for rows.Next() {
 		var i DeliveriesBeforeRow
-		if err := rows.Scan(&i.EndpointID, &i.OrderID, &i.ID); err != nil {
+		if err := rows.Scan(&i.WebhookID, &i.OrderID, &i.ID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -158,7 +158,7 @@ RETURNING c.id, c.endpoint_id, c.event_type, c.order_id, c.version, c.body, c.st
 
 type DeliveriesClaimParams struct {
 	ClaimedUntil time.Time
-	EndpointID   uuid.UUID
+	WebhookID    uuid.UUID
 	At           time.Time
 	BatchSize    int32
 }
@@ -176,7 +176,7 @@ type DeliveriesClaimRow struct {
 func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesClaimParams) ([]DeliveriesClaimRow, error) {
 	rows, err := db.Query(ctx, deliveriesClaim,
 		arg.ClaimedUntil,
-		arg.EndpointID,
+		arg.WebhookID,
 		arg.At,
 		arg.BatchSize,
 	)
@@ -189,7 +189,7 @@ func (q *Queries) DeliveriesClaim(ctx context.Context, db DBTX, arg *DeliveriesC
 		var i DeliveriesClaimRow
 		if err := rows.Scan(
 			&i.WebhookDelivery.ID,
-			&i.WebhookDelivery.EndpointID,
+			&i.WebhookDelivery.WebhookID,
 			&i.WebhookDelivery.EventType,
 			&i.WebhookDelivery.OrderID,
 			&i.WebhookDelivery.Version,
@@ -223,14 +223,14 @@ WHERE h.endpoint_id = $2 AND h.id = ANY(ARRAY(
 `
 
 type DeliveriesHastenParams struct {
-	At         time.Time
-	EndpointID uuid.UUID
-	BatchSize  int32
+	At        time.Time
+	WebhookID uuid.UUID
+	BatchSize int32
 }
 
 // DeliveriesHasten makes messages that wait for their next attempt due at once: the webhook works again.
 func (q *Queries) DeliveriesHasten(ctx context.Context, db DBTX, arg *DeliveriesHastenParams) (int64, error) {
-	result, err := db.Exec(ctx, deliveriesHasten, arg.At, arg.EndpointID, arg.BatchSize)
+	result, err := db.Exec(ctx, deliveriesHasten, arg.At, arg.WebhookID, arg.BatchSize)
 	if err != nil {
 		return 0, err
 	}
@@ -249,21 +249,21 @@ ON CONFLICT ON CONSTRAINT webhook_deliveries_once DO NOTHING
 `
 
 type DeliveriesInsertParams struct {
-	Ids         []uuid.UUID
-	EndpointIds []uuid.UUID
-	EventTypes  []string
-	OrderIds    []uuid.UUID
-	Versions    []int64
-	Bodies      []string
-	GiveUpAt    int32
-	At          time.Time
+	Ids        []uuid.UUID
+	WebhookIds []uuid.UUID
+	EventTypes []string
+	OrderIds   []uuid.UUID
+	Versions   []int64
+	Bodies     []string
+	GiveUpAt   int32
+	At         time.Time
 }
 
 // DeliveriesInsert stores messages that are to be sent at once. A second message about the same event is left out.
 func (q *Queries) DeliveriesInsert(ctx context.Context, db DBTX, arg *DeliveriesInsertParams) (int64, error) {
 	result, err := db.Exec(ctx, deliveriesInsert,
 		arg.Ids,
-		arg.EndpointIds,
+		arg.WebhookIds,
 		arg.EventTypes,
 		arg.OrderIds,
 		arg.Versions,
@@ -283,13 +283,13 @@ WHERE endpoint_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3
 `
 
 type DeliveriesListParams struct {
-	EndpointID uuid.UUID
-	Before     uuid.UUID
-	PageSize   int32
+	WebhookID uuid.UUID
+	Before    uuid.UUID
+	PageSize  int32
 }
 
 func (q *Queries) DeliveriesList(ctx context.Context, db DBTX, arg *DeliveriesListParams) ([]WebhookDelivery, error) {
-	rows, err := db.Query(ctx, deliveriesList, arg.EndpointID, arg.Before, arg.PageSize)
+	rows, err := db.Query(ctx, deliveriesList, arg.WebhookID, arg.Before, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +299,7 @@ func (q *Queries) DeliveriesList(ctx context.Context, db DBTX, arg *DeliveriesLi
 		var i WebhookDelivery
 		if err := rows.Scan(
 			&i.ID,
-			&i.EndpointID,
+			&i.WebhookID,
 			&i.EventType,
 			&i.OrderID,
 			&i.Version,
@@ -327,15 +327,15 @@ WHERE endpoint_id = $1 AND state = $2 AND id < $3 ORDER BY id DESC LIMIT $4
 `
 
 type DeliveriesListByStateParams struct {
-	EndpointID uuid.UUID
-	State      string
-	Before     uuid.UUID
-	PageSize   int32
+	WebhookID uuid.UUID
+	State     string
+	Before    uuid.UUID
+	PageSize  int32
 }
 
 func (q *Queries) DeliveriesListByState(ctx context.Context, db DBTX, arg *DeliveriesListByStateParams) ([]WebhookDelivery, error) {
 	rows, err := db.Query(ctx, deliveriesListByState,
-		arg.EndpointID,
+		arg.WebhookID,
 		arg.State,
 		arg.Before,
 		arg.PageSize,
@@ -349,7 +349,7 @@ func (q *Queries) DeliveriesListByState(ctx context.Context, db DBTX, arg *Deliv
 		var i WebhookDelivery
 		if err := rows.Scan(
 			&i.ID,
-			&i.EndpointID,
+			&i.WebhookID,
 			&i.EventType,
 			&i.OrderID,
 			&i.Version,
@@ -450,6 +450,58 @@ func (q *Queries) DeliveriesPurgeDeleted(ctx context.Context, db DBTX, arg *Deli
 	return result.RowsAffected(), nil
 }
 
+const deliveriesRecord = `-- name: DeliveriesRecord :exec
+WITH made AS (
+    SELECT
+        unnest($2::uuid[]) AS id, unnest($3::text[]) AS state, unnest($4::int[]) AS attempt,
+        unnest($5::timestamptz[]) AS next_attempt_at, unnest($6::timestamptz[]) AS at,
+        unnest($7::int[]) AS duration_ms, unnest($8::int[]) AS status,
+        unnest($9::text[]) AS error, unnest($10::text[]) AS response
+), recorded AS (
+    UPDATE millrace.webhook_deliveries d SET
+        state = m.state, attempts = greatest(d.attempts, m.attempt), next_attempt_at = m.next_attempt_at,
+        finished_at = CASE WHEN m.state <> 'pending' THEN m.at END
+    FROM made m
+    WHERE d.endpoint_id = $1 AND d.id = m.id AND d.state = 'pending'
+        AND (m.attempt = 0 OR d.attempts = m.attempt - 1)
+    RETURNING d.id
+)
+INSERT INTO millrace.webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response)
+SELECT $1::uuid, m.id, m.attempt, m.at, m.duration_ms, m.status, m.error, m.response
+FROM made m JOIN recorded s ON s.id = m.id WHERE m.attempt > 0
+`
+
+type DeliveriesRecordParams struct {
+	WebhookID     uuid.UUID
+	Ids           []uuid.UUID
+	States        []string
+	Attempts      []int32
+	NextAttemptAt []time.Time
+	At            []time.Time
+	DurationsMs   []int32
+	Statuses      []int32
+	Errors        []string
+	Responses     []string
+}
+
+// DeliveriesRecord records the results of attempts. A result with attempts 0 was not attempted: the message is again as
+// before it was claimed. A message that another worker finished or claimed meanwhile stays as it is.
+func (q *Queries) DeliveriesRecord(ctx context.Context, db DBTX, arg *DeliveriesRecordParams) error {
+	_, err := db.Exec(ctx, deliveriesRecord,
+		arg.WebhookID,
+		arg.Ids,
+		arg.States,
+		arg.Attempts,
+		arg.NextAttemptAt,
+		arg.At,
+		arg.DurationsMs,
+		arg.Statuses,
+		arg.Errors,
+		arg.Responses,
+	)
+	return err
+}
+
 const deliveriesRepeat = `-- name: DeliveriesRepeat :many
 UPDATE millrace.webhook_deliveries r SET
     state = 'pending', next_attempt_at = $1, finished_at = NULL, give_up_at = r.attempts + $2
@@ -463,14 +515,14 @@ RETURNING r.id
 `
 
 type DeliveriesRepeatParams struct {
-	At         time.Time
-	More       int32
-	EndpointID uuid.UUID
-	After      uuid.UUID
-	Since      time.Time
-	Until      time.Time
-	States     []string
-	BatchSize  int32
+	At        time.Time
+	More      int32
+	WebhookID uuid.UUID
+	After     uuid.UUID
+	Since     time.Time
+	Until     time.Time
+	States    []string
+	BatchSize int32
 }
 
 // DeliveriesRepeat makes messages due again, oldest first and a bounded number at a time. It takes messages in the
@@ -479,7 +531,7 @@ func (q *Queries) DeliveriesRepeat(ctx context.Context, db DBTX, arg *Deliveries
 	rows, err := db.Query(ctx, deliveriesRepeat,
 		arg.At,
 		arg.More,
-		arg.EndpointID,
+		arg.WebhookID,
 		arg.After,
 		arg.Since,
 		arg.Until,
@@ -504,73 +556,21 @@ func (q *Queries) DeliveriesRepeat(ctx context.Context, db DBTX, arg *Deliveries
 	return items, nil
 }
 
-const deliveriesSettle = `-- name: DeliveriesSettle :exec
-WITH made AS (
-    SELECT
-        unnest($2::uuid[]) AS id, unnest($3::text[]) AS state, unnest($4::int[]) AS attempt,
-        unnest($5::timestamptz[]) AS next_attempt_at, unnest($6::timestamptz[]) AS at,
-        unnest($7::int[]) AS duration_ms, unnest($8::int[]) AS status,
-        unnest($9::text[]) AS error, unnest($10::text[]) AS response
-), settled AS (
-    UPDATE millrace.webhook_deliveries d SET
-        state = m.state, attempts = greatest(d.attempts, m.attempt), next_attempt_at = m.next_attempt_at,
-        finished_at = CASE WHEN m.state <> 'pending' THEN m.at END
-    FROM made m
-    WHERE d.endpoint_id = $1 AND d.id = m.id AND d.state = 'pending'
-        AND (m.attempt = 0 OR d.attempts = m.attempt - 1)
-    RETURNING d.id
-)
-INSERT INTO millrace.webhook_attempts (endpoint_id, delivery_id, attempt, at, duration_ms, status, error, response)
-SELECT $1::uuid, m.id, m.attempt, m.at, m.duration_ms, m.status, m.error, m.response
-FROM made m JOIN settled s ON s.id = m.id WHERE m.attempt > 0
-`
-
-type DeliveriesSettleParams struct {
-	EndpointID    uuid.UUID
-	Ids           []uuid.UUID
-	States        []string
-	Attempts      []int32
-	NextAttemptAt []time.Time
-	At            []time.Time
-	DurationsMs   []int32
-	Statuses      []int32
-	Errors        []string
-	Responses     []string
-}
-
-// DeliveriesSettle records the results of attempts. A result with attempts 0 was not attempted: the message is again as
-// before it was claimed. A message that another worker finished or claimed meanwhile stays as it is.
-func (q *Queries) DeliveriesSettle(ctx context.Context, db DBTX, arg *DeliveriesSettleParams) error {
-	_, err := db.Exec(ctx, deliveriesSettle,
-		arg.EndpointID,
-		arg.Ids,
-		arg.States,
-		arg.Attempts,
-		arg.NextAttemptAt,
-		arg.At,
-		arg.DurationsMs,
-		arg.Statuses,
-		arg.Errors,
-		arg.Responses,
-	)
-	return err
-}
-
 const deliveryRead = `-- name: DeliveryRead :one
 SELECT id, endpoint_id, event_type, order_id, version, body, state, attempts, give_up_at, next_attempt_at, created_at, finished_at FROM millrace.webhook_deliveries WHERE endpoint_id = $1 AND id = $2
 `
 
 type DeliveryReadParams struct {
-	EndpointID uuid.UUID
-	ID         uuid.UUID
+	WebhookID uuid.UUID
+	ID        uuid.UUID
 }
 
 func (q *Queries) DeliveryRead(ctx context.Context, db DBTX, arg *DeliveryReadParams) (WebhookDelivery, error) {
-	row := db.QueryRow(ctx, deliveryRead, arg.EndpointID, arg.ID)
+	row := db.QueryRow(ctx, deliveryRead, arg.WebhookID, arg.ID)
 	var i WebhookDelivery
 	err := row.Scan(
 		&i.ID,
-		&i.EndpointID,
+		&i.WebhookID,
 		&i.EventType,
 		&i.OrderID,
 		&i.Version,
@@ -593,10 +593,10 @@ WHERE endpoint_id = $3 AND id = $4 RETURNING id, endpoint_id, event_type, order_
 `
 
 type DeliveryRepeatParams struct {
-	At         time.Time
-	More       int32
-	EndpointID uuid.UUID
-	ID         uuid.UUID
+	At        time.Time
+	More      int32
+	WebhookID uuid.UUID
+	ID        uuid.UUID
 }
 
 // DeliveryRepeat makes a message due again, with as many attempts as a new one. A pending message is tried at once.
@@ -604,13 +604,13 @@ func (q *Queries) DeliveryRepeat(ctx context.Context, db DBTX, arg *DeliveryRepe
 	row := db.QueryRow(ctx, deliveryRepeat,
 		arg.At,
 		arg.More,
-		arg.EndpointID,
+		arg.WebhookID,
 		arg.ID,
 	)
 	var i WebhookDelivery
 	err := row.Scan(
 		&i.ID,
-		&i.EndpointID,
+		&i.WebhookID,
 		&i.EventType,
 		&i.OrderID,
 		&i.Version,
