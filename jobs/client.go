@@ -57,15 +57,15 @@ const (
 // pauses knows which providers' queues an operator has paused. River stops fetching from them, and carrying jobs must
 // not call those providers either.
 type pauses struct {
-	store  *store.Store
+	queues *store.Queues
 	logger *slog.Logger
-	queues atomic.Pointer[map[string]bool]
+	paused atomic.Pointer[map[string]bool]
 	fails  streak
 }
 
 func (p *pauses) has(provider orders.Provider) bool {
-	queues := p.queues.Load()
-	return queues != nil && (*queues)[string(provider)]
+	paused := p.paused.Load()
+	return paused != nil && (*paused)[string(provider)]
 }
 
 // follow reads the pauses every second until done is closed.
@@ -86,9 +86,9 @@ func (p *pauses) follow(ctx context.Context, done <-chan struct{}) {
 func (p *pauses) read(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pausesTimeout)
 	defer cancel()
-	queues, err := p.store.Queues.Paused(ctx)
+	paused, err := p.queues.Paused(ctx)
 	if err == nil {
-		p.queues.Store(&queues)
+		p.paused.Store(&paused)
 	}
 	p.fails.warn(ctx, p.logger, "reading paused queues", err)
 }

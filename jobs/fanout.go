@@ -19,18 +19,18 @@ const (
 // FanOut turns order events into messages to webhooks, and enqueues the jobs that send them. Every process with workers
 // runs a FanOut; they take turns.
 type FanOut struct {
-	store  *store.Store
-	logger *slog.Logger
-	woken  chan struct{}
+	deliveries *store.Deliveries
+	logger     *slog.Logger
+	woken      chan struct{}
 
 	lag     prometheus.Histogram
 	expired prometheus.Counter
 }
 
 // NewFanOut makes a FanOut; the caller runs it. registerer may be nil.
-func NewFanOut(s *store.Store, logger *slog.Logger, registerer prometheus.Registerer) *FanOut {
+func NewFanOut(d *store.Deliveries, logger *slog.Logger, registerer prometheus.Registerer) *FanOut {
 	f := &FanOut{
-		store: s, logger: logger, woken: make(chan struct{}, 1),
+		deliveries: d, logger: logger, woken: make(chan struct{}, 1),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_webhook_fanout_lag_seconds", Help: "Time from an event to its messages' creation.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 4, 9),
@@ -88,7 +88,7 @@ func (f *FanOut) Run(ctx context.Context) {
 // catchUp reads to the end of the log and returns the result of the last read.
 func (f *FanOut) catchUp(ctx context.Context) (store.FannedOut, error) {
 	for ctx.Err() == nil {
-		done, err := f.store.Deliveries.FanOut(ctx, webhook.Body)
+		done, err := f.deliveries.FanOut(ctx, webhook.Body)
 		if err != nil {
 			return done, err
 		}

@@ -148,7 +148,7 @@ func (c Config) withDefaults() Config {
 // for up to 20 s, then cancels them without using up an attempt.
 func NewClient(c Config) (*Client, error) {
 	c = c.withDefaults()
-	paused, stopping := &pauses{store: c.Store, logger: c.Logger}, make(chan struct{})
+	paused, stopping := &pauses{queues: c.Store.Queues, logger: c.Logger}, make(chan struct{})
 	s := &shared{
 		Config: c, metrics: newMetrics(c.Registerer), tally: newTally(time.Now, c.Logger), paused: paused, stopping: stopping,
 		efforts: newEfforts(),

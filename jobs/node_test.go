@@ -47,7 +47,7 @@ func (s *system) node(skew time.Duration, config upstream.Config) *node {
 		Webhooks: &jobs.Webhooks{Sender: sender, Workers: 2},
 	})
 	require.NoError(s.t, err)
-	fanOut, feed := jobs.NewFanOut(own, logger, nil), store.NewFeed(listen, logger, nil)
+	fanOut, feed := jobs.NewFanOut(own.Deliveries, logger, nil), store.NewFeed(listen, logger, nil)
 	feed.Subscribe(func([]store.Entry) { fanOut.Wake() })
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup

@@ -20,14 +20,14 @@ const lookEvery = 10 * time.Second
 // Lookout tells operators of what needs them. Every process with workers has one. It is no River job: it must not fall
 // silent when jobs do not run.
 type Lookout struct {
-	store  *store.Store
-	self   string
-	logger *slog.Logger
+	notices *store.Notices
+	self    string
+	logger  *slog.Logger
 }
 
 // NewLookout makes a Lookout; the caller runs it. self is the process's name among the River clients.
-func NewLookout(s *store.Store, self string, logger *slog.Logger) *Lookout {
-	return &Lookout{store: s, self: self, logger: logger}
+func NewLookout(n *store.Notices, self string, logger *slog.Logger) *Lookout {
+	return &Lookout{notices: n, self: self, logger: logger}
 }
 
 // Run looks until ctx ends.
@@ -40,7 +40,7 @@ func (l *Lookout) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		told, err := l.store.Notices.Look(ctx, l.self, webhook.OperatorBody)
+		told, err := l.notices.Look(ctx, l.self, webhook.OperatorBody)
 		if err != nil && !failing && ctx.Err() == nil {
 			l.logger.WarnContext(ctx, "operators not told", "error", err)
 		}

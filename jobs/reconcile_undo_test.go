@@ -29,7 +29,7 @@ func (s *system) lose(ids ...orders.ID) {
 func (s *system) plan(grace time.Duration) reconcile.UndoPlan {
 	s.t.Helper()
 	planner := reconcile.UndoPlanner{
-		Store: s.store, Providers: s.providers, Now: time.Now, Since: time.Now().Add(-time.Hour), Grace: grace,
+		Findings: s.store.Findings, Providers: s.providers, Now: time.Now, Since: time.Now().Add(-time.Hour), Grace: grace,
 	}
 	plan, err := planner.Plan(s.t.Context())
 	require.NoError(s.t, err)
@@ -38,7 +38,7 @@ func (s *system) plan(grace time.Duration) reconcile.UndoPlan {
 
 func (s *system) undoer() *reconcile.Undoer {
 	return &reconcile.Undoer{
-		Store: s.store, Providers: s.providers, Limiter: rate.NewLimiter(rate.Inf, 1), Reason: "restored",
+		Findings: s.store.Findings, Providers: s.providers, Limiter: rate.NewLimiter(rate.Inf, 1), Reason: "restored",
 		Actor: store.Actor{Name: "cli:ada"}, Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -285,7 +285,7 @@ func TestUndoOfForgottenKeys(t *testing.T) {
 
 	unlisted.Store(true)
 	planner := reconcile.UndoPlanner{
-		Store: s.store, Providers: s.providers, Now: time.Now, Since: time.Now().Add(-time.Hour),
+		Findings: s.store.Findings, Providers: s.providers, Now: time.Now, Since: time.Now().Add(-time.Hour),
 	}
 	_, err := planner.Plan(t.Context())
 	require.ErrorContains(t, err, "shipping")

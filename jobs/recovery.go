@@ -32,7 +32,8 @@ const (
 // Recovery sends this process's heartbeats, and gives the steps of dead processes to live ones within about 15 s. It
 // does not depend on River's leader, which may be the dead process.
 type Recovery struct {
-	store     *store.Store
+	instances *store.Instances
+	steps     *store.Steps
 	logger    *slog.Logger
 	recovered prometheus.Counter
 
@@ -57,7 +58,7 @@ func NewRecovery(
 	s *store.Store, providers *upstream.Clients, logger *slog.Logger, registerer prometheus.Registerer,
 ) *Recovery {
 	r := &Recovery{
-		store: s, logger: logger, active: map[int64]string{}, worked: map[string]bool{},
+		instances: s.Instances, steps: s.Steps, logger: logger, active: map[int64]string{}, worked: map[string]bool{},
 		every: heartbeatEvery, trust: trustAfter,
 		shut: newGate(providers, s.Holds).shut, id: newInstanceID(time.Now()),
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
@@ -121,7 +122,7 @@ func (r *Recovery) tell(ctx context.Context) error {
 		r.worked[queue] = true
 	}
 	r.mu.Unlock()
-	return r.store.Instances.Attend(ctx, worked...)
+	return r.instances.Attend(ctx, worked...)
 }
 
 func (r *Recovery) self() store.Instance {
@@ -153,7 +154,7 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 	var trusted, last time.Time // the first and the latest of the heartbeats without a gap
 	for {
 		now := time.Now()
-		err := r.store.Instances.Beat(ctx, r.id, r.shut()...)
+		err := r.instances.Beat(ctx, r.id, r.shut()...)
 		failpoint.Hit("recovery.beat")
 		if err == nil {
 			err = r.tell(ctx)
@@ -191,7 +192,7 @@ func (s *streak) warn(ctx context.Context, logger *slog.Logger, what string, err
 }
 
 func (r *Recovery) recover(ctx context.Context) error {
-	n, err := r.store.Steps.Recover(ctx, r.self())
+	n, err := r.steps.Recover(ctx, r.self())
 	if n > 0 {
 		r.recovered.Add(float64(n))
 		r.logger.WarnContext(ctx, "steps of a dead process rescheduled", "steps", n)
@@ -203,7 +204,7 @@ func (r *Recovery) recover(ctx context.Context) error {
 func (r *Recovery) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()
-	if err := r.store.Instances.Leave(ctx, r.id); err != nil {
+	if err := r.instances.Leave(ctx, r.id); err != nil {
 		r.logger.WarnContext(ctx, "instance not removed at shutdown", "error", err)
 	}
 }

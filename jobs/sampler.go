@@ -18,10 +18,10 @@ const mostDurations = 1000
 // Sampler keeps the history of the system. Every process with workers has one and counts what the feed hands it, so
 // any process can go on when the leader dies. It is no River job: history must not have a gap when jobs do not run.
 type Sampler struct {
-	store  *store.Store
-	logger *slog.Logger
-	self   string
-	now    func() time.Time
+	history *store.History
+	logger  *slog.Logger
+	self    string
+	now     func() time.Time
 
 	mu        sync.Mutex
 	heard     store.Heard
@@ -33,8 +33,8 @@ type Sampler struct {
 
 // NewSampler makes a sampler. The caller subscribes Hear to the feed, and runs it. self is the process's name among the
 // River clients, and now the database's clock.
-func NewSampler(s *store.Store, self string, now func() time.Time, logger *slog.Logger) *Sampler {
-	return &Sampler{store: s, self: self, now: now, logger: logger}
+func NewSampler(h *store.History, self string, now func() time.Time, logger *slog.Logger) *Sampler {
+	return &Sampler{history: h, self: self, now: now, logger: logger}
 }
 
 // Hear counts what happened.
@@ -110,9 +110,9 @@ func (s *Sampler) Run(ctx context.Context) {
 
 func (s *Sampler) sample(ctx context.Context, now time.Time) {
 	heard := s.collect()
-	due, err := s.store.History.Due(ctx, s.self, now)
+	due, err := s.history.Due(ctx, s.self, now)
 	if err == nil && due {
-		err = s.store.History.Take(ctx, now, heard)
+		err = s.history.Take(ctx, now, heard)
 	}
 	if err != nil && !s.failing && ctx.Err() == nil {
 		s.logger.WarnContext(ctx, "sample of history not taken", "error", err)

@@ -18,7 +18,7 @@ import (
 func TestSampler(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Tx(t))
-	sampler := NewSampler(s, "me", time.Now, slog.New(slog.DiscardHandler))
+	sampler := NewSampler(s.History, "me", time.Now, slog.New(slog.DiscardHandler))
 	id := uuid.Must(uuid.NewV7())
 	seconds, nanoseconds := id.Time().UnixTime()
 	placed := time.Unix(seconds, nanoseconds)

@@ -18,7 +18,8 @@ const serverFresh = 10 * time.Second
 // ServerCollector exports the state of the Postgres server, the leader, and the age of unfinished orders. It queries
 // the database at a scrape, for the server's state at most every ten seconds.
 type ServerCollector struct {
-	store  *store.Store
+	queues *store.Queues
+	server *store.Server
 	self   string // this process's id, as River's leader is named
 	now    func() time.Time
 	logger *slog.Logger
@@ -53,7 +54,7 @@ func NewServerCollector(s *store.Store, self string, now func() time.Time, logge
 		return prometheus.NewDesc("millrace_"+name, help, labels, nil)
 	}
 	return &ServerCollector{
-		store: s, self: self, now: now, logger: logger,
+		queues: s.Queues, server: s.Server, self: self, now: now, logger: logger,
 		leader:     desc("leader", "1 if this process enqueues the periodic jobs."),
 		unfinished: desc("orders_oldest_unfinished_age_seconds", "Age of the oldest order that is not at rest.", "status"),
 		xmin: desc("postgres_xmin_age_transactions",
@@ -110,7 +111,7 @@ func gauge(ch chan<- prometheus.Metric, desc *prometheus.Desc, value float64, la
 }
 
 func (c *ServerCollector) collectLeader(ctx context.Context, ch chan<- prometheus.Metric) error {
-	leader, err := c.store.Queues.Leader(ctx)
+	leader, err := c.queues.Leader(ctx)
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func (c *ServerCollector) collectLeader(ctx context.Context, ch chan<- prometheu
 }
 
 func (c *ServerCollector) collectAges(ctx context.Context, ch chan<- prometheus.Metric) error {
-	ages, err := c.store.Queues.UnfinishedAges(ctx)
+	ages, err := c.queues.UnfinishedAges(ctx)
 	for status, age := range ages {
 		gauge(ch, c.unfinished, age.Seconds(), string(status))
 	}
@@ -165,11 +166,11 @@ func (c *ServerCollector) read(ctx context.Context) (store.ServerHealth, []store
 	if age := now.Sub(c.at); age >= 0 && age < serverFresh {
 		return c.health, c.tables, nil
 	}
-	health, err := c.store.Server.Health(ctx)
+	health, err := c.server.Health(ctx)
 	if err != nil {
 		return health, nil, err
 	}
-	tables, err := c.store.Server.Tables(ctx)
+	tables, err := c.server.Tables(ctx)
 	if err != nil {
 		return health, nil, err
 	}

@@ -79,7 +79,8 @@ func (c *VerifyCollector) collectReconciliation(ctx context.Context, ch chan<- p
 		p := string(r.Provider)
 		ch <- prometheus.MustNewConstMetric(c.reconciled, prometheus.GaugeValue, unixSeconds(r.To), p)
 		for _, kind := range orders.FindingKinds() {
-			ch <- prometheus.MustNewConstMetric(c.findings, prometheus.GaugeValue, float64(open[r.Provider][kind]), p, string(kind))
+			count := float64(open[r.Provider][kind])
+			ch <- prometheus.MustNewConstMetric(c.findings, prometheus.GaugeValue, count, p, string(kind))
 		}
 	}
 	return nil

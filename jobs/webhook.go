@@ -34,7 +34,7 @@ func (s *shared) webhooks() job {
 		return job{}
 	}
 	worker := &webhookWorker{
-		store: s.Store, sender: s.Webhooks.Sender, shares: map[string]*shares{},
+		deliveries: s.Store.Deliveries, sender: s.Webhooks.Sender, shares: map[string]*shares{},
 		parallel: cmp.Or(s.Webhooks.Parallel, 2), now: s.Now, logger: s.Logger, tracer: s.Tracer,
 		metrics: newWebhookMetrics(s.Registerer),
 	}
@@ -52,14 +52,14 @@ func (s *shared) webhooks() job {
 // has one worker at a time, and messages that wait for days are rows of a table that no query scans.
 type webhookWorker struct {
 	river.WorkerDefaults[orders.WebhookJob]
-	store    *store.Store
-	sender   *webhook.Sender
-	shares   map[string]*shares // by queue
-	parallel int
-	now      func() time.Time
-	logger   *slog.Logger
-	tracer   *trace.Tracer
-	metrics  *webhookMetrics
+	deliveries *store.Deliveries
+	sender     *webhook.Sender
+	shares     map[string]*shares // by queue
+	parallel   int
+	now        func() time.Time
+	logger     *slog.Logger
+	tracer     *trace.Tracer
+	metrics    *webhookMetrics
 }
 
 // Work sends until nothing is due, the webhook fails, or other webhooks want their turn. It takes no message while
@@ -72,7 +72,7 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 	defer shares.release(job.Args.Owner)
 	began := time.Now()
 	for until := began.Add(drainFor); ctx.Err() == nil; {
-		hook, list, ok, err := w.store.Deliveries.Take(ctx, job.Args.WebhookID, drainBatch)
+		hook, list, ok, err := w.deliveries.Take(ctx, job.Args.WebhookID, drainBatch)
 		if err != nil || !ok {
 			return err
 		}
@@ -80,7 +80,7 @@ func (w *webhookWorker) Work(ctx context.Context, job *river.Job[orders.WebhookJ
 		outcomes := w.send(ctx, hook, list, until)
 		failpoint.Hit("webhook.sent")
 		health := w.judge(hook, outcomes)
-		err = w.store.Deliveries.Record(ctx, hook.ID, w.attempted(list, outcomes), health, webhook.WebhookDisabled,
+		err = w.deliveries.Record(ctx, hook.ID, w.attempted(list, outcomes), health, webhook.WebhookDisabled,
 			webhook.BodyAboutWebhook(webhook.WebhookDisabled, hook.ID, string(health.DisabledReason), w.now()))
 		if err != nil {
 			return err

@@ -87,7 +87,7 @@ func (o *outbox) start() (kill func()) {
 	require.NoError(o.t, client.Start(context.Background()))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	fanOut := jobs.NewFanOut(o.store, o.logger(), nil)
+	fanOut := jobs.NewFanOut(o.store.Deliveries, o.logger(), nil)
 	feed := store.NewFeed(o.pool, o.logger(), nil)
 	feed.Subscribe(func([]store.Entry) { fanOut.Wake() })
 	go func() {

@@ -22,7 +22,7 @@ const (
 
 // Undoer undoes what took effect for orders that are lost, such as after the database was restored to a moment.
 type Undoer struct {
-	Store     *store.Store
+	Findings  *store.Findings
 	Providers *upstream.Clients
 	Limiter   *rate.Limiter // of calls to providers
 	Reason    string        // for the audit log
@@ -70,7 +70,7 @@ func (u *Undoer) Do(ctx context.Context, p UndoPlan) (r UndoResult, err error) {
 func (u *Undoer) order(ctx context.Context, o LostOrder, b *budget, r *UndoResult) (finished bool, err error) {
 	var stored []store.Undo
 	err = u.patiently(ctx, func() error {
-		stored, err = u.Store.Findings.BeginUndo(ctx, o.ID, o.Undos, u.Reason, u.Actor)
+		stored, err = u.Findings.BeginUndo(ctx, o.ID, o.Undos, u.Reason, u.Actor)
 		return err
 	})
 	switch {
@@ -129,7 +129,7 @@ func (u *Undoer) send(ctx context.Context, undo *store.Undo) (failure, err error
 	default:
 		undo.State, undo.Reference = store.UndoDone, answer.Reference
 	}
-	return nil, u.patiently(ctx, func() error { return u.Store.Findings.FinishUndo(ctx, *undo) })
+	return nil, u.patiently(ctx, func() error { return u.Findings.FinishUndo(ctx, *undo) })
 }
 
 // patiently tries a write again while the database is away, or reconciliation locks the findings.

@@ -41,7 +41,7 @@ type Held struct {
 
 // UndoPlanner finds what to undo.
 type UndoPlanner struct {
-	Store     *store.Store
+	Findings  *store.Findings
 	Providers *upstream.Clients
 	Now       func() time.Time
 	// Since is the moment from which on effects are undone.
@@ -107,7 +107,7 @@ func (p *UndoPlanner) Plan(ctx context.Context) (plan UndoPlan, err error) {
 func (p *UndoPlanner) gather(
 	ctx context.Context, provider orders.Provider, page []orders.Effect, lost map[string]*lostEffects,
 ) error {
-	effects, err := p.Store.Findings.Lost(ctx, page)
+	effects, err := p.Findings.Lost(ctx, page)
 	if err != nil || len(effects) == 0 {
 		return err
 	}
@@ -117,11 +117,11 @@ func (p *UndoPlanner) gather(
 			original, _ := orders.UndoneKey(e.Key)
 			keys, originals = append(keys, e.Key), append(originals, e.Key, original)
 		}
-		findings, err := p.Store.Findings.OfKeys(ctx, provider, orders.FindingUnknownOrder, keys)
+		findings, err := p.Findings.OfKeys(ctx, provider, orders.FindingUnknownOrder, keys)
 		if err != nil {
 			return err
 		}
-		undos, err := p.Store.Findings.Undos(ctx, provider, originals)
+		undos, err := p.Findings.Undos(ctx, provider, originals)
 		if err != nil {
 			return err
 		}

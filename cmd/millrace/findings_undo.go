@@ -72,7 +72,9 @@ func (c *undoFindingsCommand) Run(p *process) error {
 	}
 	defer clients.Close()
 	return withStore(p.ctx, c.databaseFlags, func(s *store.Store) error {
-		planner := reconcile.UndoPlanner{Store: s, Providers: clients, Now: time.Now, Since: c.Since, Grace: c.Grace}
+		planner := reconcile.UndoPlanner{
+			Findings: s.Findings, Providers: clients, Now: time.Now, Since: c.Since, Grace: c.Grace,
+		}
 		plan, err := planner.Plan(p.ctx)
 		if err != nil {
 			return err
@@ -88,7 +90,7 @@ func (c *undoFindingsCommand) Run(p *process) error {
 		}
 		logger := c.logger(p.stderr)
 		undoer := reconcile.Undoer{
-			Store: s, Providers: clients, Limiter: rate.NewLimiter(rate.Limit(c.Rate), 1), Reason: c.Reason,
+			Findings: s.Findings, Providers: clients, Limiter: rate.NewLimiter(rate.Limit(c.Rate), 1), Reason: c.Reason,
 			Actor: commandLine(), Logger: logger, Told: undoProgress(logger, len(plan.Orders)),
 		}
 		result, undoErr := undoer.Do(p.ctx, plan)

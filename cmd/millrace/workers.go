@@ -109,9 +109,9 @@ func (n *node) startJobs(
 		jobs.NewServerCollector(s, client.ID(), time.Now, n.logger))
 	n.background(recovery.Run) // the process counts as alive until its last step ends
 	n.present(recovering, client.ID())
-	fanOut := jobs.NewFanOut(s, n.logger, n.registry)
+	fanOut := jobs.NewFanOut(s.Deliveries, n.logger, n.registry)
 	feed.Subscribe(func([]store.Entry) { fanOut.Wake() })
-	sampler := jobs.NewSampler(s, client.ID(), n.clock.Now, n.logger)
+	sampler := jobs.NewSampler(s.History, client.ID(), n.clock.Now, n.logger)
 	feed.Subscribe(sampler.Hear)
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("start workers: %w", err)
@@ -125,7 +125,7 @@ func (n *node) startJobs(
 	n.onStop(stop)
 	n.background(fanOut.Run)
 	n.background(sampler.Run)
-	n.background(jobs.NewLookout(s, client.ID(), n.logger).Run)
+	n.background(jobs.NewLookout(s.Notices, client.ID(), n.logger).Run)
 	return client.Client, nil
 }
 
