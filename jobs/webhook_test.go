@@ -329,7 +329,7 @@ func TestWebhookSenderPanics(t *testing.T) {
 		return o.now()
 	}
 	r := newReceiver(t, nil)
-	w := o.endpoint(r.URL)
+	w := o.webhook(r.URL)
 	o.start()
 	o.order("ada")
 	o.eventually("all messages", func() bool {

@@ -13,7 +13,7 @@ import (
 // Bounds of what is looked up of an order's belongings.
 const (
 	mostWebhooks    = 1000
-	mostMessages    = 100 // that are counted, about one order, to one endpoint
+	mostMessages    = 100 // that are counted, about one order, to one webhook
 	mostBelongings  = 20  // of a list
 	mostFindingKeys = 200 // of steps
 )
