@@ -20,7 +20,9 @@ func TestTruth(t *testing.T) {
 		return fate{jobs: []jobRuns{{Kind: kind, Generation: "1", Created: *after(-5), Attempted: after(seconds)}}}
 	}
 	running := func(since int) claim {
-		return claim{Step: "void_payment", Generation: 1, Why: "running", Event: "outcome", Process: "a", Since: *after(since)}
+		return claim{
+			Step: "void_payment", Generation: 1, Why: "running", Event: "outcome", Process: "a", Since: *after(since),
+		}
 	}
 	said := func(second int, c claim) *explanation { return &explanation{At: *after(second), Waits: []claim{c}} }
 	for name, tt := range map[string]struct {
