@@ -34,7 +34,7 @@ type explainer struct {
 
 	// Read them after end.
 	samples []*sample
-	outages []span // in which no process answered, or only slowly
+	outages []outage
 }
 
 // sample is an explanation.
@@ -45,8 +45,11 @@ type sample struct {
 	later []*explanation
 }
 
-// span is a time that has passed.
-type span struct{ from, to time.Time }
+// outage is a time in which no process answered, or only slowly.
+type outage struct {
+	from, to time.Time
+	silent   bool // no process answered
+}
 
 // explanation is the part of an answer that can be compared with what happens.
 type explanation struct {
@@ -82,7 +85,7 @@ func (d *deployment) watch(ctx context.Context, seed uint64) *explainer {
 			began := time.Now()
 			err := x.tick(ctx)
 			if (err != nil || time.Since(began) > explainSlow) && ctx.Err() == nil {
-				x.outages = append(x.outages, span{began, time.Now().Add(explainEvery)})
+				x.outages = append(x.outages, outage{began, time.Now().Add(explainEvery), err != nil})
 			}
 		}
 	}()

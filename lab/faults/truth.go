@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-orders/millrace/explain"
 	"github.com/millrace-orders/millrace/orders"
 )
 
@@ -20,6 +21,9 @@ const (
 	wedgedAfter = time.Minute
 	// maxDrift is how far the clocks of this machine's processes may be apart.
 	maxDrift = 10 * time.Second
+	// takeover is when a process that has just started has taken over what others left, as explain has it. A row that
+	// kills the last process, or takes the database away, begins such a time again.
+	takeover = explain.Trust + 30*time.Second
 	// atOnce is sooner than a process that is started can work.
 	atOnce = time.Second
 	never  = time.Duration(1<<63 - 1)
@@ -160,7 +164,8 @@ func (x *explainer) lateBy(s *sample, i int, f fate) time.Duration {
 	return slices.MinFunc(moments, time.Time.Compare).Sub(by)
 }
 
-// postponed moves the end of a time by the outages in that time.
+// postponed moves the end of a time by the outages in that time. If no process was left, it is not before the next one
+// has taken over.
 func (x *explainer) postponed(from, to time.Time) time.Time {
 	for _, o := range x.outages { // oldest first
 		if o.from.Before(to) && o.to.After(from) {
@@ -169,6 +174,9 @@ func (x *explainer) postponed(from, to time.Time) time.Time {
 				begin = from
 			}
 			to = to.Add(o.to.Sub(begin))
+			if next := o.to.Add(takeover); o.silent && to.Before(next) {
+				to = next
+			}
 		}
 	}
 	return to

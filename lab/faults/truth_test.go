@@ -30,12 +30,13 @@ func TestTruth(t *testing.T) {
 		by     *time.Time
 		fate   fate
 		later  *explanation
-		outage *span
+		outage *outage
 		late   time.Duration
 	}{
 		"Settled":                 {"outcome", after(30), settled(20), nil, nil, -10 * time.Second},
 		"SettledLate":             {"outcome", after(30), settled(40), nil, nil, 10 * time.Second},
-		"SettledLateAfterOutage":  {"outcome", after(30), settled(40), nil, &span{*after(10), *after(25)}, -5 * time.Second},
+		"LateAfterOutage":         {"outcome", after(30), settled(40), nil, &outage{*after(10), *after(25), false}, -5 * time.Second},
+		"LateAfterSilence":        {"outcome", after(30), settled(90), nil, &outage{*after(10), *after(25), true}, 23 * time.Second},
 		"Tried":                   {"attempt", after(30), ran("void_payment", 20), nil, nil, -10 * time.Second},
 		"CarriedOut":              {"attempt", after(30), ran("carry_order", 20), nil, nil, -10 * time.Second},
 		"AnotherStepTried":        {"attempt", after(30), ran("book_shipment", 20), nil, nil, never},
@@ -56,7 +57,7 @@ func TestTruth(t *testing.T) {
 			s := &sample{explanation{uuid.New(), "processing", 2, at, []claim{c}}, at, []*explanation{tt.later}}
 			x := &explainer{}
 			if tt.outage != nil {
-				x.outages = []span{*tt.outage}
+				x.outages = []outage{*tt.outage}
 			}
 			require.Equal(t, tt.late, x.lateBy(s, 0, tt.fate))
 		})
@@ -78,7 +79,11 @@ func TestPostponed(t *testing.T) {
 	t.Parallel()
 	at := time.Now()
 	second := func(n int) time.Time { return at.Add(time.Duration(n) * time.Second) }
-	x := &explainer{outages: []span{{second(-5), second(2)}, {second(8), second(14)}, {second(40), second(50)}}}
+	x := &explainer{outages: []outage{
+		{second(-5), second(2), false}, {second(8), second(14), false}, {second(40), second(50), true},
+	}}
 	require.Equal(t, second(10+2+6), x.postponed(at, second(10)))
 	require.Equal(t, second(1+2), x.postponed(at, second(1)))
+	require.Equal(t, second(50).Add(takeover), x.postponed(at, second(41)), "until another process has taken over")
+	require.Equal(t, second(500+2+6+10), x.postponed(at, second(500)))
 }
