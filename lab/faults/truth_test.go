@@ -25,6 +25,7 @@ func TestTruth(t *testing.T) {
 		}
 	}
 	said := func(second int, c claim) *explanation { return &explanation{At: *after(second), Waits: []claim{c}} }
+	silence := func(silent bool) *outage { return &outage{*after(10), *after(25), silent} }
 	for name, tt := range map[string]struct {
 		event  string
 		by     *time.Time
@@ -35,8 +36,8 @@ func TestTruth(t *testing.T) {
 	}{
 		"Settled":                 {"outcome", after(30), settled(20), nil, nil, -10 * time.Second},
 		"SettledLate":             {"outcome", after(30), settled(40), nil, nil, 10 * time.Second},
-		"LateAfterOutage":         {"outcome", after(30), settled(40), nil, &outage{*after(10), *after(25), false}, -5 * time.Second},
-		"LateAfterSilence":        {"outcome", after(30), settled(90), nil, &outage{*after(10), *after(25), true}, 23 * time.Second},
+		"LateAfterOutage":         {"outcome", after(30), settled(40), nil, silence(false), -5 * time.Second},
+		"LateAfterSilence":        {"outcome", after(30), settled(90), nil, silence(true), 23 * time.Second},
 		"Tried":                   {"attempt", after(30), ran("void_payment", 20), nil, nil, -10 * time.Second},
 		"CarriedOut":              {"attempt", after(30), ran("carry_order", 20), nil, nil, -10 * time.Second},
 		"AnotherStepTried":        {"attempt", after(30), ran("book_shipment", 20), nil, nil, never},
