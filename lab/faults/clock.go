@@ -35,7 +35,8 @@ func wrongClock(ctx context.Context, r *run) error {
 	right := filepath.Dir(server)
 	number := 0
 	for _, skew := range []string{"+120s", "-120s", "+3600s", "-3600s"} {
-		bin, err := skewed(filepath.Join(r.dir, "bin"+skew), right, strings.TrimSpace(string(library)), skew)
+		tools := append([]string{"initdb"}, r.primary().config.Tools...)
+		bin, err := skewed(filepath.Join(r.dir, "bin"+skew), right, strings.TrimSpace(string(library)), skew, tools)
 		if err != nil {
 			return err
 		}
@@ -65,13 +66,15 @@ func wrongClock(ctx context.Context, r *run) error {
 	return r.primary().restart(ctx, syscall.SIGQUIT, 0)
 }
 
-// skewed makes a directory of Postgres binaries whose server has a different time.
-func skewed(dir, right, library, skew string) (string, error) {
+// skewed makes a directory of Postgres binaries whose server has a different time. tools are those beside the server.
+func skewed(dir, right, library, skew string, tools []string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	if err := os.Symlink(filepath.Join(right, "initdb"), filepath.Join(dir, "initdb")); err != nil {
-		return "", err
+	for _, tool := range tools {
+		if err := os.Symlink(filepath.Join(right, tool), filepath.Join(dir, tool)); err != nil {
+			return "", err
+		}
 	}
 	script := fmt.Sprintf("#!/bin/sh\nexport FAKETIME=%s FAKETIME_DONT_FAKE_MONOTONIC=1 LD_PRELOAD='%s'\n"+
 		"exec %s/postgres \"$@\"\n", skew, library, right)
