@@ -18,6 +18,8 @@ const (
 	explainAtATime = 3 // of each status
 	// explainTimeout ends a call to a process that is frozen.
 	explainTimeout = 2 * time.Second
+	// followFor is for how long an order is asked about again once the time of a claim is up.
+	followFor = 10 * time.Second
 	// explainSlow is from when on some reads took so long that the machine has no time for the row. No promise of a time
 	// can be kept then, so such a time does not count, like one in which no process answers.
 	explainSlow = 2 * time.Second
@@ -43,6 +45,8 @@ type sample struct {
 	asked time.Time
 	// later has, for each claim, what was said of the order when the claim's time was up; nil: not asked.
 	later []*explanation
+	// overtaken has the claims of which a later answer gave a reason that came from outside in between.
+	overtaken []bool
 }
 
 // outage is a time in which no process answered, or only slowly.
@@ -122,18 +126,21 @@ func (x *explainer) tick(ctx context.Context) error {
 				return err
 			}
 			if len(said.Waits) > 0 || said.Status == "pending" || said.Status == "processing" {
-				x.samples = append(x.samples, &sample{said, asked, make([]*explanation, len(said.Waits))})
+				x.samples = append(x.samples, &sample{
+					said, asked, make([]*explanation, len(said.Waits)), make([]bool, len(said.Waits)),
+				})
 			}
 		}
 	}
 	return nil
 }
 
-// followUp asks about an order again when the time of a claim is up.
+// followUp asks about an order again when the time of a claim is up, and goes on for a while if nothing has happened.
 func (x *explainer) followUp(ctx context.Context, s *sample) error {
 	var later *explanation
 	for i, c := range s.said.Waits {
-		if c.By == nil || s.later[i] != nil || time.Now().Before(*c.By) {
+		if c.By == nil || time.Now().Before(*c.By) || s.overtaken[i] ||
+			s.later[i] != nil && (c.happened(*s.later[i]) || time.Since(*c.By) > followFor) {
 			continue
 		}
 		if later == nil {
@@ -143,7 +150,10 @@ func (x *explainer) followUp(ctx context.Context, s *sample) error {
 			}
 			later = &said
 		}
-		s.later[i] = later
+		if s.later[i] == nil {
+			s.later[i] = later
+		}
+		s.overtaken[i] = c.overtakenBy(*later)
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (x *explainer) judge(ctx context.Context) (count explained, wrong, wedged [
 		}
 		for i, c := range s.said.Waits {
 			late := x.lateBy(s, i, fates[s.said.OrderID])
-			if late <= lateness {
+			if late <= lateness || s.overtaken[i] {
 				continue
 			}
 			text := fmt.Sprintf("order %s at %s: %s is %s, %s by %s, which came %s too late", s.said.OrderID,
@@ -182,10 +182,21 @@ func (x *explainer) postponed(from, to time.Time) time.Time {
 	return to
 }
 
+// overtakenBy reports whether a later explanation has a reason that came from outside after this one: the provider
+// fails, a person pauses, or no process is left. What a step waited for before that cannot come. A process says only
+// every three seconds that its breaker is open, so for a moment an answer may not know it.
+func (c claim) overtakenBy(later explanation) bool {
+	outside := []string{"breaker_open", "lane_paused", "queue_paused", "no_worker"}
+	i := slices.IndexFunc(later.Waits, c.same)
+	return i >= 0 && slices.Contains(outside, later.Waits[i].Why) && !slices.Contains(outside, c.Why)
+}
+
+func (c claim) same(o claim) bool { return o.Step == c.Step && o.Generation == c.Generation }
+
 // happened reports whether a later explanation shows that the event has happened. Not all that happens leaves a trace
 // in the database: a job that waits for a while keeps none of its runs.
 func (c claim) happened(later explanation) bool {
-	i := slices.IndexFunc(later.Waits, func(o claim) bool { return o.Step == c.Step && o.Generation == c.Generation })
+	i := slices.IndexFunc(later.Waits, c.same)
 	if i < 0 {
 		return true
 	}

@@ -55,7 +55,7 @@ func TestTruth(t *testing.T) {
 			t.Parallel()
 			c := running(-5)
 			c.Event, c.By = tt.event, tt.by
-			s := &sample{explanation{uuid.New(), "processing", 2, at, []claim{c}}, at, []*explanation{tt.later}}
+			s := &sample{explanation{uuid.New(), "processing", 2, at, []claim{c}}, at, []*explanation{tt.later}, make([]bool, 1)}
 			x := &explainer{}
 			if tt.outage != nil {
 				x.outages = []outage{*tt.outage}
@@ -63,6 +63,24 @@ func TestTruth(t *testing.T) {
 			require.Equal(t, tt.late, x.lateBy(s, 0, tt.fate))
 		})
 	}
+}
+
+// A claim is overtaken if its provider fails or a person pauses after it, and not if explain changes its mind.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	of := func(step, why string) claim { return claim{Step: step, Generation: 1, Why: why} }
+	queued := of("void_payment", "queued")
+	for later, want := range map[claim]bool{
+		of("void_payment", "breaker_open"): true, of("void_payment", "lane_paused"): true,
+		of("void_payment", "no_worker"): true, of("void_payment", "queue_paused"): true,
+		of("void_payment", "queued"): false, of("void_payment", "backoff"): false, of("void_payment", "job_lost"): false,
+		of("book_shipment", "breaker_open"): false,
+	} {
+		require.Equal(t, want, queued.overtakenBy(explanation{Waits: []claim{later}}), later)
+	}
+	require.False(t, queued.overtakenBy(explanation{}))
+	open := of("void_payment", "breaker_open")
+	require.False(t, open.overtakenBy(explanation{Waits: []claim{open}}))
 }
 
 // One order that is explained wrongly fails no row, however short. Many do, if they are more than one in a hundred.
