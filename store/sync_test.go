@@ -52,8 +52,9 @@ func ownServer(t *testing.T, settings map[string]string) *postgres.Server {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755)) // as root the server runs as another user
+	major, cache := storetest.Postgres()
 	server, err := postgres.Start(t.Context(), postgres.Config{
-		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"), Settings: settings,
+		Dir: dir, Major: major, Fetch: true, Cache: cache, Settings: settings,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Stop(context.Background()) })

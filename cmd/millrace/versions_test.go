@@ -130,7 +130,7 @@ func buildBefore(t *testing.T) program {
 	}
 	shell(fmt.Sprintf("git -C ../.. archive %s | tar -x -C %s", ref, tree), "the version before is built from the "+
 		"repository's history: fetch all of it (git fetch --unshallow --tags), or name another commit (-versions.before)")
-	shell(fmt.Sprintf("cd %s && go build -o %s ./cmd/millrace", tree, binary), "")
+	shell(fmt.Sprintf("cd %s && go build -trimpath -o %s ./cmd/millrace", tree, binary), "")
 	t.Log("the version before is", ref)
 	return program{path: binary}
 }

@@ -15,27 +15,5 @@ if new "$(patroni --version | cut -d' ' -f2)" 4.0.7 && new "$(etcd --version | s
 	exit
 fi
 cache=/var/cache/millrace-patroni # Postgres's user must reach it
-if [ ! -d "$cache/root" ]; then
-	apt=$(mktemp -d)
-	trap 'rm -rf "$apt"' EXIT
-	chown _apt "$apt" # apt downloads as this user
-	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$cache"
-	echo 'deb http://deb.debian.org/debian trixie main' >"$apt/sources.list"
-	cat >"$apt/apt.conf" <<-CONF
-		Dir::Etc::SourceList "$apt/sources.list";
-		Dir::Etc::SourceParts "-";
-		Dir::State::Lists "$apt/lists";
-		Dir::Cache "$apt/cache";
-	CONF
-	(
-		export APT_CONFIG="$apt/apt.conf"
-		cd "$apt"
-		apt-get update -q
-		apt-get download -q patroni etcd-server
-		for package in *.deb; do dpkg -x "$package" "$apt/unpacked"; done
-	) >&2
-	chmod 755 "$cache"
-	mv "$apt/unpacked" "$cache/root"
-	chmod 755 "$cache/root"
-fi
+"$(dirname "$0")/../internal/trixie.sh" "$cache/root" patroni etcd-server
 echo "$cache/root/usr"

@@ -34,7 +34,18 @@ const ServeRole = "millrace_serve"
 const SearchPath = "&search_path=millrace,public"
 
 // postgresEnv is the major version of Postgres that the tests run on. Without it they run on the newest that is found.
+// It is fetched into a cache of its own: the newest version in the usual cache would be that of all later tests.
 const postgresEnv = "MILLRACE_TEST_POSTGRES"
+
+// Postgres returns the version of Postgres that the tests run on, and the cache of its programs. Version 0 is the newest
+// that is found.
+func Postgres() (major int, cache string) {
+	major, _ = strconv.Atoi(os.Getenv(postgresEnv))
+	if major == 0 {
+		return 0, postgres.DefaultDir("millrace-postgres")
+	}
+	return major, postgres.DefaultDir("millrace-postgres-test")
+}
 
 // mostParallel bounds how many tests run at a time, however many the machine offers. The code under test has deadlines
 // of seconds, which a machine does not keep if each of its cores works on dozens of tests.
@@ -89,9 +100,9 @@ func start() (*testServer, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // as root the server runs as another user
 		return nil, err
 	}
-	major, _ := strconv.Atoi(os.Getenv(postgresEnv))
+	major, cache := Postgres()
 	s, err := postgres.Start(ctx, postgres.Config{
-		Dir: dir, Major: major, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"),
+		Dir: dir, Major: major, Fetch: true, Cache: cache,
 		// The data is thrown away, so it need not survive a crash of the machine. Vacuum is off, so that it cannot interfere.
 		Settings: map[string]string{
 			"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "500",
