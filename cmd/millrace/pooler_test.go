@@ -83,6 +83,20 @@ func TestPooledListening(t *testing.T) {
 	require.NoError(t, m.stop())
 }
 
+// TestPooledStatements carries orders through a PgBouncer that keeps prepared statements.
+func TestPooledStatements(t *testing.T) {
+	t.Parallel()
+	if !storetest.PoolerKeepsStatements(t) {
+		t.Skip("this PgBouncer does not keep prepared statements")
+	}
+	simulators, direct := newSimulators(t), storetest.URL(t)
+	p := storetest.NewPooler(t, "transaction", "max_prepared_statements = 100")
+	url := p.URL(nameOf(t, direct), "transaction") + "&default_query_exec_mode=cache_statement"
+	m := startProcess(t, serveArgs(url, simulators)...)
+	carry(t, m, simulators)
+	require.NoError(t, m.stop())
+}
+
 func carryMore(t *testing.T, m *instance) {
 	t.Helper()
 	for range 5 {
@@ -97,11 +111,15 @@ func TestPoolerRefused(t *testing.T) {
 	name := nameOf(t, direct)
 	const ignoring = "ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout"
 	transaction := storetest.NewPooler(t, "transaction", "")
+	forgetful := transaction
+	if storetest.PoolerKeepsStatements(t) { // newer ones do by default
+		forgetful = storetest.NewPooler(t, "transaction", "max_prepared_statements = 0")
+	}
 	lenient := storetest.NewPooler(t, "transaction", ignoring)
 	for url, want := range map[string]string{
 		transaction.URL(name, ""): "a pooler lies between Millrace and Postgres",
 		lenient.URL(name, ""):     "a pooler lies between Millrace and Postgres",
-		transaction.URL(name, "transaction") + "&default_query_exec_mode=cache_statement": "does not keep " +
+		forgetful.URL(name, "transaction") + "&default_query_exec_mode=cache_statement": "does not keep " +
 			"track of prepared statements",
 	} {
 		err := run(t.Context(), serveArgs(url, "http://127.0.0.1:1"), t.Output(), t.Output())

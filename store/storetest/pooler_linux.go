@@ -33,14 +33,36 @@ func NewPooler(t testing.TB, mode, settings string) *Pooler {
 	return p
 }
 
+// PoolerKeepsStatements reports whether PgBouncer keeps prepared statements in transaction mode, as it can from 1.21 on.
+// It skips the test if there is none.
+func PoolerKeepsStatements(t testing.TB) bool {
+	t.Helper()
+	program, err := findPooler()
+	if err != nil {
+		t.Skip("there is no pgbouncer")
+	}
+	out, err := exec.CommandContext(t.Context(), program, "--version").Output()
+	require.NoError(t, err)
+	var major, minor int
+	_, err = fmt.Sscanf(string(out), "PgBouncer %d.%d", &major, &minor)
+	require.NoError(t, err, string(out))
+	return major > 1 || minor >= 21
+}
+
+func findPooler() (program string, err error) {
+	for _, name := range []string{"pgbouncer", "/usr/sbin/pgbouncer"} {
+		if program, err = exec.LookPath(name); err == nil {
+			return program, nil
+		}
+	}
+	return "", fmt.Errorf("find pgbouncer: %w", exec.ErrNotFound)
+}
+
 // startPooler starts a PgBouncer, which ends with this process.
 func startPooler(socket, mode, settings string) (*Pooler, error) {
-	program, err := exec.LookPath("pgbouncer")
+	program, err := findPooler()
 	if err != nil {
-		program, err = exec.LookPath("/usr/sbin/pgbouncer")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find pgbouncer: %w", exec.ErrNotFound)
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("/tmp", "millrace-pooler-")
 	if err != nil {

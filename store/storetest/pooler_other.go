@@ -15,6 +15,13 @@ func NewPooler(t testing.TB, _, _ string) *Pooler {
 	return nil
 }
 
+// PoolerKeepsStatements skips the test, as NewPooler does.
+func PoolerKeepsStatements(t testing.TB) bool {
+	t.Helper()
+	t.Skip("PgBouncer is tested on Linux")
+	return false
+}
+
 func startPooler(_, _, _ string) (*Pooler, error) {
 	return nil, fmt.Errorf("find pgbouncer: %w", exec.ErrNotFound)
 }
