@@ -110,7 +110,7 @@ test-scale: ## Restart processes under load behind nginx and HAProxy, which are 
 test-versions: ## Run this version and the version before together under load, with kills, and go back
 	$(GO) test -tags versions -run '^TestVersions$$' -timeout 60m -v ./cmd/millrace $(VERSIONS)
 
-# ORDERS=1000000 takes 8 GB, and minutes to fill.
+# It needs a quiet machine: a migration that waits for the processor may hold its lock for longer than 200 ms.
 ORDERS ?= 100000
 .PHONY: test-migration-locks
 test-migration-locks: ## Migrate ORDERS orders of the version before under load, and see how long sessions wait for it
