@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +21,37 @@ func TestGuards(t *testing.T) {
 		require.NoError(t, err, g.id)
 		require.True(t, slices.ContainsFunc(rows(), func(w row) bool { return w.id == g.seenBy }), g.id)
 	}
+}
+
+// TestGuardsBuild builds the source without any of its guards. A row whose source does not build would prove nothing.
+func TestGuardsBuild(t *testing.T) {
+	t.Parallel()
+	source, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	files := map[string]string{}
+	for _, g := range guards() {
+		text, ok := files[g.file]
+		if !ok {
+			b, err := os.ReadFile(filepath.Join(source, g.file))
+			require.NoError(t, err)
+			text = string(b)
+		}
+		files[g.file] = strings.Replace(text, g.with, g.without, 1)
+	}
+	replace, args := map[string]string{}, []string{"build", "-overlay", filepath.Join(t.TempDir(), "overlay.json")}
+	for name, text := range files {
+		patched := filepath.Join(t.TempDir(), "patched.go")
+		require.NoError(t, os.WriteFile(patched, []byte(text), 0o600))
+		replace[filepath.Join(source, name)] = patched
+		args = append(args, "./"+filepath.Dir(name))
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(args[2], overlay, 0o600))
+	build := exec.CommandContext(t.Context(), "go", args...)
+	build.Dir = source
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
 }
 
 func TestRows(t *testing.T) {

@@ -61,9 +61,8 @@ func guards() []guard {
 			with: "Below: bounds.Oldest,", without: "Below: bounds.Newest,",
 		},
 		{
-			id: "G7", name: "the sweep", file: "jobs/sweep.go", seenBy: "F6",
-			with:    "w.Store.Steps.Sweep(ctx, longestRun, w.Now().Add(-askFor-carryTimeout))",
-			without: "store.Swept{}, error(nil)",
+			id: "G7", name: "the sweep", file: "store/sweep.go", seenBy: "F6",
+			with: "err = s.sweep(ctx, longest, overdue, &swept)", without: "err = nil",
 		},
 		{
 			id: "G8", name: "nothing is sent after its deadline", file: "jobs/step.go", seenBy: "F33",
