@@ -315,8 +315,8 @@ func TestWebhooksSurviveKills(t *testing.T) {
 	o.eventually("all messages", complete)
 }
 
-// A panic while a message is sent is a failure of that message: it ends neither the process nor the webhook's turns, and
-// the message is sent again.
+// A panic while a message is sent is a failure of that message: it ends neither the process nor the webhook's turns.
+// The message is sent again.
 func TestWebhookSenderPanics(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(t)

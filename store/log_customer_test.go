@@ -47,8 +47,8 @@ func ofCustomer(entries []store.Entry, customer string) []store.Entry {
 	return keep(entries, func(e store.Entry) bool { return e.CustomerID == customer })
 }
 
-// From each cursor, and whatever the length of a page, a customer reads its part of what all others read. A page may end
-// in the middle of a transaction.
+// From each cursor, and whatever the length of a page, a customer reads its part of what all others read. A page may
+// end in the middle of a transaction.
 func TestLogOfCustomer(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Pool(t)

@@ -157,8 +157,8 @@ func TestWatchReadsLittle(t *testing.T) {
 	}
 }
 
-// TestOpenFindingsAreBounded: after a provider has lost its records there is a finding for each of its effects, and each
-// process counts them at each scrape.
+// TestOpenFindingsAreBounded: after a provider has lost its records there is a finding for each of its effects, and
+// each process counts them at each scrape.
 func TestOpenFindingsAreBounded(t *testing.T) {
 	t.Parallel()
 	tx := hold(t, storetest.PatientPool(t))

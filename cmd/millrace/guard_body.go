@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	errOpsBody = errors.New("the body must be JSON, or the board's form, with each name once, and without control characters")
+	errOpsBody = errors.New("the body must be JSON, or the board's form, with each name once, and no control characters")
 	errOpsPath = errors.New("the path is too long for the audit log")
 )
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 )
 
@@ -17,20 +17,26 @@ var errNotTraced = errors.New("no spans arrived, so the measurement shows no cos
 func (b *bench) tracedContender() contender {
 	return contender{millraceTraced, template, func(ctx context.Context, d *database, w *world) (*system, error) {
 		var exports atomic.Int64
-		collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			exports.Add(1)
-		}))
-		p, err := b.startMillraceIn(ctx, []string{
-			"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1",
-		}, d, "serve", w.args()...)
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
-			collector.Close()
 			return nil, err
 		}
+		collector := &http.Server{
+			ReadHeaderTimeout: stopPatience,
+			Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				exports.Add(1)
+			}),
+		}
+		go func() { _ = collector.Serve(listener) }()
+		p, err := b.startMillraceIn(ctx, []string{
+			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + listener.Addr().String(), "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1",
+		}, d, "serve", w.args()...)
+		if err != nil {
+			return nil, errors.Join(err, collector.Close())
+		}
 		return &system{millraceTraced, p, []int{p.PID()}, func() error {
-			err := p.stop() // it exports what it still has
-			collector.Close()
+			err := errors.Join(p.stop(), collector.Close()) // a process that stops exports what it still has
 			if exports.Load() == 0 {
 				err = errors.Join(err, errNotTraced)
 			}

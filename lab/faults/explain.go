@@ -164,9 +164,9 @@ func (x *explainer) explain(ctx context.Context, id uuid.UUID) (said explanation
 
 // anyone asks the processes in a random order until one answers.
 func (x *explainer) anyone(ctx context.Context, path string, into any) (err error) {
-	x.deployment.mu.Lock()
+	x.mu.Lock()
 	instances := slices.Clone(x.instances)
-	x.deployment.mu.Unlock()
+	x.mu.Unlock()
 	x.random.Shuffle(len(instances), func(i, j int) { instances[i], instances[j] = instances[j], instances[i] })
 	err = errNoProcess
 	for _, i := range instances {

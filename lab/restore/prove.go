@@ -150,7 +150,8 @@ func (d *drill) prove(ctx context.Context, ids []string, refunded string, open [
 		expect("open findings", 0, findings), expect("findings of the refund", 2, noIntent),
 		expect("what the lost orders have left", left{}, sum(all, ids)),
 		expect("keys undone twice", 0, len(twice(ledger))),
-		expect("orders that another run undoes", 0, again.Orders), expect("orders undone before", len(ids), again.UndoneBefore),
+		expect("orders that another run undoes", 0, again.Orders),
+		expect("orders undone before", len(ids), again.UndoneBefore),
 		expect("effects of another run", len(ledger), len(after)),
 		expect("money of the refunded order", orders.Money(8997-1000), all[refunded].taken),
 	}

@@ -33,8 +33,8 @@ func NewPooler(t testing.TB, mode, settings string) *Pooler {
 	return p
 }
 
-// PoolerKeepsStatements reports whether PgBouncer keeps prepared statements in transaction mode, as it can from 1.21 on.
-// It skips the test if there is none.
+// PoolerKeepsStatements reports whether PgBouncer keeps prepared statements in transaction mode, as it can from 1.21
+// on. It skips the test if there is none.
 func PoolerKeepsStatements(t testing.TB) bool {
 	t.Helper()
 	program, err := findPooler()

@@ -37,8 +37,8 @@ const SearchPath = "&search_path=millrace,public"
 // It is fetched into a cache of its own: the newest version in the usual cache would be that of all later tests.
 const postgresEnv = "MILLRACE_TEST_POSTGRES"
 
-// Postgres returns the version of Postgres that the tests run on, and the cache of its programs. Version 0 is the newest
-// that is found.
+// Postgres returns the version of Postgres that the tests run on, and the cache of its programs. Version 0 is the
+// newest that is found.
 func Postgres() (major int, cache string) {
 	major, _ = strconv.Atoi(os.Getenv(postgresEnv))
 	if major == 0 {
