@@ -28,6 +28,7 @@ type row struct {
 	// rests is how long 99 of 100 orders may take to come to rest, in the whole matrix. 0: as long as they like.
 	rests     time.Duration
 	attention bool // orders may end in needs_attention
+	skewed    bool // clocks are apart: an instance takes over the database's, and the providers keep theirs
 	apart     bool // needs no deployment
 	control   bool // shows that a guard is needed: it must fail
 }
@@ -156,7 +157,7 @@ func (r *run) all(ctx context.Context, c config) (err error) {
 	if err != nil {
 		return err
 	}
-	r.checker = &checker{deployment: r.deployment, journal: journal, attention: r.row.attention}
+	r.checker = &checker{deployment: r.deployment, journal: journal, attention: r.row.attention, skewed: r.row.skewed}
 	explainer := r.watch(ctx, r.seed)
 	defer explainer.end()
 	if err := r.row.run(ctx, r); err != nil {
