@@ -23,8 +23,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// maxOpsBody has room for the ids of a thousand jobs. The audit log, from which nothing can be deleted, keeps all of it.
-// Its column has room for the longest body that is stored in three times its length.
+// maxOpsBody has room for the ids of a thousand jobs. The audit log keeps all of it, although nothing can be deleted
+// from there. Its column has room for the longest body that is stored in three times its length.
 const maxOpsBody = 16 << 10
 
 // guard protects the whole operations address. It decides by the principal and the method, never by the path, so no
