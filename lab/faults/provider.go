@@ -82,13 +82,15 @@ func providerDown(ctx context.Context, r *run) error {
 	return err
 }
 
-// jobless looks again and again for pending steps that neither a job of their own nor a job that carries their order
-// can carry out, and returns the most it has seen at a time. Each look is one snapshot.
+// jobless looks again and again for pending steps that no job can carry out, and returns the most it has seen at a time.
+// A step's own job can, a job that carries its order, and the job of another step while it runs: it goes on with what it
+// starts. Each look is one snapshot.
 func (r *run) jobless(ctx context.Context) (most int, err error) {
 	const look = `SELECT count(*) FROM millrace.order_steps s WHERE s.state = 'pending' AND NOT EXISTS (
 		SELECT FROM millrace.river_job j WHERE j.args ->> 'order_id' = s.order_id::text
 			AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-			AND (j.kind = 'carry_order' OR j.kind = s.step AND j.args ->> 'generation' = s.generation::text))`
+			AND (j.kind = 'carry_order' OR j.state = 'running'
+				OR j.kind = s.step AND j.args ->> 'generation' = s.generation::text))`
 	for pause(ctx, 50*time.Millisecond) {
 		n, err := r.primary().number(context.WithoutCancel(ctx), look)
 		if err != nil {
