@@ -101,8 +101,9 @@ type FeedPage struct {
 }
 
 // FeedPage reads the feed page by page, for programs that prefer to poll. If there is nothing after the cursor, it
-// waits for the first event, at most 30 seconds. limit is at most 1000; 0 is the server's default. Error: a [*ResyncError] if
-// events are missing.
+// waits for the first event, at most 30 seconds. limit is at most 1000; 0 is the server's default.
+//
+// Error: a [*ResyncError] if events are missing.
 func (c *Client) FeedPage(
 	ctx context.Context, after string, filter FeedFilter, limit int, patience time.Duration,
 ) (*FeedPage, error) {
