@@ -30,7 +30,8 @@ func (b *bench) tracedContender() contender {
 		}
 		go func() { _ = collector.Serve(listener) }()
 		p, err := b.startMillraceIn(ctx, []string{
-			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + listener.Addr().String(), "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1",
+			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + listener.Addr().String(),
+			"OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1",
 		}, d, "serve", w.args()...)
 		if err != nil {
 			return nil, errors.Join(err, collector.Close())

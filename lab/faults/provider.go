@@ -82,9 +82,9 @@ func providerDown(ctx context.Context, r *run) error {
 	return err
 }
 
-// jobless looks again and again for pending steps that no job can carry out, and returns the most it has seen at a time.
-// A step's own job can, a job that carries its order, and the job of another step while it runs: it goes on with what it
-// starts. Each look is one snapshot.
+// jobless looks again and again for pending steps that no job can carry out, and returns the most it has seen at a
+// time. A step's own job can, a job that carries its order, and the job of another step while it runs: that job goes on
+// with what it starts. Each look is one snapshot.
 func (r *run) jobless(ctx context.Context) (most int, err error) {
 	const look = `SELECT count(*) FROM millrace.order_steps s WHERE s.state = 'pending' AND NOT EXISTS (
 		SELECT FROM millrace.river_job j WHERE j.args ->> 'order_id' = s.order_id::text
