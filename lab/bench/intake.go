@@ -92,12 +92,13 @@ func intakeName(contender string, connections int) string {
 	return "intake, " + contender + ", " + connectionsLabel(connections)
 }
 
-// checkPlaced compares the stored orders with the accepted ones.
+// checkPlaced compares the stored orders with the accepted ones. The baselines' tables have the same names in another
+// schema.
 func (d *database) checkPlaced(ctx context.Context, maker *orderMaker) error {
 	var placed, cents, items int64
 	err := d.query(ctx, `SELECT count(*), coalesce(sum(total_minor), 0)::bigint,
-		(SELECT count(*) FROM millrace.order_items)
-		FROM millrace.orders`, &placed, &cents, &items)
+		(SELECT count(*) FROM order_items)
+		FROM orders`, &placed, &cents, &items)
 	if err != nil {
 		return err
 	}
