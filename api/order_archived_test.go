@@ -31,8 +31,8 @@ func (h *harness) archived(t *testing.T, customer string) (orders.ID, string) {
 	return id, "/api/orders/" + id.String()
 }
 
-// TestArchivedOrder: every operation on an order that has left the database says that it is gone, and not that it never
-// was. Another customer does not learn even that.
+// TestArchivedOrder: every operation on an order that has left the database answers that the order is gone, and not
+// that there was none. Another customer does not learn even that.
 func TestArchivedOrder(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Pool(t), func(c *api.Config) {

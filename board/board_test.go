@@ -155,7 +155,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// The board shows the beginning of a long detail, and says that there is more.
+// The board shows the beginning of a long detail, and how much more there is.
 func TestLongDetails(t *testing.T) {
 	t.Parallel()
 	d := open(t, storetest.Tx(t), true)

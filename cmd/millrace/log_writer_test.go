@@ -1,20 +1,40 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // writes is the writes that a log was made of.
-type writes []string
+type writes struct {
+	mu   sync.Mutex
+	list []string
+}
 
 func (w *writes) Write(b []byte) (int, error) {
-	*w = append(*w, string(b))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, string(b))
 	return len(b), nil
+}
+
+func (w *writes) all() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.list)
 }
 
 func TestLogWriter(t *testing.T) {
@@ -31,16 +51,16 @@ func TestLogWriter(t *testing.T) {
 			var w writes
 			l := &logWriter{to: &w}
 			say(t, l, "a\n")
-			require.Equal(t, writes{"a\n"}, w, "a line alone does not wait")
+			require.Equal(t, []string{"a\n"}, w.all(), "a line alone does not wait")
 			say(t, l, "b\n")
 			say(t, l, "c\n")
-			require.Len(t, w, 1)
+			require.Len(t, w.all(), 1)
 			<-time.After(logPause)
 			synctest.Wait()
-			require.Equal(t, writes{"a\n", "b\nc\n"}, w)
+			require.Equal(t, []string{"a\n", "b\nc\n"}, w.all())
 			<-time.After(logPause)
 			say(t, l, "d\n")
-			require.Equal(t, writes{"a\n", "b\nc\n", "d\n"}, w)
+			require.Equal(t, []string{"a\n", "b\nc\n", "d\n"}, w.all())
 		})
 	})
 
@@ -53,11 +73,11 @@ func TestLogWriter(t *testing.T) {
 			for range 3 {
 				say(t, l, long)
 			}
-			require.Equal(t, writes{long, long + long}, w)
+			require.Equal(t, []string{long, long + long}, w.all())
 			say(t, l, "e\n")
 			<-time.After(logPause) // the timer of what is written already, and another
 			synctest.Wait()
-			require.Equal(t, writes{long, long + long, "e\n"}, w)
+			require.Equal(t, []string{long, long + long, "e\n"}, w.all())
 		})
 	})
 
@@ -71,8 +91,29 @@ func TestLogWriter(t *testing.T) {
 			l.flush()
 			l.flush()
 			(*logWriter)(nil).flush()
-			require.Equal(t, writes{"a\n", "b\n"}, w)
+			require.Equal(t, []string{"a\n", "b\n"}, w.all())
 			<-time.After(logPause)
 		})
 	})
+}
+
+// TestLastLine: a process that ends writes the lines that still wait.
+func TestLastLine(t *testing.T) {
+	t.Parallel()
+	command := exec.CommandContext(context.Background(), os.Args[0], serveArgs(storetest.URL(t), newSimulators(t))...)
+	command.Env = append(os.Environ(), asMillrace+"=1")
+	stderr, err := command.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	log := bufio.NewScanner(stderr)
+	awaitLine(t, log, "ready")
+	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
+	awaitLine(t, log, "stopped")
+	for log.Scan() { // until it ends
+	}
+	require.NoError(t, command.Wait())
 }
