@@ -68,20 +68,23 @@ CREATE TABLE millrace.order_items (
 -- that got no answer: the retry reuses the idempotency key and the bytes of that generation, and its own request is
 -- empty. handed_over_at is set before a step is sent to a provider without idempotency keys. Such a step is not sent
 -- again.
+--
+-- What settling a step changes stands last. Postgres logs an update from the first byte that differs to the last one,
+-- so with the request in between, each request would be logged twice.
 CREATE TABLE millrace.order_steps (
     order_id uuid NOT NULL,
     step text NOT NULL,
     generation integer NOT NULL,
-    state text NOT NULL,
+    key_generation integer,
     amount_minor bigint NOT NULL,
-    request bytea NOT NULL,
-    reference text NOT NULL,
-    reason text NOT NULL,
     started_at timestamptz NOT NULL,
     deadline_at timestamptz NOT NULL,
-    settled_at timestamptz,
-    key_generation integer,
+    request bytea NOT NULL,
     handed_over_at timestamptz,
+    state text NOT NULL,
+    reference text NOT NULL,
+    reason text NOT NULL,
+    settled_at timestamptz,
 
     CONSTRAINT order_steps_pkey PRIMARY KEY (order_id, step, generation),
     CONSTRAINT order_steps_step_length CHECK (char_length(step) BETWEEN 1 AND 100),
