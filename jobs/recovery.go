@@ -21,6 +21,9 @@ import (
 
 const (
 	heartbeatEvery = 3 * time.Second
+	// shutEvery is how often a process looks at its breakers. One that has opened or closed does not wait for the next
+	// heartbeat: explanations of orders go by it.
+	shutEvery = 250 * time.Millisecond
 	// trustAfter is how long a process must have sent heartbeats before it declares other processes dead. It is longer
 	// than the silence that is allowed, so that all processes have time to return from an outage of the database.
 	trustAfter   = 12 * time.Second
@@ -37,9 +40,9 @@ type Recovery struct {
 	logger    *slog.Logger
 	recovered prometheus.Counter
 
-	every, trust time.Duration // heartbeatEvery and trustAfter
-	give         func(ctx context.Context) error
-	shut         func() []string // the queues that this process does not work now
+	every, look, trust time.Duration // heartbeatEvery, shutEvery and trustAfter
+	give               func(ctx context.Context) error
+	shut               func() []string // the queues that this process does not work now
 
 	beaten atomic.Int64 // when the latest heartbeat was sent, or the process started, in Unix nanoseconds
 
@@ -59,7 +62,7 @@ func NewRecovery(
 ) *Recovery {
 	r := &Recovery{
 		instances: s.Instances, steps: s.Steps, logger: logger, active: map[int64]string{}, worked: map[string]bool{},
-		every: heartbeatEvery, trust: trustAfter,
+		every: heartbeatEvery, look: shutEvery, trust: trustAfter,
 		shut: newGate(providers, s.Holds).shut, id: newInstanceID(time.Now()),
 		recovered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_steps_recovered_total",
@@ -153,8 +156,8 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 	defer ticker.Stop()
 	var trusted, last time.Time // the first and the latest of the heartbeats without a gap
 	for {
-		now := time.Now()
-		err := r.instances.Beat(ctx, r.id, r.shut()...)
+		now, shut := time.Now(), r.shut()
+		err := r.instances.Beat(ctx, r.id, shut...)
 		failpoint.Hit("recovery.beat")
 		if err == nil {
 			err = r.tell(ctx)
@@ -173,10 +176,27 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 			}
 		}
 		r.silent.warn(ctx, r.logger, "heartbeat", err)
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !r.wait(ctx, ticker.C, shut) {
 			return
+		}
+	}
+}
+
+// wait returns true when a heartbeat is due, or other queues are shut than the latest one told. It returns false when ctx
+// ends.
+func (r *Recovery) wait(ctx context.Context, due <-chan time.Time, told []string) bool {
+	looks := time.NewTicker(r.look)
+	defer looks.Stop()
+	for {
+		select {
+		case <-due:
+			return true
+		case <-looks.C:
+			if !slices.Equal(r.shut(), told) {
+				return true
+			}
+		case <-ctx.Done():
+			return false
 		}
 	}
 }

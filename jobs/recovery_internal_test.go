@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,4 +43,31 @@ func TestHeartbeatsDuringRecovery(t *testing.T) {
 	left := -1
 	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM millrace.instances").Scan(&left))
 	require.Zero(t, left, "it leaves at the end")
+}
+
+// Others hear at once of a breaker that opens or closes.
+func TestShutQueuesAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	r := NewRecovery(storetest.New(t, pool), nil, slog.New(slog.DiscardHandler), nil)
+	r.every, r.look = time.Hour, time.Millisecond
+	var shut atomic.Pointer[[]string]
+	shut.Store(&[]string{})
+	r.shut = func() []string { return *shut.Load() }
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.Run(ctx)
+	}()
+	for _, queues := range [][]string{{}, {"payment"}, {"payment", "shipping"}, {}} {
+		shut.Store(&queues)
+		require.Eventually(t, func() bool {
+			var told []string
+			err := pool.QueryRow(t.Context(), "SELECT shut_queues FROM millrace.instances").Scan(&told)
+			return err == nil && len(told) == len(queues)
+		}, time.Minute, time.Millisecond, queues)
+	}
+	cancel()
+	<-ended
 }
