@@ -127,7 +127,7 @@ func (s *keySet) start(ctx context.Context) {
 	s.triedAt, s.reading = now, read
 	go func() {
 		defer cancel()
-		keys, err := s.fetch(context.WithoutCancel(ctx)) // fetch has its own deadlines
+		keys, err := s.read(context.WithoutCancel(ctx)) // fetch has its own deadlines
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err == nil {
@@ -136,6 +136,17 @@ func (s *keySet) start(ctx context.Context) {
 		read.err, s.reading = err, nil
 		close(read.done)
 	}()
+}
+
+// read fetches the keys. A panic over what the provider sent is an error of this read: in a goroutine of its own it would
+// end the process.
+func (s *keySet) read(ctx context.Context) (keys []jose.JSONWebKey, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("read keys: panic: %v", v)
+		}
+	}()
+	return s.fetch(ctx)
 }
 
 // match compares the kid and does nothing else with it, because any client can send any kid.
