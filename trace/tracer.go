@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"encoding/hex"
 	"strings"
 	"time"
 
@@ -78,8 +79,17 @@ func Here(ctx context.Context) string {
 	return ScopeOf(ctx).Origin().Traceparent
 }
 
+// format allocates once: every call to a provider carries a traceparent, also of an order that is not sampled.
 func format(at oteltrace.SpanContext) string {
-	return "00-" + at.TraceID().String() + "-" + at.SpanID().String() + "-" + at.TraceFlags().String()
+	var b [traceparentSize]byte
+	traceID, spanID := at.TraceID(), at.SpanID()
+	copy(b[:], "00-")
+	hex.Encode(b[traceIDFrom:], traceID[:])
+	b[spanIDFrom-1] = '-'
+	hex.Encode(b[spanIDFrom:], spanID[:])
+	b[flagsFrom-1] = '-'
+	hex.Encode(b[flagsFrom:], []byte{byte(at.TraceFlags())})
+	return string(b[:])
 }
 
 // from returns a context whose next span is a child of a traceparent's; without a traceparent, of none.
