@@ -16,8 +16,12 @@ import (
 	"path/filepath"
 )
 
-// ErrNotPrivate reports that another user could have made or changed the file or directory at a path.
-var ErrNotPrivate = errors.New("not private")
+var (
+	// ErrNotPrivate reports that another user could have made or changed the file or directory at a path.
+	ErrNotPrivate = errors.New("not private")
+	// ErrInUse reports that another process has locked a file.
+	ErrInUse = errors.New("another process uses it")
+)
 
 // Dir returns the real path of a directory that only this user and root can write to. It makes missing directories with
 // mode. Errors: ErrNotPrivate; the system's.

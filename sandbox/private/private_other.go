@@ -4,6 +4,7 @@ package private
 
 import (
 	"io/fs"
+	"os"
 	"path/filepath"
 )
 
@@ -16,3 +17,6 @@ func isLink(error) bool { return false }
 func walk(path string, _ bool) (string, error) { return filepath.EvalSymlinks(path) }
 
 func checkFile(string, fs.FileInfo) error { return nil }
+
+// Lock does nothing on this system.
+func Lock(*os.File) error { return nil }

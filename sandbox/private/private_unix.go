@@ -119,3 +119,12 @@ func checkFile(path string, info fs.FileInfo) error {
 
 // Owner returns the user id of a file's owner.
 func Owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
+
+// Lock locks a file until it is closed. Errors: ErrInUse; the system's.
+func Lock(file *os.File) error {
+	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("%s: %w", file.Name(), ErrInUse)
+	}
+	return err
+}

@@ -39,6 +39,10 @@ func openJournal(path string, apply func(*record)) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Before the replay: it would cut off the line that another process is about to write.
+	if err := private.Lock(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	if err := replay(file, apply); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}

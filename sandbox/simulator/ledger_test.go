@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/orders"
+	"github.com/millrace-orders/millrace/sandbox/private"
 	"github.com/millrace-orders/millrace/sandbox/simulator"
 )
 
@@ -219,6 +220,20 @@ func authorizeUntilKilled(c client, child *exec.Cmd, run int, told map[string]st
 		})
 	}
 	group.Wait()
+}
+
+// Two simulators on one file would each cut off what the other one is about to write.
+func TestLedgerHasOneWriter(t *testing.T) {
+	t.Parallel()
+	config := simulator.Config{Path: filepath.Join(t.TempDir(), "ledger")}
+	sim, err := simulator.Open(config)
+	require.NoError(t, err)
+	_, err = simulator.Open(config)
+	require.ErrorIs(t, err, private.ErrInUse)
+	require.NoError(t, sim.Close())
+	again, err := simulator.Open(config)
+	require.NoError(t, err)
+	require.NoError(t, again.Close())
 }
 
 // BenchmarkAuthorize shows how well concurrent calls share fsyncs.
