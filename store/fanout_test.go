@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/auth/roles"
@@ -137,77 +134,6 @@ func TestFanOutTogether(t *testing.T) {
 	}
 }
 
-// failing is a database whose nth statement in a transaction, or whose commit, fails.
-type failing struct {
-	store.DB
-	after *int
-}
-
-var errCrash = errors.New("crash")
-
-func (f failing) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx, err := f.DB.Begin(ctx)
-	return failingTx{tx, f.after}, err
-}
-
-type failingTx struct {
-	pgx.Tx
-	after *int
-}
-
-func (f failingTx) crashes() bool {
-	*f.after--
-	return *f.after < 0
-}
-
-func (f failingTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if f.crashes() {
-		return nil, errCrash
-	}
-	return f.Tx.Query(ctx, sql, args...)
-}
-
-func (f failingTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if f.crashes() {
-		ctx, cancel := context.WithCancel(ctx)
-		cancel()
-		return f.Tx.QueryRow(ctx, sql, args...)
-	}
-	return f.Tx.QueryRow(ctx, sql, args...)
-}
-
-func (f failingTx) Commit(ctx context.Context) error {
-	if f.crashes() {
-		return errors.Join(errCrash, f.Rollback(ctx))
-	}
-	return f.Tx.Commit(ctx)
-}
-
-// A crash after any statement leaves everything or nothing: in the end there is one message of each event.
-func TestFanOutCrashes(t *testing.T) {
-	t.Parallel()
-	pool := storetest.Pool(t)
-	s := storetest.New(t, pool)
-	w := makeWebhook(t, s)
-	crashes, after := 0, 0
-	// One store waits and fans out: another one would have to find out by itself what other databases' transactions hide.
-	crashing := storetest.New(t, failing{pool, &after})
-	for at := 0; ; at++ {
-		storetest.Order(t, s)
-		awaitLog(t, crashing, at+1)
-		after = at
-		_, err := crashing.Deliveries.FanOut(t.Context(), body)
-		if err == nil {
-			break
-		}
-		crashes++
-		require.Empty(t, deliveriesOf(t, s, w), "after a crash at statement %d", at)
-	}
-	require.Greater(t, crashes, 8)
-	require.Len(t, deliveriesOf(t, s, w), crashes+1)
-	require.Zero(t, fanOutAll(t, s, crashes+1))
-}
-
 // A log that was pruned, or restored, before it was read costs what is gone and nothing else.
 func TestFanOutAfterExpiry(t *testing.T) {
 	t.Parallel()
@@ -226,66 +152,6 @@ func TestFanOutAfterExpiry(t *testing.T) {
 	require.True(t, done.More)
 	require.EqualValues(t, 1, fanOutAll(t, s, 2), "what had been sent is not made again")
 	require.Len(t, deliveriesOf(t, s, w), 2)
-}
-
-// meanwhile is a database on which something happens right after a query of that name.
-type meanwhile struct {
-	store.DB
-	name string
-	do   func()
-}
-
-type meanwhileTx struct {
-	pgx.Tx
-	m meanwhile
-}
-
-type meanwhileRow struct {
-	pgx.Row
-	do func()
-}
-
-func (m meanwhile) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx, err := m.DB.Begin(ctx)
-	return meanwhileTx{tx, m}, err
-}
-
-func (t meanwhileTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	row := t.Tx.QueryRow(ctx, sql, args...)
-	if strings.Contains(sql, "name: "+t.m.name+" ") {
-		return meanwhileRow{row, t.m.do}
-	}
-	return row
-}
-
-func (r meanwhileRow) Scan(values ...any) error {
-	defer r.do()
-	return r.Row.Scan(values...)
-}
-
-// A webhook that is made while the fan-out skips events without a webhook hears of events from then on.
-func TestFanOutFirstWebhook(t *testing.T) {
-	t.Parallel()
-	// What happens below has to be in the log before the fan-out has taken too long, whatever other tests are doing.
-	server := ownServer(t, map[string]string{"fsync": "off", "autovacuum": "off"})
-	pool, err := store.NewPool(t.Context(), server.DSN("postgres")+storetest.SearchPath, "test", 4)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	require.NoError(t, store.Migrate(t.Context(), pool, slog.New(slog.DiscardHandler)))
-	s := storetest.New(t, pool)
-	gone := makeWebhook(t, s)
-	require.NoError(t, s.Webhooks.Delete(t.Context(), hookOwner, gone.ID))
-	var w store.Webhook
-	fanning := storetest.New(t, meanwhile{pool, "WebhooksIdle", func() {
-		w = makeWebhook(t, s)
-		storetest.Order(t, s)
-		awaitLog(t, s, 1)
-	}})
-	done, err := fanning.Deliveries.FanOut(t.Context(), body)
-	require.NoError(t, err)
-	require.True(t, done.Idle)
-	fanOutAll(t, s, 1)
-	require.Len(t, deliveriesOf(t, s, w), 1)
 }
 
 // The webhooks of a key that ends are disabled, and a caller that enables one becomes its owner.
