@@ -2,7 +2,6 @@ package orders_test
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -219,72 +218,6 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestRefund gives the money of a completed order back in parts. The total is 209.97.
-func TestRefund(t *testing.T) {
-	t.Parallel()
-	completed := []string{
-		"authorize_payment", "reserve_inventory", "quote_shipping", "capture_payment", "book_shipment", "send_email",
-	}
-	tests := []struct {
-		name     string
-		outcomes []string
-		status   orders.Status
-		refunded orders.Money
-		left     orders.Money
-		pending  []string
-	}{
-		{"Requested", []string{"refund 9.97"}, orders.Completed, 0, 20000, []string{"refund_payment"}},
-		{"Partial", []string{"refund 9.97", "refund_payment"}, orders.Completed, 997, 20000, []string{"send_email"}},
-		{
-			"TwoAtATime",
-			[]string{"refund 9.97", "refund 100", "refund_payment#2"},
-			orders.Completed, 10000, 10000,
-			[]string{"refund_payment", "send_email"},
-		},
-		{
-			"AllOfIt",
-			[]string{"refund 9.97", "refund 200", "refund_payment", "refund_payment#2"},
-			orders.Refunded,
-			20997, 0,
-			[]string{"send_email", "send_email"},
-		},
-		{"Refused", []string{"refund 9.97", "refund_payment!"}, orders.Completed, 0, 20997, nil},
-		{"Unknown", []string{"refund 9.97", "refund_payment?"}, orders.NeedsAttention, 0, 20997, nil},
-		{
-			"UnknownBesideAnother",
-			[]string{"refund 9.97", "refund 100", "refund_payment?", "refund_payment#2"},
-			orders.NeedsAttention, 10000, 10997,
-			[]string{"send_email"},
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			o := run(t, append(slices.Clone(completed), tt.outcomes...)...)
-			require.Equal(t, tt.status, o.Status)
-			require.Equal(t, tt.refunded, o.Refunded)
-			require.Equal(t, tt.left, o.Refundable())
-			require.Equal(t, tt.pending, pending(o))
-		})
-	}
-
-	for name, outcomes := range map[string][]string{
-		"MoreThanCaptured":   append(slices.Clone(completed), "refund 209.98"),
-		"NothingIsLeft":      append(slices.Clone(completed), "refund 209.97", "refund 0"),
-		"MoreThanWhatIsLeft": append(slices.Clone(completed), "refund 9.97", "refund 200.01"),
-		"BeforeTheEnd":       append(slices.Clone(completed[:4]), "refund 1"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			last := len(outcomes) - 1
-			o := run(t, outcomes[:last]...)
-			_, err := orders.Decide(o, parse(o.ID, outcomes[last]))
-			require.Error(t, err)
-			require.NotErrorIs(t, err, orders.ErrNoChange, "it must say why")
-		})
-	}
-}
-
 func TestIfVersion(t *testing.T) {
 	t.Parallel()
 	o := run(t, "authorize_payment")
@@ -356,54 +289,4 @@ func TestDecideIsTotal(t *testing.T) {
 			}
 		}
 	})
-}
-
-// The database's clock may be set back by any time. An order's events follow each other all the same.
-func TestClockSetBack(t *testing.T) {
-	t.Parallel()
-	o := orders.Place(placement(), orders.NewID(), epoch).Order
-	at := epoch
-	for _, outcome := range []string{"authorize_payment", "reserve_inventory", "quote_shipping!", "release_inventory"} {
-		e := parse(o.ID, outcome)
-		e.At = epoch.Add(-time.Hour + 345*time.Microsecond)
-		d, err := orders.Decide(o, e)
-		require.NoError(t, err)
-		o = d.Order
-		require.True(t, o.UpdatedAt.After(at), "version %d is of %s, after %s", o.Version, o.UpdatedAt, at)
-		require.Equal(t, o.UpdatedAt, d.Event.At)
-		require.Equal(t, 345, o.UpdatedAt.Nanosecond()/1000%1000, "the microseconds stay")
-		for _, s := range d.Started {
-			require.Equal(t, o.UpdatedAt, s.StartedAt)
-			require.True(t, s.DeadlineAt.After(s.StartedAt))
-		}
-		at = o.UpdatedAt
-	}
-}
-
-// Events come from machines whose clocks differ. Whether an order was read back or folded from its log must make no
-// difference to what becomes of it, such as to which of several causes it names.
-func TestClocksThatDiffer(t *testing.T) {
-	t.Parallel()
-	o := orders.Place(placement(), orders.NewID(), epoch).Order
-	for _, e := range []struct {
-		step  orders.StepName
-		kind  orders.EventKind
-		after time.Duration
-	}{
-		{orders.AuthorizePayment, orders.StepUnknown, 9 * time.Millisecond},
-		{orders.ReserveInventory, orders.StepSucceeded, 5 * time.Millisecond},
-		{orders.QuoteShipping, orders.StepRefused, 2 * time.Millisecond},
-		{orders.ReleaseInventory, orders.StepRefused, 7 * time.Millisecond},
-		{orders.VoidPayment, orders.StepRefused, 6 * time.Millisecond},
-	} {
-		d, err := orders.Decide(o, orders.Event{
-			OrderID: o.ID, Kind: e.kind, Step: e.step, Generation: 1, At: epoch.Add(e.after),
-		})
-		require.NoError(t, err)
-		read := slices.Clone(d.Order.Steps)
-		orders.SortSteps(read)
-		require.Equal(t, read, d.Order.Steps)
-		o = d.Order
-	}
-	require.Equal(t, orders.NeedsAttention, o.Status)
 }
