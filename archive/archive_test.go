@@ -3,7 +3,6 @@ package archive_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -222,24 +221,6 @@ func TestArchive(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// TestForgottenCustomer: files are named that still have the customer, and nothing of it is left in the database.
-func TestForgottenCustomer(t *testing.T) {
-	t.Parallel()
-	s := newShop(t)
-	s.place(t, 3, "a", "b", "c")
-	_, err := archiver(s.store, s.dir).Run(t.Context())
-	require.NoError(t, err)
-	forgotten, err := s.store.Customers.Forget(t.Context(), "ada", store.Actor{Name: "test", Role: "admin"})
-	require.NoError(t, err)
-	require.Len(t, forgotten.Files, 2)
-	require.EqualValues(t, 3, forgotten.Files[0].Orders+forgotten.Files[1].Orders)
-	require.FileExists(t, filepath.Join(s.dir, forgotten.Files[0].Name))
-	require.Zero(t, s.count(t, "archived_orders WHERE fingerprint <> decode(repeat('00', 32), 'hex')"))
-	again, err := s.store.Orders.Place(t.Context(), []orders.Placement{placement("a")})
-	require.NoError(t, err)
-	require.ErrorIs(t, again[0].Err, orders.ErrIdempotencyMismatch)
-}
-
 // TestCrashes kills the process on both sides of each effect. The next run finishes: every order is in a file, none is
 // in the database, and none was deleted without a file.
 func TestCrashes(t *testing.T) {
@@ -274,115 +255,9 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// grep returns the files that have a text.
-func (s *shop) grep(t *testing.T, text string) (names []string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.dir, "*.ndjson"))
-	require.NoError(t, err)
-	for _, f := range files {
-		content, err := os.ReadFile(f)
-		require.NoError(t, err)
-		if bytes.Contains(content, []byte(text)) {
-			names = append(names, f)
-		}
-	}
-	return names
-}
-
-// TestDamagedFile: orders whose file is lost, cut or changed after they were registered stay, and go into another file.
-func TestDamagedFile(t *testing.T) {
-	t.Parallel()
-	for name, damage := range map[string]func(string) error{
-		"Lost": os.Remove,
-		"Cut":  func(path string) error { return os.Truncate(path, 100) },
-		"Changed": func(path string) error {
-			content, err := os.ReadFile(path)
-			return errors.Join(err, os.WriteFile(path, bytes.Replace(content, []byte("ada@"), []byte("eve@"), 1), 0o600))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newShop(t)
-			s.place(t, 2, "a", "b")
-			list, _, err := s.store.Archive.Read(t.Context(), s.due(t))
-			require.NoError(t, err)
-			f, err := archive.Write(s.dir, "x.ndjson", list)
-			require.NoError(t, err)
-			_, err = s.store.Archive.Register(t.Context(), f, list)
-			require.NoError(t, err)
-			require.NoError(t, damage(filepath.Join(s.dir, "x.ndjson")))
-			n, err := archiver(s.store, s.dir).Run(t.Context())
-			require.NoError(t, err)
-			require.EqualValues(t, 2, n)
-			require.Zero(t, s.count(t,
-				"archived_orders a JOIN millrace.archive_files f ON f.id = a.file_id WHERE f.name = 'x.ndjson'"))
-			require.Equal(t, 2, s.count(t, "archived_orders"))
-		})
-	}
-}
-
 func (s *shop) due(t *testing.T) []orders.ID {
 	t.Helper()
 	ids, _, err := s.store.Archive.Scan(t.Context(), time.Now().Add(time.Hour), orders.ID{}, 100)
 	require.NoError(t, err)
 	return ids
-}
-
-// TestChangedMeanwhile: an order that is refunded, or whose customer is forgotten, between its file and its deletion
-// stays. An order that breaks a rule is not archived at all.
-func TestChangedMeanwhile(t *testing.T) {
-	t.Parallel()
-	s := newShop(t)
-	list := s.place(t, 4, "early", "late", "same", "broken")
-	_, err := s.pool.Exec(t.Context(), "UPDATE millrace.orders SET reason = 'x' WHERE id = $1", list[3].ID)
-	require.NoError(t, err)
-	read, _, err := s.store.Archive.Read(t.Context(), s.due(t))
-	require.NoError(t, err)
-	require.Len(t, read, 4)
-	refund := func(id orders.ID) {
-		s.apply(t, orders.Event{OrderID: id, Kind: orders.RefundRequested, Amount: 997, At: time.Now()})
-	}
-	refund(list[0].ID)
-	f, err := archive.Write(s.dir, "x.ndjson", read[:3])
-	require.NoError(t, err)
-	f, err = s.store.Archive.Register(t.Context(), f, read[:3])
-	require.NoError(t, err)
-	require.Equal(t, 2, s.count(t, "archived_orders"))
-	refund(list[1].ID)
-	require.NoError(t, s.store.Archive.Settle(t.Context()))
-	n, more, err := s.store.Archive.Delete(t.Context(), f, 100)
-	require.NoError(t, err)
-	require.False(t, more)
-	require.EqualValues(t, 1, n)
-	require.Equal(t, 3, s.count(t, "orders"))
-	require.Equal(t, 1, s.count(t, "archived_orders"))
-	n, err = archiver(s.store, s.dir).Run(t.Context())
-	require.NoError(t, err)
-	require.Zero(t, n, "two are refunded at the moment, and one is broken")
-}
-
-// TestPlacementBesideArchive: a placement that began before its key's order was registered, and stores nothing until
-// the order is deleted, makes no second order. Settle waits for it.
-func TestPlacementBesideArchive(t *testing.T) {
-	t.Parallel()
-	s := newShop(t)
-	s.place(t, 1, "a")
-	tx, err := s.pool.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(t.Context()) }()
-	var found []bool
-	require.NoError(t, tx.QueryRow(t.Context(),
-		"SELECT millrace.order_keys_archived(ARRAY['shop'], ARRAY['a'])").Scan(&found))
-	require.Equal(t, []bool{false}, found)
-	list, _, err := s.store.Archive.Read(t.Context(), s.due(t))
-	require.NoError(t, err)
-	f, err := archive.Write(s.dir, "x.ndjson", list)
-	require.NoError(t, err)
-	_, err = s.store.Archive.Register(t.Context(), f, list)
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	require.Error(t, s.store.Archive.Settle(ctx), "the placement may not have seen the key")
-	require.NoError(t, tx.Rollback(t.Context()))
-	require.NoError(t, s.store.Archive.Settle(t.Context()))
 }
