@@ -87,7 +87,8 @@ func newOrderEvent(e orders.Event, discreet bool) OrderEvent {
 	return out
 }
 
-// actorOf is who asked for an event, as far as its reader may know: who works at the shop is not its customers' affair.
+// actorOf names the caller behind an event, unless the reader is a customer: customers may not learn the names of the
+// shop's people.
 func actorOf(e orders.Event, discreet bool) string {
 	if discreet {
 		return ""

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// Customers are not told who works at the shop, although their streams share a ring with those of the shop's people.
+// Customers' streams do not name the shop's people, although both share a ring with the streams of the shop's people.
 func TestStreamedEventIsDiscreet(t *testing.T) {
 	t.Parallel()
 	for role, named := range map[roles.Role]bool{roles.Customer: false, roles.Viewer: true} {

@@ -16,8 +16,8 @@ import (
 	"github.com/millrace-orders/millrace/auth/roles"
 )
 
-// TestShares: of everything that callers share, one who takes what it can get leaves some for the next. The next one
-// does, too.
+// TestShares: a caller that takes all it can get of a shared resource leaves some for a second caller, and the second
+// leaves some for a third.
 func TestShares(t *testing.T) {
 	t.Parallel()
 	open := func(h held) int { return h.gauge("millrace_streams") }
@@ -146,7 +146,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// held is who holds slots, with its header, and what is to be done when all is released.
+// held is a caller that holds slots, with its header, and what is to be done when all is released.
 type held struct {
 	h   *harness
 	t   *testing.T

@@ -60,7 +60,7 @@ type ExplainedCall struct {
 	Path    string `json:"path,omitempty" example:"/api/orders/0199c8a4-3f5b-7c31-9d5e-2f6a8b1c4d7e/cancel"`
 	Body    string `json:"body,omitempty" example:"{\"action\":\"retry\",\"reason\":\"REASON\"}" doc:"The body as JSON. REASON stands for the caller's own words"`
 	Address string `json:"address,omitempty" enum:"api,operations" example:"api" doc:"The address that has the path"`
-	Command string `json:"command,omitempty" example:"millrace work" doc:"The command, if it is no call"`
+	Command string `json:"command,omitempty" example:"millrace work" doc:"The command, if the action is not a call"`
 }
 
 // ExplainCause is an explain.Cause.

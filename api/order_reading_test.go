@@ -201,7 +201,7 @@ func TestNamesOnce(t *testing.T) {
 	require.Equal(t, before, h.effects(t), "something was done")
 }
 
-// Half a surrogate pair is no character. Go makes U+FFFD of it, so that texts which differ become the same.
+// Half a surrogate pair is not a character. Go turns it into U+FFFD, so that different texts would become equal.
 func TestHalfCharacters(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t))

@@ -91,14 +91,14 @@ func TestPreferWait(t *testing.T) {
 		require.Equal(t, "true", replay.header.Get("Idempotency-Replayed"))
 		require.JSONEq(t, got.body, replay.body)
 		first := h.do(t, http.MethodPost, "/api/orders", seedBody, "Idempotency-Key", "k")
-		require.Equal(t, http.StatusAccepted, first.status, "who does not wait gets the first answer")
+		require.Equal(t, http.StatusAccepted, first.status, "a caller that does not wait gets the first answer")
 		require.Equal(t, api.OrderStatus("pending"), first.order(t).Status)
 
 		require.Eventually(t, func() bool { return strings.Contains(h.metrics(t), "millrace_streams 0\n") },
 			time.Minute, 5*time.Millisecond)
 		require.Contains(t, h.metrics(t),
 			`millrace_http_request_duration_seconds_count{code="202",operation="placeOrder"} 1`)
-		require.NotContains(t, h.metrics(t), `code="200",operation="placeOrder"`, "waiting is no latency")
+		require.NotContains(t, h.metrics(t), `code="200",operation="placeOrder"`, "waiting does not count as latency")
 	})
 
 	t.Run("DoesNotEnd", func(t *testing.T) {

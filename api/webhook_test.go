@@ -149,7 +149,7 @@ func TestWebhooksAreTheirOwners(t *testing.T) {
 	require.Equal(t, otherCustomer, service.CustomerID)
 	system := strings.Replace(hookBody, "Ping", "BreakerOpen", 1)
 	for _, role := range []roles.Role{roles.Service, roles.Customer} {
-		require.Equal(t, http.StatusUnprocessableEntity, create(keys[role], system).status, "%s is no operator", role)
+		require.Equal(t, http.StatusUnprocessableEntity, create(keys[role], system).status, "%s is not an operator", role)
 	}
 
 	visible := func(key string) (ids []orders.ID) {

@@ -75,7 +75,7 @@ func (d orderData) Standing() string { return d.Explained.Detail }
 func (b *board) order(w http.ResponseWriter, r *http.Request) {
 	id, err := uuid.Parse(r.PathValue("id"))
 	if err != nil {
-		b.missing(w, r, "This is no id of an order.")
+		b.missing(w, r, "This is not the id of an order.")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)

@@ -10,10 +10,10 @@ import (
 // Action is what a person may do, as the exact call.
 type Action struct {
 	What    string // in one sentence
-	Method  string // empty: it is no call
+	Method  string // empty: the action is a command
 	Path    string
 	Body    string // JSON; empty if the call needs none
-	Command string // on the command line, if there is no call
+	Command string // on the command line; empty if the action is a call
 	Ops     bool   // Path is of the operations address, not of the API
 	// Owner: the order's customer may do it, too. Otherwise it is for operators.
 	Owner bool

@@ -118,7 +118,7 @@ func TestSyncInventory(t *testing.T) {
 		time.Minute, 10*time.Millisecond)
 }
 
-// A provider without a list is no error, and no news after the first time.
+// A provider without a list causes no error, and is logged the first time only.
 func TestSyncInventoryWithoutAList(t *testing.T) {
 	t.Parallel()
 	i := newInventory(t, 0, 0)

@@ -43,7 +43,7 @@ type system struct {
 	garbles func(*http.Request) (answer *garbled, does bool)
 	// retryAfter, if set, is how many seconds a garbled answer asks for.
 	retryAfter string
-	// listings are statuses with which providers answer who wants a list, by their path.
+	// listings are the statuses with which providers answer a request for a list, by the list's path.
 	listings map[string]int
 	// metrics are those of the workers, if a test wants them.
 	metrics *prometheus.Registry

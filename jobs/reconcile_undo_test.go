@@ -259,8 +259,8 @@ func TestUndoIsHeld(t *testing.T) {
 	}
 }
 
-// TestUndoOfForgottenKeys: a provider that lists an effect and finds nothing to undo has forgotten it. A silent one
-// ends the run, and a part of a listing is no listing.
+// TestUndoOfForgottenKeys: a provider that lists an effect and finds nothing to undo has forgotten it. A provider
+// that does not answer ends the run, and a part of a listing is not used.
 func TestUndoOfForgottenKeys(t *testing.T) {
 	t.Parallel()
 	s := newReconciled(t, false)

@@ -27,7 +27,7 @@ func TestShares(t *testing.T) {
 	require.Equal(t, 1, fill("e"))
 	require.Zero(t, fill("f"), "all are taken")
 	s.release("a")
-	require.Zero(t, fill("a"), "who holds the most is not the next")
+	require.Zero(t, fill("a"), "the endpoint that holds the most is not the next")
 	require.Equal(t, 1, fill("f"))
 	for range 9 {
 		s.release("a")

@@ -5,7 +5,7 @@ import "context"
 // Flush shares what was counted, as Run does.
 func (l *Limiter) Flush() { l.flush(context.Background()) }
 
-// Sweep forgets who has gone, as Run does.
+// Sweep forgets the subjects that have gone, as Run does.
 func (l *Limiter) Sweep() { l.sweep(context.Background()) }
 
 // Known is how many subjects are in memory.

@@ -39,7 +39,7 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// The log is decided again whatever the bounds are, and orders with many steps are no trouble.
+// The log is decided again whatever the bounds are, and an order with many steps passes too.
 func TestFoldBeyondTheBounds(t *testing.T) {
 	t.Parallel()
 	p := placement()

@@ -34,7 +34,7 @@ type Placement struct {
 	// CustomerEmail is a bare address, without a name. The JSON omits it if empty: placements from before this field
 	// must keep their fingerprints.
 	CustomerEmail string `json:",omitempty"`
-	// Origin is the request itself. It is no part of the fingerprint: a repetition is another request.
+	// Origin is the request itself. It is not part of the fingerprint: a repetition is another request.
 	Origin Origin `json:"-"`
 }
 

@@ -143,7 +143,7 @@ func TestUndo(t *testing.T) {
 	}
 }
 
-// An event that was decided on for another version of the order is no good.
+// An event that was decided on for another version of the order is refused.
 func TestUndoOnce(t *testing.T) {
 	t.Parallel()
 	o := run(t, "authorize_payment!", "reserve_inventory!", "quote_shipping")

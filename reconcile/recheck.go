@@ -17,8 +17,8 @@ const (
 	recheckPage  = 200 // findings
 )
 
-// recheck looks again at open findings, longest wait first. It resolves those that were put right, and repairs those
-// that a rule allows. The others stay until an operator accepts them.
+// recheck checks open findings again, and begins with the one that was checked longest ago. It resolves findings that
+// were put right, and repairs findings that a rule allows. The others stay until an operator accepts them.
 func (r *Reconciler) recheck(ctx context.Context, b *budget) error {
 	turn, cancel := context.WithTimeout(ctx, recheckShare)
 	defer cancel()

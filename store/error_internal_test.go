@@ -35,7 +35,7 @@ func TestEndedSession(t *testing.T) {
 	require.NotErrorIs(t, classify(&pgconn.PgError{SeverityUnlocalized: "ERROR", Code: "XX000"}), ErrUnavailable)
 }
 
-// What a server says to a login is no fault of the request that needed a connection.
+// If a server rejects a login, the request that needed the connection is not at fault.
 func TestRejectedLoginIsAnOutage(t *testing.T) {
 	t.Parallel()
 	pool, err := NewPool(t.Context(), "postgres://127.0.0.1:1/none", "test", 1)

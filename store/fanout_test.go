@@ -229,7 +229,7 @@ func TestDeliveriesKeepSequence(t *testing.T) {
 	now := time.Now()
 	done, err := s.Deliveries.FanOut(t.Context(), body)
 	require.NoError(t, err)
-	require.Zero(t, done.Jobs, "what has to wait is no work")
+	require.Zero(t, done.Jobs, "deliveries that have to wait need no job")
 	due, err := s.Deliveries.OldestDue(t.Context())
 	require.NoError(t, err)
 	require.False(t, due.Before(now), "and it is not late")

@@ -199,7 +199,7 @@ func (s *Findings) closeUndone(ctx context.Context, tx pgx.Tx, undos []Undo) err
 	return err
 }
 
-// undone selects the effects without an order that are no finding: effects that operators had undone, and the undos.
+// undone selects the effects without an order that are not findings: effects that operators had undone, and the undos.
 func (s *Findings) undone(ctx context.Context, lost []orders.Effect) (map[orders.Effect]bool, error) {
 	keys := map[orders.Provider][]string{}
 	for _, e := range lost {

@@ -119,7 +119,7 @@ func TestGroup(t *testing.T) {
 			require.Empty(t, g.flushes)
 			<-time.After(groupPatience + 1)
 			call(1)
-			require.Len(t, <-g.flushes, 2, "all who wait")
+			require.Len(t, <-g.flushes, 2, "all that wait")
 			g.release <- struct{}{}
 			g.release <- struct{}{}
 			wg.Wait()

@@ -48,9 +48,9 @@ func IntentOf(o *orders.Order, step *orders.Step) (intent Intent, ok bool) {
 // been settled since, or the order cancelled, by another process. A first attempt can cross such a change in any case.
 func (s *Orders) First(id orders.ID) (pending []Pending, ok bool) { return s.recent.first(id) }
 
-// AwaitRest returns a channel that is closed when this process has committed that an order is at rest. It spares those
-// who wait for the order the way over the feed. Only the feed tells of another process's commits. forget ends the
-// waiting, and must be called.
+// AwaitRest returns a channel that is closed when this process has committed that an order is at rest. It is
+// quicker than the feed, which alone tells of other processes' commits. The caller must call forget, which ends the
+// waiting.
 func (s *Orders) AwaitRest(id orders.ID) (rested <-chan struct{}, forget func()) {
 	return s.recent.await(id)
 }

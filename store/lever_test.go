@@ -47,7 +47,7 @@ func TestLevers(t *testing.T) {
 	_, stopped := holds.Intake()
 	require.False(t, stopped)
 
-	// Again, with another reason and another end; and the intake, which is no lane.
+	// Again, with another reason and another end; and the intake, which is not a lane.
 	longer := store.NewHold{Reason: "It takes longer", Until: time.Now().Add(3 * time.Hour)}
 	_, err = s.Levers.PauseLane(t.Context(), orders.Payment, longer, by)
 	require.NoError(t, err)

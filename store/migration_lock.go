@@ -70,7 +70,7 @@ func lockMigrations(
 		if time.Since(told) >= migrationLockTell || time.Since(begun) >= patience {
 			holder, err := queries.MigrationLockHolder(ctx, pool, migrationLock)
 			if err != nil {
-				return nil, fmt.Errorf("look for who migrates: %w", err)
+				return nil, fmt.Errorf("look for the session that migrates: %w", err)
 			}
 			if time.Since(begun) >= patience {
 				return nil, &MigratingError{holder.Session, holder.Pid, patience}

@@ -93,7 +93,8 @@ func TestNotifications(t *testing.T) {
 	require.Empty(t, list(store.NotificationFilter{OrderID: ids[4], CustomerID: "1"}))
 }
 
-// Of any number who want to hand a message over, one may; and another once it was taken back, until it is settled.
+// Of the workers that want to hand a message over, one may. Once it has taken the message back, another may, until the
+// message is settled.
 func TestHandOver(t *testing.T) {
 	t.Parallel()
 	s := storetest.New(t, storetest.Pool(t))

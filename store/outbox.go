@@ -14,7 +14,7 @@ import (
 )
 
 // River's job table is the outbox: a job inserted in the order's transaction exists exactly if the order does. There
-// is no table and no relay in between, which would only be a queue in front of a queue.
+// is no outbox table with a relay, which would only be a queue in front of a queue.
 
 // maxAttempts is out of reach on purpose: a step ends by its deadline, with an event, and a redrive when it has gone
 // through its orders. Neither may end because River counted to some number while the database was away, and gave up in

@@ -20,8 +20,8 @@ const (
 )
 
 // Recent remembers orders as this process wrote them last, because it is mostly this process that works on them next.
-// It is no cache to read orders from: what it remembers may be old. So Apply asks it only for the version that it has
-// locked, and workers ask it only for what a first try may send, at worst once more than needed, under the same key.
+// It is not a cache to read orders from: what it remembers may be old. So Apply asks it only for the version that Apply
+// has locked. Workers ask it only for a first try's request, which is at worst sent once too often, under the same key.
 type Recent struct {
 	now func() time.Time
 

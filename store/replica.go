@@ -30,7 +30,7 @@ const (
 	replicaUsed        replicaState = "used"
 	replicaBehind      replicaState = "behind"      // it has not replayed the timeline's mark, or lags too far
 	replicaUnreachable replicaState = "unreachable" // it is not asked until a probe gets an answer
-	replicaRefused     replicaState = "refused"     // it is no standby of this database
+	replicaRefused     replicaState = "refused"     // it is not a standby of this database
 )
 
 func replicaStates() []replicaState {
@@ -127,7 +127,7 @@ func (r *replica) probe(
 	return uint64(row.Lsn), err //nolint:gosec // not negative
 }
 
-// identify reads how far a standby has come. Error: *ReplicaError, if it is no standby of that database.
+// identify reads how far a standby has come. Error: *ReplicaError, if the server is not a standby of that database.
 func identify(
 	ctx context.Context, queries *dbsqlc.Queries, db dbsqlc.DBTX, want dbsqlc.DatabaseIdentityRow, current Position,
 ) (row dbsqlc.ReplicaReadRow, err error) {

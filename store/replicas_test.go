@@ -202,7 +202,7 @@ func TestReplicaConflict(t *testing.T) {
 	require.Equal(t, 1, r.fallbacks(t, "failed"))
 }
 
-// Servers that are no replicas of this database are refused, and the metrics say so.
+// Servers that are not replicas of this database are refused, and the metrics show it.
 func TestReplicaRefused(t *testing.T) {
 	t.Parallel()
 	r, strangers := newReplicated(t), storetest.NewPair(t)

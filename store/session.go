@@ -111,7 +111,7 @@ const (
 var errReadOnly = errors.New("the server is read-only: it is a standby, or default_transaction_read_only is on")
 
 // errNotStandby reports that a server which is named as a replica accepts writes.
-var errNotStandby = errors.New("the server accepts writes: it is no standby")
+var errNotStandby = errors.New("the server accepts writes: it is not a standby")
 
 // validate sets what remains to be set, and refuses sessions that cannot be right.
 func validate(ctx context.Context, conn *pgconn.PgConn, set string, through pooler, standby bool) error {

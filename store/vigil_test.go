@@ -112,7 +112,7 @@ func TestUpkeepIsNoted(t *testing.T) {
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), at, time.Minute)
 
-	// A lock is no fault of the upkeep's, and it says nothing at once.
+	// A lock that others hold is not the upkeep's fault, so at first nothing is reported.
 	tx, err := owner.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(t.Context()) }()

@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-orders/millrace/orders"
 )
 
-// library is the name under which spans say who made them.
+// library names Millrace in its spans, as the library that made them.
 const library = "github.com/millrace-orders/millrace"
 
 const hexDigits = "0123456789abcdef"

@@ -154,7 +154,7 @@ func TestWhatIsNotOfTheContractIsNotDone(t *testing.T) {
 		`{"id":"a-1","amount":209.9700000001}`:   "another amount",
 		`{"id":"a-1","amount":{"value":209.97}}`: "another amount",
 		`{"id":"a-1","currency":"EUR"}`:          "another currency",
-		`{"id":"a-1","nothing":true}`:            "nothing was done, or perhaps", // it is no undo
+		`{"id":"a-1","nothing":true}`:            "nothing was done, or perhaps", // an authorization is not an undo
 		`{"id":"a-1"` + strings.Repeat(" ", 64<<10) + `}`: "body is too long",
 	} {
 		c := serve(t, upstream.Config{}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })

@@ -117,7 +117,7 @@ func isHealthy(err error) bool {
 	return err == nil || refused || misconfigured
 }
 
-// saysNothing reports whether an error is no evidence about the provider's health: our caller or our own database gave
+// saysNothing reports whether an error says nothing about the provider's health: our caller or our own database gave
 // up, the error is about one message only, or the status is 409. 409 means that an earlier send of the key is still
 // under way. Counted as a success, the 409 that follows each timeout would hide a provider that finishes nothing.
 func saysNothing(err error) bool {

@@ -76,7 +76,7 @@ func TestLongPages(t *testing.T) {
 	require.Equal(t, []string{"100", "50", "25", "25", "25"}, asked)
 }
 
-// A list that is not all of the contract is no list: what is left out of it would look as if it had not happened.
+// A list that breaks the contract anywhere is refused: an effect that it left out would look as if it had not happened.
 func TestEffectsAreWholeOrNone(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{

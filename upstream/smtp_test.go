@@ -183,7 +183,7 @@ func TestMailOnce(t *testing.T) {
 	ledger.fail = nil
 	_, err = sendMail(t, c)
 	require.NoError(t, err)
-	for range 20 { // and it is no reason to open the breaker
+	for range 20 { // and it does not open the breaker
 		_, err = sendMail(t, c)
 		require.ErrorContains(t, err, "interrupted")
 	}

@@ -28,7 +28,7 @@ func TestStock(t *testing.T) {
 			`{"productId":5,"quantity":0,"reserved":0,"price":2.999e1,"currency":"USD","colour":"red"}`,
 			`{"productId":9,"quantity":9223372036854775807,"price":0,"currency":"JPY"}`,
 		}
-		switch after { // pages shorter than asked for are no end
+		switch after { // a page that is shorter than asked for does not end the list
 		case 0:
 			products = products[:2]
 		case 5:
@@ -52,7 +52,7 @@ func TestStock(t *testing.T) {
 	require.Equal(t, 1, testutil.CollectAndCount(registry, "millrace_upstream_request_duration_seconds"))
 }
 
-// A list that is not all of the contract is no list: half of it would look like all of it.
+// A list that breaks the contract anywhere is refused: half of it would look like all of it.
 func TestStockIsWholeOrNone(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{

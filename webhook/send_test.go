@@ -160,7 +160,7 @@ func TestTheStatusDecides(t *testing.T) {
 	}
 }
 
-// Another protocol is no answer, and holds up nothing.
+// A switch of protocols does not count as an answer, and holds up nothing.
 func TestInterimAnswers(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{"101 Switching Protocols", "102 Processing", "104 Hm", "199 Hm"} {

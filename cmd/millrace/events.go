@@ -92,7 +92,7 @@ func (c *tailCommand) page(ctx context.Context, after string, left int) (page ta
 		return page, err
 	}
 	if err := json.Unmarshal(received, &page); err != nil || page.Next == "" {
-		return page, errors.Join(fmt.Errorf("the answer of %s is no page of events", c.URL), err)
+		return page, errors.Join(fmt.Errorf("the answer of %s is not a page of events", c.URL), err)
 	}
 	return page, nil
 }

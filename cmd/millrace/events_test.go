@@ -86,7 +86,7 @@ func TestEventsTail(t *testing.T) {
 	}
 	cancel()
 	require.False(t, lines.Scan(), lines.Text())
-	require.NoError(t, <-ended, "an operator that has seen enough is no error")
+	require.NoError(t, <-ended, "an operator that has seen enough ends it without an error")
 	require.Positive(t, spoilt.Load())
 	said := <-notes
 	require.Contains(t, said, "trying again")
@@ -114,6 +114,6 @@ func TestEventsTailEnds(t *testing.T) {
 	}))
 	defer page.Close()
 	_, _, err = s.command(ctx, "viewer", page.URL, "events", "tail")
-	require.ErrorContains(t, err, "is no page of events")
+	require.ErrorContains(t, err, "is not a page of events")
 	require.Equal(t, 1, exitStatus(err))
 }

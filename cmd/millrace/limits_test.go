@@ -120,8 +120,8 @@ func TestLimitsOfRoles(t *testing.T) {
 	}
 }
 
-// TestSlowClients holds connections as an attacker would, who has few and wants the server to run out. The server
-// cuts them off, and serves others meanwhile.
+// TestSlowClients holds connections as an attacker with few connections would, to make the server run out of them. The
+// server cuts them off, and serves others meanwhile.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	m := startProcess(t, serveArgs(storetest.URL(t), newSimulators(t))...)

@@ -137,7 +137,7 @@ func TestOpenUntilFirstKey(t *testing.T) {
 			status, _, _ := do(t, http.MethodGet, url, "", bearer(key)...)
 			return status == http.StatusUnauthorized
 		}, time.Minute, 20*time.Millisecond)
-		require.True(t, asks(url)(), "no key that can be used is no reason to open again: %s", url)
+		require.True(t, asks(url)(), "a response without a usable key must not reopen it: %s", url)
 	}
 	require.NoError(t, m.stop())
 	require.Equal(t, 1, strings.Count(log.String(), "closed, a key exists"))

@@ -25,7 +25,7 @@ func auditLog(t *testing.T, database string) []store.AuditEntry {
 	return log
 }
 
-// TestOperations is S28 of the checklist, and what goes with it: who may do what on the operations address.
+// TestOperations is S28 of the checklist, and what goes with it: which role may do what on the operations address.
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
@@ -112,7 +112,7 @@ func TestOperations(t *testing.T) {
 		}
 	}
 
-	// Every attempt to change something is in the log, with who made it, and whether it was let through.
+	// Every attempt to change something is in the log, with its caller and whether it was let through.
 	log := auditLog(t, database)
 	require.Len(t, log, made+acted)
 	seen := map[string]bool{}

@@ -16,8 +16,8 @@ import (
 // take its jobs.
 const mostSilence = 10 * time.Second
 
-// probes answers the health checks of the operations address. It reads memory only, so that a stranger who asks often
-// costs no query.
+// probes answers the health checks of the operations address. It reads memory only, so that frequent requests of a
+// stranger cost no query.
 type probes struct {
 	checks  map[string]func() error
 	leaving <-chan struct{}

@@ -12,7 +12,7 @@ import (
 	apiproblems "github.com/millrace-orders/millrace/api/problems"
 )
 
-// remoteError is an answer of the API that is no success.
+// remoteError reports an answer of the API whose status is not a success.
 type remoteError struct {
 	status     int
 	text       string

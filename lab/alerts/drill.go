@@ -150,7 +150,7 @@ func (l *lab) awaitFiring(ctx context.Context, alerts ...string) error {
 	return nil
 }
 
-// look runs the commands of the runbook's sections, as a person would who was woken.
+// look runs the commands of the runbook's sections, as an operator does who was woken.
 func (l *lab) look(ctx context.Context, alerts []string) (map[string]int, error) {
 	counts := map[string]int{}
 	for _, alert := range alerts {

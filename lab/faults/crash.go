@@ -201,7 +201,7 @@ func failpointsIn(path string) (names []string, err error) {
 		}
 		literal, ok := call.Args[0].(*ast.BasicLit)
 		if !ok {
-			err = fmt.Errorf("%s has a failpoint whose name is no literal", path)
+			err = fmt.Errorf("%s has a failpoint whose name is not a literal", path)
 			return false
 		}
 		name, _ := strconv.Unquote(literal.Value) // the parser has accepted it

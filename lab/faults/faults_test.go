@@ -87,7 +87,7 @@ func TestFailpoints(t *testing.T) {
 	require.ErrorContains(t, err, "one name")
 	write("b.go", `failpoint.Hit(name)`)
 	_, err = failpoints(dir)
-	require.ErrorContains(t, err, "no literal")
+	require.ErrorContains(t, err, "not a literal")
 }
 
 // TestSeed draws the same customers from the same seed.

@@ -187,7 +187,7 @@ func (g guard) remove(ctx context.Context, r *run) error {
 		if name == "run" { // a row that could not run proves nothing
 			return fmt.Errorf("%s: %s", g.seenBy, rest)
 		}
-		if name == "explain" { // it is no invariant that the guard is for
+		if name == "explain" { // guards are for invariants, and this is none
 			continue
 		}
 		if len(name) > 6 { // an expectation of the row itself, not an invariant

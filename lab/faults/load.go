@@ -158,7 +158,7 @@ func (c *customers) send(ctx context.Context, o operation, path string, body any
 	}
 }
 
-// attempt is one POST; status 0 is no answer.
+// attempt is one POST; status 0 means that no answer came.
 func (c *customers) attempt(
 	ctx context.Context, url, key string, body any,
 ) (status int, a answer, replayed bool) {

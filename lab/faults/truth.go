@@ -30,7 +30,7 @@ const (
 	// explainTruth is the share of explanations that should be true.
 	explainTruth = 0.999
 	// A row fails below clearlyBelow, if more than fewOrders orders were explained wrongly. One late moment makes all
-	// answers about an order wrong, and a short row has few answers: a single such order is no verdict on explain.
+	// answers about an order wrong, and a short row has few answers: a single such order does not prove explain wrong.
 	clearlyBelow = 0.99
 	fewOrders    = 3
 )

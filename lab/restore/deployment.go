@@ -208,7 +208,7 @@ func (d *deployment) query(ctx context.Context, sql string, into ...any) error {
 	return conn.QueryRow(ctx, sql).Scan(into...)
 }
 
-// await polls until a condition holds. While it does not, an error is no failure: a server may just have started.
+// await polls until a condition holds. Until then an error is not a failure: a server may just have started.
 func (d *deployment) await(ctx context.Context, what string, holds func() (bool, error)) error {
 	var last error
 	if launch.Eventually(ctx, patience, func() bool {

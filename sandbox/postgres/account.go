@@ -118,7 +118,7 @@ func (a account) checkReach(path string) error {
 			return err
 		}
 		if !a.mayEnter(info) {
-			return fmt.Errorf("%s is out of the server's reach: started by root it runs as %s, who cannot enter %s "+
+			return fmt.Errorf("%s is out of the server's reach: started by root it runs as %s, which cannot enter %s "+
 				"(%s); choose a directory such as %s", path, a.name, dir, info.Mode(), DataDir("millrace", ""))
 		}
 		if dir == filepath.Dir(dir) {

@@ -164,7 +164,7 @@ func (f finder) inspect(ctx context.Context, dir string) (binaries, error) {
 	}
 	match := versionPattern.FindStringSubmatch(string(out))
 	if match == nil {
-		return binaries{}, fmt.Errorf("%s says %q, which is no version", cmd, out)
+		return binaries{}, fmt.Errorf("%s says %q, which is not a version", cmd, out)
 	}
 	b.version = match[1]
 	b.major, err = strconv.Atoi(match[2])

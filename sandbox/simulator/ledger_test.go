@@ -115,7 +115,7 @@ func TestReopen(t *testing.T) {
 		first[i] = before.send(s)
 	}
 	require.NoError(t, before.Close())
-	require.NoError(t, before.Close(), "twice is no harm")
+	require.NoError(t, before.Close(), "twice does no harm")
 
 	after := start(t, simulator.Config{Path: path})
 	require.Equal(t, before.Ledger(), after.Ledger())
