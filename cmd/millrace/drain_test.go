@@ -110,11 +110,11 @@ func TestDrainDelay(t *testing.T) {
 	})
 	for range 4 {
 		group.Go(func() {
-			for {
+			for every := time.NewTicker(20 * time.Millisecond); ; {
 				select {
 				case <-done:
 					return
-				default:
+				case <-every.C:
 				}
 				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, proxy.URL+"/api/orders",
 					io.NopCloser(strings.NewReader(seedOrder)))
