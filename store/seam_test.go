@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -29,7 +30,9 @@ func TestUnreachable(t *testing.T) {
 		"Credentials.VerifyKey":    "mr_" + strings.Repeat("a", 12) + "_" + strings.Repeat("0", 43),
 		"Credentials.VerifyTicket": strings.Repeat("0", 43),
 	}
-	calls := 0
+	var mu sync.Mutex
+	failed := map[string]error{}
+	var calling sync.WaitGroup // some wait, in case the database comes back
 	nouns := reflect.ValueOf(s).Elem()
 	for i := range nouns.NumField() {
 		if !nouns.Type().Field(i).IsExported() {
@@ -42,22 +45,29 @@ func TestUnreachable(t *testing.T) {
 		require.LessOrEqual(t, noun.NumMethod(), 20, "%s has many methods: it may be two nouns", name)
 		for m := range noun.NumMethod() {
 			method, label := noun.Method(m), name+"."+noun.Type().Method(m).Name
-			out := call(t, method, texts[label])
-			if len(out) == 0 || !isError(method.Type().Out(len(out)-1)) || label == "Orders.ProbeWrites" {
-				continue // it asks nothing of the database, or only if placements have failed
-			}
-			calls++
-			got, _ := reflect.TypeAssert[error](out[len(out)-1])
-			if !errors.Is(got, store.ErrUnavailable) {
-				t.Errorf("%s: %v", label, got)
-				continue
-			}
-			for line := range strings.Lines(got.Error()) { // one for each part that failed
-				require.Equal(t, 1, strings.Count(line, store.ErrUnavailable.Error()), "%s: %s", label, line)
-			}
+			calling.Go(func() {
+				out := call(t, method, texts[label])
+				if len(out) == 0 || !isError(method.Type().Out(len(out)-1)) || label == "Orders.ProbeWrites" {
+					return // it asks nothing of the database, or only if placements have failed
+				}
+				err, _ := reflect.TypeAssert[error](out[len(out)-1])
+				mu.Lock()
+				defer mu.Unlock()
+				failed[label] = err
+			})
 		}
 	}
-	require.Greater(t, calls, 60)
+	calling.Wait()
+	for label, err := range failed {
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: %v", label, err)
+			continue
+		}
+		for line := range strings.Lines(err.Error()) { // one for each part that failed
+			require.Equal(t, 1, strings.Count(line, store.ErrUnavailable.Error()), "%s: %s", label, line)
+		}
+	}
+	require.Greater(t, len(failed), 60)
 }
 
 func isError(t reflect.Type) bool { return t == reflect.TypeFor[error]() }
