@@ -1217,7 +1217,7 @@ type ExplainedCall struct {
 	Address OptExplainedCallAddress `json:"address"`
 	// The body as JSON. REASON stands for the caller's own words.
 	Body OptString `json:"body"`
-	// The command, if it is no call.
+	// The command, if the action is not a call.
 	Command OptString `json:"command"`
 	Method  OptString `json:"method"`
 	Path    OptString `json:"path"`
