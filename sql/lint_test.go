@@ -45,9 +45,10 @@ func rules() []rule {
 		},
 		{
 			"validate",
-			re(`\bADD\s+CONSTRAINT\b.*\b(CHECK|FOREIGN\s+KEY)\b|\bADD\s+(CHECK|FOREIGN\s+KEY)\b`),
+			re(`\bADD\s+CONSTRAINT\b.*\b(CHECK|FOREIGN\s+KEY)\b|\bADD\s+(CHECK|FOREIGN\s+KEY)\b|` +
+				`\bADD\s+COLUMN\b.*\b(CHECK|REFERENCES)\b`),
 			re(`\bNOT\s+VALID\b`), false,
-			"a constraint that is not NOT VALID at first reads the whole table under a lock: " +
+			"a constraint that is not NOT VALID at first, also that of a new column, reads the whole table under a lock: " +
 				"validate it in a statement of its own",
 		},
 		{
@@ -72,7 +73,7 @@ func rules() []rule {
 			re(`\bDEFAULT\s+now\b`), false, "a volatile default writes the whole table again under a lock",
 		},
 		{
-			"lock", re(`^LOCK\s+TABLE\b`), nil, false,
+			"lock", re(`^LOCK\s+TABLE\b`), re(`\bIN\s+SHARE\s+UPDATE\s+EXCLUSIVE\s+MODE$`), false,
 			"it stops everything else on the table until the migration ends",
 		},
 		{
@@ -101,56 +102,96 @@ func rules() []rule {
 
 // stopping are statements whose lock stops readers or writers, except those that are also harmless.
 var (
-	lockLimit = regexp.MustCompile(`(?i)^(?:RE)?SET\s+(?:LOCAL\s+)?lock_timeout\b(.*)`)
-	stopping  = regexp.MustCompile(
+	lockLimit = regexp.MustCompile(`(?i)^(?:RE)?SET\s+(?:LOCAL\s+)?lock_timeout\b(.*)|` +
+		`^PERFORM\s+set_config\('lock_timeout',\s*('[^']*')`)
+	stopping = regexp.MustCompile(
 		`(?is)^(ALTER\s+TABLE|(CREATE|DROP)\s+(OR\s+REPLACE\s+)?(TRIGGER|VIEW|TABLE)|TRUNCATE)\b`)
 	harmless = regexp.MustCompile(`(?is)^CREATE\s+TABLE\b|^ALTER\s+TABLE\s+\S+\s+(SET\s*\(|VALIDATE\b)[^,]*($|.*\))`)
 )
 
 // lint returns what is wrong with a migration.
-func lint(file, content string) (problems []string) {
-	allowed := map[string]bool{}
+func lint(file, content string) []string {
+	l := linter{file: file, allowed: map[string]bool{}}
 	for _, match := range regexp.MustCompile(`(?m)^\s*-- allow ([a-z-]+): \S.*$`).FindAllStringSubmatch(content, -1) {
-		allowed[match[1]] = true
+		l.allowed[match[1]] = true
 	}
 	statements := split(content)
 	create := regexp.MustCompile(`(?i)^CREATE\s+TABLE\s+(IF\s+NOT\s+EXISTS\s+)?([\w.]+)`)
-	var made []string // an empty table has nothing to lock
 	for _, s := range statements {
-		if match := create.FindStringSubmatch(s); match != nil {
-			made = append(made, strings.ToLower(match[2]))
+		if match := create.FindStringSubmatch(s.text); match != nil {
+			l.made = append(l.made, strings.ToLower(match[2]))
 		}
 	}
-	compatible := slices.ContainsFunc(statements, func(s string) bool {
-		return regexp.MustCompile(`(?i)^INSERT\s+INTO\s+millrace\.schema_compatibility\b`).MatchString(s)
-	})
-	patient := false
+	has := func(pattern string) bool {
+		return slices.ContainsFunc(statements, func(s statement) bool {
+			return regexp.MustCompile(pattern).MatchString(s.text)
+		})
+	}
+	l.compatible = has(`(?i)^INSERT\s+INTO\s+millrace\.schema_compatibility\b`)
+	l.check(statements, false)
+	if has(`(?i)\bINDEX\s+CONCURRENTLY\b`) && !strings.Contains(content, "+goose NO TRANSACTION") {
+		l.problems = append(l.problems, file+": CONCURRENTLY needs -- +goose NO TRANSACTION")
+	}
+	return l.problems
+}
+
+// linter checks one migration.
+type linter struct {
+	file       string
+	allowed    map[string]bool // rules with an exception
+	made       []string        // tables that the migration creates: an empty table has nothing to lock
+	compatible bool            // programs of the version before may run beside it
+	problems   []string
+}
+
+// check checks statements in turn. At first they wait as long for a lock as the session does, or longer: patient.
+func (l *linter) check(statements []statement, patient bool) {
+	pages := slices.ContainsFunc(statements, func(s statement) bool { return strings.EqualFold(s.text, "COMMIT") })
 	for _, s := range statements {
-		if match := lockLimit.FindStringSubmatch(s); match != nil {
-			patient = strings.TrimSpace(match[1]) != ""
+		if match := lockLimit.FindStringSubmatch(s.text); match != nil {
+			value := strings.Trim(match[1]+match[2], " =")
+			patient = value != "" && value != "'100ms'"
 		}
-		if slices.Contains(made, tableOf(s)) {
+		l.check(s.block, patient) // what it sets ends with it
+		if slices.Contains(l.made, tableOf(s.text)) {
 			continue
 		}
-		if patient && stopping.MatchString(s) && !harmless.MatchString(s) && !allowed["patient"] {
-			problems = append(problems, fmt.Sprintf("%s: patient: %.60q: while it waits for its lock, all sessions that "+
-				"need the table queue behind it: run it before lock_timeout is set, or after it is reset", file, s))
+		if patient && stopping.MatchString(s.text) && !harmless.MatchString(s.text) && !l.allowed["patient"] {
+			l.problems = append(l.problems, fmt.Sprintf("%s: patient: %.60q: while it waits for its lock, all sessions that "+
+				"need the table queue behind it: run it before lock_timeout is set, or after it is reset", l.file, s.text))
 		}
 		for _, r := range rules() {
-			broken := r.pattern.MatchString(s) && (r.unless == nil || !r.unless.MatchString(s))
-			if !broken || allowed[r.name] || r.contract && !compatible {
+			if pages && (r.name == "update" || r.name == "insert") {
+				continue // each page is a transaction
+			}
+			broken := slices.ContainsFunc(actions(s.text), func(action string) bool {
+				return r.pattern.MatchString(action) && (r.unless == nil || !r.unless.MatchString(action))
+			})
+			if !broken || l.allowed[r.name] || r.contract && !l.compatible {
 				continue // without its row in schema_compatibility, no program of an older version runs
 			}
-			problems = append(problems, fmt.Sprintf("%s: %s: %.60q: %s", file, r.name, s, r.means))
+			l.problems = append(l.problems, fmt.Sprintf("%s: %s: %.60q: %s", l.file, r.name, s.text, r.means))
 		}
 	}
-	concurrent := slices.ContainsFunc(statements, func(s string) bool {
-		return regexp.MustCompile(`(?i)\bINDEX\s+CONCURRENTLY\b`).MatchString(s)
-	})
-	if concurrent && !strings.Contains(content, "+goose NO TRANSACTION") {
-		problems = append(problems, file+": CONCURRENTLY needs -- +goose NO TRANSACTION")
+}
+
+// actions returns the parts of an ALTER TABLE, such as the columns that it adds, and other statements whole.
+func actions(statement string) (parts []string) {
+	if !regexp.MustCompile(`(?i)^ALTER\s+TABLE\b`).MatchString(statement) {
+		return []string{statement}
 	}
-	return problems
+	depth, begin := 0, 0
+	for i, c := range statement {
+		switch {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == ',' && depth == 0:
+			parts, begin = append(parts, statement[begin:i]), i+1
+		}
+	}
+	return append(parts, statement[begin:])
 }
 
 // tableOf returns the table that a statement is about, in lower case; empty if it is none or unknown.
@@ -163,21 +204,34 @@ func tableOf(statement string) string {
 	return strings.ToLower(match[1])
 }
 
-// split returns the statements of a migration, without comments. Bodies of functions are left out: they run later.
-func split(content string) (statements []string) {
-	tokens := regexp.MustCompile(`(?s)--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\w*\$|;|[^;'$/-]+|.`)
+// statement is a statement of a migration, without comments. A DO block also has the statements of its body.
+type statement struct {
+	text  string
+	block []statement
+}
+
+// split returns the statements of a migration. Bodies of functions are left out: they run later.
+func split(content string) (statements []statement) {
+	tokens := regexp.MustCompile(`(?s)--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$\w*\$.*?\$\w*\$|;|[^;'$/-]+|.`)
+	keywords := regexp.MustCompile(`(?is)^((BEGIN|LOOP|ELSE|(IF|FOR|WHILE)\s.*?\s(THEN|LOOP))\s+)+`)
 	var s strings.Builder
+	var block []statement
 	for _, token := range append(tokens.FindAllString(content, -1), ";") {
 		switch {
 		case strings.HasPrefix(token, "--"), strings.HasPrefix(token, "/*"):
 			s.WriteByte(' ')
 		case strings.HasPrefix(token, "$") && len(token) > 1:
+			if regexp.MustCompile(`(?i)^\s*DO\s*$`).MatchString(s.String()) {
+				tag := strings.Index(token[1:], "$") + 2
+				block = split(token[tag : len(token)-tag])
+			}
 			s.WriteString("$$")
 		case token == ";":
-			if text := strings.TrimSpace(s.String()); text != "" {
-				statements = append(statements, text)
+			if text := keywords.ReplaceAllString(strings.TrimSpace(s.String()), ""); text != "" {
+				statements = append(statements, statement{text, block})
 			}
 			s.Reset()
+			block = nil
 		default:
 			s.WriteString(token)
 		}
@@ -215,21 +269,31 @@ func TestMigrationRules(t *testing.T) {
 		"ALTER TABLE millrace.orders ADD CONSTRAINT c CHECK (a > 0)": "validate",
 		`ALTER TABLE millrace.orders ADD COLUMN b int CONSTRAINT x CHECK (b > 0), ADD CONSTRAINT c
 			FOREIGN KEY (a) REFERENCES millrace.o`: "validate",
-		"ALTER TABLE millrace.orders ADD CONSTRAINT c UNIQUE (a)":                 "unique",
-		"ALTER TABLE millrace.orders ALTER COLUMN a SET NOT NULL":                 "not-null",
-		"ALTER TABLE millrace.orders ALTER a TYPE bigint":                         "rewrite",
-		"VACUUM FULL millrace.orders":                                             "rewrite",
+		"ALTER TABLE millrace.orders ADD CONSTRAINT c UNIQUE (a)":       "unique",
+		"ALTER TABLE millrace.orders ALTER COLUMN a SET NOT NULL":       "not-null",
+		"ALTER TABLE millrace.orders ALTER a TYPE bigint":               "rewrite",
+		"VACUUM FULL millrace.orders":                                   "rewrite",
+		"ALTER TABLE millrace.orders ADD COLUMN a text CHECK (a <> '')": "validate",
+		`ALTER TABLE millrace.orders ADD COLUMN a text CHECK (a IN ('b', 'c')), ADD CONSTRAINT c
+			CHECK (a <> 'd') NOT VALID`: "validate",
+		"DO $$ BEGIN ALTER TABLE millrace.orders ADD COLUMN a text CHECK (a <> ''); END $$": "validate",
+		"DO $$ BEGIN IF a THEN LOCK TABLE millrace.orders; END IF; END $$":                  "lock",
+		"DO $$ BEGIN UPDATE millrace.orders SET a = 1; END $$":                              "update",
+		`DO $do$ BEGIN
+			PERFORM set_config('lock_timeout', '10s', true);
+			ALTER TABLE millrace.orders ADD COLUMN a int;
+		END $do$`: "patient",
 		"ALTER TABLE millrace.orders ADD COLUMN a uuid DEFAULT gen_random_uuid()": "default",
-		"LOCK TABLE millrace.orders":                                              "lock",
-		"INSERT INTO millrace.t (a) SELECT o.id FROM millrace.orders o":           "insert",
-		"SET lock_timeout = 0; ALTER TABLE millrace.orders ADD COLUMN a int":      "patient",
-		"SET lock_timeout = '5s'; CREATE OR REPLACE VIEW millrace.v AS SELECT 1":  "patient",
-		"UPDATE millrace.orders SET a = 1":                                        "update",
-		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL":                   "required",
-		"ALTER TABLE millrace.orders DROP COLUMN a":                               "drop",
-		"DROP TABLE millrace.orders":                                              "drop",
-		"ALTER TABLE millrace.orders RENAME COLUMN a TO b":                        "rename",
-		"ALTER TABLE millrace.orders RENAME TO o":                                 "rename",
+		"LOCK TABLE millrace.orders":                                             "lock",
+		"INSERT INTO millrace.t (a) SELECT o.id FROM millrace.orders o":          "insert",
+		"SET lock_timeout = 0; ALTER TABLE millrace.orders ADD COLUMN a int":     "patient",
+		"SET lock_timeout = '5s'; CREATE OR REPLACE VIEW millrace.v AS SELECT 1": "patient",
+		"UPDATE millrace.orders SET a = 1":                                       "update",
+		"ALTER TABLE millrace.orders ADD COLUMN a int NOT NULL":                  "required",
+		"ALTER TABLE millrace.orders DROP COLUMN a":                              "drop",
+		"DROP TABLE millrace.orders":                                             "drop",
+		"ALTER TABLE millrace.orders RENAME COLUMN a TO b":                       "rename",
+		"ALTER TABLE millrace.orders RENAME TO o":                                "rename",
 	} {
 		found := lint("0099_x.sql", "-- +goose Up\n"+statement+";"+compatible)
 		require.Len(t, found, 1, statement)
@@ -247,6 +311,13 @@ func TestMigrationRules(t *testing.T) {
 		"SET LOCAL lock_timeout = '5s'; ALTER TABLE millrace.orders SET (fillfactor = 60, autovacuum_enabled = on);",
 		"SET lock_timeout = 0; RESET lock_timeout; ALTER TABLE millrace.orders ADD COLUMN a int;" + compatible,
 		"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP TABLE x; UPDATE x SET a = 1; END $$;",
+		`DO $$ BEGIN
+			PERFORM set_config('lock_timeout', '10s', true);
+			LOCK TABLE millrace.orders IN SHARE UPDATE EXCLUSIVE MODE;
+			PERFORM set_config('lock_timeout', '100ms', true);
+			ALTER TABLE millrace.orders ADD COLUMN a int;
+		END $$;` + compatible,
+		"DO $$ BEGIN LOOP UPDATE millrace.orders SET a = 1 WHERE id = n; COMMIT; EXIT WHEN NOT FOUND; END LOOP; END $$;",
 		"COMMENT ON TABLE millrace.orders IS 'DROP TABLE; it''s ; UPDATE';",
 		"-- DROP TABLE millrace.orders;",
 		"ALTER TABLE millrace.orders DROP COLUMN a; -- no program of the version before runs beside this",

@@ -26,6 +26,7 @@ type needs struct {
 	instances int      // of "millrace serve"; default 2, -1 for none
 	standby   bool     // a synchronous standby
 	replica   bool     // reads come from the standby
+	pooler    bool     // instances reach each database through a PgBouncer
 	args      []string // for every instance, in addition to the usual ones
 }
 
@@ -105,6 +106,11 @@ func (d *deployment) start(ctx context.Context, n needs) (err error) {
 	if err := d.command(ctx, nil, "migrate", "--database-url", dsn(d.databases...)); err != nil {
 		return err
 	}
+	if n.pooler {
+		if err := d.startPoolers(ctx); err != nil {
+			return err
+		}
+	}
 	for i := range max(n.instances, 0) {
 		if _, err := d.add(ctx, fmt.Sprintf("millrace-%d", i+1)); err != nil {
 			return err
@@ -130,6 +136,9 @@ func (d *deployment) stop() {
 			cancel()
 			_ = postgres.Reset(db.config.Dir)
 		}
+		if db.pooler != nil {
+			db.pooler.Kill()
+		}
 		db.proxy.Stop()
 		db.replication.Stop()
 	}
@@ -142,23 +151,6 @@ func (d *deployment) stop() {
 // primary is the database that millrace writes to: rows that fail over swap the two.
 func (d *deployment) primary() *database { return d.databases[0] }
 func (d *deployment) standby() *database { return d.databases[1] }
-
-// addStandby makes other a synchronous standby of primary.
-func (d *deployment) addStandby(ctx context.Context, primary, other *database) error {
-	if err := primary.cloneTo(ctx, other); err != nil {
-		return err
-	}
-	if err := primary.setSync(ctx, true); err != nil {
-		return err
-	}
-	if !launch.Eventually(ctx, time.Minute, func() bool {
-		n, err := primary.number(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
-		return err == nil && n == 1
-	}) {
-		return errors.New("the standby does not stream")
-	}
-	return nil
-}
 
 func (d *deployment) startSimulator(ctx context.Context) (err error) {
 	d.simulator, err = d.launch("simulator.log", nil, "simulate", "--simulator-addr",
@@ -224,13 +216,12 @@ func (d *deployment) add(ctx context.Context, name string, env ...string) (*inst
 // begin starts the process of an instance, for the first time or again.
 func (d *deployment) begin(i *instance) error {
 	provider := "http://" + launch.Address(d.providers.port)
-	args := append([]string{
-		"serve", "--database-url", dsn(d.databases...),
-		"--api-addr", launch.Address(i.api), "--ops-addr", launch.Address(i.ops),
+	args := slices.Concat([]string{
+		"serve", "--api-addr", launch.Address(i.api), "--ops-addr", launch.Address(i.ops),
 		"--payment-url", provider + "/payments", "--inventory-url", provider + "/inventory",
 		"--shipping-url", provider + "/shipping", "--email-url", provider + "/email",
 		"--rate-limit", "0", "--sweep-every", "2s", "--breaker-open", "2s", "--call-timeout", "3s",
-	}, d.args...)
+	}, d.reach(), d.args)
 	if d.replica {
 		args = append(args, "--replica-urls", dsn(d.standby()))
 	}

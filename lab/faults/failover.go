@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"syscall"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
 // failoverRows are the rows about a primary with a synchronous standby.
@@ -40,6 +43,23 @@ func failoverRows() []row {
 			expected: "no stale read", run: laggingReplica, needs: needs{instances: 2, standby: true, replica: true},
 		},
 	}
+}
+
+// addStandby makes other a synchronous standby of primary.
+func (d *deployment) addStandby(ctx context.Context, primary, other *database) error {
+	if err := primary.cloneTo(ctx, other); err != nil {
+		return err
+	}
+	if err := primary.setSync(ctx, true); err != nil {
+		return err
+	}
+	if !launch.Eventually(ctx, time.Minute, func() bool {
+		n, err := primary.number(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
+		return err == nil && n == 1
+	}) {
+		return errors.New("the standby does not stream")
+	}
+	return nil
 }
 
 // promote makes the standby the primary, also for the checks.

@@ -19,7 +19,17 @@ func TestGuards(t *testing.T) {
 	for _, g := range guards() {
 		_, err := g.overlay("../..", t.TempDir())
 		require.NoError(t, err, g.id)
-		require.True(t, slices.ContainsFunc(rows(), func(w row) bool { return w.id == g.seenBy }), g.id)
+		if g.tests == "" {
+			require.True(t, slices.ContainsFunc(rows(), func(w row) bool { return w.id == g.seenBy }), g.id)
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join("../..", g.tests, "*_test.go"))
+		require.NoError(t, err)
+		require.True(t, slices.ContainsFunc(files, func(name string) bool {
+			b, err := os.ReadFile(name)
+			require.NoError(t, err)
+			return strings.Contains(string(b), "func "+g.seenBy+"(t *testing.T)")
+		}), g.id)
 	}
 }
 

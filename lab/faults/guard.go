@@ -14,14 +14,15 @@ import (
 	"time"
 )
 
-// guard is a part of the source without which the matrix must not hold. It is removed from a copy that exists for one
-// build only (go build -overlay), so the product has no switch for it.
+// guard is a part of the source without which the matrix, or a test, must not hold. It is removed from a copy that
+// exists for one build only (go build -overlay), so the product has no switch for it.
 type guard struct {
 	id, name string
 	file     string // from the top of the repository
 	with     string // must occur exactly once
 	without  string
-	seenBy   string // the row that must fail
+	seenBy   string // the row that must fail, or the test
+	tests    string // the package of the test
 	short    bool
 	atLength bool // the row notices for certain only at full length
 }
@@ -128,6 +129,25 @@ func guards() []guard {
 		}()
 `,
 		},
+		{
+			id: "G17", name: "a replica answers if it has replayed what the caller has seen", file: "store/replica.go",
+			seenBy: "F15", with: "case row.Marks == 0, uint64(row.Lsn) < after.lsn:", without: "case row.Marks == 0:",
+		},
+		{
+			id: "G18", name: "an archive file is compared with the database before its orders may leave",
+			file: "archive/archive.go", seenBy: "TestReadBack", tests: "archive",
+			with: "return same(list[next-1], got, pruned)", without: "return nil",
+		},
+		{
+			id: "G19", name: "orders leave if their archive file is whole at that moment", file: "archive/archive.go",
+			seenBy: "TestDamagedFile", tests: "archive",
+			with: "switch err := check(a.Dir, f, nil); {", without: "switch err := error(nil); {",
+		},
+		{
+			id: "G20", name: "an order that has changed since its archive file was written stays",
+			file: "store/dbsqlc/archive.sql.go", seenBy: "TestChangedMeanwhile", tests: "archive",
+			with: "a.order_id = ANY($2::uuid[]) AND o.version = a.version", without: "a.order_id = ANY($2::uuid[])",
+		},
 	}
 }
 
@@ -143,7 +163,7 @@ func guardRows() []row {
 	return rows
 }
 
-// remove builds everything without the guard and runs the row that must notice.
+// remove builds everything without the guard and runs the row, or the test, that must notice.
 func (g guard) remove(ctx context.Context, r *run) error {
 	dir, err := os.MkdirTemp("/tmp", "millrace-guard-")
 	if err != nil {
@@ -160,6 +180,9 @@ func (g guard) remove(ctx context.Context, r *run) error {
 	overlay, err := g.overlay(source, dir)
 	if err != nil {
 		return err
+	}
+	if g.tests != "" {
+		return g.test(ctx, r, source, overlay)
 	}
 	binary, results := filepath.Join(dir, "faults"), filepath.Join(dir, "results.json")
 	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, ".")
@@ -199,6 +222,20 @@ func (g guard) remove(ctx context.Context, r *run) error {
 	for _, name := range slices.Sorted(maps.Keys(seen)) {
 		r.figure("violations of "+name, "%d", seen[name])
 	}
+	return nil
+}
+
+// test runs the test that must notice that the guard is missing.
+func (g guard) test(ctx context.Context, r *run, source, overlay string) error {
+	command := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-count", "1", "-timeout", "5m",
+		"-run", "^"+g.seenBy+"$", "./"+g.tests)
+	command.Dir = source
+	out, err := command.CombinedOutput()
+	failed := strings.Contains(string(out), "--- FAIL: "+g.seenBy+" ")
+	if err != nil && !failed { // a test that could not run proves nothing
+		return fmt.Errorf("%s: %w\n%s", g.seenBy, err, out)
+	}
+	r.expect(failed, "%s passes without it", g.seenBy)
 	return nil
 }
 

@@ -23,6 +23,7 @@ type database struct {
 	config      postgres.Config
 	proxy       *proxy // between millrace and the server
 	replication *proxy // between the server and its standby
+	pooler      *pooler
 }
 
 func newDatabase(ctx context.Context, dir, name string) (*database, error) {
@@ -139,12 +140,21 @@ func (d *database) promote(ctx context.Context) error {
 
 // dsn returns the databases' URL for millrace, which uses the one that accepts writes.
 func dsn(list ...*database) string {
-	hosts := make([]string, len(list))
+	ports := make([]int, len(list))
 	for i, d := range list {
-		hosts[i] = launch.Address(d.proxy.port)
+		ports[i] = d.proxy.port
 	}
-	query := url.Values{"sslmode": {"disable"}}
-	if len(list) > 1 {
+	return address(url.Values{}, ports...)
+}
+
+// address returns the URL of databases at some ports, with parameters.
+func address(query url.Values, ports ...int) string {
+	hosts := make([]string, len(ports))
+	for i, port := range ports {
+		hosts[i] = launch.Address(port)
+	}
+	query.Set("sslmode", "disable")
+	if len(ports) > 1 {
 		query.Set("target_session_attrs", "read-write")
 	}
 	return "postgres://" + postgres.User + "@" + strings.Join(hosts, ",") + "/" + databaseName + "?" + query.Encode()

@@ -35,8 +35,8 @@ type row struct {
 
 // rows returns the matrix, in the order in which it runs.
 func rows() []row {
-	return slices.Concat(crashRows(), killRows(), outageRows(), failoverRows(), networkRows(), providerRows(),
-		raceRows(), clockRows(), modelRows(), guardRows())
+	return slices.Concat(crashRows(), killRows(), outageRows(), failoverRows(), networkRows(), poolerRows(),
+		providerRows(), raceRows(), clockRows(), modelRows(), guardRows())
 }
 
 // run is a row that is running.

@@ -44,8 +44,10 @@ BEGIN
     PERFORM set_config('lock_timeout', '10s', true);
     LOCK TABLE millrace.orders IN SHARE UPDATE EXCLUSIVE MODE;
     PERFORM set_config('lock_timeout', '100ms', true);
-    ALTER TABLE millrace.orders ADD COLUMN IF NOT EXISTS standing text
-        CONSTRAINT orders_standing_length CHECK (char_length(standing) BETWEEN 1 AND 100);
+    ALTER TABLE millrace.orders
+        ADD COLUMN IF NOT EXISTS standing text,
+        DROP CONSTRAINT IF EXISTS orders_standing_length,
+        ADD CONSTRAINT orders_standing_length CHECK (char_length(standing) BETWEEN 1 AND 100) NOT VALID;
     CREATE OR REPLACE TRIGGER orders_standing BEFORE INSERT OR UPDATE ON millrace.orders FOR EACH ROW
         WHEN (NEW.standing IS DISTINCT FROM
             CASE WHEN NEW.status IN ('pending', 'processing') THEN 'open' ELSE NEW.status END)
@@ -75,6 +77,8 @@ FROM millrace.orders o;
 
 -- What follows stops no other session from reading or writing, and waits for open transactions, a backup's included.
 SET lock_timeout = 0;
+
+ALTER TABLE millrace.orders VALIDATE CONSTRAINT orders_standing_length;
 
 -- A step is written once and settled once. Room on its page keeps its second version there.
 ALTER TABLE millrace.order_steps SET (fillfactor = 60);

@@ -5,6 +5,7 @@
 -- +goose Up
 
 -- How often a process sweeps when it leads. 15 s is the default of programs that do not say it.
+-- allow validate: the table has a row for each process
 ALTER TABLE millrace.instances ADD COLUMN IF NOT EXISTS sweep_every interval NOT NULL DEFAULT '15 seconds'
     CONSTRAINT instances_sweep_every_range CHECK (sweep_every >= '0');
 
