@@ -126,6 +126,8 @@ image: ## Build the image for amd64 and arm64 into bin/image, an OCI layout, wit
 test-deploy: ## Build the image twice, run what is in it, and validate units and manifests, offline
 	@command -v systemd-analyze >/dev/null || ! command -v apt-get >/dev/null || \
 		{ apt-get update -q && apt-get install -qy --no-install-recommends systemd; }
+	@{ command -v podman && command -v runc; } >/dev/null || ! command -v apt-get >/dev/null || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends podman runc; }
 	$(GO) test -tags deploy -timeout 30m $(DEPLOY) ./deploy
 
 # POOLED='^TestApply' selects tests of the store by name. POOLER=1.24 is Debian 13's PgBouncer, which is unpacked beside

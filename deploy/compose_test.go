@@ -61,11 +61,33 @@ func TestCompose(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may mount")
 	}
+	services, ports := composed(t)
+	c := &containers{root: unpack(t), database: forwarded(t, storetest.EmptyURL(t))}
+
+	require.Error(t, c.health(t, services["simulators"]))
+	c.start(t, services["simulators"], "")
+	awaitPort(t, ports["8082"])
+	require.NoError(t, c.health(t, services["simulators"]))
+	require.NoError(t, c.start(t, services["migrate"], "").Wait())
+	millrace := c.start(t, services["millrace"], `"msg":"ready"`)
+	require.Eventually(t, func() bool { return c.health(t, services["millrace"]) == nil }, time.Minute,
+		time.Second, "a process is ready after its first heartbeat")
+	requireConfined(t, millrace.Process.Pid)
+	requireOrder(t, ports["8080"])
+	require.NoError(t, millrace.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, millrace.Wait(), "it drains and exits with 0")
+}
+
+// composedToken is the token of compose.yaml's Millrace.
+const composedToken = "token-token-token-token-token-token-"
+
+// composed returns the services of compose.yaml, with ports that no other process has.
+func composed(t *testing.T) (services map[string]service, ports map[string]string) {
+	t.Helper()
 	content, err := os.ReadFile("../compose.yaml")
 	require.NoError(t, err)
-	token := strings.Repeat("token-", 6)
-	text := regexp.MustCompile(`\$\{MILLRACE_TOKEN:\?[^}]*\}`).ReplaceAllString(string(content), token)
-	ports := map[string]string{"8080": "", "8081": "", "8082": ""} // other tests' processes have these
+	text := regexp.MustCompile(`\$\{MILLRACE_TOKEN:\?[^}]*\}`).ReplaceAllString(string(content), composedToken)
+	ports = map[string]string{"8080": "", "8081": "", "8082": ""}
 	for port := range ports {
 		ports[port] = freePort(t)
 		text = strings.ReplaceAll(text, ":"+port, ":"+ports[port])
@@ -74,34 +96,33 @@ func TestCompose(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal([]byte(text), &compose))
 	require.Contains(t, compose.Services, "postgres")
 	requireConditions(t, compose.Services)
-	c := &containers{root: unpack(t), database: forwarded(t, storetest.EmptyURL(t))}
+	return compose.Services, ports
+}
 
-	require.Error(t, c.health(t, compose.Services["simulators"]))
-	c.start(t, compose.Services["simulators"], "")
-	awaitPort(t, ports["8082"])
-	require.NoError(t, c.health(t, compose.Services["simulators"]))
-	require.NoError(t, c.start(t, compose.Services["migrate"], "").Wait())
-	millrace := c.start(t, compose.Services["millrace"], `"msg":"ready"`)
-	require.Eventually(t, func() bool { return c.health(t, compose.Services["millrace"]) == nil }, time.Minute,
-		time.Second, "a process is ready after its first heartbeat")
-
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", millrace.Process.Pid))
+// requireConfined requires that a process has no rights that it does not need.
+func requireConfined(t *testing.T, pid int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	require.NoError(t, err)
 	for _, want := range []string{
 		"Uid:\t65532\t65532", "Gid:\t65532\t65532", "CapEff:\t0000000000000000", "NoNewPrivs:\t1",
 	} {
 		require.Contains(t, string(status), want)
 	}
-	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", millrace.Process.Pid))
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
 	require.NoError(t, err)
 	require.Regexp(t, ` / ro,`, string(mounts), "the root is read-only")
+}
 
+// requireOrder places an order, and requires that it is completed.
+func requireOrder(t *testing.T, port string) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-		"http://127.0.0.1:"+ports["8080"]+"/api/orders",
+		"http://127.0.0.1:"+port+"/api/orders",
 		strings.NewReader(`{"customerId":"1","items":[{"productId":1,"quantity":2,"price":29.99}]}`))
 	require.NoError(t, err)
 	for name, value := range map[string]string{
-		"Authorization": "Bearer " + token, "Content-Type": "application/json", "Idempotency-Key": uuid.NewString(),
+		"Authorization": "Bearer " + composedToken, "Content-Type": "application/json", "Idempotency-Key": uuid.NewString(),
 		"Prefer": "wait=30",
 	} {
 		request.Header.Set(name, value)
@@ -112,9 +133,6 @@ func TestCompose(t *testing.T) {
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(body), `"status":"completed"`)
-
-	require.NoError(t, millrace.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, millrace.Wait(), "it drains and exits with 0")
 }
 
 // containers start services in the image's root.
