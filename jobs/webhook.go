@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,8 @@ const (
 	downAfter    = 5  // failures in a row
 	failingLimit = 5 * 24 * time.Hour
 	defaultKeep  = 30 * 24 * time.Hour
+	// mostBetweenRuns is the longest wait after a run that ended without an outcome.
+	mostBetweenRuns = 4 * time.Second
 )
 
 // webhooks declares the job that sends messages. A process that sends none has no such job.
@@ -60,6 +63,13 @@ type webhookWorker struct {
 	logger     *slog.Logger
 	tracer     *trace.Tracer
 	metrics    *webhookMetrics
+}
+
+// NextRetry implements river.Worker. A run that ends without an outcome says nothing about the webhook, whose failures
+// have waits of their own: the process died, or the database did not answer. Until the retry no other job sends to the
+// webhook. So it does not wait longer for a job that has met many of these in the days that it lives.
+func (w *webhookWorker) NextRetry(*river.Job[orders.WebhookJob]) time.Time {
+	return w.now().Add(rand.N(mostBetweenRuns))
 }
 
 // Work sends until nothing is due, the webhook fails, or other webhooks want their turn. It takes no message while
