@@ -101,7 +101,8 @@ func failover(ctx context.Context, r *run) error {
 			if !pause(ctx, 5*time.Second) {
 				return nil
 			}
-			if err := r.addStandby(ctx, r.primary(), r.standby()); err != nil {
+			// The customers may be done before the copy is.
+			if err := r.addStandby(context.WithoutCancel(ctx), r.primary(), r.standby()); err != nil {
 				return err
 			}
 		}

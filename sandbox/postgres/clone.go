@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 )
 
 // Clone copies the running server's cluster into dir, as the home of a standby: pass dir to Start. The copy and the
@@ -36,8 +37,11 @@ func (s *Server) Clone(ctx context.Context, dir, primary string) error {
 	}
 	runtime.LockOSThread() // see dieWithParent
 	defer runtime.UnlockOSThread()
-	out, err := h.owner.command(ctx, s.binaries, "pg_basebackup", "-D", fresh, "-d", primary, "-R", "-X", "stream",
-		"-c", "fast", "--no-sync").CombinedOutput()
+	backup := h.owner.command(ctx, s.binaries, "pg_basebackup", "-D", fresh, "-d", primary, "-R", "-X", "stream",
+		"-c", "fast", "--no-sync")
+	// It has a child that receives WAL. Alone the child would go on, and CombinedOutput would wait for it.
+	backup.Cancel = func() error { return syscall.Kill(-backup.Process.Pid, syscall.SIGKILL) }
+	out, err := backup.CombinedOutput()
 	if err != nil {
 		_ = os.RemoveAll(fresh)
 		return fmt.Errorf("clone into %s: %w\n%s", dir, err, tail(string(out)))
