@@ -1,6 +1,6 @@
-// Package failpoint marks the lines where a crash or a delay matters most, so that the fault harness (lab/faults) can
-// cause one there on purpose. The points are always compiled in, so the harness tests what ships. A point that is not
-// armed costs one atomic load.
+// Package failpoint marks the lines where a crash, a panic or a delay matters most, so that the laboratories
+// (lab/faults, lab/alerts) can cause one there on purpose. The points are always compiled in, so the laboratories test
+// what ships. A point that is not armed costs one atomic load.
 //
 // Every package may import it; it imports the standard library. Only cmd arms it, from MILLRACE_FAILPOINTS.
 package failpoint
@@ -16,8 +16,9 @@ import (
 
 // point is the action of an armed point.
 type point struct {
-	pause time.Duration // 0: the process is killed
-	spare atomic.Int64  // hits that pass before the action
+	pause  time.Duration // 0: the process is killed, or the caller panics
+	panics bool
+	spare  atomic.Int64 // hits that pass before the action
 }
 
 // armed is nil unless a point is armed. In production, Hit reads nothing else.
@@ -26,8 +27,8 @@ type point struct {
 var armed atomic.Pointer[map[string]*point]
 
 // Arm replaces the actions of all points. name=crash@n kills this process, as kill -9 does, at the n-th hit.
-// name=pause:500ms@n delays every hit from the n-th on. Without @n, the action starts with the first hit. Commas
-// separate several actions. An empty text disarms all points.
+// name=pause:500ms@n delays every hit from the n-th on, and name=panic@n has it panic. Without @n, the action starts
+// with the first hit. Commas separate several actions. An empty text disarms all points.
 func Arm(text string) error {
 	if text == "" {
 		armed.Store(nil)
@@ -38,7 +39,7 @@ func Arm(text string) error {
 		name, action, _ := strings.Cut(part, "=")
 		p, err := parse(action)
 		if err != nil || name == "" {
-			return fmt.Errorf("failpoint %q must be like name=crash@2 or name=pause:500ms", part)
+			return fmt.Errorf("failpoint %q must be like name=crash@2, name=panic or name=pause:500ms", part)
 		}
 		points[name] = p
 	}
@@ -60,6 +61,9 @@ func parse(action string) (*point, error) {
 	switch {
 	case action == "crash":
 		return p, nil
+	case action == "panic":
+		p.panics = true
+		return p, nil
 	case !ok:
 		return nil, strconv.ErrSyntax
 	}
@@ -73,13 +77,16 @@ func parse(action string) (*point, error) {
 // Hit is a point. The name must be a unique literal: the harness reads the list of points from the source.
 func Hit(name string) {
 	if points := armed.Load(); points != nil {
-		(*points)[name].hit()
+		(*points)[name].hit(name)
 	}
 }
 
-func (p *point) hit() {
+func (p *point) hit(name string) {
 	if p == nil || p.spare.Add(-1) >= 0 {
 		return
+	}
+	if p.panics {
+		panic("failpoint " + name)
 	}
 	if p.pause > 0 {
 		<-time.After(p.pause)

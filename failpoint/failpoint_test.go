@@ -44,10 +44,20 @@ func TestPause(t *testing.T) { //nolint:paralleltest // what is armed is the who
 	failpoint.Hit("there")
 }
 
+func TestPanic(t *testing.T) { //nolint:paralleltest // what is armed is the whole process's
+	t.Cleanup(func() { _ = failpoint.Arm("") })
+	require.NoError(t, failpoint.Arm("there=panic@2"))
+	failpoint.Hit("elsewhere")
+	failpoint.Hit("there")
+	require.PanicsWithValue(t, "failpoint there", func() { failpoint.Hit("there") })
+	require.Panics(t, func() { failpoint.Hit("there") }, "again and again")
+}
+
 func TestArm(t *testing.T) { //nolint:paralleltest // what is armed is the whole process's
 	t.Cleanup(func() { _ = failpoint.Arm("") })
 	for _, bad := range []string{
-		"x", "x=", "=crash", "x=crush", "x=crash@0", "x=crash@-1", "x=pause:", "x=pause:0s", "x=pause:soon", "x=crash,,",
+		"x", "x=", "=crash", "x=crush", "x=panic:1s", "x=panic@0",
+		"x=crash@0", "x=crash@-1", "x=pause:", "x=pause:0s", "x=pause:soon", "x=crash,,",
 	} {
 		require.Error(t, failpoint.Arm(bad), bad)
 	}

@@ -101,7 +101,7 @@ type commands struct {
 	Help       helpCommand       `cmd:"" group:"Print" help:"Print the help of a command."`
 
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
-	Failpoints   string           `env:"MILLRACE_FAILPOINTS" hidden:"" help:"Points where this process crashes or pauses, for tests: see package failpoint."`
+	Failpoints   string           `env:"MILLRACE_FAILPOINTS" hidden:"" help:"Points where this process crashes, panics or pauses, for tests: see package failpoint."`
 }
 
 // process is the environment of every command.
