@@ -35,7 +35,11 @@ type Fault struct {
 	Operations []string `json:"operations,omitempty"`
 }
 
-const hangLimit = time.Minute
+const (
+	hangLimit = time.Minute
+	// listName is what Fault.Operations calls a provider's list of its effects.
+	listName = "list"
+)
 
 func (f Faults) validate() error {
 	var bad []error
@@ -71,6 +75,9 @@ func (f Fault) problems(p orders.Provider) (bad []error) {
 	rate("stickyRate", f.StickyRate)
 	rate("garbleRate", f.GarbleRate)
 	for i, name := range f.Operations {
+		if name == listName {
+			continue
+		}
 		if !slices.ContainsFunc(operations(), func(o operation) bool { return o.provider == p && o.name == name }) {
 			bad = append(bad, fmt.Errorf("operations[%d] %q is not an operation of %s", i, name, p))
 		}
@@ -103,7 +110,7 @@ type luck struct {
 }
 
 // roll draws for one call. It draws equally often with any faults, so that a change of one rate does not change which
-// calls the other rates hit. The operation is empty for a GET.
+// calls the other rates hit. The operation is empty for a GET of anything but the list.
 func (d *dice) roll(p orders.Provider, operation string) luck {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -37,7 +37,7 @@ func (s *Simulator) listOperations(p orders.Provider) func(*http.Request) answer
 		paths[o.name] = strings.TrimPrefix(o.path, "/")
 	}
 	return func(r *http.Request) answer {
-		if a, struck := s.strike(r.Context(), s.dice.roll(p, "")); struck {
+		if a, struck := s.strike(r.Context(), s.dice.roll(p, listName)); struck {
 			return a
 		}
 		span, err := readSpan(r.URL.Query())

@@ -57,6 +57,20 @@ func TestListing(t *testing.T) {
 	require.Equal(t, "400 bad_request", sim.get("/payments/operations?since=2026-03-01T12:05:00Z&until=x&limit=1").said())
 }
 
+// A fault can be limited to the list of a provider. The provider's other operations, and other lists, go on.
+func TestListFails(t *testing.T) {
+	t.Parallel()
+	sim := start(t, simulator.Config{})
+	require.NoError(t, sim.SetFaults(simulator.Faults{
+		orders.Payment: {ErrorRate: 1, Operations: []string{"list"}}, orders.Shipping: {ErrorRate: 1, Operations: []string{"ship"}},
+	}))
+	const span = "/operations?since=2026-03-01T12:00:00Z&until=2026-03-01T12:05:00Z&limit=1"
+	require.Equal(t, "503 unavailable", sim.get("/payments"+span).said())
+	require.Equal(t, 200, sim.send(authorize("a", "5")).status)
+	require.Equal(t, 200, sim.get("/payments/operations/a").status)
+	require.Equal(t, 200, sim.get("/shipping"+span).status)
+}
+
 // TestExpiredAuthorization: nothing is left of it, so that voiding it is nothing to complain about.
 func TestExpiredAuthorization(t *testing.T) {
 	t.Parallel()
