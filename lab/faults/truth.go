@@ -183,8 +183,8 @@ func (x *explainer) postponed(from, to time.Time) time.Time {
 }
 
 // overtakenBy reports whether a later explanation has a reason that came from outside after this one: the provider
-// fails, a person pauses, or no process is left. What a step waited for before that cannot come. A process says only
-// every three seconds that its breaker is open, so for a moment an answer may not know it.
+// fails, a person pauses, or no process is left. What a step waited for before that cannot come. A process looks at its
+// breakers four times a second, so for a moment an answer may also miss one that is open already.
 func (c claim) overtakenBy(later explanation) bool {
 	outside := []string{"breaker_open", "lane_paused", "queue_paused", "no_worker"}
 	i := slices.IndexFunc(later.Waits, c.same)
