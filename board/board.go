@@ -6,6 +6,7 @@
 package board
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -24,6 +25,10 @@ type Config struct {
 	Now     func() time.Time // the database's clock
 	Logger  *slog.Logger
 	Version string
+	// Server reads the state of the database's server. nil: the store does.
+	Server func(context.Context) (store.ServerHealth, error)
+	// Troubles returns what troubles this process, without the database. nil: nothing does.
+	Troubles func() []store.Trouble
 }
 
 // Caller is the caller of a request.
@@ -53,6 +58,9 @@ func New(c Config) http.Handler { return newBoard(c, time.Now) }
 
 // newBoard makes the handler with a clock that says how old a measurement is.
 func newBoard(c Config, now func() time.Time) http.Handler {
+	if c.Server == nil {
+		c.Server = c.Store.Server.Health
+	}
 	b := &board{config: c, assets: loadAssets()}
 	b.pages = loadPages(b.assets)
 	b.quick = &sample[quick]{now: now, least: quickFor, measure: b.readQuick}
@@ -88,7 +96,11 @@ const readTimeout = 5 * time.Second
 func (b *board) fail(w http.ResponseWriter, r *http.Request, err error) {
 	b.config.Logger.WarnContext(r.Context(), "board could not read the database", "path", r.URL.Path, "error", err)
 	w.Header().Set("Retry-After", "1")
-	b.show(w, r, http.StatusServiceUnavailable, "unavailable", "The database does not answer", nil)
+	var known []store.Trouble
+	if b.config.Troubles != nil {
+		known = b.config.Troubles()
+	}
+	b.show(w, r, http.StatusServiceUnavailable, "unavailable", "The database does not answer", known)
 }
 
 // missing answers that there is no such thing.

@@ -1,6 +1,7 @@
 package board_test
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,22 +26,34 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 
 // desk is a board with its store, seen by one caller.
 type desk struct {
-	url   string
-	store *store.Store
-	db    store.DB
+	url    string
+	store  *store.Store
+	db     store.DB
+	server *atomic.Pointer[store.ServerHealth]
+}
+
+// healthy is a server at which there is nothing to look at. The tests' own server has too much to do with other tests.
+func healthy() *atomic.Pointer[store.ServerHealth] {
+	server := new(atomic.Pointer[store.ServerHealth])
+	server.Store(&store.ServerHealth{Visible: true, Connections: 10, ConnectionsLimit: 100, PartitionsAhead: 1})
+	return server
 }
 
 func open(t *testing.T, db store.DB, operates bool) desk {
 	t.Helper()
-	s := storetest.New(t, db)
+	s, health := storetest.New(t, db), healthy()
 	server := httptest.NewServer(board.New(board.Config{
 		Store: s, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Version: "1.0.0",
+		Server: func(context.Context) (store.ServerHealth, error) { return *health.Load(), nil },
+		Troubles: func() []store.Trouble {
+			return []store.Trouble{{Alert: "MillraceDatabaseSlow", Text: "Its statements waited: " + hostile}}
+		},
 		Caller: func(*http.Request) board.Caller {
 			return board.Caller{Actor: store.Actor{Name: "ann", Role: roles.Operator}, Operates: operates}
 		},
 	}))
 	t.Cleanup(server.Close)
-	return desk{server.URL, s, db}
+	return desk{server.URL, s, db, health}
 }
 
 type page struct {
@@ -212,6 +226,10 @@ func TestUnavailable(t *testing.T) {
 		got := d.get(t, path)
 		require.Equal(t, http.StatusServiceUnavailable, got.status, path)
 		require.Contains(t, got.body, "database does not answer", path)
+		if path != "/board/now" && path != "/board/history" {
+			require.Contains(t, got.body, "This process: Its statements waited: &lt;script", path)
+			require.Contains(t, got.body, "Runbook: MillraceDatabaseSlow.", path)
+		}
 	}
 }
 

@@ -42,16 +42,19 @@ func TestHostile(t *testing.T) {
 	}}))
 	require.NoError(t, d.store.Processes.Report(t.Context(), store.Process{
 		ID: hostile, Version: hostile, Role: "serve", StartedAt: time.Now(),
-		ProcessReport: store.ProcessReport{Lanes: map[orders.Provider]store.LaneView{
-			orders.Payment: {Breaker: hostile, LastError: hostile, LastErrorAt: time.Now()},
-		}},
+		ProcessReport: store.ProcessReport{
+			Lanes: map[orders.Provider]store.LaneView{
+				orders.Payment: {Breaker: hostile, LastError: hostile, LastErrorAt: time.Now()},
+			},
+			Troubles: []store.Trouble{{Alert: hostile, Text: hostile}},
+		},
 	}))
 	_, err := d.store.Levers.PauseLane(t.Context(), orders.Email, store.NewHold{Reason: hostile}, store.Actor{Name: "x"})
 	require.NoError(t, err)
 
 	cause := url.Values{"step": {"void_payment"}, "state": {"refused"}, "code": {hostile[:min(len(hostile), 64)]}}
 	for path, shows := range map[string]int{
-		"/board/": 8, "/board/now": 8, "/board/lanes/payment": 2, "/board/lanes/email": 1, "/board/attention": 1,
+		"/board/": 10, "/board/now": 10, "/board/lanes/payment": 2, "/board/lanes/email": 1, "/board/attention": 1,
 		"/board/attention?" + cause.Encode(): 3, "/board/findings": 3, "/board/webhooks": 3, "/board/audit": 4,
 		"/board/search?q=" + url.QueryEscape(hostile): 3, "/board/orders/" + id.String(): 8,
 		"/board/search?q=" + url.QueryEscape(hostile+hostile+hostile+hostile): 1,

@@ -1,6 +1,7 @@
 package board_test
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -54,7 +55,32 @@ func TestLive(t *testing.T) {
 		"Violation": {func(t *testing.T, d desk) {
 			d.exec(t, `INSERT INTO millrace.verification (started_at, duration_seconds, orders, events, violations)
 				VALUES (now(), 1, 1, 1, '[{"check": "items", "count": 1, "means": "wrong totals", "do": "Look."}]')`)
-		}, "Wrong totals. (items)"},
+		}, "Wrong totals. (items)</h1>\n<p>Look. <span class=\"do\">Runbook: MillraceInvariantViolated."},
+		"Trouble": {func(t *testing.T, d desk) {
+			d.report(t, "closed", store.Trouble{Alert: "MillraceOverloaded", Text: "It turned 2 requests away."})
+		}, "Process web1: It turned 2 requests away.</strong> Add a process"},
+		"Standby": {func(_ *testing.T, d desk) {
+			d.server.Store(&store.ServerHealth{Visible: true, SyncConfigured: true, PartitionsAhead: 1})
+		}, "Runbook: MillraceStandbyMissing."},
+		"Connections": {func(_ *testing.T, d desk) {
+			d.server.Store(&store.ServerHealth{Connections: 91, ConnectionsLimit: 100, PartitionsAhead: 1})
+		}, "91 of 100 connections to Postgres are taken."},
+		"OldTransaction": {func(_ *testing.T, d desk) {
+			d.server.Store(&store.ServerHealth{OldestTransaction: 6 * time.Minute, PartitionsAhead: 1})
+		}, "A transaction has been open for 6 min."},
+		"Wraparound": {func(_ *testing.T, d desk) {
+			d.server.Store(&store.ServerHealth{MultixactAge: 1_000_200_000, PartitionsAhead: 1})
+		}, "Postgres has not frozen old ids for 1,000,000,000 transactions."},
+		"ReplicationLag": {func(_ *testing.T, d desk) {
+			d.server.Store(&store.ServerHealth{Visible: true, AsyncStandbys: 1, LagBytes: 317_000_000, PartitionsAhead: 1})
+		}, "A standby has 310 MB of WAL left to replay."},
+		"Partitions": {func(_ *testing.T, d desk) {
+			d.server.Store(&store.ServerHealth{})
+		}, "Runbook: MillraceLogPartitionsMissing."},
+		"WebhooksPaused": {func(t *testing.T, d desk) {
+			d.exec(t, `INSERT INTO millrace.river_queue (name, created_at, updated_at, paused_at)
+				VALUES ('webhooks', now(), now(), now())`)
+		}, "The queue of webhooks is paused in River UI."},
 		"Finding": {func(t *testing.T, d desk) {
 			d.exec(t, `INSERT INTO millrace.reconciliation_findings
 					(provider, kind, key, order_id, detail, state, first_seen_at, last_seen_at, rechecked_at)
@@ -84,7 +110,7 @@ func TestLive(t *testing.T) {
 			got := get("/board/now?seen=" + seen)
 			require.Equal(t, http.StatusNoContent, got.status, "it answers from memory for a moment")
 			left := showsWithin - asks - onTheWay
-			if name == "BreakerOpen" {
+			if name == "BreakerOpen" || name == "Trouble" {
 				left -= reportedWithin
 			}
 			now.Add(int64(left))
@@ -106,21 +132,24 @@ func match(t *testing.T, pattern, text string) string {
 func openAt(t *testing.T, now func() time.Time) desk {
 	t.Helper()
 	db := storetest.Pool(t)
-	s := storetest.New(t, db)
+	s, health := storetest.New(t, db), healthy()
 	server := httptest.NewServer(board.NewAt(board.Config{
 		Store: s, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Version: "1.0.0",
+		Server: func(context.Context) (store.ServerHealth, error) { return *health.Load(), nil },
 		Caller: func(*http.Request) board.Caller { return board.Caller{Actor: store.Actor{Name: "ann"}} },
 	}, now))
 	t.Cleanup(server.Close)
-	return desk{server.URL, s, db}
+	return desk{server.URL, s, db, health}
 }
 
-// report has a process with workers say how its breaker at the payment provider is.
-func (d desk) report(t *testing.T, breaker string) {
+// report has a process with workers say how its breaker at the payment provider is, and what troubles it.
+func (d desk) report(t *testing.T, breaker string, troubles ...store.Trouble) {
 	t.Helper()
 	require.NoError(t, d.store.Processes.Report(t.Context(), store.Process{
 		ID: "web1", Version: "1.0.0", Role: "serve", StartedAt: time.Now(),
-		ProcessReport: store.ProcessReport{Lanes: map[orders.Provider]store.LaneView{orders.Payment: {Breaker: breaker}}},
+		ProcessReport: store.ProcessReport{
+			Lanes: map[orders.Provider]store.LaneView{orders.Payment: {Breaker: breaker}}, Troubles: troubles,
+		},
 	}))
 	// Otherwise a slow machine would make the process silent.
 	d.exec(t, "UPDATE millrace.processes SET reported_at = now() + interval '1 hour'")

@@ -33,7 +33,10 @@ type slow struct {
 	Compared     []store.Reconciliation
 	Findings     []store.Finding
 	Webhooks     []store.Webhook
+	due          time.Time // when the message to a webhook that has waited longest became due
 	Audit        []store.AuditEntry
+	Server       server
+	health       store.ServerHealth
 }
 
 func (b *board) readQuick(ctx context.Context) (q quick, err error) {
@@ -62,6 +65,13 @@ func (b *board) readSlow(ctx context.Context) (s slow, err error) {
 		return s, err
 	}
 	if s.Webhooks, err = db.Webhooks.Failing(ctx, mostRows); err != nil {
+		return s, err
+	}
+	if s.health, err = b.config.Server(ctx); err != nil {
+		return s, err
+	}
+	s.Server = newServer(s.health)
+	if s.due, err = db.Deliveries.OldestDue(ctx); err != nil {
 		return s, err
 	}
 	s.Audit, err = db.Audit.List(ctx, few)

@@ -19,7 +19,7 @@ func loadPages(assets map[string]asset) *pages {
 			return Prefix + "assets/" + name + "?v=" + assets[name].version
 		},
 		"moment": moment, "clock": clock, "number": number, "count": count, "counted": counted, "seconds": seconds,
-		"words": words, "date": date,
+		"words": words, "date": date, "bytes": size,
 	}
 	shared := template.Must(template.New("layout.html").Funcs(functions).
 		ParseFS(files, "page/layout.html", "page/part_*.html"))

@@ -64,5 +64,8 @@ func seconds(d time.Duration) string {
 	}
 }
 
+// size is a number of bytes.
+func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
+
 // words is a name of the API in plain words.
 func words(name any) string { return strings.ReplaceAll(fmt.Sprint(name), "_", " ") }

@@ -38,6 +38,8 @@ type Process struct {
 type ProcessReport struct {
 	Running map[string]int               `json:"running,omitempty"` // jobs, by queue
 	Lanes   map[orders.Provider]LaneView `json:"lanes,omitempty"`   // none without workers
+	// Troubles are sorted by alert. A version before reports none.
+	Troubles []Trouble `json:"troubles,omitempty"`
 }
 
 // LaneView is what one process has seen of a provider lately.

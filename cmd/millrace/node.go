@@ -68,6 +68,8 @@ type node struct {
 	log       *logWriter // of the logger; nil: each line is written at once
 	progress  *slog.Logger
 	registry  *prometheus.Registry
+	queried   *prometheus.Registry // metrics that ask the database when they are read
+	troubles  *troubles
 	open      bool // accept requests without a credential, until closed
 	closed    chan struct{}
 	reloads   []func(nodeConfig) error // apply settings that were read again
@@ -103,7 +105,7 @@ type node struct {
 // event streams close, the listener closes, requests finish, running steps finish, connections close.
 func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error) (err error) {
 	n := &node{
-		config: c, registry: prometheus.NewRegistry(), failed: make(chan error, 2),
+		config: c, registry: prometheus.NewRegistry(), queried: prometheus.NewRegistry(), failed: make(chan error, 2),
 		addrs: map[string]string{}, listeners: map[string]net.Listener{}, recent: store.NewRecent(),
 		closed: make(chan struct{}), leaving: make(chan struct{}), writes: store.NewWrites(time.Now),
 	}
@@ -114,6 +116,7 @@ func runNode(p *process, c nodeConfig, ready func(addrs map[string]string) error
 	defer n.log.flush()
 	defer n.stop()
 	n.clock = store.NewClock(store.ClockConfig{Logger: n.logger, Registerer: n.registry})
+	n.troubles = newTroubles(n.registry, n.writes.Err, n.clock.Now)
 	n.holds = store.NewHolds(store.HoldsConfig{Now: n.clock.Now, Logger: n.logger, Registerer: n.registry})
 	n.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(c))
@@ -255,6 +258,7 @@ func (n *node) start(ctx context.Context) error {
 	feed.SetClock(n.clock)
 	feed.ListenOn(listening)
 	feed.Subscribe(n.recent.Follow)
+	n.every(presenceEvery, n.troubles.look)
 	river, err := n.startJobs(ctx, bell, feed, feedPool)
 	if err != nil {
 		return err
@@ -327,6 +331,9 @@ func (n *node) poolOf(ctx context.Context, source, name string, connections int)
 	n.registry.MustRegister(store.PoolCollector(name, pool))
 	return pool, nil
 }
+
+// metrics returns all metrics of the process.
+func (n *node) metrics() prometheus.Gatherer { return prometheus.Gatherers{n.registry, n.queried} }
 
 // part returns a registerer for metrics that both the API and the workers have.
 func (n *node) part(name string) prometheus.Registerer {

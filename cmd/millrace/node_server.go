@@ -52,7 +52,7 @@ func (n *node) newAPI(
 	return api.New(api.Config{
 		Store: s, Replicas: replicas, Cache: cached, Feed: feed, Now: n.clock.Now, Logger: n.logger, Tracer: n.tracer,
 		Registerer: n.registry,
-		Auth:       n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.registry,
+		Auth:       n.authenticator(s), Version: version, Instance: instance, Breakers: n.breakers, Gatherer: n.metrics(),
 		Limiter: n.startLimiter(feedPool), Limits: c.limits,
 		TrustedProxies: c.api.TrustedProxies,
 		MaxInFlight:    c.api.MaxInFlight, MaxStreams: c.api.MaxStreams, MaxStreamsEach: c.api.MaxStreamsEach,

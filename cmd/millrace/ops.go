@@ -30,7 +30,7 @@ func (n *node) startOps(client *river.Client[pgx.Tx], s *store.Store, database *
 	// page is open. It counts when a page asks.
 	mux := http.NewServeMux()
 	mux.Handle(riverPrefix+"/", policed(riverPolicy, ui))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics(), promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, Registry: n.registry, EnableOpenMetrics: true, // for exemplars
 	}))
 	mux.Handle("GET /debug/pprof/", policed(profilePolicy, profile(pprof.Index)))
@@ -46,6 +46,7 @@ func (n *node) startOps(client *river.Client[pgx.Tx], s *store.Store, database *
 	}
 	mux.Handle(board.Prefix, board.New(board.Config{
 		Store: looking, Caller: opsCaller, Now: n.clock.Now, Logger: n.logger, Version: version,
+		Troubles: n.troubles.latest,
 	}))
 
 	auth := n.authenticator(s)

@@ -11,7 +11,7 @@ import (
 
 const (
 	// presenceEvery is how often a process looks at itself, and reportEvery how often it reports what has not changed
-	// much. A breaker that opens is reported at once.
+	// much. A breaker that opens, and trouble, are reported at once.
 	presenceEvery = 500 * time.Millisecond
 	reportEvery   = 2 * time.Second
 	leaveWithin   = 2 * time.Second
@@ -40,7 +40,7 @@ func (n *node) present(s *store.Store, id string) {
 			p.ProcessReport = n.report()
 			if now := time.Now(); last.outdated(p.ProcessReport, now) {
 				if s.Processes.Report(ctx, p) == nil { // an outage is reported by other parts
-					last = told{breakersOf(p.ProcessReport), now}
+					last = told{breakersOf(p.ProcessReport), alerts(p.Troubles), now}
 				}
 			}
 			select {
@@ -57,6 +57,7 @@ func (n *node) present(s *store.Store, id string) {
 
 // report is what this process knows about itself.
 func (n *node) report() (report store.ProcessReport) {
+	report.Troubles = n.troubles.latest()
 	if n.running != nil {
 		report.Running = n.running()
 	}
@@ -76,12 +77,14 @@ func (n *node) report() (report store.ProcessReport) {
 // told is what a process has reported last.
 type told struct {
 	breakers map[orders.Provider]string
+	troubles string
 	at       time.Time
 }
 
 // outdated reports whether the next report must not wait.
 func (t told) outdated(report store.ProcessReport, now time.Time) bool {
-	return !reflect.DeepEqual(breakersOf(report), t.breakers) || now.Sub(t.at) >= reportEvery
+	return !reflect.DeepEqual(breakersOf(report), t.breakers) || alerts(report.Troubles) != t.troubles ||
+		now.Sub(t.at) >= reportEvery
 }
 
 func breakersOf(report store.ProcessReport) map[orders.Provider]string {

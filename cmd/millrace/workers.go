@@ -105,7 +105,7 @@ func (n *node) startJobs(
 	if err != nil {
 		return nil, err
 	}
-	n.registry.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger),
+	n.queried.MustRegister(jobs.NewQueueCollector(s, n.logger), jobs.NewVerifyCollector(s, n.logger),
 		jobs.NewServerCollector(s, client.ID(), time.Now, n.logger))
 	n.background(recovery.Run) // the process counts as alive until its last step ends
 	n.present(recovering, client.ID())
