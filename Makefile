@@ -162,8 +162,8 @@ test-postgres: ## Run the tests of the store, of the jobs and of whole processes
 # DRILLS=down,workers selects drills. `go run . -list` in lab/alerts prints their names.
 .PHONY: drills
 drills: ## Have each alert fire and clear beside a real Prometheus, and put the table into docs/reliability.md
-	@command -v prometheus >/dev/null && command -v prometheus-alertmanager >/dev/null || \
-		{ apt-get update -q && apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager; }
+	@command -v prometheus >/dev/null && command -v prometheus-alertmanager >/dev/null && command -v faketime >/dev/null || \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager faketime; }
 	cd lab/alerts && $(GO) run . -drills '$(DRILLS)' -publish ../../docs/reliability.md
 
 .PHONY: drill-restore

@@ -16,6 +16,12 @@ import (
 
 func heal(ctx context.Context, l *lab) error { return l.setFaults(ctx, nil) }
 
+// forget removes what is left of processes that were killed, as the runbook has it.
+func (l *lab) forget(ctx context.Context) error {
+	return l.sql(ctx, "DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '9 s'",
+		"DELETE FROM millrace.processes WHERE reported_at < now() - interval '9 s'")
+}
+
 // hold runs a statement in a transaction that stays open until the drill ends.
 func (l *lab) hold(ctx context.Context, statement string) error {
 	conn, err := l.connect(ctx)
@@ -43,8 +49,12 @@ func crowd(ctx context.Context, l *lab) error {
 	}
 }
 
-func (l *lab) addExtra(ctx context.Context, binary, command string, args ...string) (err error) {
-	l.extra, err = l.add(ctx, binary, command, args...)
+func (l *lab) addExtra(ctx context.Context, binary, command string, args ...string) error {
+	return l.addExtraWith(ctx, nil, binary, command, args...)
+}
+
+func (l *lab) addExtraWith(ctx context.Context, env []string, binary, command string, args ...string) (err error) {
+	l.extra, err = l.addWith(ctx, env, binary, command, args...)
 	return err
 }
 
@@ -64,16 +74,20 @@ func overload(ctx context.Context, l *lab) error {
 	}
 	busy, cancel := context.WithCancel(ctx)
 	l.end = append(l.end, cancel)
-	n := l.extra
-	for range 16 {
+	l.list(busy, l.extra, 16, 20*time.Millisecond)
+	return nil
+}
+
+// list has many callers ask a process for lists of orders until ctx ends. Each waits between two requests.
+func (l *lab) list(ctx context.Context, n *node, callers int, every time.Duration) {
+	for range callers {
 		go func() {
-			for busy.Err() == nil {
-				_ = l.ask(busy, http.MethodGet, n.url("/api/orders?limit=100"), nil, nil)
-				_ = launch.Pause(busy, 20*time.Millisecond)
+			for ctx.Err() == nil {
+				_ = l.ask(ctx, http.MethodGet, n.url("/api/orders?limit=100"), nil, nil)
+				_ = launch.Pause(ctx, every)
 			}
 		}()
 	}
-	return nil
 }
 
 // redrive has the providers work again, and every order that needs attention tried again.

@@ -52,6 +52,7 @@ type node struct {
 
 	binary   string
 	args     []string
+	env      []string // beside that of every process
 	api, ops int
 }
 
@@ -96,7 +97,7 @@ func (d *deployment) start(ctx context.Context) (err error) {
 	if d.simPort, err = launch.FreePort(ctx); err != nil {
 		return err
 	}
-	d.simulator, err = d.launch(d.binary, "simulator.log", "simulate", "--simulator-addr", launch.Address(d.simPort),
+	d.simulator, err = d.launch(d.binary, "simulator.log", nil, "simulate", "--simulator-addr", launch.Address(d.simPort),
 		"--ledger", filepath.Join(d.dir, "simulator.ledger"))
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func (d *deployment) workArgs() []string {
 		"--payment-url", provider + "/payments", "--inventory-url", provider + "/inventory",
 		"--shipping-url", provider + "/shipping", "--email-url", provider + "/email",
 		"--sweep-every", "2s", "--breaker-open", "2s", "--call-timeout", "3s", "--verify-every", "1s",
-		"--reconcile-every", "2s", "--webhook-networks", "127.0.0.1/32",
+		"--reconcile-every", "2s", "--reconcile-grace", "2s", "--webhook-networks", "127.0.0.1/32",
 	}
 }
 
@@ -147,10 +148,11 @@ func (d *deployment) dsn() string {
 	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", postgres.User, d.config.Port, database)
 }
 
-func (d *deployment) launch(binary, log string, args ...string) (*launch.Process, error) {
+func (d *deployment) launch(binary, log string, env []string, args ...string) (*launch.Process, error) {
 	return launch.Start(launch.Program{
-		Path: binary, Args: args, Log: filepath.Join(d.dir, log),
-		Env: []string{"DATABASE_URL=" + d.dsn(), "PATH=/usr/bin:/bin", "HOME=" + d.dir, "MILLRACE_LOG_FORMAT=json"},
+		Path: binary, Args: args, Log: filepath.Join(d.dir, log), Env: append([]string{
+			"DATABASE_URL=" + d.dsn(), "PATH=/usr/bin:/bin", "HOME=" + d.dir, "MILLRACE_LOG_FORMAT=json",
+		}, env...),
 	})
 }
 
@@ -174,7 +176,12 @@ func (d *deployment) newKey(ctx context.Context, role string) (string, error) {
 
 // add starts a process of Millrace.
 func (d *deployment) add(ctx context.Context, binary, command string, args ...string) (*node, error) {
-	n := &node{binary: binary}
+	return d.addWith(ctx, nil, binary, command, args...)
+}
+
+// addWith starts a process of Millrace with more in its environment.
+func (d *deployment) addWith(ctx context.Context, env []string, binary, command string, args ...string) (*node, error) {
+	n := &node{binary: binary, env: env}
 	var err error
 	if n.ops, err = launch.FreePort(ctx); err != nil {
 		return nil, err
@@ -197,7 +204,8 @@ func (d *deployment) add(ctx context.Context, binary, command string, args ...st
 
 // begin starts the process of a node, the first time or again.
 func (d *deployment) begin(ctx context.Context, n *node) (err error) {
-	if n.Process, err = d.launch(n.binary, fmt.Sprintf("%s-%d.log", n.args[0], n.ops), n.args...); err != nil {
+	log := fmt.Sprintf("%s-%d.log", n.args[0], n.ops)
+	if n.Process, err = d.launch(n.binary, log, n.env, n.args...); err != nil {
 		return err
 	}
 	_, err = n.AwaitReady(ctx)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +28,14 @@ type drill struct {
 	inject func(context.Context, *lab) error
 	undo   func(context.Context, *lab) error
 	passed bool // the cause is gone when inject returns, or its alert looks back at a window
+	// shows is what the board shows of the cause, as a pattern, by alert. The default is the alert's name, which a reason
+	// to look closer has as its section of the runbook.
+	shows map[string]string
+	// notices is how long Millrace needs to notice the cause; see lookout.
+	notices time.Duration
 }
+
+func (d drill) shown(alert string) string { return cmp.Or(d.shows[alert], alert+`\b`) }
 
 // lab is what a drill works with.
 type lab struct {
@@ -45,6 +54,7 @@ type lab struct {
 type result struct {
 	alert, cause string
 	fire, clear  time.Duration // from the injection, and from its end
+	board        time.Duration // from the injection until the board showed it
 	noticed      bool          // without the rule nothing fired
 	commands     int           // of the runbook, which ran
 	err          error
@@ -74,10 +84,18 @@ func (l *lab) run(ctx context.Context, d drill) (results []result) {
 	if err := launch.Pause(ctx, lesserGrace); err != nil { // the reloaded rules resolve what they lack
 		return fail(err)
 	}
+	board, err := l.lookOut(ctx, d)
+	if err != nil {
+		return fail(err)
+	}
+	defer board.end()
 	l.since = time.Now()
-	err := d.inject(ctx, l)
+	err = d.inject(ctx, l)
 	if err == nil {
 		err = l.awaitFired(ctx, d.alerts...)
+	}
+	if err == nil {
+		err = l.awaitShown(ctx, d, board)
 	}
 	var commands map[string]int
 	if err == nil {
@@ -89,6 +107,7 @@ func (l *lab) run(ctx context.Context, d drill) (results []result) {
 	if err == nil && !d.passed { // a scrape that failed may have cleared it in between
 		err = l.awaitFiring(ctx, d.alerts...)
 	}
+	board.end()
 	over := time.Now()
 	for _, fn := range l.end {
 		fn()
@@ -102,6 +121,9 @@ func (l *lab) run(ctx context.Context, d drill) (results []result) {
 		fired, _, _ := l.receiver.heard(alert, "full", l.since)
 		if !fired.IsZero() {
 			r.fire = fired.Sub(l.since)
+		}
+		if shown := board.shown(alert); !shown.IsZero() {
+			r.board = shown.Sub(l.since)
 		}
 		lesser, _, _ := l.receiver.heard(alert, "lesser", l.since)
 		r.noticed = lesser.IsZero()
@@ -155,7 +177,7 @@ func (l *lab) look(ctx context.Context, alerts []string) (map[string]int, error)
 	counts := map[string]int{}
 	for _, alert := range alerts {
 		for _, command := range l.runbook[alert].commands() {
-			if err := l.shell(ctx, command); err != nil {
+			if err := l.try(ctx, command); err != nil {
 				return counts, fmt.Errorf("runbook of %s: %w", alert, err)
 			}
 			counts[alert]++
@@ -164,9 +186,24 @@ func (l *lab) look(ctx context.Context, alerts []string) (map[string]int, error)
 	return counts, nil
 }
 
-// shell runs a command of the runbook. An answer of 4xx or 5xx, and a database that is down, are findings and no
-// failures.
-func (l *lab) shell(ctx context.Context, command string) error {
+// try runs a command of the runbook. One that reads metrics must find some at a process: a person asks the process that
+// the alert names, which is not known here.
+func (l *lab) try(ctx context.Context, command string) error {
+	for _, n := range []*node{l.extra, l.api, l.work} {
+		if n == nil {
+			continue
+		}
+		out, err := l.shell(ctx, n, command)
+		if err != nil || !strings.Contains(command, "$OPS/metrics") || strings.TrimSpace(out) != "" {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: it prints nothing at any process", command)
+}
+
+// shell runs a command of the runbook and returns what it prints. An answer of 4xx or 5xx, and a database that is down,
+// are findings and no failures.
+func (l *lab) shell(ctx context.Context, n *node, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	const api = `api() {
@@ -176,20 +213,22 @@ func (l *lab) shell(ctx context.Context, command string) error {
 	cmd := exec.CommandContext(ctx, "sh", "-c", api+`millrace() { `+l.binary+` "$@"; }`+"\n"+command)
 	cmd.Dir = l.deployment.dir
 	cmd.Env = []string{
-		"PATH=/usr/bin:/bin", "MILLRACE=" + l.api.url(""), "OPS=" + l.work.opsURL(""), "KEY=" + l.key,
+		"PATH=/usr/bin:/bin", "MILLRACE=" + l.api.url(""), "OPS=" + n.opsURL(""), "KEY=" + l.key,
 		"DATABASE_URL=" + l.dsn(), "PGCONNECT_TIMEOUT=3",
 	}
-	out, err := cmd.CombinedOutput()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		switch code := exit.ExitCode(); {
 		case strings.Contains(command, "api ") && (code == 22 || code == 7): // an answer, or no process
-			return nil
-		case strings.HasPrefix(command, "psql") && code == 2 && !strings.Contains(string(out), "ERROR"):
-			return nil
+			return string(out), nil
+		case strings.HasPrefix(command, "psql") && code == 2 && !strings.Contains(stderr.String(), "ERROR"):
+			return string(out), nil
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w: %s", command, err, out)
+		return "", fmt.Errorf("%s: %w: %s%s", command, err, out, stderr.String())
 	}
-	return nil
+	return string(out), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -13,26 +14,27 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// undrilled are the alerts without a drill, and why. Their cases in promtool's tests show that they fire.
-func undrilled() map[string]string {
-	return map[string]string{
-		"MillraceReconcileStale":     "records are compared a minute late, which is longer than the shortened threshold",
-		"MillracePostgresWraparound": "it takes a billion transactions",
-		"MillracePanics":             "no request is known to make Millrace panic",
-		"MillraceMemoryHigh":         "no request is known to take a gigabyte",
-		"MillraceClockSkew":          "row F28 of the fault matrix sets the database's clock",
-	}
-}
+// How long Millrace needs to notice a cause.
+const (
+	silence       = 10 * time.Second // a process without a sign of life counts as silent
+	noLeader      = 30 * time.Second // after a crash it takes 15 s to elect a leader
+	boardPatience = 5 * time.Second  // a read of the board is given up
+)
 
 func nothing(context.Context, *lab) error { return nil }
 
 // drills are in the order in which they disturb each other least.
-func drills() []drill {
+func drills() []drill { return slices.Concat(usualDrills(), rareDrills()) }
+
+func usualDrills() []drill {
 	return []drill{
 		{
 			name: "down", cause: "the API's process is killed", alerts: []string{"MillraceDown"},
 			inject: func(_ context.Context, l *lab) error { l.api.Kill(); return nil },
-			undo:   func(ctx context.Context, l *lab) error { return l.begin(ctx, l.api) },
+			undo: func(ctx context.Context, l *lab) error {
+				return errors.Join(l.begin(ctx, l.api), l.forget(ctx))
+			},
+			notices: silence,
 		},
 		{
 			name: "workers", cause: "the only process with workers stops", alerts: []string{"MillraceNoWorkers"},
@@ -48,10 +50,9 @@ func drills() []drill {
 				}
 				return l.remove(n, syscall.SIGKILL)
 			},
-			undo: func(ctx context.Context, l *lab) error {
-				return l.sql(ctx, "DELETE FROM millrace.instances WHERE heartbeat_at < now() - interval '9 s'")
-			},
-			passed: true,
+			undo:    func(ctx context.Context, l *lab) error { return l.forget(ctx) },
+			passed:  true,
+			notices: silence,
 		},
 		{
 			name: "refused", cause: "the database refuses every order, as with a full disk",
@@ -68,7 +69,7 @@ func drills() []drill {
 		{
 			name: "slow", cause: "a session locks the orders", alerts: []string{"MillraceDatabaseSlow"},
 			inject: func(ctx context.Context, l *lab) error { return l.hold(ctx, "LOCK TABLE millrace.orders") },
-			undo:   nothing,
+			undo:   nothing, notices: boardPatience,
 		},
 		{
 			name: "violated", cause: "the audit log's guard is disabled", alerts: []string{"MillraceInvariantViolated"},
@@ -85,7 +86,9 @@ func drills() []drill {
 			inject: func(ctx context.Context, l *lab) error {
 				return l.sql(ctx, "UPDATE millrace.river_leader SET leader_id = 'ghost', expires_at = now() + interval '1 hour'")
 			},
-			undo: func(ctx context.Context, l *lab) error { return l.sql(ctx, "DELETE FROM millrace.river_leader") },
+			undo:    func(ctx context.Context, l *lab) error { return l.sql(ctx, "DELETE FROM millrace.river_leader") },
+			shows:   map[string]string{"MillraceVerificationStale": "MillraceNoLeader"},
+			notices: noLeader,
 		},
 		{
 			name: "attention", cause: "reservations are refused, and then the undoing of the payment",
@@ -212,6 +215,10 @@ func drills() []drill {
 			},
 			undo:   nothing,
 			passed: true,
+			shows: map[string]string{
+				"MillraceOrdersStuck": "MillraceBreakerOpen", "MillraceCompletionFast": "MillraceBreakerOpen",
+				"MillraceCompletionSlow": "MillraceBreakerOpen",
+			},
 		},
 		{
 			name: "feed", cause: "a transaction that has written stays open until the feed is 10 s behind",
@@ -231,6 +238,10 @@ func drills() []drill {
 			},
 			undo:   nothing,
 			passed: true,
+			shows: map[string]string{
+				"MillracePostgresOldTransaction": "MillraceFeedBehind", "MillraceFreshnessFast": "MillraceFeedBehind",
+				"MillraceFreshnessSlow": "MillraceFeedBehind",
+			},
 		},
 		{
 			name: "latency", cause: "the orders are locked for 0.6 s, again and again",
@@ -246,6 +257,7 @@ func drills() []drill {
 			},
 			undo:   nothing,
 			passed: true,
+			shows:  map[string]string{"MillraceIntakeLatencySlow": "MillraceIntakeLatencyFast"},
 		},
 		{
 			name: "database", cause: "Postgres is killed, and is back after 12 s",
@@ -259,6 +271,10 @@ func drills() []drill {
 			},
 			undo:   nothing,
 			passed: true,
+			shows: map[string]string{
+				"MillraceIntakeErrorsFast": "MillraceDatabaseUnavailable",
+				"MillraceIntakeErrorsSlow": "MillraceDatabaseUnavailable",
+			},
 		},
 	}
 }

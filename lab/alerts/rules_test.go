@@ -165,6 +165,7 @@ func TestScale(t *testing.T) {
 		`max(c_oldest_unfinished_age_seconds) > 3600`:         `max(c_oldest_unfinished_age_seconds) > 30`,
 		`max(d_behind_seconds) > 10`:                          `max(d_behind_seconds) > 10`,
 		`max(e_bytes) > 1e9`:                                  `max(e_bytes) > 1000000000`,
+		`max(h_age_transactions) > 1e9`:                       `max(h_age_transactions) > 1000000`,
 		`max by (p) (max_over_time(f[1h])) == 2 or absent(g)`: `max by (p) (max_over_time(f[30s])) == 2 or absent(g)`,
 	} {
 		scaled, err := scaleExpr(expr, 120)

@@ -15,13 +15,19 @@ const (
 	leastScaled = 300
 	// leastWindow is the shortest window that scale makes: a rate needs a few scrapes.
 	leastWindow = 3 * time.Second
+	// transactionFactor is by how much scale shortens an age that is counted in transactions: a drill has no time for a
+	// billion of them.
+	transactionFactor = 1000
 )
 
-var aged = regexp.MustCompile(`(_age|_behind|_timestamp)_seconds$`)
+var (
+	aged    = regexp.MustCompile(`(_age|_behind|_timestamp)_seconds$`)
+	counted = regexp.MustCompile(`_age_transactions$`)
+)
 
 // scale returns the same rules with shorter times, for drills. It divides every window and every "for" by factor, and
-// every threshold of five minutes or more that an age is compared with. No window becomes shorter than three seconds.
-// Nothing else changes.
+// every threshold of five minutes or more that an age is compared with. A threshold of an age in transactions it
+// divides by a thousand. No window becomes shorter than three seconds. Nothing else changes.
 func (f rulesFile) scale(factor int) (rulesFile, error) {
 	var scaled rulesFile
 	for _, g := range f.Groups {
@@ -61,8 +67,12 @@ func scaleExpr(text string, factor int) (string, error) {
 			n.Range = max(time.Duration(shorter(n.Range, factor)), leastWindow)
 		case *parser.BinaryExpr:
 			limit, ok := n.RHS.(*parser.NumberLiteral)
-			if ok && n.Op.IsComparisonOperator() && limit.Val >= leastScaled && isAge(n.LHS) {
+			switch {
+			case !ok || !n.Op.IsComparisonOperator() || limit.Val < leastScaled:
+			case reads(n.LHS, aged):
 				limit.Val /= float64(factor)
+			case reads(n.LHS, counted):
+				limit.Val /= transactionFactor
 			}
 		}
 		return nil
@@ -70,9 +80,9 @@ func scaleExpr(text string, factor int) (string, error) {
 	return expr.String(), nil
 }
 
-// isAge reports whether an expression is about a metric that is an age or a moment.
-func isAge(expr parser.Expr) bool {
-	return slices.ContainsFunc(metricsOf(expr), aged.MatchString)
+// reads reports whether an expression reads a metric of a kind.
+func reads(expr parser.Expr, kind *regexp.Regexp) bool {
+	return slices.ContainsFunc(metricsOf(expr), kind.MatchString)
 }
 
 // parse parses an expression as Prometheus does.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 )
@@ -21,24 +19,24 @@ func (r result) String() string {
 	if r.err != nil {
 		return fmt.Sprintf("%s: FAILED: %v", r.alert, r.err)
 	}
-	return fmt.Sprintf("%s: fired after %s s, cleared after %s s, removal noticed: %t, %d commands of the runbook ran",
-		r.alert, seconds(r.fire), seconds(r.clear), r.noticed, r.commands)
+	return fmt.Sprintf("%s: fired after %s s, on the board after %s s, cleared after %s s, removal noticed: %t, "+
+		"%d commands of the runbook ran", r.alert, seconds(r.fire), seconds(r.board), seconds(r.clear), r.noticed, r.commands)
 }
 
 // row returns the result as a row of the table.
 func (r result) row() string {
-	fire, clear, noticed := seconds(r.fire), seconds(r.clear), "yes"
+	fire, board, clear, noticed := seconds(r.fire), seconds(r.board), seconds(r.clear), "yes"
 	if r.err != nil {
-		fire, clear = "failed", "failed"
+		fire, board, clear = "failed", "failed", "failed"
 	}
 	if !r.noticed {
 		noticed = "no"
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s |", r.alert, r.cause, fire, clear, noticed)
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", r.alert, r.cause, fire, board, clear, noticed)
 }
 
 // table returns the results as Markdown, in the order of the drills. Alerts without a result keep the row that they
-// have in an earlier table. Below them are the alerts without a drill.
+// have in an earlier table.
 func table(results []result, earlier string) string {
 	rows := map[string]string{}
 	for line := range strings.SplitSeq(earlier, "\n") {
@@ -50,7 +48,8 @@ func table(results []result, earlier string) string {
 		rows[r.alert] = r.row()
 	}
 	lines := []string{
-		"| alert | cause | seconds to fire | seconds to clear | removal noticed |", "| --- | --- | --- | --- | --- |",
+		"| alert | cause | seconds to fire | on the board | seconds to clear | removal noticed |",
+		"| --- | --- | --- | --- | --- | --- |",
 	}
 	for _, d := range drills() {
 		for _, alert := range d.alerts {
@@ -58,10 +57,6 @@ func table(results []result, earlier string) string {
 				lines = append(lines, row)
 			}
 		}
-	}
-	without := undrilled()
-	for _, alert := range slices.Sorted(maps.Keys(without)) {
-		lines = append(lines, fmt.Sprintf("| %s | not drilled: %s | | | by promtool |", alert, without[alert]))
 	}
 	return strings.Join(lines, "\n") + "\n"
 }
