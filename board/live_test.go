@@ -58,7 +58,7 @@ func TestLive(t *testing.T) {
 		}, "Wrong totals. (items)</h1>\n<p>Look. <span class=\"do\">Runbook: MillraceInvariantViolated."},
 		"Trouble": {func(t *testing.T, d desk) {
 			d.report(t, "closed", store.Trouble{Alert: "MillraceOverloaded", Text: "It turned 2 requests away."})
-		}, "Process web1: It turned 2 requests away.</strong> Add a process"},
+		}, "Process web1 (serve): It turned 2 requests away.</strong> Add a process"},
 		"Standby": {func(_ *testing.T, d desk) {
 			d.server.Store(&store.ServerHealth{Visible: true, SyncConfigured: true, PartitionsAhead: 1})
 		}, "Runbook: MillraceStandbyMissing."},

@@ -112,7 +112,7 @@ func troubleWorries(processes []store.Process, add func(worry)) {
 				continue
 			}
 			grave, do := aboutTrouble(t.Alert)
-			by[t.Alert] = &shared{worry: worry{grave, t.Alert, "Process " + p.ID + ": " + t.Text, do, "#processes"}}
+			by[t.Alert] = &shared{worry: worry{grave, t.Alert, fmt.Sprintf("Process %s (%s): %s", p.ID, p.Role, t.Text), do, "#processes"}}
 			found = append(found, by[t.Alert])
 		}
 	}

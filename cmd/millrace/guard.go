@@ -146,7 +146,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		g.logger.WarnContext(r.Context(), "operations request not authenticated or audited", "error", err)
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "unavailable", http.StatusServiceUnavailable)
+		http.Error(w, "The database does not answer, so the request can be neither authenticated nor audited.\n"+
+			"Look at the database first. Runbook: MillraceDatabaseUnavailable.", http.StatusServiceUnavailable)
 	}
 }
 

@@ -49,7 +49,7 @@ func TestTroubles(t *testing.T) {
 		}, "1 busy, 2 lock", 1},
 		"MillraceDatabaseRefuses": {[]rise{
 			counter(1, "millrace_database_errors_total", "class", "read_only", "pool", "api"),
-		}, "read_only", 1},
+		}, "Postgres takes no writes", 1},
 		"MillraceProviderMisconfigured": {[]rise{
 			{calls, []string{"provider", "payment", "step", "ask", "outcome", "misconfigured"}, []float64{1}},
 		}, "payment provider answered within the last minute as if the URL or the token were wrong: 1.", 0},

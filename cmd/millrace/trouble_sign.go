@@ -88,10 +88,12 @@ func databaseSigns(minute counts, add func(alert, text string, args ...any)) {
 	if total(waited) >= fewErrors {
 		add("MillraceDatabaseSlow", "Its statements waited too long within the last minute: %s.", enumerated(waited))
 	}
-	for _, class := range []string{"resources", "read_only"} {
-		if n := minute.sum(errors + class); n > 0 {
-			add("MillraceDatabaseRefuses", "Postgres refused %.0f of its statements within the last minute: %s.", n, class)
-		}
+	if n := minute.sum(errors + "resources"); n > 0 {
+		add("MillraceDatabaseRefuses", "Postgres refused %.0f of its statements within the last minute, for a lack of disk "+
+			"space, memory or connections.", n)
+	}
+	if n := minute.sum(errors + "read_only"); n > 0 {
+		add("MillraceDatabaseRefuses", "Postgres takes no writes: it refused %.0f of its statements within the last minute.", n)
 	}
 }
 

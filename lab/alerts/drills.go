@@ -17,7 +17,7 @@ import (
 // How long Millrace needs to notice a cause.
 const (
 	silence       = 10 * time.Second // a process without a sign of life counts as silent
-	noLeader      = 30 * time.Second // after a crash it takes 15 s to elect a leader
+	noLeader      = 33 * time.Second // none has led for 30 s, which a heartbeat notices; there is one every 3 s
 	boardPatience = 5 * time.Second  // a read of the board is given up
 )
 
