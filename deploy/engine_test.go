@@ -35,7 +35,9 @@ func TestEngine(t *testing.T) {
 	}
 	services, ports := composed(t)
 	e := newEngine(t)
-	e.podman(t, "pull", "-q", "oci:"+builtImage(t)+":test")
+	layout, err := filepath.Abs(builtImage(t))
+	require.NoError(t, err)
+	e.podman(t, "pull", "-q", "oci:"+layout+":test")
 	image := strings.Fields(e.podman(t, "images", "-q", "--no-trunc"))[0]
 
 	e.start(t, image, "simulators", services["simulators"])
@@ -91,7 +93,8 @@ func (e *engine) podman(t *testing.T, args ...string) string {
 func (e *engine) run(name string, s service, more ...string) []string {
 	args := append([]string{
 		"run", "--name", name, "--network", "host", "--add-host", "simulators:127.0.0.1", "--read-only", "--cap-drop", "all",
-		"--security-opt", "no-new-privileges", "--ulimit", "host", "--memory", "256m",
+		"--security-opt", "no-new-privileges", "--memory", "256m",
+		"--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", // podman's own may be above this machine's
 	}, more...)
 	for _, mount := range s.Tmpfs {
 		dir, _, _ := strings.Cut(mount, ":")
