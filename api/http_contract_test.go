@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,10 @@ var (
 	contractRequests = flag.Int("contract.requests", 2000, "requests that TestContract sends")
 )
 
+// newKeyword finds what a schema of OpenAPI 3.0 does not know, and 3.1 does.
+var newKeyword = regexp.MustCompile(`(?m)^\s*"?(const|contains|contentSchema|dependentRequired|dependentSchemas|\$defs|` +
+	`else|if|patternProperties|prefixItems|propertyNames|then|unevaluatedItems|unevaluatedProperties)"?:`)
+
 // TestContract sends requests made from the document, right ones and wrong ones of every kind, to every operation. No
 // answer may be a 5xx, and every answer must be one that the document describes.
 //
@@ -43,6 +48,10 @@ func TestContract(t *testing.T) {
 	require.NoError(t, err)
 	spec, err := openapi3.NewLoader().LoadFromData(document)
 	require.NoError(t, err)
+	// The validator would compile a JSON schema for each answer of a 3.1 document: a third of this test's work, and of no
+	// use for a document without the keywords that are new in 3.1.
+	require.NotRegexp(t, newKeyword, string(document), "this keyword is not checked below")
+	spec.OpenAPI = "3.0.3"
 	t.Logf("-contract.seed %d", *contractSeed)
 	g := &generator{Rand: rand.New(rand.NewPCG(*contractSeed, 0)), spec: spec}
 	for i := range 200 {
