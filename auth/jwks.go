@@ -138,8 +138,8 @@ func (s *keySet) start(ctx context.Context) {
 	}()
 }
 
-// read fetches the keys. A panic over what the provider sent is an error of this read: in a goroutine of its own it would
-// end the process.
+// read fetches the keys. A panic over what the provider sent is an error of this read: in a goroutine of its own it
+// would end the process.
 func (s *keySet) read(ctx context.Context) (keys []jose.JSONWebKey, err error) {
 	defer func() {
 		if v := recover(); v != nil {

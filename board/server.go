@@ -112,7 +112,8 @@ func troubleWorries(processes []store.Process, add func(worry)) {
 				continue
 			}
 			grave, do := aboutTrouble(t.Alert)
-			by[t.Alert] = &shared{worry: worry{grave, t.Alert, fmt.Sprintf("Process %s (%s): %s", p.ID, p.Role, t.Text), do, "#processes"}}
+			text := fmt.Sprintf("Process %s (%s): %s", p.ID, p.Role, t.Text)
+			by[t.Alert] = &shared{worry: worry{grave, t.Alert, text, do, "#processes"}}
 			found = append(found, by[t.Alert])
 		}
 	}

@@ -182,8 +182,8 @@ func (r *Recovery) beat(ctx context.Context, turns chan<- struct{}) {
 	}
 }
 
-// wait returns true when a heartbeat is due, or other queues are shut than the latest one told. It returns false when ctx
-// ends.
+// wait returns true when a heartbeat is due, or other queues are shut than the latest one told. It returns false when
+// ctx ends.
 func (r *Recovery) wait(ctx context.Context, due <-chan time.Time, told []string) bool {
 	looks := time.NewTicker(r.look)
 	defer looks.Stop()

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-orders/millrace/store"
 )
 
-// TestToldOutdated: a breaker that opens or closes is told at once, and so is trouble; anything else every two seconds. The
-// board needs it, to show a change in time.
+// TestToldOutdated: a breaker that opens or closes is told at once, and so is trouble; anything else every two seconds.
+// The board needs it, to show a change in time.
 func TestToldOutdated(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)

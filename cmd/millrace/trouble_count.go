@@ -53,14 +53,15 @@ func readCounts(gatherer prometheus.Gatherer, at time.Time) counts {
 			continue
 		}
 		for _, m := range family.GetMetric() {
-			name := family.GetName()
+			parts := []string{family.GetName()}
 			for _, wanted := range labels {
 				for _, label := range m.GetLabel() {
 					if label.GetName() == wanted {
-						name += "/" + label.GetValue()
+						parts = append(parts, label.GetValue())
 					}
 				}
 			}
+			name := strings.Join(parts, "/")
 			histogram := m.GetHistogram()
 			c.by[name] += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(histogram.GetSampleCount())
 			for _, b := range histogram.GetBucket() {

@@ -93,7 +93,8 @@ func databaseSigns(minute counts, add func(alert, text string, args ...any)) {
 			"space, memory or connections.", n)
 	}
 	if n := minute.sum(errors + "read_only"); n > 0 {
-		add("MillraceDatabaseRefuses", "Postgres takes no writes: it refused %.0f of its statements within the last minute.", n)
+		add("MillraceDatabaseRefuses", "Postgres takes no writes: it refused %.0f of its statements within the last "+
+			"minute.", n)
 	}
 }
 
@@ -126,7 +127,8 @@ func providerSigns(minute counts, add func(alert, text string, args ...any)) {
 
 func webhookSigns(lately counts, add func(alert, text string, args ...any)) {
 	if given := lately.values("millrace_webhook_deliveries_given_up_total/"); len(given) > 0 {
-		add("MillraceWebhooksGivenUp", "Messages to webhooks were given up within the last 15 minutes: %s.", enumerated(given))
+		add("MillraceWebhooksGivenUp", "Messages to webhooks were given up within the last 15 minutes: %s.",
+			enumerated(given))
 	}
 	if disabled := lately.values("millrace_webhooks_disabled_total/"); len(disabled) > 0 {
 		add("MillraceWebhookDisabled", "Webhooks were disabled within the last 15 minutes: %s.", enumerated(disabled))

@@ -62,7 +62,8 @@ func TestListFails(t *testing.T) {
 	t.Parallel()
 	sim := start(t, simulator.Config{})
 	require.NoError(t, sim.SetFaults(simulator.Faults{
-		orders.Payment: {ErrorRate: 1, Operations: []string{"list"}}, orders.Shipping: {ErrorRate: 1, Operations: []string{"ship"}},
+		orders.Payment:  {ErrorRate: 1, Operations: []string{"list"}},
+		orders.Shipping: {ErrorRate: 1, Operations: []string{"ship"}},
 	}))
 	const span = "/operations?since=2026-03-01T12:00:00Z&until=2026-03-01T12:05:00Z&limit=1"
 	require.Equal(t, "503 unavailable", sim.get("/payments"+span).said())
