@@ -28,6 +28,9 @@ type engine struct {
 // migration, simulators, health checks, an order to its end, and a stop with status 0. Postgres is the tests' own.
 func TestEngine(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it needs a machine that may run containers")
+	}
 	for _, program := range []string{"podman", "runc"} {
 		if _, err := exec.LookPath(program); err != nil || os.Geteuid() != 0 {
 			t.Skip("it needs root, podman and runc")
