@@ -35,8 +35,9 @@ func manyOrders(t *testing.T, db store.DB, n int, from time.Time) {
 		), i AS (
 			INSERT INTO order_items SELECT id, line, line, 1, 6999 FROM o, generate_series(1, 3) line
 		)
-		INSERT INTO order_steps SELECT id, 'authorize_payment', 1, 'succeeded', 20997, 'x', 'auth_1', '', now(), now(), now()
-		FROM o`, n, from.UnixMilli())
+		INSERT INTO order_steps (order_id, step, generation, state, amount_minor, request, reference, reason, started_at,
+			deadline_at, settled_at)
+		SELECT id, 'authorize_payment', 1, 'succeeded', 20997, 'x', 'auth_1', '', now(), now(), now() FROM o`, n, from.UnixMilli())
 	require.NoError(t, err)
 }
 

@@ -330,8 +330,10 @@ func TestVerifyOrphans(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
 	d.exec(t, `INSERT INTO order_items SELECT '00000000-0000-0000-0000-000000000001', 1, 1, 1, 1;
-		INSERT INTO order_steps SELECT 'ffffffff-ffff-ffff-ffff-fffffffffffe', step, generation, state, amount_minor, request,
-			reference, reason, started_at, deadline_at, settled_at FROM order_steps WHERE step = 'send_email' LIMIT 1`)
+		INSERT INTO order_steps (order_id, step, generation, state, amount_minor, request, reference, reason, started_at,
+			deadline_at, settled_at)
+		SELECT 'ffffffff-ffff-ffff-ffff-fffffffffffe', step, generation, state, amount_minor, request, reference, reason,
+			started_at, deadline_at, settled_at FROM order_steps WHERE step = 'send_email' LIMIT 1`)
 	v := d.verify(t, true)
 	require.Equal(t, []string{"orphan"}, checks(v))
 	require.Len(t, v.Violations[0].Orders, 2)
