@@ -176,6 +176,7 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 		cost := 2 * int64(orderBytes+itemBytes*len(order.Items)+stepBytes*len(order.Steps))
 		cached := &Order{Order: order}
 		c.entries.SetWithTTL(key, entry{cached, generation}, cost, lifetime)
+		c.entries.Wait() // a caller that comes after this load finds it, and does not begin another one
 		return cached, nil
 	})
 	if err != nil {

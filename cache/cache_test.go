@@ -177,6 +177,19 @@ func TestGet(t *testing.T) {
 		})
 	})
 
+	t.Run("NoLoadRightAfterALoad", func(t *testing.T) {
+		t.Parallel()
+		c, db, _ := setup(t, nil)
+		const n = 500
+		for range n {
+			id := orders.NewID()
+			db.write(id)
+			get(t, c, id)
+			get(t, c, id)
+		}
+		require.EqualValues(t, n, db.loads.Load())
+	})
+
 	t.Run("ACallerThatLeavesEndsNoOtherCall", func(t *testing.T) {
 		t.Parallel()
 		c, db, id := setup(t, nil)
