@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-orders/millrace/lab/internal/launch"
 )
 
-// TestLookout: the board must show a cause, and not later than 2 s after the alert. A cause that it showed before proves
-// nothing.
+// TestLookout: the board must show a cause, and not later than 2 s after the alert. A cause that it showed before
+// proves nothing.
 func TestLookout(t *testing.T) {
 	t.Parallel()
 	var page atomic.Value

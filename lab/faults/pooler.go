@@ -80,7 +80,7 @@ func startPooler(ctx context.Context, program, path string, target int) (*pooler
 	}
 	config := fmt.Sprintf(poolerConfig, target, port, path+".users")
 	for name, content := range map[string]string{".users": fmt.Sprintf("%q \"\"\n", postgres.User), ".ini": config} {
-		if err := os.WriteFile(path+name, []byte(content), 0o644); err != nil { //nolint:gosec // PgBouncer's user reads it
+		if err := os.WriteFile(path+name, []byte(content), 0o644); err != nil {
 			return nil, err
 		}
 	}
