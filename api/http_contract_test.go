@@ -35,8 +35,8 @@ var (
 )
 
 // newKeyword finds what a schema of OpenAPI 3.0 does not know, and 3.1 does.
-var newKeyword = regexp.MustCompile(`(?m)^\s*"?(const|contains|contentSchema|dependentRequired|dependentSchemas|\$defs|` +
-	`else|if|patternProperties|prefixItems|propertyNames|then|unevaluatedItems|unevaluatedProperties)"?:`)
+var newKeyword = regexp.MustCompile(`(?m)^\s*"?(const|contains|contentSchema|dependentRequired|dependentSchemas|` +
+	`\$defs|else|if|patternProperties|prefixItems|propertyNames|then|unevaluatedItems|unevaluatedProperties)"?:`)
 
 // TestContract sends requests made from the document, right ones and wrong ones of every kind, to every operation. No
 // answer may be a 5xx, and every answer must be one that the document describes.

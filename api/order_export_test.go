@@ -37,7 +37,8 @@ func manyOrders(t *testing.T, db store.DB, n int, from time.Time) {
 		)
 		INSERT INTO order_steps (order_id, step, generation, state, amount_minor, request, reference, reason, started_at,
 			deadline_at, settled_at)
-		SELECT id, 'authorize_payment', 1, 'succeeded', 20997, 'x', 'auth_1', '', now(), now(), now() FROM o`, n, from.UnixMilli())
+		SELECT id, 'authorize_payment', 1, 'succeeded', 20997, 'x', 'auth_1', '', now(), now(), now()
+		FROM o`, n, from.UnixMilli())
 	require.NoError(t, err)
 }
 
