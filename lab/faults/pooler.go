@@ -17,7 +17,7 @@ import (
 func poolerRows() []row {
 	return []row{
 		{
-			id: "F9P", name: "F9 through PgBouncer in transaction mode, one in front of each server", short: true,
+			id: "F9P", name: "F9 through PgBouncer in transaction mode, one in front of each server",
 			expected: "no accepted order is lost", run: failover, needs: needs{instances: 2, standby: true, pooler: true},
 		},
 		{
