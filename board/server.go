@@ -93,12 +93,14 @@ func queueWorries(q quick, due time.Time, add func(worry)) {
 	}
 }
 
-// troubleWorries are what processes have found about themselves. Processes that have found the same share a line.
+// troubleWorries are what processes have found about themselves, one line for each alert. It has all that the first of
+// the processes has found, such as each provider.
 func troubleWorries(processes []store.Process, add func(worry)) {
 	type shared struct {
 		worry
 
-		others int
+		first  string // the process
+		others map[string]bool
 	}
 	var found []*shared
 	by := map[string]*shared{}
@@ -107,19 +109,23 @@ func troubleWorries(processes []store.Process, add func(worry)) {
 			continue
 		}
 		for _, t := range p.Troubles {
-			if known := by[t.Alert]; known != nil {
-				known.others++
-				continue
+			known := by[t.Alert]
+			switch {
+			case known == nil:
+				grave, do := aboutTrouble(t.Alert)
+				text := fmt.Sprintf("Process %s (%s): %s", p.ID, p.Role, t.Text)
+				known = &shared{worry{grave, t.Alert, text, do, "#processes"}, p.ID, map[string]bool{}}
+				by[t.Alert], found = known, append(found, known)
+			case known.first == p.ID:
+				known.Text += " " + t.Text
+			default:
+				known.others[p.ID] = true
 			}
-			grave, do := aboutTrouble(t.Alert)
-			text := fmt.Sprintf("Process %s (%s): %s", p.ID, p.Role, t.Text)
-			by[t.Alert] = &shared{worry: worry{grave, t.Alert, text, do, "#processes"}}
-			found = append(found, by[t.Alert])
 		}
 	}
 	for _, s := range found {
-		if s.others > 0 {
-			s.Text += fmt.Sprintf(" The same in %s.", counted(int64(s.others), "other process", "other processes"))
+		if n := len(s.others); n > 0 {
+			s.Text += fmt.Sprintf(" Also in %s.", counted(int64(n), "other process", "other processes"))
 		}
 		add(s.worry)
 	}

@@ -168,6 +168,7 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 		order, err := c.config.Load(ctx, id)
 		if errors.Is(err, orders.ErrNotFound) && !errors.Is(err, orders.ErrArchived) {
 			c.entries.SetWithTTL(key, entry{generation: generation}, orderBytes, missingTTL)
+			c.entries.Wait() // as below
 		}
 		if err != nil {
 			return nil, err

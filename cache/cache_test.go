@@ -186,8 +186,13 @@ func TestGet(t *testing.T) {
 			db.write(id)
 			get(t, c, id)
 			get(t, c, id)
+			missing := orders.NewID()
+			for range 2 {
+				_, err := c.Get(t.Context(), missing, 0)
+				require.ErrorIs(t, err, orders.ErrNotFound)
+			}
 		}
-		require.EqualValues(t, n, db.loads.Load())
+		require.EqualValues(t, 2*n, db.loads.Load())
 	})
 
 	t.Run("ACallerThatLeavesEndsNoOtherCall", func(t *testing.T) {

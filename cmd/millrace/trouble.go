@@ -55,11 +55,7 @@ func (t *troubles) look(context.Context) {
 	}
 	found := make([]store.Trouble, len(signs))
 	for i, s := range signs {
-		found[i] = store.Trouble{Alert: s.alert, Text: shortened(s.text), Since: now.at}
-		same := func(old store.Trouble) bool { return old.Alert == s.alert }
-		if known := slices.IndexFunc(t.found, same); known >= 0 {
-			found[i].Since = t.found[known].Since
-		}
+		found[i] = store.Trouble{Alert: s.alert, Text: shortened(s.text)}
 	}
 	t.found = found
 }
@@ -79,7 +75,7 @@ func (t *troubles) before(at time.Time) counts {
 func (t *troubles) latest() []store.Trouble {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.SortedFunc(slices.Values(t.found), func(a, b store.Trouble) int { return cmp.Compare(a.Alert, b.Alert) })
+	return slices.SortedStableFunc(slices.Values(t.found), func(a, b store.Trouble) int { return cmp.Compare(a.Alert, b.Alert) })
 }
 
 // alerts names what a process is troubled by.
