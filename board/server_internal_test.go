@@ -22,7 +22,8 @@ func TestTroubleWorries(t *testing.T) {
 		troubleWorries(processes, func(w worry) { texts = append(texts, w.Text) })
 		return texts
 	}
-	require.Equal(t, []string{"Process a (work): Payment. Shipping."}, shown(process("a", true, "Payment.", "Shipping.")))
-	require.Equal(t, []string{"Process a (work): Payment. Also in 1 other process."},
-		shown(process("dead", false, "Payment."), process("a", true, "Payment."), process("b", true, "Payment.", "Shipping.")))
+	both := process("a", true, "Payment.", "Shipping.")
+	require.Equal(t, []string{"Process a (work): Payment. Shipping."}, shown(both))
+	require.Equal(t, []string{"Process b (work): Payment. Also in 1 other process."},
+		shown(process("dead", false, "Payment."), process("b", true, "Payment."), both))
 }
