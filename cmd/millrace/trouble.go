@@ -75,7 +75,8 @@ func (t *troubles) before(at time.Time) counts {
 func (t *troubles) latest() []store.Trouble {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.SortedStableFunc(slices.Values(t.found), func(a, b store.Trouble) int { return cmp.Compare(a.Alert, b.Alert) })
+	byAlert := func(a, b store.Trouble) int { return cmp.Compare(a.Alert, b.Alert) }
+	return slices.SortedStableFunc(slices.Values(t.found), byAlert)
 }
 
 // alerts names what a process is troubled by.
