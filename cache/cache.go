@@ -84,6 +84,13 @@ type entry struct {
 	generation uint64
 }
 
+func (e entry) answer() (*Order, error) {
+	if e.order == nil {
+		return nil, orders.ErrNotFound
+	}
+	return e.order, nil
+}
+
 // New makes a cache. Close it after its last use.
 func New(c Config) (*Orders, error) {
 	if c.MaxBytes == 0 {
@@ -150,12 +157,9 @@ func (c *Orders) bypass(ctx context.Context, id orders.ID) (*Order, error) {
 func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 	key := string(id[:])
 	generation := c.stripe(id).Load()
-	if e, ok := c.entries.Get(key); ok && e.generation == generation {
+	if e, ok := c.find(key, generation); ok {
 		c.answered(ctx, "hit")
-		if e.order == nil {
-			return nil, orders.ErrNotFound
-		}
-		return e.order, nil
+		return e.answer()
 	}
 	c.answered(ctx, "miss")
 
@@ -163,6 +167,9 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 	// read. And the load does not end with the caller that happened to start it.
 	flight := fmt.Sprintf("%s%d", key, generation)
 	loaded, err, _ := c.loads.Do(flight, func() (any, error) {
+		if e, ok := c.find(key, generation); ok {
+			return e.answer() // the last load ended between this caller's look and its turn
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		order, err := c.config.Load(ctx, id)
@@ -184,6 +191,12 @@ func (c *Orders) get(ctx context.Context, id orders.ID) (*Order, error) {
 		return nil, err
 	}
 	return loaded.(*Order), nil
+}
+
+// find returns the entry of an order, if nothing in its stripe has changed since the generation.
+func (c *Orders) find(key string, generation uint64) (entry, bool) {
+	e, ok := c.entries.Get(key)
+	return e, ok && e.generation == generation
 }
 
 // Forget drops an order from memory. Call it after writing to the order, and when the feed shows a change.

@@ -195,6 +195,23 @@ func TestGet(t *testing.T) {
 		require.EqualValues(t, 2*n, db.loads.Load())
 	})
 
+	// A caller that looks while a load ends must not begin another one.
+	t.Run("OneLoadHoweverCallersArrive", func(t *testing.T) {
+		t.Parallel()
+		c, db, _ := setup(t, nil)
+		const n = 1000
+		for range n {
+			id := orders.NewID()
+			db.write(id)
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() { _, _ = c.Get(context.Background(), id, 0) })
+			}
+			wg.Wait()
+		}
+		require.EqualValues(t, n, db.loads.Load())
+	})
+
 	t.Run("ACallerThatLeavesEndsNoOtherCall", func(t *testing.T) {
 		t.Parallel()
 		c, db, id := setup(t, nil)
