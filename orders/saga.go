@@ -26,7 +26,7 @@ var saga = []Spec{
 	{
 		Name: AuthorizePayment, Title: "Payment authorisation",
 		Provider: Payment, Path: "authorizations", Body: authorizationBody,
-		Undo: VoidPayment, Charges: true, MovesMoney: true, Within: customerWaits,
+		Undo: VoidPayment, Charges: true, MovesMoney: true, Sought: true, Within: customerWaits,
 	},
 	{
 		Name: ReserveInventory, Title: "Inventory reservation",
@@ -42,12 +42,12 @@ var saga = []Spec{
 		Name: CapturePayment, Title: "Payment capture",
 		Provider: Payment, Path: "captures", Body: captureBody,
 		After: []StepName{AuthorizePayment, ReserveInventory, QuoteShipping}, Undo: RefundPayment,
-		Charges: true, MovesMoney: true, Pivot: true, Within: providerRemembers,
+		Charges: true, MovesMoney: true, Pivot: true, Sought: true, Within: providerRemembers,
 	},
 	{
 		Name: BookShipment, Title: "Shipment",
 		Provider: Shipping, Path: "shipments", Body: shipmentBody,
-		After: []StepName{CapturePayment}, Undo: CancelShipment, Within: providerRemembers,
+		After: []StepName{CapturePayment}, Undo: CancelShipment, Sought: true, Within: providerRemembers,
 	},
 
 	{
@@ -63,7 +63,7 @@ var saga = []Spec{
 	{
 		Name: RefundPayment, Role: Compensation, Title: "Refund",
 		Provider: Payment, Path: "refunds", Body: refundBody,
-		MovesMoney: true, Within: providerRemembers,
+		MovesMoney: true, Sought: true, Within: providerRemembers,
 	},
 	{
 		Name: CancelShipment, Role: Compensation, Title: "Shipment cancellation",

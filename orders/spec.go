@@ -55,6 +55,8 @@ type Spec struct {
 	MovesMoney bool
 	Pivot      bool // undoing is free before this step; after it the money must go back
 
+	Sought bool // people know the effect by the provider's reference: the order is found by it
+
 	Within time.Duration // from start to deadline
 	Title  string        // for messages
 }

@@ -236,12 +236,22 @@ func changedOrders(applied []Applied) (changed []orders.Order) {
 // yet. In a later transaction it does.
 var errOwnStep = errors.New("the step is being started by the same transaction")
 
+// sought returns the steps by whose references orders are found.
+func sought() (steps []string) {
+	for _, spec := range orders.Specs() {
+		if spec.Sought {
+			steps = append(steps, string(spec.Name))
+		}
+	}
+	return steps
+}
+
 // updateParams lays decisions out in columns. Of several decisions on one order the last has its final row, and so it
 // is with several that settle one step: an UPDATE that joins several rows to one takes any of them.
 //
 // Error: errOwnStep.
 func updateParams(decisions []orders.Decision) (*dbsqlc.OrdersUpdateParams, error) {
-	c := new(dbsqlc.OrdersUpdateParams)
+	c := &dbsqlc.OrdersUpdateParams{SoughtSteps: sought()}
 	row := make(map[orders.ID]int, len(decisions))
 	settled := make(map[orders.StepJob]int, len(decisions))
 	started := make(map[orders.StepJob]bool, len(decisions))

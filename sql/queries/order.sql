@@ -150,7 +150,7 @@ WITH changed AS (
             unnest(@settled_references::text[]) AS reference, unnest(@settled_order_ids::uuid[]) AS order_id,
             unnest(@settled_names::text[]) AS step
     ) r
-    WHERE r.reference <> '' AND r.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
+    WHERE r.reference <> '' AND r.step = ANY(@sought_steps::text[])
     ON CONFLICT DO NOTHING
 ), started AS (
     INSERT INTO millrace.order_steps (

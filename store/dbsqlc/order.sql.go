@@ -821,7 +821,7 @@ WITH changed AS (
             unnest($30::text[]) AS reference, unnest($26::uuid[]) AS order_id,
             unnest($27::text[]) AS step
     ) r
-    WHERE r.reference <> '' AND r.step IN ('authorize_payment', 'capture_payment', 'refund_payment', 'book_shipment')
+    WHERE r.reference <> '' AND r.step = ANY($33::text[])
     ON CONFLICT DO NOTHING
 ), started AS (
     INSERT INTO millrace.order_steps (
@@ -829,9 +829,9 @@ WITH changed AS (
         deadline_at
     )
     SELECT
-        unnest($33::uuid[]), unnest($34::text[]), unnest($35::integer[]),
-        nullif(unnest($36::integer[]), 0), 'pending', unnest($37::bigint[]), unnest($38::bytea[]), '', '',
-        unnest($39::timestamptz[]), unnest($40::timestamptz[])
+        unnest($34::uuid[]), unnest($35::text[]), unnest($36::integer[]),
+        nullif(unnest($37::integer[]), 0), 'pending', unnest($38::bigint[]), unnest($39::bytea[]), '', '',
+        unnest($40::timestamptz[]), unnest($41::timestamptz[])
 )
 INSERT INTO millrace.order_events (
     order_id, version, kind, actor, amount_minor, step, generation, reference, reason, status, progress,
@@ -878,6 +878,7 @@ type OrdersUpdateParams struct {
 	SettledReferences  []string
 	SettledReasons     []string
 	SettledAt          []time.Time
+	SoughtSteps        []string
 	StepOrderIds       []uuid.UUID
 	StepNames          []string
 	StepGenerations    []int32
@@ -924,6 +925,7 @@ func (q *Queries) OrdersUpdate(ctx context.Context, db DBTX, arg *OrdersUpdatePa
 		arg.SettledReferences,
 		arg.SettledReasons,
 		arg.SettledAt,
+		arg.SoughtSteps,
 		arg.StepOrderIds,
 		arg.StepNames,
 		arg.StepGenerations,
