@@ -212,10 +212,10 @@ func usualDrills() []drill {
 			undo:   removeExtra,
 		},
 		{
-			name: "provider", cause: "the payment provider is down for 65 s",
+			name: "provider", cause: "the payment provider is down for 100 s",
 			alerts: []string{"MillraceBreakerOpen", "MillraceOrdersStuck", "MillraceCompletionFast", "MillraceCompletionSlow"},
 			inject: func(ctx context.Context, l *lab) error {
-				return errors.Join(l.setFaults(ctx, faults{"payment": {"down": true}}), launch.Pause(ctx, 65*time.Second),
+				return errors.Join(l.setFaults(ctx, faults{"payment": {"down": true}}), launch.Pause(ctx, 100*time.Second),
 					l.setFaults(ctx, nil))
 			},
 			undo:   nothing,
