@@ -17,6 +17,7 @@ import (
 // How long Millrace needs to notice a cause.
 const (
 	silence       = 10 * time.Second // a process without a sign of life counts as silent
+	slowMinute    = 9 * time.Second  // a seventh of the last minute's placements were slow
 	noLeader      = 33 * time.Second // none has led for 30 s, which a heartbeat notices; there is one every 3 s
 	boardPatience = 5 * time.Second  // a read of the board is given up
 )
@@ -262,7 +263,7 @@ func usualDrills() []drill {
 			},
 			undo:   nothing,
 			passed: true,
-			shows:  map[string]string{"MillraceIntakeLatencySlow": "MillraceIntakeLatencyFast"},
+			shows:  map[string]string{"MillraceIntakeLatencySlow": "MillraceIntakeLatencyFast"}, notices: slowMinute,
 		},
 		{
 			name: "database", cause: "Postgres is killed, and is back after 12 s",
