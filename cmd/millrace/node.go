@@ -34,7 +34,9 @@ const (
 	// drainTimeout and the jobs' soft stop (15 s) fit into stopTimeout, which fits into the 30 s that orchestrators
 	// commonly grant. stopTimeout is for parts that hang: a process that is killed after 30 s logs less.
 	drainTimeout = 4 * time.Second
-	stopTimeout  = 25 * time.Second
+	// arrivalPatience, for connections without a request, is a part of drainTimeout.
+	arrivalPatience = time.Second
+	stopTimeout     = 25 * time.Second
 	// feedConnections: the reader, the doorbell, the heartbeat, recovery, the rate limiter. The listener has its own.
 	feedConnections = 5
 	opsConnections  = 2

@@ -91,13 +91,15 @@ func (n *node) serve(name string, handler http.Handler, drain func(), patience t
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),
 	}
+	arriving := new(arrivals)
+	arriving.watch(server)
 	go func() {
 		serve := server.Serve
 		if n.tls != nil {
 			server.TLSConfig = n.tls.config()
 			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 		}
-		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			n.failed <- fmt.Errorf("serve %s: %w", name, err)
 		}
 	}()
@@ -105,9 +107,23 @@ func (n *node) serve(name string, handler http.Handler, drain func(), patience t
 		drain()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			n.logger.Warn("requests cut off", "server", name, "error", err)
-			_ = server.Close()
-		}
+		shutDown(ctx, server, listener, arriving, n.logger.With("server", name))
 	})
+}
+
+// shutDown closes the listener, and waits for the requests of connections that have begun.
+func shutDown(
+	ctx context.Context, server *http.Server, listener net.Listener, arriving *arrivals, logger *slog.Logger,
+) {
+	begun, cancel := context.WithTimeout(ctx, arrivalPatience)
+	defer cancel()
+	missed := lastCall(begun, listener)
+	_ = listener.Close()
+	if err := errors.Join(missed, arriving.wait(begun)); err != nil {
+		logger.Info("connections closed before their first request", "error", err)
+	}
+	if err := server.Shutdown(ctx); err != nil {
+		logger.Warn("requests cut off", "error", err)
+		_ = server.Close()
+	}
 }

@@ -17,7 +17,7 @@ import (
 // How long Millrace needs to notice a cause.
 const (
 	silence       = 10 * time.Second // a process without a sign of life counts as silent
-	slowMinute    = 9 * time.Second  // a seventh of the last minute's placements were slow
+	slowMinute    = 16 * time.Second // a seventh of a minute's placements were slow, where every second one is
 	noLeader      = 33 * time.Second // none has led for 30 s, which a heartbeat notices; there is one every 3 s
 	boardPatience = 5 * time.Second  // a read of the board is given up
 )
