@@ -71,6 +71,14 @@ test-browser: ## Look at the pages in a headless Chromium, which is installed if
 	$(GO) test -tags browser -run '^TestBrowser' -timeout 10m ./cmd/millrace -axe '$(AXE)/package/axe.min.js' \
 		$(if $(SCREENSHOTS),-screenshots '$(abspath $(SCREENSHOTS))')
 
+# Jaeger is in the user's cache, because its first build takes minutes and a gigabyte of modules.
+JAEGER := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace-jaeger/1.76.0/jaeger
+.PHONY: trace-jaeger
+trace-jaeger: build ## Have a real Jaeger receive the trace of an order, look at it, and draw docs/trace.svg
+	@[ -x '$(JAEGER)' ] || { cd tools/jaeger && \
+		CGO_ENABLED=0 $(GO) build -trimpath -o '$(JAEGER)' github.com/jaegertracing/jaeger/cmd/jaeger; }
+	$(GO) run ./lab/jaeger -millrace bin/millrace -jaeger '$(JAEGER)' -picture docs/trace.svg
+
 # BENCH='--rounds 1' passes a flag to the bench. lab/bench -h has all of them.
 .PHONY: bench
 bench: build ## Measure Millrace beside what others would pick, and write docs/performance.md
@@ -250,7 +258,8 @@ drift: ## Check that generated files are up to date
 
 .PHONY: tidy
 tidy: ## Check that the go.mod files are tidy
-	$(call in,$(EVERY_MODULE),$(GO) mod tidy -diff)
+	@# To tidy that of Jaeger fetches what its tests need, too.
+	$(call in,$(filter-out tools/jaeger,$(EVERY_MODULE)),$(GO) mod tidy -diff)
 
 # Clients in the field were made from api/openapi.released.yaml. A check against openapi.yaml's last commit would pass a
 # break that takes two commits.
