@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -33,7 +34,7 @@ type deployment struct {
 	dir, millrace, jaeger string
 
 	processes []*launch.Process
-	receiver  *httptest.Server // of webhooks
+	receiver  *http.Server // of webhooks
 	api       string
 	query     string // Jaeger's query API
 }
@@ -62,7 +63,13 @@ func (d *deployment) start(ctx context.Context) error {
 			return err
 		}
 	}
-	d.receiver = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	receiver, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	d.receiver = &http.Server{ReadHeaderTimeout: grace, Handler: http.HandlerFunc(
+		func(http.ResponseWriter, *http.Request) {})}
+	go func() { _ = d.receiver.Serve(receiver) }()
 	api := launch.Address(ports[3])
 	d.api = "http://" + api
 	millrace, err := d.launch("millrace", d.millrace,
@@ -75,7 +82,8 @@ func (d *deployment) start(ctx context.Context) error {
 	if err := millrace.AwaitPort(ctx, api); err != nil {
 		return err
 	}
-	return d.ask(ctx, http.MethodPost, d.api+"/api/webhooks", map[string]any{"url": d.receiver.URL}, nil)
+	webhook := map[string]any{"url": "http://" + receiver.Addr().String()}
+	return d.ask(ctx, http.MethodPost, d.api+"/api/webhooks", webhook, nil)
 }
 
 // configuration keeps traces in memory, and listens on this machine alone.
@@ -102,7 +110,7 @@ exporters:
 func (d *deployment) launch(name, path string, env []string, args ...string) (*launch.Process, error) {
 	p, err := launch.Start(launch.Program{
 		Path: path, Args: args, Log: filepath.Join(d.dir, name+".log"),
-		Env: append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...),
+		Env: append(os.Environ(), env...), //nolint:forbidigo // passed on, not read
 	})
 	if err == nil {
 		d.processes = append(d.processes, p)
@@ -112,11 +120,11 @@ func (d *deployment) launch(name, path string, env []string, args ...string) (*l
 
 // stop ends what has been started, Millrace first: it exports what it still has.
 func (d *deployment) stop() {
-	for i := len(d.processes) - 1; i >= 0; i-- {
-		_ = d.processes[i].Stop(syscall.SIGTERM, grace)
+	for _, process := range slices.Backward(d.processes) {
+		_ = process.Stop(syscall.SIGTERM, grace)
 	}
 	if d.receiver != nil {
-		d.receiver.Close()
+		_ = d.receiver.Close()
 	}
 }
 

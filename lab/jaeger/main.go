@@ -35,6 +35,9 @@ func run(ctx context.Context, millrace, jaeger, picture string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // as root, Postgres runs as another user
+		return err
+	}
 	d := &deployment{dir: dir, millrace: millrace, jaeger: jaeger}
 	defer func() {
 		d.stop()

@@ -57,7 +57,7 @@ func (d *deployment) read(ctx context.Context, id string) (trace, error) {
 	var answer struct{ Data []trace }
 	err := d.ask(ctx, http.MethodGet, d.query+"/api/traces/"+id, nil, &answer)
 	if err == nil && len(answer.Data) != 1 {
-		err = fmt.Errorf("Jaeger has %d traces with the id %s", len(answer.Data), id)
+		err = fmt.Errorf("%d traces have the id %s in Jaeger", len(answer.Data), id)
 	}
 	if err != nil {
 		return trace{}, err
