@@ -47,9 +47,10 @@ func Postgres() (major int, cache string) {
 	return major, postgres.DefaultDir("millrace-postgres-test")
 }
 
-// mostParallel bounds how many tests run at a time, however many the machine offers. The code under test has deadlines
-// of seconds, which a machine does not keep if each of its cores works on dozens of tests.
-const mostParallel = 8
+// parallel is how many tests of a package run at a time. They wait more than they work, so it is more than a small
+// machine has processors. And it is no more on a large one: the code under test has deadlines of seconds, which a
+// machine does not keep if each of its processors works on dozens of tests.
+const parallel = 6
 
 // server is started by the first test that needs it and stopped by Main.
 var server = sync.OnceValues(start)
@@ -62,8 +63,10 @@ var (
 // Main runs the tests of a package and stops the server: func TestMain(m *testing.M) { storetest.Main(m) }.
 func Main(m *testing.M) {
 	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.(flag.Getter).Get().(int) > mostParallel {
-		_ = parallel.Value.Set(strconv.Itoa(mostParallel))
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked {
+		_ = flag.Set("test.parallel", strconv.Itoa(parallel))
 	}
 	code := m.Run()
 	if started.Load() {
