@@ -21,9 +21,10 @@ const (
 	patience = 5 * time.Minute // the machine may be busy with other work
 )
 
-// cluster is three nodes that Patroni manages.
+// cluster is three nodes that Patroni manages, and three machines of etcd.
 type cluster struct {
 	machines []*machine
+	etcds    []*machine
 	client   *http.Client
 }
 
@@ -41,22 +42,24 @@ func newCluster(ctx context.Context, dir, config, patroni string) (*cluster, err
 		return nil, err
 	}
 	c := &cluster{client: &http.Client{Timeout: 2 * time.Second}}
-	for number := 1; number <= 3; number++ {
-		m, err := newMachine(ctx, dir, config, patroni, number)
-		if err != nil {
-			return nil, err
+	for k, machines := range map[kind]*[]*machine{etcds(): &c.etcds, nodes(): &c.machines} {
+		for number := 1; number <= 3; number++ {
+			m, err := newMachine(ctx, dir, config, patroni, k, number)
+			if err != nil {
+				return nil, err
+			}
+			if err := m.boot(); err != nil {
+				return nil, err
+			}
+			*machines = append(*machines, m)
 		}
-		if err := m.boot(); err != nil {
-			return nil, err
-		}
-		c.machines = append(c.machines, m)
 	}
 	return c, c.awaitWhole(ctx)
 }
 
-// stop ends all nodes.
+// stop ends all machines.
 func (c *cluster) stop() {
-	for _, m := range c.machines {
+	for _, m := range slices.Concat(c.machines, c.etcds) {
 		m.Kill()
 	}
 }

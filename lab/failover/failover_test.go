@@ -15,37 +15,48 @@ import (
 
 const config = "../../deploy/patroni"
 
+// TestSettings: the machines of a kind differ in their names and their own addresses.
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	first, err := settings(config, 1)
-	require.NoError(t, err)
-	second, err := settings(config, 2)
-	require.NoError(t, err)
-	require.Len(t, second, len(first))
-	changed := map[string]string{}
-	for key, value := range second {
-		if first[key] != value {
-			changed[key] = value
+	differ := func(k kind) (second, changed map[string]string) {
+		t.Helper()
+		first, err := k.settings(config, 1)
+		require.NoError(t, err)
+		second, err = k.settings(config, 2)
+		require.NoError(t, err)
+		require.Len(t, second, len(first))
+		changed = map[string]string{}
+		for key, value := range second {
+			if first[key] != value {
+				changed[key] = value
+			}
 		}
+		return second, changed
 	}
+	node, changed := differ(nodes())
 	require.Equal(t, map[string]string{
 		"PATRONI_NAME": "db2", "PATRONI_RESTAPI_CONNECT_ADDRESS": "10.0.0.2:8008",
 		"PATRONI_POSTGRESQL_CONNECT_ADDRESS": "10.0.0.2:5432",
-		"ETCD_NAME":                          "db2", "ETCD_LISTEN_PEER_URLS": "http://10.0.0.2:2380",
-		"ETCD_LISTEN_CLIENT_URLS": "http://10.0.0.2:2379", "ETCD_ADVERTISE_CLIENT_URLS": "http://10.0.0.2:2379",
-		"ETCD_INITIAL_ADVERTISE_PEER_URLS": "http://10.0.0.2:2380",
 	}, changed)
-	require.Equal(t, 3, strings.Count(second["ETCD_INITIAL_CLUSTER"], ":2380"))
-	require.Equal(t, 3, strings.Count(second["PATRONI_ETCD3_HOSTS"], ":2379"))
+	etcd, changed := differ(etcds())
+	require.Equal(t, map[string]string{
+		"ETCD_NAME": "etcd2", "ETCD_LISTEN_PEER_URLS": "http://10.0.0.12:2380",
+		"ETCD_LISTEN_CLIENT_URLS": "http://10.0.0.12:2379", "ETCD_ADVERTISE_CLIENT_URLS": "http://10.0.0.12:2379",
+		"ETCD_INITIAL_ADVERTISE_PEER_URLS": "http://10.0.0.12:2380",
+	}, changed)
+	for number := 1; number <= 3; number++ {
+		require.Contains(t, etcd["ETCD_INITIAL_CLUSTER"], "http://"+etcds().address(number)+":2380")
+		require.Contains(t, node["PATRONI_ETCD3_HOSTS"], etcds().address(number)+":2379")
+	}
 }
 
 func TestSettingsOfNoUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	_, err := settings(dir, 1)
+	_, err := nodes().settings(dir, 1)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, patroniEnv), []byte("# why\n\nPATRONI_NAME db1\n"), 0o600))
-	_, err = settings(dir, 1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, nodes().env), []byte("# why\n\nPATRONI_NAME db1\n"), 0o600))
+	_, err = nodes().settings(dir, 1)
 	require.ErrorContains(t, err, `patroni.env: "PATRONI_NAME db1" is not a setting`)
 }
 

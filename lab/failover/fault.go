@@ -26,7 +26,7 @@ func faults() []fault {
 			strike: func(ctx context.Context, c *cluster, m *machine) error { return c.switchover(ctx, m) },
 		},
 		{
-			name:   "the node dies: kill -9 of Postgres, Patroni and etcd",
+			name:   "the node dies: kill -9 of Postgres and Patroni",
 			strike: func(_ context.Context, _ *cluster, m *machine) error { m.Kill(); return nil },
 			repair: func(_ context.Context, m *machine) error { return m.boot() },
 		},

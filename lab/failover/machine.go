@@ -21,7 +21,7 @@ import (
 //go:embed machine.sh
 var machineScript string
 
-// machine is a node: etcd, Patroni and Postgres, with a network and process numbers of their own.
+// machine is a node, with Patroni and Postgres, or a machine of etcd. Each has a network and process numbers of its own.
 type machine struct {
 	*launch.Process
 
@@ -32,10 +32,10 @@ type machine struct {
 	boots         int
 }
 
-func newMachine(ctx context.Context, dir, config, patroni string, number int) (*machine, error) {
-	m := &machine{name: fmt.Sprintf("db%d", number), address: fmt.Sprintf("10.0.0.%d", number), dir: dir, patroni: patroni}
+func newMachine(ctx context.Context, dir, config, patroni string, k kind, number int) (*machine, error) {
+	m := &machine{name: k.machine(number), address: k.address(number), dir: dir, patroni: patroni}
 	var err error
-	if m.settings, err = settings(config, number); err != nil {
+	if m.settings, err = k.settings(config, number); err != nil {
 		return nil, err
 	}
 	for sub, owner := range map[string]string{"postgresql": "postgres", "etcd": "etcd"} {
@@ -56,12 +56,12 @@ func newMachine(ctx context.Context, dir, config, patroni string, number int) (*
 	return m, m.plugIn(ctx)
 }
 
-// boot starts everything on the node.
+// boot starts everything on the machine.
 func (m *machine) boot() (err error) {
 	m.boots++
 	env := []string{
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/var/lib/postgresql",
-		"LAB_DIR=" + m.dir, "LAB_PATRONI=" + m.patroni, "LAB_BOOT=" + strconv.Itoa(m.boots),
+		"LAB_DIR=" + m.dir, "LAB_MACHINE=" + m.name, "LAB_PATRONI=" + m.patroni, "LAB_BOOT=" + strconv.Itoa(m.boots),
 	}
 	for name, value := range m.settings {
 		env = append(env, name+"="+value)
