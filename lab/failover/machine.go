@@ -21,7 +21,7 @@ import (
 //go:embed machine.sh
 var machineScript string
 
-// machine is a node, with Patroni and Postgres, or a machine of etcd. Each has a network and process numbers of its own.
+// machine is a node, with Patroni and Postgres, or a machine of etcd, with a network and process numbers of its own.
 type machine struct {
 	*launch.Process
 
