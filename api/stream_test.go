@@ -146,7 +146,7 @@ func beforeFeed(t *testing.T, change ...func(*api.Config)) (h *harness, run func
 	h = serve(t, pool, append([]func(*api.Config){func(c *api.Config) {
 		feed = store.NewFeed(pool, c.Logger, nil)
 		bell = store.NewDoorbell(pool, c.Logger)
-		s, err := store.New(store.Config{DB: pool, Doorbell: bell})
+		s, err := store.New(store.Config{DB: pool, Doorbell: bell, Feed: feed})
 		require.NoError(t, err)
 		c.Feed, c.Store = feed, s
 	}}, change...)...)

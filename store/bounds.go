@@ -17,6 +17,7 @@ type logBounds struct {
 	mu         sync.Mutex
 	old, young moment    // of earlier reads: the old one is from more than patience ago
 	helped     time.Time // when looking at the sessions last showed more of the log
+	known      dbsqlc.LogBoundsRow
 }
 
 // moment has the transaction that was the next to begin.
@@ -33,19 +34,45 @@ func newBounds(queries *dbsqlc.Queries) *logBounds {
 	return &logBounds{queries: queries, now: time.Now}
 }
 
+// boundsOf returns the bounds that a feed knows, or new ones without one.
+func boundsOf(feed *Feed, queries *dbsqlc.Queries) *logBounds {
+	if feed == nil {
+		return newBounds(queries)
+	}
+	return feed.bounds
+}
+
 // read returns the bounds. The first reads beside an old transaction of another database are held up by it.
 func (b *logBounds) read(ctx context.Context, db dbsqlc.DBTX) (dbsqlc.LogBoundsRow, error) {
 	row, err := b.queries.LogBounds(ctx, db)
-	if err != nil || !b.heldUp(row) {
+	if err != nil {
 		return row, err
 	}
-	here, err := b.queries.LogBoundsHere(ctx, db)
-	if err == nil && here.Oldest > row.Oldest {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.helped = b.now()
+	if !b.heldUp(row) {
+		return b.remember(row), nil
 	}
-	return dbsqlc.LogBoundsRow(here), err
+	here, err := b.queries.LogBoundsHere(ctx, db)
+	if err != nil {
+		return dbsqlc.LogBoundsRow(here), err
+	}
+	if here.Oldest > row.Oldest {
+		b.mu.Lock()
+		b.helped = b.now()
+		b.mu.Unlock()
+	}
+	return b.remember(dbsqlc.LogBoundsRow(here)), nil
+}
+
+// remember returns the bounds, or earlier ones that reach further: no event can appear below them any more. So no reader
+// sees less of the log than another that shares the bounds has seen. Ids that went back are of another history.
+func (b *logBounds) remember(row dbsqlc.LogBoundsRow) dbsqlc.LogBoundsRow {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if row.Epoch == b.known.Epoch && b.known.Oldest <= row.Newest {
+		row.Oldest = max(row.Oldest, b.known.Oldest)
+	}
+	b.known = row
+	return row
 }
 
 // heldUp reports whether the oldest transaction has been running for longer than transactions of Millrace take, or

@@ -58,3 +58,27 @@ func TestLogBesideOtherDatabases(t *testing.T) {
 	eventually(t, func() bool { return read() == 2 && len(got.all()) == 2 })
 	require.NoError(t, busy.Rollback(t.Context()))
 }
+
+// TestLogReadsAsFarAsTheFeed: what a feed has handed out beside an old transaction of another database, a log that shares
+// its bounds has from its first read on. A stream that begins with the log goes on with the feed: it would miss the
+// rest.
+func TestLogReadsAsFarAsTheFeed(t *testing.T) {
+	t.Parallel()
+	_, err := hold(t, storetest.Pool(t)).Exec(t.Context(), "SELECT pg_current_xact_id()")
+	require.NoError(t, err)
+	pool := storetest.Pool(t)
+	feed := store.NewFeed(pool, slog.New(slog.DiscardHandler), nil)
+	var got reader
+	feed.Subscribe(got.take)
+	go feed.Run(t.Context())
+	awaitFeed(t, feed)
+	s, err := store.New(store.Config{DB: pool, Feed: feed})
+	require.NoError(t, err)
+	start, err := storetest.New(t, pool).Log.Start(t.Context()) // s has not read the log yet
+	require.NoError(t, err)
+	storetest.Order(t, s)
+	eventually(t, func() bool { return len(got.all()) == 1 })
+	entries, _, _, err := s.Log.Read(t.Context(), start, store.LogFilter{}, 10)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+}

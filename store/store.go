@@ -33,6 +33,9 @@ type Config struct {
 	Wall func() time.Time
 	// Doorbell is rung after each commit. nil: readers and workers find out by polling.
 	Doorbell *Doorbell
+	// Feed is this process's feed of the same database. Log then reads at least as far as the feed has: a stream that
+	// begins with the log goes on with the feed, and would miss what lies between. May be nil.
+	Feed *Feed
 	// Recent is what this process knows of orders without reading them. Default: a new one.
 	Recent *Recent
 	// Holds is what this process knows of the levers. Default: a new one, which follows none.
@@ -93,7 +96,7 @@ func New(c Config) (*Store, error) {
 	}
 	queries := dbsqlc.New()
 	d := &database{
-		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: queries, bounds: newBounds(queries),
+		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: queries, bounds: boundsOf(c.Feed, queries),
 		jobs: jobs, now: c.Now, wall: c.Wall, bell: c.Doorbell,
 	}
 	orders, steps, log := newOrders(d, c), &Steps{d}, &Log{d}

@@ -25,7 +25,7 @@ func (n *node) newAPI(
 		return nil, err
 	}
 	s, err := store.New(store.Config{
-		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Recent: n.recent, Registerer: n.part("api"),
+		DB: pool, Now: n.clock.Now, Wall: time.Now, Doorbell: bell, Feed: feed, Recent: n.recent, Registerer: n.part("api"),
 		Alone: c.connections.CommitAlone, Writes: n.writes, Holds: n.holds,
 	})
 	if err != nil {
