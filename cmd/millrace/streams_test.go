@@ -24,6 +24,11 @@ func TestStreamMemory(t *testing.T) {
 	t.Parallel()
 	m := startProcess(t, append(serveArgs(storetest.URL(t), newSimulators(t)), "--cache-bytes", "1000000")...)
 	m.await(m.place(seedOrder).OrderID, "completed")
+	require.Eventually(t, func() bool { // or a stream begins before that, and hears of it
+		var page string
+		get(t, m.api+"/api/events?after=start", &page)
+		return strings.Contains(page, `"status":"completed"`)
+	}, time.Minute, 10*time.Millisecond)
 	before := residentBytes(t, m)
 	address := strings.TrimPrefix(m.api, "http://")
 	var ready, heard sync.WaitGroup

@@ -98,7 +98,7 @@ func guards() []guard {
 		},
 		{
 			id: "G13", name: "what was cached before a change is not served after it", file: "cache/cache.go", seenBy: "F40",
-			with: "; ok && e.generation == generation {", without: "; ok {",
+			with: "return e, ok && e.generation == generation", without: "return e, ok",
 		},
 		{
 			id: "G14", name: "what is remembered of an order counts at its version only", file: "store/recent.go",

@@ -20,3 +20,6 @@ func checkFile(string, fs.FileInfo) error { return nil }
 
 // Lock does nothing on this system.
 func Lock(*os.File) error { return nil }
+
+// Unlock does nothing on this system.
+func Unlock(*os.File) error { return nil }

@@ -177,3 +177,25 @@ func TestFile(t *testing.T) {
 	_, err = private.File(filepath.Join(sticky(t), "missing"), os.O_RDWR)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// TestUnlock: a file can be locked again as soon as its lock was given back, although a copy of the old one is open, as
+// a program has it that is being started.
+func TestUnlock(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	open := func() *os.File {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = file.Close() })
+		return file
+	}
+	first := open()
+	require.NoError(t, private.Lock(first))
+	require.ErrorIs(t, private.Lock(open()), private.ErrInUse)
+	held, err := syscall.Dup(int(first.Fd()))
+	require.NoError(t, err)
+	defer func() { _ = syscall.Close(held) }()
+	require.NoError(t, private.Unlock(first))
+	require.NoError(t, first.Close())
+	require.NoError(t, private.Lock(open()))
+}

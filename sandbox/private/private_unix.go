@@ -120,7 +120,7 @@ func checkFile(path string, info fs.FileInfo) error {
 // Owner returns the user id of a file's owner.
 func Owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
-// Lock locks a file until it is closed. Errors: ErrInUse; the system's.
+// Lock locks a file until Unlock, or until the process ends. Errors: ErrInUse; the system's.
 func Lock(file *os.File) error {
 	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -128,3 +128,7 @@ func Lock(file *os.File) error {
 	}
 	return err
 }
+
+// Unlock gives the lock of a file back. To close the file is not enough: a program that is being started has a copy of
+// it for a moment.
+func Unlock(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }

@@ -154,5 +154,5 @@ func (j *journal) close() error {
 	}
 	file := j.file
 	j.file = nil
-	return errors.Join(err, file.Close())
+	return errors.Join(err, private.Unlock(file), file.Close())
 }
