@@ -17,7 +17,7 @@ type logBounds struct {
 	mu         sync.Mutex
 	old, young moment    // of earlier reads: the old one is from more than patience ago
 	helped     time.Time // when looking at the sessions last showed more of the log
-	known      dbsqlc.LogBoundsRow
+	heard      Cursor    // of the last event that the feed has handed out
 }
 
 // moment has the transaction that was the next to begin.
@@ -49,7 +49,7 @@ func (b *logBounds) read(ctx context.Context, db dbsqlc.DBTX) (dbsqlc.LogBoundsR
 		return row, err
 	}
 	if !b.heldUp(row) {
-		return b.remember(row), nil
+		return b.atLeastHeard(row), nil
 	}
 	here, err := b.queries.LogBoundsHere(ctx, db)
 	if err != nil {
@@ -60,18 +60,23 @@ func (b *logBounds) read(ctx context.Context, db dbsqlc.DBTX) (dbsqlc.LogBoundsR
 		b.helped = b.now()
 		b.mu.Unlock()
 	}
-	return b.remember(dbsqlc.LogBoundsRow(here)), nil
+	return b.atLeastHeard(dbsqlc.LogBoundsRow(here)), nil
 }
 
-// remember returns the bounds, or earlier ones that reach further: no event can appear below them any more. So no reader
-// sees less of the log than another that shares the bounds has seen. Ids that went back are of another history.
-func (b *logBounds) remember(row dbsqlc.LogBoundsRow) dbsqlc.LogBoundsRow {
+// hear keeps the position of an event that the feed hands out: no other can appear before it any more.
+func (b *logBounds) hear(at Cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if row.Epoch == b.known.Epoch && b.known.Oldest <= row.Newest {
-		row.Oldest = max(row.Oldest, b.known.Oldest)
+	b.heard = at
+}
+
+// atLeastHeard returns bounds that include what the feed has handed out. Ids that went back are of another history.
+func (b *logBounds) atLeastHeard(row dbsqlc.LogBoundsRow) dbsqlc.LogBoundsRow {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if row.Epoch == b.heard.Epoch && b.heard.Txid < row.Newest {
+		row.Oldest = max(row.Oldest, b.heard.Txid+1)
 	}
-	b.known = row
 	return row
 }
 

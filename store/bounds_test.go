@@ -59,9 +59,9 @@ func TestLogBesideOtherDatabases(t *testing.T) {
 	require.NoError(t, busy.Rollback(t.Context()))
 }
 
-// TestLogReadsAsFarAsTheFeed: what a feed has handed out beside an old transaction of another database, a log that shares
-// its bounds has from its first read on. A stream that begins with the log goes on with the feed: it would miss the
-// rest.
+// TestLogReadsAsFarAsTheFeed: what a feed has handed out beside an old transaction of another database, a log that
+// shares its bounds has from its first read on. A stream that begins with the log goes on with the feed: it would miss
+// the rest.
 func TestLogReadsAsFarAsTheFeed(t *testing.T) {
 	t.Parallel()
 	_, err := hold(t, storetest.Pool(t)).Exec(t.Context(), "SELECT pg_current_xact_id()")

@@ -185,6 +185,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 		}
 		if len(entries) > 0 {
 			failpoint.Hit("feed.read")
+			f.bounds.hear(entries[len(entries)-1].Cursor)
 			for _, fn := range f.subscribers {
 				fn(entries)
 			}

@@ -96,8 +96,8 @@ func New(c Config) (*Store, error) {
 	}
 	queries := dbsqlc.New()
 	d := &database{
-		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: queries, bounds: boundsOf(c.Feed, queries),
-		jobs: jobs, now: c.Now, wall: c.Wall, bell: c.Doorbell,
+		db: newImpatient(c.DB, readTimeout), patient: newImpatient(c.DB, 0), queries: queries,
+		bounds: boundsOf(c.Feed, queries), jobs: jobs, now: c.Now, wall: c.Wall, bell: c.Doorbell,
 	}
 	orders, steps, log := newOrders(d, c), &Steps{d}, &Log{d}
 	webhooks := &Webhooks{d, log}
