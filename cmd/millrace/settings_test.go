@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +67,15 @@ func TestBadValues(t *testing.T) {
 	tried, seen := map[string]bool{}, map[string]bool{}
 	for _, command := range commandLineModel(t).Leaves(true) {
 		args := strings.Fields(command.Path())
+		var lines [][]string // command lines: the first has the first value of every flag, and so on
+		var wants []map[string]string
+		add := func(i int, name, arg, want string) {
+			if i == len(lines) {
+				lines, wants = append(lines, args), append(wants, map[string]string{})
+			}
+			lines[i] = append(slices.Clip(lines[i]), arg)
+			wants[i][name] = want
+		}
 		for _, flag := range command.Flags {
 			placeholder := kindOf(flag.Value).placeholder
 			values := bad[placeholder]
@@ -80,18 +90,26 @@ func TestBadValues(t *testing.T) {
 				continue
 			}
 			seen[definition] = true
+			name, n := "--"+flag.Name, 0
+			if !flag.IsBool() {
+				add(0, name, name, name+": the value is missing; use "+accepts(flag.Value))
+				n++
+			}
 			for _, value := range values {
 				if placeholder == "DURATION" && value == "-1s" && flag.Tag.Get("min") == "" {
 					continue
 				}
-				lines := about(settingsProblems(t, append(args, "--"+flag.Name+"="+value)...), "--"+flag.Name)
-				require.Len(t, lines, 1, "%v --%s=%s", args, flag.Name, value)
-				require.Contains(t, lines[0], `"`+value+`" is not accepted; use `+accepts(flag.Value))
+				add(n, name, name+"="+value, `"`+value+`" is not accepted; use `+accepts(flag.Value))
+				n++
 				tried[placeholder] = true
 			}
-			if !flag.IsBool() {
-				lines := about(settingsProblems(t, append(args, "--"+flag.Name)...), "--"+flag.Name)
-				require.Equal(t, []string{"--" + flag.Name + ": the value is missing; use " + accepts(flag.Value)}, lines)
+		}
+		for i, line := range lines {
+			problems := settingsProblems(t, line...)
+			for name, want := range wants[i] {
+				found := about(problems, name)
+				require.Len(t, found, 1, "%v: %s", line, name)
+				require.Contains(t, found[0], want)
 			}
 		}
 	}
