@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 
 GO      ?= go
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --tags --match 'v*' --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs a C compiler. Without one, the tests run without it.
 RACE    := $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)

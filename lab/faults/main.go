@@ -195,7 +195,7 @@ func (c config) build(ctx context.Context, binary string) error {
 }
 
 func version(ctx context.Context, source string) string {
-	command := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty")
+	command := exec.CommandContext(ctx, "git", "describe", "--tags", "--match", "v*", "--always", "--dirty")
 	command.Dir = source
 	out, err := command.Output()
 	if err != nil {
