@@ -119,7 +119,8 @@ func (v program) migrate(t *testing.T, database string) {
 // buildBefore builds the version before from the repository's history.
 func buildBefore(t *testing.T) program {
 	t.Helper()
-	tag, _ := exec.CommandContext(t.Context(), "git", "describe", "--tags", "--match", "v*", "--abbrev=0", "HEAD~1").Output()
+	tag, _ := exec.CommandContext(t.Context(),
+		"git", "describe", "--tags", "--match", "v*", "--abbrev=0", "HEAD~1").Output()
 	ref := cmp.Or(*versionsBefore, strings.TrimSpace(string(tag)), beforeRelease)
 	dir := t.TempDir()
 	tree, binary := filepath.Join(dir, "tree"), filepath.Join(dir, "millrace")
