@@ -66,7 +66,7 @@ func TestCurrencyValid(t *testing.T) {
 	for _, c := range []orders.Currency{"USD", "EUR", "JPY", "KWD"} {
 		require.True(t, c.Valid(), c)
 	}
-	for _, c := range []orders.Currency{"", "usd", "US", "USDX", "XXX", "D A", "AED AFN"} {
+	for _, c := range []orders.Currency{"", "usd", "US", "USDX", "XTS", "D A", "AED AFN"} {
 		require.False(t, c.Valid(), c)
 	}
 }

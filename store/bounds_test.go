@@ -81,4 +81,5 @@ func TestLogReadsAsFarAsTheFeed(t *testing.T) {
 	entries, _, _, err := s.Log.Read(t.Context(), start, store.LogFilter{}, 10)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
+	require.Equal(t, entries[0].Cursor, feed.Heard())
 }

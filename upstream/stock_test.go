@@ -69,7 +69,7 @@ func TestStockIsWholeOrNone(t *testing.T) {
 		"NegativeReserve": `{"products":[{"productId":1,"reserved":-1}]}`,
 		"Fraction":        `{"products":[{"productId":1,"quantity":1.5}]}`,
 		"NoCurrency":      `{"products":[{"productId":1,"price":1}]}`,
-		"UnknownCurrency": `{"products":[{"productId":1,"price":1,"currency":"XXX"}]}`,
+		"UnknownCurrency": `{"products":[{"productId":1,"price":1,"currency":"XTS"}]}`,
 		"TooPrecise":      `{"products":[{"productId":1,"price":1.001,"currency":"USD"}]}`,
 		"RepeatedList":    `{"products":[{"productId":1}],"products":[]}`,
 		"RepeatedField":   `{"products":[{"productId":1,"quantity":1,"Quantity":2}]}`,

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -291,39 +290,7 @@ func (d *deployment) setFaults(ctx context.Context, f faults) error {
 
 // ask makes a request as an admin, and decodes the answer.
 func (d *deployment) ask(ctx context.Context, method, url string, body, into any, header ...string) error {
-	var content io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		content = bytes.NewReader(b)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, url, content)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+d.key)
-	for i := 0; i+1 < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
-	response, err := d.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: status %d: %s", method, url, response.StatusCode, answer)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(answer, into)
+	return launch.Ask(ctx, d.client.Do, method, url, body, into, append(header, "Authorization", "Bearer "+d.key)...)
 }
 
 func (n *node) url(path string) string    { return "http://" + launch.Address(n.api) + path }

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -142,35 +139,7 @@ func (d *deployment) place(ctx context.Context) (id string, err error) {
 
 // ask makes a request and decodes its answer.
 func (d *deployment) ask(ctx context.Context, method, url string, body, into any, header ...string) error {
-	var content io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		content = bytes.NewReader(b)
-	}
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, url, content)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: status %s: %s %w", method, url, strconv.Itoa(response.StatusCode), answer, err)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(answer, into)
+	return launch.Ask(ctx, http.DefaultTransport.RoundTrip, method, url, body, into, header...)
 }

@@ -26,7 +26,7 @@ func TestStockAndPrices(t *testing.T) {
 		require.Equal(t, "400 bad_request", sim.put("/inventory/stock", bad).said(), bad)
 	}
 	for _, bad := range []string{
-		`{"productId":1}`, `{"productId":1,"price":"1"}`, `{"productId":1,"price":1,"currency":"XXX"}`,
+		`{"productId":1}`, `{"productId":1,"price":"1"}`, `{"productId":1,"price":1,"currency":"XTS"}`,
 	} {
 		require.Equal(t, "400 bad_request", sim.put("/inventory/prices", bad).said(), bad)
 	}
