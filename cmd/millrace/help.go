@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/millrace-orders/millrace/orders"
 )
 
 // helpCommand only puts help into the list of commands: run turns "help serve" into "serve --help".
@@ -32,6 +34,10 @@ func dress(parser *kong.Kong) error {
 			}
 			if v.PlaceHolder == "" {
 				v.PlaceHolder = kindOf(v.Value).placeholder
+			}
+			// As variables of the parser, kong would expand them once for each flag of each command.
+			if strings.HasPrefix(v.Enum, "${") {
+				v.Tag.Vars = kong.Vars{"statuses": listed(orders.Statuses()), "steps": listed(stepNames())}
 			}
 		}
 		return next(nil)

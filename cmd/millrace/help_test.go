@@ -57,12 +57,17 @@ func TestHelp(t *testing.T) {
 // TestHelpIsWhole: each command has an example, and each flag a sentence, a group if there are many, and its variable.
 func TestHelpIsWhole(t *testing.T) {
 	t.Parallel()
-	for _, command := range commandLineModel(t).Leaves(true) {
+	var out bytes.Buffer
+	parser, _, err := newParser(new(commands), &out, &out) // one for all: to build it takes longer than to use it
+	require.NoError(t, err)
+	for _, command := range parser.Model.Leaves(true) {
 		if command.Name != "version" && command.Name != "help" {
 			require.NotEmpty(t, command.Detail, "%s has no example", command.Path())
 		}
-		var out bytes.Buffer
-		require.NoError(t, run(t.Context(), append(strings.Fields(command.Path()), "--help"), &out, &out))
+		trace, err := kong.Trace(parser, strings.Fields(command.Path()))
+		require.NoError(t, errors.Join(err, trace.Error))
+		out.Reset()
+		require.NoError(t, trace.PrintUsage(false))
 		for _, flag := range command.Flags {
 			if flag.Hidden {
 				continue
@@ -85,6 +90,8 @@ func TestHelpIsWhole(t *testing.T) {
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	require.NotEmpty(t, examples())
+	parser, problems, err := newParser(new(commands), io.Discard, io.Discard) // one for all, as above
+	require.NoError(t, err)
 	for command, text := range examples() {
 		for line := range strings.Lines(text) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), " > ")
@@ -97,8 +104,11 @@ func TestExamples(t *testing.T) {
 			for _, match := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
 				args = append(args, match[1]+match[2])
 			}
-			parser, problems, err := newParser(new(commands), io.Discard, io.Discard)
-			require.NoError(t, err)
+			for _, leaf := range parser.Model.Leaves(true) { // without what the line before gave
+				for _, flag := range leaf.Flags {
+					flag.Set = false
+				}
+			}
 			trace, err := kong.Trace(parser, args[1:])
 			require.NoError(t, errors.Join(err, trace.Error), line)
 			require.Empty(t, problems.line, line)

@@ -19,7 +19,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/millrace-orders/millrace/failpoint"
-	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store"
 	"github.com/millrace-orders/millrace/trace"
 )
@@ -123,10 +122,7 @@ func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, *problems, er
 		kong.Description("Order processing on one Postgres."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}), kong.ValueFormatter(describe),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(durations)), kong.PostBuild(dress),
-		kong.Vars{
-			"default_data": defaultData(), "version": versionText(),
-			"statuses": listed(orders.Statuses()), "steps": listed(stepNames()),
-		}, kong.Exit(func(int) { panic(errExited) }),
+		kong.Vars{"default_data": defaultData(), "version": versionText()}, kong.Exit(func(int) { panic(errExited) }),
 		kong.Resolvers(kong.ResolverFunc(p.settingsIn), kong.ResolverFunc(p.secretFiles)), kong.PostBuild(p.relax))
 	return parser, p, err
 }

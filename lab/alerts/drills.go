@@ -17,6 +17,7 @@ import (
 // How long Millrace needs to notice a cause.
 const (
 	silence       = 10 * time.Second // a process without a sign of life counts as silent
+	feedBehind    = 11 * time.Second // a feed is behind after 10 s, and reads once a second
 	slowMinute    = 16 * time.Second // a seventh of a minute's placements were slow, where every second one is
 	noLeader      = 33 * time.Second // none has led for 30 s, which a heartbeat notices; there is one every 3 s
 	boardPatience = 5 * time.Second  // a read of the board is given up
@@ -243,7 +244,7 @@ func usualDrills() []drill {
 				return err
 			},
 			undo:   nothing,
-			passed: true,
+			passed: true, notices: feedBehind,
 			shows: map[string]string{
 				"MillracePostgresOldTransaction": "MillraceFeedBehind", "MillraceFreshnessFast": "MillraceFeedBehind",
 				"MillraceFreshnessSlow": "MillraceFeedBehind",

@@ -108,9 +108,9 @@ func (l *lab) awaitShown(ctx context.Context, d drill, o *lookout) error {
 		launch.Eventually(ctx, time.Until(limit)+lookPatience, func() bool { return !o.shown(alert).IsZero() })
 		switch shown := o.shown(alert); {
 		case shown.IsZero():
-			late = append(late, fmt.Errorf("the board does not show %s", d.shown(alert)))
+			late = append(late, fmt.Errorf("the board does not show %s for %s", d.shown(alert), alert))
 		case shown.After(limit):
-			late = append(late, fmt.Errorf("the board shows %s %s too late", d.shown(alert), shown.Sub(limit)))
+			late = append(late, fmt.Errorf("the board shows %s %s too late for %s", d.shown(alert), shown.Sub(limit), alert))
 		}
 	}
 	return errors.Join(late...)
