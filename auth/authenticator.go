@@ -31,6 +31,7 @@ const (
 	// verifiedFor is how long a verified credential is accepted without another look-up. A revoked credential works in
 	// any process for at most this time and the time of one look-up.
 	verifiedFor          = time.Second
+	rememberedFor        = time.Hour // see RememberedReader
 	defaultVerifyTimeout = time.Second
 	maxCredential        = 8 << 10
 )
@@ -68,8 +69,9 @@ type Authenticator struct {
 	// Credentials that a client sends are looked up in verified only. upheld is for keys that are known by their id.
 	verified *recent[credentialHash, Principal]
 	upheld   *recent[keyID, struct{}]
-	// recognized has the credentials that were verified before, even if verifiedFor has passed.
-	recognized *lru.Cache[credentialHash, struct{}]
+	// recognized has the credentials that were verified before, even if verifiedFor has passed. Of a key it has the
+	// principal, and until when that is remembered.
+	recognized *lru.Cache[credentialHash, recentValue[Principal]]
 	tickets    *lru.Cache[ticketHash, struct{}] // that this process made
 }
 
@@ -81,7 +83,7 @@ func New(c Config) *Authenticator {
 	if c.Timeout == 0 {
 		c.Timeout = defaultVerifyTimeout
 	}
-	recognized, _ := lru.New[credentialHash, struct{}](maxRecent) // fails for sizes below 1 only
+	recognized, _ := lru.New[credentialHash, recentValue[Principal]](maxRecent) // fails for sizes below 1 only
 	tickets, _ := lru.New[ticketHash, struct{}](maxRecent)
 	a := &Authenticator{
 		config: c, verified: newRecent[credentialHash, Principal](c.Now), upheld: newRecent[keyID, struct{}](c.Now),
@@ -114,6 +116,22 @@ func (a *Authenticator) Authenticate(r *http.Request, basic bool) (Principal, er
 		return Principal{Name: nameDev, Role: roles.Admin, kind: kindDev}, nil
 	}
 	return a.verify(r.Context(), credential)
+}
+
+// RememberedReader returns the principal of a request whose key cannot be verified now, because the database does not
+// answer: as a viewer, if the key opened the operators' pages to its owner within the last hour and has not expired.
+// Without it, Prometheus could not read the metrics of an outage. A key that is revoked meanwhile reads on until the
+// database answers. It must only be asked after Authenticate failed with another error than ErrUnauthorized.
+func (a *Authenticator) RememberedReader(r *http.Request, basic bool) (Principal, bool) {
+	credential, _ := credentialOf(r, basic)
+	v, ok := a.recognized.Get(hashOf(credential))
+	p := v.value
+	reader := p.Role == roles.Admin || p.Role == roles.Operator || p.Role == roles.Viewer
+	if !ok || !reader || !a.config.Now().Before(v.until) {
+		return Principal{}, false
+	}
+	p.Role = roles.Viewer
+	return p, true
 }
 
 // Recognizes reports whether the request's credential can be refused without a look-up, or was verified before in this
@@ -199,14 +217,18 @@ func (a *Authenticator) verify(ctx context.Context, credential string) (p Princi
 	hash := hashOf(credential)
 	if form == formKey {
 		p, err = a.verified.get(ctx, hash, func(ctx context.Context) (Principal, time.Time, error) {
-			return a.verifyKey(ctx, credential)
+			p, until, err := a.verifyKey(ctx, credential)
+			if err == nil {
+				a.recognized.Add(hash, recentValue[Principal]{p, earliest(until, a.config.Now().Add(rememberedFor))})
+			}
+			return p, until, err
 		})
 	} else {
 		p, err = a.verifyOIDC(ctx, hash, credential)
 	}
 	switch {
-	case err == nil:
-		a.recognized.Add(hash, struct{}{})
+	case err == nil && form == formOIDC:
+		a.recognized.Add(hash, recentValue[Principal]{})
 	case errors.Is(err, ErrUnauthorized):
 		a.recognized.Remove(hash) // from now on it counts as a wrong credential
 	}

@@ -69,9 +69,13 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.serve(recorder, r, who, id)
 }
 
+func onlyReads(r *http.Request) bool {
+	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
+}
+
 func (g *guard) serve(w http.ResponseWriter, r *http.Request, who auth.Principal, id string) {
 	operator := who.Role == roles.Admin || who.Role == roles.Operator
-	reads := slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method)
+	reads := onlyReads(r)
 	allowed := operator || who.Role == roles.Viewer && reads
 	if !reads && !allowed && !g.limiter.Allow("refused:"+who.Name, opsRefusals).Allowed {
 		g.refuse(w, r, errOpsLimited)
@@ -123,6 +127,11 @@ func (g *guard) enter(r *http.Request) (auth.Principal, error) {
 		return who, err
 	}
 	who, err := g.auth.Authenticate(r, true)
+	if err != nil && !errors.Is(err, auth.ErrUnauthorized) && onlyReads(r) {
+		if remembered, ok := g.auth.RememberedReader(r, true); ok { // or an outage could not be watched
+			who, err = remembered, nil
+		}
+	}
 	if err == nil && !g.limiter.Allow("principal:"+who.Name, opsRequests).Allowed {
 		err = errOpsLimited
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/store/storetest"
@@ -51,4 +54,45 @@ func TestOperationsAddressIsBounded(t *testing.T) {
 	require.Equal(t, map[int]int{http.StatusUnauthorized: opsAttempts, http.StatusTooManyRequests: 10}, statuses)
 	status, _, _ := do(t, http.MethodGet, m.ops+"/", "", bearer(viewer)...)
 	require.Equal(t, http.StatusOK, status, "a key that was right before is let in")
+}
+
+// TestMetricsWhileKeysCannotBeVerified: a scraper's key that was right before reads on while the database does not
+// answer. It changes nothing, and no other key opens anything.
+func TestMetricsWhileKeysCannotBeVerified(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	viewer, operator, service := createKey(t, database, "viewer"), createKey(t, database, "operator"),
+		createKey(t, database, "service")
+	unseen := createKey(t, database, "viewer")
+	m := startProcess(t, "api", "--database-url", storetest.As(database, storetest.ServeRole),
+		"--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
+	ask := func(method, path, body, key string) int {
+		status, _, _ := do(t, method, m.ops+path, body, bearer(key)...)
+		return status
+	}
+	require.Equal(t, http.StatusOK, ask(http.MethodGet, "/metrics", "", viewer))
+	require.Equal(t, http.StatusOK, ask(http.MethodGet, "/metrics", "", operator))
+	require.Equal(t, http.StatusForbidden, ask(http.MethodGet, "/metrics", "", service))
+
+	conn, err := pgx.Connect(t.Context(), database)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(context.Background()) }()
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "LOCK TABLE millrace.api_keys IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+
+	// A look-up is given up after a second. So the others have to be looked up again, too.
+	require.Equal(t, http.StatusServiceUnavailable, ask(http.MethodGet, "/metrics", "", unseen))
+	require.Equal(t, http.StatusOK, ask(http.MethodGet, "/metrics", "", viewer))
+	require.Equal(t, http.StatusOK, ask(http.MethodGet, "/metrics", "", operator))
+	require.Equal(t, http.StatusServiceUnavailable, ask(http.MethodPut, "/log-level", `{"level":"debug"}`, operator))
+	require.Equal(t, http.StatusServiceUnavailable, ask(http.MethodGet, "/metrics", "", service))
+
+	require.NoError(t, tx.Rollback(t.Context()))
+	millrace(t, "keys", "revoke", "--database-url", database, viewer[3:15])
+	require.Eventually(t, func() bool {
+		return ask(http.MethodGet, "/metrics", "", viewer) == http.StatusUnauthorized
+	}, 10*time.Second, 100*time.Millisecond)
+	require.NoError(t, m.stop())
 }
