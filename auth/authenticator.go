@@ -29,7 +29,7 @@ var (
 
 const (
 	// verifiedFor is how long a verified credential is accepted without another look-up. A revoked credential works in
-	// any process for at most this time and the time of one look-up.
+	// any process for at most this time and the time of one look-up; RememberedReader is the exception.
 	verifiedFor          = time.Second
 	rememberedFor        = time.Hour // see RememberedReader
 	defaultVerifyTimeout = time.Second
@@ -119,9 +119,10 @@ func (a *Authenticator) Authenticate(r *http.Request, basic bool) (Principal, er
 }
 
 // RememberedReader returns the principal of a request whose key cannot be verified now, because the database does not
-// answer: as a viewer, if the key opened the operators' pages to its owner within the last hour and has not expired.
-// Without it, Prometheus could not read the metrics of an outage. A key that is revoked meanwhile reads on until the
-// database answers. It must only be asked after Authenticate failed with another error than ErrUnauthorized.
+// answer: as a viewer, if this process verified the key within the last hour, its role may read everything, and it has
+// not expired. Without it, Prometheus could not read the metrics of an outage. A key that was revoked after its last use
+// here reads on until the database answers. Call it only after Authenticate failed with an error other than
+// ErrUnauthorized.
 func (a *Authenticator) RememberedReader(r *http.Request, basic bool) (Principal, bool) {
 	credential, _ := credentialOf(r, basic)
 	v, ok := a.recognized.Get(hashOf(credential))
