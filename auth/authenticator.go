@@ -120,8 +120,8 @@ func (a *Authenticator) Authenticate(r *http.Request, basic bool) (Principal, er
 
 // RememberedReader returns the principal of a request whose key cannot be verified now, because the database does not
 // answer: as a viewer, if this process verified the key within the last hour, its role may read everything, and it has
-// not expired. Without it, Prometheus could not read the metrics of an outage. A key that was revoked after its last use
-// here reads on until the database answers. Call it only after Authenticate failed with an error other than
+// not expired. Without it, Prometheus could not read the metrics of an outage. A key that was revoked after its last
+// use here reads on until the database answers. Call it only after Authenticate failed with an error other than
 // ErrUnauthorized.
 func (a *Authenticator) RememberedReader(r *http.Request, basic bool) (Principal, bool) {
 	credential, _ := credentialOf(r, basic)
