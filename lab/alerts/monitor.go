@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -216,7 +217,29 @@ scrape_configs:
 	if err != nil {
 		return nil, "", err
 	}
-	return p, "http://" + launch.Address(port), p.AwaitPort(ctx, launch.Address(port))
+	address := "http://" + launch.Address(port)
+	if err := p.AwaitPort(ctx, launch.Address(port)); err != nil {
+		return p, address, err
+	}
+	return p, address, d.awaitScraped(ctx, address)
+}
+
+// awaitScraped waits until a Prometheus has read the metrics of all processes. It finds them seconds after it has
+// started. A first drill that ends the database before that would leave it without metrics: a process lets a key read
+// during an outage that it has verified before.
+func (d *deployment) awaitScraped(ctx context.Context, prometheus string) error {
+	var answer struct {
+		Data struct{ Result []struct{ Value [2]any } }
+	}
+	want := strconv.Itoa(len(d.nodes))
+	if !launch.Eventually(ctx, patience, func() bool {
+		err := launch.Ask(ctx, d.client.Do, http.MethodGet, prometheus+"/api/v1/query?query=sum(up)", nil, &answer)
+		result := answer.Data.Result
+		return err == nil && len(result) == 1 && result[0].Value[1] == want
+	}) {
+		return fmt.Errorf("%s did not read the metrics of %s processes", prometheus, want)
+	}
+	return nil
 }
 
 func (m *monitor) rulesPath(name string) string { return filepath.Join(m.dir, name+".rules.yaml") }
