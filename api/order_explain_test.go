@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,9 @@ func TestExplainsWhy(t *testing.T) {
 	}
 }
 
+// idsAndTimes are left out of a text in which short words are looked for: an id may contain "ada", and a time 503.
+var idsAndTimes = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d{2}-\d{2}T[\d:.]+Z`)
+
 // A customer sees its own orders only, and nothing of the machinery.
 func TestExplainForCustomers(t *testing.T) {
 	t.Parallel()
@@ -171,7 +175,7 @@ func TestExplainForCustomers(t *testing.T) {
 			"worker-7", "bank", "ada", "lane", "status", "503", "settle", "system", "belongs", "queue", "process ",
 		} {
 			body := strings.ReplaceAll(answer.body, `"status":"pending"`, "")
-			require.NotContains(t, body, internal, role)
+			require.NotContains(t, idsAndTimes.ReplaceAllString(body, ""), internal, role)
 		}
 		x := decode[api.Explanation](t, answer)
 		require.Len(t, x.Waits, 3)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river/rivertype"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-orders/millrace/orders"
@@ -15,6 +16,7 @@ import (
 const (
 	scrapeTimeout    = 2 * time.Second
 	deadLetterGroups = 1000
+	available        = string(rivertype.JobStateAvailable)
 )
 
 // QueueCollector exports the length and age of the queues, and the number of unfinished orders. It queries the database
@@ -77,16 +79,33 @@ func (c *QueueCollector) Collect(ch chan<- prometheus.Metric) {
 	_ = counts.Wait()
 }
 
+// countJobs exports an empty queue, too: an autoscaler that finds no value does not scale down, and an operator could
+// not tell it from a scrape that failed.
 func (c *QueueCollector) countJobs(ctx context.Context, ch chan<- prometheus.Metric) error {
+	worked, err := c.store.Queues.Paused(ctx)
+	if err != nil {
+		return err
+	}
 	depths, err := c.store.Queues.Depths(ctx)
-	for _, d := range depths {
-		ch <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(d.Jobs), d.Queue, d.State)
-		if d.State == "available" {
-			age := max(time.Since(d.OldestAt), 0).Seconds()
-			ch <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, age, d.Queue)
+	if err != nil {
+		return err
+	}
+	export := func(queue, state string, jobs int64, age time.Duration) {
+		ch <- prometheus.MustNewConstMetric(c.jobs, prometheus.GaugeValue, float64(jobs), queue, state)
+		if state == available {
+			ch <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, age.Seconds(), queue)
 		}
 	}
-	return err
+	for _, d := range depths {
+		if d.State == available {
+			delete(worked, d.Queue)
+		}
+		export(d.Queue, d.State, d.Jobs, max(time.Since(d.OldestAt), 0))
+	}
+	for queue := range worked {
+		export(queue, available, 0, 0)
+	}
+	return nil
 }
 
 func (c *QueueCollector) countOrders(ctx context.Context, ch chan<- prometheus.Metric) error {

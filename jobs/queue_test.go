@@ -76,3 +76,26 @@ millrace_dead_letters{step="void_payment"} 1
 	require.Zero(t, testutil.CollectAndCount(collector, "millrace_webhook_oldest_due_age_seconds"))
 	await(all - 1)
 }
+
+// An empty queue that is worked has a length and an age of 0. Without them, an autoscaler finds no value, and does not
+// scale down.
+func TestEmptyQueueIsCounted(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	s := storetest.New(t, pool)
+	_, err := pool.Exec(t.Context(), `INSERT INTO millrace.river_queue (name, updated_at)
+		VALUES ('orders', now()), ('payment', now())`)
+	require.NoError(t, err)
+	storetest.Order(t, s)
+	const counts = `
+# HELP millrace_queue_jobs Unfinished jobs.
+# TYPE millrace_queue_jobs gauge
+millrace_queue_jobs{queue="orders",state="available"} 1
+millrace_queue_jobs{queue="payment",state="available"} 0
+`
+	collector := jobs.NewQueueCollector(s, slog.New(slog.DiscardHandler))
+	require.Eventually(t, func() bool {
+		return testutil.CollectAndCompare(collector, strings.NewReader(counts), "millrace_queue_jobs") == nil &&
+			testutil.CollectAndCount(collector, "millrace_queue_oldest_available_age_seconds") == 2
+	}, time.Minute, time.Millisecond)
+}

@@ -52,7 +52,7 @@ func (s *Orders) ByReference(ctx context.Context, reference string, limit int) (
 	return ids, nil
 }
 
-// Paused reports which queues an operator has paused in River UI.
+// Paused reports of each queue that is worked whether an operator has paused it in River UI.
 func (s *Queues) Paused(ctx context.Context) (map[string]bool, error) {
 	rows, err := s.queries.QueuesPaused(ctx, s.db, interval(silence))
 	if err != nil {
@@ -60,9 +60,7 @@ func (s *Queues) Paused(ctx context.Context) (map[string]bool, error) {
 	}
 	paused := map[string]bool{}
 	for _, row := range rows {
-		if row.Paused {
-			paused[row.Name] = true
-		}
+		paused[row.Name] = row.Paused
 	}
 	return paused, nil
 }

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -147,31 +145,9 @@ func (c *cluster) switchover(ctx context.Context, leader *machine) error {
 
 // ask sends a request to Patroni's API on a node.
 func (c *cluster) ask(ctx context.Context, m *machine, method, path string, body, into any) error {
-	b, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+m.address+":8008"+path, bytes.NewReader(b))
-	if err != nil {
-		return err
-	}
-	request.SetBasicAuth(m.settings["PATRONI_RESTAPI_USERNAME"], m.settings["PATRONI_RESTAPI_PASSWORD"])
-	response, err := c.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: status %d: %s", method, path, response.StatusCode, answer)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(answer, into)
+	credential := m.settings["PATRONI_RESTAPI_USERNAME"] + ":" + m.settings["PATRONI_RESTAPI_PASSWORD"]
+	return launch.Ask(ctx, c.client.Do, method, "http://"+m.address+":8008"+path, body, into,
+		"Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(credential)))
 }
 
 // awaitPromotion waits until a node other than old is a primary. It asks Postgres: Patroni notices later.
