@@ -29,6 +29,12 @@ import (
 const seedBody = `{"customerId":"1","items":[{"productId":1,"quantity":2,"price":29.99},` +
 	`{"productId":2,"quantity":1,"price":149.99}]}`
 
+// document is the document of the API as JSON. Making it takes a second under the race detector.
+var document = sync.OnceValues(func() ([]byte, error) {
+	asJSON, _, err := api.OpenAPI("test")
+	return asJSON, err
+})
+
 // leak is what no answer may contain, whatever went wrong.
 var leak = regexp.MustCompile(
 	`(?i)\bpgx\b|SQLSTATE|goroutine [0-9]|\.go:|Go struct|Go value|\bhuma\b|postgres|json:|strconv`)

@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/millrace-orders/millrace/api"
 )
 
 // TestProblemCodes holds the codes that the source makes against those in the document and in docs/problems.md.
@@ -36,7 +34,7 @@ func TestProblemCodes(t *testing.T) {
 	slices.Sort(inSource)
 	inSource = slices.Compact(inSource)
 
-	asJSON, _, err := api.OpenAPI("test")
+	asJSON, err := document()
 	require.NoError(t, err)
 	var doc struct {
 		Components struct {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-orders/millrace/api"
 	"github.com/millrace-orders/millrace/orders"
 	"github.com/millrace-orders/millrace/store/storetest"
 )
@@ -33,7 +32,7 @@ type field struct {
 // requests makes one of every operation that has a body, from the document.
 func requests(t *testing.T, order orders.ID) (list []request) {
 	t.Helper()
-	asJSON, _, err := api.OpenAPI("test")
+	asJSON, err := document()
 	require.NoError(t, err)
 	var doc map[string]any
 	decoder := json.NewDecoder(strings.NewReader(string(asJSON)))
@@ -315,7 +314,7 @@ func TestEmptyParameters(t *testing.T) {
 	t.Parallel()
 	h := serve(t, storetest.Tx(t))
 	id, _ := h.completed(t)
-	asJSON, _, err := api.OpenAPI("test")
+	asJSON, err := document()
 	require.NoError(t, err)
 	var doc map[string]any
 	require.NoError(t, json.Unmarshal(asJSON, &doc))
