@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -103,15 +104,19 @@ func plain(ctx *kong.Context, err error) error {
 }
 
 // elsewhere adds to the error about an unknown flag the commands that have a flag of this name.
-func elsewhere(model *kong.Application, flag string, err error) error {
-	var commands []string
-	for _, command := range model.Leaves(true) {
+func elsewhere(flag string, unknown error) error {
+	parser, _, err := newParser(new(commands), nil, io.Discard, io.Discard)
+	if err != nil {
+		return err
+	}
+	var owners []string
+	for _, command := range parser.Model.Leaves(true) {
 		if slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return "--"+f.Name == flag && !f.Hidden }) {
-			commands = append(commands, command.Path())
+			owners = append(owners, command.Path())
 		}
 	}
-	if len(commands) == 0 {
-		return errors.New(err.Error())
+	if len(owners) == 0 {
+		return errors.New(unknown.Error())
 	}
-	return fmt.Errorf("unknown flag %s: it belongs to %s", flag, strings.Join(commands, ", "))
+	return fmt.Errorf("unknown flag %s: it belongs to %s", flag, strings.Join(owners, ", "))
 }

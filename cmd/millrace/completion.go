@@ -2,6 +2,7 @@ package main
 
 import (
 	_ "embed"
+	"io"
 	"strings"
 	"text/template"
 
@@ -24,14 +25,18 @@ var zshCompletion string
 var fishCompletion string
 
 // Run prints the script.
-func (c *completionCommand) Run(p *process, ctx *kong.Context) error {
+func (c *completionCommand) Run(p *process) error {
+	parser, _, err := newParser(new(commands), nil, io.Discard, io.Discard)
+	if err != nil {
+		return err
+	}
 	text := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell]
 	functions := template.FuncMap{"quote": quote, "escape": escape, "join": strings.Join}
 	script, err := template.New(c.Shell).Funcs(functions).Parse(text)
 	if err != nil {
 		return err
 	}
-	return script.Execute(p.stdout, completions(ctx.Model.Node))
+	return script.Execute(p.stdout, completions(parser.Model.Node))
 }
 
 // completion is what can follow a command.

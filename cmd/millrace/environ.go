@@ -27,7 +27,7 @@ func strangers(ctx *kong.Context) (all []error) {
 	if !slices.ContainsFunc(chosen(ctx).Flags, func(f *kong.Flag) bool { return len(f.Envs) > 0 }) {
 		return nil
 	}
-	known := environment(ctx.Model)
+	known := environment()
 	_, kubernetes := os.LookupEnv("KUBERNETES_SERVICE_HOST")
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
@@ -43,18 +43,6 @@ func strangers(ctx *kong.Context) (all []error) {
 	}
 	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return all
-}
-
-// environment lists the variables of all commands.
-func environment(model *kong.Application) (names []string) {
-	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok {
-			names = append(names, flag.Envs...)
-		}
-		return next(nil)
-	})
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // nearest returns the name that a misspelt name is most likely meant for; empty if none is near.

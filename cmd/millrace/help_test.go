@@ -15,7 +15,7 @@ import (
 
 func commandLineModel(t *testing.T) *kong.Application {
 	t.Helper()
-	parser, _, err := newParser(new(commands), io.Discard, io.Discard)
+	parser, _, err := newParser(new(commands), nil, io.Discard, io.Discard)
 	require.NoError(t, err)
 	return parser.Model
 }
@@ -58,7 +58,7 @@ func TestHelp(t *testing.T) {
 func TestHelpIsWhole(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	parser, _, err := newParser(new(commands), &out, &out) // one for all: to build it takes longer than to use it
+	parser, _, err := newParser(new(commands), nil, &out, &out) // one for all: to build it takes longer than to use it
 	require.NoError(t, err)
 	for _, command := range parser.Model.Leaves(true) {
 		if command.Name != "version" && command.Name != "help" {
@@ -90,7 +90,7 @@ func TestHelpIsWhole(t *testing.T) {
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	require.NotEmpty(t, examples())
-	parser, problems, err := newParser(new(commands), io.Discard, io.Discard) // one for all, as above
+	parser, problems, err := newParser(new(commands), nil, io.Discard, io.Discard) // one for all, as above
 	require.NoError(t, err)
 	for command, text := range examples() {
 		for line := range strings.Lines(text) {

@@ -21,7 +21,7 @@ var wholeKey = regexp.MustCompile(`^mr_([a-z2-7]{12})_[0-9A-Za-z]{43}$`)
 // but only the process's own user can read the environment. found is false if there are no secrets. It is also false if
 // the command line is invalid: that process ends at once.
 func hidden(args, environ []string) (visible, moved []string, found bool) {
-	parser, problems, err := newParser(new(commands), io.Discard, io.Discard)
+	parser, problems, err := newParser(new(commands), args, io.Discard, io.Discard)
 	if err != nil {
 		return args, environ, false
 	}

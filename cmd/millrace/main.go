@@ -72,6 +72,8 @@ func exitStatus(err error) int {
 
 // commands is the command line. Each command is a struct with its settings and a Run method.
 type commands struct {
+	global
+
 	Dev      devCommand      `cmd:"" group:"Start" help:"Run everything on this machine: Postgres, simulators, API and workers."`
 	Serve    serveCommand    `cmd:"" group:"Start" help:"Run the API and the workers."`
 	API      apiCommand      `cmd:"" group:"Start" name:"api" help:"Run only the API."`
@@ -98,7 +100,10 @@ type commands struct {
 	Completion completionCommand `cmd:"" group:"Print" help:"Print the completion script of a shell."`
 	Version    versionCommand    `cmd:"" group:"Print" help:"Print the version."`
 	Help       helpCommand       `cmd:"" group:"Print" help:"Print the help of a command."`
+}
 
+// global has the settings that all commands have in common.
+type global struct {
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 	Failpoints   string           `env:"MILLRACE_FAILPOINTS" hidden:"" help:"Points where this process crashes, panics or pauses, for tests: see package failpoint."`
 }
@@ -113,17 +118,19 @@ type process struct {
 
 var errExited = errors.New("exited") // --help and --version: kong has printed and asks to exit
 
-func newParser(c *commands, stdout, stderr io.Writer) (*kong.Kong, *problems, error) {
+// newParser makes a parser of the command that args name, or of all commands if they name none.
+func newParser(c *commands, args []string, stdout, stderr io.Writer) (*kong.Kong, *problems, error) {
 	p := &problems{
 		line: map[*kong.Value]error{}, env: map[*kong.Value]error{}, file: map[*kong.Value]error{},
 		resolved: map[*kong.Value]bool{},
 	}
-	parser, err := kong.New(c, kong.Name("millrace"), kong.Writers(stdout, stderr),
+	options := append(c.grammar(args), kong.Name("millrace"), kong.Writers(stdout, stderr),
 		kong.Description("Order processing on one Postgres."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}), kong.ValueFormatter(describe),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(durations)), kong.PostBuild(dress),
 		kong.Vars{"default_data": defaultData(), "version": versionText()}, kong.Exit(func(int) { panic(errExited) }),
 		kong.Resolvers(kong.ResolverFunc(p.settingsIn), kong.ResolverFunc(p.secretFiles)), kong.PostBuild(p.relax))
+	parser, err := kong.New(&c.global, options...)
 	return parser, p, err
 }
 
@@ -155,7 +162,7 @@ func parseOrPrint(c *commands, args []string, stdout, stderr io.Writer) (command
 	}()
 	return parse(func() (*kong.Kong, *problems, error) {
 		*c = commands{}
-		return newParser(c, stdout, stderr)
+		return newParser(c, args, stdout, stderr)
 	}, args)
 }
 

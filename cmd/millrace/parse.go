@@ -106,7 +106,7 @@ func parse(build func() (*kong.Kong, *problems, error), args []string) (*kong.Co
 			var rest []string
 			switch {
 			case unknown != nil:
-				found = append(found, elsewhere(parser.Model, unknown[1], err))
+				found = append(found, elsewhere(unknown[1], err))
 				rest = remaining(args, unknown[1])
 			case stray != nil && len(found) > 0:
 				rest = remaining(args, stray[1])

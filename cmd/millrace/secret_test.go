@@ -20,7 +20,7 @@ import (
 // in the environment and in a file, and is described.
 func TestEverySecretHasAFile(t *testing.T) {
 	t.Parallel()
-	parser, _, err := newParser(new(commands), io.Discard, io.Discard)
+	parser, _, err := newParser(new(commands), nil, io.Discard, io.Discard)
 	require.NoError(t, err)
 	page, err := os.ReadFile("../../docs/configuration.md")
 	require.NoError(t, err)

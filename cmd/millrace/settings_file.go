@@ -41,7 +41,7 @@ func (p *problems) readSettings(ctx *kong.Context, flag *kong.Flag) {
 		p.file[flag.Value] = fmt.Errorf("--%s: %w", settingsFlag, err)
 		return
 	}
-	known := environment(ctx.Model)
+	known := environment()
 	for number, line := range strings.Split(string(content), "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {

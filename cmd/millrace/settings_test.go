@@ -267,10 +267,21 @@ func flagsOf(node *kong.Node) (flags []*kong.Flag) {
 	return flags
 }
 
+// TestEnvironment: a program that knows only its own command knows the variables of all.
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, flag := range append(flagsOf(commandLineModel(t).Node), commandLineModel(t).Flags...) {
+		names = append(names, flag.Envs...)
+	}
+	slices.Sort(names)
+	require.Equal(t, slices.Compact(names), environment())
+}
+
 // TestBadEnvironment: a bad value in the environment is named by its variable.
 func TestBadEnvironment(t *testing.T) { //nolint:paralleltest // it sets the environment
-	tried := 0
-	for _, flag := range flagsOf(commandLineModel(t).Node) {
+	tried, flags := 0, flagsOf(commandLineModel(t).Node)
+	for _, flag := range flags {
 		if len(flag.Envs) == 0 || flag.Tag.Has(secretTag) || flag.Tag.Type == "path" ||
 			kindOf(flag.Value).placeholder == "TEXT" || kindOf(flag.Value).placeholder == "FILE" {
 			continue
@@ -281,7 +292,7 @@ func TestBadEnvironment(t *testing.T) { //nolint:paralleltest // it sets the env
 	require.Greater(t, tried, 80)
 	for _, command := range []string{"serve", "dev", "simulate", "verify"} {
 		lines := settingsProblems(t, command)
-		for _, flag := range flagsOf(commandLineModel(t).Node) {
+		for _, flag := range flags {
 			name := flag.Envs
 			if len(name) > 0 && len(about(lines, name[0])) > 0 {
 				require.Contains(t, about(lines, name[0])[0], "not accepted; use "+accepts(flag.Value), command)
