@@ -5,6 +5,8 @@ VERSION ?= $(shell git describe --tags --match 'v*' --always --dirty 2>/dev/null
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs a C compiler. Without one, the tests run without it.
 RACE    := $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)
+# With it, each process would sleep for a second at its end.
+export GORACE ?= atexit_sleep_ms=10
 TOOLS   := CGO_ENABLED=0 $(GO) tool -modfile=tools/go.mod
 OPENAPI := CGO_ENABLED=0 $(GO) tool -modfile=tools/openapi/go.mod
 LINT    := CGO_ENABLED=0 $(GO) tool -modfile='$(CURDIR)/tools/lint/go.mod' golangci-lint \

@@ -131,7 +131,7 @@ func TestRefund(t *testing.T) {
 			got := h.do(t, http.MethodPost, path+"/refunds", tt.body)
 			require.Equal(t, tt.status, got.status, got.body)
 			require.Contains(t, got.problem(t).Errors[0].Location, tt.location)
-			require.NotRegexp(t, leak, got.body)
+			noLeak(t, got.body)
 			require.Equal(t, api.Amount("0.00"), h.do(t, http.MethodGet, path, "").order(t).Refunded)
 		})
 	}

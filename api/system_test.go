@@ -20,7 +20,7 @@ func (h *harness) systemStatus(t *testing.T) (s api.SystemStatus) {
 	t.Helper()
 	got := h.do(t, http.MethodGet, "/api/system/status", "")
 	require.Equal(t, http.StatusOK, got.status, got.body)
-	require.NotRegexp(t, leak, got.body)
+	noLeak(t, got.body)
 	require.NoError(t, json.Unmarshal([]byte(got.body), &s))
 	return s
 }

@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"log/slog"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,13 +47,9 @@ func TestSynchronousStandby(t *testing.T) {
 // ownServer starts a server for a test that changes what all databases of one have in common.
 func ownServer(t *testing.T, settings map[string]string) *postgres.Server {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "millrace-test-") //nolint:usetesting // as root the server is another user
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755)) // as root the server runs as another user
 	major, cache := storetest.Postgres()
 	server, err := postgres.Start(t.Context(), postgres.Config{
-		Dir: dir, Major: major, Fetch: true, Cache: cache, Settings: settings,
+		Dir: storetest.Dir(t), Major: major, Fetch: true, Cache: cache, Settings: settings,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Stop(context.Background()) })

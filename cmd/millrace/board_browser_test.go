@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 var (
@@ -28,7 +30,7 @@ func TestBrowserBoard(t *testing.T) {
 	require.NotEmpty(t, *axe, "make test-browser passes -axe")
 	program, err := os.ReadFile(*axe)
 	require.NoError(t, err)
-	m := startDev(t, "--data", dataDir(t))
+	m := startDev(t, "--data", storetest.Dir(t))
 	faults := `{"payment":{"refuseRate":1,"operations":["void"]},"shipping":{"down":true}}`
 	status, _, body := do(t, http.MethodPut, m.simulators+"/faults", faults)
 	require.Equal(t, http.StatusOK, status, string(body))

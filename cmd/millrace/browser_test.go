@@ -20,12 +20,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // TestBrowser looks at the pages as a person does: with their scripts, under their content security policy.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
-	m := startDev(t, "--data", dataDir(t))
+	m := startDev(t, "--data", storetest.Dir(t))
 	placed := m.place(seedOrder)
 	m.await(placed.OrderID, "completed")
 
@@ -51,7 +53,7 @@ func TestBrowser(t *testing.T) {
 // under its own address, and sees what they print while an order goes through.
 func TestBrowserSamples(t *testing.T) {
 	t.Parallel()
-	m := startDev(t, "--data", dataDir(t))
+	m := startDev(t, "--data", storetest.Dir(t))
 	document, err := os.ReadFile("../../docs/events.md")
 	require.NoError(t, err)
 	samples := regexp.MustCompile("(?s)```javascript\n(.*?)```").FindAllStringSubmatch(string(document), -1)
@@ -93,7 +95,7 @@ func TestBrowserSamples(t *testing.T) {
 // TestBrowserOtherSite: a page of another site tries what browsers send without a preflight, and changes nothing.
 func TestBrowserOtherSite(t *testing.T) {
 	t.Parallel()
-	m := startDev(t, "--data", dataDir(t))
+	m := startDev(t, "--data", storetest.Dir(t))
 	printed := make(chan string, 10)
 	page := shop(t, m, fmt.Sprintf(`
 const send = (url, method, type, body) => fetch(url, {method, mode: "no-cors", headers: {"Content-Type": type}, body})

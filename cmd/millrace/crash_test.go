@@ -17,13 +17,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // TestSubscriberOutlivesPostgres follows all events while Postgres crashes again and again. The subscriber does what a
 // browser does, and hears of everything once, each order's events in sequence.
 func TestSubscriberOutlivesPostgres(t *testing.T) {
 	t.Parallel()
-	dir := dataDir(t)
+	dir := storetest.Dir(t)
 	m := startDev(t, "--data", dir)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()

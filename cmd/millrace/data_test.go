@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/sandbox/private"
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // TestDataMoves: data at the old default place is found, moved and kept.
 func TestDataMoves(t *testing.T) {
 	t.Parallel()
-	base := dataDir(t)
+	base := storetest.Dir(t)
 	old, now := filepath.Join(base, "cache", "millrace"), filepath.Join(base, "share", "millrace")
 	require.NoError(t, os.MkdirAll(filepath.Join(old, clusterHome), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(old, clusterHome, "kept"), nil, 0o600))
@@ -52,12 +53,12 @@ func TestPlantedData(t *testing.T) {
 	dev := append([]string{"dev", "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"}, addrs...)
 	secret := filepath.Join(t.TempDir(), "only-ours")
 
-	ledger := filepath.Join(dataDir(t), "simulator.ledger")
+	ledger := filepath.Join(storetest.Dir(t), "simulator.ledger")
 	require.NoError(t, os.Symlink(secret, ledger))
-	open := filepath.Join(dataDir(t), "open")
+	open := filepath.Join(storetest.Dir(t), "open")
 	require.NoError(t, os.Mkdir(open, 0o755))
 	require.NoError(t, os.Chmod(open, 0o777))
-	link := filepath.Join(dataDir(t), "shared")
+	link := filepath.Join(storetest.Dir(t), "shared")
 	require.NoError(t, os.Mkdir(link, 0o755))
 	require.NoError(t, os.Chmod(link, 0o777|os.ModeSticky))
 	link = filepath.Join(link, "data")
@@ -81,7 +82,7 @@ func TestPlantedData(t *testing.T) {
 // TestOddData runs everything in a directory whose name has a blank and a comma.
 func TestOddData(t *testing.T) {
 	t.Parallel()
-	m := startDev(t, "--data", filepath.Join(dataDir(t), "my data, 50%"))
+	m := startDev(t, "--data", filepath.Join(storetest.Dir(t), "my data, 50%"))
 	m.await(m.place(seedOrder).OrderID, "completed")
 	require.NoError(t, m.stop())
 }

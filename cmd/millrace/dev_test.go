@@ -11,22 +11,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-func dataDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "millrace-dev-") //nolint:usetesting // t.TempDir is closed to other users
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) // as root, Postgres runs as a different user
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
+	"github.com/millrace-orders/millrace/store/storetest"
+)
 
 // TestDev is the tour of the README: everything on one machine, from placing an order to seeing it completed, twice
 // on the same data.
 func TestDev(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
+	data := storetest.Dir(t)
 	m := startDev(t, "--data", data)
 
 	placed := m.place(seedOrder)
@@ -180,7 +173,7 @@ func checkSystem(t *testing.T, m *instance) {
 // and each is paid, reserved and shipped exactly once.
 func TestHundredAtOnce(t *testing.T) {
 	t.Parallel()
-	m := startDev(t, "--data", dataDir(t))
+	m := startDev(t, "--data", storetest.Dir(t))
 	ids := make([]string, 100)
 	var wg sync.WaitGroup
 	for i := range ids {

@@ -74,7 +74,7 @@ func as(t *testing.T, host, method, url, body string, headers ...string) int {
 // TestOnlyThisMachine: what asks for no credentials answers neither other sites' pages nor proxies, on every address.
 func TestOnlyThisMachine(t *testing.T) {
 	t.Parallel()
-	m := startDev(t, "--data", dataDir(t), "--database-url", storetest.URL(t))
+	m := startDev(t, "--data", storetest.Dir(t), "--database-url", storetest.URL(t))
 	for _, tt := range []struct{ url, method, body string }{
 		{m.api + "/api/orders", http.MethodPost, seedOrder},
 		{m.api + "/api/stream-tickets", http.MethodPost, ""},
@@ -113,7 +113,7 @@ func TestOpenUntilFirstKey(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
 	m, log := startLogged(t, serveArgs(database, newSimulators(t))...)
-	dev := startDev(t, "--data", dataDir(t), "--database-url", database)
+	dev := startDev(t, "--data", storetest.Dir(t), "--database-url", database)
 	urls := []string{m.api + "/api/orders", m.ops + "/metrics", dev.api + "/api/orders", dev.ops + "/metrics"}
 	for _, url := range urls {
 		status, _, _ := do(t, http.MethodGet, url, "")

@@ -33,7 +33,7 @@ func TestNginx(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
 	key := createKey(t, database, "admin") // an open server answers no proxy
-	m := startDev(t, "--data", dataDir(t), "--database-url", database)
+	m := startDev(t, "--data", storetest.Dir(t), "--database-url", database)
 	socket, logs := startNginx(t, m)
 	_, _, body := do(t, http.MethodPost, m.api+"/api/stream-tickets", "", bearer(key)...)
 	var ticket struct{ Ticket string }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 var (
@@ -25,7 +27,7 @@ func TestReadme(t *testing.T) {
 	}
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	m := startDev(t, "--data", dataDir(t))
+	m := startDev(t, "--data", storetest.Dir(t))
 	addresses := strings.NewReplacer("http://127.0.0.1:8080", m.api, "http://127.0.0.1:8081", m.ops,
 		"http://127.0.0.1:8082", m.simulators)
 	var commands, id string

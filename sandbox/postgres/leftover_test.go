@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/sandbox/postgres"
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 func TestParentKilled(t *testing.T) {
@@ -23,7 +24,7 @@ func TestParentKilled(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the server outlives its parent here, and a second start says ErrRunning")
 	}
-	dir := openDir(t)
+	dir := storetest.Dir(t)
 	first := startHelper(t, dir)
 	require.NoError(t, first.Process.Kill())
 	require.Error(t, first.Wait())
@@ -37,7 +38,7 @@ func TestParentKilled(t *testing.T) {
 
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	server := start(t, c)
 	execute(t, server.DSN("postgres"), "create table kept as select 'still here' as word")
 	require.NoError(t, syscall.Kill(server.PID(), syscall.SIGKILL))
@@ -52,7 +53,7 @@ func TestServerKilled(t *testing.T) {
 // A server's pid may be another program's when the next one starts: in a container it nearly always is.
 func TestReusedPID(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	server := start(t, c)
 	pidfile := filepath.Join(c.Dir, "pg"+strconv.Itoa(server.Major()), "postmaster.pid")
 	text, err := os.ReadFile(pidfile)
@@ -71,7 +72,7 @@ func TestReusedPID(t *testing.T) {
 
 func TestHalfMadeCluster(t *testing.T) {
 	t.Parallel()
-	probe := start(t, config(t, openDir(t)))
+	probe := start(t, config(t, storetest.Dir(t)))
 	major := strconv.Itoa(probe.Major())
 	stop(t, probe)
 	for name, half := range map[string]map[string]string{
@@ -82,7 +83,7 @@ func TestHalfMadeCluster(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := config(t, openDir(t))
+			c := config(t, storetest.Dir(t))
 			data := filepath.Join(c.Dir, "pg"+major)
 			require.NoError(t, os.MkdirAll(data+".new-123/base", 0o700))
 			for file, text := range half {
@@ -104,7 +105,7 @@ func TestHalfMadeCluster(t *testing.T) {
 
 func TestRunning(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	server := start(t, c)
 	execute(t, server.DSN("postgres"), "create table kept as select 'still here' as word")
 
@@ -126,7 +127,7 @@ func TestRunning(t *testing.T) {
 // Of two that start at once on a fresh directory one gets it, and the other says so.
 func TestStartTwiceAtOnce(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	type result struct {
 		server *postgres.Server
 		err    error
@@ -150,7 +151,7 @@ func TestStartTwiceAtOnce(t *testing.T) {
 // A server that is leaving is waited for.
 func TestStartWaits(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	server := start(t, c)
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Stop(t.Context()) }()
@@ -165,7 +166,7 @@ func TestStartWaits(t *testing.T) {
 
 func TestReset(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	require.NoError(t, postgres.Reset(filepath.Join(c.Dir, "missing")))
 	require.NoDirExists(t, filepath.Join(c.Dir, "missing"))
 

@@ -11,12 +11,13 @@ import (
 
 	"github.com/millrace-orders/millrace/sandbox/postgres"
 	"github.com/millrace-orders/millrace/sandbox/private"
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // shared makes a directory like /tmp, in which another user was first.
 func shared(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(openDir(t), "tmp")
+	dir := filepath.Join(programs(t), "tmp")
 	require.NoError(t, os.Mkdir(dir, 0o755))
 	require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky))
 	return dir
@@ -53,13 +54,13 @@ func TestPlantedCache(t *testing.T) {
 			return cache, sprung
 		},
 		"WorldWritable": func(t *testing.T) (string, string) {
-			cache := filepath.Join(openDir(t), "cache")
+			cache := filepath.Join(programs(t), "cache")
 			sprung := trap(t, filepath.Join(cache, "npm-99.1", "native", "bin"))
 			require.NoError(t, os.Chmod(cache, 0o777))
 			return cache, sprung
 		},
 		"Link": func(t *testing.T) (string, string) {
-			real := openDir(t)
+			real := programs(t)
 			sprung := trap(t, filepath.Join(real, "npm-99.1", "native", "bin"))
 			cache := filepath.Join(shared(t), "millrace-postgres")
 			require.NoError(t, os.Symlink(real, cache))
@@ -68,7 +69,7 @@ func TestPlantedCache(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := config(t, openDir(t))
+			c := config(t, storetest.Dir(t))
 			var sprung string
 			c.Cache, sprung = plant(t)
 			_, err := postgres.Start(t.Context(), c)
@@ -86,7 +87,7 @@ func TestPlantedBinaries(t *testing.T) {
 	}
 	t.Run("Directory", func(t *testing.T) {
 		t.Parallel()
-		c := config(t, openDir(t))
+		c := config(t, storetest.Dir(t))
 		c.Bin = filepath.Join(shared(t), "bin")
 		sprung := trap(t, c.Bin)
 		give(t, c.Bin)
@@ -96,8 +97,8 @@ func TestPlantedBinaries(t *testing.T) {
 	})
 	t.Run("OneProgram", func(t *testing.T) {
 		t.Parallel()
-		c := config(t, openDir(t))
-		c.Bin = openDir(t)
+		c := config(t, storetest.Dir(t))
+		c.Bin = programs(t)
 		sprung := trap(t, c.Bin)
 		give(t, filepath.Join(c.Bin, "postgres"))
 		_, err := postgres.Start(t.Context(), c)
@@ -106,8 +107,8 @@ func TestPlantedBinaries(t *testing.T) {
 	})
 	t.Run("NotAsRoot", func(t *testing.T) {
 		t.Parallel()
-		c := config(t, openDir(t))
-		c.Bin = openDir(t)
+		c := config(t, storetest.Dir(t))
+		c.Bin = programs(t)
 		sprung := trap(t, c.Bin)
 		_, err := postgres.Start(t.Context(), c)
 		require.Error(t, err)
@@ -122,14 +123,14 @@ func TestPlantedHome(t *testing.T) {
 	t.Parallel()
 	for name, plant := range map[string]func(t *testing.T) string{
 		"WorldWritable": func(t *testing.T) string {
-			dir := filepath.Join(openDir(t), "a")
+			dir := filepath.Join(storetest.Dir(t), "a")
 			require.NoError(t, os.Mkdir(dir, 0o755))
 			require.NoError(t, os.Chmod(dir, 0o777))
 			return filepath.Join(dir, "data")
 		},
 		"Link": func(t *testing.T) string {
 			link := filepath.Join(shared(t), "data")
-			require.NoError(t, os.Symlink(openDir(t), link))
+			require.NoError(t, os.Symlink(storetest.Dir(t), link))
 			return link
 		},
 		"AStrangers": func(t *testing.T) string {

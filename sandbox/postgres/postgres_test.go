@@ -72,8 +72,9 @@ func startHelper(t *testing.T, dir string) *exec.Cmd {
 	return cmd
 }
 
-// openDir is t.TempDir, open for the user that root's server runs as.
-func openDir(t *testing.T) string {
+// programs makes a directory for programs, which other users can enter, because root's server runs as another user.
+// They may not run from storetest.Dir, because memory may be mounted noexec.
+func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))

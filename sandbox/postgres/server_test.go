@@ -16,11 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/sandbox/postgres"
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 func TestRestartKeepsData(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 
 	server := start(t, c)
 	require.GreaterOrEqual(t, server.Major(), 15)
@@ -45,7 +46,7 @@ func TestRestartKeepsData(t *testing.T) {
 
 func TestDurableByDefault(t *testing.T) {
 	t.Parallel()
-	server := start(t, postgres.Config{Dir: openDir(t), Fetch: true, Cache: cache()})
+	server := start(t, postgres.Config{Dir: storetest.Dir(t), Fetch: true, Cache: cache()})
 	for _, name := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
 		require.Equal(t, "on", query(t, server.DSN("postgres"), "select current_setting('"+name+"')"), name)
 	}
@@ -55,7 +56,7 @@ func TestDurableByDefault(t *testing.T) {
 
 func TestStopCutsConnections(t *testing.T) {
 	t.Parallel()
-	server := start(t, config(t, openDir(t)))
+	server := start(t, config(t, storetest.Dir(t)))
 	conn, err := pgx.Connect(t.Context(), server.DSN("postgres"))
 	require.NoError(t, err)
 	stop(t, server)
@@ -65,7 +66,7 @@ func TestStopCutsConnections(t *testing.T) {
 
 func TestStopOutOfTime(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	server := start(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -78,7 +79,7 @@ func TestStopOutOfTime(t *testing.T) {
 
 func TestStartCanceled(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := postgres.Start(ctx, c)
@@ -88,7 +89,7 @@ func TestStartCanceled(t *testing.T) {
 
 func TestStartShowsTheLog(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	c.Settings["max_connections"] = "many"
 	_, err := postgres.Start(t.Context(), c)
 	require.ErrorContains(t, err, `invalid value for parameter "max_connections": "many"`)
@@ -96,7 +97,7 @@ func TestStartShowsTheLog(t *testing.T) {
 
 func TestPort(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	var server *postgres.Server
 	for taken := true; taken; { // until no other process takes the port first
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -120,7 +121,7 @@ func TestPort(t *testing.T) {
 
 func TestLongDir(t *testing.T) {
 	t.Parallel()
-	c := config(t, filepath.Join(openDir(t), strings.Repeat("long/", 30), "with [odd] * name?"))
+	c := config(t, filepath.Join(storetest.Dir(t), strings.Repeat("long/", 30), "with [odd] * name?"))
 	server := start(t, c)
 	execute(t, server.DSN("postgres"), "create table kept as select 'still here' as word")
 	stop(t, server)
@@ -134,7 +135,7 @@ func TestLongDir(t *testing.T) {
 
 func TestCurrentUser(t *testing.T) {
 	t.Parallel()
-	dir := openDir(t)
+	dir := storetest.Dir(t)
 	server := start(t, config(t, dir))
 	info, err := os.Stat(filepath.Join(dir, "pg"+strconv.Itoa(server.Major())))
 	require.NoError(t, err)
@@ -167,7 +168,7 @@ func TestOddDirs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := config(t, filepath.Join(openDir(t), name))
+			c := config(t, filepath.Join(storetest.Dir(t), name))
 			server := start(t, c)
 			require.Equal(t, "1", query(t, server.DSN("postgres"), "select '1'"))
 			require.Equal(t, filepath.Join(c.Dir, "pg"+strconv.Itoa(server.Major())),
@@ -180,6 +181,6 @@ func TestOddDirs(t *testing.T) {
 			require.NoError(t, postgres.Reset(c.Dir))
 		})
 	}
-	_, err := postgres.Start(t.Context(), config(t, filepath.Join(openDir(t), "two\nlines")))
+	_, err := postgres.Start(t.Context(), config(t, filepath.Join(storetest.Dir(t), "two\nlines")))
 	require.ErrorContains(t, err, "control character")
 }

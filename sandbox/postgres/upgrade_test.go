@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // TestUpgrade runs the commands of docs/configuration.md, from the oldest version that is installed as Debian does it
@@ -23,7 +25,7 @@ func TestUpgrade(t *testing.T) {
 		t.Skip("no pg_upgrade is installed in /usr/lib/postgresql")
 	}
 	from, to := versions[0], versions[len(versions)-1]
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	c.Bin = debian(from)
 	server := start(t, c)
 	execute(t, server.DSN("postgres"), "create table kept as select 'still here' as word")

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-orders/millrace/sandbox/postgres"
+	"github.com/millrace-orders/millrace/store/storetest"
 )
 
 // fakeBinaries makes programs that say that they are of a version. They run nothing.
@@ -45,15 +46,15 @@ func fakeData(t *testing.T, home string, major int) string {
 // TestNewerPostgresAppears: the data's own version decides, and no empty cluster appears beside it.
 func TestNewerPostgresAppears(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	server := start(t, c)
 	execute(t, server.DSN("postgres"), "create table kept as select 'still here' as word")
 	version, major := server.Version(), server.Major()
 	stop(t, server)
 
-	c.Cache = openDir(t)
+	c.Cache = programs(t)
 	fakeBinaries(t, filepath.Join(c.Cache, "npm-99.1", "native", "bin"), "99.1")
-	fresh := config(t, openDir(t))
+	fresh := config(t, storetest.Dir(t))
 	fresh.Cache = c.Cache
 	_, err := postgres.Start(t.Context(), fresh)
 	require.ErrorContains(t, err, "99.1", "a new cluster gets the newest, which here only says so")
@@ -76,7 +77,7 @@ func TestNewerPostgresAppears(t *testing.T) {
 
 func installed(t *testing.T) bool {
 	t.Helper()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	c.Cache, c.Fetch = "", false
 	server, err := postgres.Start(t.Context(), c)
 	if err != nil {
@@ -89,10 +90,10 @@ func installed(t *testing.T) bool {
 // TestNoBinariesForTheData: an error says so. An empty cluster would look as if everything was gone.
 func TestNoBinariesForTheData(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	data := fakeData(t, c.Dir, 98)
 	for _, fetch := range []bool{false, true} {
-		c.Fetch, c.Cache = fetch, openDir(t)
+		c.Fetch, c.Cache = fetch, programs(t)
 		_, err := postgres.Start(t.Context(), c)
 		var wrong *postgres.VersionError
 		require.ErrorAs(t, err, &wrong)
@@ -108,7 +109,7 @@ func TestNoBinariesForTheData(t *testing.T) {
 // TestSeveralVersions: of two clusters the one that was used last is used, and nothing is removed.
 func TestSeveralVersions(t *testing.T) {
 	t.Parallel()
-	c := config(t, openDir(t))
+	c := config(t, storetest.Dir(t))
 	server := start(t, c)
 	stop(t, server)
 	control := filepath.Join(fakeData(t, c.Dir, 98), "global", "pg_control")

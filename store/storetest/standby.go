@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -57,15 +56,8 @@ func startServer(t testing.TB, config postgres.Config) *postgres.Server {
 
 func serverConfig(t testing.TB) postgres.Config {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "millrace-pair-") //nolint:usetesting // a socket's path must be short
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_ = postgres.Reset(dir)
-		_ = os.RemoveAll(dir)
-	})
-	require.NoError(t, os.Chmod(dir, 0o755)) // as root the server runs as another user
 	return postgres.Config{
-		Dir: dir, Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"), Tools: []string{"pg_basebackup"},
+		Dir: Dir(t), Fetch: true, Cache: postgres.DefaultDir("millrace-postgres"), Tools: []string{"pg_basebackup"},
 		Settings: map[string]string{"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"},
 		Logger:   slog.New(slog.DiscardHandler),
 	}

@@ -76,8 +76,7 @@ func Main(m *testing.M) {
 				s.pooler.stop()
 			}
 			_ = s.Stop(context.Background())
-			_ = postgres.Reset(s.dir)
-			_ = os.RemoveAll(s.dir)
+			removeDir(s.dir)
 		}
 	}
 	os.Exit(code)
@@ -96,11 +95,8 @@ type testServer struct {
 func start() (*testServer, error) {
 	started.Store(true)
 	ctx := context.Background()
-	dir, err := os.MkdirTemp("/tmp", "millrace-test-")
+	dir, err := newDir()
 	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // as root the server runs as another user
 		return nil, err
 	}
 	major, cache := Postgres()
@@ -109,7 +105,7 @@ func start() (*testServer, error) {
 		// The data is thrown away, so it need not survive a crash of the machine. Vacuum is off, so that it cannot interfere.
 		Settings: map[string]string{
 			"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "500",
-			"autovacuum": "off", "max_prepared_transactions": "5",
+			"autovacuum": "off", "max_prepared_transactions": "5", "max_wal_size": "256MB",
 		},
 		Logger: slog.New(slog.DiscardHandler),
 	})
