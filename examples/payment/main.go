@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -48,16 +49,26 @@ func run(log *slog.Logger) error {
 		Log:   log,
 	}
 	server := &http.Server{
-		Addr: "127.0.0.1:9090", Handler: adapter.Handler(),
+		Handler:     adapter.Handler(),
 		ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:9090")
+	if err != nil {
+		return err
+	}
+	return serve(ctx, server, listener)
+}
+
+// serve answers until ctx ends, and returns when it has answered the calls that had begun.
+func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
+	stopped := make(chan error, 1)
 	context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 		defer cancel()
-		_ = server.Shutdown(grace)
+		stopped <- server.Shutdown(grace)
 	})
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	return nil
+	return <-stopped // Serve returns at once
 }
