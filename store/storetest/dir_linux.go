@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// memory is a file system in memory. On ext4, making and removing databases takes a fifth of the tests' time.
+// memory is a file system in memory. On ext4, making and removing databases takes a fifth of the time of store's tests.
 const memory = "/dev/shm"
 
 // root returns where test servers keep their data: in memory if it has room, which a container's has not by default.
