@@ -114,7 +114,7 @@ func TestExport(t *testing.T) {
 func TestExportMemory(t *testing.T) { //nolint:paralleltest // it measures the heap, which all tests share
 	tx := storetest.Tx(t)
 	h := serve(t, tx)
-	manyOrders(t, tx, 20_000, time.Now().Add(-time.Hour))
+	manyOrders(t, tx, 10_000, time.Now().Add(-time.Hour))
 	var before, during runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -133,7 +133,7 @@ func TestExportMemory(t *testing.T) { //nolint:paralleltest // it measures the h
 		}
 	}
 	require.NoError(t, scanner.Err())
-	require.Equal(t, 20_000, n)
+	require.Equal(t, 10_000, n)
 	require.Less(t, int64(peak)-int64(before.HeapAlloc), int64(6<<20), "bytes")
 }
 

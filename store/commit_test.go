@@ -118,7 +118,7 @@ func TestCommitCutOff(t *testing.T) {
 	t.Parallel()
 	pool, proxy := throughProxy(t, "&lock_timeout=60000") // the server may be slow to notice that a session was cut off
 	s := storetest.New(t, pool)
-	const all = 100
+	const all = 40
 	for i := range all {
 		p := storetest.Placement()
 		if i%4 < 2 {
