@@ -114,9 +114,11 @@ func TestExport(t *testing.T) {
 func TestExportMemory(t *testing.T) { //nolint:paralleltest // it measures the heap, which all tests share
 	tx := storetest.Tx(t)
 	h := serve(t, tx)
-	manyOrders(t, tx, 10_000, time.Now().Add(-time.Hour))
+	manyOrders(t, tx, 20_000, time.Now().Add(-time.Hour))
 	var before, during runtime.MemStats
-	runtime.GC()
+	for range 3 { // a pool keeps what it has through one collection, and migrations leave megabytes in pools
+		runtime.GC()
+	}
 	runtime.ReadMemStats(&before)
 
 	response, err := h.Client().Get(h.URL + "/api/orders/export")
@@ -133,7 +135,7 @@ func TestExportMemory(t *testing.T) { //nolint:paralleltest // it measures the h
 		}
 	}
 	require.NoError(t, scanner.Err())
-	require.Equal(t, 10_000, n)
+	require.Equal(t, 20_000, n)
 	require.Less(t, int64(peak)-int64(before.HeapAlloc), int64(6<<20), "bytes")
 }
 

@@ -69,7 +69,7 @@ func Main(m *testing.M) {
 	if !asked {
 		_ = flag.Set("test.parallel", strconv.Itoa(parallel))
 	}
-	debug.SetGCPercent(400) // heaps are small here, and at the default their collection takes a tenth of the time
+	debug.SetGCPercent(400) // at the default, jobs' tests need a tenth more of a processor; heaps are small here
 	code := m.Run()
 	if started.Load() {
 		s, err := server()
